@@ -1,0 +1,1 @@
+"""Membership attacks and what they show."""

@@ -1,0 +1,1 @@
+"""Sources, the sample store, splits."""

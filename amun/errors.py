@@ -1,0 +1,17 @@
+"""Errors a person reads: one line that says what was wrong, where, and what to do."""
+
+
+class AmunError(Exception):
+    """Something failed that was not the caller's input; the command line exits with code 1."""
+
+    exit_code = 1
+
+
+class InputError(AmunError):
+    """Bad input or a workspace that is not ready; the command line exits with code 2."""
+
+    exit_code = 2
+
+
+class LeaseLostError(AmunError):
+    """Another run has taken over the wave: this one must write nothing more."""

@@ -1,0 +1,222 @@
+"""`params.yaml` as frozen, strict models: unknown, missing and mistyped keys are refused in one line."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from amun.errors import InputError
+from amun.unlearning.methods import METHODS
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+Schedule = Literal["cosine", "constant"]
+Augmentation = Literal["none", "flip_crop"]
+
+
+class Section(BaseModel):
+    """A block of `params.yaml`; all of its keys must be there."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class ModelParams(Section):
+    """Which model: its name in every tool, and how it is built."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    architecture: str
+    options: dict[str, Any]
+
+
+class DataParams(Section):
+    """Where samples come from and how they are split."""
+
+    source: Literal["digits", "cifar10"]
+    root: str | None
+    num_samples: Count | None
+    train_fraction: Fraction
+    calibration_fraction: Fraction
+    subject_max_samples: Count
+    remain: Literal["use", "none"]
+    seed: Seed
+
+    @model_validator(mode="after")
+    def check_fractions(self) -> Self:
+        """Refuses fractions that leave nothing for the test half."""
+        if self.train_fraction + self.calibration_fraction >= 1:
+            raise ValueError("train_fraction and calibration_fraction must sum to less than 1: the rest is the test half")
+        return self
+
+
+class OptimisationParams(Section):
+    """What SGD needs besides a learning rate."""
+
+    epochs: Count
+    batch_size: Count
+    schedule: Schedule
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: NonNegative
+    augmentation: Augmentation
+    seed: Seed
+
+
+class TrainingParams(OptimisationParams):
+    """How the base, the references and exact retraining are trained."""
+
+    learning_rate: Positive
+
+
+class ReferencesParams(Section):
+    """How many references of each set; both even, so that every subject is in exactly half."""
+
+    num_audit: Annotated[int, Field(ge=2, multiple_of=2)]
+    num_target: Annotated[int, Field(ge=2, multiple_of=2)]
+    seed: Seed
+
+
+class AdversarialParams(Section):
+    """The search for the nearest adversarial example (Algorithm 1)."""
+
+    search: Literal["pgd_doubling"]
+    epsilon: Positive
+    num_steps: Count
+    step_fraction: Annotated[float, Field(gt=0, le=1)]
+    max_epsilon: Positive
+    batch_size: Count
+
+    @model_validator(mode="after")
+    def check_radii(self) -> Self:
+        """Refuses a maximum below the first radius."""
+        if self.max_epsilon < self.epsilon:
+            raise ValueError("max_epsilon must not be below epsilon")
+        return self
+
+
+class AttemptParams(Section):
+    """One method with its parameters."""
+
+    method: str
+    learning_rate: Positive | None = None
+
+    @model_validator(mode="after")
+    def check_method(self) -> Self:
+        """Refuses an unknown method, and a learning rate where none is used or a missing one where it is."""
+        if self.method not in METHODS:
+            raise ValueError(f"unknown method '{self.method}'; known are {', '.join(METHODS)}")
+        if METHODS[self.method].is_exact and self.learning_rate is not None:
+            raise ValueError(f"{self.method} takes no learning_rate: it trains as `training` says")
+        if not METHODS[self.method].is_exact and self.learning_rate is None:
+            raise ValueError(f"{self.method} needs a learning_rate")
+        return self
+
+
+class UnlearningParams(OptimisationParams):
+    """Fine-tuning for unlearning, and the attempts in their order."""
+
+    attempts: Annotated[tuple[AttemptParams, ...], Field(strict=False, min_length=1)]
+
+
+class AuditParams(Section):
+    """The membership attack: RMIA online and its signal."""
+
+    signal: Literal["taylor_soft_margin", "softmax"]
+    soft_margin: NonNegative
+    taylor_order: Count
+    temperature: Positive
+    gamma: Positive
+
+
+class GateParams(Section):
+    """The bounds an attempt must keep."""
+
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
+    auc_margin: Annotated[float, Field(gt=0, le=0.5)]
+    pool_samples: Count
+    insufficient: Literal["retrain", "wait", "pass_with_warning"]
+    wait_days: Annotated[int, Field(ge=0)]
+
+
+class RuntimeParams(Section):
+    """Where and how exactly the arithmetic is done."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    precision: Literal["float32", "bfloat16"]
+    num_threads: Count
+
+
+class Params(Section):
+    """All of `params.yaml`."""
+
+    model: ModelParams
+    data: DataParams
+    training: TrainingParams
+    references: ReferencesParams
+    adversarial: AdversarialParams
+    unlearning: UnlearningParams
+    audit: AuditParams
+    gate: GateParams
+    runtime: RuntimeParams
+
+    @model_validator(mode="after")
+    def check_remain(self) -> Self:
+        """Refuses what needs the remain set where it is not available."""
+        if self.data.remain == "use":
+            return self
+        for number, attempt in enumerate(self.unlearning.attempts, start=1):
+            if METHODS[attempt.method].needs_remain:
+                raise ValueError(f"unlearning.attempts {number}: {attempt.method} needs the remain set, but data.remain is none")
+        if self.gate.insufficient == "retrain":
+            raise ValueError("gate.insufficient: retrain needs the remain set, but data.remain is none")
+        return self
+
+
+def load_params(path: Path) -> Params:
+    """Returns the checked content of a `params.yaml`.
+
+    Raises:
+        InputError: the file is missing or no YAML, or a key is unknown, missing or mistyped; the line names it.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run this from the root of a workspace") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path.name}: {_describe(error)}") from None
+
+
+def _describe(error: ValidationError) -> str:
+    """Returns every finding of a validation in one line: key, what is wrong, what to write."""
+    return "; ".join(_describe_finding(finding) for finding in error.errors())
+
+
+def _describe_finding(finding: Any) -> str:
+    key = ".".join(str(part) for part in finding["loc"])
+    prefix = f"{key}: " if key else ""
+    value = finding["input"]
+    match finding["type"]:
+        case "extra_forbidden":
+            return f"{prefix}unknown key; remove it or correct its spelling"
+        case "missing":
+            return f"{prefix}missing; every key must be there"
+        case "float_type" if isinstance(value, str) and _is_number(value):
+            return f"{prefix}YAML reads {value} as text; write {float(value):f}".rstrip("0")
+        case "value_error":
+            return prefix + str(finding["ctx"]["error"])
+        case _:
+            return f"{prefix}{finding['msg'][0].lower()}{finding['msg'][1:]}, found {value!r}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

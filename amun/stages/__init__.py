@@ -1,0 +1,1 @@
+"""One small program for each DVC stage: `python -m amun.stages.STAGE`."""
