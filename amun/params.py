@@ -48,7 +48,9 @@ class DataParams(Section):
     def check_fractions(self) -> Self:
         """Refuses fractions that leave nothing for the test half."""
         if self.train_fraction + self.calibration_fraction >= 1:
-            raise ValueError("train_fraction and calibration_fraction must sum to less than 1: the rest is the test half")
+            raise ValueError(
+                "train_fraction and calibration_fraction must sum to less than 1: the rest is the test half"
+            )
         return self
 
 
@@ -168,7 +170,9 @@ class Params(Section):
             return self
         for number, attempt in enumerate(self.unlearning.attempts, start=1):
             if METHODS[attempt.method].needs_remain:
-                raise ValueError(f"unlearning.attempts {number}: {attempt.method} needs the remain set, but data.remain is none")
+                raise ValueError(
+                    f"unlearning.attempts {number}: {attempt.method} needs the remain set, but data.remain is none"
+                )
         if self.gate.insufficient == "retrain":
             raise ValueError("gate.insufficient: retrain needs the remain set, but data.remain is none")
         return self

@@ -52,6 +52,16 @@ class Samples:
         """Returns (N,) bool: whose id is one of `sample_ids`."""
         return np.isin(self.sample_ids, np.array(sample_ids, dtype=np.str_))
 
+    def align(self, sample_ids: list[str]) -> "Samples":
+        """Returns the samples of these ids, in this order; each must be here."""
+        order = np.argsort(self.sample_ids)
+        wanted = np.array(sample_ids, dtype=np.str_)
+        positions = order[np.searchsorted(self.sample_ids, wanted, sorter=order)]
+        chosen = torch.from_numpy(positions)
+        return Samples(
+            self.sample_ids[positions], self.subject_ids[positions], self.labels[chosen], self.payloads[chosen]
+        )
+
 
 def concatenate(parts: list[Samples]) -> Samples:
     """Returns the samples of all parts, one after the other; payloads must agree in shape and dtype."""

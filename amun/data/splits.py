@@ -1,0 +1,38 @@
+"""Invented subjects, and splits by subject stratified by label."""
+
+import numpy as np
+import numpy.typing as npt
+
+Strings = npt.NDArray[np.str_]
+Indices = npt.NDArray[np.int64]
+
+SPLITS = ("train", "calibration", "test")
+
+
+def assign_subjects(num_samples: int, max_samples: int, seed: int) -> Strings:
+    """Returns (N,) subject ids for a source that names none: sizes 1 to `max_samples`, a size s as likely as 1 / s."""
+    generator = np.random.default_rng(seed)
+    sizes = np.arange(1, max_samples + 1)
+    drawn = generator.choice(sizes, size=num_samples, p=(1 / sizes) / (1 / sizes).sum())
+    owners = np.repeat(np.arange(num_samples), drawn)[:num_samples]
+    subject_ids = np.array([f"subject-{owner + 1:05d}" for owner in owners], dtype=np.str_)
+    return subject_ids[generator.permutation(num_samples)]
+
+
+def split_subjects(subject_ids: Strings, labels: Indices, fractions: tuple[float, float, float], seed: int) -> Strings:
+    """Returns (N,) split names: every subject whole in one of `SPLITS`, labels in proportion.
+
+    Subjects are dealt from the largest to the smallest, in random order among equals, each to the split that then
+    comes nearest to its share of every label.
+    """
+    names, owners = np.unique(subject_ids, return_inverse=True)
+    counts = np.zeros((len(names), int(labels.max()) + 1))
+    np.add.at(counts, (owners, labels), 1)
+    missing = np.outer(fractions, counts.sum(axis=0))
+    order = np.random.default_rng(seed).permutation(len(names))
+    splits = np.empty(len(names), dtype=np.int64)
+    for subject in order[np.argsort(-counts[order].sum(axis=1), kind="stable")]:
+        # relative to the split's size, else the largest subjects would all go to the largest split
+        splits[subject] = np.argmax((missing @ counts[subject]) / fractions)
+        missing[splits[subject]] -= counts[subject]
+    return np.array(SPLITS)[splits[owners]]

@@ -1,0 +1,40 @@
+"""Where every file lives, relative to the workspace."""
+
+from pathlib import Path
+
+STATE = Path(".amun")
+SECRET = STATE / "secret"
+STAGE_LOCK = STATE / "stage.lock"
+LEDGER = STATE / "ledger.db"
+
+PARAMS = Path("params.yaml")
+
+EXCLUSIONS = Path("data/exclusions.json")
+TRAIN = Path("data/train.parquet")
+CALIBRATION = Path("data/calibration.parquet")
+TEST = Path("data/test.parquet")
+
+BASE_MODEL = Path("models/base.safetensors")
+AUDIT_LOGITS = Path("references/audit_logits.parquet")
+TARGET_LOGITS = Path("references/target_logits.parquet")
+AUDIT_INCLUSION = Path("references/audit_inclusion.parquet")
+TARGET_INCLUSION = Path("references/target_inclusion.parquet")
+
+WAVE = Path("wave/wave.json")
+ATTEMPT = Path("wave/attempt.json")
+FORGOTTEN = Path("wave/forgotten.json")
+WAVE_BASE = Path("wave/base.safetensors")
+ADVERSARIAL = Path("wave/adversarial.parquet")
+UNLEARNED = Path("wave/unlearned.safetensors")
+
+PREPARE_METRICS = Path("metrics/prepare.json")
+TRAIN_METRICS = Path("metrics/train.json")
+ADVERSARIAL_METRICS = Path("metrics/adversarial.json")
+UNLEARN_METRICS = Path("metrics/unlearn.json")
+AUDIT_METRICS = Path("metrics/audit.json")
+REPORT_METRICS = Path("metrics/report.json")
+
+TRAIN_EPOCHS = Path("plots/train_epochs.csv")
+UNLEARN_EPOCHS = Path("plots/unlearn_epochs.csv")
+ROC = Path("plots/roc.csv")
+CONFIDENCE = Path("plots/confidence.csv")

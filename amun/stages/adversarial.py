@@ -1,0 +1,44 @@
+"""Stage `adversarial`: finds for each forget sample the nearest adversarial example of the base (Algorithm 1)."""
+
+import math
+
+import torch
+
+from amun.adversarial.search import find_adversarial
+from amun.data.samples import Samples, read_samples, write_samples
+from amun.params import Params
+from amun.paths import ADVERSARIAL, ADVERSARIAL_METRICS, TRAIN, WAVE_BASE
+from amun.progress import show_progress
+from amun.stages.common import load_for
+from amun.stages.runner import run_stage
+from amun.wave import MIN_REPORTED, read_wave, write_json
+
+
+def build_adversarial_set(params: Params, device: torch.device) -> None:
+    """Writes D_A: the adversarial images (float32) with the base's wrong labels; no rows where nothing is forgotten."""
+    train = read_samples(TRAIN)
+    forget = train.select(train.is_among(read_wave().forget_ids))
+    model = load_for(params, train, device, WAVE_BASE)
+    batch_size = params.adversarial.batch_size
+    images, labels, norms = [forget.images[:0]], [forget.labels[:0]], [torch.empty(0)]
+    with show_progress("adversarial", math.ceil(len(forget) / batch_size), "batches") as advance:
+        for start in range(0, len(forget), batch_size):
+            batch = slice(start, start + batch_size)
+            found = find_adversarial(
+                model,
+                forget.images[batch].to(device),
+                forget.labels[batch].to(device),
+                params=params.adversarial,
+                sample_ids=forget.sample_ids[batch].tolist(),
+            )
+            images.append(found.images.cpu())
+            labels.append(found.labels.cpu())
+            norms.append(found.delta_norm.cpu())
+            advance()
+    write_samples(ADVERSARIAL, Samples(forget.sample_ids, forget.subject_ids, torch.cat(labels), torch.cat(images)))
+    mean_norm = float(torch.cat(norms).mean()) if len(forget) >= MIN_REPORTED else None
+    write_json(ADVERSARIAL_METRICS, {"num_forget": len(forget), "mean_delta_norm": mean_norm})
+
+
+if __name__ == "__main__":
+    run_stage(build_adversarial_set)

@@ -1,0 +1,54 @@
+"""What several stages share: building and loading the model, refusing forgotten people, writing histories."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from amun.data.samples import Samples
+from amun.errors import InputError
+from amun.models import build_model, load_weights
+from amun.params import Params
+from amun.training import EpochMetrics
+from amun.wave import read_forgotten
+
+
+def build_for(params: Params, train: Samples, device: torch.device, seed: int) -> nn.Module:
+    """Returns a freshly initialised model for these training samples, on `device`."""
+    channels, height, width = train.payloads.shape[1:]
+    num_classes = int(train.labels.max()) + 1
+    return build_model(params.model, num_classes, (channels, height, width), seed).to(device)
+
+
+def load_for(params: Params, train: Samples, device: torch.device, path: Path) -> nn.Module:
+    """Returns the model with the weights stored at `path`, in evaluation mode, on `device`."""
+    model = build_for(params, train, device, seed=0)
+    load_weights(path, model)
+    return model.eval()
+
+
+def refuse_forgotten(samples: Samples) -> None:
+    """Refuses to train on anybody whom an earlier wave has forgotten.
+
+    Raises:
+        InputError: at least one sample belongs to the forgotten.
+    """
+    forgotten = [sample_id for wave in read_forgotten() for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
+    if num_found := int(samples.is_among(forgotten).sum()):
+        raise InputError(
+            f"refused to train on {num_found} samples of forgotten people; "
+            "`amun base rebuild` trains a new base without them, and `dvc freeze` holds this stage"
+        )
+
+
+def write_history(path: Path, history: list[EpochMetrics]) -> None:
+    """Writes loss and accuracy by epoch as CSV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [(metrics.epoch, metrics.loss, metrics.accuracy) for metrics in history]
+    pd.DataFrame(rows, columns=["epoch", "loss", "accuracy"]).to_csv(path, index=False, float_format="%.6g")
+
+
+def describe_epoch(metrics: EpochMetrics) -> str:
+    """Returns what a progress line says of an epoch."""
+    return f"loss {metrics.loss:.4f}, accuracy {metrics.accuracy:.3f}"

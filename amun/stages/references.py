@@ -1,0 +1,62 @@
+"""Stage `references`: trains the audit and the target references, keeps their logits and drops their weights."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from amun.audit.references import draw_halves, train_reference_logits
+from amun.data.samples import Samples, concatenate, read_samples, write_samples
+from amun.params import Params
+from amun.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TARGET_INCLUSION, TARGET_LOGITS, TEST, TRAIN
+from amun.progress import show_progress
+from amun.stages.common import build_for, refuse_forgotten
+from amun.stages.runner import run_stage
+
+# Apart, so that no target reference trains on the same half, or from the same start, as an audit reference.
+AUDIT_SEED, TARGET_SEED = 1_000_000, 2_000_000
+
+
+def train_references(params: Params, device: torch.device) -> None:
+    """Writes, for each set, every sample's (K, C) logits and (K,) inclusion (1: that reference trained on it)."""
+    samples = concatenate([read_samples(path) for path in (TRAIN, CALIBRATION, TEST)])
+    refuse_forgotten(samples)
+    images = samples.images.to(device)
+    for name, num_references, seed, logits_path, inclusion_path in (
+        ("audit refs", params.references.num_audit, AUDIT_SEED, AUDIT_LOGITS, AUDIT_INCLUSION),
+        ("target refs", params.references.num_target, TARGET_SEED, TARGET_LOGITS, TARGET_INCLUSION),
+    ):
+        _train_set(params, device, samples, images, name, num_references, seed, logits_path, inclusion_path)
+
+
+def _train_set(
+    params: Params,
+    device: torch.device,
+    samples: Samples,
+    images: Tensor,
+    name: str,
+    num_references: int,
+    seed: int,
+    logits_path: Path,
+    inclusion_path: Path,
+) -> None:
+    first_seed = seed + params.references.seed * 1000
+    inclusion = draw_halves(samples.subject_ids, num_references, first_seed)
+    with show_progress(name, num_references, "models") as advance:
+        logits = train_reference_logits(
+            images,
+            samples.labels.to(device),
+            inclusion,
+            build=lambda model_seed: build_for(params, samples, device, model_seed),
+            params=params.training,
+            precision=params.runtime.precision,
+            seed=first_seed,
+            on_reference=lambda _: advance(),
+        )
+    write_samples(logits_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, logits))
+    included = torch.from_numpy(inclusion).to(torch.uint8)
+    write_samples(inclusion_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, included))
+
+
+if __name__ == "__main__":
+    run_stage(train_references)

@@ -1,0 +1,82 @@
+"""What every stage program does around its own work: parameters, locks, one line for an error."""
+
+import fcntl
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from amun.errors import AmunError
+from amun.params import Params, load_params
+from amun.paths import PARAMS, STAGE_LOCK
+from amun.stage_result import RESULT_FILE_VARIABLE, StageResult
+from amun.training import configure_torch
+
+INTERRUPTED_EXIT_CODE = 130
+ORPHAN_EXIT_CODE = 143
+
+
+def run_stage(stage: Callable[[Params, torch.device], None]) -> None:
+    """Runs a stage in the current folder and exits: 0, or the error's code after its one line."""
+    _end_with_parent()
+    try:
+        params = load_params(PARAMS)
+        device = configure_torch(params.runtime)
+        with _hold_lock(STAGE_LOCK), _hold_device(device):
+            started_at = time.monotonic()
+            stage(params, device)
+        _tell(StageResult(0, "", time.monotonic() - started_at))
+    except AmunError as error:
+        _tell(StageResult(error.exit_code, str(error), 0.0))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_EXIT_CODE)
+
+
+def _tell(result: StageResult) -> None:
+    """Tells the parent that asked for it; otherwise the terminal, and of errors alone."""
+    if path := os.environ.get(RESULT_FILE_VARIABLE):
+        result.write(Path(path))
+    elif result.error:
+        print(f"amun: {result.error}", file=sys.stderr)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its parent has died: DVC, killed, leaves its stage running."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(ORPHAN_EXIT_CODE)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _hold_lock(path: Path) -> Iterator[None]:
+    """Holds an exclusive lock; waits for whoever has it, so that no two stages write the same files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"  waiting for another stage to release {path}", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _hold_device(device: torch.device) -> Iterator[None]:
+    """Holds an accelerator for one stage of one workspace at a time; a CPU is shared."""
+    if device.type == "cpu":
+        yield
+        return
+    with _hold_lock(Path(tempfile.gettempdir()) / f"amun-{device.type}-{device.index or 0}.lock"):
+        yield

@@ -1,0 +1,77 @@
+"""Stage `unlearn`: makes one attempt, always from the wave's base."""
+
+import shutil
+
+import torch
+
+from amun.data.samples import Samples, read_samples
+from amun.errors import InputError
+from amun.models import save_weights
+from amun.params import AttemptParams, Params
+from amun.paths import ADVERSARIAL, TRAIN, UNLEARN_EPOCHS, UNLEARN_METRICS, UNLEARNED, WAVE_BASE
+from amun.progress import Advance, show_progress
+from amun.stages.common import build_for, describe_epoch, load_for, write_history
+from amun.stages.runner import run_stage
+from amun.training import EpochMetrics
+from amun.unlearning.methods import METHODS
+from amun.unlearning.problem import Unlearned, UnlearningProblem
+from amun.wave import MIN_REPORTED, Wave, read_attempt, read_wave, write_json
+
+
+def unlearn(params: Params, device: torch.device) -> None:
+    """Writes the unlearned weights and the loss by epoch; where nothing is forgotten, the base byte for byte."""
+    wave, number = read_wave(), read_attempt().attempt
+    attempt = select_attempt(params, number)
+    if wave.forget_ids:
+        train = read_samples(TRAIN)
+        unlearned = _make_attempt(params, device, wave, train, attempt)
+        save_weights(UNLEARNED, unlearned.model)
+        # a handful of samples without the remain set: their loss would be a person's score
+        is_reported = params.data.remain == "use" or len(wave.forget_ids) >= MIN_REPORTED
+        write_history(UNLEARN_EPOCHS, unlearned.history if is_reported else [])
+    else:
+        shutil.copyfile(WAVE_BASE, UNLEARNED)
+        write_history(UNLEARN_EPOCHS, [])
+    # a copied base has been unlearned by no method; a new base is exact by itself
+    is_exact = METHODS[attempt.method].is_exact if wave.forget_ids else wave.kind == "base"
+    method = attempt.method if wave.forget_ids else "none"
+    write_json(UNLEARN_METRICS, {"attempt": number, "method": method, "is_exact": is_exact})
+
+
+def select_attempt(params: Params, number: int) -> AttemptParams:
+    """Returns the attempt of that number, counted from 1."""
+    if not 1 <= number <= len(params.unlearning.attempts):
+        raise InputError(f"wave/attempt.json: there is no attempt {number} in unlearning.attempts of params.yaml")
+    return params.unlearning.attempts[number - 1]
+
+
+def _make_attempt(
+    params: Params, device: torch.device, wave: Wave, train: Samples, attempt: AttemptParams
+) -> Unlearned:
+    forget, adversarial = train.select(train.is_among(wave.forget_ids)), read_samples(ADVERSARIAL)
+    remain = train.select(~train.is_among(wave.gone_ids)) if params.data.remain == "use" else None
+    epochs = params.training.epochs if METHODS[attempt.method].is_exact else params.unlearning.epochs
+    with show_progress(f"unlearn {attempt.method}", epochs, "epochs") as advance:
+        problem = UnlearningProblem(
+            base=load_for(params, train, device, WAVE_BASE),
+            forget_images=forget.images.to(device),
+            forget_labels=forget.labels.to(device),
+            adversarial_images=adversarial.images.to(device),
+            adversarial_labels=adversarial.labels.to(device),
+            remain_images=None if remain is None else remain.images.to(device),
+            remain_labels=None if remain is None else remain.labels.to(device),
+            attempt=attempt,
+            params=params,
+            build=lambda: build_for(params, train, device, params.training.seed),
+            on_epoch=lambda metrics: _note(advance, metrics),
+        )
+        unlearned: Unlearned = METHODS[attempt.method].load()(problem)
+    return unlearned
+
+
+def _note(advance: Advance, metrics: EpochMetrics) -> None:
+    advance(describe_epoch(metrics))
+
+
+if __name__ == "__main__":
+    run_stage(unlearn)

@@ -1,0 +1,127 @@
+"""Git, by its command: the wave's commit and tag, and questions about the work tree."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from amun.errors import AmunError, InputError
+
+# The pipeline's commits are its own, whoever runs it; no hook, signature or editor may stop a night.
+_IDENTITY = {
+    "GIT_AUTHOR_NAME": "amun",
+    "GIT_AUTHOR_EMAIL": "amun@localhost",
+    "GIT_COMMITTER_NAME": "amun",
+    "GIT_COMMITTER_EMAIL": "amun@localhost",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+_OPTIONS = ("-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false", "-c", "core.quotepath=false", "-c", "gc.auto=0")
+
+
+def run_git(root: Path, *arguments: str) -> str:
+    """Returns what a git command prints, less its last newline.
+
+    Raises:
+        AmunError: git failed; the line holds its own last one.
+    """
+    finished = subprocess.run(
+        ["git", *_OPTIONS, *arguments],
+        cwd=root,
+        env=os.environ | _IDENTITY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode:
+        said = (finished.stderr or finished.stdout).strip().splitlines() or ["no message"]
+        raise AmunError(f"git {arguments[0]} failed in {root}: {said[-1]}")
+    return finished.stdout.rstrip("\n")
+
+
+def find_root(path: Path) -> Path:
+    """Returns the root of the git work tree around `path`.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        return Path(run_git(path, "rev-parse", "--show-toplevel"))
+    except (AmunError, FileNotFoundError):
+        raise InputError(f"{path} is no git repository: run this in a clone of the project") from None
+
+
+def name_tag(number: int) -> str:
+    """Returns a wave's tag: `wave/0007`."""
+    return f"wave/{number:04d}"
+
+
+def has_tag(root: Path, tag: str) -> bool:
+    """Tells whether the tag exists."""
+    return bool(run_git(root, "tag", "--list", tag))
+
+
+def require_branch(root: Path) -> str:
+    """Returns the checked-out branch.
+
+    Raises:
+        InputError: HEAD is detached: a commit made there would be lost.
+    """
+    if branch := run_git(root, "branch", "--show-current"):
+        return branch
+    raise InputError(f"{root}: HEAD is detached; check out a branch (`git switch main`), waves are committed there")
+
+
+def read_committed(root: Path, path: Path, revision: str = "HEAD") -> str | None:
+    """Returns a file's content at a revision; None where it is not there."""
+    try:
+        return run_git(root, "show", f"{revision}:{path}")
+    except AmunError:
+        return None
+
+
+def list_changes(root: Path) -> list[str]:
+    """Returns the paths that differ from HEAD or are untracked and not ignored."""
+    listed = run_git(root, "status", "--porcelain", "--no-renames", "--untracked-files=all", "-z")
+    return [entry[3:] for entry in listed.split("\0") if entry]
+
+
+def require_clean(root: Path, allowed: Sequence[str]) -> None:
+    """Refuses uncommitted changes anywhere but under the paths that a wave itself writes.
+
+    Raises:
+        InputError: names the changed paths.
+    """
+    foreign = [path for path in list_changes(root) if not path.startswith(tuple(allowed))]
+    if foreign:
+        shown = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
+        raise InputError(f"{root}: uncommitted changes in {shown}; commit or restore them first")
+
+
+def commit_paths(root: Path, paths: Sequence[str], message: str) -> str:
+    """Commits exactly these paths on the checked-out branch and returns the commit; none is made without a change."""
+    require_branch(root)
+    present = [path for path in paths if (root / path).exists()]
+    run_git(root, "add", "--", *present)
+    if run_git(root, "status", "--porcelain", "--untracked-files=no", "--", *present):
+        run_git(root, "commit", "--quiet", "--no-verify", "--message", message, "--", *present)
+    return run_git(root, "rev-parse", "HEAD")
+
+
+def tag_commit(root: Path, tag: str, commit: str, message: str) -> None:
+    """Sets an annotated tag, unless it already stands on this commit.
+
+    Raises:
+        AmunError: it stands on another commit.
+    """
+    if not has_tag(root, tag):
+        run_git(root, "tag", "--annotate", "--message", message, tag, commit)
+    elif (tagged := run_git(root, "rev-list", "-n", "1", tag)) != commit:
+        raise AmunError(f"{root}: tag {tag} is on {tagged[:12]}, not on this wave's commit {commit[:12]}")
+
+
+def restore_paths(root: Path, paths: Sequence[str]) -> None:
+    """Brings these paths back to HEAD: changes undone, untracked files removed."""
+    committed = [path for path in paths if run_git(root, "ls-tree", "-r", "--name-only", "HEAD", "--", path)]
+    if committed:
+        run_git(root, "checkout", "--quiet", "HEAD", "--", *committed)
+    run_git(root, "clean", "--quiet", "--force", "-d", "--", *paths)

@@ -1,0 +1,195 @@
+"""DVC, in this process: reproduce a single stage, freeze the base stages, and trust nothing that is not checked.
+
+In process, because a killed run then takes its DVC with it; the stage it had started ends by itself when it finds
+its parent gone.
+"""
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from amun.errors import AmunError, InputError
+from amun.paths import WAVE_BASE
+from amun.stage_result import RESULT_FILE_VARIABLE, StageResult
+
+BASE_STAGES = ("prepare", "train", "references")
+WAVE_STAGES = ("adversarial", "unlearn", "audit", "report")
+LOCK_FILE = "dvc.lock"
+
+
+def reproduce(root: Path, stage: str, *, force: bool = False) -> float:
+    """Brings one stage up to date, as `dvc repro -s` does, and returns the seconds its program computed.
+
+    Raises:
+        InputError, AmunError: the stage's own line.
+    """
+    repair_rwlock(root)
+    with tempfile.TemporaryDirectory() as folder:
+        result_path = Path(folder) / "result.json"
+        os.environ[RESULT_FILE_VARIABLE] = str(result_path)
+        try:
+            with _open(root) as repo:
+                repo.reproduce(targets=[stage], single_item=True, force=force)
+        except DvcException as error:
+            _raise_stage_error(stage, result_path, error)
+        finally:
+            del os.environ[RESULT_FILE_VARIABLE]
+        return StageResult.read(result_path).seconds if result_path.exists() else 0.0
+
+
+def _raise_stage_error(stage: str, result_path: Path, error: DvcException) -> None:
+    if result_path.exists():
+        result = StageResult.read(result_path)
+        raise (InputError if result.exit_code == InputError.exit_code else AmunError)(f"{stage}: {result.error}")
+    cause = error.__cause__ or error
+    raise AmunError(f"stage {stage} failed: {' '.join(str(cause).split())}") from None
+
+
+def freeze_base(root: Path) -> None:
+    """Freezes the base stages: no change of code or parameters reruns one by accident."""
+    with _open(root) as repo:
+        for stage in BASE_STAGES:
+            repo.freeze(stage)
+
+
+def thaw_base(root: Path) -> None:
+    """Thaws the base stages, for a new base."""
+    with _open(root) as repo:
+        for stage in BASE_STAGES:
+            repo.unfreeze(stage)
+
+
+def add_file(root: Path, path: Path) -> None:
+    """Puts one file under DVC with a `.dvc` file of its own."""
+    with _open(root) as repo:
+        repo.add([str(root / path)])
+
+
+def checkout(root: Path) -> None:
+    """Brings every output in the work tree to what `dvc.lock` and the `.dvc` files say, from the cache."""
+    with _open(root) as repo:
+        repo.checkout(force=True)
+
+
+def has_remote(root: Path) -> bool:
+    """Tells whether a default remote is configured."""
+    with _open(root) as repo:
+        return bool(repo.config["core"].get("remote"))
+
+
+def push(root: Path) -> None:
+    """Sends what the work tree's `dvc.lock` and `.dvc` files name to the default remote."""
+    with _open(root) as repo:
+        try:
+            repo.push()
+        except (DvcException, OSError) as error:
+            raise AmunError(f"the DVC remote did not take the data: {' '.join(str(error).split())}") from None
+
+
+def pull(root: Path) -> None:
+    """Fetches what the work tree's `dvc.lock` and `.dvc` files name from the default remote."""
+    with _open(root) as repo:
+        try:
+            repo.pull(force=True)
+        except (DvcException, OSError) as error:
+            raise AmunError(f"the DVC remote did not give the data: {' '.join(str(error).split())}") from None
+
+
+def is_up_to_date(root: Path) -> bool:
+    """Tells whether `dvc status` reports nothing."""
+    with _open(root) as repo:
+        return not repo.status()
+
+
+def read_lock(root: Path) -> dict[str, Any]:
+    """Returns the stages of `dvc.lock`: for each its `deps` and `outs` with their digests."""
+    stages: dict[str, Any] = yaml.safe_load((root / LOCK_FILE).read_text(encoding="utf-8"))["stages"]
+    return stages
+
+
+def read_digests(root: Path) -> dict[str, str]:
+    """Returns the MD5 of every output that `dvc.lock` and the wave's base name, by path."""
+    digests = {out["path"]: out["md5"] for stage in read_lock(root).values() for out in stage.get("outs", [])}
+    base = yaml.safe_load((root / f"{WAVE_BASE}.dvc").read_text(encoding="utf-8"))
+    return digests | {str(WAVE_BASE): base["outs"][0]["md5"]}
+
+
+def check_digests(root: Path) -> None:
+    """Refuses a lock file whose stages do not fit together, or files that are not what it says.
+
+    A late orphan of a killed run can overwrite an output while DVC still reports success.
+
+    Raises:
+        AmunError: names the stage and the file.
+    """
+    digests = read_digests(root)
+    for name, stage in read_lock(root).items():
+        for dependency in stage.get("deps", []):
+            path = dependency["path"]
+            if path in digests and dependency["md5"] != digests[path] and name in WAVE_STAGES:
+                raise AmunError(f"{name} was computed from another {path} than the one at hand; run the wave again")
+    for path, digest in digests.items():
+        if _compute_md5(root / path) != digest:
+            raise AmunError(f"{path} is not what {LOCK_FILE} says; run the wave again")
+
+
+def _compute_md5(path: Path) -> str | None:
+    import hashlib
+
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def repair_rwlock(root: Path) -> None:
+    """Removes a torn `.dvc/tmp/rwlock`: DVC does not write it in one piece and refuses it for ever."""
+    path = root / ".dvc/tmp/rwlock"
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except ValueError:
+        path.unlink()
+
+
+@contextmanager
+def _open(root: Path) -> Iterator[Repo]:
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+    with Repo(str(root)) as repo:
+        yield repo
+
+
+def set_remote(root: Path, url: str) -> None:
+    """Makes `url` (a folder or `s3://bucket/prefix`) the default remote, its objects verified when fetched."""
+    with _open(root) as repo, repo.config.edit("repo") as config:
+        config["remote"]["storage"] = {"url": url, "verify": True}
+        config["core"]["remote"] = "storage"
+
+
+def set_cache(root: Path, cache: Path) -> None:
+    """Makes a clone use another one's cache, for itself alone."""
+    with _open(root) as repo, repo.config.edit("local") as config:
+        config["cache"]["dir"] = str(cache)
+
+
+def list_paths(stages: Sequence[str], root: Path) -> list[str]:
+    """Returns the outputs of these stages that git keeps."""
+    with (root / "dvc.yaml").open(encoding="utf-8") as file:
+        declared = yaml.safe_load(file)["stages"]
+    return [
+        path
+        for stage in stages
+        for kind in ("metrics", "plots")
+        for entry in declared[stage].get(kind, [])
+        for path in entry
+    ]
