@@ -1,0 +1,63 @@
+"""Finding the ledger's rows: the questions that reading and writing have in common."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from amun.errors import InputError
+from amun.ledger.holder import is_holder_alive
+from amun.ledger.schema import ModelRow, OutcomeRow, WaveRow
+
+HANDLED_STATES = ("in_wave", "completed")  # a request already forgotten names its wave too, which did not handle it
+
+
+def check_model(session: Session, name: str, ledger: str) -> ModelRow:
+    """Returns the registered model.
+
+    Raises:
+        InputError: it is not registered.
+    """
+    model = session.get(ModelRow, name)
+    if model is None:
+        raise InputError(f"model '{name}' is not registered in the ledger {ledger}; run `amun init`")
+    return model
+
+
+def get_wave_row(session: Session, model: str, number: int, ledger: str) -> WaveRow:
+    """Returns the wave's row.
+
+    Raises:
+        InputError: there is no such wave.
+    """
+    row = session.get(WaveRow, (model, number))
+    if row is None:
+        raise InputError(f"model '{model}' has no wave {number} in the ledger {ledger}; see `amun wave list`")
+    return row
+
+
+def find_open(session: Session, model: str) -> WaveRow | None:
+    """Returns the model's open wave, if any."""
+    return session.scalar(select(WaveRow).where(WaveRow.model == model, WaveRow.state == "open"))
+
+
+def is_abandoned(wave: WaveRow, now: datetime) -> bool:
+    """Returns whether the next claim takes the open wave over."""
+    return wave.lease_expires_at <= now or is_holder_alive(wave.holder) is False
+
+
+def count_pending(session: Session, model: str) -> int:
+    """Returns how many of the model's requests wait for a wave."""
+    query = select(func.count()).where(OutcomeRow.model == model, OutcomeRow.state == "pending")
+    return session.scalars(query).one()
+
+
+def handled_by(model: str, number: int) -> tuple[ColumnElement[bool], ...]:
+    """Returns the conditions on the outcomes that the wave handles or has handled."""
+    return OutcomeRow.model == model, OutcomeRow.wave_number == number, OutcomeRow.state.in_(HANDLED_STATES)
+
+
+def count_handled(session: Session, model: str, number: int) -> int:
+    """Returns how many requests the wave handles or has handled."""
+    query = select(func.count()).where(*handled_by(model, number))
+    return session.scalars(query).one()

@@ -1,0 +1,137 @@
+"""Reading waves: what is open, what was done, whom it was for, how the queue stands."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from amun.ledger.database import Database
+from amun.ledger.lookups import (
+    HANDLED_STATES,
+    check_model,
+    count_handled,
+    count_pending,
+    find_open,
+    get_wave_row,
+    handled_by,
+    is_abandoned,
+)
+from amun.ledger.records import OpenWave, Request, Status, Wave
+from amun.ledger.requests import read_requests, select_outcomes
+from amun.ledger.schema import OutcomeRow, RequestRow, WaveRow
+
+
+class Overview(Database):
+    """The part of the ledger that answers questions and changes nothing."""
+
+    def peek_wave(self, model: str, now: datetime) -> OpenWave | None:
+        """Returns the model's open wave, if any.
+
+        Raises:
+            InputError: the model is not registered.
+        """
+        with self._read() as session:
+            check_model(session, model, self.name)
+            return _describe_open(session, model, now)
+
+    def list_waves(self, model: str) -> list[Wave]:
+        """Returns the model's waves by number.
+
+        Raises:
+            InputError: the model is not registered.
+        """
+        query = select(WaveRow).where(WaveRow.model == model).order_by(WaveRow.number)
+        counts = (
+            select(OutcomeRow.wave_number, func.count())
+            .where(OutcomeRow.model == model, OutcomeRow.state.in_(HANDLED_STATES))
+            .group_by(OutcomeRow.wave_number)
+        )
+        with self._read() as session:
+            check_model(session, model, self.name)
+            num_requests = dict(session.execute(counts).tuples().all())
+            return [_describe(row, num_requests.get(row.number, 0)) for row in session.scalars(query)]
+
+    def get_wave(self, model: str, number: int) -> Wave:
+        """Returns one wave.
+
+        Raises:
+            InputError: there is no such wave.
+        """
+        with self._read() as session:
+            return _describe(get_wave_row(session, model, number, self.name), count_handled(session, model, number))
+
+    def subjects_of_wave(self, model: str, number: int) -> list[str]:
+        """Returns whom the wave forgets, in the order of the queue.
+
+        Raises:
+            InputError: there is no such wave.
+        """
+        query = select(OutcomeRow.subject_id).where(*handled_by(model, number)).order_by(OutcomeRow.request_number)
+        with self._read() as session:
+            get_wave_row(session, model, number, self.name)
+            return list(session.scalars(query))
+
+    def requests_of_wave(self, model: str, number: int) -> list[Request]:
+        """Returns the requests the wave handles, each with its outcome for this model, in the order of the queue.
+
+        Raises:
+            InputError: there is no such wave.
+        """
+        with self._read() as session:
+            get_wave_row(session, model, number, self.name)
+            return read_requests(session, select_outcomes().where(*handled_by(model, number)))
+
+    def count_status(self, model: str, now: datetime) -> Status:
+        """Returns how many of the model's requests wait, how many are overdue, and which wave is open.
+
+        Raises:
+            InputError: the model is not registered.
+        """
+        live = (
+            select(func.count(), func.min(RequestRow.due_at))
+            .join(OutcomeRow, OutcomeRow.request_number == RequestRow.number)
+            .where(OutcomeRow.model == model, OutcomeRow.state.in_(["pending", "in_wave"]))
+        )
+        with self._read() as session:
+            check_model(session, model, self.name)
+            _, next_due = session.execute(live).tuples().one()
+            overdue, _ = session.execute(live.where(RequestRow.due_at < now)).tuples().one()
+            return Status(count_pending(session, model), overdue, _describe_open(session, model, now), next_due)
+
+
+def _describe_open(session: Session, model: str, now: datetime) -> OpenWave | None:
+    wave = find_open(session, model)
+    if wave is None:
+        return None
+    return OpenWave(
+        model,
+        wave.number,
+        wave.kind,
+        wave.holder,
+        wave.opened_at,
+        wave.heartbeat_at,
+        wave.lease_expires_at,
+        is_abandoned(wave, now),
+        wave.attempt,
+        count_handled(session, model, wave.number),
+    )
+
+
+def _describe(row: WaveRow, num_requests: int) -> Wave:
+    return Wave(
+        row.model,
+        row.number,
+        row.kind,
+        row.state,
+        row.holder,
+        row.opened_at,
+        row.closed_at,
+        row.attempt,
+        row.note,
+        row.parent_version,
+        row.version,
+        row.commit,
+        row.summary,
+        row.comparison,
+        num_requests,
+    )

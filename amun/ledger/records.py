@@ -1,0 +1,206 @@
+"""What the ledger takes and gives: plain frozen records, never database rows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+OutcomeState = Literal["pending", "in_wave", "completed", "withdrawn", "already_forgotten", "nothing_held"]
+WaveKind = Literal["base", "deletion"]
+WaveState = Literal["open", "complete", "parked"]
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a model's sample store holds of one subject, in samples."""
+
+    subject_id: str
+    num_train: int
+    num_held_out: int
+
+
+@dataclass(frozen=True)
+class AddedOutcome:
+    """How one model answers a demand just made.
+
+    Attributes:
+        model: the model that answers.
+        state: where the demand stands for this model now.
+        is_new: it was recorded just now; false where an earlier request is still pending or in the open wave.
+        request_id: the request it stands under, this one or the earlier one.
+        due_at: when that request is due.
+        wave_number: the open wave it is in, or the wave that has forgotten the subject already.
+    """
+
+    model: str
+    state: OutcomeState
+    is_new: bool
+    request_id: str
+    due_at: datetime
+    wave_number: int | None
+
+
+@dataclass(frozen=True)
+class AddedRequest:
+    """The answer to one subject's demand, model by model.
+
+    Attributes:
+        subject_id: whose demand.
+        is_new: a request was recorded; false where every model has an earlier one pending or in the open wave.
+        request_id: the new request, or else the earliest one it stands under.
+        due_at: when that request is due.
+        outcomes: one for each registered model, by name.
+    """
+
+    subject_id: str
+    is_new: bool
+    request_id: str
+    due_at: datetime
+    outcomes: tuple[AddedOutcome, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a request stands for one model.
+
+    Attributes:
+        model: the model.
+        state: where it stands.
+        wave_number: the wave that handles or handled it, or that had forgotten the subject before.
+        decided_at: when the state became final; None while pending or in a wave.
+        receipt: what the wave left as proof; None unless completed.
+    """
+
+    model: str
+    state: OutcomeState
+    wave_number: int | None
+    decided_at: datetime | None
+    receipt: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One subject's demand to be forgotten; outcomes by model name."""
+
+    request_id: str
+    subject_id: str
+    received_at: datetime
+    due_at: datetime
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to write on an open wave, as long as its lease lasts.
+
+    Attributes:
+        model: the model.
+        number: the wave.
+        kind: what the wave is, which may differ from what was asked for when it is resumed.
+        token: proves the right; a later claim of the same wave has another.
+        resumed: the wave was opened by an earlier run.
+        attempt: the attempt an earlier run had reached, if any.
+    """
+
+    model: str
+    number: int
+    kind: WaveKind
+    token: str
+    resumed: bool
+    attempt: int | None
+
+
+@dataclass(frozen=True)
+class Held:
+    """The open wave is in other hands."""
+
+    model: str
+    number: int
+    kind: WaveKind
+    holder: str
+    heartbeat_at: datetime
+    lease_expires_at: datetime
+
+
+@dataclass(frozen=True)
+class OpenWave:
+    """A model's open wave, as anybody may see it.
+
+    Attributes:
+        model: the model.
+        number: the wave.
+        kind: what it is.
+        holder: the process that holds it, as `describe_holder` names it.
+        opened_at: when it was claimed first.
+        heartbeat_at: when the holder was heard of last.
+        lease_expires_at: until when nobody else may take it over.
+        is_abandoned: the lease has expired or the holder is dead: the next claim takes it over.
+        attempt: the attempt it has reached, if any.
+        num_requests: how many requests it handles.
+    """
+
+    model: str
+    number: int
+    kind: WaveKind
+    holder: str
+    opened_at: datetime
+    heartbeat_at: datetime
+    lease_expires_at: datetime
+    is_abandoned: bool
+    attempt: int | None
+    num_requests: int
+
+
+@dataclass(frozen=True)
+class Wave:
+    """A wave's row in full, but for its lease.
+
+    Attributes:
+        model: the model.
+        number: the wave.
+        kind: base or deletion.
+        state: open, complete or parked.
+        holder: the process that held it last.
+        opened_at: when it was claimed first.
+        closed_at: when it was completed or parked.
+        attempt: the attempt reached.
+        note: why it was parked.
+        parent_version: the registered version it started from.
+        version: the registered version it ended with.
+        commit: the git commit that records it.
+        summary: its figures.
+        comparison: the figures of exact retraining, where they were computed.
+        num_requests: how many requests it handles or handled; 0 once parked.
+    """
+
+    model: str
+    number: int
+    kind: WaveKind
+    state: WaveState
+    holder: str
+    opened_at: datetime
+    closed_at: datetime | None
+    attempt: int | None
+    note: str | None
+    parent_version: str | None
+    version: str | None
+    commit: str | None
+    summary: dict[str, Any] | None
+    comparison: dict[str, Any] | None
+    num_requests: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a model stands with its requests.
+
+    Attributes:
+        pending: how many wait for a wave.
+        overdue: how many are pending or in a wave after their due date.
+        open_wave: the open wave, if any.
+        next_due: the earliest due date of those pending or in a wave.
+    """
+
+    pending: int
+    overdue: int
+    open_wave: OpenWave | None
+    next_due: datetime | None

@@ -1,0 +1,136 @@
+"""Requests: who asked to be forgotten, when it is due, and where it stands for each model."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import get_args
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from amun.errors import InputError
+from amun.ledger.database import Database
+from amun.ledger.intake import add_demands, check_received, check_subject, format_request_id, parse_request_id
+from amun.ledger.lookups import check_model
+from amun.ledger.records import AddedRequest, Outcome, OutcomeState, Request
+from amun.ledger.schema import ModelRow, OutcomeRow, RequestRow
+
+
+class RequestBook(Database):
+    """The part of the ledger that takes and answers requests."""
+
+    def register_model(self, name: str) -> None:
+        """Makes the ledger keep requests and waves of a model; twice is once."""
+        with self._write() as session:
+            if session.get(ModelRow, name) is None:
+                session.add(ModelRow(name=name))
+
+    def add_requests(
+        self, subject_ids: Sequence[str], *, received_at: datetime | None, now: datetime
+    ) -> list[AddedRequest]:
+        """Records a demand of each subject for every registered model, all or none, and returns the answers.
+
+        For each model, a subject with a request pending or in the open wave is not added again; one already
+        forgotten, or of whom the model holds nothing, is answered as such; else the request is pending.
+        A subject given twice counts once. A model whose holdings were never recorded may hold anybody.
+
+        Args:
+            subject_ids: the subjects, in the order of the queue.
+            received_at: when they asked; None is `now`.
+            now: the present time.
+
+        Raises:
+            InputError: no model is registered, a subject id is empty or unprintable, or `received_at` has no zone
+                or lies in the future; nothing is recorded.
+        """
+        subjects = list(dict.fromkeys(subject_ids))
+        for subject in subjects:
+            check_subject(subject)
+        received = check_received(received_at, now)
+        with self._write() as session:
+            models = session.scalars(select(ModelRow).order_by(ModelRow.name)).all()
+            if not models:
+                raise InputError(f"no model is registered in the ledger {self.name}; run `amun init`")
+            return add_demands(session, subjects, models, received, now)
+
+    def list_requests(self, model: str | None = None, state: str | None = None) -> list[Request]:
+        """Returns the requests with an outcome of this model and state, in the order of the queue.
+
+        Their `outcomes` are the matching ones only.
+
+        Raises:
+            InputError: the model or the state is unknown.
+        """
+        if state is not None and state not in get_args(OutcomeState):
+            raise InputError(f"unknown state '{state}' of a request; known are {', '.join(get_args(OutcomeState))}")
+        query = select_outcomes()
+        if model is not None:
+            query = query.where(OutcomeRow.model == model)
+        if state is not None:
+            query = query.where(OutcomeRow.state == state)
+        with self._read() as session:
+            if model is not None:
+                check_model(session, model, self.name)
+            return read_requests(session, query)
+
+    def get_request(self, request_id: str) -> Request:
+        """Returns a request with all its outcomes.
+
+        Raises:
+            InputError: there is no such request.
+        """
+        with self._read() as session:
+            return self._get_request(session, request_id)
+
+    def withdraw_request(self, request_id: str, model: str | None = None, *, now: datetime) -> Request:
+        """Withdraws a request where it is pending, for one model or all of them, and returns it as it then stands.
+
+        Raises:
+            InputError: there is no such request, or it is pending nowhere: the line says where it stands.
+        """
+        with self._write() as session:
+            request = self._get_request(session, request_id)
+            asked = [outcome for outcome in request.outcomes if model in (None, outcome.model)]
+            pending = [outcome.model for outcome in asked if outcome.state == "pending"]
+            if not pending:
+                states = (
+                    ", ".join(f"{outcome.state} for {outcome.model}" for outcome in asked) or f"not open for {model}"
+                )
+                raise InputError(f"request {request_id} is {states}; only a pending request can be withdrawn")
+            for name in pending:
+                row = session.get_one(OutcomeRow, (parse_request_id(request_id), name))
+                row.state, row.decided_at = "withdrawn", now
+            session.flush()
+            return self._get_request(session, request_id)
+
+    def _get_request(self, session: Session, request_id: str) -> Request:
+        number = parse_request_id(request_id)
+        found = read_requests(session, select_outcomes().where(RequestRow.number == number))
+        if not found:
+            raise InputError(f"no request {request_id} in the ledger {self.name}; `amun request list` shows them")
+        return found[0]
+
+
+def select_outcomes() -> Select[tuple[RequestRow, OutcomeRow]]:
+    """Returns the query of all requests with their outcomes, in the order of the queue."""
+    joined = select(RequestRow, OutcomeRow).join(OutcomeRow, OutcomeRow.request_number == RequestRow.number)
+    return joined.order_by(RequestRow.number, OutcomeRow.model)
+
+
+def read_requests(session: Session, query: Select[tuple[RequestRow, OutcomeRow]]) -> list[Request]:
+    """Returns the requests of such a query, outcomes gathered."""
+    rows = session.execute(query).tuples()
+    return [
+        Request(
+            format_request_id(request.number),
+            request.subject_id,
+            request.received_at,
+            request.due_at,
+            tuple(_describe_outcome(outcome) for _, outcome in group),
+        )
+        for request, group in groupby(rows, key=lambda row: row[0])
+    ]
+
+
+def _describe_outcome(row: OutcomeRow) -> Outcome:
+    return Outcome(row.model, row.state, row.wave_number, row.decided_at, row.receipt)

@@ -1,0 +1,167 @@
+"""The ledger's tables, and the constraints that hold whatever the code above them does."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from amun.ledger.records import OutcomeState, WaveKind, WaveState
+
+SCHEMA_VERSION = 1
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time, UTC both ways: SQLite keeps no zone, Postgres answers in the session's."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Returns the time in UTC.
+
+        Raises:
+            ValueError: the time has no zone.
+        """
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"the ledger takes times with a zone only, not {value.isoformat()}")
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Returns the stored time with its zone, UTC."""
+        if value is None or value.tzinfo is not None:
+            return value and value.astimezone(UTC)
+        return value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    """Maps Python's types to the columns both databases can keep."""
+
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's own form)
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON(none_as_null=True),
+    }
+
+
+class InfoRow(Base):
+    """The one row that says which schema this is, and which number the next request gets."""
+
+    __tablename__ = "ledger_info"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    schema_version: Mapped[int]
+    # counted here, not taken as the maximum plus one: a number is never given twice, whatever is deleted later
+    next_request: Mapped[int]
+
+
+class ModelRow(Base):
+    """A model whose requests are kept here; until its holdings are known, every demand waits for a wave."""
+
+    __tablename__ = "models"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holdings_wave: Mapped[int | None]
+
+
+class HoldingRow(Base):
+    """What a model's sample store holds of a subject."""
+
+    __tablename__ = "holdings"
+
+    # the subject first: the index serves the question who of these people is held, whatever the model
+    subject_id: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)
+    num_train: Mapped[int]
+    num_held_out: Mapped[int]
+
+
+class RequestRow(Base):
+    """A subject's demand."""
+
+    __tablename__ = "requests"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    subject_id: Mapped[str]
+    received_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+
+
+class WaveRow(Base):
+    """A wave of one model, and the lease on it while it is open."""
+
+    __tablename__ = "waves"
+    __table_args__ = (
+        CheckConstraint("kind IN ('base', 'deletion')", name="wave_kind"),
+        CheckConstraint("state IN ('open', 'complete', 'parked')", name="wave_state"),
+        Index(
+            "one_open_wave",
+            "model",
+            unique=True,
+            sqlite_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open'"),
+        ),
+    )
+
+    model: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[WaveKind] = mapped_column(String)
+    state: Mapped[WaveState] = mapped_column(String)
+    holder: Mapped[str]
+    lease_token: Mapped[str]
+    heartbeat_at: Mapped[datetime]
+    lease_expires_at: Mapped[datetime]
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    attempt: Mapped[int | None]
+    note: Mapped[str | None]
+    parent_version: Mapped[str | None]
+    version: Mapped[str | None]
+    commit: Mapped[str | None]
+    summary: Mapped[dict[str, Any] | None]
+    comparison: Mapped[dict[str, Any] | None]
+
+
+class OutcomeRow(Base):
+    """Where a request stands for one model."""
+
+    __tablename__ = "request_outcomes"
+    __table_args__ = (
+        ForeignKeyConstraint(["model", "wave_number"], ["waves.model", "waves.number"]),
+        CheckConstraint(
+            "state IN ('pending', 'in_wave', 'completed', 'withdrawn', 'already_forgotten', 'nothing_held')",
+            name="outcome_state",
+        ),
+        CheckConstraint("state <> 'in_wave' OR wave_number IS NOT NULL", name="in_wave_names_it"),
+        Index(
+            "one_live_request",
+            "subject_id",
+            "model",
+            unique=True,
+            sqlite_where=text("state IN ('pending', 'in_wave')"),
+            postgresql_where=text("state IN ('pending', 'in_wave')"),
+        ),
+        Index("outcomes_by_subject", "subject_id"),
+        Index("outcomes_by_state", "model", "state"),
+        Index("outcomes_by_wave", "model", "wave_number"),
+    )
+
+    request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"), primary_key=True)
+    model: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)
+    # the request's, repeated so that the schema itself can refuse a second live request of a subject
+    subject_id: Mapped[str]
+    state: Mapped[OutcomeState] = mapped_column(String)
+    wave_number: Mapped[int | None]
+    decided_at: Mapped[datetime | None]
+    receipt: Mapped[dict[str, Any] | None]

@@ -1,0 +1,196 @@
+"""Waves: one open at a time for each model, held under a lease that every write checks."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from amun.errors import InputError, LeaseLostError
+from amun.ledger.database import Database
+from amun.ledger.intake import check_subject
+from amun.ledger.lookups import check_model, count_pending, find_open, get_wave_row, handled_by, is_abandoned
+from amun.ledger.records import Claim, Held, Holding, WaveKind
+from amun.ledger.schema import HoldingRow, OutcomeRow, WaveRow
+
+
+class WaveBook(Database):
+    """The part of the ledger that opens, guards and closes waves."""
+
+    def claim_wave(
+        self, model: str, *, kind: WaveKind, holder: str, now: datetime, lease_seconds: float
+    ) -> Claim | Held | None:
+        """Claims the model's open wave if it is abandoned, or the next one if none is open.
+
+        A new deletion wave takes all pending requests of the model. The open wave is resumed as what it is,
+        whatever `kind` asks for.
+
+        Args:
+            model: the model.
+            kind: what to open where no wave is open.
+            holder: the claiming process, as `describe_holder` names it.
+            now: the present time.
+            lease_seconds: how long the claim lasts unless renewed.
+
+        Returns:
+            the claim; or who holds the open wave; or None where no request is pending for a deletion wave.
+
+        Raises:
+            InputError: the model is not registered, or a deletion wave is asked for before any base.
+        """
+        with self._write() as session:
+            check_model(session, model, self.name)
+            wave = find_open(session, model)
+            is_resumed = wave is not None
+            if wave is None:
+                if kind == "deletion" and count_pending(session, model) == 0:
+                    return None
+                wave = self._open_wave(session, model, kind, now)
+            elif not is_abandoned(wave, now):
+                return Held(model, wave.number, wave.kind, wave.holder, wave.heartbeat_at, wave.lease_expires_at)
+            wave.holder, wave.lease_token = holder, secrets.token_hex(16)
+            wave.heartbeat_at, wave.lease_expires_at = now, now + timedelta(seconds=lease_seconds)
+            if not is_resumed:
+                session.add(wave)
+                session.flush()
+                _take_pending(session, wave)
+            return Claim(model, wave.number, wave.kind, wave.lease_token, is_resumed, wave.attempt)
+
+    def renew_lease(self, claim: Claim, now: datetime, lease_seconds: float) -> None:
+        """Makes the claim last until `lease_seconds` from now.
+
+        Raises:
+            LeaseLostError: the wave is closed or in other hands, or the lease has expired.
+        """
+        with self._write() as session:
+            wave = _check_lease(session, claim, now)
+            wave.heartbeat_at, wave.lease_expires_at = now, now + timedelta(seconds=lease_seconds)
+
+    def set_attempt(self, claim: Claim, attempt: int, now: datetime) -> None:
+        """Records the attempt that the wave has reached, for a run that resumes it.
+
+        Raises:
+            LeaseLostError: as `renew_lease`.
+        """
+        with self._write() as session:
+            _check_lease(session, claim, now).attempt = attempt
+
+    def record_holdings(self, claim: Claim, holdings: Sequence[Holding], now: datetime) -> None:
+        """Replaces what the ledger knows of the model's sample store as a whole.
+
+        Raises:
+            InputError: a subject id is one that no request could name; nothing is recorded.
+            LeaseLostError: as `renew_lease`.
+        """
+        for holding in holdings:
+            check_subject(holding.subject_id)
+        rows = [
+            {
+                "subject_id": holding.subject_id,
+                "model": claim.model,
+                "num_train": holding.num_train,
+                "num_held_out": holding.num_held_out,
+            }
+            for holding in holdings
+        ]
+        with self._write() as session:
+            _check_lease(session, claim, now)
+            session.execute(delete(HoldingRow).where(HoldingRow.model == claim.model))
+            if rows:
+                session.execute(insert(HoldingRow), rows)
+            check_model(session, claim.model, self.name).holdings_wave = claim.number
+
+    def complete_wave(
+        self,
+        claim: Claim,
+        *,
+        version: str,
+        parent_version: str | None,
+        commit: str,
+        summary: dict[str, Any],
+        receipt: dict[str, Any],
+        now: datetime,
+    ) -> None:
+        """Closes the wave as complete, and its requests with it, each with the receipt.
+
+        Said again with the same claim and version it changes nothing.
+
+        Raises:
+            LeaseLostError: as `renew_lease`.
+        """
+        with self._write() as session:
+            known = session.get(WaveRow, (claim.model, claim.number))
+            if known is not None and (known.state, known.lease_token, known.version) == (
+                "complete",
+                claim.token,
+                version,
+            ):
+                return
+            wave = _check_lease(session, claim, now)
+            wave.state, wave.closed_at = "complete", now
+            wave.version, wave.parent_version, wave.commit, wave.summary = version, parent_version, commit, summary
+            session.execute(
+                update(OutcomeRow)
+                .where(*handled_by(claim.model, claim.number))
+                .values(state="completed", decided_at=now, receipt=receipt)
+            )
+
+    def park_wave(self, claim: Claim, note: str, now: datetime) -> None:
+        """Gives the wave up: its number stays used, its requests are pending again with the dates they had.
+
+        Raises:
+            LeaseLostError: as `renew_lease`.
+        """
+        with self._write() as session:
+            wave = _check_lease(session, claim, now)
+            wave.state, wave.closed_at, wave.note = "parked", now, note
+            session.execute(
+                update(OutcomeRow)
+                .where(*handled_by(claim.model, claim.number))
+                .values(state="pending", wave_number=None)
+            )
+
+    def set_comparison(self, model: str, number: int, comparison: dict[str, Any]) -> None:
+        """Records the figures of exact retraining beside a wave, at any time and under no lease.
+
+        Raises:
+            InputError: there is no such wave.
+        """
+        with self._write() as session:
+            get_wave_row(session, model, number, self.name).comparison = comparison
+
+    def _open_wave(self, session: Session, model: str, kind: WaveKind, now: datetime) -> WaveRow:
+        """Returns the next wave, not yet held by anybody."""
+        last = session.scalar(select(func.max(WaveRow.number)).where(WaveRow.model == model))
+        if last is None and kind == "deletion":
+            raise InputError(f"model '{model}' has no base yet in the ledger {self.name}; run `amun init`")
+        return WaveRow(model=model, number=0 if last is None else last + 1, kind=kind, state="open", opened_at=now)
+
+
+def _check_lease(session: Session, claim: Claim, now: datetime) -> WaveRow:
+    """Returns the claimed wave's row, which may be written.
+
+    Raises:
+        LeaseLostError: the wave is closed or in other hands, or the lease has expired.
+    """
+    wave = session.get(WaveRow, (claim.model, claim.number))
+    name = f"wave {claim.number} of model '{claim.model}'"
+    if wave is None or wave.state != "open":
+        raise LeaseLostError(f"{name} is no longer open; this run writes nothing more, see `amun wave list`")
+    if wave.lease_token != claim.token:
+        raise LeaseLostError(f"{name} was taken over by {wave.holder}; this run writes nothing more")
+    if wave.lease_expires_at <= now:
+        raise LeaseLostError(f"the lease on {name} expired at {wave.lease_expires_at.isoformat()}; run `amun wave run`")
+    return wave
+
+
+def _take_pending(session: Session, wave: WaveRow) -> None:
+    """Moves all pending requests of the model into a new wave, if that is one that forgets."""
+    if wave.kind == "deletion":
+        session.execute(
+            update(OutcomeRow)
+            .where(OutcomeRow.model == wave.model, OutcomeRow.state == "pending")
+            .values(state="in_wave", wave_number=wave.number)
+        )
