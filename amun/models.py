@@ -139,9 +139,11 @@ def _import_builder(architecture: str) -> Callable[..., nn.Module]:
 def _fit_stem(network: nn.Module, num_channels: int, is_small: bool) -> None:
     """Replaces the first convolution, for small images by a 3x3 one of stride 1 without the max-pool behind it."""
     name, conv = next((name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d))
-    kernel_size, stride, padding = (3, 1, 1) if is_small else (conv.kernel_size, conv.stride, conv.padding)
-    has_bias = conv.bias is not None
-    network.set_submodule(name, nn.Conv2d(num_channels, conv.out_channels, kernel_size, stride, padding, bias=has_bias))
+    geometry: Any = (3, 1, 1) if is_small else (conv.kernel_size, conv.stride, conv.padding)
+    stem = nn.Conv2d(num_channels, conv.out_channels, *geometry)
+    if conv.bias is None:
+        stem.register_parameter("bias", None)
+    network.set_submodule(name, stem)
     if not is_small:
         return
     layers = [
