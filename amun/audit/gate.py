@@ -1,0 +1,49 @@
+"""The gate's two bounds, as pure functions of the figures."""
+
+from dataclasses import dataclass
+
+from amun.audit.roc import auc_standard_error
+
+ONE_SIDED_95 = 1.645  # standard errors
+ROUNDING = 1e-9  # 0.97 - 0.95 is a little more than 0.02
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a bound is kept, and the line that says why."""
+
+    passed: bool
+    reason: str
+
+
+def is_judgeable(num_forget: int, num_non_members: int, margin: float) -> bool:
+    """Returns whether an FT AUC from so many samples could pass at all, were it exactly 0.5."""
+    if min(num_forget, num_non_members) == 0:
+        return False
+    return ONE_SIDED_95 * auc_standard_error(num_forget, num_non_members) <= margin + ROUNDING
+
+
+def judge_forgetting(auc: float | None, num_forget: int, num_non_members: int, margin: float) -> Verdict:
+    """Passes an FT AUC shown to be within `margin` of 0.5, on either side: |AUC - 0.5| + 1.645 se <= margin.
+
+    Args:
+        auc: of the membership attack, 0 to 1; None where there was nothing to forget, which passes.
+        num_forget: samples it was measured on.
+        num_non_members: held-out samples it was measured on.
+        margin: of equivalence.
+    """
+    if auc is None:
+        return Verdict(True, "nothing to forget")
+    slack = ONE_SIDED_95 * auc_standard_error(num_forget, num_non_members)
+    distance = abs(auc - 0.5)
+    passed = distance + slack <= margin + ROUNDING
+    relation = "within" if passed else "not within"
+    return Verdict(passed, f"|FT AUC {auc:.3f} - 0.5| + {slack:.3f} = {distance + slack:.3f}, {relation} {margin:g}")
+
+
+def judge_accuracy(accuracy: float, yardstick: float, max_drop: float) -> Verdict:
+    """Passes an accuracy (0 to 1) at most `max_drop` below that of the last exactly trained version."""
+    drop = yardstick - accuracy
+    passed = drop <= max_drop + ROUNDING
+    relation = "at most" if passed else "more than"
+    return Verdict(passed, f"accuracy {accuracy:.4f} is {drop:.4f} below {yardstick:.4f}, {relation} {max_drop:g}")
