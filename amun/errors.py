@@ -13,5 +13,11 @@ class InputError(AmunError):
     exit_code = 2
 
 
+class DivergedError(AmunError):
+    """Training ended in a loss that is no number: another learning rate may do, so another attempt may."""
+
+    exit_code = 3
+
+
 class LeaseLostError(AmunError):
     """Another run has taken over the wave: this one must write nothing more."""

@@ -51,7 +51,7 @@ def build_model(params: ModelParams, num_classes: int, image_shape: ImageShape, 
         torch.default_generator.manual_seed(seed)
         try:
             network = build(num_classes=num_classes, image_shape=image_shape, **params.options)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AssertionError) as error:
             raise InputError(f"model.options: {params.architecture} refuses {params.options}: {error}") from error
     model = nn.Sequential(Normalise(), network)
     _check_output(params.architecture, model, num_classes, image_shape)
@@ -76,8 +76,14 @@ def build_small_cnn(num_classes: int, image_shape: ImageShape, channels: Sequenc
 
 def build_torchvision(name: str, num_classes: int, image_shape: ImageShape, **options: Any) -> nn.Module:
     """Returns a torchvision classifier without pretrained weights, its stem fitted to the images."""
-    network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **options)
-    is_small = min(image_shape[1:]) < SMALL_IMAGE and not name.startswith("vit_")  # these fix their number of patches
+    is_vit = name.startswith("vit_")  # their patches are part of the architecture, and so is the size of the image
+    defaults: dict[str, Any] = {"image_size": image_shape[1]} if is_vit else {}
+    if name in {"googlenet", "inception_v3"}:
+        defaults = {"aux_logits": False, "init_weights": True}  # one output in training too
+    network: nn.Module = torchvision.models.get_model(
+        name, weights=None, num_classes=num_classes, **{**defaults, **options}
+    )
+    is_small = min(image_shape[1:]) < SMALL_IMAGE and not is_vit
     if is_small or image_shape[0] != 3:
         _fit_stem(network, image_shape[0], is_small)
     return network
@@ -149,9 +155,9 @@ def _fit_stem(network: nn.Module, num_channels: int, is_small: bool) -> None:
     layers = [
         (name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.MaxPool2d)
     ]
-    pool_name, pool = layers[1]
-    if isinstance(pool, nn.MaxPool2d):
-        network.set_submodule(pool_name, nn.Identity())
+    for pool_name, layer in layers[1:2]:
+        if isinstance(layer, nn.MaxPool2d):
+            network.set_submodule(pool_name, nn.Identity())
 
 
 def _check_output(architecture: str, model: nn.Module, num_classes: int, image_shape: ImageShape) -> None:

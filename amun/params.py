@@ -164,6 +164,16 @@ class Params(Section):
     runtime: RuntimeParams
 
     @model_validator(mode="after")
+    def check_last_attempt(self) -> Self:
+        """Refuses a gate that falls back on exact retraining where no attempt is exact."""
+        has_exact = any(METHODS[attempt.method].is_exact for attempt in self.unlearning.attempts)
+        if self.gate.insufficient != "pass_with_warning" and not has_exact and self.data.remain == "use":
+            raise ValueError(
+                f"gate.insufficient: {self.gate.insufficient} needs an attempt `retrain` in unlearning.attempts"
+            )
+        return self
+
+    @model_validator(mode="after")
     def check_remain(self) -> Self:
         """Refuses what needs the remain set where it is not available."""
         if self.data.remain == "use":
@@ -173,8 +183,11 @@ class Params(Section):
                 raise ValueError(
                     f"unlearning.attempts {number}: {attempt.method} needs the remain set, but data.remain is none"
                 )
-        if self.gate.insufficient == "retrain":
-            raise ValueError("gate.insufficient: retrain needs the remain set, but data.remain is none")
+        if self.gate.insufficient != "pass_with_warning":
+            raise ValueError(
+                f"gate.insufficient: {self.gate.insufficient} ends in retraining, which needs the remain set, "
+                "but data.remain is none; write pass_with_warning"
+            )
         return self
 
 

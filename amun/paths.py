@@ -6,6 +6,7 @@ STATE = Path(".amun")
 SECRET = STATE / "secret"
 STAGE_LOCK = STATE / "stage.lock"
 LEDGER = STATE / "ledger.db"
+COMPARISON = STATE / "comparison.json"
 
 PARAMS = Path("params.yaml")
 

@@ -10,12 +10,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from amun.errors import AmunError, InputError
+from amun.errors import AmunError, DivergedError, InputError
 from amun.params import OptimisationParams, RuntimeParams
-
-
-class DivergedError(AmunError):
-    """The loss is no longer a number: the learning rate was too high."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import yaml
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from amun.errors import AmunError, InputError
+from amun.errors import AmunError, DivergedError, InputError
 from amun.paths import WAVE_BASE
 from amun.stage_result import RESULT_FILE_VARIABLE, StageResult
 
@@ -49,7 +49,8 @@ def reproduce(root: Path, stage: str, *, force: bool = False) -> float:
 def _raise_stage_error(stage: str, result_path: Path, error: DvcException) -> None:
     if result_path.exists():
         result = StageResult.read(result_path)
-        raise (InputError if result.exit_code == InputError.exit_code else AmunError)(f"{stage}: {result.error}")
+        kinds = {kind.exit_code: kind for kind in (AmunError, InputError, DivergedError)}
+        raise kinds[result.exit_code](f"{stage}: {result.error}") from None
     cause = error.__cause__ or error
     raise AmunError(f"stage {stage} failed: {' '.join(str(cause).split())}") from None
 
@@ -102,6 +103,14 @@ def pull(root: Path) -> None:
             repo.pull(force=True)
         except (DvcException, OSError) as error:
             raise AmunError(f"the DVC remote did not give the data: {' '.join(str(error).split())}") from None
+
+
+def fetch(root: Path) -> None:
+    """Brings every output into the work tree, from the cache or else from the default remote."""
+    try:
+        checkout(root)
+    except DvcException:
+        pull(root)
 
 
 def is_up_to_date(root: Path) -> bool:
@@ -176,9 +185,11 @@ def set_remote(root: Path, url: str) -> None:
         config["core"]["remote"] = "storage"
 
 
-def set_cache(root: Path, cache: Path) -> None:
-    """Makes a clone use another one's cache, for itself alone."""
-    with _open(root) as repo, repo.config.edit("local") as config:
+def share_cache(root: Path, worktree: Path) -> None:
+    """Makes a worktree use the cache of the workspace, for itself alone."""
+    with _open(root) as repo:
+        cache = repo.cache.local.path
+    with _open(worktree) as repo, repo.config.edit("local") as config:
         config["cache"]["dir"] = str(cache)
 
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from amun.audit.evaluation import AuditSets, audit_model, choose_audit_sets
-from amun.audit.gate import is_judgeable
+from amun.audit.decision import count_judged
+from amun.audit.evaluation import audit_model, choose_audit_sets
 from amun.audit.roc import auc_standard_error
 from amun.data.samples import read_samples
 from amun.params import Params
@@ -19,8 +19,14 @@ def audit(params: Params, device: torch.device) -> None:
     sets = choose_audit_sets(read_wave(), train, read_samples(CALIBRATION), read_samples(AUDIT_LOGITS))
     before = audit_model(load_for(params, train, device, WAVE_BASE), sets, params.audit)
     after = audit_model(load_for(params, train, device, UNLEARNED), sets, params.audit)
-    num_judged = count_judged(sets, params)
     num_calibration = len(sets.held_out)
+    num_judged = count_judged(
+        sets.num_forget,
+        len(sets.forget),
+        num_calibration,
+        margin=params.gate.auc_margin,
+        pool_samples=params.gate.pool_samples,
+    )
     figures = {
         "num_forget": sets.num_forget,
         "num_judged": num_judged,
@@ -33,13 +39,6 @@ def audit(params: Params, device: torch.device) -> None:
         "standard_error": auc_standard_error(num_judged, num_calibration) if num_judged else None,
     }
     write_json(AUDIT_METRICS, figures)
-
-
-def count_judged(sets: AuditSets, params: Params) -> int:
-    """Returns how many forget samples the gate's figure rests on: the wave's own, or pooled with the latest before."""
-    if is_judgeable(sets.num_forget, len(sets.held_out), params.gate.auc_margin) or not sets.num_forget:
-        return sets.num_forget
-    return max(sets.num_forget, min(len(sets.forget), params.gate.pool_samples))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from amun.data.sources.source import SourceImages, read_source
 from amun.data.splits import SPLITS, assign_subjects, split_subjects
 from amun.errors import InputError
 from amun.keys import keyed_digest, load_secret, subject_key
-from amun.params import DataParams, Params
+from amun.params import Params
 from amun.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN
 from amun.stages.runner import run_stage
 from amun.wave import write_json
@@ -22,7 +22,7 @@ def prepare(params: Params, _device: torch.device) -> None:
     """Writes one store file for each split, without the subjects named in `data/exclusions.json`."""
     secret = load_secret(Path.cwd())
     source = read_source(params.data.source, Path(params.data.root) if params.data.root else None)
-    samples = _name_samples(_draw_images(source, params.data), params.data, secret)
+    samples = _name_samples(_draw_images(source, params), params, secret)
     excluded = _find_excluded(samples, lambda subject_id: subject_key(secret, subject_id))
     held = samples.select(~excluded)
     train_fraction, calibration_fraction = params.data.train_fraction, params.data.calibration_fraction
@@ -36,10 +36,10 @@ def prepare(params: Params, _device: torch.device) -> None:
     write_json(PREPARE_METRICS, counts | {"num_excluded": int(excluded.sum())})
 
 
-def _draw_images(source: SourceImages, params: DataParams) -> SourceImages:
-    if params.num_samples is None or params.num_samples >= len(source.keys):
+def _draw_images(source: SourceImages, params: Params) -> SourceImages:
+    if params.data.num_samples is None or params.data.num_samples >= len(source.keys):
         return source
-    drawn = np.sort(np.random.default_rng(params.seed).permutation(len(source.keys))[: params.num_samples])
+    drawn = np.sort(np.random.default_rng(params.data.seed).permutation(len(source.keys))[: params.data.num_samples])
     return SourceImages(
         [source.keys[position] for position in drawn],
         source.images[drawn],
@@ -48,7 +48,7 @@ def _draw_images(source: SourceImages, params: DataParams) -> SourceImages:
     )
 
 
-def _name_samples(source: SourceImages, params: DataParams, secret: bytes) -> Samples:
+def _name_samples(source: SourceImages, params: Params, secret: bytes) -> Samples:
     pixels = source.images.numpy()
     sample_ids = [
         keyed_digest(secret, "sample", key.encode(), image.tobytes())
@@ -56,7 +56,7 @@ def _name_samples(source: SourceImages, params: DataParams, secret: bytes) -> Sa
     ]
     subject_ids = source.subject_ids
     if subject_ids is None:
-        subject_ids = assign_subjects(len(sample_ids), params.subject_max_samples, params.seed)
+        subject_ids = assign_subjects(len(sample_ids), params.data.subject_max_samples, params.data.seed)
     return Samples(np.array(sample_ids, dtype=np.str_), subject_ids, source.labels, source.images)
 
 

@@ -1,0 +1,101 @@
+"""What the gate makes of an attempt, and which attempts a wave makes at all."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from amun.audit.gate import is_judgeable, judge_accuracy, judge_forgetting
+from amun.params import GateParams, UnlearningParams
+from amun.unlearning.methods import METHODS
+from amun.wave import MIN_REPORTED
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether an attempt passes.
+
+    Attributes:
+        passed: it does.
+        reason: why, in one line.
+        warning: what a person should look at all the same; empty if nothing.
+    """
+
+    passed: bool
+    reason: str
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a wave does: the numbers of the attempts to make in turn, or why it waits."""
+
+    attempts: tuple[int, ...]
+    wait_reason: str = ""
+
+
+def count_judged(num_forget: int, num_available: int, num_non_members: int, *, margin: float, pool_samples: int) -> int:
+    """Returns how many forget samples the gate's figure rests on: the wave's own, or pooled with the latest before.
+
+    Args:
+        num_forget: the wave's own.
+        num_available: those and all forgotten before and still held.
+        num_non_members: held-out samples to tell them from.
+        margin: `gate.auc_margin`.
+        pool_samples: `gate.pool_samples`, the most that a pool may hold.
+    """
+    if not num_forget or is_judgeable(num_forget, num_non_members, margin):
+        return num_forget
+    return max(num_forget, min(num_available, pool_samples))
+
+
+def is_sufficient(num_judged: int, num_non_members: int, gate: GateParams) -> bool:
+    """Tells whether so many samples can show forgetting at all."""
+    return num_judged >= MIN_REPORTED and is_judgeable(num_judged, num_non_members, gate.auc_margin)
+
+
+def plan_attempts(
+    unlearning: UnlearningParams,
+    gate: GateParams,
+    *,
+    num_forget: int,
+    num_judged: int,
+    num_non_members: int,
+    next_due: datetime | None,
+    now: datetime,
+) -> Plan:
+    """Returns the attempts of a wave, or why it is parked until more requests have come."""
+    every = tuple(range(1, len(unlearning.attempts) + 1))
+    if not num_forget:
+        return Plan(every[:1])  # nothing to forget: the base is copied
+    if is_sufficient(num_judged, num_non_members, gate) or gate.insufficient == "pass_with_warning":
+        return Plan(every)
+    too_few = f"{num_judged} samples are too few to show that they are forgotten"
+    if gate.insufficient == "wait" and next_due is not None and now < next_due - timedelta(days=gate.wait_days):
+        return Plan((), f"{too_few}; it waits for more requests until {gate.wait_days} days before {next_due:%Y-%m-%d}")
+    exact = tuple(number for number in every if METHODS[unlearning.attempts[number - 1].method].is_exact)
+    return Plan(exact)
+
+
+def decide(unlearned: dict[str, Any], audited: dict[str, Any], yardstick: float | None, gate: GateParams) -> Decision:
+    """Returns the gate's decision on an attempt.
+
+    Args:
+        unlearned: `metrics/unlearn.json`.
+        audited: `metrics/audit.json`, on the calibration half.
+        yardstick: accuracy of the last exactly trained version there; None where this one is it.
+        gate: the bounds.
+    """
+    if not audited["num_forget"]:
+        return Decision(True, "nothing was trained on that is to be forgotten")
+    accuracy = None if yardstick is None else judge_accuracy(audited["accuracy"], yardstick, gate.max_accuracy_drop)
+    if unlearned["is_exact"]:
+        warning = "" if accuracy is None or accuracy.passed else f"{accuracy.reason}; it is the new yardstick"
+        return Decision(True, "exact by construction", warning)
+    if accuracy is not None and not accuracy.passed:
+        return Decision(False, accuracy.reason)
+    num_judged, num_non_members = audited["num_judged"], audited["num_calibration"]
+    if not is_sufficient(num_judged, num_non_members, gate):
+        too_few = f"{num_judged} samples are too few to show that they are forgotten"
+        return Decision(gate.insufficient == "pass_with_warning", too_few, too_few)
+    forgetting = judge_forgetting(audited["judged_ft_auc"], num_judged, num_non_members, gate.auc_margin)
+    return Decision(forgetting.passed, forgetting.reason)

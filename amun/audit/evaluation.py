@@ -1,0 +1,99 @@
+"""What a model shows of the people it was to forget: accuracy and the FT AUC on one held-out half."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from amun.audit.rmia import score_membership
+from amun.audit.roc import compute_auc
+from amun.data.samples import Samples
+from amun.params import AuditParams
+from amun.training import compute_accuracy, compute_logits
+from amun.wave import MIN_REPORTED, Wave
+
+
+@dataclass(frozen=True)
+class AuditSets:
+    """The samples an audit looks at, with the audit references' logits of each.
+
+    Attributes:
+        forget: the wave's own training samples, then those forgotten before it, the latest wave's first.
+        num_forget: how many of `forget` are the wave's own.
+        remain: training samples nobody asked to forget.
+        held_out: samples of one held-out half whose people are still held.
+    """
+
+    forget: Samples
+    num_forget: int
+    remain: Samples
+    held_out: Samples
+    forget_references: Tensor
+    held_out_references: Tensor
+
+
+@dataclass(frozen=True)
+class ModelAudit:
+    """One model's logits and membership scores on the sets of an audit."""
+
+    forget_logits: Tensor
+    remain_logits: Tensor
+    held_out_logits: Tensor
+    forget_scores: Tensor
+    held_out_scores: Tensor
+    accuracy: float
+
+    def compute_ft_auc(self, num_forget: int) -> float | None:
+        """Returns the AUC of the first `num_forget` forget samples against held-out ones; None below 20 samples."""
+        if num_forget < MIN_REPORTED:
+            return None
+        return compute_auc(self.forget_scores[:num_forget], self.held_out_scores)
+
+
+def choose_audit_sets(wave: Wave, train: Samples, held_out: Samples, references: Samples) -> AuditSets:
+    """Returns what to audit: nobody who is gone counts as remaining or held out."""
+    own = train.select(train.is_among(wave.forget_ids))
+    still_held = set(train.sample_ids.tolist())
+    earlier = [sample_id for sample_id in wave.earlier_forget_ids if sample_id in still_held]
+    forget_ids = [*own.sample_ids.tolist(), *earlier]
+    forget = train.align(forget_ids)
+    remaining_half = held_out.select(~held_out.is_among(wave.gone_ids))
+    return AuditSets(
+        forget=forget,
+        num_forget=len(own),
+        remain=train.select(~train.is_among(wave.gone_ids)),
+        held_out=remaining_half,
+        forget_references=references.align(forget_ids).payloads,
+        held_out_references=references.align(remaining_half.sample_ids.tolist()).payloads,
+    )
+
+
+def audit_model(model: nn.Module, sets: AuditSets, params: AuditParams) -> ModelAudit:
+    """Returns the model's logits, its accuracy on the held-out half, and membership scores against that half."""
+    device = next(model.parameters()).device
+    forget_logits, remain_logits, held_out_logits = (
+        compute_logits(model, part.images.to(device)) for part in (sets.forget, sets.remain, sets.held_out)
+    )
+
+    def score(logits: Tensor, references: Tensor, labels: Tensor) -> Tensor:
+        return score_membership(
+            target_logits=logits,
+            reference_logits=references,
+            labels=labels,
+            population_target_logits=held_out_logits,
+            population_reference_logits=sets.held_out_references,
+            population_labels=sets.held_out.labels,
+            params=params,
+        )
+
+    has_forget = len(sets.forget) > 0
+    return ModelAudit(
+        forget_logits=forget_logits,
+        remain_logits=remain_logits,
+        held_out_logits=held_out_logits,
+        forget_scores=score(forget_logits, sets.forget_references, sets.forget.labels)
+        if has_forget
+        else torch.empty(0),
+        held_out_scores=score(held_out_logits, sets.held_out_references, sets.held_out.labels),
+        accuracy=compute_accuracy(held_out_logits, sets.held_out.labels),
+    )

@@ -1,0 +1,39 @@
+"""Not a DVC stage: retrains exactly on what remained at the wave, and audits that model beside the wave's own.
+
+A night never retrains for comparison; `amun wave compare` runs this at the wave's tag.
+"""
+
+import torch
+
+from amun.audit.evaluation import audit_model, choose_audit_sets
+from amun.data.samples import read_samples
+from amun.params import Params
+from amun.paths import AUDIT_LOGITS, COMPARISON, TEST, TRAIN
+from amun.progress import show_progress
+from amun.stages.common import build_for, describe_epoch
+from amun.stages.runner import run_stage
+from amun.training import fit
+from amun.wave import read_wave, write_json
+
+
+def compare(params: Params, device: torch.device) -> None:
+    """Writes the exactly retrained model's accuracy and FT AUC on the test half; the model is dropped."""
+    train = read_samples(TRAIN)
+    sets = choose_audit_sets(read_wave(), train, read_samples(TEST), read_samples(AUDIT_LOGITS))
+    model = build_for(params, train, device, params.training.seed)
+    with show_progress("retrain", params.training.epochs, "epochs") as advance:
+        fit(
+            model,
+            sets.remain.images.to(device),
+            sets.remain.labels.to(device),
+            optimisation=params.training,
+            learning_rate=params.training.learning_rate,
+            precision=params.runtime.precision,
+            on_epoch=lambda metrics: advance(describe_epoch(metrics)),
+        )
+    audited = audit_model(model, sets, params.audit)
+    write_json(COMPARISON, {"accuracy": audited.accuracy, "ft_auc": audited.compute_ft_auc(sets.num_forget)})
+
+
+if __name__ == "__main__":
+    run_stage(compare)

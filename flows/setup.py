@@ -1,0 +1,75 @@
+"""`amun init`: makes a clone a workspace, or joins one that exists."""
+
+import os
+
+from amun.errors import AmunError, InputError
+from amun.keys import SECRET_VARIABLE, create_secret, store_secret
+from amun.ledger import Ledger
+from amun.paths import SECRET
+from flows.waves import Outcome, build_base
+from tasks import pipeline
+from tasks.environment import LEDGER_VARIABLE
+from tasks.git import has_tag, name_tag, require_branch, require_clean
+from tasks.registry import ensure_model
+from tasks.remote import require_remote
+from tasks.servers import provide_prefect
+from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
+from tasks.workspace import Workspace
+
+
+def is_finished(workspace: Workspace) -> bool:
+    """Tells whether this clone is a workspace whose wave 0 is recorded."""
+    return (workspace.root / SECRET).exists() and has_tag(workspace.root, name_tag(0)) and not _has_open_base(workspace)
+
+
+def is_joining(workspace: Workspace) -> bool:
+    """Tells whether this clone comes from a workspace that has its wave 0 already."""
+    return has_tag(workspace.root, name_tag(0)) and not (workspace.root / SECRET).exists()
+
+
+def create_workspace(workspace: Workspace, remote: str | None) -> Outcome:
+    """Makes the clone a workspace and runs wave 0; after an interruption it goes on where it stopped.
+
+    Raises:
+        InputError: uncommitted changes, a detached head, or a remote that does not answer; nothing was created.
+    """
+    root = workspace.root
+    require_branch(root)
+    require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES])
+    if remote is not None:
+        require_remote(remote)
+    create_secret(root)
+    with Ledger.create(os.environ[LEDGER_VARIABLE]) as ledger:
+        ledger.register_model(workspace.model)
+    ensure_model(root, workspace.model)
+    if remote is not None:
+        pipeline.set_remote(root, remote)
+    with provide_prefect(root):
+        return build_base(str(root))
+
+
+def join_workspace(workspace: Workspace) -> None:
+    """Takes the secret from the environment and the data from the remote; runs nothing.
+
+    Raises:
+        InputError: the secret is not in the environment.
+        AmunError: there is no remote, or it does not give the data.
+    """
+    secret = os.environ.get(SECRET_VARIABLE)
+    if secret is None:
+        raise InputError(
+            f"{workspace.root} has wave/0000: to join that workspace put its secret (the content of its {SECRET}) "
+            f"into {SECRET_VARIABLE}"
+        )
+    if not pipeline.has_remote(workspace.root):
+        raise AmunError(f"{workspace.root}: no DVC remote is configured, so the workspace's data cannot be had")
+    pipeline.pull(workspace.root)
+    store_secret(workspace.root, secret)
+
+
+def _has_open_base(workspace: Workspace) -> bool:
+    from datetime import UTC, datetime
+
+    with Ledger(os.environ[LEDGER_VARIABLE]) as ledger:
+        wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
+    return wave is not None and wave.number == 0

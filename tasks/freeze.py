@@ -1,0 +1,174 @@
+"""Steps *claim* and *freeze*: which requests make the wave, and the files that say what it is about."""
+
+import json
+import shutil
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prefect import task
+
+from amun.audit.decision import Plan, count_judged, plan_attempts
+from amun.data.samples import Samples, read_samples
+from amun.errors import AmunError, InputError
+from amun.keys import file_digest, load_secret, subject_key
+from amun.ledger import Claim, Holding
+from amun.paths import (
+    ATTEMPT,
+    AUDIT_METRICS,
+    BASE_MODEL,
+    CALIBRATION,
+    FORGOTTEN,
+    TEST,
+    TRAIN,
+    UNLEARN_METRICS,
+    WAVE,
+    WAVE_BASE,
+)
+from amun.wave import Attempt, ForgottenWave, Wave, parse_forgotten, write_json
+from tasks import pipeline
+from tasks.git import has_tag, name_tag, read_committed
+from tasks.options import TASK_OPTIONS
+from tasks.registry import fetch_weights, find_champion
+from tasks.workspace import Workspace, open_ledger, require_lease
+
+
+@task(name="freeze", **TASK_OPTIONS)
+def freeze_wave(workspace: Workspace, claim: Claim) -> Plan:
+    """Writes `wave/wave.json` and fetches the base from the registry; returns which attempts to make."""
+    require_lease(claim)
+    root = workspace.root
+    if has_tag(root, name_tag(claim.number)):
+        raise InputError(
+            f"{root}: tag {name_tag(claim.number)} exists, but the ledger is only now at wave {claim.number}"
+        )
+    with open_ledger() as ledger:
+        subjects = ledger.subjects_of_wave(claim.model, claim.number)
+        next_due = ledger.count_status(claim.model, datetime.now(UTC)).next_due
+    forgotten = parse_forgotten(read_committed(root, FORGOTTEN) or "[]")
+    stores = [read_samples(root / path) for path in (TRAIN, CALIBRATION, TEST)]
+    forgetting = _name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten)
+    wave = _describe_wave(root, claim, forgetting, forgotten)
+    write_json(root / WAVE, wave)
+    pipeline.add_file(root, WAVE_BASE)
+    return _plan(workspace, forgetting, forgotten, stores, next_due)
+
+
+def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
+    """Returns whom and what the next wave would forget, and which attempts it would make; nothing is written."""
+    root = workspace.root
+    now = datetime.now(UTC)
+    with open_ledger() as ledger:
+        status = ledger.count_status(workspace.model, now)
+        pending = ledger.list_requests(workspace.model, "pending")
+        number = len(ledger.list_waves(workspace.model))
+    forgotten = parse_forgotten(read_committed(root, FORGOTTEN) or "[]")
+    stores = [read_samples(root / path) for path in (TRAIN, CALIBRATION, TEST)]
+    subjects = [request.subject_id for request in pending]
+    forgetting = _name_forgotten(load_secret(root), number, subjects, stores, forgotten)
+    return forgetting, _plan(workspace, forgetting, forgotten, stores, status.next_due)
+
+
+def write_attempt(root: Path, number: int) -> None:
+    """Writes `wave/attempt.json`."""
+    write_json(root / ATTEMPT, Attempt(attempt=number))
+
+
+def _name_forgotten(
+    secret: bytes, number: int, subjects: list[str], stores: list[Samples], forgotten: list[ForgottenWave]
+) -> ForgottenWave:
+    gone = {sample_id for wave in forgotten for sample_id in [*wave.forget_ids, *wave.held_out_ids]}
+    owned = [
+        sorted(set(store.sample_ids[np.isin(store.subject_ids, np.array(subjects, dtype=np.str_))].tolist()) - gone)
+        for store in stores
+    ]
+    return ForgottenWave(
+        number=number,
+        subject_keys=sorted(subject_key(secret, subject) for subject in subjects),
+        forget_ids=owned[0],
+        held_out_ids=sorted(owned[1] + owned[2]),
+    )
+
+
+def _describe_wave(root: Path, claim: Claim, forgetting: ForgottenWave, forgotten: list[ForgottenWave]) -> Wave:
+    secret = load_secret(root)
+    version = None
+    if claim.kind == "base":
+        (root / WAVE_BASE).parent.mkdir(exist_ok=True)
+        shutil.copyfile(root / BASE_MODEL, root / WAVE_BASE)
+    else:
+        champion = find_champion(claim.model)
+        if champion is None:
+            raise AmunError(f"the registry has no champion of {claim.model}; run `amun init` or `amun base rebuild`")
+        fetch_weights(champion, root / WAVE_BASE, secret)
+        version = champion.version
+    return Wave(
+        number=claim.number,
+        model=claim.model,
+        kind=claim.kind,
+        base_version=version,
+        base_digest=file_digest(secret, root / WAVE_BASE),
+        yardstick=None if claim.kind == "base" else _find_yardstick(root),
+        forgetting=forgetting,
+        forgotten=forgotten,
+    )
+
+
+def _find_yardstick(root: Path) -> float | None:
+    """Returns the calibration accuracy of the last exactly trained version, as recorded with the last wave."""
+    if _read_committed_json(root, UNLEARN_METRICS)["is_exact"]:
+        accuracy: float = _read_committed_json(root, AUDIT_METRICS)["accuracy"]
+        return accuracy
+    yardstick: float | None = _read_committed_json(root, WAVE)["yardstick"]
+    return yardstick
+
+
+def _read_committed_json(root: Path, path: Path) -> dict[str, Any]:
+    text = read_committed(root, path)
+    if text is None:
+        raise AmunError(f"{path} is not in HEAD of {root}; is another branch checked out than the waves' own?")
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def _plan(
+    workspace: Workspace,
+    forgetting: ForgottenWave,
+    forgotten: list[ForgottenWave],
+    stores: list[Samples],
+    next_due: datetime | None,
+) -> Plan:
+    train, calibration, _ = stores
+    num_forget = len(forgetting.forget_ids)
+    earlier = [sample_id for wave in forgotten for sample_id in wave.forget_ids]
+    gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
+    num_available = num_forget + int(train.is_among(earlier).sum())
+    num_non_members = int((~calibration.is_among(gone)).sum())
+    gate = workspace.params.gate
+    return plan_attempts(
+        workspace.params.unlearning,
+        gate,
+        num_forget=num_forget,
+        num_judged=count_judged(
+            num_forget, num_available, num_non_members, margin=gate.auc_margin, pool_samples=gate.pool_samples
+        ),
+        num_non_members=num_non_members,
+        next_due=next_due,
+        now=datetime.now(UTC),
+    )
+
+
+@task(name="record-holdings", **TASK_OPTIONS)
+def record_holdings(workspace: Workspace, claim: Claim) -> int:
+    """Tells the ledger of whom the sample store holds what; returns the number of subjects."""
+    train, *held_out = (read_samples(workspace.root / path) for path in (TRAIN, CALIBRATION, TEST))
+    num_train = Counter(train.subject_ids.tolist())
+    num_held_out = Counter(subject for store in held_out for subject in store.subject_ids.tolist())
+    holdings = [
+        Holding(subject, num_train[subject], num_held_out[subject]) for subject in sorted(num_train | num_held_out)
+    ]
+    with open_ledger() as ledger:
+        ledger.record_holdings(claim, holdings, datetime.now(UTC))
+    return len(holdings)

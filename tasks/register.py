@@ -1,0 +1,174 @@
+"""Steps *register* and *promote*: the unlearned model as a version in MLflow, then as the champion."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import mlflow.pytorch
+import pandas as pd
+import torch
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunStatus
+from mlflow.models import ModelSignature, infer_signature
+from prefect import task
+
+from amun.data.samples import read_samples
+from amun.errors import AmunError
+from amun.keys import file_digest, keyed_digest, load_secret
+from amun.ledger import Claim
+from amun.paths import (
+    ADVERSARIAL,
+    ADVERSARIAL_METRICS,
+    AUDIT_METRICS,
+    CALIBRATION,
+    REPORT_METRICS,
+    TEST,
+    TRAIN,
+    UNLEARN_EPOCHS,
+    UNLEARN_METRICS,
+    UNLEARNED,
+)
+from amun.stages.common import load_for
+from amun.wave import Wave, read_wave
+from tasks import pipeline, registry
+from tasks.figures import draw_figures
+from tasks.options import NETWORK_OPTIONS
+from tasks.record import read_metrics
+from tasks.workspace import Workspace, require_lease
+
+SERVING_FILE = "data/model.pt2"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version in the registry."""
+
+    version: int
+    run_id: str
+
+
+@task(name="register", **NETWORK_OPTIONS)
+def register_version(workspace: Workspace, claim: Claim, commit: str) -> Registered:
+    """Registers the wave's model with figures, digests and lineage; a version it already has is returned as it is."""
+    require_lease(claim)
+    root, wave = workspace.root, read_wave(workspace.root)
+    pipeline.check_digests(root)
+    experiment_id = registry.ensure_model(root, claim.model)
+    if (known := registry.find_version(claim.model, claim.number)) is not None:
+        return Registered(int(known.version), str(known.run_id))
+    tags = _describe(root, wave, commit)
+    run_id = registry.start_run(experiment_id, f"{claim.model}-wave-{claim.number:04d}", claim.number, tags)
+    client = registry.open_registry()
+    client.log_batch(run_id, metrics=list(_list_metrics(root)), params=list(_list_params(workspace)))
+    client.log_inputs(run_id, list(_list_datasets(root)))
+    _log_files(root, run_id)
+    model_uri, model_id = _log_model(workspace, run_id)
+    tags |= _digest_files(root, run_id, model_uri)
+    require_lease(claim)
+    version = client.create_model_version(claim.model, model_uri, run_id, tags=tags, model_id=model_id)
+    client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
+    return Registered(int(version.version), run_id)
+
+
+@task(name="promote", **NETWORK_OPTIONS)
+def promote_version(workspace: Workspace, claim: Claim, registered: Registered) -> None:
+    """Makes the version the champion, once its files are what was registered.
+
+    Raises:
+        AmunError: the registry holds other bytes than were registered.
+    """
+    version = registry.find_version(claim.model, claim.number)
+    if version is None:
+        raise AmunError(f"version {registered.version} of {claim.model} has vanished from the registry")
+    for tag, digest in _digest_files(workspace.root, str(version.run_id), str(version.source)).items():
+        if version.tags[tag] != digest:
+            raise AmunError(f"version {version.version}: {tag} does not fit the file in the registry; not promoted")
+    require_lease(claim)
+    registry.promote(claim.model, registered.version)
+
+
+def _describe(root: Path, wave: Wave, commit: str) -> dict[str, str]:
+    secret, unlearned = load_secret(root), read_metrics(root, UNLEARN_METRICS)
+    return {
+        "amun.wave": str(wave.number),
+        "amun.kind": wave.kind,
+        "amun.parent_version": "" if wave.base_version is None else str(wave.base_version),
+        "amun.commit": commit,
+        "amun.method": unlearned["method"],
+        "amun.attempt": str(unlearned["attempt"]),
+        "amun.num_forget": str(len(wave.forget_ids)),
+        "amun.forget_digest": keyed_digest(secret, "forget-set", "\n".join(wave.forget_ids).encode()),
+        "amun.base_digest": wave.base_digest,
+    }
+
+
+def _list_params(workspace: Workspace) -> Iterator[Param]:
+    flat = pd.json_normalize(workspace.params.model_dump(mode="json")).iloc[0].to_dict()
+    yield from (Param(str(name), str(value)) for name, value in flat.items())
+
+
+def _list_metrics(root: Path) -> Iterator[Metric]:
+    for prefix, path in (
+        ("adversarial", ADVERSARIAL_METRICS),
+        ("calibration", AUDIT_METRICS),
+        ("test", REPORT_METRICS),
+    ):
+        for name, value in read_metrics(root, path).items():
+            # a figure of too few samples is null, and a metric must be a number
+            if value is not None:
+                yield Metric(f"{prefix}.{name}", float(value), 0, 0)
+    for row in pd.read_csv(root / UNLEARN_EPOCHS).to_dict("records"):
+        for name in ("loss", "accuracy"):
+            yield Metric(f"unlearn.{name}", row[name], 0, int(row["epoch"]))
+
+
+def _list_datasets(root: Path) -> Iterator[DatasetInput]:
+    secret, digests = load_secret(root), pipeline.read_digests(root)
+    for path in (TRAIN, CALIBRATION, TEST, ADVERSARIAL):
+        digest = keyed_digest(secret, "dataset", digests[str(path)].encode())
+        yield DatasetInput(Dataset(path.stem, digest, "dvc", str(path)), [])
+
+
+def _log_files(root: Path, run_id: str) -> None:
+    client = registry.open_registry()
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / registry.WEIGHTS
+        weights.write_bytes((root / UNLEARNED).read_bytes())
+        client.log_artifact(run_id, str(weights))
+        for picture in draw_figures(root, Path(folder)):
+            client.log_artifact(run_id, str(picture), "plots")
+    for path in (AUDIT_METRICS, REPORT_METRICS):
+        client.log_artifact(run_id, str(root / path), "report")
+
+
+def _log_model(workspace: Workspace, run_id: str) -> tuple[str, str]:
+    """Logs the model for serving, as pt2; its input example is noise, for MLflow stores it in clear."""
+    train = read_samples(workspace.root / TRAIN)
+    model = load_for(workspace.params, train, torch.device("cpu"), workspace.root / UNLEARNED)
+    noise = torch.rand((2, *train.payloads.shape[1:]), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        signature: ModelSignature = infer_signature(noise.numpy(), model(noise).numpy())
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.pytorch.log_model(
+            model,
+            name="model",
+            serialization_format="pt2",
+            input_example=noise.numpy(),
+            signature=signature,
+            pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
+        )
+    return logged.model_uri, logged.model_id
+
+
+def _digest_files(root: Path, run_id: str, model_uri: str) -> dict[str, str]:
+    """Returns the keyed digests of the two model files as the registry gives them now."""
+    secret = load_secret(root)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = download_artifacts(run_id=run_id, artifact_path=registry.WEIGHTS, dst_path=folder)
+        serving = Path(download_artifacts(artifact_uri=model_uri, dst_path=str(Path(folder) / "model")))
+        return {
+            "amun.weights_digest": file_digest(secret, Path(weights)),
+            "amun.serving_digest": file_digest(secret, serving / SERVING_FILE),
+        }

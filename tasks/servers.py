@@ -1,0 +1,88 @@
+"""One real Prefect server for the duration of a command, where the environment names none."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from amun.errors import AmunError
+from amun.paths import STATE
+from tasks.environment import find_free_port
+
+API_VARIABLE = "PREFECT_API_URL"
+START_SECONDS = 120.0
+STOP_SECONDS = 20.0
+
+
+@contextmanager
+def provide_prefect(root: Path) -> Iterator[str]:
+    """Gives the address of a Prefect API: the one the environment names, or that of a server started for the block.
+
+    Raises:
+        AmunError: the named one does not answer, or the server does not start.
+    """
+    if url := os.environ.get(API_VARIABLE):
+        if not _answers(url):
+            raise AmunError(f"{API_VARIABLE}: no Prefect server answers at {url}; start it, or unset the variable")
+        yield url
+        return
+    with _run_server(root) as url:
+        os.environ[API_VARIABLE] = url
+        try:
+            yield url
+        finally:
+            del os.environ[API_VARIABLE]
+
+
+@contextmanager
+def _run_server(root: Path) -> Iterator[str]:
+    port = find_free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    log_path = root / STATE / "prefect" / "server.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("ab") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tasks.prefect_server", str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PREFECT_SERVER_API_HOST": "127.0.0.1", "PREFECT_UI_API_URL": url},
+            # a Ctrl-C on the terminal is for the flow; the server goes when its owner goes
+            start_new_session=True,
+        )
+    try:
+        _wait_for(url, server, log_path)
+        yield url
+    finally:
+        _stop(server)
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log_path: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        if _answers(url):
+            return
+        time.sleep(0.2)
+    raise AmunError(f"the Prefect server did not start within {START_SECONDS:.0f} seconds; see {log_path}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:  # noqa: S310 - an address of the user's own
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()

@@ -1,0 +1,33 @@
+"""A task that reproduces one DVC stage: the nightly job runs exactly what a person runs by hand."""
+
+from dataclasses import dataclass
+
+from prefect import task
+
+from amun.ledger import Claim
+from tasks import pipeline
+from tasks.options import TASK_OPTIONS
+from tasks.workspace import Workspace, require_lease
+
+# stages that train or differentiate, on the accelerator where there is one
+GPU_STAGES = ("train", "references", "adversarial", "unlearn", "audit", "report")
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A stage that is up to date, and the seconds its program computed to become so (0 if it was)."""
+
+    stage: str
+    seconds: float
+
+
+@task(task_run_name="{stage}", **TASK_OPTIONS)
+def _reproduce(workspace: Workspace, claim: Claim, stage: str) -> StageRun:
+    require_lease(claim)
+    return StageRun(stage, pipeline.reproduce(workspace.root, stage))
+
+
+def reproduce_stage(workspace: Workspace, claim: Claim, stage: str) -> StageRun:
+    """Runs the task for one stage; those that need the accelerator carry the tag `gpu`."""
+    tags = {"gpu"} if stage in GPU_STAGES else set()
+    return _reproduce.with_options(name=stage, tags=tags)(workspace, claim, stage)

@@ -1,0 +1,105 @@
+"""A workspace: its root, its parameters, and the checks that it is one and fits the installed package."""
+
+import importlib.metadata
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import amun
+from amun.errors import InputError
+from amun.keys import load_secret
+from amun.ledger import Claim, Ledger
+from amun.params import Params, load_params
+from amun.paths import PARAMS
+from tasks.environment import LEDGER_VARIABLE, set_environment
+from tasks.git import find_root
+
+PACKAGES = ("amun", "tasks", "flows")
+LEASE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a run works.
+
+    Attributes:
+        root: the git work tree.
+        params: its `params.yaml`.
+    """
+
+    root: Path
+    params: Params
+
+    @property
+    def model(self) -> str:
+        """The name of the model that this workspace keeps."""
+        return self.params.model.name
+
+
+def open_clone(path: Path) -> Workspace:
+    """Returns the clone around `path`, workspace or not yet, with the environment of its tools set.
+
+    Raises:
+        InputError: it is no git work tree, its parameters are wrong, or it is not the installed package's code.
+    """
+    root = find_root(path)
+    require_versions()
+    require_same_code(root)
+    workspace = Workspace(root, load_params(root / PARAMS))
+    set_environment(root)
+    return workspace
+
+
+def open_workspace(path: Path) -> Workspace:
+    """Returns the workspace around `path`.
+
+    Raises:
+        InputError: as `open_clone`, or `amun init` was not run there.
+    """
+    workspace = open_clone(path)
+    load_secret(workspace.root)
+    return workspace
+
+
+def open_ledger() -> Ledger:
+    """Returns the ledger that the environment names."""
+    return Ledger(os.environ[LEDGER_VARIABLE])
+
+
+def require_lease(claim: Claim) -> None:
+    """Renews the lease before a write that others will see.
+
+    Raises:
+        LeaseLostError: another run has taken the wave over.
+    """
+    with open_ledger() as ledger:
+        ledger.renew_lease(claim, datetime.now(UTC), LEASE_SECONDS)
+
+
+def require_versions() -> None:
+    """Refuses a SQLAlchemy with which Prefect's server looks healthy and never schedules a run."""
+    installed = importlib.metadata.version("sqlalchemy")
+    if not installed.startswith("2.0."):
+        raise InputError(f"SQLAlchemy {installed} is installed, Prefect needs 2.0; run `make setup`")
+
+
+def require_same_code(root: Path) -> None:
+    """Refuses to work where a stage would run other code than this command.
+
+    Raises:
+        InputError: the workspace's packages differ from the installed ones, or are missing.
+    """
+    installed = Path(amun.__file__).parent.parent
+    if installed == root:
+        return
+    for package in PACKAGES:
+        if _read_sources(installed / package) != _read_sources(root / package):
+            raise InputError(
+                f"{root / package} differs from the installed package in {installed}; "
+                f"run `pip install --constraint constraints.txt --editable {root}`"
+            )
+
+
+def _read_sources(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.py"))}

@@ -1,0 +1,68 @@
+"""A wave as it was: a git worktree at its tag, with the workspace's DVC cache."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from amun.errors import AmunError, InputError
+from amun.paths import COMPARISON, STATE
+from amun.stage_result import RESULT_FILE_VARIABLE, StageResult
+from tasks import pipeline
+from tasks.git import has_tag, list_changes, name_tag, run_git
+
+
+@contextmanager
+def open_worktree(root: Path, number: int) -> Iterator[Path]:
+    """Gives a work tree of its own at the wave's tag, its data checked out from the shared cache.
+
+    Raises:
+        InputError: no such wave is tagged.
+    """
+    tag = name_tag(number)
+    if not has_tag(root, tag):
+        raise InputError(f"wave {number} has no tag {tag} in {root}; `amun wave list` shows the waves")
+    (root / STATE).mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root / STATE, prefix=f"wave-{number:04d}-") as folder:
+        path = Path(folder) / "worktree"
+        run_git(root, "worktree", "add", "--quiet", "--detach", str(path), tag)
+        try:
+            pipeline.share_cache(root, path)
+            pipeline.fetch(path)
+            yield path
+        finally:
+            run_git(root, "worktree", "remove", "--force", str(path))
+
+
+def reproduce_wave(root: Path, number: int) -> list[str]:
+    """Runs the wave's stages anew at its tag; returns the outputs whose bytes differ, none if it reproduces."""
+    with open_worktree(root, number) as path:
+        before = pipeline.read_digests(path)
+        for stage in pipeline.WAVE_STAGES:
+            print(f"  {stage}", flush=True)
+            pipeline.reproduce(path, stage, force=True)
+        after = pipeline.read_digests(path)
+        differing = {name for name in before | after if before.get(name) != after.get(name)}
+        return sorted(differing | set(list_changes(path)))
+
+
+def compare_wave(root: Path, number: int) -> dict[str, Any]:
+    """Retrains on what remained at the wave; returns that model's `accuracy` and `ft_auc` on the test half."""
+    with open_worktree(root, number) as path:
+        result_path = path.parent / "result.json"
+        finished = subprocess.run(
+            [sys.executable, "-m", "amun.stages.compare"],
+            cwd=path,
+            env=os.environ | {RESULT_FILE_VARIABLE: str(result_path)},
+            check=False,
+        )
+        if finished.returncode:
+            reason = StageResult.read(result_path).error if result_path.exists() else f"exit {finished.returncode}"
+            raise AmunError(f"retraining for wave {number} failed: {reason}")
+        figures: dict[str, Any] = json.loads((path / COMPARISON).read_text(encoding="utf-8"))
+        return figures

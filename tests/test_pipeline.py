@@ -1,0 +1,62 @@
+"""dvc.yaml says what the code does: dependencies are imports, parameters are those that are read."""
+
+import ast
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.imports import ROOT, find_imports
+
+STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+BASE_STAGES = ("prepare", "train", "references")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_depends_on_the_modules_it_imports(stage: str) -> None:
+    declared = {path for path in STAGES[stage]["deps"] if path.startswith("amun/")}
+    assert declared == find_imports(stage)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_declares_the_parameters_it_reads(stage: str) -> None:
+    # reading and naming samples is no arithmetic of PyTorch's
+    irrelevant = {f"runtime.{key}" for key in PARAMS["runtime"]} if stage == "prepare" else set()
+    assert set(STAGES[stage]["params"]) == find_params(stage) - irrelevant
+
+
+@pytest.mark.parametrize("stage", BASE_STAGES)
+def test_base_stage_depends_on_nothing_of_a_wave(stage: str) -> None:
+    assert not [path for path in STAGES[stage]["deps"] if path.startswith("wave/")]
+
+
+def test_audit_never_reads_the_target_references() -> None:
+    for stage in ("audit", "report"):
+        assert not [path for path in STAGES[stage]["deps"] if "target" in path]
+
+
+def find_params(stage: str) -> set[str]:
+    """Returns the keys a stage reads: `params.section.key`, or all of a section that is handed on whole."""
+    found: set[str] = set()
+    for module in find_imports(stage):
+        if module == "amun/params.py":
+            continue
+        tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+        parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Attribute) or node.attr not in PARAMS or not is_params(node.value):
+                continue
+            parent = parents[node]
+            if isinstance(parent, ast.Attribute) and parent.attr in PARAMS[node.attr]:
+                found.add(f"{node.attr}.{parent.attr}")
+            else:
+                found |= {f"{node.attr}.{key}" for key in PARAMS[node.attr]}
+    # a model's name is for registries; no stage computes anything from it
+    return found - {"model.name"}
+
+
+def is_params(node: ast.expr) -> bool:
+    """Tells whether an expression is the whole of the parameters: `params`, `problem.params`."""
+    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return name == "params"
