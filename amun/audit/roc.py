@@ -25,7 +25,7 @@ def roc_curve_binned(member_scores: Tensor, non_member_scores: Tensor, num_bins:
         False positive rates (num_bins + 1,), 0 to 1 at equal distances, and the highest true positive rates
         (num_bins + 1,) that thresholds reach without exceeding them.
     """
-    rates, true_rates, _ = roc_curve(*_label(member_scores, non_member_scores))
+    rates, true_rates, _ = roc_curve(*_label(member_scores, non_member_scores), drop_intermediate=False)
     grid = np.linspace(0, 1, num_bins + 1)
     # a rate of 3/20 must not miss the grid's 0.15 by its last bit
     last = np.searchsorted(rates, grid + 1e-9, side="right") - 1

@@ -1,0 +1,56 @@
+"""ROC and AUC: by their definitions, and where scores are turned around."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from amun.audit.roc import auc_standard_error, compute_auc, roc_curve_binned
+
+# few values, so that there are ties
+SCORES = st.lists(st.integers(0, 5), min_size=1, max_size=30)
+
+
+def as_scores(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+@given(members=SCORES, non_members=SCORES)
+@settings(deadline=None)
+def test_auc_is_the_share_of_pairs_in_order(members: list[int], non_members: list[int]) -> None:
+    pairs = [(member > other) + 0.5 * (member == other) for member in members for other in non_members]
+    auc = compute_auc(as_scores(members), as_scores(non_members))
+    assert auc == pytest.approx(np.mean(pairs))
+    assert compute_auc(-as_scores(members), -as_scores(non_members)) == pytest.approx(1 - auc)
+
+
+@given(members=SCORES, non_members=SCORES)
+@settings(deadline=None)
+def test_the_curve_holds_the_best_rate_at_each_point_of_the_grid(members: list[int], non_members: list[int]) -> None:
+    grid, rates = roc_curve_binned(as_scores(members), as_scores(non_members), num_bins=20)
+    np.testing.assert_allclose(grid, np.arange(21) / 20)
+    thresholds = [*range(6), 6]
+    reachable = [
+        (np.mean(np.array(non_members) >= threshold), np.mean(np.array(members) >= threshold))
+        for threshold in thresholds
+    ]
+    expected = [max(hit for false, hit in reachable if false <= point + 1e-9) for point in grid]
+    np.testing.assert_allclose(rates, expected)
+
+
+def test_the_standard_error_is_that_of_hanley_and_mcneil_at_one_half() -> None:
+    members, others, auc = 150, 450, 0.5
+    first, second = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (members - 1) * (first - auc**2) + (others - 1) * (second - auc**2)
+    assert auc_standard_error(members, others) == pytest.approx((variance / (members * others)) ** 0.5)
+
+
+def test_the_standard_error_is_the_spread_of_meaningless_scores() -> None:
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.rand(500, 70, generator=generator)
+    spread = np.std([compute_auc(draw[:20], draw[20:]) for draw in draws])
+    assert spread == pytest.approx(auc_standard_error(20, 50), rel=0.1)
