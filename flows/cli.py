@@ -13,7 +13,7 @@ from amun.errors import AmunError, InputError
 
 if TYPE_CHECKING:
     from amun.ledger import Ledger
-    from flows.waves import Outcome
+    from flows.outcome import Outcome
     from tasks.workspace import Workspace
 
 

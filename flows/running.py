@@ -1,9 +1,11 @@
-"""Runs a flow from the command line: the checks before, and one server for its duration."""
+"""Runs a flow from the command line: the checks before, and one server for its duration.
+
+Prefect reads its settings once, when it is imported: so it is imported here only after they are set.
+"""
 
 from datetime import UTC, datetime
 
-from flows.waves import Outcome, build_base, deletion_wave
-from tasks.freeze import preview_wave
+from flows.outcome import Outcome
 from tasks.git import require_branch, require_clean
 from tasks.servers import provide_prefect
 from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
@@ -19,8 +21,11 @@ def run_deletion_wave(workspace: Workspace) -> Outcome:
     if (outcome := _find_idle(workspace)) is not None:
         return outcome
     _require_ready(workspace)
-    with provide_prefect(workspace.root):
-        return deletion_wave(str(workspace.root))
+    wait_for_server = provide_prefect(workspace.root)
+    from flows.waves import deletion_wave
+
+    wait_for_server()
+    return deletion_wave(str(workspace.root))
 
 
 def rebuild_base(workspace: Workspace) -> Outcome:
@@ -33,8 +38,16 @@ def rebuild_base(workspace: Workspace) -> Outcome:
     if outcome is not None and outcome.state == "held":
         return outcome
     _require_ready(workspace)
-    with provide_prefect(workspace.root):
-        return build_base(str(workspace.root))
+    return run_build_base(workspace)
+
+
+def run_build_base(workspace: Workspace) -> Outcome:
+    """Runs the base flow under one server."""
+    wait_for_server = provide_prefect(workspace.root)
+    from flows.waves import build_base
+
+    wait_for_server()
+    return build_base(str(workspace.root))
 
 
 def describe_next_wave(workspace: Workspace) -> str:
@@ -45,6 +58,8 @@ def describe_next_wave(workspace: Workspace) -> str:
         wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
     if wave is not None:
         return f"would go on with wave {wave.number} ({wave.kind}), open since {wave.opened_at:%Y-%m-%d %H:%M} UTC"
+    from tasks.freeze import preview_wave
+
     forgetting, plan = preview_wave(workspace)
     attempts = workspace.params.unlearning.attempts
     names = [f"{number} {attempts[number - 1].method}" for number in plan.attempts]

@@ -6,13 +6,11 @@ from amun.errors import AmunError, InputError
 from amun.keys import SECRET_VARIABLE, create_secret, store_secret
 from amun.ledger import Ledger
 from amun.paths import SECRET
-from flows.waves import Outcome, build_base
+from flows.outcome import Outcome
+from flows.running import run_build_base
 from tasks import pipeline
 from tasks.environment import LEDGER_VARIABLE
 from tasks.git import has_tag, name_tag, require_branch, require_clean
-from tasks.registry import ensure_model
-from tasks.remote import require_remote
-from tasks.servers import provide_prefect
 from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
 from tasks.workspace import Workspace
 
@@ -37,15 +35,18 @@ def create_workspace(workspace: Workspace, remote: str | None) -> Outcome:
     require_branch(root)
     require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES])
     if remote is not None:
+        from tasks.remote import require_remote
+
         require_remote(remote)
     create_secret(root)
     with Ledger.create(os.environ[LEDGER_VARIABLE]) as ledger:
         ledger.register_model(workspace.model)
+    from tasks.registry import ensure_model
+
     ensure_model(root, workspace.model)
     if remote is not None:
         pipeline.set_remote(root, remote)
-    with provide_prefect(root):
-        return build_base(str(root))
+    return run_build_base(workspace)
 
 
 def join_workspace(workspace: Workspace) -> None:

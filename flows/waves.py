@@ -1,14 +1,13 @@
 """The two flows: a new base, and a deletion wave. Each reads as the steps it takes."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 from prefect import flow
 
 from amun.audit.decision import Plan
 from amun.errors import DivergedError
 from amun.ledger import Claim, Held, WaveKind
+from flows.outcome import Outcome
 from tasks.base import finish_base, prepare_base
 from tasks.complete import complete_requests, park_wave
 from tasks.freeze import freeze_wave, record_holdings
@@ -20,23 +19,6 @@ from tasks.register import promote_version, register_version
 from tasks.stages import StageRun, reproduce_stage
 from tasks.story import tell
 from tasks.workspace import Workspace, open_workspace
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run of a flow ended.
-
-    Attributes:
-        state: complete, parked, nothing (none was pending) or held (another run is at it).
-        number: the wave, where there is one.
-        detail: why it was parked, or who holds it.
-        summary: the wave's figures, when complete.
-    """
-
-    state: Literal["complete", "parked", "nothing", "held"]
-    number: int | None = None
-    detail: str = ""
-    summary: dict[str, Any] | None = None
 
 
 @flow(name="build-base", validate_parameters=False)

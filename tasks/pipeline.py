@@ -9,7 +9,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,8 @@ def reproduce(root: Path, stage: str, *, force: bool = False) -> float:
 
 
 def _raise_stage_error(stage: str, result_path: Path, error: DvcException) -> None:
-    if result_path.exists():
-        result = StageResult.read(result_path)
+    result = StageResult.read(result_path) if result_path.exists() else None
+    if result is not None and result.exit_code:
         kinds = {kind.exit_code: kind for kind in (AmunError, InputError, DivergedError)}
         raise kinds[result.exit_code](f"{stage}: {result.error}") from None
     cause = error.__cause__ or error
@@ -174,7 +174,8 @@ def repair_rwlock(root: Path) -> None:
 @contextmanager
 def _open(root: Path) -> Iterator[Repo]:
     logging.getLogger("dvc").setLevel(logging.ERROR)
-    with Repo(str(root)) as repo:
+    # DVC takes many a path from where the process happens to be
+    with chdir(root), Repo(str(root)) as repo:
         yield repo
 
 
@@ -188,7 +189,7 @@ def set_remote(root: Path, url: str) -> None:
 def share_cache(root: Path, worktree: Path) -> None:
     """Makes a worktree use the cache of the workspace, for itself alone."""
     with _open(root) as repo:
-        cache = repo.cache.local.path
+        cache = repo.cache.local_cache_dir
     with _open(worktree) as repo, repo.config.edit("local") as config:
         config["cache"]["dir"] = str(cache)
 

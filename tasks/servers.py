@@ -1,13 +1,13 @@
 """One real Prefect server for the duration of a command, where the environment names none."""
 
+import atexit
 import os
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from amun.errors import AmunError
@@ -19,47 +19,40 @@ START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 
 
-@contextmanager
-def provide_prefect(root: Path) -> Iterator[str]:
-    """Gives the address of a Prefect API: the one the environment names, or that of a server started for the block.
+def provide_prefect(root: Path) -> Callable[[], None]:
+    """Names a Prefect API for this process: the one the environment names, or a server started for as long.
+
+    Returns a function that waits until the server answers. Import Prefect after this call, for it reads the address
+    once, and before waiting, for both take seconds. The server stops when the process ends, and after Prefect's own
+    exit handlers, which were registered later and still have logs to deliver.
 
     Raises:
-        AmunError: the named one does not answer, or the server does not start.
+        AmunError: the named server does not answer.
     """
     if url := os.environ.get(API_VARIABLE):
         if not _answers(url):
             raise AmunError(f"{API_VARIABLE}: no Prefect server answers at {url}; start it, or unset the variable")
-        yield url
-        return
-    with _run_server(root) as url:
-        os.environ[API_VARIABLE] = url
-        try:
-            yield url
-        finally:
-            del os.environ[API_VARIABLE]
-
-
-@contextmanager
-def _run_server(root: Path) -> Iterator[str]:
+        return lambda: None
     port = find_free_port()
-    url = f"http://127.0.0.1:{port}/api"
+    own_url = os.environ[API_VARIABLE] = f"http://127.0.0.1:{port}/api"
     log_path = root / STATE / "prefect" / "server.log"
+    server = _start_server(port, own_url, log_path)
+    atexit.register(_stop, server)
+    return lambda: _wait_for(own_url, server, log_path)
+
+
+def _start_server(port: int, url: str, log_path: Path) -> subprocess.Popen[bytes]:
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("ab") as log:
-        server = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "tasks.prefect_server", str(port)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=os.environ | {"PREFECT_SERVER_API_HOST": "127.0.0.1", "PREFECT_UI_API_URL": url},
-            # a Ctrl-C on the terminal is for the flow; the server goes when its owner goes
+            # a Ctrl-C on the terminal is for the flow
             start_new_session=True,
         )
-    try:
-        _wait_for(url, server, log_path)
-        yield url
-    finally:
-        _stop(server)
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes], log_path: Path) -> None:

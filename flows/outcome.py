@@ -1,0 +1,21 @@
+"""How a run of a flow ended; apart from the flows, so that reading it imports no Prefect."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of a flow ended.
+
+    Attributes:
+        state: complete, parked, nothing (none was pending) or held (another run is at it).
+        number: the wave, where there is one.
+        detail: why it was parked, or who holds it.
+        summary: the wave's figures, when complete.
+    """
+
+    state: Literal["complete", "parked", "nothing", "held"]
+    number: int | None = None
+    detail: str = ""
+    summary: dict[str, Any] | None = None
