@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -80,6 +79,8 @@ def build_torchvision(name: str, num_classes: int, image_shape: ImageShape, **op
     defaults: dict[str, Any] = {"image_size": image_shape[1]} if is_vit else {}
     if name in {"googlenet", "inception_v3"}:
         defaults = {"aux_logits": False, "init_weights": True}  # one output in training too
+    import torchvision
+
     network: nn.Module = torchvision.models.get_model(
         name, weights=None, num_classes=num_classes, **{**defaults, **options}
     )
@@ -125,6 +126,8 @@ def _find_builder(architecture: str) -> Callable[..., nn.Module]:
         return build_small_cnn
     if ":" in architecture:
         return _import_builder(architecture)
+    import torchvision  # takes longer to import than many a stage to run
+
     if architecture in torchvision.models.list_models(module=torchvision.models):
         return lambda **arguments: build_torchvision(architecture, **arguments)
     raise InputError(
