@@ -1,0 +1,227 @@
+"""Demands are recorded once, answered rightly, all or none."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from amun.errors import InputError
+from amun.ledger import Ledger
+from tests.amun.ledger.helpers import (
+    MODEL,
+    NOW,
+    add,
+    build_base,
+    claim_wave,
+    complete_wave,
+    list_states,
+    run_together,
+)
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def test_demands_are_pending_in_their_order_and_due_in_a_month(ledger: Ledger) -> None:
+    build_base(ledger, ["ann", "bob"])
+    received = NOW - timedelta(days=3)
+    added = ledger.add_requests(["bob", "ann", "bob"], received_at=received, now=NOW)
+    assert [(answer.subject_id, answer.request_id) for answer in added] == [("bob", "R-000001"), ("ann", "R-000002")]
+    assert [answer.outcomes[0].state for answer in added] == ["pending", "pending"]
+    first = ledger.get_request("R-000001")
+    assert (first.subject_id, first.received_at, first.due_at) == (
+        "bob",
+        received,
+        datetime(2026, 2, 28, 9, 30, tzinfo=UTC),
+    )
+    assert first.outcomes[0].decided_at is None
+
+
+@pytest.mark.parametrize(
+    ("received_at", "due_at"),
+    [
+        (datetime(2026, 1, 31, 9, tzinfo=UTC), datetime(2026, 2, 28, 9, tzinfo=UTC)),
+        (datetime(2028, 1, 31, 9, tzinfo=UTC), datetime(2028, 2, 29, 9, tzinfo=UTC)),
+        (datetime(2026, 2, 28, 9, tzinfo=UTC), datetime(2026, 3, 28, 9, tzinfo=UTC)),
+        (datetime(2026, 12, 31, 23, 59, tzinfo=UTC), datetime(2027, 1, 31, 23, 59, tzinfo=UTC)),
+        (datetime(2026, 3, 15, 10, tzinfo=BERLIN), datetime(2026, 4, 15, 11, tzinfo=BERLIN)),  # summer time begins
+        (datetime(2026, 10, 15, 10, tzinfo=BERLIN), datetime(2026, 11, 15, 9, tzinfo=BERLIN)),  # and ends
+    ],
+)
+def test_due_is_one_calendar_month_in_utc(ledger: Ledger, received_at: datetime, due_at: datetime) -> None:
+    build_base(ledger, ["ann"])
+    [added] = ledger.add_requests(["ann"], received_at=received_at, now=received_at)
+    request = ledger.get_request(added.request_id)
+    assert request.due_at == added.due_at == due_at
+    assert request.received_at == received_at
+    assert request.due_at.utcoffset() == request.received_at.utcoffset() == timedelta(0)
+
+
+def test_pending_subject_is_not_added_again(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    add(ledger, "ann")
+    [answer] = ledger.add_requests(["ann"], received_at=None, now=NOW + timedelta(days=2))
+    assert (answer.is_new, answer.request_id) == (False, "R-000001")
+    assert answer.due_at == ledger.get_request("R-000001").due_at
+    assert list_states(ledger) == [("R-000001", "pending")]
+
+
+def test_subject_in_the_open_wave_is_not_added_again(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    add(ledger, "ann")
+    claim_wave(ledger)
+    [answer] = ledger.add_requests(["ann"], received_at=None, now=NOW)
+    assert (answer.is_new, answer.request_id) == (False, "R-000001")
+    assert (answer.outcomes[0].state, answer.outcomes[0].wave_number) == ("in_wave", 1)
+
+
+def test_forgotten_subject_is_recorded_with_the_wave(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    add(ledger, "ann")
+    complete_wave(ledger, claim_wave(ledger))
+    [answer] = ledger.add_requests(["ann"], received_at=None, now=NOW)
+    assert (answer.is_new, answer.request_id) == (True, "R-000002")
+    [outcome] = ledger.get_request("R-000002").outcomes
+    assert (outcome.state, outcome.wave_number, outcome.decided_at) == ("already_forgotten", 1, NOW)
+    assert ledger.subjects_of_wave(MODEL, 1) == ["ann"]
+
+
+def test_stranger_is_recorded_as_not_held_each_time(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    assert add(ledger, "eve") + add(ledger, "eve") == ["R-000001", "R-000002"]
+    assert list_states(ledger) == [("R-000001", "nothing_held"), ("R-000002", "nothing_held")]
+    assert ledger.claim_wave(MODEL, kind="deletion", holder="elsewhere", now=NOW, lease_seconds=60) is None
+
+
+def test_everybody_waits_while_holdings_are_unknown(ledger: Ledger) -> None:
+    ledger.register_model(MODEL)
+    assert add(ledger, "ann") == ["R-000001"]
+    assert list_states(ledger) == [("R-000001", "pending")]
+
+
+def test_each_model_answers_for_itself(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"], model="first")
+    add(ledger, "ann")
+    build_base(ledger, ["ann", "bob"], model="second")
+    ann, bob = ledger.add_requests(["ann", "bob"], received_at=None, now=NOW)
+    assert [(outcome.model, outcome.state, outcome.request_id) for outcome in ann.outcomes] == [
+        ("first", "pending", "R-000001"),
+        ("second", "pending", "R-000002"),
+    ]
+    assert [(outcome.model, outcome.state) for outcome in bob.outcomes] == [
+        ("first", "nothing_held"),
+        ("second", "pending"),
+    ]
+    complete_wave(ledger, claim_wave(ledger, model="second"))
+    assert [request.request_id for request in ledger.list_requests(state="pending")] == ["R-000001"]
+    assert [request.request_id for request in ledger.list_requests("second", "completed")] == ["R-000002", "R-000003"]
+
+
+@pytest.mark.parametrize("unfit", ["", "  ", "\t", "a\nb", "a\x00b", "a\x7f", "\udcff", "a\u2028b", "x" * 501])
+def test_one_unfit_subject_refuses_all(ledger: Ledger, unfit: str) -> None:
+    build_base(ledger, ["ann"])
+    with pytest.raises(InputError) as refusal:
+        ledger.add_requests(["ann", unfit], received_at=None, now=NOW)
+    assert str(refusal.value).isprintable()
+    assert ledger.list_requests() == []
+
+
+@pytest.mark.parametrize(
+    "subject", ["Zoë Ångström", "Олена", "名前", "نام‌خانوادگی", "o'Brien; --", "%s {x} \\", "🙂", " a ", "x" * 500]
+)
+def test_unusual_subjects_keep_their_spelling(ledger: Ledger, subject: str) -> None:
+    build_base(ledger, [subject])
+    [answer] = ledger.add_requests([subject], received_at=None, now=NOW)
+    assert answer.outcomes[0].state == "pending"
+    claim_wave(ledger)
+    assert ledger.subjects_of_wave(MODEL, 1) == [subject]
+
+
+@pytest.mark.parametrize("received_at", [datetime(2026, 1, 1), NOW + timedelta(seconds=1)])
+def test_doubtful_receipt_is_refused(ledger: Ledger, received_at: datetime) -> None:
+    build_base(ledger, ["ann"])
+    with pytest.raises(InputError, match=r"received at 2026.*give the time"):
+        ledger.add_requests(["ann"], received_at=received_at, now=NOW)
+    assert ledger.list_requests() == []
+
+
+def test_withdrawn_request_may_be_made_again(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    add(ledger, "ann")
+    withdrawn = ledger.withdraw_request("R-000001", now=NOW)
+    assert (withdrawn.outcomes[0].state, withdrawn.outcomes[0].decided_at) == ("withdrawn", NOW)
+    assert withdrawn == ledger.get_request("R-000001")
+    assert add(ledger, "ann") == ["R-000002"]
+    assert list_states(ledger) == [("R-000001", "withdrawn"), ("R-000002", "pending")]
+
+
+def test_only_a_pending_request_is_withdrawn(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    add(ledger, "ann", "eve")
+    claim = claim_wave(ledger)
+    with pytest.raises(InputError, match=f"R-000001 is in_wave for {MODEL}; only"):
+        ledger.withdraw_request("R-000001", now=NOW)
+    complete_wave(ledger, claim)
+    with pytest.raises(InputError, match=f"R-000001 is completed for {MODEL}; only"):
+        ledger.withdraw_request("R-000001", MODEL, now=NOW)
+    with pytest.raises(InputError, match=f"R-000002 is nothing_held for {MODEL}; only"):
+        ledger.withdraw_request("R-000002", now=NOW)
+    assert list_states(ledger) == [("R-000001", "completed"), ("R-000002", "nothing_held")]
+
+
+def test_withdrawal_for_one_model_leaves_the_other(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"], model="first")
+    build_base(ledger, ["ann"], model="second")
+    add(ledger, "ann")
+    ledger.withdraw_request("R-000001", "second", now=NOW)
+    assert list_states(ledger) == [("R-000001", "pending"), ("R-000001", "withdrawn")]
+    with pytest.raises(InputError, match="R-000001 is not open for third; only"):
+        ledger.withdraw_request("R-000001", "third", now=NOW)
+
+
+@pytest.mark.parametrize(
+    "request_id",
+    ["R-000009", "R-1", "r-000001", "", "R-\u0660\u0660\u0660\u0660\u0660\u0661", "R-99999999999999999999"],
+)
+def test_unknown_request_is_named(ledger: Ledger, request_id: str) -> None:
+    build_base(ledger, ["ann"])
+    add(ledger, "ann")
+    with pytest.raises(InputError, match=f"{request_id}.*`amun request list`"):
+        ledger.get_request(request_id)
+
+
+def test_unknown_filters_are_named(ledger: Ledger) -> None:
+    with pytest.raises(InputError, match="model 'nobody' is not registered"):
+        ledger.list_requests("nobody")
+    with pytest.raises(InputError, match=r"unknown state 'done'.*pending, in_wave"):
+        ledger.list_requests(state="done")
+    with pytest.raises(InputError, match="no model is registered"):
+        add(ledger, "ann")
+
+
+def test_hundred_thousand_subjects_at_once(ledger: Ledger) -> None:
+    subjects = [f"subject-{number}" for number in range(100_000)]
+    build_base(ledger, subjects)
+    added = ledger.add_requests(subjects, received_at=None, now=NOW)
+    assert (added[0].request_id, added[-1].request_id) == ("R-000001", "R-100000")
+    assert not any(answer.is_new for answer in ledger.add_requests(subjects, received_at=None, now=NOW))
+    claim = claim_wave(ledger)
+    assert ledger.subjects_of_wave(MODEL, claim.number) == subjects
+    complete_wave(ledger, claim)
+    assert ledger.get_wave(MODEL, claim.number).num_requests == 100_000
+
+
+def test_two_writers_never_share_a_number(ledger: Ledger, url: str) -> None:
+    crowds = [[f"{name}-{number}" for number in range(40)] for name in ("left", "right")]
+    build_base(ledger, ["shared", *crowds[0], *crowds[1]])
+    answers = run_together(_add_one_by_one, [(url, [*crowd, "shared"]) for crowd in crowds])
+    own_ids = [request_id for ids in answers for request_id in ids[:-1]]
+    assert len(set(own_ids)) == 80
+    assert answers[0][-1] == answers[1][-1]
+    assert len(ledger.list_requests()) == 81
+    assert all(ids == sorted(ids) for ids in (answer[:-1] for answer in answers))
+
+
+def _add_one_by_one(url: str, subjects: Sequence[str]) -> list[str]:
+    with Ledger(url) as ledger:
+        return [request_id for subject in subjects for request_id in add(ledger, subject)]
