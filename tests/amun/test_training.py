@@ -1,6 +1,8 @@
 """The training loop: its schedule in closed form, its bytes, its batches and its augmentation."""
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ from amun.training import (
     fit,
     select_device,
 )
-from tests.amun.shipped import PARAMS, change_optimisation, copy_weights, have_same_weights, load_digit_images
+from tests.amun.shipped import PARAMS, ROOT, change_optimisation, copy_weights, have_same_weights, load_digit_images
 
 IMAGES, LABELS = load_digit_images()
 
@@ -162,3 +164,17 @@ def test_the_device_is_what_runtime_says() -> None:
     assert auto.type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(InputError, match=r"runtime\.device: cuda:99 is not there"):
         select_device(PARAMS.runtime.model_copy(update={"device": "cuda:99"}))
+
+
+def test_configuring_makes_nondeterministic_arithmetic_an_error() -> None:
+    program = (
+        "import torch; from amun.training import configure_torch; from tests.amun.shipped import PARAMS;"
+        "device = configure_torch(PARAMS.runtime.model_copy(update={'device': 'cpu', 'num_threads': 2}));"
+        "print(device, torch.get_num_threads(), torch.are_deterministic_algorithms_enabled());"
+        "torch.zeros(2).put_(torch.tensor([0]), torch.ones(1))"
+    )
+    # in a process of its own: the settings are global
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.stdout == "cpu 2 True\n"
+    assert "put_" in run.stderr
+    assert run.returncode == 1
