@@ -1,0 +1,142 @@
+"""The demo: a workspace in `.demo/`, a base model on real images, two waves of deletion, a table of what happened.
+
+It types the commands that a user would; only whom to forget is chosen here. Run as `python -m flows.demo`.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from amun.data.samples import read_samples
+from amun.errors import AmunError, InputError
+from amun.ledger import Ledger, Wave
+from amun.params import load_params
+from amun.paths import LEDGER, PARAMS, TRAIN
+from tasks.environment import LEDGER_VARIABLE, set_environment
+from tasks.git import find_root, list_changes, run_git
+from tasks.servers import provide_prefect
+
+FOLDER = ".demo"
+NUM_WAVES = 2
+NUM_SAMPLES = 150  # for a wave: the standard error of the FT AUC is then 0.027
+SEED = 0
+AFRESH = f"to start afresh: rm -rf {FOLDER} && make demo"
+# what a workspace has committed is its own, not the project's
+_WORKSPACE_FILES = ("dvc.lock", "wave", "metrics", "plots")
+
+
+def main() -> None:
+    """Runs the demo, or goes on with it where it was interrupted."""
+    try:
+        run_demo(find_root(Path.cwd()))
+    except AmunError as error:
+        print(f"amun: {error}", file=sys.stderr)
+        sys.exit(InputError.exit_code if isinstance(error, InputError) else 1)
+
+
+def run_demo(source: Path) -> None:
+    """Runs the demo of the project at `source`."""
+    root = source / FOLDER
+    ensure_clone(source, root)
+    set_environment(root)
+    waves = list_complete_waves(root)
+    if len(waves) > NUM_WAVES and all(wave.comparison for wave in waves[1:]):
+        print(f"the demo is finished; {AFRESH}\n")
+        show_result(root)
+        return
+    provide_prefect(root)()
+    if not waves:
+        type_command(root, "init")
+    for number in range(1, NUM_WAVES + 1):
+        done = {wave.number: wave for wave in list_complete_waves(root)}
+        if number not in done:
+            type_command(root, "request", "add", *choose_subjects(root, number))
+            type_command(root, "wave", "run")
+        if number not in done or done[number].comparison is None:
+            type_command(root, "wave", "compare", str(number))
+    show_result(root)
+
+
+def ensure_clone(source: Path, root: Path) -> None:
+    """Clones the project, with its tracked uncommitted edits as one commit, unless that was done before.
+
+    Raises:
+        InputError: the code has moved on since.
+    """
+    marker, code = root / ".git" / "amun-demo", describe_code(source)
+    if marker.exists():
+        if marker.read_text(encoding="ascii") != code:
+            raise InputError(f"the code has moved on since the demo in {root} was begun; {AFRESH}")
+        return
+    if root.exists():
+        raise InputError(f"{root} is not a finished clone; {AFRESH}")
+    run_git(source, "clone", "--quiet", "--no-tags", "--no-local", str(source), str(root))
+    edits = run_git(source, "diff", "--binary", "HEAD")
+    if edits:
+        subprocess.run(["git", "apply", "--index"], cwd=root, input=f"{edits}\n", text=True, check=True)
+    run_git(root, "rm", "-r", "--quiet", "--force", "--ignore-unmatch", "--", *_WORKSPACE_FILES)
+    if list_changes(root):
+        run_git(root, "commit", "--quiet", "--no-verify", "--message", "The project as it is here and now")
+    marker.write_text(code, encoding="ascii")
+
+
+def describe_code(source: Path) -> str:
+    """Returns a digest of the project's tracked files as they are now."""
+    tree = run_git(source, "rev-parse", "HEAD^{tree}")
+    return hashlib.sha256(f"{tree}\n{run_git(source, 'diff', '--binary', 'HEAD')}".encode()).hexdigest()
+
+
+def list_complete_waves(root: Path) -> list[Wave]:
+    """Returns the demo's complete waves, wave 0 first; none before `amun init` has ended."""
+    if not (root / LEDGER).exists():
+        return []
+    model = load_params(root / PARAMS).model.name
+    with Ledger(os.environ[LEDGER_VARIABLE]) as ledger:
+        return [wave for wave in ledger.list_waves(model) if wave.state == "complete"]
+
+
+def choose_subjects(root: Path, number: int) -> list[str]:
+    """Returns the people who ask in a wave: drawn by seed, about 150 training samples, others in each wave."""
+    sizes = Counter(read_samples(root / TRAIN).subject_ids.tolist())
+    subjects = np.random.default_rng(SEED).permutation(sorted(sizes)).tolist()
+    ends = np.searchsorted(np.cumsum([sizes[subject] for subject in subjects]), NUM_SAMPLES * np.arange(NUM_WAVES + 1))
+    return sorted(subjects[ends[number - 1] : ends[number]])
+
+
+def type_command(root: Path, *arguments: str) -> None:
+    """Runs one `amun` command in the workspace, showing it as typed.
+
+    Raises:
+        AmunError: it failed.
+    """
+    shown = " ".join(arguments if len(arguments) <= 5 else (*arguments[:4], f"... ({len(arguments) - 2} subjects)"))
+    print(f"\n$ amun {shown}", flush=True)
+    finished = subprocess.run([str(Path(sys.executable).parent / "amun"), *arguments], cwd=root, check=False)
+    if finished.returncode:
+        raise AmunError(f"the demo stopped in `amun {shown}`; `make demo` goes on from there")
+
+
+def show_result(root: Path) -> None:
+    """Prints the table of all waves and where to look further."""
+    type_command(root, "wave", "list")
+    print(
+        f"""
+FT AUC: a membership attack tells the forgotten from people never seen; 0.5 is perfect forgetting.
+Look further, with the installed tools on the path (source .venv/bin/activate):
+  cd {FOLDER}
+  amun status; amun request list; amun wave show 1
+  amun wave reproduce 1        the wave's stages run anew at its tag: the same bytes
+  dvc dag; dvc status; dvc metrics diff wave/0000
+  git log --stat               what each wave has recorded
+  mlflow ui --backend-store-uri {os.environ["MLFLOW_TRACKING_URI"]}
+  PREFECT_HOME=$PWD/.amun/prefect prefect server start"""
+    )
+
+
+if __name__ == "__main__":
+    main()
