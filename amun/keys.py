@@ -13,7 +13,7 @@ from pathlib import Path
 from amun.errors import InputError
 from amun.paths import SECRET
 
-SECRET_VARIABLE = "AMUN_SECRET"
+SECRET_VARIABLE = "AMUN_SECRET"  # noqa: S105 - the name of a variable
 ID_LENGTH = 32
 
 

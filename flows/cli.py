@@ -192,7 +192,7 @@ def compare_wave(number: WaveNumber, as_json: AsJson = False) -> None:
         comparison = compare(workspace.root, number)
         ledger.set_comparison(workspace.model, number, comparison)
         wave = ledger.get_wave(workspace.model, number)
-    _show(wave, as_json, tables.print_wave)
+    _show(wave, as_json, lambda compared: tables.print_waves([compared]))
 
 
 @wave_app.command("reproduce")

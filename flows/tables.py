@@ -1,5 +1,6 @@
 """What people read: tables of requests and waves."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -7,18 +8,24 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from amun.ledger import AddedRequest, Request, Wave
+from amun.ledger import AddedOutcome, AddedRequest, Request, Wave
 
 NOT_COMPUTED = "not computed"
 TOO_FEW = "too few"
+MAX_LISTED = 10  # requests just added; more are counted
 
 
 def print_added(added: Sequence[AddedRequest]) -> None:
-    """Prints what was answered to each demand, by model."""
+    """Prints what was answered to each demand, by model; of many, how often each answer was given."""
+    if len(added) > MAX_LISTED:
+        answers = Counter(_describe_answer(outcome) for request in added for outcome in request.outcomes)
+        counts = ", ".join(f"{count} {answer}" for answer, count in answers.items())
+        print(f"{len(added)} requests, due {_day(min(request.due_at for request in added))}: {counts}")
+        return
     table = _new_table("subject", "request", "model", "state", "due")
     for request in added:
         for outcome in request.outcomes:
-            state = outcome.state if outcome.is_new else f"{outcome.state} already"
+            state = _describe_answer(outcome)
             table.add_row(request.subject_id, outcome.request_id, outcome.model, state, _day(outcome.due_at))
     _print(table)
 
@@ -99,6 +106,10 @@ def print_status(status: dict[str, Any]) -> None:
     )
     print(f"overdue    {status['overdue']} requests")
     print(f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), held by {wave.holder}'}")
+
+
+def _describe_answer(outcome: AddedOutcome) -> str:
+    return outcome.state if outcome.is_new else f"{outcome.state} already"
 
 
 def _describe_row(wave: Wave) -> list[str]:
