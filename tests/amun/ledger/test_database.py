@@ -51,7 +51,7 @@ def test_another_schema_version_is_refused(ledger: Ledger, url: str) -> None:
 
 
 def test_several_processes_make_one_ledger(make_url_of_new: MakeUrl) -> None:
-    for _ in range(3):
+    for _ in range(2):
         url = make_url_of_new()
         assert sorted(run_together(_create, [(url, f"model-{number}") for number in range(4)])) == [0, 1, 2, 3]
         with Ledger(url) as ledger:

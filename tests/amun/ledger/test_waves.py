@@ -153,6 +153,15 @@ def test_completing_again_as_another_version_is_refused(ledger: Ledger) -> None:
     assert ledger.get_wave(MODEL, 1).version == "7"
 
 
+def test_completing_what_another_run_has_completed_is_refused(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    add(ledger, "ann")
+    lost = claim_wave(ledger)
+    complete_wave(ledger, claim_wave(ledger, now=LATER), now=LATER)
+    with pytest.raises(LeaseLostError, match="no longer open"):
+        complete_wave(ledger, lost)
+
+
 def test_parked_wave_uses_up_its_number_and_frees_its_requests(ledger: Ledger) -> None:
     build_base(ledger, ["ann", "bob"])
     add(ledger, "ann")
