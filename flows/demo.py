@@ -100,11 +100,11 @@ def list_complete_waves(root: Path) -> list[Wave]:
         return [wave for wave in ledger.list_waves(model) if wave.state == "complete"]
 
 
-def choose_subjects(root: Path, number: int) -> list[str]:
-    """Returns the people who ask in a wave: drawn by seed, about 150 training samples, others in each wave."""
+def choose_subjects(root: Path, number: int, num_samples: int = NUM_SAMPLES) -> list[str]:
+    """Returns the people who ask in a wave: drawn by seed, about so many training samples, others in each wave."""
     sizes = Counter(read_samples(root / TRAIN).subject_ids.tolist())
     subjects = np.random.default_rng(SEED).permutation(sorted(sizes)).tolist()
-    ends = np.searchsorted(np.cumsum([sizes[subject] for subject in subjects]), NUM_SAMPLES * np.arange(NUM_WAVES + 1))
+    ends = np.searchsorted(np.cumsum([sizes[subject] for subject in subjects]), num_samples * np.arange(NUM_WAVES + 1))
     return sorted(subjects[ends[number - 1] : ends[number]])
 
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from prefect import task
 
 from amun.audit.decision import Plan, count_judged, plan_attempts
 from amun.data.samples import Samples, read_samples
 from amun.errors import AmunError, InputError
-from amun.keys import file_digest, load_secret, subject_key
+from amun.forgetting import name_forgotten
+from amun.keys import file_digest, load_secret
 from amun.ledger import Claim, Holding
 from amun.paths import (
     ATTEMPT,
@@ -49,7 +49,7 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> Plan:
         next_due = ledger.count_status(claim.model, datetime.now(UTC)).next_due
     forgotten = parse_forgotten(read_committed(root, FORGOTTEN) or "[]")
     stores = [read_samples(root / path) for path in (TRAIN, CALIBRATION, TEST)]
-    forgetting = _name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten)
+    forgetting = name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten)
     wave = _describe_wave(root, claim, forgetting, forgotten)
     write_json(root / WAVE, wave)
     pipeline.add_file(root, WAVE_BASE)
@@ -67,29 +67,13 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
     forgotten = parse_forgotten(read_committed(root, FORGOTTEN) or "[]")
     stores = [read_samples(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     subjects = [request.subject_id for request in pending]
-    forgetting = _name_forgotten(load_secret(root), number, subjects, stores, forgotten)
+    forgetting = name_forgotten(load_secret(root), number, subjects, stores, forgotten)
     return forgetting, _plan(workspace, forgetting, forgotten, stores, status.next_due)
 
 
 def write_attempt(root: Path, number: int) -> None:
     """Writes `wave/attempt.json`."""
     write_json(root / ATTEMPT, Attempt(attempt=number))
-
-
-def _name_forgotten(
-    secret: bytes, number: int, subjects: list[str], stores: list[Samples], forgotten: list[ForgottenWave]
-) -> ForgottenWave:
-    gone = {sample_id for wave in forgotten for sample_id in [*wave.forget_ids, *wave.held_out_ids]}
-    owned = [
-        sorted(set(store.sample_ids[np.isin(store.subject_ids, np.array(subjects, dtype=np.str_))].tolist()) - gone)
-        for store in stores
-    ]
-    return ForgottenWave(
-        number=number,
-        subject_keys=sorted(subject_key(secret, subject) for subject in subjects),
-        forget_ids=owned[0],
-        held_out_ids=sorted(owned[1] + owned[2]),
-    )
 
 
 def _describe_wave(root: Path, claim: Claim, forgetting: ForgottenWave, forgotten: list[ForgottenWave]) -> Wave:

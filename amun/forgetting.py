@@ -1,0 +1,32 @@
+"""Whom and what a wave forgets: the requesters' samples by their keyed ids."""
+
+import numpy as np
+
+from amun.data.samples import Samples
+from amun.keys import subject_key
+from amun.wave import ForgottenWave
+
+
+def name_forgotten(
+    secret: bytes, number: int, subjects: list[str], stores: list[Samples], forgotten: list[ForgottenWave]
+) -> ForgottenWave:
+    """Returns what wave `number` forgets.
+
+    Args:
+        secret: of the workspace.
+        number: of the wave.
+        subjects: the people who asked.
+        stores: the train, calibration and test samples.
+        forgotten: the earlier waves; what is gone already is not forgotten again.
+    """
+    gone = {sample_id for wave in forgotten for sample_id in [*wave.forget_ids, *wave.held_out_ids]}
+    owned = [
+        sorted(set(store.sample_ids[np.isin(store.subject_ids, np.array(subjects, dtype=np.str_))].tolist()) - gone)
+        for store in stores
+    ]
+    return ForgottenWave(
+        number=number,
+        subject_keys=sorted(subject_key(secret, subject) for subject in subjects),
+        forget_ids=owned[0],
+        held_out_ids=sorted(owned[1] + owned[2]),
+    )
