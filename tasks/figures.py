@@ -30,7 +30,7 @@ def _draw_confidence(table: pd.DataFrame, path: Path) -> Path:
         for name, style in _STYLES.items():
             shares = table[f"{name}_{moment}"]
             if shares.notna().all():
-                axes.step(table["confidence"], shares, where="post", label=name, linewidth=1.8, **style)
+                axes.stairs(shares, [*table["confidence"], 1.0], label=name, linewidth=1.8, **style)
         axes.set(title=moment, xlabel="confidence", xlim=(0, 1))
         axes.set_yscale("symlog", linthresh=0.01)
         axes.legend(loc="upper left", frameon=False)

@@ -1,7 +1,7 @@
 """Step *claim*: the wave and its lease, for as long as a run works on it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from prefect.client.orchestration import get_client
@@ -37,7 +37,8 @@ def hold_wave(workspace: Workspace, kind: WaveKind) -> Iterator[Claim | Held | N
         except LeaseLostError:
             raise
         except BaseException:
-            ledger.renew_lease(claim, datetime.now(UTC), 0)
+            with suppress(LeaseLostError):
+                ledger.renew_lease(claim, datetime.now(UTC), 0)
             raise
 
 

@@ -67,7 +67,10 @@ def register_version(workspace: Workspace, claim: Claim, commit: str) -> Registe
     model_uri, model_id = _log_model(workspace, run_id)
     tags |= _digest_files(root, run_id, model_uri)
     require_lease(claim)
-    version = client.create_model_version(claim.model, model_uri, run_id, tags=tags, model_id=model_id)
+    description = _write_description(root, wave)
+    version = client.create_model_version(
+        claim.model, model_uri, run_id, tags=tags, description=description, model_id=model_id
+    )
     client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
     return Registered(int(version.version), run_id)
 
@@ -102,6 +105,22 @@ def _describe(root: Path, wave: Wave, commit: str) -> dict[str, str]:
         "amun.forget_digest": keyed_digest(secret, "forget-set", "\n".join(wave.forget_ids).encode()),
         "amun.base_digest": wave.base_digest,
     }
+
+
+def _write_description(root: Path, wave: Wave) -> str:
+    """Returns what the version's page says first: what was forgotten, how, and what the test half shows."""
+    unlearned, reported = read_metrics(root, UNLEARN_METRICS), read_metrics(root, REPORT_METRICS)
+    if wave.kind == "base":
+        return f"Wave {wave.number}: a new base. Test accuracy {reported['accuracy']:.1%}."
+    auc = reported["ft_auc"]
+    shown = (
+        "too few samples to show an FT AUC" if auc is None else f"FT AUC {auc:.3f} ± {reported['standard_error']:.3f}"
+    )
+    return (
+        f"Wave {wave.number}: forgets {len(wave.forgetting.subject_keys)} subjects, {len(wave.forget_ids)} training "
+        f"samples, from version {wave.base_version}, by attempt {unlearned['attempt']} ({unlearned['method']}). "
+        f"Test accuracy {reported['accuracy']:.1%} (before {reported['accuracy_base']:.1%}); {shown}."
+    )
 
 
 def _list_params(workspace: Workspace) -> Iterator[Param]:

@@ -54,7 +54,9 @@ def ensure_model(root: Path, model: str) -> str:
     if client.get_experiment_by_name(model) is None:
         is_local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
         location = (root / STATE / "mlartifacts" / model).as_uri() if is_local else None
-        client.create_experiment(model, artifact_location=location)
+        # MLflow's page then shows training runs first, not evaluations of language models
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        client.create_experiment(model, artifact_location=location, tags=tags)
     if not client.search_registered_models(f"name = '{model}'"):
         client.create_registered_model(model)
     experiment = client.get_experiment_by_name(model)
