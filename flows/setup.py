@@ -71,6 +71,9 @@ def join_workspace(workspace: Workspace) -> None:
 def _has_open_base(workspace: Workspace) -> bool:
     from datetime import UTC, datetime
 
-    with Ledger(os.environ[LEDGER_VARIABLE]) as ledger:
-        wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
+    try:
+        with Ledger(os.environ[LEDGER_VARIABLE]) as ledger:
+            wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
+    except InputError:  # a joined clone whose ledger is elsewhere
+        return False
     return wave is not None and wave.number == 0

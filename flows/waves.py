@@ -11,7 +11,7 @@ from flows.outcome import Outcome
 from tasks.base import finish_base, prepare_base
 from tasks.complete import complete_requests, park_wave
 from tasks.freeze import freeze_wave, record_holdings
-from tasks.gate import begin_attempt, judge_attempt
+from tasks.gate import begin_attempt, check_report, judge_attempt
 from tasks.lease import hold_wave
 from tasks.pipeline import BASE_STAGES
 from tasks.record import find_recorded_commit, push_data, record_wave, restore_files, tag_wave
@@ -58,6 +58,8 @@ def _honour(workspace: Workspace, claim: Claim) -> Outcome:
         if (failure := _make_attempts(workspace, claim, plan, runs)) is not None:
             return _park(workspace, claim, failure)
         runs.append(reproduce_stage(workspace, claim, "report"))
+        if warning := check_report(workspace):
+            tell(f"  warning: {warning}")
         commit = record_wave(workspace, claim)
     tag = tag_wave(workspace, claim, commit)
     push_data(workspace, claim)

@@ -6,7 +6,7 @@ from prefect import task
 
 from amun.audit.decision import Decision, decide
 from amun.ledger import Claim
-from amun.paths import AUDIT_METRICS, UNLEARN_METRICS
+from amun.paths import AUDIT_METRICS, REPORT_METRICS, UNLEARN_METRICS
 from amun.wave import read_wave
 from tasks.freeze import write_attempt
 from tasks.options import TASK_OPTIONS
@@ -32,3 +32,12 @@ def judge_attempt(workspace: Workspace) -> Decision:
         read_wave(root).yardstick,
         workspace.params.gate,
     )
+
+
+def check_report(workspace: Workspace) -> str:
+    """Returns what to say where the test half contradicts the gate; the wave completes all the same."""
+    root = workspace.root
+    reported, unlearned = read_metrics(root, REPORT_METRICS), read_metrics(root, UNLEARN_METRICS)
+    if unlearned["is_exact"] or reported["agrees_with_gate"] is not False:
+        return ""
+    return f"the test half does not confirm the gate: FT AUC {reported['judged_ft_auc']:.3f} there"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,11 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from amun.errors import AmunError, InputError
 from amun.paths import COMPARISON, STATE
 from amun.stage_result import RESULT_FILE_VARIABLE, StageResult
 from tasks import pipeline
 from tasks.git import has_tag, list_changes, name_tag, run_git
+
+# of a folder under .amun/, followed by the id of the process it belongs to
+_PREFIX = "worktree-"
 
 
 @contextmanager
@@ -27,8 +33,8 @@ def open_worktree(root: Path, number: int) -> Iterator[Path]:
     tag = name_tag(number)
     if not has_tag(root, tag):
         raise InputError(f"wave {number} has no tag {tag} in {root}; `amun wave list` shows the waves")
-    (root / STATE).mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root / STATE, prefix=f"wave-{number:04d}-") as folder:
+    _remove_abandoned(root)
+    with tempfile.TemporaryDirectory(dir=root / STATE, prefix=f"{_PREFIX}{os.getpid()}-") as folder:
         path = Path(folder) / "worktree"
         run_git(root, "worktree", "add", "--quiet", "--detach", str(path), tag)
         try:
@@ -37,6 +43,14 @@ def open_worktree(root: Path, number: int) -> Iterator[Path]:
             yield path
         finally:
             run_git(root, "worktree", "remove", "--force", str(path))
+
+
+def _remove_abandoned(root: Path) -> None:
+    """Removes the work trees that killed commands left: they hold people's data."""
+    for folder in (root / STATE).glob(f"{_PREFIX}*"):
+        if not psutil.pid_exists(int(folder.name.removeprefix(_PREFIX).partition("-")[0])):
+            shutil.rmtree(folder)
+    run_git(root, "worktree", "prune")
 
 
 def reproduce_wave(root: Path, number: int) -> list[str]:

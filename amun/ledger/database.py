@@ -39,7 +39,7 @@ class Database:
         """
         self._connect(url)
         if self._path is not None and not self._path.exists():
-            raise InputError(f"no ledger at {self.name}; run `amun init`")
+            raise InputError(f"no ledger at {self.name}; run `amun init`, or name the ledger in AMUN_LEDGER_URL")
         try:
             self._check_version()
         except BaseException:
@@ -144,7 +144,7 @@ class Database:
     def _check_version(self) -> None:
         with self._read() as session:
             if not inspect(session.connection()).has_table(InfoRow.__tablename__):
-                raise InputError(f"no ledger at {self.name}; run `amun init`")
+                raise InputError(f"no ledger at {self.name}; run `amun init`, or name the ledger in AMUN_LEDGER_URL")
             version = session.get_one(InfoRow, 1).schema_version
         if version != SCHEMA_VERSION:
             raise InputError(

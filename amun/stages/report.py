@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from amun.audit.decision import count_judged
 from amun.audit.evaluation import AuditSets, ModelAudit, audit_model, choose_audit_sets
 from amun.audit.gate import judge_forgetting
 from amun.audit.roc import auc_standard_error, roc_curve_binned
@@ -27,15 +28,23 @@ def report(params: Params, device: torch.device) -> None:
     sets = choose_audit_sets(read_wave(), train, read_samples(TEST), read_samples(AUDIT_LOGITS))
     before = audit_model(load_for(params, train, device, WAVE_BASE), sets, params.audit)
     after = audit_model(load_for(params, train, device, UNLEARNED), sets, params.audit)
-    write_json(REPORT_METRICS, _compute_figures(sets, before, after, params.gate.auc_margin))
+    write_json(REPORT_METRICS, _compute_figures(sets, before, after, params))
     _write_table(ROC, _trace_roc(sets, before, after))
     _write_table(CONFIDENCE, _bin_confidence(sets, before, after))
 
 
 def _compute_figures(
-    sets: AuditSets, before: ModelAudit, after: ModelAudit, margin: float
+    sets: AuditSets, before: ModelAudit, after: ModelAudit, params: Params
 ) -> dict[str, float | bool | None]:
     ft_auc, num_test = after.compute_ft_auc(sets.num_forget), len(sets.held_out)
+    num_judged = count_judged(
+        sets.num_forget,
+        len(sets.forget),
+        num_test,
+        margin=params.gate.auc_margin,
+        pool_samples=params.gate.pool_samples,
+    )
+    judged_ft_auc = after.compute_ft_auc(num_judged)
     return {
         "num_forget": sets.num_forget,
         "num_forgotten": len(sets.forget),
@@ -47,9 +56,10 @@ def _compute_figures(
         "ft_auc": ft_auc,
         "ft_auc_all": after.compute_ft_auc(len(sets.forget)),
         "standard_error": None if ft_auc is None else auc_standard_error(sets.num_forget, num_test),
+        "judged_ft_auc": judged_ft_auc,
         "agrees_with_gate": None
-        if ft_auc is None
-        else judge_forgetting(ft_auc, sets.num_forget, num_test, margin).passed,
+        if judged_ft_auc is None
+        else judge_forgetting(judged_ft_auc, num_judged, num_test, params.gate.auc_margin).passed,
     }
 
 
