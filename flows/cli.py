@@ -177,7 +177,9 @@ def show_wave(number: WaveNumber, as_json: AsJson = False) -> None:
     workspace = _open()
     with _ledger() as ledger:
         wave = ledger.get_wave(workspace.model, number)
-    _show(wave, as_json, tables.print_wave)
+        requests = ledger.requests_of_wave(workspace.model, number)
+    shown = {**vars(wave), "requests": [request.request_id for request in requests]}
+    _show(shown, as_json, lambda _: tables.print_wave(wave, requests))
 
 
 @wave_app.command("compare")

@@ -77,8 +77,8 @@ def print_waves(waves: Sequence[Wave]) -> None:
     _print(table)
 
 
-def print_wave(wave: Wave) -> None:
-    """Prints one wave in full."""
+def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
+    """Prints one wave in full, with the requests it handles or handled."""
     print_waves([wave])
     facts: dict[str, Any] = {
         "kind": wave.kind,
@@ -87,6 +87,7 @@ def print_wave(wave: Wave) -> None:
         "parent version": wave.parent_version,
         "commit": wave.commit,
         "note": wave.note,
+        "requests": ", ".join(request.request_id for request in requests) or None,
     }
     for half in ("calibration", "test"):
         facts |= {f"{half} {name}": value for name, value in (wave.summary or {}).get(half, {}).items()}

@@ -21,13 +21,13 @@ from tasks.story import tell
 from tasks.workspace import Workspace, open_workspace
 
 
-@flow(name="build-base", validate_parameters=False)
+@flow(name="build-base")
 def build_base(workspace: str) -> Outcome:
     """Trains a base and its references on what is held, and registers it as a wave that forgets nobody."""
     return _run_wave(open_workspace(Path(workspace)), "base")
 
 
-@flow(name="deletion-wave", validate_parameters=False)
+@flow(name="deletion-wave")
 def deletion_wave(workspace: str) -> Outcome:
     """Honours all pending requests: one wave, from the claim to the receipts."""
     return _run_wave(open_workspace(Path(workspace)), "deletion")

@@ -113,12 +113,6 @@ def fetch(root: Path) -> None:
         pull(root)
 
 
-def is_up_to_date(root: Path) -> bool:
-    """Tells whether `dvc status` reports nothing."""
-    with _open(root) as repo:
-        return not repo.status()
-
-
 def read_lock(root: Path) -> dict[str, Any]:
     """Returns the stages of `dvc.lock`: for each its `deps` and `outs` with their digests."""
     stages: dict[str, Any] = yaml.safe_load((root / LOCK_FILE).read_text(encoding="utf-8"))["stages"]
