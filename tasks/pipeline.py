@@ -26,33 +26,36 @@ WAVE_STAGES = ("adversarial", "unlearn", "audit", "report")
 LOCK_FILE = "dvc.lock"
 
 
+class DvcRefusalError(AmunError):
+    """DVC could not do what it was asked; another DVC at work in the workspace is a common reason."""
+
+
 def reproduce(root: Path, stage: str, *, force: bool = False) -> float:
     """Brings one stage up to date, as `dvc repro -s` does, and returns the seconds its program computed.
 
     Raises:
         InputError, AmunError: the stage's own line.
     """
-    repair_rwlock(root)
     with tempfile.TemporaryDirectory() as folder:
         result_path = Path(folder) / "result.json"
         os.environ[RESULT_FILE_VARIABLE] = str(result_path)
         try:
             with _open(root) as repo:
                 repo.reproduce(targets=[stage], single_item=True, force=force)
-        except DvcException as error:
+        except DvcRefusalError as error:
             _raise_stage_error(stage, result_path, error)
         finally:
             del os.environ[RESULT_FILE_VARIABLE]
         return StageResult.read(result_path).seconds if result_path.exists() else 0.0
 
 
-def _raise_stage_error(stage: str, result_path: Path, error: DvcException) -> None:
+def _raise_stage_error(stage: str, result_path: Path, refusal: DvcRefusalError) -> None:
     result = StageResult.read(result_path) if result_path.exists() else None
     if result is not None and result.exit_code:
         kinds = {kind.exit_code: kind for kind in (AmunError, InputError, DivergedError)}
         raise kinds[result.exit_code](f"{stage}: {result.error}") from None
-    cause = error.__cause__ or error
-    raise AmunError(f"stage {stage} failed: {' '.join(str(cause).split())}") from None
+    error = refusal.__cause__ or refusal
+    raise AmunError(f"stage {stage} failed: {_join_lines(error.__cause__ or error)}") from None
 
 
 def freeze_base(root: Path) -> None:
@@ -93,7 +96,7 @@ def push(root: Path) -> None:
         try:
             repo.push()
         except (DvcException, OSError) as error:
-            raise AmunError(f"the DVC remote did not take the data: {' '.join(str(error).split())}") from None
+            raise AmunError(f"the DVC remote did not take the data: {_join_lines(error)}") from None
 
 
 def pull(root: Path) -> None:
@@ -102,14 +105,14 @@ def pull(root: Path) -> None:
         try:
             repo.pull(force=True)
         except (DvcException, OSError) as error:
-            raise AmunError(f"the DVC remote did not give the data: {' '.join(str(error).split())}") from None
+            raise AmunError(f"the DVC remote did not give the data: {_join_lines(error)}") from None
 
 
 def fetch(root: Path) -> None:
     """Brings every output into the work tree, from the cache or else from the default remote."""
     try:
         checkout(root)
-    except DvcException:
+    except DvcRefusalError:
         pull(root)
 
 
@@ -168,9 +171,17 @@ def repair_rwlock(root: Path) -> None:
 @contextmanager
 def _open(root: Path) -> Iterator[Repo]:
     logging.getLogger("dvc").setLevel(logging.ERROR)
+    repair_rwlock(root)
     # DVC takes many a path from where the process happens to be
     with chdir(root), Repo(str(root)) as repo:
-        yield repo
+        try:
+            yield repo
+        except DvcException as error:
+            raise DvcRefusalError(f"DVC failed in {root}: {_join_lines(error)}") from error
+
+
+def _join_lines(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def set_remote(root: Path, url: str) -> None:

@@ -73,6 +73,8 @@ def compare_wave(root: Path, number: int) -> dict[str, Any]:
             [sys.executable, "-m", "amun.stages.compare"],
             cwd=path,
             env=os.environ | {RESULT_FILE_VARIABLE: str(result_path)},
+            # how far it has come is no part of what `--json` prints
+            stdout=sys.stderr,
             check=False,
         )
         if finished.returncode:
