@@ -29,11 +29,14 @@ def create_workspace(workspace: Workspace, remote: str | None) -> Outcome:
     """Makes the clone a workspace and runs wave 0; after an interruption it goes on where it stopped.
 
     Raises:
-        InputError: uncommitted changes, a detached head, or a remote that does not answer; nothing was created.
+        InputError: uncommitted changes, a detached head, no images, a model that cannot be built on them, or a remote
+            that does not answer; nothing was created.
     """
     root = workspace.root
     require_branch(root)
     require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES])
+    if not (root / SECRET).exists():
+        _require_model(workspace)
     if remote is not None:
         from tasks.remote import require_remote
 
@@ -66,6 +69,17 @@ def join_workspace(workspace: Workspace) -> None:
         raise AmunError(f"{workspace.root}: no DVC remote is configured, so the workspace's data cannot be had")
     pipeline.pull(workspace.root)
     store_secret(workspace.root, secret)
+
+
+def _require_model(workspace: Workspace) -> None:
+    """Builds the model on the source's images once and drops it, before anything is created for it."""
+    from amun.data.sources.source import read_source
+    from amun.models import build_model
+
+    data = workspace.params.data
+    source = read_source(data.source, workspace.root / data.root if data.root else None)
+    channels, height, width = source.images.shape[1:]
+    build_model(workspace.params.model, int(source.labels.max()) + 1, (channels, height, width), seed=0)
 
 
 def _has_open_base(workspace: Workspace) -> bool:
