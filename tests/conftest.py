@@ -1,0 +1,69 @@
+"""One Prefect server, one workspace with its base and one with a first wave, for all end-to-end tests."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.servers import API_VARIABLE, provide_prefect
+from tests.workspaces import Finished, Site, choose_people, make_clone
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all workspaces of the session."""
+    return tmp_path_factory.mktemp("workspaces")
+
+
+@pytest.fixture(scope="session")
+def variables(folder: Path) -> Iterator[dict[str, str]]:
+    """What every command's environment says: a Prefect server of the session, a home without anybody's settings."""
+    home = folder / "home"
+    home.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(folder / "prefect"))
+        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        # empty: a server is started, and the variable gets back what it was when the session ends
+        patch.setenv(API_VARIABLE, "")
+        provide_prefect(folder)()
+        yield {"HOME": str(home), API_VARIABLE: os.environ[API_VARIABLE]}
+
+
+@pytest.fixture(scope="session")
+def remote(folder: Path) -> Path:
+    """The folder that is the DVC remote of all workspaces."""
+    return folder / "remote"
+
+
+@pytest.fixture(scope="session")
+def init_run(folder: Path, variables: dict[str, str], remote: Path) -> tuple[Site, Finished]:
+    """A clone, and what `amun init` said in it."""
+    site = make_clone(folder / "zero", variables)
+    return site, site.start("amun", "init", "--remote", str(remote))
+
+
+@pytest.fixture(scope="session")
+def wave_zero(init_run: tuple[Site, Finished]) -> Site:
+    """A workspace after `amun init`: tests copy it."""
+    return init_run[0]
+
+
+@pytest.fixture(scope="session")
+def wave_run(folder: Path, wave_zero: Site) -> tuple[Site, Finished]:
+    """A workspace with a first wave, and what `amun wave run` said of it."""
+    site = wave_zero.copy(folder / "one")
+    site.run("amun", "request", "add", *choose_people(site))
+    return site, site.start("amun", "wave", "run")
+
+
+@pytest.fixture(scope="session")
+def wave_one(wave_run: tuple[Site, Finished]) -> Site:
+    """A workspace after its first wave: tests read it, or copy it and go on there."""
+    return wave_run[0]
+
+
+@pytest.fixture
+def site(wave_one: Site, tmp_path: Path) -> Site:
+    """A workspace after its first wave, for one test alone."""
+    return wave_one.copy(tmp_path / "workspace")

@@ -1,0 +1,19 @@
+"""What MLflow holds of a workspace's model."""
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+
+from tests.workspaces import MODEL, Site
+
+
+def open_client(site: Site) -> MlflowClient:
+    """Returns a client of the workspace's own registry."""
+    return MlflowClient(tracking_uri=f"sqlite:///{site.root / '.amun/mlflow.db'}")
+
+
+def find_version(site: Site, number: int) -> tuple[ModelVersion, Run]:
+    """Returns the one version of a wave, and its run."""
+    client = open_client(site)
+    (version,) = client.search_model_versions(f"name = '{MODEL}' and tags.`amun.wave` = '{number}'")
+    return version, client.get_run(str(version.run_id))

@@ -1,0 +1,284 @@
+"""A wave from a person's request to the registered model, through real git, DVC, Prefect and MLflow."""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from amun.data.samples import read_samples
+from amun.ledger import Claim, Ledger, describe_holder
+from amun.paths import LEDGER, TRAIN
+from tests.registry import find_version, open_client
+from tests.workspaces import MODEL, Finished, Site, choose_people, describe, dump_ledger, list_people, read_tree
+
+FOREIGN_WORDS = ("Traceback", "Warning", "WARNING", "INFO", "ERROR", "alembic", "prefect", "mlflow")
+SUBJECT = re.compile(r"subject-\d{5}")
+
+
+def find_commit(site: Site, number: int) -> str:
+    return site.git("rev-list", "-n", "1", f"wave/{number:04d}")
+
+
+def test_init_ends_with_wave_zero(init_run: tuple[Site, Finished]) -> None:
+    site, finished = init_run
+    assert finished.returncode == 0, describe(finished)
+    (wave,) = site.load("wave", "list")
+    assert (wave["number"], wave["kind"], wave["state"], wave["version"]) == (0, "base", "complete", "1")
+    assert wave["summary"]["num_forget"] == 0
+    assert wave["commit"] == find_commit(site, 0) == site.git("rev-parse", "HEAD")
+    assert site.load("status")["champion"] == 1
+
+
+@pytest.mark.parametrize("run", ["init_run", "wave_run"])
+def test_output_is_our_own(run: str, request: pytest.FixtureRequest) -> None:
+    _, finished = request.getfixturevalue(run)
+    assert not [word for word in FOREIGN_WORDS if word in describe(finished)], describe(finished)
+    assert finished.stderr == ""
+
+
+def test_init_twice_is_once(wave_zero: Site) -> None:
+    before = read_tree(wave_zero.root, ".amun", ".git", ".dvc")
+    assert "is a workspace" in wave_zero.run("amun", "init")
+    assert read_tree(wave_zero.root, ".amun", ".git", ".dvc") == before
+    assert len(wave_zero.load("wave", "list")) == 1
+
+
+def test_wave_is_complete(wave_run: tuple[Site, Finished]) -> None:
+    site, finished = wave_run
+    assert finished.returncode == 0, describe(finished)
+    assert "attempt 1 refused" in finished.stdout
+    assert "attempt 2 passed" in finished.stdout
+    wave = site.load("wave", "list")[1]
+    assert (wave["number"], wave["kind"], wave["state"]) == (1, "deletion", "complete")
+    assert (wave["version"], wave["parent_version"], wave["attempt"]) == ("2", "1", 2)
+    assert (wave["num_requests"], wave["summary"]["num_subjects"]) == (13, 13)
+    assert wave["summary"]["method"] == "amun"
+    assert wave["summary"]["num_forget"] >= 20
+    assert wave["summary"]["num_held_out"] > 0
+    assert wave["commit"] == find_commit(site, 1) == site.git("rev-parse", "HEAD")
+
+
+def test_every_request_is_completed_with_a_receipt(wave_one: Site) -> None:
+    requests = wave_one.load("request", "list")
+    assert [request["subject_id"] for request in requests] == choose_people(wave_one)
+    for request in requests:
+        (outcome,) = request["outcomes"]
+        assert (outcome["model"], outcome["state"], outcome["wave_number"]) == (MODEL, "completed", 1)
+        receipt = outcome["receipt"]
+        assert (receipt["tag"], receipt["version"], receipt["method"]) == ("wave/0001", 2, "amun")
+        assert receipt["commit"] == find_commit(wave_one, 1)
+    assert wave_one.load("request", "show", requests[0]["request_id"]) == requests[0]
+
+
+def test_version_tells_what_it_is(wave_one: Site) -> None:
+    version, run = find_version(wave_one, 1)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == f"{MODEL}-wave-0001"
+    assert version.tags["amun.commit"] == find_commit(wave_one, 1)
+    assert version.tags["amun.parent_version"] == "1"
+    assert version.tags["amun.num_forget"] == str(wave_one.load("wave", "show", "1")["summary"]["num_forget"])
+    digests = ("forget", "base", "weights", "serving")
+    assert all(re.fullmatch("[0-9a-f]{32}", version.tags[f"amun.{name}_digest"]) for name in digests)
+    parent, _ = find_version(wave_one, 0)
+    assert version.tags["amun.base_digest"] == parent.tags["amun.weights_digest"]
+    assert open_client(wave_one).get_model_version_by_alias(MODEL, "champion").version == version.version
+
+
+def test_run_holds_params_metrics_and_data_sets(wave_one: Site) -> None:
+    _, run = find_version(wave_one, 1)
+    assert run.data.params["unlearning.epochs"] == "2"
+    assert run.data.params["model.architecture"] == "small_cnn"
+    assert {"calibration.accuracy", "test.accuracy", "test.ft_auc", "test.ft_auc_all", "unlearn.loss"} <= set(
+        run.data.metrics
+    )
+    epochs = open_client(wave_one).get_metric_history(run.info.run_id, "unlearn.loss")
+    assert [metric.step for metric in epochs] == [1, 2]
+    assert run.inputs is not None
+    digests = {entry.dataset.name: entry.dataset.digest for entry in run.inputs.dataset_inputs}
+    assert set(digests) == {"train", "calibration", "test", "adversarial"}
+    assert all(re.fullmatch("[0-9a-f]{32}", digest) for digest in digests.values())
+
+
+def test_run_holds_files_and_no_image_of_a_person(wave_one: Site) -> None:
+    version, run = find_version(wave_one, 1)
+    artifacts = wave_one.root / ".amun/mlartifacts" / MODEL
+    files = set(read_tree(artifacts / run.info.run_id / "artifacts"))
+    assert files == {
+        "model.safetensors",
+        "plots/confidence.png",
+        "plots/roc.png",
+        "report/audit.json",
+        "report/report.json",
+    }
+    model = read_tree(artifacts / "models" / str(version.source).removeprefix("models:/") / "artifacts")
+    assert {"MLmodel", "data/model.pt2", "requirements.txt"} <= set(model)
+    assert "torch==" in model["requirements.txt"].decode()
+    shown = {json.dumps(image) for image in json.loads(model["serving_input_example.json"])["inputs"]}
+    assert len(shown) >= 2
+    assert not shown & {json.dumps(image) for image in read_samples(wave_one.root / TRAIN).images.tolist()}
+
+
+def test_commit_holds_exactly_what_a_wave_writes(wave_one: Site) -> None:
+    assert wave_one.git("show", "--name-only", "--format=", "wave/0001^{commit}").split() == [
+        "dvc.lock",
+        "metrics/adversarial.json",
+        "metrics/audit.json",
+        "metrics/report.json",
+        "metrics/unlearn.json",
+        "plots/confidence.csv",
+        "plots/roc.csv",
+        "plots/unlearn_epochs.csv",
+        "wave/attempt.json",
+        "wave/forgotten.json",
+        "wave/wave.json",
+    ]
+    assert wave_one.git("log", "-1", "--format=%an %cn", "wave/0001") == "amun amun"
+    assert wave_one.git("rev-list", "--count", "wave/0000..HEAD") == "1"
+
+
+def test_work_tree_is_clean(wave_one: Site) -> None:
+    assert wave_one.git("status", "--porcelain") == ""
+    assert json.loads(wave_one.run("dvc", "status", "--json")) == {}
+    assert "up to date" in wave_one.run("dvc", "repro")
+    assert wave_one.git("status", "--porcelain") == ""
+
+
+def test_dvc_shows_the_wave(wave_one: Site) -> None:
+    metrics = json.loads(wave_one.run("dvc", "metrics", "diff", "wave/0000", "--json"))
+    assert "metrics/report.json" in metrics
+    plots = wave_one.run("dvc", "plots", "show", "--json")
+    assert {"ROC of the membership attack", "Confidence after"} <= set(json.loads(plots)["data"])
+    assert "unlearn" in wave_one.run("dvc", "dag")
+
+
+def test_git_holds_no_data(wave_one: Site) -> None:
+    files = wave_one.git("ls-files").split("\n")
+    assert not [path for path in files if path.endswith((".parquet", ".png", ".jpg", ".jpeg", ".db", ".unfinished"))]
+    assert [path for path in files if path.endswith(".safetensors")] == [
+        path for path in files if path.startswith("tests/oracle/")
+    ]
+
+
+def test_git_names_nobody(wave_one: Site) -> None:
+    project = wave_one.git("rev-parse", "wave/0000~1")
+    history = wave_one.git("log", "--patch", "--all", f"^{project}") + wave_one.git(
+        "for-each-ref", "--format=%(contents)"
+    )
+    assert "wave 1 forgets" in history
+    assert not SUBJECT.search(history)
+    assert (wave_one.root / ".amun/secret").read_text(encoding="ascii").strip() not in history
+
+
+def test_stage_by_hand_gives_the_same_bytes(site: Site) -> None:
+    before = (site.root / "dvc.lock").read_bytes()
+    site.run("dvc", "repro", "-s", "-f", "unlearn")
+    assert (site.root / "dvc.lock").read_bytes() == before
+    assert site.git("status", "--porcelain") == ""
+
+
+def test_joining_takes_the_secret_and_the_data(wave_one: Site, tmp_path: Path) -> None:
+    wave_one.git("clone", "--quiet", str(wave_one.root), str(tmp_path / "second"))
+    second = Site(tmp_path / "second", wave_one.variables)
+    refused = second.start("amun", "init")
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
+    assert "AMUN_SECRET" in refused.stderr
+    assert not (second.root / ".amun").exists()
+
+    secret = (wave_one.root / ".amun/secret").read_text(encoding="ascii").strip()
+    joined = Site(second.root, second.variables | {"AMUN_SECRET": secret})
+    assert "joined" in joined.run("amun", "init")
+    assert second.run("amun", "wave", "reproduce", "1").splitlines()[-1] == "wave 1: same bytes"
+    assert second.git("status", "--porcelain") == ""
+    assert second.git("worktree", "list").count("\n") == 0
+    assert "workspace" in second.run("amun", "init")
+
+
+def test_nothing_pending_is_a_success(wave_one: Site) -> None:
+    before = dump_ledger(wave_one)
+    assert "nothing to do" in wave_one.run("amun", "wave", "run")
+    assert dump_ledger(wave_one) == before
+
+
+def test_dry_run_writes_nothing(site: Site) -> None:
+    trained, _ = list_people(site)
+    site.run("amun", "request", "add", *trained[:3])
+    before = dump_ledger(site), read_tree(site.root, ".amun", ".git")
+    said = site.run("amun", "wave", "run", "--dry-run")
+    assert "wave 2 would forget 3 subjects" in said
+    assert (dump_ledger(site), read_tree(site.root, ".amun", ".git")) == before
+
+
+def claim_here(site: Site) -> Claim:
+    """Returns the claim that this process, which lives, holds on the next wave."""
+    with Ledger(f"sqlite:///{site.root / LEDGER}") as ledger:
+        claim = ledger.claim_wave(
+            MODEL, kind="deletion", holder=describe_holder(), now=datetime.now(UTC), lease_seconds=600
+        )
+    assert isinstance(claim, Claim)
+    return claim
+
+
+def test_second_run_names_the_holder(site: Site) -> None:
+    site.run("amun", "request", "add", list_people(site)[0][0])
+    claim_here(site)
+    before = dump_ledger(site)
+    said = site.run("amun", "wave", "run")
+    assert f"wave 2 is being run by {describe_holder()}" in said
+    assert describe_holder() in site.run("amun", "wave", "run", "--dry-run")
+    assert describe_holder() in site.run("amun", "base", "rebuild")
+    assert dump_ledger(site) == before
+    assert site.git("status", "--porcelain") == ""
+
+
+def add(site: Site, *subjects: str) -> list[tuple[str, bool]]:
+    """Returns what becomes of each demand: its state, and whether it is a new one."""
+    added = site.load("request", "add", *subjects)
+    return [(outcome["state"], outcome["is_new"]) for request in added for outcome in request["outcomes"]]
+
+
+def test_people_are_answered_as_they_stand(site: Site) -> None:
+    forgotten, person, other = choose_people(site)[0], *list_people(site)[0][:2]
+    assert add(site, forgotten, "nobody", person) == [
+        ("already_forgotten", True),
+        ("nothing_held", True),
+        ("pending", True),
+    ]
+    assert add(site, person) == [("pending", False)]
+    claim_here(site)
+    assert add(site, person, other) == [("in_wave", False), ("pending", True)]
+    before = dump_ledger(site)
+    refused = site.start("amun", "request", "add", list_people(site)[0][2], " ")
+    assert refused.returncode == 2
+    assert dump_ledger(site) == before
+
+
+def test_withdrawn_request_is_in_no_wave(site: Site) -> None:
+    (added,) = site.load("request", "add", list_people(site)[0][0])
+    withdrawn = site.load("request", "withdraw", added["request_id"])
+    assert withdrawn["outcomes"][0]["state"] == "withdrawn"
+    assert "nothing to do" in site.run("amun", "wave", "run")
+    again = site.start("amun", "request", "withdraw", added["request_id"])
+    assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
+
+
+def test_overdue_request_fails_the_status(site: Site) -> None:
+    with Ledger(f"sqlite:///{site.root / LEDGER}") as ledger:
+        ledger.add_requests(
+            [list_people(site)[0][0]], received_at=datetime(2020, 1, 31, tzinfo=UTC), now=datetime.now(UTC)
+        )
+    finished = site.start("amun", "status", "--json")
+    assert finished.returncode == 1
+    assert json.loads(finished.stdout)["overdue"] == 1
+
+
+def test_compare_adds_exact_retraining(site: Site) -> None:
+    assert site.load("wave", "show", "1")["comparison"] is None
+    assert "not computed" in site.run("amun", "wave", "list")
+    compared = site.load("wave", "compare", "1")["comparison"]
+    assert 0 < compared["accuracy"] <= 1
+    assert 0 < compared["ft_auc"] < 1
+    assert site.load("wave", "show", "1")["comparison"] == compared
+    assert site.git("status", "--porcelain") == ""
