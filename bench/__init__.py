@@ -1,0 +1,1 @@
+"""Measurements of whole waves, over seeds, with the machine named."""

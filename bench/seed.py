@@ -1,0 +1,180 @@
+"""One seed of the bench: a wave in a temporary workspace, by the functions of the stages themselves."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from amun.audit.decision import decide
+from amun.data.samples import read_samples
+from amun.errors import DivergedError
+from amun.forgetting import name_forgotten
+from amun.keys import file_digest, load_secret, store_secret
+from amun.models import save_weights
+from amun.params import AttemptParams, Params
+from amun.paths import (
+    ATTEMPT,
+    AUDIT_METRICS,
+    BASE_MODEL,
+    CALIBRATION,
+    EXCLUSIONS,
+    REPORT_METRICS,
+    TEST,
+    TRAIN,
+    TRAIN_METRICS,
+    UNLEARNED,
+    WAVE,
+    WAVE_BASE,
+)
+from amun.stages.adversarial import build_adversarial_set
+from amun.stages.audit import audit
+from amun.stages.common import load_for
+from amun.stages.prepare import prepare
+from amun.stages.references import train_references
+from amun.stages.report import report
+from amun.stages.train import train
+from amun.stages.unlearn import unlearn
+from amun.training import fit
+from amun.unlearning.methods import METHODS
+from amun.wave import Attempt, Wave, read_wave, write_json
+from flows.demo import choose_subjects
+
+BASE, FINE_TUNED, RETRAINED = "base, untouched", "fine-tuned on what remains", "retrained exactly"
+SECRET = "0" * 64  # nothing made here leaves its temporary folder
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one model of a wave shows.
+
+    Attributes:
+        name: the model.
+        ft_auc: on the test half.
+        accuracy: on the test half, 0 to 1.
+        passed: both bounds of the gate, on the calibration half; exact retraining is held to them here too.
+        calibration_ft_auc: what the gate judged.
+        calibration_accuracy: what the gate judged, 0 to 1.
+        seconds: to make it, the search for adversarial examples included where they are used.
+    """
+
+    name: str
+    ft_auc: float
+    accuracy: float
+    passed: bool
+    calibration_ft_auc: float
+    calibration_accuracy: float
+    seconds: float
+
+
+def run_seed(params: Params, device: torch.device, num_forget: int) -> list[Row]:
+    """Runs a wave in the current, empty folder; returns a row for the base, plain fine-tuning and every attempt.
+
+    An attempt whose loss diverges has no row. The stages' own lines go to stderr.
+
+    Args:
+        params: with this run's seed.
+        device: to compute on.
+        num_forget: about how many training samples to forget.
+    """
+    with redirect_stdout(sys.stderr):
+        prepare_store(params, device)
+        base_seconds = _time(lambda: train(params, device))
+        train_references(params, device)
+        freeze_wave(params, num_forget)
+        search_seconds = _time(lambda: build_adversarial_set(params, device))
+        rows = [
+            measure(BASE, params, device, lambda: shutil.copyfile(WAVE_BASE, UNLEARNED), base_seconds),
+            measure(FINE_TUNED, params, device, lambda: _fine_tune(params, device)),
+        ]
+        for number, attempt in enumerate(params.unlearning.attempts, start=1):
+            write_json(ATTEMPT, Attempt(attempt=number))
+            extra_seconds = 0.0 if METHODS[attempt.method].is_exact else search_seconds
+            try:
+                rows.append(
+                    measure(name_attempt(attempt), params, device, lambda: unlearn(params, device), extra_seconds)
+                )
+            except DivergedError as error:
+                print(f"  {name_attempt(attempt)}: {error}")
+    return rows
+
+
+def name_attempt(attempt: AttemptParams) -> str:
+    """Returns what the tables call an attempt."""
+    return RETRAINED if METHODS[attempt.method].is_exact else f"{attempt.method}, rate {attempt.learning_rate:g}"
+
+
+def prepare_store(params: Params, device: torch.device) -> None:
+    """Gives the current folder a secret and runs the stage *prepare*."""
+    store_secret(Path(), SECRET)
+    write_json(EXCLUSIONS, [])
+    prepare(params, device)
+
+
+def freeze_wave(params: Params, num_forget: int) -> None:
+    """Writes the wave's files, as the step *freeze* does from the ledger and the registry."""
+    WAVE_BASE.parent.mkdir(exist_ok=True)
+    shutil.copyfile(BASE_MODEL, WAVE_BASE)
+    secret, subjects = load_secret(Path()), choose_subjects(Path(), 1, num_forget)
+    stores = [read_samples(path) for path in (TRAIN, CALIBRATION, TEST)]
+    forgetting = name_forgotten(secret, 1, subjects, stores, [])
+    wave = Wave(
+        number=1,
+        model=params.model.name,
+        kind="deletion",
+        base_version=1,
+        base_digest=file_digest(secret, WAVE_BASE),
+        yardstick=json.loads(TRAIN_METRICS.read_text(encoding="utf-8"))["calibration_accuracy"],
+        forgetting=forgetting,
+        forgotten=[],
+    )
+    write_json(WAVE, wave)
+
+
+def _fine_tune(params: Params, device: torch.device) -> None:
+    """Fine-tunes on D_R alone, at the first attempt's rate: what AMUN would be without its adversarial examples."""
+    learning_rate = next(rate for attempt in params.unlearning.attempts if (rate := attempt.learning_rate) is not None)
+    train_samples = read_samples(TRAIN)
+    remain = train_samples.select(~train_samples.is_among(read_wave().gone_ids))
+    model = load_for(params, train_samples, device, WAVE_BASE)
+    fit(
+        model,
+        remain.images.to(device),
+        remain.labels.to(device),
+        optimisation=params.unlearning,
+        learning_rate=learning_rate,
+        precision=params.runtime.precision,
+        on_epoch=lambda _: None,
+    )
+    save_weights(UNLEARNED, model)
+
+
+def measure(
+    name: str, params: Params, device: torch.device, make: Callable[[], object], extra_seconds: float = 0.0
+) -> Row:
+    """Makes the unlearned model and puts it through the stages audit and report, and through the gate's bounds."""
+    seconds = _time(make)
+    audit(params, device)
+    report(params, device)
+    audited, reported = (json.loads(path.read_text(encoding="utf-8")) for path in (AUDIT_METRICS, REPORT_METRICS))
+    return Row(
+        name=name,
+        ft_auc=round(reported["ft_auc"], 4),
+        accuracy=round(reported["accuracy"], 4),
+        passed=decide({"is_exact": False}, audited, read_wave().yardstick, params.gate).passed,
+        calibration_ft_auc=round(audited["judged_ft_auc"], 4),
+        calibration_accuracy=round(audited["accuracy"], 4),
+        seconds=round(seconds + extra_seconds, 2),
+    )
+
+
+def _time(function: Callable[[], object]) -> float:
+    """Returns the seconds of wall clock that the function took."""
+    started_at = time.monotonic()
+    function()
+    return time.monotonic() - started_at

@@ -1,0 +1,123 @@
+"""What a wave does to the leak and to the accuracy: every shipped attempt, whatever the gate says of it, over seeds.
+
+    python -m bench.wave --source digits      five seeds, about six minutes on one core
+    python -m bench.wave --source cifar10     3,000 training images, about 40 minutes on one core
+    python -m bench.wave --overhead .demo     what the orchestration adds to a wave of that workspace
+
+Each seed splits the people anew, trains a base and references of its own, lets about 150 training samples (cifar10:
+300) be forgotten, and measures every attempt of `params.yaml` beside the untouched base, fine-tuning on what remains
+and exact retraining. The library's own stages do the work: the gate judges on the calibration half, the table shows
+the test half. What a source needs other than `params.yaml` stands in a file of this folder and is printed.
+Recorded results are in `bench/results/`.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import chdir
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from amun.errors import AmunError
+from amun.params import Params, load_params
+from amun.paths import PARAMS
+from amun.training import configure_torch
+from amun.wave import write_json
+from bench.overhead import print_overhead
+from bench.seed import Row, run_seed
+from bench.statistics import compare_with_retraining
+from bench.tables import describe_machine, print_comparisons, print_rows
+
+ROOT = Path(__file__).resolve().parent.parent
+NUM_FORGET = {"digits": 150, "cifar10": 300}
+SEEDED = ("data", "training", "references", "unlearning")
+
+
+def main() -> None:
+    """Runs what the command line asks for."""
+    options = _read_options()
+    try:
+        if options.overhead is not None:
+            print_overhead(options.overhead, options.waves)
+        elif options.source == "cifar10" and not options.root.is_dir():
+            print(f"skipped: no CIFAR-10 in {options.root}; name its folder with --root")
+        else:
+            seeds = range(options.first_seed, options.first_seed + options.seeds)
+            out = options.out or ROOT / "bench" / "results" / f"{options.source}.json"
+            run_bench(options.source, options.root.resolve(), seeds, out.resolve())
+    except AmunError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def run_bench(source: str, data_root: Path, seeds: Sequence[int], out: Path) -> None:
+    """Measures a wave for each seed, prints the tables, and writes all figures to `out` after each seed."""
+    shipped, params = load_params(ROOT / PARAMS), load_bench_params(source, data_root)
+    device = configure_torch(params.runtime)
+    facts = {
+        "source": source,
+        "seeds": list(seeds),
+        "machine": describe_machine(device),
+        "changed_params": dict(_list_changes(shipped.model_dump(), params.model_dump())),
+    }
+    print("\n".join(f"{name.replace('_', ' ')}: {content}" for name, content in facts.items()), flush=True)
+    measured: list[list[Row]] = []
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as folder, chdir(folder):
+            measured.append(run_seed(set_seed(params, seed), device, NUM_FORGET[source]))
+        print(f"seed {seed}: FT AUC " + ", ".join(f"{row.ft_auc:.3f} {row.name}" for row in measured[-1]), flush=True)
+        rows = [asdict(row) | {"seed": number} for number, part in zip(seeds, measured, strict=False) for row in part]
+        comparisons = compare_with_retraining(measured)
+        write_json(out, facts | {"rows": rows, "comparisons": [asdict(comparison) for comparison in comparisons]})
+    print_rows(measured)
+    print_comparisons(compare_with_retraining(measured))
+
+
+def load_bench_params(source: str, data_root: Path) -> Params:
+    """Returns `params.yaml` with the changes of the file `SOURCE.yaml` in this folder, where there is one."""
+    changes_path = Path(__file__).parent / f"{source}.yaml"
+    if not changes_path.exists():
+        return load_params(ROOT / PARAMS)
+    content: dict[str, Any] = yaml.safe_load((ROOT / PARAMS).read_text(encoding="utf-8"))
+    for section, changes in yaml.safe_load(changes_path.read_text(encoding="utf-8")).items():
+        content[section] |= changes
+    content["data"]["root"] = str(data_root)
+    return Params.model_validate(content)
+
+
+def set_seed(params: Params, seed: int) -> Params:
+    """Returns the parameters with this seed wherever there is one."""
+    return params.model_copy(
+        update={section: getattr(params, section).model_copy(update={"seed": seed}) for section in SEEDED}
+    )
+
+
+def _list_changes(shipped: dict[str, Any], used: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yields each changed parameter; the folder of the data, a fact of the machine, is none."""
+    for section, content in used.items():
+        for key, value in content.items():
+            if value != shipped[section][key] and key not in ("root", "seed"):
+                yield f"{section}.{key}", value
+
+
+def _read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.wave", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--source", choices=sorted(NUM_FORGET))
+    what.add_argument("--overhead", type=Path, metavar="WORKSPACE")
+    parser.add_argument("--seeds", type=int, default=5, help="how many (5)")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--root", type=Path, default=ROOT.parent / "shared" / "data" / "cifar10", help="of CIFAR-10")
+    parser.add_argument("--out", type=Path, help="JSON file (bench/results/SOURCE.json)")
+    parser.add_argument("--waves", type=int, default=5, help="of --overhead (5)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
