@@ -121,6 +121,8 @@ def tag_commit(root: Path, tag: str, commit: str, message: str) -> None:
 
 def restore_paths(root: Path, paths: Sequence[str]) -> None:
     """Brings these paths back to HEAD: changes undone, untracked files removed."""
+    # a killed run may have staged a file that HEAD does not have
+    run_git(root, "reset", "--quiet", "--", *paths)
     committed = [path for path in paths if run_git(root, "ls-tree", "-r", "--name-only", "HEAD", "--", path)]
     if committed:
         run_git(root, "checkout", "--quiet", "HEAD", "--", *committed)

@@ -1,0 +1,113 @@
+"""Git's helpers commit and restore exactly what they are told to, and nothing of a person's own."""
+
+from pathlib import Path
+
+import pytest
+
+from amun.errors import AmunError, InputError
+from tasks.git import (
+    commit_paths,
+    find_root,
+    list_changes,
+    read_committed,
+    require_branch,
+    require_clean,
+    restore_paths,
+    run_git,
+    tag_commit,
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository with one commit of `a` and `folder/b`."""
+    run_git(tmp_path, "init", "--quiet", "--initial-branch", "main")
+    write(tmp_path, "a", "folder/b")
+    run_git(tmp_path, "add", "--", "a", "folder/b")
+    run_git(tmp_path, "commit", "--quiet", "--message", "first")
+    return tmp_path
+
+
+def write(root: Path, *paths: str, content: str = "first") -> None:
+    for path in paths:
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(content, encoding="utf-8")
+
+
+def test_commit_holds_its_paths_alone(root: Path) -> None:
+    write(root, "a", "folder/b", "new", "unasked", content="second")
+    run_git(root, "add", "--", "folder/b")
+    commit = commit_paths(root, ["a", "new", "not there"], "second")
+    assert commit == run_git(root, "rev-parse", "HEAD")
+    assert run_git(root, "show", "--name-only", "--format=", commit).split() == ["a", "new"]
+    assert sorted(list_changes(root)) == ["folder/b", "unasked"]
+
+
+def test_nothing_changed_makes_no_commit(root: Path) -> None:
+    before = run_git(root, "rev-parse", "HEAD")
+    assert commit_paths(root, ["a"], "nothing") == before
+
+
+def test_commit_needs_no_identity_and_no_hook(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(root / "nowhere"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    hook = root / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
+    hook.chmod(0o755)
+    write(root, "a", content="second")
+    commit_paths(root, ["a"], "second")
+    assert run_git(root, "log", "-1", "--format=%an <%ae> %cn <%ce>") == "amun <amun@localhost> amun <amun@localhost>"
+
+
+def test_detached_head_is_refused(root: Path) -> None:
+    run_git(root, "checkout", "--quiet", "--detach")
+    with pytest.raises(InputError, match="HEAD is detached"):
+        require_branch(root)
+    write(root, "a", content="second")
+    with pytest.raises(InputError, match="HEAD is detached"):
+        commit_paths(root, ["a"], "lost")
+
+
+def test_only_allowed_changes_are_clean(root: Path) -> None:
+    write(root, "a", "folder/c", "with space", content="second")
+    require_clean(root, ["a", "folder/", "with space"])
+    with pytest.raises(InputError, match="folder/c, with space; commit"):
+        require_clean(root, ["a"])
+
+
+def test_many_changes_are_counted(root: Path) -> None:
+    write(root, *(f"file{number}" for number in range(8)))
+    with pytest.raises(InputError, match="file4 and 3 more"):
+        require_clean(root, [])
+
+
+def test_restoring_undoes_and_removes(root: Path) -> None:
+    write(root, "a", "folder/b", "folder/new", "kept", content="second")
+    run_git(root, "add", "--", "a", "folder/new")
+    restore_paths(root, ["a", "folder/b", "folder/new", "never there"])
+    assert list_changes(root) == ["kept"]
+    assert (root / "a").read_text(encoding="utf-8") == (root / "folder/b").read_text(encoding="utf-8") == "first"
+
+
+def test_tag_stays_where_it_is(root: Path) -> None:
+    first = run_git(root, "rev-parse", "HEAD")
+    tag_commit(root, "wave/0001", first, "wave 1")
+    tag_commit(root, "wave/0001", first, "wave 1")
+    write(root, "a", content="second")
+    second = commit_paths(root, ["a"], "second")
+    with pytest.raises(AmunError, match=f"wave/0001 is on {first[:12]}"):
+        tag_commit(root, "wave/0001", second, "wave 1")
+    assert run_git(root, "rev-list", "-n", "1", "wave/0001") == first
+
+
+def test_committed_content_is_not_the_work_tree(root: Path) -> None:
+    write(root, "a", content="second")
+    assert read_committed(root, Path("a")) == "first"
+    assert read_committed(root, Path("nowhere")) is None
+
+
+def test_root_is_found_from_inside(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert find_root(root / "folder") == root
+    with pytest.raises(InputError, match="no git repository"):
+        find_root(tmp_path_factory.mktemp("elsewhere"))
