@@ -1,12 +1,14 @@
 """One Prefect server, one workspace with its base and one with a first wave, for all end-to-end tests."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tasks.servers import API_VARIABLE, provide_prefect
+from tests.readme import list_commands
 from tests.workspaces import Finished, Site, choose_people, make_clone
 
 
@@ -61,6 +63,14 @@ def wave_run(folder: Path, wave_zero: Site) -> tuple[Site, Finished]:
 def wave_one(wave_run: tuple[Site, Finished]) -> Site:
     """A workspace after its first wave: tests read it, or copy it and go on there."""
     return wave_run[0]
+
+
+@pytest.fixture(scope="session")
+def readme_run(folder: Path, wave_zero: Site) -> tuple[Site, dict[str, Finished]]:
+    """A workspace in which the README's commands were typed one after the other, and what each one said."""
+    site = wave_zero.copy(folder / "readme")
+    typed = [command for command in list_commands() if not command.startswith("make ")]
+    return site, {command: site.start(*shlex.split(command)) for command in typed}
 
 
 @pytest.fixture

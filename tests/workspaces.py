@@ -45,13 +45,13 @@ class Site:
         return kept | {"PATH": os.pathsep.join(path)} | self.variables
 
     def start(self, *arguments: str) -> Finished:
-        """Runs a program of the project's environment to its end, whatever that is.
+        """Runs a program to its end, whatever that is.
 
         DVC alone finds the others on its path, as it does in a person's shell; `amun` must do without.
         """
         path = f"{BIN}{os.pathsep}{self.environment['PATH']}"
         return subprocess.run(
-            [str(BIN / arguments[0]), *arguments[1:]],
+            [shutil.which(arguments[0], path=path) or arguments[0], *arguments[1:]],
             cwd=self.root,
             env=self.environment | ({"PATH": path} if arguments[0] == "dvc" else {}),
             stdin=subprocess.DEVNULL,

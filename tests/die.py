@@ -1,0 +1,79 @@
+"""Runs `amun` and kills it with SIGKILL at one point: `python tests/die.py MOMENT TARGET ARGUMENT...`.
+
+MOMENT and TARGET are
+- `before` or `after` and `module:name`, a function as its caller finds it (`module:name=WORD`: called with WORD);
+- `during STAGE`: this process, while that stage's own program computes;
+- `child STAGE`: that stage's program instead.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from threading import Thread
+from time import sleep
+from typing import Any
+
+from tests.processes import find_computing_stage
+
+
+def main() -> None:
+    """Arms the trap, then runs the command."""
+    moment, target, *arguments = sys.argv[1:]
+    from tasks.environment import set_environment
+
+    # Prefect, which the target's module imports, reads its variables once
+    set_environment(Path.cwd())
+    if moment in ("during", "child"):
+        Thread(target=kill_in_stage, args=(target, moment == "child"), daemon=True).start()
+    else:
+        wrap(target, moment)
+    from flows.cli import main as run_amun
+
+    run_amun(arguments)
+
+
+def die(pid: int) -> None:
+    """Kills a process as a power cut would."""
+    os.kill(pid, signal.SIGKILL)
+
+
+def wrap(target: str, moment: str) -> None:
+    """Makes the function kill this process before or after it does its work."""
+    module_name, path = target.split(":")
+    path, _, word = path.partition("=")
+    *parents, name = path.split(".")
+    owner: Any = importlib.import_module(module_name)
+    for parent in parents:
+        owner = getattr(owner, parent)
+    setattr(owner, name, make_deadly(getattr(owner, name), moment, word))
+
+
+def make_deadly(function: Callable[..., Any], moment: str, word: str) -> Callable[..., Any]:
+    """Returns the function with a kill around it."""
+
+    @wraps(function)
+    def deadly(*args: Any, **kwargs: Any) -> Any:
+        is_meant = not word or word in args
+        if is_meant and moment == "before":
+            die(os.getpid())
+        answer = function(*args, **kwargs)
+        if is_meant:
+            die(os.getpid())
+        return answer
+
+    return deadly
+
+
+def kill_in_stage(stage: str, is_child: bool) -> None:
+    """Waits until the stage's program computes, then kills it or this process."""
+    while (pid := find_computing_stage(Path.cwd(), stage)) is None:
+        sleep(0.01)
+    die(pid if is_child else os.getpid())
+
+
+if __name__ == "__main__":
+    main()

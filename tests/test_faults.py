@@ -1,0 +1,106 @@
+"""A wave killed with SIGKILL in each of its steps in turn, and run again each time, ends as if nothing had been."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.processes import kill_dvc
+from tests.registry import find_version, open_client
+from tests.workspaces import LIMIT_SECONDS, MODEL, ROOT, Finished, Site, choose_people, describe, read_tree
+
+KILLED = -9
+KILLS = {
+    "claim": ("after", "amun.ledger:Ledger.claim_wave"),
+    "freeze, before the base is under DVC": ("before", "tasks.freeze:pipeline.add_file"),
+    "freeze, after": ("after", "tasks.freeze:pipeline.add_file"),
+    "adversarial, the run": ("during", "adversarial"),
+    "adversarial, the stage": ("child", "adversarial"),
+    "attempt": ("after", "tasks.gate:write_attempt"),
+    "unlearn": ("during", "unlearn"),
+    "audit": ("during", "audit"),
+    "gate": ("after", "tasks.gate:decide"),
+    "report": ("during", "report"),
+    "record, before the commit": ("before", "tasks.record:commit_paths"),
+    "record, staged": ("before", "tasks.git:run_git=commit"),
+    "record, after the commit": ("after", "tasks.record:commit_paths"),
+    "tag": ("after", "tasks.record:tag_commit"),
+    "push": ("after", "tasks.record:pipeline.push"),
+    "register, an empty run": ("after", "tasks.register:registry.start_run"),
+    "register, before the version": ("before", "mlflow:MlflowClient.create_model_version"),
+    "register, after the version": ("after", "mlflow:MlflowClient.create_model_version"),
+    "promote": ("after", "tasks.register:registry.promote"),
+    "complete, before": ("before", "amun.ledger:Ledger.complete_wave"),
+    "complete, after": ("after", "amun.ledger:Ledger.complete_wave"),
+}
+
+
+def run_and_die(site: Site, moment: str, target: str, *arguments: str) -> Finished:
+    """Runs an `amun` command that is killed at a point."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "tests.die", moment, target, *arguments],
+        cwd=site.root,
+        # not the workspace's own `tests`
+        env=site.environment | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_SECONDS,
+    )
+
+
+def test_killed_in_every_step_it_ends_as_an_uninterrupted_wave(wave_zero: Site, wave_one: Site, tmp_path: Path) -> None:
+    site = wave_zero.copy(tmp_path / "workspace")
+    site.run("amun", "request", "add", *choose_people(site))
+    for step, (moment, target) in KILLS.items():
+        (site.root / ".dvc/tmp/rwlock").write_text('{"torn', encoding="ascii")
+        finished = run_and_die(site, moment, target, "wave", "run")
+        expected = 1 if moment == "child" else KILLED
+        assert finished.returncode == expected, f"{step}:\n{describe(finished)}"
+        if step == "register, after the version":
+            assert list_tags(site) == list_tags(wave_one)
+    assert "nothing to do" in site.run("amun", "wave", "run")
+    assert_same(site, wave_one)
+
+
+def list_tags(site: Site) -> dict[str, str]:
+    """Returns the tags of wave 1's version, less those that hold a time: of the commit, and inside the pt2 file."""
+    version, _ = find_version(site, 1)
+    return {name: value for name, value in version.tags.items() if name not in ("amun.commit", "amun.serving_digest")}
+
+
+def list_outcomes(site: Site) -> list[tuple[str, str, int]]:
+    """Returns of every request whose it is, and how and by which wave it ended."""
+    return [
+        (request["subject_id"], outcome["state"], outcome["wave_number"])
+        for request in site.load("request", "list")
+        for outcome in request["outcomes"]
+    ]
+
+
+def assert_same(site: Site, reference: Site) -> None:
+    """Compares all that is left of wave 1 in two workspaces."""
+    for name in ("HEAD^{tree}", "wave/0001^{tree}", "wave/0001~1"):
+        assert site.git("rev-parse", name) == reference.git("rev-parse", name)
+    assert site.git("tag", "--list") == reference.git("tag", "--list")
+    assert site.git("status", "--porcelain") == ""
+    assert json.loads(site.run("dvc", "status", "--json")) == {}
+    assert list_outcomes(site) == list_outcomes(reference)
+    assert list_tags(site) == list_tags(reference)
+    client = open_client(site)
+    assert site.load("status")["champion"] == 2
+    assert len(client.search_model_versions(f"name = '{MODEL}'")) == 2
+    assert len(client.search_runs([find_version(site, 1)[1].info.experiment_id])) == 2
+    assert [wave["state"] for wave in site.load("wave", "list")] == ["complete", "complete"]
+    outputs = ("data", "models", "references", "wave", "metrics", "plots")
+    for name in outputs:
+        assert read_tree(site.root / name) == read_tree(reference.root / name)
+    assert read_tree(site.root / "wave")
+
+
+def test_stage_of_a_killed_dvc_ends_by_itself(site: Site) -> None:
+    kill_dvc(site, "adversarial")
+    # whatever it left is made good by the next run
+    site.run("dvc", "repro")
+    assert site.git("status", "--porcelain") == ""
