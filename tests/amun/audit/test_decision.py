@@ -1,0 +1,128 @@
+"""Which attempts a wave makes, and what the gate says of each."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from amun.audit.decision import count_judged, decide, plan_attempts
+from amun.params import AttemptParams
+from tests.amun.shipped import PARAMS
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+UNLEARNING = PARAMS.unlearning.model_copy(
+    update={
+        "attempts": (
+            AttemptParams(method="amun", learning_rate=0.1),
+            AttemptParams(method="amun_a", learning_rate=0.1),
+            AttemptParams(method="retrain"),
+        )
+    }
+)
+GATE = PARAMS.gate.model_copy(
+    update={
+        "max_accuracy_drop": 0.02,
+        "auc_margin": 0.1,
+        "pool_samples": 300,
+        "insufficient": "retrain",
+        "wait_days": 7,
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("num_forget", "num_available", "expected"),
+    [
+        (150, 400, 150),  # enough by itself: nobody else is looked at
+        (10, 150, 150),  # with all forgotten before
+        (10, 900, 300),  # with the latest, up to `pool_samples`
+        (10, 10, 10),  # there is nobody else
+        (0, 400, 0),
+    ],
+)
+def test_small_wave_is_judged_with_those_before(num_forget: int, num_available: int, expected: int) -> None:
+    assert count_judged(num_forget, num_available, 450, margin=0.1, pool_samples=300) == expected
+
+
+def plan(num_judged: int, insufficient: str, days_left: int | None = 30, num_forget: int = 10) -> tuple[int, ...]:
+    return plan_attempts(
+        UNLEARNING,
+        GATE.model_copy(update={"insufficient": insufficient}),
+        num_forget=num_forget,
+        num_judged=num_judged,
+        num_non_members=450,
+        next_due=None if days_left is None else NOW + timedelta(days=days_left),
+        now=NOW,
+    ).attempts
+
+
+@pytest.mark.parametrize("insufficient", ["retrain", "wait", "pass_with_warning"])
+def test_enough_samples_try_every_attempt(insufficient: str) -> None:
+    assert plan(150, insufficient) == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("insufficient", "days_left", "expected"),
+    [
+        ("retrain", 30, (3,)),
+        ("wait", 30, ()),
+        ("wait", 8, ()),
+        ("wait", 7, (3,)),
+        ("wait", -1, (3,)),
+        ("pass_with_warning", 30, (1, 2, 3)),
+    ],
+)
+def test_too_few_samples(insufficient: str, days_left: int, expected: tuple[int, ...]) -> None:
+    assert plan(12, insufficient, days_left) == expected
+
+
+def test_nothing_to_forget_makes_one_attempt() -> None:
+    assert plan(0, "wait", None, num_forget=0) == (1,)
+
+
+def judge(*, is_exact: bool = False, yardstick: float | None = 0.95, **changes: Any) -> Any:
+    unlearned = {"attempt": 1, "method": "amun", "is_exact": is_exact}
+    audited = {
+        "num_forget": 150,
+        "num_judged": 150,
+        "num_calibration": 450,
+        "accuracy": 0.95,
+        "judged_ft_auc": 0.5,
+    }
+    return decide(unlearned, audited | changes, yardstick, GATE)
+
+
+def test_forgotten_and_accurate_passes() -> None:
+    assert judge().passed
+    assert judge(accuracy=0.93).passed
+
+
+def test_accuracy_is_measured_against_the_yardstick() -> None:
+    refused = judge(accuracy=0.925)
+    assert not refused.passed
+    assert "0.9500" in refused.reason
+
+
+@pytest.mark.parametrize("auc", [0.6, 0.4])
+def test_a_leak_on_either_side_is_refused(auc: float) -> None:
+    assert not judge(judged_ft_auc=auc).passed
+
+
+@pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])
+def test_too_few_to_show_it_pass_only_where_asked(insufficient: str) -> None:
+    unlearned = {"attempt": 1, "method": "amun", "is_exact": False}
+    audited = {"num_forget": 5, "num_judged": 5, "num_calibration": 450, "accuracy": 0.95, "judged_ft_auc": None}
+    decision = decide(unlearned, audited, 0.95, GATE.model_copy(update={"insufficient": insufficient}))
+    assert decision.passed == (insufficient == "pass_with_warning")
+    assert "too few" in decision.warning
+
+
+def test_exact_retraining_is_exempt_and_a_drop_is_told() -> None:
+    assert judge(is_exact=True, judged_ft_auc=0.7).passed
+    dropped = judge(is_exact=True, accuracy=0.8)
+    assert dropped.passed
+    assert "new yardstick" in dropped.warning
+
+
+def test_nothing_to_forget_passes() -> None:
+    assert judge(num_forget=0, judged_ft_auc=None, accuracy=0.1).passed
