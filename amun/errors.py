@@ -13,10 +13,14 @@ class InputError(AmunError):
     exit_code = 2
 
 
-class DivergedError(AmunError):
-    """Training ended in a loss that is no number: another learning rate may do, so another attempt may."""
+class AttemptError(AmunError):
+    """An attempt came to nothing: the next one may do, and the last one, exact retraining, needs nothing of it."""
 
     exit_code = 3
+
+
+class DivergedError(AttemptError):
+    """Training ended in a loss that is no number: another learning rate may do."""
 
 
 class LeaseLostError(AmunError):

@@ -27,7 +27,7 @@ def create_secret(workspace: Path) -> None:
 
 def store_secret(workspace: Path, text: str) -> None:
     """Writes a given secret (64 hexadecimal digits)."""
-    _parse(text, SECRET_VARIABLE)
+    parse_secret(text, SECRET_VARIABLE)
     path = workspace / SECRET
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
@@ -43,11 +43,11 @@ def load_secret(workspace: Path) -> bytes:
         InputError: there is none, or it is not 64 hexadecimal digits.
     """
     if text := os.environ.get(SECRET_VARIABLE):
-        return _parse(text, SECRET_VARIABLE)
+        return parse_secret(text, SECRET_VARIABLE)
     path = workspace / SECRET
     if not path.exists():
         raise InputError(f"{workspace} is not a workspace yet: run `amun init` there first")
-    return _parse(path.read_text(encoding="ascii").strip(), str(path))
+    return parse_secret(path.read_text(encoding="ascii").strip(), str(path))
 
 
 def keyed_digest(secret: bytes, purpose: str, *parts: bytes) -> str:
@@ -63,12 +63,22 @@ def subject_key(secret: bytes, subject_id: str) -> str:
     return keyed_digest(secret, "subject", subject_id.encode())
 
 
+def fingerprint(secret: bytes) -> str:
+    """Returns what git may hold of a secret, to tell whether another one is the same."""
+    return keyed_digest(secret, "fingerprint")
+
+
 def file_digest(secret: bytes, path: Path) -> str:
     """Returns the keyed digest of a file's content."""
     return keyed_digest(secret, "file", path.read_bytes())
 
 
-def _parse(text: str, where: str) -> bytes:
+def parse_secret(text: str, where: str) -> bytes:
+    """Returns the secret that a text writes.
+
+    Raises:
+        InputError: it is not 64 hexadecimal digits; the line says `where` it was found.
+    """
     try:
         secret = bytes.fromhex(text)
     except ValueError:

@@ -1,5 +1,6 @@
 """`params.yaml` as frozen, strict models: unknown, missing and mistyped keys are refused in one line."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,7 +22,7 @@ Augmentation = Literal["none", "flip_crop"]
 class Section(BaseModel):
     """A block of `params.yaml`; all of its keys must be there."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelParams(Section):
@@ -165,11 +166,10 @@ class Params(Section):
 
     @model_validator(mode="after")
     def check_last_attempt(self) -> Self:
-        """Refuses a gate that falls back on exact retraining where no attempt is exact."""
-        has_exact = any(METHODS[attempt.method].is_exact for attempt in self.unlearning.attempts)
-        if self.gate.insufficient != "pass_with_warning" and not has_exact and self.data.remain == "use":
+        """Refuses attempts that could leave a request unhonoured although exact retraining is at hand."""
+        if self.data.remain == "use" and not METHODS[self.unlearning.attempts[-1].method].is_exact:
             raise ValueError(
-                f"gate.insufficient: {self.gate.insufficient} needs an attempt `retrain` in unlearning.attempts"
+                "unlearning.attempts: the last one must be exact (retrain), so that every request is honoured"
             )
         return self
 
@@ -191,6 +191,16 @@ class Params(Section):
         return self
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe types, and no key twice: the last one would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep) for key, _ in node.value]
+        if repeated := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"key {repeated[0]} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load_params(path: Path) -> Params:
     """Returns the checked content of a `params.yaml`.
 
@@ -198,9 +208,11 @@ def load_params(path: Path) -> Params:
         InputError: the file is missing or no YAML, or a key is unknown, missing or mistyped; the line names it.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - a safe loader
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run this from the root of a workspace") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     try:
@@ -224,7 +236,7 @@ def _describe_finding(finding: Any) -> str:
         case "missing":
             return f"{prefix}missing; every key must be there"
         case "float_type" if isinstance(value, str) and _is_number(value):
-            return f"{prefix}YAML reads {value} as text; write {float(value):f}".rstrip("0")
+            return f"{prefix}YAML reads {value} as text; write {Decimal(value):f}"
         case "value_error":
             return prefix + str(finding["ctx"]["error"])
         case _:

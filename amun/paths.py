@@ -23,6 +23,7 @@ TARGET_INCLUSION = Path("references/target_inclusion.parquet")
 
 WAVE = Path("wave/wave.json")
 ATTEMPT = Path("wave/attempt.json")
+DECISIONS = Path("wave/decisions.json")
 FORGOTTEN = Path("wave/forgotten.json")
 WAVE_BASE = Path("wave/base.safetensors")
 ADVERSARIAL = Path("wave/adversarial.parquet")

@@ -36,6 +36,7 @@ class Wave(_Record):
     """What the wave stages need to know of the wave.
 
     Attributes:
+        secret_fingerprint: of the workspace secret that keys its ids.
         base_version: the registered version it starts from; None where a new base is built.
         base_digest: the keyed digest of that version's weights.
         yardstick: accuracy on the calibration half of the last exactly trained version; None where that is this one.
@@ -46,6 +47,7 @@ class Wave(_Record):
     number: int
     model: str
     kind: Literal["base", "deletion"]
+    secret_fingerprint: str
     base_version: int | None
     base_digest: str
     yardstick: float | None
@@ -63,10 +65,14 @@ class Wave(_Record):
         return [sample_id for wave in reversed(self.forgotten) for sample_id in wave.forget_ids]
 
     @property
+    def earlier_gone_ids(self) -> list[str]:
+        """Every sample, trained on or held out, that was gone before this wave."""
+        return [sample_id for wave in self.forgotten for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
+
+    @property
     def gone_ids(self) -> list[str]:
         """Every sample, trained on or held out, that no later step may use as remaining, calibration or test data."""
-        waves = [*self.forgotten, self.forgetting]
-        return [sample_id for wave in waves for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
+        return [*self.earlier_gone_ids, *self.forget_ids, *self.forgetting.held_out_ids]
 
 
 class Attempt(_Record):

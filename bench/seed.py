@@ -15,7 +15,7 @@ from amun.audit.decision import decide
 from amun.data.samples import read_samples
 from amun.errors import DivergedError
 from amun.forgetting import name_forgotten
-from amun.keys import file_digest, load_secret, store_secret
+from amun.keys import file_digest, fingerprint, load_secret, store_secret
 from amun.models import save_weights
 from amun.params import AttemptParams, Params
 from amun.paths import (
@@ -124,6 +124,7 @@ def freeze_wave(params: Params, num_forget: int) -> None:
     stores = [read_samples(path) for path in (TRAIN, CALIBRATION, TEST)]
     forgetting = name_forgotten(secret, 1, subjects, stores, [])
     wave = Wave(
+        secret_fingerprint=fingerprint(secret),
         number=1,
         model=params.model.name,
         kind="deletion",

@@ -44,7 +44,7 @@ app.add_typer(wave_app, name="wave")
 app.add_typer(base_app, name="base")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-WaveNumber = Annotated[int, typer.Argument(metavar="N", min=0, help="Number of the wave.")]
+WaveNumber = Annotated[int, typer.Argument(metavar="N", min=0, max=999_999, help="Number of the wave.")]
 RequestId = Annotated[
     str, typer.Argument(metavar="REQUEST", help="Id of the request, as `amun request list` shows it.")
 ]
@@ -65,6 +65,8 @@ def init(
         setup.join_workspace(clone)
         print(f"joined the workspace of {clone.model}: its data are here, its waves can be reproduced")
     elif setup.is_finished(clone):
+        if remote is not None:
+            raise InputError(f"{clone.root} is a workspace already; change its remote with `dvc remote`")
         print(f"{clone.root} is a workspace of {clone.model} already; `amun status` shows it")
     else:
         _end(setup.create_workspace(clone, remote))
@@ -244,6 +246,8 @@ def _end(outcome: "Outcome") -> None:
             print("nothing to do: no request is pending")
         case "held":
             print(f"wave {outcome.number} is being run by {outcome.detail}; nothing to do here")
+        case "waiting":
+            print(f"wave {outcome.number} waits: {outcome.detail}")
         case "parked":
             raise AmunError(f"wave {outcome.number} is parked: {outcome.detail}")
 

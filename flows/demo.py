@@ -14,9 +14,11 @@ import numpy as np
 
 from amun.data.samples import read_samples
 from amun.errors import AmunError, InputError
+from amun.keys import SECRET_VARIABLE
 from amun.ledger import Ledger, Wave
 from amun.params import load_params
 from amun.paths import LEDGER, PARAMS, TRAIN
+from tasks import pipeline
 from tasks.environment import LEDGER_VARIABLE, set_environment
 from tasks.git import find_root, list_changes, run_git
 from tasks.servers import provide_prefect
@@ -43,6 +45,9 @@ def run_demo(source: Path) -> None:
     """Runs the demo of the project at `source`."""
     root = source / FOLDER
     ensure_clone(source, root)
+    # the demo is its own world: it touches no ledger, registry or server of the user's
+    for name in (LEDGER_VARIABLE, SECRET_VARIABLE, "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME"):
+        os.environ.pop(name, None)
     set_environment(root)
     waves = list_complete_waves(root)
     if len(waves) > NUM_WAVES and all(wave.comparison for wave in waves[1:]):
@@ -76,10 +81,10 @@ def ensure_clone(source: Path, root: Path) -> None:
     if root.exists():
         raise InputError(f"{root} is not a finished clone; {AFRESH}")
     run_git(source, "clone", "--quiet", "--no-tags", "--no-local", str(source), str(root))
-    edits = run_git(source, "diff", "--binary", "HEAD")
-    if edits:
-        subprocess.run(["git", "apply", "--index"], cwd=root, input=f"{edits}\n", text=True, check=True)
+    _apply_edits(source, root)
     run_git(root, "rm", "-r", "--quiet", "--force", "--ignore-unmatch", "--", *_WORKSPACE_FILES)
+    # the data of a demo go nowhere
+    pipeline.unset_remote(root)
     if list_changes(root):
         run_git(root, "commit", "--quiet", "--no-verify", "--message", "The project as it is here and now")
     marker.write_text(code, encoding="ascii")
@@ -88,7 +93,20 @@ def ensure_clone(source: Path, root: Path) -> None:
 def describe_code(source: Path) -> str:
     """Returns a digest of the project's tracked files as they are now."""
     tree = run_git(source, "rev-parse", "HEAD^{tree}")
-    return hashlib.sha256(f"{tree}\n{run_git(source, 'diff', '--binary', 'HEAD')}".encode()).hexdigest()
+    return hashlib.sha256(tree.encode() + _read_edits(source)).hexdigest()
+
+
+def _read_edits(source: Path) -> bytes:
+    """Returns the tracked uncommitted edits as a patch, byte for byte: binary files have their own line ends."""
+    command = ["git", "diff", "--binary", "--no-ext-diff", "HEAD"]
+    return subprocess.run(command, cwd=source, capture_output=True, check=True).stdout
+
+
+def _apply_edits(source: Path, root: Path) -> None:
+    if edits := _read_edits(source):
+        applied = subprocess.run(["git", "apply", "--index"], cwd=root, input=edits, capture_output=True, check=False)
+        if applied.returncode:
+            raise AmunError(f"the uncommitted edits cannot be brought into {root}; commit them, then {AFRESH}")
 
 
 def list_complete_waves(root: Path) -> list[Wave]:

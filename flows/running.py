@@ -53,7 +53,11 @@ def run_build_base(workspace: Workspace) -> Outcome:
 def describe_next_wave(workspace: Workspace) -> str:
     """Returns what `amun wave run` would do."""
     if (outcome := _find_idle(workspace)) is not None:
-        return f"wave {outcome.number} is being run by {outcome.detail}" if outcome.number else "no request is pending"
+        return (
+            f"wave {outcome.number} is being run by {outcome.detail}"
+            if outcome.state == "held"
+            else "no request is pending"
+        )
     with open_ledger() as ledger:
         wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
     if wave is not None:
@@ -67,7 +71,7 @@ def describe_next_wave(workspace: Workspace) -> str:
         f"wave {forgetting.number} would forget {len(forgetting.subject_keys)} subjects: "
         f"{len(forgetting.forget_ids)} training and {len(forgetting.held_out_ids)} held-out samples"
     )
-    return f"{what}; attempts in turn: {', '.join(names)}" if names else f"{what}; parked: {plan.wait_reason}"
+    return f"{what}; attempts in turn: {', '.join(names)}" if names else f"{what}; not yet: {plan.wait_reason}"
 
 
 def _find_idle(workspace: Workspace) -> Outcome | None:

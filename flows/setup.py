@@ -3,7 +3,7 @@
 import os
 
 from amun.errors import AmunError, InputError
-from amun.keys import SECRET_VARIABLE, create_secret, store_secret
+from amun.keys import SECRET_VARIABLE, create_secret, parse_secret, store_secret
 from amun.ledger import Ledger
 from amun.paths import SECRET
 from flows.outcome import Outcome
@@ -12,7 +12,7 @@ from tasks import pipeline
 from tasks.environment import LEDGER_VARIABLE
 from tasks.git import has_tag, name_tag, require_branch, require_clean
 from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, require_own_secret
 
 
 def is_finished(workspace: Workspace) -> bool:
@@ -30,25 +30,28 @@ def create_workspace(workspace: Workspace, remote: str | None) -> Outcome:
 
     Raises:
         InputError: uncommitted changes, a detached head, no images, a model that cannot be built on them, or a remote
-            that does not answer; nothing was created.
+            that does not answer; nothing was created but a remote's folder.
     """
     root = workspace.root
     require_branch(root)
     require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES])
     if not (root / SECRET).exists():
         _require_model(workspace)
+    from tasks.registry import ensure_model, require_own_model, translate_errors
+
     if remote is not None:
         from tasks.remote import require_remote
 
-        require_remote(remote)
-    create_secret(root)
+        remote = require_remote(remote)
+    with translate_errors():
+        require_own_model(root, workspace.model)
+        ensure_model(root, workspace.model)
     with Ledger.create(os.environ[LEDGER_VARIABLE]) as ledger:
         ledger.register_model(workspace.model)
-    from tasks.registry import ensure_model
-
-    ensure_model(root, workspace.model)
     if remote is not None:
         pipeline.set_remote(root, remote)
+    # last: a clone with a secret is a workspace
+    create_secret(root)
     return run_build_base(workspace)
 
 
@@ -56,7 +59,7 @@ def join_workspace(workspace: Workspace) -> None:
     """Takes the secret from the environment and the data from the remote; runs nothing.
 
     Raises:
-        InputError: the secret is not in the environment.
+        InputError: the secret is not in the environment, or it is another workspace's.
         AmunError: there is no remote, or it does not give the data.
     """
     secret = os.environ.get(SECRET_VARIABLE)
@@ -67,6 +70,7 @@ def join_workspace(workspace: Workspace) -> None:
         )
     if not pipeline.has_remote(workspace.root):
         raise AmunError(f"{workspace.root}: no DVC remote is configured, so the workspace's data cannot be had")
+    require_own_secret(workspace.root, parse_secret(secret, SECRET_VARIABLE))
     pipeline.pull(workspace.root)
     store_secret(workspace.root, secret)
 

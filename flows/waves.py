@@ -1,24 +1,34 @@
 """The two flows: a new base, and a deletion wave. Each reads as the steps it takes."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from prefect import flow
 
-from amun.audit.decision import Plan
-from amun.errors import DivergedError
+from amun.audit.decision import Decision, Plan
+from amun.errors import AmunError, AttemptError, LeaseLostError
 from amun.ledger import Claim, Held, WaveKind
 from flows.outcome import Outcome
 from tasks.base import finish_base, prepare_base
 from tasks.complete import complete_requests, park_wave
 from tasks.freeze import freeze_wave, record_holdings
-from tasks.gate import begin_attempt, check_report, judge_attempt
+from tasks.gate import begin_attempt, check_report, judge_attempt, keep_decision
 from tasks.lease import hold_wave
-from tasks.pipeline import BASE_STAGES
+from tasks.pipeline import BASE_STAGES, repair_files
 from tasks.record import find_recorded_commit, push_data, record_wave, restore_files, tag_wave
 from tasks.register import promote_version, register_version
 from tasks.stages import StageRun, reproduce_stage
 from tasks.story import tell
 from tasks.workspace import Workspace, open_workspace
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Attempts made: the decision on the last one, and the stages that ran for them."""
+
+    decision: Decision
+    runs: list[StageRun]
 
 
 @flow(name="build-base")
@@ -34,6 +44,7 @@ def deletion_wave(workspace: str) -> Outcome:
 
 
 def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:
+    """Runs a wave of this kind; one of the other kind that a killed run left open is finished first."""
     with hold_wave(workspace, kind) as claim:
         if claim is None:
             return Outcome("nothing")
@@ -41,30 +52,37 @@ def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:
             return Outcome("held", claim.number, claim.holder)
         resumed = ", resumed" if claim.resumed else ""
         tell(f"wave {claim.number} of {claim.model} ({claim.kind}{resumed})")
-        return _honour(workspace, claim)
+        outcome = _honour(workspace, claim)
+    return outcome if claim.kind == kind else _run_wave(workspace, kind)
 
 
 def _honour(workspace: Workspace, claim: Claim) -> Outcome:
     """Takes the wave from where it is to its end."""
     runs: list[StageRun] = []
-    commit = find_recorded_commit(workspace.root, claim.number)
+    commit = find_recorded_commit(workspace, claim)
     if commit is None:
+        repair_files(workspace.root)
         if claim.kind == "base":
-            runs += _build_base_stages(workspace, claim)
+            try:
+                runs += _build_base_stages(workspace, claim)
+            except AmunError as error:
+                return _give_up_base(workspace, claim, error)
         plan = freeze_wave(workspace, claim)
         if not plan.attempts:
-            return _park(workspace, claim, plan.wait_reason)
+            return _park(workspace, claim, "waiting", plan.wait_reason)
         runs.append(reproduce_stage(workspace, claim, "adversarial"))
-        if (failure := _make_attempts(workspace, claim, plan, runs)) is not None:
-            return _park(workspace, claim, failure)
+        attempts = _make_attempts(workspace, claim, plan)
+        runs += attempts.runs
+        if not attempts.decision.passed:
+            return _park(workspace, claim, "parked", f"no attempt passed the gate; {attempts.decision.reason}")
         runs.append(reproduce_stage(workspace, claim, "report"))
-        if warning := check_report(workspace):
+        if warning := check_report(workspace.root):
             tell(f"  warning: {warning}")
         commit = record_wave(workspace, claim)
     tag = tag_wave(workspace, claim, commit)
     push_data(workspace, claim)
     registered = register_version(workspace, claim, commit)
-    promote_version(workspace, claim, registered)
+    promote_version(workspace, claim, registered, commit)
     if claim.kind == "base":
         record_holdings(workspace, claim)
     summary = complete_requests(workspace, claim, registered, commit, runs)
@@ -74,35 +92,45 @@ def _honour(workspace: Workspace, claim: Claim) -> Outcome:
 
 def _build_base_stages(workspace: Workspace, claim: Claim) -> list[StageRun]:
     prepare_base(workspace, claim)
-    runs = [reproduce_stage(workspace, claim, stage) for stage in BASE_STAGES]
+    # the source's files are no dependency of `prepare`: what is new there comes in with a new base
+    runs = [reproduce_stage(workspace, claim, stage, force=stage == "prepare") for stage in BASE_STAGES]
     finish_base(workspace, claim)
     return runs
 
 
-def _make_attempts(workspace: Workspace, claim: Claim, plan: Plan, runs: list[StageRun]) -> str | None:
-    """Makes the attempts in turn until one passes the gate; returns why none did, or None."""
-    reason = ""
+def _make_attempts(workspace: Workspace, claim: Claim, plan: Plan) -> Attempts:
+    """Makes the attempts in turn until one passes the gate."""
+    runs: list[StageRun] = []
     for number in plan.attempts:
-        begin_attempt(workspace, claim, number)
-        try:
-            runs.append(reproduce_stage(workspace, claim, "unlearn"))
-        except DivergedError as error:
-            reason = str(error)
-            tell(f"  attempt {number} refused: {reason}")
-            continue
-        runs.append(reproduce_stage(workspace, claim, "audit"))
-        decision = judge_attempt(workspace)
-        reason = decision.reason
-        tell(f"  attempt {number} {'passed' if decision.passed else 'refused'}: {reason}")
-        if decision.warning:
-            tell(f"  warning: {decision.warning}")
-        if decision.passed:
-            return None
-    return f"no attempt passed the gate; the last one: {reason}"
+        made = _make_attempt(workspace, claim, number)
+        runs += made.runs
+        tell(f"  attempt {number} {'passed' if made.decision.passed else 'refused'}: {made.decision.reason}")
+        if made.decision.warning:
+            tell(f"  warning: {made.decision.warning}")
+        if made.decision.passed:
+            break
+    return Attempts(made.decision, runs)
 
 
-def _park(workspace: Workspace, claim: Claim, reason: str) -> Outcome:
+def _make_attempt(workspace: Workspace, claim: Claim, number: int) -> Attempts:
+    begin_attempt(workspace, claim, number)
+    try:
+        unlearned = reproduce_stage(workspace, claim, "unlearn")
+    except AttemptError as error:
+        return Attempts(keep_decision(workspace, number, Decision(False, str(error))), [])
+    audited = reproduce_stage(workspace, claim, "audit")
+    return Attempts(judge_attempt(workspace, number), [unlearned, audited])
+
+
+def _park(workspace: Workspace, claim: Claim, state: Literal["parked", "waiting"], reason: str) -> Outcome:
     restore_files(workspace, claim)
     park_wave(claim, reason)
-    tell(f"wave {claim.number} parked: {reason}")
-    return Outcome("parked", claim.number, reason)
+    tell(f"wave {claim.number} {state}: {reason}")
+    return Outcome(state, claim.number, reason)
+
+
+def _give_up_base(workspace: Workspace, claim: Claim, error: AmunError) -> Outcome:
+    """Leaves a new base that cannot be built: the nights go on with the old one. The first base has none before it."""
+    if claim.number == 0 or isinstance(error, LeaseLostError):
+        raise error
+    return _park(workspace, claim, "parked", str(error))

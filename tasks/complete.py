@@ -8,6 +8,7 @@ from prefect import task
 from amun.ledger import Claim
 from amun.paths import AUDIT_METRICS, REPORT_METRICS, UNLEARN_METRICS
 from amun.wave import read_wave
+from tasks.gate import check_report, read_decisions
 from tasks.git import name_tag
 from tasks.options import TASK_OPTIONS
 from tasks.record import read_metrics
@@ -35,6 +36,8 @@ def complete_requests(
         "num_held_out": len(wave.forgetting.held_out_ids),
         "attempt": unlearned["attempt"],
         "method": unlearned["method"],
+        "decisions": read_decisions(root),
+        "warning": check_report(root),
         "calibration": audited,
         "test": reported,
         "stage_seconds": round(sum(run.seconds for run in stage_runs), 2),

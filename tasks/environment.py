@@ -16,6 +16,8 @@ _SILENCE = {
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # a server that is down is said so in seconds; the task that asked tries again
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # a person reads this command's own lines; Prefect's page keeps what Prefect logs
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",

@@ -1,4 +1,4 @@
-"""Steps *claim* and *freeze*: which requests make the wave, and the files that say what it is about."""
+"""Step *freeze*: the files that say what the wave is about, and the base it starts from."""
 
 import json
 import shutil
@@ -13,13 +13,14 @@ from amun.audit.decision import Plan, count_judged, plan_attempts
 from amun.data.samples import Samples, read_samples
 from amun.errors import AmunError, InputError
 from amun.forgetting import name_forgotten
-from amun.keys import file_digest, load_secret
+from amun.keys import file_digest, fingerprint, load_secret
 from amun.ledger import Claim, Holding
 from amun.paths import (
     ATTEMPT,
     AUDIT_METRICS,
     BASE_MODEL,
     CALIBRATION,
+    DECISIONS,
     FORGOTTEN,
     TEST,
     TRAIN,
@@ -29,9 +30,9 @@ from amun.paths import (
 )
 from amun.wave import Attempt, ForgottenWave, Wave, parse_forgotten, write_json
 from tasks import pipeline
-from tasks.git import has_tag, name_tag, read_committed
+from tasks.git import has_tag, is_ancestor, name_tag, read_committed
 from tasks.options import TASK_OPTIONS
-from tasks.registry import fetch_weights, find_champion
+from tasks.registry import Champion, fetch_weights, find_champion
 from tasks.workspace import Workspace, open_ledger, require_lease
 
 
@@ -47,11 +48,14 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> Plan:
     with open_ledger() as ledger:
         subjects = ledger.subjects_of_wave(claim.model, claim.number)
         next_due = ledger.count_status(claim.model, datetime.now(UTC)).next_due
+    champion = find_champion(claim.model)
+    require_line(root, champion)
     forgotten = parse_forgotten(read_committed(root, FORGOTTEN) or "[]")
     stores = [read_samples(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     forgetting = name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten)
-    wave = _describe_wave(root, claim, forgetting, forgotten)
+    wave = _describe_wave(root, claim, champion, forgetting, forgotten)
     write_json(root / WAVE, wave)
+    write_json(root / DECISIONS, [])
     pipeline.add_file(root, WAVE_BASE)
     return _plan(workspace, forgetting, forgotten, stores, next_due)
 
@@ -76,14 +80,38 @@ def write_attempt(root: Path, number: int) -> None:
     write_json(root / ATTEMPT, Attempt(attempt=number))
 
 
-def _describe_wave(root: Path, claim: Claim, forgetting: ForgottenWave, forgotten: list[ForgottenWave]) -> Wave:
+def require_line(root: Path, champion: Champion | None) -> None:
+    """Refuses a branch that is not where the champion was recorded last: it would not know who is forgotten.
+
+    Raises:
+        InputError: the champion's commit is not in the branch, or the branch has recorded another wave since.
+    """
+    committed = read_committed(root, WAVE)
+    if champion is None and committed is None:
+        return
+    recorded = None if committed is None else json.loads(committed)["number"]
+    if champion is None:
+        raise InputError(f"{root}: wave {recorded} is recorded, but the registry has no champion; is it another one?")
+    if champion.wave != recorded or not is_ancestor(root, champion.commit):
+        raise InputError(
+            f"{root}: the champion is version {champion.version} of wave {champion.wave}, recorded in commit "
+            f"{champion.commit[:12]}, which is not where this branch is; check out the waves' branch and pull"
+        )
+
+
+def _describe_wave(
+    root: Path,
+    claim: Claim,
+    champion: Champion | None,
+    forgetting: ForgottenWave,
+    forgotten: list[ForgottenWave],
+) -> Wave:
     secret = load_secret(root)
     version = None
     if claim.kind == "base":
         (root / WAVE_BASE).parent.mkdir(exist_ok=True)
         shutil.copyfile(root / BASE_MODEL, root / WAVE_BASE)
     else:
-        champion = find_champion(claim.model)
         if champion is None:
             raise AmunError(f"the registry has no champion of {claim.model}; run `amun init` or `amun base rebuild`")
         fetch_weights(champion, root / WAVE_BASE, secret)
@@ -92,6 +120,7 @@ def _describe_wave(root: Path, claim: Claim, forgetting: ForgottenWave, forgotte
         number=claim.number,
         model=claim.model,
         kind=claim.kind,
+        secret_fingerprint=fingerprint(secret),
         base_version=version,
         base_digest=file_digest(secret, root / WAVE_BASE),
         yardstick=None if claim.kind == "base" else _find_yardstick(root),

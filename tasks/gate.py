@@ -1,13 +1,17 @@
 """Step *gate*: judges the attempt that `unlearn` made and `audit` measured."""
 
+import json
+from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from prefect import task
 
 from amun.audit.decision import Decision, decide
 from amun.ledger import Claim
-from amun.paths import AUDIT_METRICS, REPORT_METRICS, UNLEARN_METRICS
-from amun.wave import read_wave
+from amun.paths import AUDIT_METRICS, DECISIONS, REPORT_METRICS, UNLEARN_METRICS
+from amun.wave import read_wave, write_json
 from tasks.freeze import write_attempt
 from tasks.options import TASK_OPTIONS
 from tasks.record import read_metrics
@@ -23,20 +27,35 @@ def begin_attempt(workspace: Workspace, claim: Claim, number: int) -> None:
 
 
 @task(name="gate", **TASK_OPTIONS)
-def judge_attempt(workspace: Workspace) -> Decision:
-    """Returns the gate's decision on the attempt at hand."""
+def judge_attempt(workspace: Workspace, number: int) -> Decision:
+    """Returns the gate's decision on the attempt at hand, and keeps it among the wave's files."""
     root = workspace.root
-    return decide(
+    decision = decide(
         read_metrics(root, UNLEARN_METRICS),
         read_metrics(root, AUDIT_METRICS),
         read_wave(root).yardstick,
         workspace.params.gate,
     )
+    return keep_decision(workspace, number, decision)
 
 
-def check_report(workspace: Workspace) -> str:
-    """Returns what to say where the test half contradicts the gate; the wave completes all the same."""
+def keep_decision(workspace: Workspace, number: int, decision: Decision) -> Decision:
+    """Writes a decision beside the wave's earlier ones, in `wave/decisions.json`; returns it."""
     root = workspace.root
+    kept = [made for made in read_decisions(root) if made["attempt"] < number]
+    method = workspace.params.unlearning.attempts[number - 1].method
+    write_json(root / DECISIONS, [*kept, {"attempt": number, "method": method, **asdict(decision)}])
+    return decision
+
+
+def read_decisions(root: Path) -> list[dict[str, Any]]:
+    """Returns the gate's decisions on the wave's attempts, in their order."""
+    decisions: list[dict[str, Any]] = json.loads((root / DECISIONS).read_text(encoding="utf-8"))
+    return decisions
+
+
+def check_report(root: Path) -> str:
+    """Returns what to say where the test half contradicts the gate; the wave completes all the same."""
     reported, unlearned = read_metrics(root, REPORT_METRICS), read_metrics(root, UNLEARN_METRICS)
     if unlearned["is_exact"] or reported["agrees_with_gate"] is not False:
         return ""

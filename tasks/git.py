@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,14 +16,27 @@ _IDENTITY = {
     "GIT_COMMITTER_EMAIL": "amun@localhost",
     "GIT_TERMINAL_PROMPT": "0",
 }
-_OPTIONS = ("-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false", "-c", "core.quotepath=false", "-c", "gc.auto=0")
+_OPTIONS = (
+    "-c",
+    "commit.gpgsign=false",
+    "-c",
+    "tag.gpgsign=false",
+    "-c",
+    "core.quotepath=false",
+    "-c",
+    "gc.auto=0",
+    "-c",
+    "core.hooksPath=/dev/null",
+)
+
+STALE_LOCK_SECONDS = 600.0
 
 
 def run_git(root: Path, *arguments: str) -> str:
     """Returns what a git command prints, less its last newline.
 
     Raises:
-        AmunError: git failed; the line holds its own last one.
+        AmunError: git failed; the line holds its own first one.
     """
     finished = subprocess.run(
         ["git", *_OPTIONS, *arguments],
@@ -34,7 +48,8 @@ def run_git(root: Path, *arguments: str) -> str:
     )
     if finished.returncode:
         said = (finished.stderr or finished.stdout).strip().splitlines() or ["no message"]
-        raise AmunError(f"git {arguments[0]} failed in {root}: {said[-1]}")
+        named = [line for line in said if line.startswith(("fatal:", "error:"))]
+        raise AmunError(f"git {arguments[0]} failed in {root}: {(named or said)[0]}")
     return finished.stdout.rstrip("\n")
 
 
@@ -100,11 +115,33 @@ def require_clean(root: Path, allowed: Sequence[str]) -> None:
 def commit_paths(root: Path, paths: Sequence[str], message: str) -> str:
     """Commits exactly these paths on the checked-out branch and returns the commit; none is made without a change."""
     require_branch(root)
+    _remove_stale_lock(root)
     present = [path for path in paths if (root / path).exists()]
     run_git(root, "add", "--", *present)
     if run_git(root, "status", "--porcelain", "--untracked-files=no", "--", *present):
         run_git(root, "commit", "--quiet", "--no-verify", "--message", message, "--", *present)
     return run_git(root, "rev-parse", "HEAD")
+
+
+def _remove_stale_lock(root: Path) -> None:
+    """Removes the index lock that a power cut left; a git at work holds it for seconds."""
+    lock = root / run_git(root, "rev-parse", "--git-path", "index.lock")
+    if lock.exists() and time.time() - lock.stat().st_mtime > STALE_LOCK_SECONDS:
+        lock.unlink()
+
+
+def is_ancestor(root: Path, commit: str) -> bool:
+    """Tells whether a commit is in the history of HEAD."""
+    try:
+        run_git(root, "merge-base", "--is-ancestor", commit, "HEAD")
+    except AmunError:
+        return False
+    return True
+
+
+def has_changed(root: Path, commit: str, paths: Sequence[str]) -> bool:
+    """Tells whether any of these paths is another at HEAD than at a commit."""
+    return bool(run_git(root, "diff", "--name-only", commit, "HEAD", "--", *paths))
 
 
 def tag_commit(root: Path, tag: str, commit: str, message: str) -> None:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from botocore.exceptions import BotoCoreError, ClientError
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from amun.errors import AmunError, DivergedError, InputError
-from amun.paths import WAVE_BASE
+from amun.errors import AmunError, AttemptError, InputError
+from amun.paths import ATTEMPT, WAVE, WAVE_BASE
 from amun.stage_result import RESULT_FILE_VARIABLE, StageResult
+from tasks.git import restore_paths
 
 BASE_STAGES = ("prepare", "train", "references")
 WAVE_STAGES = ("adversarial", "unlearn", "audit", "report")
@@ -52,7 +54,7 @@ def reproduce(root: Path, stage: str, *, force: bool = False) -> float:
 def _raise_stage_error(stage: str, result_path: Path, refusal: DvcRefusalError) -> None:
     result = StageResult.read(result_path) if result_path.exists() else None
     if result is not None and result.exit_code:
-        kinds = {kind.exit_code: kind for kind in (AmunError, InputError, DivergedError)}
+        kinds = {kind.exit_code: kind for kind in (AmunError, InputError, AttemptError)}
         raise kinds[result.exit_code](f"{stage}: {result.error}") from None
     error = refusal.__cause__ or refusal
     raise AmunError(f"stage {stage} failed: {_join_lines(error.__cause__ or error)}") from None
@@ -95,7 +97,7 @@ def push(root: Path) -> None:
     with _open(root) as repo:
         try:
             repo.push()
-        except (DvcException, OSError) as error:
+        except (DvcException, OSError, BotoCoreError, ClientError) as error:
             raise AmunError(f"the DVC remote did not take the data: {_join_lines(error)}") from None
 
 
@@ -104,7 +106,7 @@ def pull(root: Path) -> None:
     with _open(root) as repo:
         try:
             repo.pull(force=True)
-        except (DvcException, OSError) as error:
+        except (DvcException, OSError, BotoCoreError, ClientError) as error:
             raise AmunError(f"the DVC remote did not give the data: {_join_lines(error)}") from None
 
 
@@ -141,7 +143,11 @@ def check_digests(root: Path) -> None:
     for name, stage in read_lock(root).items():
         for dependency in stage.get("deps", []):
             path = dependency["path"]
-            if path in digests and dependency["md5"] != digests[path] and name in WAVE_STAGES:
+            if path in (str(WAVE), str(ATTEMPT)):
+                present = _compute_md5(root / path)
+            else:
+                present = digests.get(path, dependency["md5"])  # code is not compared: the base stages are frozen
+            if dependency["md5"] != present:
                 raise AmunError(f"{name} was computed from another {path} than the one at hand; run the wave again")
     for path, digest in digests.items():
         if _compute_md5(root / path) != digest:
@@ -168,6 +174,21 @@ def repair_rwlock(root: Path) -> None:
         path.unlink()
 
 
+def repair_files(root: Path) -> None:
+    """Brings DVC's own files back to HEAD where a killed run has left them torn: DVC writes them in place."""
+    for path, key in ((LOCK_FILE, "stages"), ("dvc.yaml", "stages"), (f"{WAVE_BASE}.dvc", "outs")):
+        if (root / path).exists() and not _has_key(root / path, key):
+            restore_paths(root, [path])
+
+
+def _has_key(path: Path, key: str) -> bool:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return False
+    return isinstance(content, dict) and isinstance(content.get(key), dict | list)
+
+
 @contextmanager
 def _open(root: Path) -> Iterator[Repo]:
     logging.getLogger("dvc").setLevel(logging.ERROR)
@@ -191,6 +212,13 @@ def set_remote(root: Path, url: str) -> None:
         config["core"]["remote"] = "storage"
 
 
+def unset_remote(root: Path) -> None:
+    """Makes a clone send its data nowhere."""
+    if has_remote(root):
+        with _open(root) as repo, repo.config.edit("repo") as config:
+            del config["core"]["remote"]
+
+
 def share_cache(root: Path, worktree: Path) -> None:
     """Makes a worktree use the cache of the workspace, for itself alone."""
     with _open(root) as repo:
@@ -199,7 +227,7 @@ def share_cache(root: Path, worktree: Path) -> None:
         config["cache"]["dir"] = str(cache)
 
 
-def list_paths(stages: Sequence[str], root: Path) -> list[str]:
+def list_paths(root: Path, stages: Sequence[str]) -> list[str]:
     """Returns the outputs of these stages that git keeps."""
     with (root / "dvc.yaml").open(encoding="utf-8") as file:
         declared = yaml.safe_load(file)["stages"]

@@ -1,4 +1,4 @@
-"""Step *record*: commit what the wave wrote, tag it, send the data where a remote is configured."""
+"""Steps *record*, *tag* and *push*: what the wave wrote, committed; its data, where a remote is configured."""
 
 import json
 from pathlib import Path
@@ -6,27 +6,54 @@ from typing import Any
 
 from prefect import task
 
+from amun.errors import InputError
+from amun.keys import load_secret, subject_key
 from amun.ledger import Claim
 from amun.paths import FORGOTTEN, WAVE
 from amun.wave import read_wave, write_json
 from tasks import pipeline
-from tasks.git import commit_paths, name_tag, read_committed, restore_paths, run_git, tag_commit
+from tasks.git import commit_paths, has_changed, name_tag, read_committed, restore_paths, run_git, tag_commit
 from tasks.options import NETWORK_OPTIONS, TASK_OPTIONS
 from tasks.wave_paths import list_wave_paths
-from tasks.workspace import Workspace, require_lease
+from tasks.workspace import Workspace, open_ledger, require_lease
 
 
-def find_recorded_commit(root: Path, number: int) -> str | None:
-    """Returns the commit that records a wave, if the branch has it: a killed run may have got so far."""
+def find_recorded_commit(workspace: Workspace, claim: Claim) -> str | None:
+    """Returns the commit that records the wave, if the branch has it: a killed run may have got so far.
+
+    The work tree is then brought to that commit's files, whatever was done to it since.
+
+    Raises:
+        InputError: the branch has recorded a wave of this number for other people or at another time, as when the
+            ledger was restored from a backup; or the wave's files have been changed since.
+    """
+    root = workspace.root
     committed = read_committed(root, WAVE)
-    if committed is None or json.loads(committed)["number"] != number:
+    if committed is None or json.loads(committed)["number"] != claim.number:
         return None
-    return run_git(root, "log", "-1", "--format=%H", "--", str(WAVE))
+    with open_ledger() as ledger:
+        subjects = ledger.subjects_of_wave(claim.model, claim.number)
+    secret = load_secret(root)
+    keys = sorted(subject_key(secret, subject) for subject in subjects)
+    if not claim.resumed or json.loads(committed)["forgetting"]["subject_keys"] != keys:
+        raise InputError(
+            f"{root}: the branch has recorded another wave {claim.number} than the ledger has now; "
+            "was the ledger restored from a backup?"
+        )
+    commit = run_git(root, "log", "-1", "--format=%H", "--", str(WAVE))
+    paths = list_wave_paths(root, claim.kind)
+    if has_changed(root, commit, paths):
+        raise InputError(
+            f"{root}: files of wave {claim.number} were changed after its commit {commit[:12]}; revert that"
+        )
+    restore_paths(root, paths)
+    pipeline.checkout(root)
+    return commit
 
 
 @task(name="record", **TASK_OPTIONS)
 def record_wave(workspace: Workspace, claim: Claim) -> str:
-    """Commits and tags the wave once every file is what `dvc.lock` says; returns the commit."""
+    """Commits the wave once every file is what `dvc.lock` says; returns the commit."""
     root = workspace.root
     pipeline.check_digests(root)
     wave = read_wave(root)

@@ -1,9 +1,11 @@
 """Steps *register* and *promote*: the unlearned model as a version in MLflow, then as the champion."""
 
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import mlflow.pytorch
@@ -26,6 +28,8 @@ from amun.paths import (
     REPORT_METRICS,
     TEST,
     TRAIN,
+    TRAIN_EPOCHS,
+    TRAIN_METRICS,
     UNLEARN_EPOCHS,
     UNLEARN_METRICS,
     UNLEARNED,
@@ -34,11 +38,13 @@ from amun.stages.common import load_for
 from amun.wave import Wave, read_wave
 from tasks import pipeline, registry
 from tasks.figures import draw_figures
+from tasks.gate import check_report, read_decisions
 from tasks.options import NETWORK_OPTIONS
 from tasks.record import read_metrics
 from tasks.workspace import Workspace, require_lease
 
 SERVING_FILE = "data/model.pt2"
+METRICS_PER_CALL = 1000  # MLflow takes no more
 
 
 @dataclass(frozen=True)
@@ -53,19 +59,31 @@ class Registered:
 def register_version(workspace: Workspace, claim: Claim, commit: str) -> Registered:
     """Registers the wave's model with figures, digests and lineage; a version it already has is returned as it is."""
     require_lease(claim)
+    with registry.translate_errors():
+        return _register(workspace, claim, commit)
+
+
+def _register(workspace: Workspace, claim: Claim, commit: str) -> Registered:
     root, wave = workspace.root, read_wave(workspace.root)
     pipeline.check_digests(root)
     experiment_id = registry.ensure_model(root, claim.model)
-    if (known := registry.find_version(claim.model, claim.number)) is not None:
+    client = registry.open_registry()
+    if (known := registry.find_version(claim.model, claim.number, commit)) is not None:
+        client.set_terminated(str(known.run_id), RunStatus.to_string(RunStatus.FINISHED))
         return Registered(int(known.version), str(known.run_id))
     tags = _describe(root, wave, commit)
     run_id = registry.start_run(experiment_id, f"{claim.model}-wave-{claim.number:04d}", claim.number, tags)
-    client = registry.open_registry()
-    client.log_batch(run_id, metrics=list(_list_metrics(root)), params=list(_list_params(workspace)))
+    client.log_batch(run_id, params=list(_list_params(workspace)))
+    metrics = list(_list_metrics(root, wave.kind))
+    for start in range(0, len(metrics), METRICS_PER_CALL):
+        client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_CALL])
     client.log_inputs(run_id, list(_list_datasets(root)))
     _log_files(root, run_id)
     model_uri, model_id = _log_model(workspace, run_id)
-    tags |= _digest_files(root, run_id, model_uri)
+    # of the file at hand, so that promoting compares it with what the registry took
+    tags |= _digest_files(root, run_id, model_uri) | {
+        "amun.weights_digest": file_digest(load_secret(root), root / UNLEARNED)
+    }
     require_lease(claim)
     description = _write_description(root, wave)
     version = client.create_model_version(
@@ -76,20 +94,21 @@ def register_version(workspace: Workspace, claim: Claim, commit: str) -> Registe
 
 
 @task(name="promote", **NETWORK_OPTIONS)
-def promote_version(workspace: Workspace, claim: Claim, registered: Registered) -> None:
+def promote_version(workspace: Workspace, claim: Claim, registered: Registered, commit: str) -> None:
     """Makes the version the champion, once its files are what was registered.
 
     Raises:
         AmunError: the registry holds other bytes than were registered.
     """
-    version = registry.find_version(claim.model, claim.number)
-    if version is None:
-        raise AmunError(f"version {registered.version} of {claim.model} has vanished from the registry")
-    for tag, digest in _digest_files(workspace.root, str(version.run_id), str(version.source)).items():
-        if version.tags[tag] != digest:
-            raise AmunError(f"version {version.version}: {tag} does not fit the file in the registry; not promoted")
-    require_lease(claim)
-    registry.promote(claim.model, registered.version)
+    with registry.translate_errors():
+        version = registry.find_version(claim.model, claim.number, commit)
+        if version is None:
+            raise AmunError(f"version {registered.version} of {claim.model} has vanished from the registry")
+        for tag, digest in _digest_files(workspace.root, str(version.run_id), str(version.source)).items():
+            if version.tags[tag] != digest:
+                raise AmunError(f"version {version.version}: {tag} does not fit the file in the registry; not promoted")
+        require_lease(claim)
+        registry.promote(claim.model, registered.version)
 
 
 def _describe(root: Path, wave: Wave, commit: str) -> dict[str, str]:
@@ -101,10 +120,18 @@ def _describe(root: Path, wave: Wave, commit: str) -> dict[str, str]:
         "amun.commit": commit,
         "amun.method": unlearned["method"],
         "amun.attempt": str(unlearned["attempt"]),
+        "amun.gate": "; ".join(_tell_decision(made) for made in read_decisions(root)),
+        "amun.warning": check_report(root),
         "amun.num_forget": str(len(wave.forget_ids)),
         "amun.forget_digest": keyed_digest(secret, "forget-set", "\n".join(wave.forget_ids).encode()),
         "amun.base_digest": wave.base_digest,
     }
+
+
+def _tell_decision(made: dict[str, Any]) -> str:
+    outcome = "passed" if made["passed"] else "refused"
+    warning = f" (warning: {made['warning']})" if made["warning"] else ""
+    return f"attempt {made['attempt']} {made['method']} {outcome}: {made['reason']}{warning}"
 
 
 def _write_description(root: Path, wave: Wave) -> str:
@@ -128,8 +155,10 @@ def _list_params(workspace: Workspace) -> Iterator[Param]:
     yield from (Param(str(name), str(value)) for name, value in flat.items())
 
 
-def _list_metrics(root: Path) -> Iterator[Metric]:
+def _list_metrics(root: Path, kind: str) -> Iterator[Metric]:
+    trained = [("train", TRAIN_METRICS)] if kind == "base" else []
     for prefix, path in (
+        *trained,
         ("adversarial", ADVERSARIAL_METRICS),
         ("calibration", AUDIT_METRICS),
         ("test", REPORT_METRICS),
@@ -138,9 +167,10 @@ def _list_metrics(root: Path) -> Iterator[Metric]:
             # a figure of too few samples is null, and a metric must be a number
             if value is not None:
                 yield Metric(f"{prefix}.{name}", float(value), 0, 0)
-    for row in pd.read_csv(root / UNLEARN_EPOCHS).to_dict("records"):
+    stage, epochs = ("train", TRAIN_EPOCHS) if kind == "base" else ("unlearn", UNLEARN_EPOCHS)
+    for row in pd.read_csv(root / epochs).to_dict("records"):
         for name in ("loss", "accuracy"):
-            yield Metric(f"unlearn.{name}", row[name], 0, int(row["epoch"]))
+            yield Metric(f"{stage}.{name}", row[name], 0, int(row["epoch"]))
 
 
 def _list_datasets(root: Path) -> Iterator[DatasetInput]:
@@ -187,6 +217,8 @@ def _digest_files(root: Path, run_id: str, model_uri: str) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         weights = download_artifacts(run_id=run_id, artifact_path=registry.WEIGHTS, dst_path=folder)
         serving = Path(download_artifacts(artifact_uri=model_uri, dst_path=str(Path(folder) / "model")))
+        if not zipfile.is_zipfile(serving / SERVING_FILE) or zipfile.ZipFile(serving / SERVING_FILE).testzip():
+            raise AmunError(f"the registry gives a damaged {SERVING_FILE}; run the wave again")
         return {
             "amun.weights_digest": file_digest(secret, Path(weights)),
             "amun.serving_digest": file_digest(secret, serving / SERVING_FILE),

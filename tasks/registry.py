@@ -4,6 +4,8 @@ import logging
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +14,10 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from amun.errors import AmunError
+from amun.errors import AmunError, InputError
 from amun.keys import file_digest
 from amun.paths import STATE
+from tasks.git import is_ancestor
 
 CHAMPION = "champion"
 WEIGHTS = "model.safetensors"
@@ -33,11 +36,32 @@ class Champion:
         version: its number.
         run_id: the MLflow run that holds its files.
         weights_digest: the keyed digest of its safetensors file.
+        wave: the wave that registered it.
+        commit: the git commit that records that wave.
     """
 
     version: int
     run_id: str
     weights_digest: str
+    wave: int
+    commit: str
+
+
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Turns MLflow's refusals and silences into one line.
+
+    Raises:
+        AmunError: what MLflow said.
+    """
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} failed: {_shorten(error)}") from None
+
+
+def _shorten(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def open_registry() -> MlflowClient:
@@ -52,7 +76,8 @@ def ensure_model(root: Path, model: str) -> str:
     """
     client = open_registry()
     if client.get_experiment_by_name(model) is None:
-        is_local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
+        # a server puts artifacts where it is told to; a database knows no place
+        is_local = not os.environ["MLFLOW_TRACKING_URI"].startswith("http")
         location = (root / STATE / "mlartifacts" / model).as_uri() if is_local else None
         # MLflow's page then shows training runs first, not evaluations of language models
         tags = {"mlflow.experimentKind": "custom_model_development"}
@@ -65,18 +90,57 @@ def ensure_model(root: Path, model: str) -> str:
     return str(experiment.experiment_id)
 
 
+def require_own_model(root: Path, model: str) -> None:
+    """Refuses a registry whose champion of this name comes from another workspace.
+
+    Raises:
+        InputError: its commit is not in this clone.
+    """
+    champion = find_champion(model)
+    if champion is not None and not is_ancestor(root, champion.commit):
+        raise InputError(
+            f"params.yaml: model.name: MLflow has a champion of {model} from another workspace "
+            f"(version {champion.version}); choose another name, or join that workspace"
+        )
+
+
 def find_champion(model: str) -> Champion | None:
-    """Returns the version that serves; None before wave 0 has ended."""
+    """Returns the version that serves; None before wave 0 has ended.
+
+    Raises:
+        AmunError: the registry does not answer, or its champion is not one of this pipeline's versions.
+    """
     try:
         version = open_registry().get_model_version_by_alias(model, CHAMPION)
-    except MlflowException:
-        return None
-    return Champion(int(version.version), str(version.run_id), version.tags["amun.weights_digest"])
+    except MlflowException as error:
+        # a registry that has the model without the alias says "invalid parameter"
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} does not answer: {_shorten(error)}") from None
+    tags = version.tags
+    if "amun.weights_digest" not in tags:
+        raise AmunError(f"MLflow: the champion of {model} is version {version.version}, which no wave has registered")
+    return Champion(
+        int(version.version),
+        str(version.run_id),
+        tags["amun.weights_digest"],
+        int(tags["amun.wave"]),
+        tags["amun.commit"],
+    )
 
 
-def find_version(model: str, number: int) -> ModelVersion | None:
-    """Returns the version that a wave has registered, if it has."""
+def find_version(model: str, number: int, commit: str) -> ModelVersion | None:
+    """Returns the version that a wave has registered, if it has.
+
+    Raises:
+        AmunError: another workspace's wave of that number has registered one under this model's name.
+    """
     found = open_registry().search_model_versions(f"name = '{model}' and tags.`amun.wave` = '{number}'")
+    if found and found[0].tags["amun.commit"] != commit:
+        raise AmunError(
+            f"MLflow has version {found[0].version} of {model} from another wave {number} "
+            f"(commit {found[0].tags['amun.commit'][:12]}): two workspaces need two model.name"
+        )
     return found[0] if found else None
 
 

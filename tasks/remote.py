@@ -12,8 +12,10 @@ from amun.errors import InputError
 _ONE_TRY = Config(connect_timeout=10, read_timeout=10, retries={"total_max_attempts": 2})
 
 
-def require_remote(url: str) -> None:
-    """Refuses a remote that does not answer: a folder that cannot be made, a bucket that cannot be reached.
+def require_remote(url: str) -> str:
+    """Returns the remote's address, a folder's in full, once it has answered.
+
+    A folder is made where it is missing; a bucket must be there.
 
     Raises:
         InputError: what does not answer, and why.
@@ -21,10 +23,12 @@ def require_remote(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme == "s3":
         _require_bucket(parts.netloc)
-    elif parts.scheme:
+        return url
+    if parts.scheme:
         raise InputError(f"--remote {url}: only s3://bucket/prefix and folders are supported")
-    else:
-        _require_folder(Path(url))
+    folder = Path(url).resolve()
+    _require_folder(folder)
+    return str(folder)
 
 
 def _require_bucket(bucket: str) -> None:

@@ -22,12 +22,12 @@ class StageRun:
 
 
 @task(task_run_name="{stage}", **TASK_OPTIONS)
-def _reproduce(workspace: Workspace, claim: Claim, stage: str) -> StageRun:
+def _reproduce(workspace: Workspace, claim: Claim, stage: str, force: bool) -> StageRun:
     require_lease(claim)
-    return StageRun(stage, pipeline.reproduce(workspace.root, stage))
+    return StageRun(stage, pipeline.reproduce(workspace.root, stage, force=force))
 
 
-def reproduce_stage(workspace: Workspace, claim: Claim, stage: str) -> StageRun:
-    """Runs the task for one stage; those that need the accelerator carry the tag `gpu`."""
+def reproduce_stage(workspace: Workspace, claim: Claim, stage: str, *, force: bool = False) -> StageRun:
+    """Runs the task for one stage, up to date or not if forced; those for the accelerator carry the tag `gpu`."""
     tags = {"gpu"} if stage in GPU_STAGES else set()
-    return _reproduce.with_options(name=stage, tags=tags)(workspace, claim, stage)
+    return _reproduce.with_options(name=stage, tags=tags)(workspace, claim, stage, force)

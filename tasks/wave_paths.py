@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from amun.paths import ATTEMPT, EXCLUSIONS, FORGOTTEN, WAVE, WAVE_BASE
+from amun.paths import ATTEMPT, DECISIONS, EXCLUSIONS, FORGOTTEN, WAVE, WAVE_BASE
 from tasks.pipeline import BASE_STAGES, LOCK_FILE, WAVE_STAGES, list_paths
 
-WAVE_FILES = (LOCK_FILE, str(WAVE), str(ATTEMPT), str(FORGOTTEN), f"{WAVE_BASE}.dvc")
+WAVE_FILES = (LOCK_FILE, str(WAVE), str(ATTEMPT), str(DECISIONS), str(FORGOTTEN), f"{WAVE_BASE}.dvc")
 BASE_FILES = ("dvc.yaml", ".dvc/config", str(EXCLUSIONS))
 
 # where a killed run may have left something uncommitted
@@ -16,5 +16,5 @@ BASE_PREFIXES = BASE_FILES
 def list_wave_paths(root: Path, kind: str) -> list[str]:
     """Returns the paths that a wave of this kind (`base` or `deletion`) commits."""
     if kind == "base":
-        return [*WAVE_FILES, *BASE_FILES, *list_paths([*BASE_STAGES, *WAVE_STAGES], root)]
-    return [*WAVE_FILES, *list_paths(WAVE_STAGES, root)]
+        return [*WAVE_FILES, *BASE_FILES, *list_paths(root, [*BASE_STAGES, *WAVE_STAGES])]
+    return [*WAVE_FILES, *list_paths(root, WAVE_STAGES)]

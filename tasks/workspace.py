@@ -1,19 +1,21 @@
 """A workspace: its root, its parameters, and the checks that it is one and fits the installed package."""
 
 import importlib.metadata
+import json
 import os
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import amun
 from amun.errors import InputError
-from amun.keys import load_secret
+from amun.keys import SECRET_VARIABLE, fingerprint, load_secret
 from amun.ledger import Claim, Ledger
 from amun.params import Params, load_params
-from amun.paths import PARAMS
+from amun.paths import PARAMS, SECRET, WAVE
 from tasks.environment import LEDGER_VARIABLE, set_environment
-from tasks.git import find_root
+from tasks.git import find_root, read_committed
 
 PACKAGES = ("amun", "tasks", "flows")
 LEASE_SECONDS = 120.0
@@ -48,6 +50,8 @@ def open_clone(path: Path) -> Workspace:
     require_same_code(root)
     workspace = Workspace(root, load_params(root / PARAMS))
     set_environment(root)
+    # a user's own architecture lies in the workspace; stages find it there by themselves
+    sys.path.append(str(root))
     return workspace
 
 
@@ -55,11 +59,24 @@ def open_workspace(path: Path) -> Workspace:
     """Returns the workspace around `path`.
 
     Raises:
-        InputError: as `open_clone`, or `amun init` was not run there.
+        InputError: as `open_clone`, or `amun init` was not run there, or the secret is another workspace's.
     """
     workspace = open_clone(path)
-    load_secret(workspace.root)
+    require_own_secret(workspace.root, load_secret(workspace.root))
     return workspace
+
+
+def require_own_secret(root: Path, secret: bytes) -> None:
+    """Refuses a secret other than the one that keyed the recorded waves: with it nobody forgotten would be found.
+
+    Raises:
+        InputError: it is another one.
+    """
+    committed = read_committed(root, WAVE)
+    if committed is not None and json.loads(committed)["secret_fingerprint"] != fingerprint(secret):
+        raise InputError(
+            f"{root}: the secret (from {SECRET_VARIABLE}, or else {SECRET}) is not the one that keyed its waves"
+        )
 
 
 def open_ledger() -> Ledger:

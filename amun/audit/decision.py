@@ -87,11 +87,15 @@ def decide(unlearned: dict[str, Any], audited: dict[str, Any], yardstick: float 
     """
     if not audited["num_forget"]:
         return Decision(True, "nothing was trained on that is to be forgotten")
-    accuracy = None if yardstick is None else judge_accuracy(audited["accuracy"], yardstick, gate.max_accuracy_drop)
+    accuracy = None
+    if yardstick is not None and audited["accuracy"] is not None:
+        accuracy = judge_accuracy(audited["accuracy"], yardstick, gate.max_accuracy_drop)
     if unlearned["is_exact"]:
         warning = "" if accuracy is None or accuracy.passed else f"{accuracy.reason}; it is the new yardstick"
         return Decision(True, "exact by construction", warning)
-    if accuracy is not None and not accuracy.passed:
+    if accuracy is None:
+        return Decision(False, "too few calibration samples are held to measure accuracy")
+    if not accuracy.passed:
         return Decision(False, accuracy.reason)
     num_judged, num_non_members = audited["num_judged"], audited["num_calibration"]
     if not is_sufficient(num_judged, num_non_members, gate):

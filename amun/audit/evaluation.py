@@ -41,23 +41,53 @@ class ModelAudit:
     held_out_logits: Tensor
     forget_scores: Tensor
     held_out_scores: Tensor
-    accuracy: float
+    accuracy: float | None
 
     def compute_ft_auc(self, num_forget: int) -> float | None:
-        """Returns the AUC of the first `num_forget` forget samples against held-out ones; None below 20 samples."""
-        if num_forget < MIN_REPORTED:
+        """Returns the AUC of the first `num_forget` forget samples against held-out ones.
+
+        None below 20 samples of either kind: it would be a few persons' score.
+        """
+        if min(num_forget, len(self.held_out_scores)) < MIN_REPORTED:
             return None
         return compute_auc(self.forget_scores[:num_forget], self.held_out_scores)
 
+    def compute_nested_ft_aucs(self, sizes: list[int]) -> list[float | None]:
+        """Returns the AUC for each size of `sizes`, the first ones taking precedence.
 
-def choose_audit_sets(wave: Wave, train: Samples, held_out: Samples, references: Samples) -> AuditSets:
-    """Returns what to audit: nobody who is gone counts as remaining or held out."""
+        An AUC is a mean over samples: from those of two nested sets follows that of the samples in between. A set is
+        therefore left out (None) where it differs from one already given by 1 to 19 samples.
+        """
+        given: list[int] = []
+        aucs: list[float | None] = []
+        for size in sizes:
+            is_told = all(abs(size - other) not in range(1, MIN_REPORTED) for other in given)
+            auc = self.compute_ft_auc(size) if is_told else None
+            given += [] if auc is None else [size]
+            aucs.append(auc)
+        return aucs
+
+
+def choose_audit_sets(
+    wave: Wave, train: Samples, held_out: Samples, references: Samples, *, is_before: bool = False
+) -> AuditSets:
+    """Returns what to audit: nobody who is gone counts as remaining or held out.
+
+    Args:
+        wave: whose people are forgotten.
+        train: the training samples.
+        held_out: one held-out half.
+        references: every sample's logits by the audit references.
+        is_before: the held-out half is as it was before the wave, so that the base's figures are those that the last
+            wave reported. Were its few leavers out already, the two together would give their score.
+    """
     own = train.select(train.is_among(wave.forget_ids))
     still_held = set(train.sample_ids.tolist())
     earlier = [sample_id for sample_id in wave.earlier_forget_ids if sample_id in still_held]
     forget_ids = [*own.sample_ids.tolist(), *earlier]
     forget = train.align(forget_ids)
-    remaining_half = held_out.select(~held_out.is_among(wave.gone_ids))
+    gone_ids = wave.earlier_gone_ids if is_before else wave.gone_ids
+    remaining_half = held_out.select(~held_out.is_among(gone_ids))
     return AuditSets(
         forget=forget,
         num_forget=len(own),
@@ -86,14 +116,18 @@ def audit_model(model: nn.Module, sets: AuditSets, params: AuditParams) -> Model
             params=params,
         )
 
-    has_forget = len(sets.forget) > 0
+    can_score = len(sets.forget) > 0 and len(sets.held_out) > 0
     return ModelAudit(
         forget_logits=forget_logits,
         remain_logits=remain_logits,
         held_out_logits=held_out_logits,
         forget_scores=score(forget_logits, sets.forget_references, sets.forget.labels)
-        if has_forget
-        else torch.empty(0),
-        held_out_scores=score(held_out_logits, sets.held_out_references, sets.held_out.labels),
-        accuracy=compute_accuracy(held_out_logits, sets.held_out.labels),
+        if can_score
+        else torch.zeros(len(sets.forget)),
+        held_out_scores=score(held_out_logits, sets.held_out_references, sets.held_out.labels)
+        if can_score
+        else torch.zeros(len(sets.held_out)),
+        accuracy=compute_accuracy(held_out_logits, sets.held_out.labels)
+        if len(sets.held_out) >= MIN_REPORTED
+        else None,
     )

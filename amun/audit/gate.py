@@ -23,17 +23,15 @@ def is_judgeable(num_forget: int, num_non_members: int, margin: float) -> bool:
     return ONE_SIDED_95 * auc_standard_error(num_forget, num_non_members) <= margin + ROUNDING
 
 
-def judge_forgetting(auc: float | None, num_forget: int, num_non_members: int, margin: float) -> Verdict:
+def judge_forgetting(auc: float, num_forget: int, num_non_members: int, margin: float) -> Verdict:
     """Passes an FT AUC shown to be within `margin` of 0.5, on either side: |AUC - 0.5| + 1.645 se <= margin.
 
     Args:
-        auc: of the membership attack, 0 to 1; None where there was nothing to forget, which passes.
+        auc: of the membership attack, 0 to 1.
         num_forget: samples it was measured on.
         num_non_members: held-out samples it was measured on.
         margin: of equivalence.
     """
-    if auc is None:
-        return Verdict(True, "nothing to forget")
     slack = ONE_SIDED_95 * auc_standard_error(num_forget, num_non_members)
     distance = abs(auc - 0.5)
     passed = distance + slack <= margin + ROUNDING

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from amun.errors import AmunError
+
 Strings = npt.NDArray[np.str_]
 Mask = npt.NDArray[np.bool_]
 
@@ -53,10 +55,19 @@ class Samples:
         return np.isin(self.sample_ids, np.array(sample_ids, dtype=np.str_))
 
     def align(self, sample_ids: list[str]) -> "Samples":
-        """Returns the samples of these ids, in this order; each must be here."""
+        """Returns the samples of these ids, in this order.
+
+        Raises:
+            AmunError: some are not here.
+        """
         order = np.argsort(self.sample_ids)
         wanted = np.array(sample_ids, dtype=np.str_)
-        positions = order[np.searchsorted(self.sample_ids, wanted, sorter=order)]
+        places = np.searchsorted(self.sample_ids, wanted, sorter=order)
+        positions = order[np.minimum(places, len(order) - 1)]
+        if not np.array_equal(self.sample_ids[positions], wanted):
+            raise AmunError(
+                f"{int((self.sample_ids[positions] != wanted).sum())} samples are missing from a store file"
+            )
         chosen = torch.from_numpy(positions)
         return Samples(
             self.sample_ids[positions], self.subject_ids[positions], self.labels[chosen], self.payloads[chosen]

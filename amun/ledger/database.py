@@ -95,13 +95,14 @@ class Database:
         match parsed.drivername:
             case "sqlite" if parsed.database and parsed.database != ":memory:":
                 self._path = Path(parsed.database)
-                self._engine = create_engine(parsed, json_serializer=_serialise)
+                self._engine = create_engine(parsed, json_serializer=_serialise, hide_parameters=True)
                 event.listen(self._engine, "connect", _set_up_sqlite)
                 self._reader = self._engine
             case "postgresql+psycopg":
                 self._engine = create_engine(
                     parsed,
                     json_serializer=_serialise,
+                    hide_parameters=True,  # they name people, and errors end in logs
                     pool_pre_ping=True,
                     connect_args={"connect_timeout": CONNECT_SECONDS},
                 )
@@ -157,9 +158,12 @@ class Database:
         try:
             yield
         except (DatabaseError, sqlite3.Error) as error:
-            reason = " ".join(str(getattr(error, "orig", error)).split())
+            original = getattr(error, "orig", error)
+            # Postgres adds a detail line that quotes the row
+            primary = getattr(getattr(original, "diag", None), "message_primary", None)
+            reason = " ".join(str(primary or original).split())
             shown = reason.replace(self._password, "***") if self._password else reason
-            raise AmunError(f"the ledger {self.name} does not answer or refuses: {shown}") from error
+            raise AmunError(f"the ledger {self.name} does not answer or refuses: {shown}") from None
 
 
 def split_chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

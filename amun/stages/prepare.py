@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from amun.data.samples import Samples, write_samples
 from amun.data.sources.source import SourceImages, read_source
@@ -28,12 +30,22 @@ def prepare(params: Params, _device: torch.device) -> None:
     train_fraction, calibration_fraction = params.data.train_fraction, params.data.calibration_fraction
     fractions = (train_fraction, calibration_fraction, 1 - train_fraction - calibration_fraction)
     splits = split_subjects(held.subject_ids, held.labels.numpy(), fractions, params.data.seed)
+    _require_trained_classes(held.labels, splits == "train")
     for split, path in zip(SPLITS, (TRAIN, CALIBRATION, TEST), strict=True):
         if not (splits == split).any():
             raise InputError(f"params.yaml: data: the {split} split is empty; there are too few subjects")
         write_samples(path, held.select(splits == split))
     counts = {f"num_{split}": int((splits == split).sum()) for split in SPLITS}
     write_json(PREPARE_METRICS, counts | {"num_excluded": int(excluded.sum())})
+
+
+def _require_trained_classes(labels: Tensor, is_train: npt.NDArray[np.bool_]) -> None:
+    """Refuses a class that no training sample has: the model would have no output for it."""
+    trained = set(labels[torch.from_numpy(is_train)].tolist())
+    if untrained := sorted(set(labels.tolist()) - trained):
+        raise InputError(
+            f"params.yaml: data: no training sample has the class {untrained[0]}; there are too few samples"
+        )
 
 
 def _draw_images(source: SourceImages, params: Params) -> SourceImages:
@@ -60,7 +72,7 @@ def _name_samples(source: SourceImages, params: Params, secret: bytes) -> Sample
     return Samples(np.array(sample_ids, dtype=np.str_), subject_ids, source.labels, source.images)
 
 
-def _find_excluded(samples: Samples, key_of: Callable[[str], str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _find_excluded(samples: Samples, key_of: Callable[[str], str]) -> npt.NDArray[np.bool_]:
     keys = set(json.loads(EXCLUSIONS.read_text(encoding="utf-8")))
     excluded = [subject_id for subject_id in np.unique(samples.subject_ids) if key_of(subject_id) in keys]
     return np.isin(samples.subject_ids, np.array(excluded, dtype=np.str_))

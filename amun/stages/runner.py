@@ -3,7 +3,6 @@
 import fcntl
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from amun.paths import PARAMS, STAGE_LOCK
 from amun.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.training import configure_torch
 
+DEVICE_LOCKS = Path("/tmp")  # noqa: S108 - a name that every user of the machine shares
 INTERRUPTED_EXIT_CODE = 130
 ORPHAN_EXIT_CODE = 143
 
@@ -60,16 +60,23 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _hold_lock(path: Path) -> Iterator[None]:
+def _hold_lock(path: Path, mode: int = 0o600) -> Iterator[None]:
     """Holds an exclusive lock; waits for whoever has it, so that no two stages write the same files."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, mode)
+        path.chmod(mode)  # whatever the umask says
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print(f"  waiting for another stage to release {path}", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -78,5 +85,6 @@ def _hold_device(device: torch.device) -> Iterator[None]:
     if device.type == "cpu":
         yield
         return
-    with _hold_lock(Path(tempfile.gettempdir()) / f"amun-{device.type}-{device.index or 0}.lock"):
+    # everybody's, whoever came first: the device is one for all users of the machine
+    with _hold_lock(DEVICE_LOCKS / f"amun-{device.type}-{device.index or 0}.lock", 0o666):
         yield

@@ -5,7 +5,7 @@ import shutil
 import torch
 
 from amun.data.samples import Samples, read_samples
-from amun.errors import InputError
+from amun.errors import AttemptError, InputError
 from amun.models import save_weights
 from amun.params import AttemptParams, Params
 from amun.paths import ADVERSARIAL, TRAIN, UNLEARN_EPOCHS, UNLEARN_METRICS, UNLEARNED, WAVE_BASE
@@ -49,6 +49,9 @@ def _make_attempt(
     params: Params, device: torch.device, wave: Wave, train: Samples, attempt: AttemptParams
 ) -> Unlearned:
     forget, adversarial = train.select(train.is_among(wave.forget_ids)), read_samples(ADVERSARIAL)
+    if len(adversarial) < len(forget) and not METHODS[attempt.method].is_exact:
+        num_missing = len(forget) - len(adversarial)
+        raise AttemptError(f"{attempt.method} lacks adversarial examples of {num_missing} samples")
     remain = train.select(~train.is_among(wave.gone_ids)) if params.data.remain == "use" else None
     epochs = params.training.epochs if METHODS[attempt.method].is_exact else params.unlearning.epochs
     with show_progress(f"unlearn {attempt.method}", epochs, "epochs") as advance:

@@ -15,6 +15,7 @@ THE_WAVE = Wave(
     number=3,
     model="digits-cnn",
     kind="deletion",
+    secret_fingerprint="1" * 32,
     base_version=3,
     base_digest="0" * 32,
     yardstick=0.9,

@@ -22,10 +22,6 @@ def test_forgetting_is_shown_on_either_side(auc: float, num_forget: int, passed:
     assert judge_forgetting(auc, num_forget, 450, margin=0.1).passed is passed
 
 
-def test_nothing_to_forget_passes() -> None:
-    assert judge_forgetting(None, 0, 450, margin=0.1).passed
-
-
 def test_the_reason_shows_the_figures() -> None:
     assert judge_forgetting(0.56, 150, 450, 0.1).reason == "|FT AUC 0.560 - 0.5| + 0.045 = 0.105, not within 0.1"
     assert judge_accuracy(0.94, 0.97, 0.02).reason == "accuracy 0.9400 is 0.0300 below 0.9700, more than 0.02"
