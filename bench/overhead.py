@@ -1,13 +1,14 @@
 """What the orchestration adds to a wave: wall clock of `amun wave run` less the stages' own computing."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from amun.data.samples import read_samples
-from amun.errors import InputError
+from amun.errors import AmunError, InputError
 from amun.keys import load_secret, subject_key
 from amun.paths import SECRET, TRAIN
 from amun.wave import read_forgotten
@@ -29,6 +30,7 @@ def print_overhead(root: Path, num_waves: int) -> None:
         raise InputError(f"{workspace} is no workspace: run `amun init` there first")
     set_environment(workspace)
     provide_prefect(workspace)()
+    print(f"machine: {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} before", flush=True)
     subjects = _find_subjects(workspace, NUM_SUBJECTS * num_waves)
     added = []
     for number in range(num_waves):
@@ -37,11 +39,11 @@ def print_overhead(root: Path, num_waves: int) -> None:
         _run(workspace, "wave", "run")
         seconds = time.monotonic() - started_at
         wave = json.loads(_run(workspace, "wave", "list", "--json"))[-1]
-        computing = wave["summary"]["stage_seconds"]
+        computing, num_attempts = wave["summary"]["stage_seconds"], wave["summary"]["attempt"]
         added.append(seconds - computing)
         print(
-            f"wave {wave['number']}: {seconds:.1f} s, of which the stages computed {computing:.1f} s; "
-            f"the orchestration added {added[-1]:.1f} s",
+            f"wave {wave['number']}, ended by attempt {num_attempts}: {seconds:.1f} s, "
+            f"of which the stages computed {computing:.1f} s; the orchestration added {added[-1]:.1f} s",
             flush=True,
         )
     mean, deviation = mean_and_deviation(added)
@@ -60,6 +62,13 @@ def _find_subjects(workspace: Path, num_subjects: int) -> list[str]:
 
 
 def _run(workspace: Path, *arguments: str) -> str:
-    """Runs an `amun` command; returns what it printed."""
+    """Runs an `amun` command; returns what it printed.
+
+    Raises:
+        AmunError: it failed; with its own line.
+    """
     command = [str(Path(sys.executable).parent / "amun"), *arguments]
-    return subprocess.run(command, cwd=workspace, check=True, capture_output=True, text=True).stdout
+    finished = subprocess.run(command, cwd=workspace, check=False, capture_output=True, text=True)
+    if finished.returncode:
+        raise AmunError(f"amun {' '.join(arguments[:2])}: {finished.stderr.strip()}")
+    return finished.stdout

@@ -1,7 +1,7 @@
 """What a wave does to the leak and to the accuracy: every shipped attempt, whatever the gate says of it, over seeds.
 
     python -m bench.wave --source digits      five seeds, about six minutes on one core
-    python -m bench.wave --source cifar10     3,000 training images, about 40 minutes on one core
+    python -m bench.wave --source cifar10     3,000 training images, about 45 minutes on one core
     python -m bench.wave --overhead .demo     what the orchestration adds to a wave of that workspace
 
 Each seed splits the people anew, trains a base and references of its own, lets about 150 training samples (cifar10:
