@@ -1,8 +1,10 @@
-"""Runs `amun` and kills it with SIGKILL at one point: `python tests/die.py MOMENT TARGET ARGUMENT...`.
+"""Runs an `amun` command again and again, each time killed with SIGKILL at another point.
 
+`python -m tests.die ARGUMENT...` reads a line `MOMENT TARGET` for each run and answers with how the run ended: minus
+the signal, or the exit code. Each run is a process of its own, forked so that none has to import everything anew.
 MOMENT and TARGET are
 - `before` or `after` and `module:name`, a function as its caller finds it (`module:name=WORD`: called with WORD);
-- `during STAGE`: this process, while that stage's own program computes;
+- `during STAGE`: the run itself, while that stage's own program computes;
 - `child STAGE`: that stage's program instead.
 """
 
@@ -21,19 +23,30 @@ from tests.processes import find_computing_stage
 
 
 def main() -> None:
-    """Arms the trap, then runs the command."""
-    moment, target, *arguments = sys.argv[1:]
+    """Answers the lines until there are no more."""
     from tasks.environment import set_environment
 
-    # Prefect, which the target's module imports, reads its variables once
+    # Prefect, which the flows import, reads its variables once
     set_environment(Path.cwd())
+    importlib.import_module("flows.waves")
+    for line in iter(sys.stdin.readline, ""):
+        print(run_once(*line.split()), flush=True)
+
+
+def run_once(moment: str, target: str) -> int:
+    """Returns how a run that is to be killed at this point has ended."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the answers' channel is the parent's
     if moment in ("during", "child"):
         Thread(target=kill_in_stage, args=(target, moment == "child"), daemon=True).start()
     else:
         wrap(target, moment)
     from flows.cli import main as run_amun
 
-    run_amun(arguments)
+    run_amun(sys.argv[1:])
+    raise AssertionError("the command line always ends the process")
 
 
 def die(pid: int) -> None:
@@ -70,7 +83,7 @@ def make_deadly(function: Callable[..., Any], moment: str, word: str) -> Callabl
 
 def kill_in_stage(stage: str, is_child: bool) -> None:
     """Waits until the stage's program computes, then kills it or this process."""
-    while (pid := find_computing_stage(Path.cwd(), stage)) is None:
+    while (pid := find_computing_stage(Path.cwd(), stage, os.getpid())) is None:
         sleep(0.01)
     die(pid if is_child else os.getpid())
 

@@ -14,25 +14,30 @@ from tests.workspaces import BIN, Site
 PATIENCE_SECONDS = 60.0
 
 
-def find_stage(root: Path, stage: str) -> int | None:
-    """Returns the process of a workspace's stage, if one runs."""
-    for process in psutil.process_iter():
+def find_computing_stage(root: Path, stage: str, parent: int) -> int | None:
+    """Returns the process of a stage that `parent` has started, once it does its own work: it holds the stage lock."""
+    for process in psutil.Process(parent).children(recursive=True):
         try:
-            if process.cmdline()[1:] == ["-m", f"amun.stages.{stage}"] and process.cwd() == str(root):
+            if process.cmdline()[1:] == ["-m", f"amun.stages.{stage}"] and _holds(process.pid, root / STAGE_LOCK):
                 return process.pid
-        except psutil.Error:
+        except psutil.NoSuchProcess:
             continue
     return None
 
 
-def find_computing_stage(root: Path, stage: str) -> int | None:
-    """Returns the process of a stage that has begun with its own work: it holds the workspace's stage lock."""
-    pid = find_stage(root, stage)
-    if pid is None or not (root / STAGE_LOCK).exists():
-        return None
-    lock = f":{(root / STAGE_LOCK).stat().st_ino} "
-    held = (line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines() if lock in line)
-    return pid if any(str(pid) in fields for fields in held) else None
+def _holds(pid: int, lock: Path) -> bool:
+    """Tells whether a process holds a file lock; one that waits for it is listed with an arrow."""
+    listed = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    fields = [line.split() for line in listed if "->" not in line and f":{lock.stat().st_ino} " in line]
+    return any(str(pid) in held for held in fields)
+
+
+def has_ended(pid: int) -> bool:
+    """Tells whether a process is gone, or dead and not yet waited for."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def wait_until(is_so: Callable[[], object], what: str) -> None:
@@ -52,7 +57,9 @@ def kill_dvc(site: Site, stage: str) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_until(lambda: find_computing_stage(site.root, stage), "the stage's start")
+    wait_until(lambda: find_computing_stage(site.root, stage, dvc.pid), "the stage's start")
+    orphan = find_computing_stage(site.root, stage, dvc.pid)
+    assert orphan is not None, "the stage ended before it could be made an orphan"
     dvc.kill()
     dvc.wait()
-    wait_until(lambda: find_stage(site.root, stage) is None, "the stage's end")
+    wait_until(lambda: has_ended(orphan), "the orphan's end")

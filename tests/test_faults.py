@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from tests.processes import kill_dvc
 from tests.registry import find_version, open_client
-from tests.workspaces import LIMIT_SECONDS, MODEL, ROOT, Finished, Site, choose_people, describe, read_tree
+from tests.workspaces import MODEL, ROOT, Site, choose_people, read_tree
 
-KILLED = -9
+KILLED, FAILED = -9, 1
 KILLS = {
     "claim": ("after", "amun.ledger:Ledger.claim_wave"),
     "freeze, before the base is under DVC": ("before", "tasks.freeze:pipeline.add_file"),
@@ -35,33 +38,51 @@ KILLS = {
 }
 
 
-def run_and_die(site: Site, moment: str, target: str, *arguments: str) -> Finished:
-    """Runs an `amun` command that is killed at a point."""
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "tests.die", moment, target, *arguments],
+@contextmanager
+def open_trap(site: Site, said: IO[str]) -> Iterator[Callable[[str, str], int]]:
+    """Gives a function that runs a wave, kills it at a point, and returns how it ended."""
+    with subprocess.Popen(
+        # `-P`: not the workspace's own `tests`
+        [sys.executable, "-P", "-m", "tests.die", "wave", "run"],
         cwd=site.root,
-        # not the workspace's own `tests`
         env=site.environment | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=said,
         text=True,
-        check=False,
-        timeout=LIMIT_SECONDS,
-    )
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        orders, answers = process.stdin, process.stdout
+
+        def run_and_die(moment: str, target: str) -> int:
+            orders.write(f"{moment} {target}\n")
+            orders.flush()
+            return int(answers.readline())
+
+        yield run_and_die
+        orders.close()
 
 
 def test_killed_in_every_step_it_ends_as_an_uninterrupted_wave(wave_zero: Site, wave_one: Site, tmp_path: Path) -> None:
     site = wave_zero.copy(tmp_path / "workspace")
     site.run("amun", "request", "add", *choose_people(site))
-    for step, (moment, target) in KILLS.items():
-        (site.root / ".dvc/tmp/rwlock").write_text('{"torn', encoding="ascii")
-        finished = run_and_die(site, moment, target, "wave", "run")
-        expected = 1 if moment == "child" else KILLED
-        assert finished.returncode == expected, f"{step}:\n{describe(finished)}"
-        if step == "register, after the version":
-            assert list_tags(site) == list_tags(wave_one)
+    with (tmp_path / "said").open("w+", encoding="utf-8") as said, open_trap(site, said) as run_and_die:
+        for step, (moment, target) in KILLS.items():
+            (site.root / ".dvc/tmp/rwlock").write_text('{"torn', encoding="ascii")
+            ended = run_and_die(moment, target)
+            assert ended == (FAILED if moment == "child" else KILLED), f"{step}:\n{read_all(said)}"
+            if step == "register, after the version":
+                # whatever comes later, a version is never seen without them
+                assert list_tags(site) == list_tags(wave_one)
+        assert "Traceback" not in read_all(said)
     assert "nothing to do" in site.run("amun", "wave", "run")
     assert_same(site, wave_one)
+
+
+def read_all(file: IO[str]) -> str:
+    """Returns what a file holds."""
+    return Path(file.name).read_text(encoding="utf-8")
 
 
 def list_tags(site: Site) -> dict[str, str]:
