@@ -1,0 +1,71 @@
+"""`params.yaml`: what is refused, and the one line that says why."""
+
+from pathlib import Path
+
+import pytest
+
+from amun.errors import InputError
+from amun.params import load_params
+from tests.imports import ROOT
+
+SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")
+
+
+def test_shipped_parameters_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED, encoding="utf-8")
+    assert load_params(path).unlearning.attempts[-1].method == "retrain"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            "  momentum: 0.9\n",
+            "  momentun: 0.9\n",
+            r"training.momentun: unknown key.*training.momentum|training.momentum: missing",
+        ),
+        (
+            "  weight_decay: 0.0005\n",
+            "  weight_decay: 5e-4\n",
+            "training.weight_decay: YAML reads 5e-4 as text; write 0.0005$",
+        ),
+        ("  weight_decay: 0.0005\n", "  weight_decay: 1e-7\n", "YAML reads 1e-7 as text; write 0.0000001$"),
+        ("  epsilon: 0.04", "  epsilon: -0.04", "adversarial.epsilon: input should be greater than 0, found -0.04"),
+        ("  max_epsilon: 41.0", "  max_epsilon: .inf", "adversarial.max_epsilon: input should be a finite number"),
+        ("  epochs: 60\n", "  epochs: 60\n  epochs: 6\n", "key epochs stands twice"),
+        ("  train_fraction: 0.5", "  train_fraction: 0.8", "must sum to less than 1"),
+        ("  num_audit: 16", "  num_audit: 15", "references.num_audit: input should be a multiple of 2"),
+        ("{method: retrain}", "{method: amun, learning_rate: 0.1}", "the last one must be exact"),
+        ("{method: retrain}", "{method: retrain, learning_rate: 0.1}", "retrain takes no learning_rate"),
+        ("{method: amun, learning_rate: 0.03}", "{method: amun}", "amun needs a learning_rate"),
+        ("{method: amun, learning_rate: 0.03}", "{method: amnesia, learning_rate: 0.03}", "unknown method 'amnesia'"),
+        ("  remain: use", "  remain: none", "unlearning.attempts 4: retrain needs the remain set"),
+    ],
+)
+def test_faulty_key_is_named_in_one_line(tmp_path: Path, old: str, new: str, line: str) -> None:
+    assert old in SHIPPED
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(InputError, match=line) as refused:
+        load_params(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_remain_none_needs_a_gate_that_does_not_retrain(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    without = SHIPPED.replace("  remain: use", "  remain: none").replace(
+        "    - {method: retrain}", "    # - {method: retrain}"
+    )
+    path.write_text(without, encoding="utf-8")
+    with pytest.raises(InputError, match=r"gate.insufficient: retrain .* write pass_with_warning"):
+        load_params(path)
+    path.write_text(without.replace("insufficient: retrain", "insufficient: pass_with_warning"), encoding="utf-8")
+    assert load_params(path).data.remain == "none"
+
+
+def test_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"model: \xff\xfe")
+    with pytest.raises(InputError, match="not UTF-8 text"):
+        load_params(path)
