@@ -131,6 +131,7 @@ def test_commit_holds_exactly_what_a_wave_writes(wave_one: Site) -> None:
         "plots/roc.csv",
         "plots/unlearn_epochs.csv",
         "wave/attempt.json",
+        "wave/decisions.json",
         "wave/forgotten.json",
         "wave/wave.json",
     ]
