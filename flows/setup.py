@@ -29,12 +29,14 @@ def create_workspace(workspace: Workspace, remote: str | None) -> Outcome:
     """Makes the clone a workspace and runs wave 0; after an interruption it goes on where it stopped.
 
     Raises:
-        InputError: uncommitted changes, a detached head, no images, a model that cannot be built on them, or a remote
-            that does not answer; nothing was created but a remote's folder.
+        InputError: uncommitted changes, a detached head, a secret that is none, no images, a model that cannot be
+            built on them, or a remote that does not answer; nothing was created but a remote's folder.
     """
     root = workspace.root
     require_branch(root)
     require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES])
+    if secret := os.environ.get(SECRET_VARIABLE):
+        parse_secret(secret, SECRET_VARIABLE)
     if not (root / SECRET).exists():
         _require_model(workspace)
     from tasks.registry import ensure_model, require_own_model, translate_errors
