@@ -33,7 +33,8 @@ def require_remote(url: str) -> str:
 
 def _require_bucket(bucket: str) -> None:
     try:
-        boto3.client("s3", config=_ONE_TRY).head_bucket(Bucket=bucket)
+        # a session of its own: the default one keeps the credentials that it found first
+        boto3.Session().client("s3", config=_ONE_TRY).head_bucket(Bucket=bucket)
     except (BotoCoreError, ClientError, ValueError) as error:
         raise InputError(f"--remote s3://{bucket}: it does not answer: {error}") from None
 

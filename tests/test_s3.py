@@ -1,0 +1,76 @@
+"""A DVC remote on S3, by a real server: the data of a wave go there, and a second clone gets them from there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from amun.errors import InputError
+from amun.paths import ADVERSARIAL, TRAIN, UNLEARNED, WAVE_BASE
+from tasks.pipeline import read_digests
+from tasks.remote import require_remote
+from tests.swift import run_swift
+from tests.workspaces import Site, choose_people
+
+BUCKET = "amun-data"
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An S3 server with a bucket, and the variables that name it, set for this process as well."""
+    with run_swift(tmp_path_factory.mktemp("swift")) as variables, pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        yield variables
+
+
+def test_bucket_that_is_there_answers(aws: dict[str, str]) -> None:
+    assert aws
+    assert require_remote(f"s3://{BUCKET}/prefix") == f"s3://{BUCKET}/prefix"
+
+
+@pytest.mark.parametrize(("key", "bucket"), [("testing", "no-such-bucket"), ("guessed", BUCKET)])
+def test_missing_bucket_and_wrong_secret_are_refused_in_one_line(
+    key: str, bucket: str, aws: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert aws
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key)
+    with pytest.raises(InputError, match=f"--remote s3://{bucket}: it does not answer") as refused:
+        require_remote(f"s3://{bucket}/prefix")
+    assert "\n" not in str(refused.value)
+
+
+def test_second_clone_reproduces_a_wave_from_s3(wave_zero: Site, aws: dict[str, str], tmp_path: Path) -> None:
+    first = wave_zero.copy(tmp_path / "first", **aws)
+    first.run("dvc", "remote", "modify", "storage", "url", f"s3://{BUCKET}/workspace")
+    first.git("commit", "--quiet", "--all", "--message", "The data go to S3")
+    first.run("amun", "request", "add", *choose_people(first))
+    first.run("amun", "wave", "run")
+    stored = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="workspace/")
+    names = {entry["Key"].removeprefix("workspace/files/md5/").replace("/", "") for entry in stored["Contents"]}
+    digests = read_digests(first.root)
+    assert {digests[str(path)] for path in (TRAIN, ADVERSARIAL, UNLEARNED, WAVE_BASE)} <= names
+
+    first.git("clone", "--quiet", str(first.root), str(tmp_path / "second"))
+    secret = (first.root / ".amun/secret").read_text(encoding="ascii").strip()
+    second = Site(tmp_path / "second", first.variables | {"AMUN_SECRET": secret})
+    assert "joined" in second.run("amun", "init")
+    assert second.run("amun", "wave", "reproduce", "1").splitlines()[-1] == "wave 1: same bytes"
+
+
+def test_s3_that_stops_answering_is_said_in_one_line(wave_zero: Site, aws: dict[str, str], tmp_path: Path) -> None:
+    site = wave_zero.copy(tmp_path / "workspace", **aws | {"AWS_SECRET_ACCESS_KEY": "guessed", "AWS_MAX_ATTEMPTS": "1"})
+    site.run("dvc", "remote", "modify", "storage", "url", f"s3://{BUCKET}/elsewhere")
+    site.git("commit", "--quiet", "--all", "--message", "The data go to S3")
+    site.run("amun", "request", "add", *choose_people(site))
+    failed = site.start("amun", "wave", "run")
+    assert failed.returncode == 1
+    assert len(failed.stderr.splitlines()) == 1
+    assert "the DVC remote did not take the data" in failed.stderr
+
+    # the wave is open still, and goes on where it stopped
+    mended = Site(site.root, site.variables | aws)
+    assert "complete" in mended.run("amun", "wave", "run")
+    assert [wave["state"] for wave in mended.load("wave", "list")] == ["complete", "complete"]
