@@ -5,11 +5,17 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import mlflow.pyfunc
+import numpy as np
 import pytest
+import torch
 
 from amun.data.samples import read_samples
 from amun.ledger import Claim, Ledger, describe_holder
-from amun.paths import LEDGER, TRAIN
+from amun.params import load_params
+from amun.paths import LEDGER, PARAMS, TEST, TRAIN, UNLEARNED
+from amun.stages.common import load_for
+from amun.training import compute_logits
 from tests.registry import find_version, open_client
 from tests.workspaces import MODEL, Finished, Site, choose_people, describe, dump_ledger, list_people, read_tree
 
@@ -118,6 +124,17 @@ def test_run_holds_files_and_no_image_of_a_person(wave_one: Site) -> None:
     shown = {json.dumps(image) for image in json.loads(model["serving_input_example.json"])["inputs"]}
     assert len(shown) >= 2
     assert not shown & {json.dumps(image) for image in read_samples(wave_one.root / TRAIN).images.tolist()}
+
+
+def test_serving_file_answers_as_the_weights_do(wave_one: Site) -> None:
+    version, _ = find_version(wave_one, 1)
+    folder = wave_one.root / ".amun/mlartifacts" / MODEL / "models" / str(version.source).removeprefix("models:/")
+    served = mlflow.pyfunc.load_model(str(folder / "artifacts"))
+    params, train = load_params(wave_one.root / PARAMS), read_samples(wave_one.root / TRAIN)
+    model = load_for(params, train, torch.device("cpu"), wave_one.root / UNLEARNED)
+    images = read_samples(wave_one.root / TEST).images[:3]
+    for batch in (images, images[:1]):
+        np.testing.assert_allclose(served.predict(batch.numpy()), compute_logits(model, batch), rtol=1e-4, atol=1e-5)
 
 
 def test_commit_holds_exactly_what_a_wave_writes(wave_one: Site) -> None:
