@@ -53,7 +53,8 @@ def configure_torch(runtime: RuntimeParams) -> torch.device:
     device = select_device(runtime)
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS is deterministic only so; read at its first use
     torch.set_num_threads(runtime.num_threads)
-    torch.use_deterministic_algorithms(True)
+    # the same as use_deterministic_algorithms(True), which first imports the compiler: a second for each stage
+    torch.set_deterministic_debug_mode("error")
     torch.backends.cudnn.benchmark = False  # it picks kernels by a race
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False  # the default is True
