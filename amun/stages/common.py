@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
 import torch
 from torch import nn
 
@@ -44,6 +43,8 @@ def refuse_forgotten(samples: Samples) -> None:
 
 def write_history(path: Path, history: list[EpochMetrics]) -> None:
     """Writes loss and accuracy by epoch as CSV."""
+    import pandas as pd  # only stages that train need it
+
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [(metrics.epoch, metrics.loss, metrics.accuracy) for metrics in history]
     pd.DataFrame(rows, columns=["epoch", "loss", "accuracy"]).to_csv(path, index=False, float_format="%.6g")
