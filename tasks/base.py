@@ -3,10 +3,10 @@
 from prefect import task
 
 from amun.ledger import Claim
-from amun.paths import EXCLUSIONS, FORGOTTEN
-from amun.wave import parse_forgotten, write_json
+from amun.paths import EXCLUSIONS
+from amun.wave import write_json
 from tasks import pipeline
-from tasks.git import read_committed
+from tasks.freeze import read_committed_forgotten
 from tasks.options import TASK_OPTIONS
 from tasks.workspace import Workspace, require_lease
 
@@ -15,8 +15,7 @@ from tasks.workspace import Workspace, require_lease
 def prepare_base(workspace: Workspace, claim: Claim) -> None:
     """Thaws the base stages and writes whom `prepare` leaves out: everybody forgotten so far."""
     require_lease(claim)
-    forgotten = parse_forgotten(read_committed(workspace.root, FORGOTTEN) or "[]")
-    keys = sorted({key for wave in forgotten for key in wave.subject_keys})
+    keys = sorted({key for wave in read_committed_forgotten(workspace.root) for key in wave.subject_keys})
     write_json(workspace.root / EXCLUSIONS, keys)
     pipeline.thaw_base(workspace.root)
 

@@ -50,7 +50,7 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> Plan:
         next_due = ledger.count_status(claim.model, datetime.now(UTC)).next_due
     champion = find_champion(claim.model)
     require_line(root, champion)
-    forgotten = parse_forgotten(read_committed(root, FORGOTTEN) or "[]")
+    forgotten = read_committed_forgotten(root)
     stores = [read_samples(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     forgetting = name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten)
     wave = _describe_wave(root, claim, champion, forgetting, forgotten)
@@ -68,11 +68,16 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
         status = ledger.count_status(workspace.model, now)
         pending = ledger.list_requests(workspace.model, "pending")
         number = len(ledger.list_waves(workspace.model))
-    forgotten = parse_forgotten(read_committed(root, FORGOTTEN) or "[]")
+    forgotten = read_committed_forgotten(root)
     stores = [read_samples(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     subjects = [request.subject_id for request in pending]
     forgetting = name_forgotten(load_secret(root), number, subjects, stores, forgotten)
     return forgetting, _plan(workspace, forgetting, forgotten, stores, status.next_due)
+
+
+def read_committed_forgotten(root: Path) -> list[ForgottenWave]:
+    """Returns whom HEAD records as forgotten; what a killed run left in the work tree counts for nothing."""
+    return parse_forgotten(read_committed(root, FORGOTTEN) or "[]")
 
 
 def write_attempt(root: Path, number: int) -> None:
