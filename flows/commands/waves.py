@@ -1,0 +1,76 @@
+"""`amun wave`: run a wave, look at it, compare it, reproduce it."""
+
+from typing import Annotated
+
+import typer
+
+from amun.errors import AmunError
+from flows.commands import shared
+
+app = typer.Typer(help="Waves of deletion.", no_args_is_help=True)
+
+WaveNumber = Annotated[int, typer.Argument(metavar="N", min=0, max=999_999, help="Number of the wave.")]
+
+
+@app.command("run")
+def run_wave(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what a wave would do, and do nothing.")] = False,
+) -> None:
+    """Honour all pending requests in one wave, or go on with the open one."""
+    from flows import running
+
+    workspace = shared.open_here()
+    if dry_run:
+        print(running.describe_next_wave(workspace))
+    else:
+        shared.tell_outcome(running.run_deletion_wave(workspace))
+
+
+@app.command("list")
+def list_waves(as_json: shared.AsJson = False) -> None:
+    """List all waves with their figures."""
+    from flows import tables
+
+    workspace = shared.open_here()
+    with shared.open_ledger() as ledger:
+        waves = ledger.list_waves(workspace.model)
+    shared.show(waves, as_json, tables.print_waves)
+
+
+@app.command("show")
+def show_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
+    """Show one wave in full."""
+    from flows import tables
+
+    workspace = shared.open_here()
+    with shared.open_ledger() as ledger:
+        wave = ledger.get_wave(workspace.model, number)
+        requests = ledger.requests_of_wave(workspace.model, number)
+    shown = {**vars(wave), "requests": [request.request_id for request in requests]}
+    shared.show(shown, as_json, lambda _: tables.print_wave(wave, requests))
+
+
+@app.command("compare")
+def compare_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
+    """Retrain exactly on what remained at a wave, and put that model's figures beside the wave's."""
+    from flows import tables
+    from tasks.worktree import compare_wave as compare
+
+    workspace = shared.open_here()
+    with shared.open_ledger() as ledger:
+        ledger.get_wave(workspace.model, number)
+        comparison = compare(workspace.root, number)
+        ledger.set_comparison(workspace.model, number, comparison)
+        wave = ledger.get_wave(workspace.model, number)
+    shared.show(wave, as_json, lambda compared: tables.print_waves([compared]))
+
+
+@app.command("reproduce")
+def reproduce_wave(number: WaveNumber) -> None:
+    """Run a wave's stages anew at its tag and compare the digests of what comes out."""
+    from tasks.worktree import reproduce_wave as reproduce
+
+    workspace = shared.open_here()
+    if differing := reproduce(workspace.root, number):
+        raise AmunError(f"wave {number}: other bytes in {', '.join(differing)}")
+    print(f"wave {number}: same bytes")
