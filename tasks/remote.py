@@ -3,13 +3,8 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
 from amun.errors import InputError
-
-_ONE_TRY = Config(connect_timeout=10, read_timeout=10, retries={"total_max_attempts": 2})
+from tasks.s3 import Location, is_location, open_client, parse_location, translate_errors
 
 
 def require_remote(url: str) -> str:
@@ -20,23 +15,19 @@ def require_remote(url: str) -> str:
     Raises:
         InputError: what does not answer, and why.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "s3":
-        _require_bucket(parts.netloc)
+    if is_location(url):
+        _require_bucket(parse_location(url))
         return url
-    if parts.scheme:
+    if urlsplit(url).scheme:
         raise InputError(f"--remote {url}: only s3://bucket/prefix and folders are supported")
     folder = Path(url).resolve()
     _require_folder(folder)
     return str(folder)
 
 
-def _require_bucket(bucket: str) -> None:
-    try:
-        # a session of its own: the default one keeps the credentials that it found first
-        boto3.Session().client("s3", config=_ONE_TRY).head_bucket(Bucket=bucket)
-    except (BotoCoreError, ClientError, ValueError) as error:
-        raise InputError(f"--remote s3://{bucket}: it does not answer: {error}") from None
+def _require_bucket(location: Location) -> None:
+    with translate_errors(f"--remote {location}", InputError):
+        open_client().head_bucket(Bucket=location.bucket)
 
 
 def _require_folder(folder: Path) -> None:

@@ -5,10 +5,12 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 
 from tasks.servers import API_VARIABLE, provide_prefect
 from tests.readme import list_commands
+from tests.swift import BUCKET, run_swift
 from tests.workspaces import Finished, Site, choose_people, make_clone
 
 
@@ -77,3 +79,22 @@ def readme_run(folder: Path, wave_zero: Site) -> tuple[Site, dict[str, Finished]
 def site(wave_one: Site, tmp_path: Path) -> Site:
     """A workspace after its first wave, for one test alone."""
     return wave_one.copy(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An S3 server with a bucket, as the variables that name it."""
+    with run_swift(tmp_path_factory.mktemp("swift")) as variables, pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        boto3.Session().client("s3").create_bucket(Bucket=BUCKET)
+        patch.undo()
+        yield variables
+
+
+@pytest.fixture
+def aws(swift: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The S3 server's variables, set for this process as well."""
+    for name, value in swift.items():
+        monkeypatch.setenv(name, value)
+    return swift

@@ -16,6 +16,7 @@ from tasks.environment import find_free_port
 
 REQUIREMENTS = Path(__file__).parent / "swift-requirements.txt"
 KEY, SECRET = "test:tester", "testing"
+BUCKET = "amun-data"
 START_SECONDS = 60.0
 SERVERS = ("account", "container", "object")
 
