@@ -148,10 +148,11 @@ def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
     """Writes a version's weights to `destination`, once they are what was registered.
 
     Raises:
-        AmunError: the registry gives other bytes than were registered.
+        AmunError: the registry does not answer, or gives other bytes than were registered.
     """
     with tempfile.TemporaryDirectory() as folder:
-        fetched = Path(download_artifacts(run_id=champion.run_id, artifact_path=WEIGHTS, dst_path=folder))
+        with translate_errors():
+            fetched = Path(download_artifacts(run_id=champion.run_id, artifact_path=WEIGHTS, dst_path=folder))
         if file_digest(secret, fetched) != champion.weights_digest:
             raise AmunError(f"version {champion.version}: {WEIGHTS} in the registry is not what was registered")
         destination.parent.mkdir(parents=True, exist_ok=True)
