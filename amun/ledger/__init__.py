@@ -13,13 +13,15 @@ from amun.ledger.records import (
     Outcome,
     OutcomeState,
     Request,
+    Rollback,
     Status,
+    UndoneOutcome,
     Wave,
     WaveKind,
     WaveState,
 )
 from amun.ledger.requests import RequestBook
-from amun.ledger.waves import WaveBook
+from amun.ledger.rollbacks import RollbackBook
 
 __all__ = [
     "AddedOutcome",
@@ -33,7 +35,9 @@ __all__ = [
     "Outcome",
     "OutcomeState",
     "Request",
+    "Rollback",
     "Status",
+    "UndoneOutcome",
     "Wave",
     "WaveKind",
     "WaveState",
@@ -43,5 +47,5 @@ __all__ = [
 ]
 
 
-class Ledger(RequestBook, WaveBook, Overview):
+class Ledger(RequestBook, RollbackBook, Overview):
     """Requests and waves of every model, in one SQLite file or Postgres database."""

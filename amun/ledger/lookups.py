@@ -5,8 +5,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from amun.errors import InputError
+from amun.errors import InputError, LeaseLostError
 from amun.ledger.holder import is_holder_alive
+from amun.ledger.records import Claim
 from amun.ledger.schema import ModelRow, OutcomeRow, WaveRow
 
 HANDLED_STATES = ("in_wave", "completed")  # a request already forgotten names its wave too, which did not handle it
@@ -39,6 +40,23 @@ def get_wave_row(session: Session, model: str, number: int, ledger: str) -> Wave
 def find_open(session: Session, model: str) -> WaveRow | None:
     """Returns the model's open wave, if any."""
     return session.scalar(select(WaveRow).where(WaveRow.model == model, WaveRow.state == "open"))
+
+
+def check_lease(session: Session, claim: Claim, now: datetime) -> WaveRow:
+    """Returns the claimed wave's row, which may be written.
+
+    Raises:
+        LeaseLostError: the wave is closed or in other hands, or the lease has expired.
+    """
+    wave = session.get(WaveRow, (claim.model, claim.number))
+    name = f"wave {claim.number} of model '{claim.model}'"
+    if wave is None or wave.state != "open":
+        raise LeaseLostError(f"{name} is no longer open; this run writes nothing more, see `amun wave list`")
+    if wave.lease_token != claim.token:
+        raise LeaseLostError(f"{name} was taken over by {wave.holder}; this run writes nothing more")
+    if wave.lease_expires_at <= now:
+        raise LeaseLostError(f"the lease on {name} expired at {wave.lease_expires_at.isoformat()}; run `amun wave run`")
+    return wave
 
 
 def is_abandoned(wave: WaveRow, now: datetime) -> bool:

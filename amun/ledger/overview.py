@@ -18,7 +18,7 @@ from amun.ledger.lookups import (
 )
 from amun.ledger.records import OpenWave, Request, Status, Wave
 from amun.ledger.requests import read_requests, select_outcomes
-from amun.ledger.schema import OutcomeRow, RequestRow, WaveRow
+from amun.ledger.schema import OutcomeRow, RequestRow, UndoneWaveRow, WaveRow
 
 
 class Overview(Database):
@@ -49,7 +49,11 @@ class Overview(Database):
         with self._read() as session:
             check_model(session, model, self.name)
             num_requests = dict(session.execute(counts).tuples().all())
-            return [_describe(row, num_requests.get(row.number, 0)) for row in session.scalars(query)]
+            undone = _find_undone(session, model)
+            return [
+                _describe(row, num_requests.get(row.number, 0), undone.get(row.number))
+                for row in session.scalars(query)
+            ]
 
     def get_wave(self, model: str, number: int) -> Wave:
         """Returns one wave.
@@ -58,7 +62,8 @@ class Overview(Database):
             InputError: there is no such wave.
         """
         with self._read() as session:
-            return _describe(get_wave_row(session, model, number, self.name), count_handled(session, model, number))
+            row = get_wave_row(session, model, number, self.name)
+            return _describe(row, count_handled(session, model, number), _find_undone(session, model).get(number))
 
     def subjects_of_wave(self, model: str, number: int) -> list[str]:
         """Returns whom the wave forgets, in the order of the queue.
@@ -117,7 +122,13 @@ def _describe_open(session: Session, model: str, now: datetime) -> OpenWave | No
     )
 
 
-def _describe(row: WaveRow, num_requests: int) -> Wave:
+def _find_undone(session: Session, model: str) -> dict[int, int]:
+    """Returns the number of the rollback that undid a wave, by wave."""
+    query = select(UndoneWaveRow.wave_number, UndoneWaveRow.rollback_number).where(UndoneWaveRow.model == model)
+    return dict(session.execute(query).tuples().all())
+
+
+def _describe(row: WaveRow, num_requests: int, undone_by: int | None) -> Wave:
     return Wave(
         row.model,
         row.number,
@@ -134,4 +145,5 @@ def _describe(row: WaveRow, num_requests: int) -> Wave:
         row.summary,
         row.comparison,
         num_requests,
+        undone_by,
     )

@@ -59,6 +59,27 @@ class AddedRequest:
 
 
 @dataclass(frozen=True)
+class UndoneOutcome:
+    """How a request stood for a model before a rollback opened it again.
+
+    Attributes:
+        state: completed, or nothing_held.
+        wave_number: the wave that was undone with it, if one had handled it.
+        decided_at: when it had become final.
+        receipt: what that wave had left as proof.
+        undone_at: when the rollback was asked for.
+        reason: why.
+    """
+
+    state: OutcomeState
+    wave_number: int | None
+    decided_at: datetime | None
+    receipt: dict[str, Any] | None
+    undone_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
 class Outcome:
     """Where a request stands for one model.
 
@@ -68,6 +89,7 @@ class Outcome:
         wave_number: the wave that handles or handled it, or that had forgotten the subject before.
         decided_at: when the state became final; None while pending or in a wave.
         receipt: what the wave left as proof; None unless completed.
+        undone: how it stood before each rollback that opened it again, oldest first.
     """
 
     model: str
@@ -75,6 +97,7 @@ class Outcome:
     wave_number: int | None
     decided_at: datetime | None
     receipt: dict[str, Any] | None
+    undone: tuple[UndoneOutcome, ...]
 
 
 @dataclass(frozen=True)
@@ -169,7 +192,8 @@ class Wave:
         commit: the git commit that records it.
         summary: its figures.
         comparison: the figures of exact retraining, where they were computed.
-        num_requests: how many requests it handles or handled; 0 once parked.
+        num_requests: how many requests it handles or handled; 0 once parked or undone.
+        undone_by: the rollback that undid it, if one did.
     """
 
     model: str
@@ -187,6 +211,34 @@ class Wave:
     summary: dict[str, Any] | None
     comparison: dict[str, Any] | None
     num_requests: int
+    undone_by: int | None
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """A return of the champion to an earlier version.
+
+    Attributes:
+        model: the model.
+        number: counted from 1 for each model.
+        wave_number: the wave that carries it out and forgets anew.
+        from_version: the champion before.
+        to_version: the champion after.
+        reason: why, in the operator's words.
+        started_at: when the intent was written.
+        finished_at: when the requests were open again; None until then.
+        undone_waves: the waves whose versions left the champion's line.
+    """
+
+    model: str
+    number: int
+    wave_number: int
+    from_version: str
+    to_version: str
+    reason: str
+    started_at: datetime
+    finished_at: datetime | None
+    undone_waves: tuple[int, ...]
 
 
 @dataclass(frozen=True)

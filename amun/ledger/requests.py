@@ -1,5 +1,6 @@
 """Requests: who asked to be forgotten, when it is due, and where it stands for each model."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
@@ -12,8 +13,10 @@ from amun.errors import InputError
 from amun.ledger.database import Database
 from amun.ledger.intake import add_demands, check_received, check_subject, format_request_id, parse_request_id
 from amun.ledger.lookups import check_model
-from amun.ledger.records import AddedRequest, Outcome, OutcomeState, Request
-from amun.ledger.schema import ModelRow, OutcomeRow, RequestRow
+from amun.ledger.records import AddedRequest, Outcome, OutcomeState, Request, UndoneOutcome
+from amun.ledger.schema import ModelRow, OutcomeRow, RequestRow, RollbackRow, UndoneOutcomeRow
+
+Undone = dict[tuple[int, str], list[UndoneOutcome]]  # by request number and model
 
 
 class RequestBook(Database):
@@ -119,18 +122,39 @@ def select_outcomes() -> Select[tuple[RequestRow, OutcomeRow]]:
 
 def read_requests(session: Session, query: Select[tuple[RequestRow, OutcomeRow]]) -> list[Request]:
     """Returns the requests of such a query, outcomes gathered."""
-    rows = session.execute(query).tuples()
+    rows = session.execute(query).tuples().all()
+    undone = _find_undone(session, [request.number for request, _ in rows])
     return [
         Request(
             format_request_id(request.number),
             request.subject_id,
             request.received_at,
             request.due_at,
-            tuple(_describe_outcome(outcome) for _, outcome in group),
+            tuple(_describe_outcome(outcome, undone) for _, outcome in group),
         )
         for request, group in groupby(rows, key=lambda row: row[0])
     ]
 
 
-def _describe_outcome(row: OutcomeRow) -> Outcome:
-    return Outcome(row.model, row.state, row.wave_number, row.decided_at, row.receipt)
+def _find_undone(session: Session, numbers: Sequence[int]) -> Undone:
+    """Returns the undone outcomes of requests that are numbered in this order, by request and model."""
+    if not numbers:
+        return {}
+    query = (
+        select(UndoneOutcomeRow, RollbackRow)
+        .join(RollbackRow)
+        .where(UndoneOutcomeRow.request_number.between(numbers[0], numbers[-1]))
+        .order_by(UndoneOutcomeRow.rollback_number)
+    )
+    found: Undone = defaultdict(list)
+    for row, rollback in session.execute(query).tuples():
+        outcome = UndoneOutcome(
+            row.state, row.wave_number, row.decided_at, row.receipt, rollback.started_at, rollback.reason
+        )
+        found[row.request_number, row.model].append(outcome)
+    return found
+
+
+def _describe_outcome(row: OutcomeRow, undone: Undone) -> Outcome:
+    history = tuple(undone.get((row.request_number, row.model), ()))
+    return Outcome(row.model, row.state, row.wave_number, row.decided_at, row.receipt, history)

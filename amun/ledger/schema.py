@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeDecorator
 
 from amun.ledger.records import OutcomeState, WaveKind, WaveState
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -161,6 +161,66 @@ class OutcomeRow(Base):
     model: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)
     # the request's, repeated so that the schema itself can refuse a second live request of a subject
     subject_id: Mapped[str]
+    state: Mapped[OutcomeState] = mapped_column(String)
+    wave_number: Mapped[int | None]
+    decided_at: Mapped[datetime | None]
+    receipt: Mapped[dict[str, Any] | None]
+
+
+class RollbackRow(Base):
+    """A return of the champion to an earlier version; unfinished until its requests are open again."""
+
+    __tablename__ = "rollbacks"
+    __table_args__ = (
+        ForeignKeyConstraint(["model", "wave_number"], ["waves.model", "waves.number"]),
+        Index(
+            "one_unfinished_rollback",
+            "model",
+            unique=True,
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+    )
+
+    model: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    # whose lease guards it, and which forgets anew
+    wave_number: Mapped[int]
+    from_version: Mapped[str]
+    to_version: Mapped[str]
+    reason: Mapped[str]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class UndoneWaveRow(Base):
+    """A wave whose version is no longer in the champion's line; the key lets none be undone twice."""
+
+    __tablename__ = "undone_waves"
+    __table_args__ = (
+        ForeignKeyConstraint(["model", "wave_number"], ["waves.model", "waves.number"]),
+        ForeignKeyConstraint(["model", "rollback_number"], ["rollbacks.model", "rollbacks.number"]),
+    )
+
+    model: Mapped[str] = mapped_column(primary_key=True)
+    wave_number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    rollback_number: Mapped[int]
+
+
+class UndoneOutcomeRow(Base):
+    """How a request stood for a model before a rollback opened it again."""
+
+    __tablename__ = "undone_outcomes"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["request_number", "model"], ["request_outcomes.request_number", "request_outcomes.model"]
+        ),
+        ForeignKeyConstraint(["model", "rollback_number"], ["rollbacks.model", "rollbacks.number"]),
+    )
+
+    request_number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    rollback_number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     state: Mapped[OutcomeState] = mapped_column(String)
     wave_number: Mapped[int | None]
     decided_at: Mapped[datetime | None]

@@ -8,12 +8,20 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from amun.errors import InputError, LeaseLostError
+from amun.errors import InputError
 from amun.ledger.database import Database
 from amun.ledger.intake import check_subject
-from amun.ledger.lookups import check_model, count_pending, find_open, get_wave_row, handled_by, is_abandoned
+from amun.ledger.lookups import (
+    check_lease,
+    check_model,
+    count_pending,
+    find_open,
+    get_wave_row,
+    handled_by,
+    is_abandoned,
+)
 from amun.ledger.records import Claim, Held, Holding, WaveKind
-from amun.ledger.schema import HoldingRow, OutcomeRow, WaveRow
+from amun.ledger.schema import HoldingRow, ModelRow, OutcomeRow, WaveRow
 
 
 class WaveBook(Database):
@@ -55,7 +63,7 @@ class WaveBook(Database):
             if not is_resumed:
                 session.add(wave)
                 session.flush()
-                _take_pending(session, wave)
+                take_pending(session, wave)
             return Claim(model, wave.number, wave.kind, wave.lease_token, is_resumed, wave.attempt)
 
     def renew_lease(self, claim: Claim, now: datetime, lease_seconds: float) -> None:
@@ -65,7 +73,7 @@ class WaveBook(Database):
             LeaseLostError: the wave is closed or in other hands, or the lease has expired.
         """
         with self._write() as session:
-            wave = _check_lease(session, claim, now)
+            wave = check_lease(session, claim, now)
             wave.heartbeat_at, wave.lease_expires_at = now, now + timedelta(seconds=lease_seconds)
 
     def set_attempt(self, claim: Claim, attempt: int, now: datetime) -> None:
@@ -75,7 +83,7 @@ class WaveBook(Database):
             LeaseLostError: as `renew_lease`.
         """
         with self._write() as session:
-            _check_lease(session, claim, now).attempt = attempt
+            check_lease(session, claim, now).attempt = attempt
 
     def record_holdings(self, claim: Claim, holdings: Sequence[Holding], now: datetime) -> None:
         """Replaces what the ledger knows of the model's sample store as a whole.
@@ -86,21 +94,8 @@ class WaveBook(Database):
         """
         for holding in holdings:
             check_subject(holding.subject_id)
-        rows = [
-            {
-                "subject_id": holding.subject_id,
-                "model": claim.model,
-                "num_train": holding.num_train,
-                "num_held_out": holding.num_held_out,
-            }
-            for holding in holdings
-        ]
         with self._write() as session:
-            _check_lease(session, claim, now)
-            session.execute(delete(HoldingRow).where(HoldingRow.model == claim.model))
-            if rows:
-                session.execute(insert(HoldingRow), rows)
-            check_model(session, claim.model, self.name).holdings_wave = claim.number
+            replace_holdings(session, check_lease(session, claim, now), holdings)
 
     def complete_wave(
         self,
@@ -128,7 +123,7 @@ class WaveBook(Database):
                 version,
             ):
                 return
-            wave = _check_lease(session, claim, now)
+            wave = check_lease(session, claim, now)
             wave.state, wave.closed_at = "complete", now
             wave.version, wave.parent_version, wave.commit, wave.summary = version, parent_version, commit, summary
             session.execute(
@@ -144,7 +139,7 @@ class WaveBook(Database):
             LeaseLostError: as `renew_lease`.
         """
         with self._write() as session:
-            wave = _check_lease(session, claim, now)
+            wave = check_lease(session, claim, now)
             wave.state, wave.closed_at, wave.note = "parked", now, note
             session.execute(
                 update(OutcomeRow)
@@ -169,24 +164,7 @@ class WaveBook(Database):
         return WaveRow(model=model, number=0 if last is None else last + 1, kind=kind, state="open", opened_at=now)
 
 
-def _check_lease(session: Session, claim: Claim, now: datetime) -> WaveRow:
-    """Returns the claimed wave's row, which may be written.
-
-    Raises:
-        LeaseLostError: the wave is closed or in other hands, or the lease has expired.
-    """
-    wave = session.get(WaveRow, (claim.model, claim.number))
-    name = f"wave {claim.number} of model '{claim.model}'"
-    if wave is None or wave.state != "open":
-        raise LeaseLostError(f"{name} is no longer open; this run writes nothing more, see `amun wave list`")
-    if wave.lease_token != claim.token:
-        raise LeaseLostError(f"{name} was taken over by {wave.holder}; this run writes nothing more")
-    if wave.lease_expires_at <= now:
-        raise LeaseLostError(f"the lease on {name} expired at {wave.lease_expires_at.isoformat()}; run `amun wave run`")
-    return wave
-
-
-def _take_pending(session: Session, wave: WaveRow) -> None:
+def take_pending(session: Session, wave: WaveRow) -> None:
     """Moves all pending requests of the model into a new wave, if that is one that forgets."""
     if wave.kind == "deletion":
         session.execute(
@@ -194,3 +172,20 @@ def _take_pending(session: Session, wave: WaveRow) -> None:
             .where(OutcomeRow.model == wave.model, OutcomeRow.state == "pending")
             .values(state="in_wave", wave_number=wave.number)
         )
+
+
+def replace_holdings(session: Session, wave: WaveRow, holdings: Sequence[Holding]) -> None:
+    """Replaces what the ledger knows of the sample store of the wave's model."""
+    rows = [
+        {
+            "subject_id": holding.subject_id,
+            "model": wave.model,
+            "num_train": holding.num_train,
+            "num_held_out": holding.num_held_out,
+        }
+        for holding in holdings
+    ]
+    session.execute(delete(HoldingRow).where(HoldingRow.model == wave.model))
+    if rows:
+        session.execute(insert(HoldingRow), rows)
+    session.get_one(ModelRow, wave.model).holdings_wave = wave.number

@@ -46,7 +46,7 @@ def test_another_schema_version_is_refused(ledger: Ledger, url: str) -> None:
     with ledger._write() as session:
         session.connection().exec_driver_sql("UPDATE ledger_info SET schema_version = 99")
     for attempt in (Ledger, Ledger.create):
-        with pytest.raises(InputError, match=r"schema version 99, this release needs 1; use the release"):
+        with pytest.raises(InputError, match=r"schema version 99, this release needs 2; use the release"):
             attempt(url)
 
 

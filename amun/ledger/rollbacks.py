@@ -1,0 +1,228 @@
+"""Rollbacks: the champion goes back to an earlier version, and who was forgotten since is to be forgotten anew."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from amun.errors import InputError
+from amun.ledger.database import split_chunks
+from amun.ledger.lookups import check_lease, check_model, find_open, is_abandoned
+from amun.ledger.records import Claim, Held, Holding, Rollback
+from amun.ledger.schema import OutcomeRow, RollbackRow, UndoneOutcomeRow, UndoneWaveRow, WaveRow
+from amun.ledger.waves import WaveBook, replace_holdings, take_pending
+
+
+class RollbackBook(WaveBook):
+    """The part of the ledger that undoes waves: it writes the intent first, and reopens the requests last."""
+
+    def begin_rollback(
+        self,
+        model: str,
+        *,
+        from_version: str,
+        to_version: str,
+        undone_waves: Sequence[int],
+        reason: str,
+        holder: str,
+        now: datetime,
+    ) -> int | Held:
+        """Writes the intent, and opens the wave that is to carry it out and to forget anew.
+
+        An abandoned deletion wave is used as it is. Nobody holds the wave yet: the next claim resumes it, and finds
+        the rollback in it.
+
+        Returns:
+            the wave's number, or who holds the open wave.
+
+        Raises:
+            InputError: the champion has moved on, or an open wave has to be finished first.
+        """
+        with self._write() as session:
+            check_model(session, model, self.name)
+            if _find_latest(session, model) != from_version:
+                raise InputError(f"the champion of {model} is no longer version {from_version}; look again")
+            wave = find_open(session, model)
+            if wave is not None and not is_abandoned(wave, now):
+                return Held(model, wave.number, wave.kind, wave.holder, wave.heartbeat_at, wave.lease_expires_at)
+            if wave is None:
+                wave = self._open_wave(session, model, "deletion", now)
+                wave.holder, wave.lease_token, wave.heartbeat_at, wave.lease_expires_at = holder, "", now, now
+                session.add(wave)
+                session.flush()
+                take_pending(session, wave)
+            elif wave.kind == "base" or _find_unfinished(session, model) is not None:
+                raise InputError(f"wave {wave.number} of {model} is not finished; run `amun wave run` first")
+            _write_intent(session, wave, from_version, to_version, undone_waves, reason, now)
+            return wave.number
+
+    def find_rollback(self, model: str) -> Rollback | None:
+        """Returns the model's unfinished rollback, if any."""
+        with self._read() as session:
+            row = _find_unfinished(session, model)
+            return None if row is None else _describe(session, row)
+
+    def list_rollbacks(self, model: str) -> list[Rollback]:
+        """Returns the model's rollbacks, oldest first."""
+        with self._read() as session:
+            query = select(RollbackRow).where(RollbackRow.model == model).order_by(RollbackRow.number)
+            return [_describe(session, row) for row in session.scalars(query)]
+
+    def count_remembered(self, model: str, undone_waves: Sequence[int], held: Collection[str]) -> int:
+        """Returns how many subjects a rollback over these waves would make the champion remember again.
+
+        Args:
+            model: the model.
+            undone_waves: the numbers of the waves to be undone.
+            held: whom the sample store would hold.
+        """
+        with self._read() as session:
+            return len(_find_reopened(session, model, undone_waves, held))
+
+    def finish_rollback(self, claim: Claim, holdings: Sequence[Holding], now: datetime) -> int:
+        """Opens the requests of the undone waves again, in the claimed wave, and returns how many.
+
+        Each keeps its `received_at` and `due_at`; how it stood is kept as history. Reopened are also those who were
+        told since that nothing is held of them, where a base that is undone was the reason.
+
+        Args:
+            claim: of the wave that carries the rollback out.
+            holdings: what the sample store holds now.
+            now: the present time.
+
+        Raises:
+            LeaseLostError: as `renew_lease`.
+        """
+        with self._write() as session:
+            wave = check_lease(session, claim, now)
+            rollback = _find_unfinished(session, claim.model)
+            if rollback is None:
+                return 0
+            undone = _list_undone(session, rollback)
+            if _find_first_base(session, claim.model, undone) is not None:
+                replace_holdings(session, wave, holdings)
+            held = {holding.subject_id for holding in holdings}
+            reopened = _find_reopened(session, claim.model, undone, held)
+            for chunk in split_chunks(reopened):
+                _reopen(session, rollback, chunk)
+            rollback.finished_at = now
+            return len(reopened)
+
+
+def _write_intent(
+    session: Session,
+    wave: WaveRow,
+    from_version: str,
+    to_version: str,
+    undone_waves: Sequence[int],
+    reason: str,
+    now: datetime,
+) -> None:
+    last = session.scalar(select(func.max(RollbackRow.number)).where(RollbackRow.model == wave.model))
+    number = (last or 0) + 1
+    session.add(
+        RollbackRow(
+            model=wave.model,
+            number=number,
+            wave_number=wave.number,
+            from_version=from_version,
+            to_version=to_version,
+            reason=reason,
+            started_at=now,
+        )
+    )
+    session.flush()
+    undone = [{"model": wave.model, "wave_number": each, "rollback_number": number} for each in undone_waves]
+    session.execute(insert(UndoneWaveRow), undone)
+
+
+def _find_unfinished(session: Session, model: str) -> RollbackRow | None:
+    return session.scalar(select(RollbackRow).where(RollbackRow.model == model, RollbackRow.finished_at.is_(None)))
+
+
+def _find_latest(session: Session, model: str) -> str | None:
+    """Returns the version that the ledger takes for the champion: of the last complete wave that was not undone."""
+    is_undone = exists().where(UndoneWaveRow.model == WaveRow.model, UndoneWaveRow.wave_number == WaveRow.number)
+    query = select(WaveRow.version).where(WaveRow.model == model, WaveRow.state == "complete", ~is_undone)
+    return session.scalar(query.order_by(WaveRow.number.desc()).limit(1))
+
+
+def _list_undone(session: Session, rollback: RollbackRow) -> list[int]:
+    query = select(UndoneWaveRow.wave_number).where(
+        UndoneWaveRow.model == rollback.model, UndoneWaveRow.rollback_number == rollback.number
+    )
+    return sorted(session.scalars(query))
+
+
+def _find_first_base(session: Session, model: str, waves: Sequence[int]) -> datetime | None:
+    """Returns when the first of the bases among these waves was opened; None where none is one."""
+    return session.scalar(
+        select(func.min(WaveRow.opened_at)).where(
+            WaveRow.model == model, WaveRow.number.in_(waves), WaveRow.kind == "base"
+        )
+    )
+
+
+def _find_reopened(session: Session, model: str, undone: Sequence[int], held: Collection[str]) -> list[int]:
+    """Returns the numbers of the requests that undoing these waves opens again."""
+    honoured = select(OutcomeRow.request_number).where(
+        OutcomeRow.model == model, OutcomeRow.state == "completed", OutcomeRow.wave_number.in_(undone)
+    )
+    return [*session.scalars(honoured), *_find_held_again(session, model, undone, held)]
+
+
+def _find_held_again(session: Session, model: str, undone: Sequence[int], held: Collection[str]) -> list[int]:
+    """Returns the first request of each subject that an undone base had answered as not held, and who is held now."""
+    base_opened = _find_first_base(session, model, undone)
+    if base_opened is None:
+        return []
+    answered_otherwise = select(OutcomeRow.subject_id).where(
+        OutcomeRow.model == model, OutcomeRow.state.in_(["pending", "in_wave", "completed"])
+    )
+    query = (
+        select(OutcomeRow.subject_id, func.min(OutcomeRow.request_number))
+        .where(
+            OutcomeRow.model == model,
+            OutcomeRow.state == "nothing_held",
+            OutcomeRow.decided_at >= base_opened,
+            OutcomeRow.subject_id.not_in(answered_otherwise),
+        )
+        .group_by(OutcomeRow.subject_id)
+    )
+    return [number for subject, number in session.execute(query).tuples() if subject in held]
+
+
+def _reopen(session: Session, rollback: RollbackRow, numbers: Sequence[int]) -> None:
+    """Keeps how these requests stood, and moves them into the rollback's wave."""
+    meant = (OutcomeRow.model == rollback.model, OutcomeRow.request_number.in_(numbers))
+    kept: list[dict[str, Any]] = [
+        {
+            "request_number": outcome.request_number,
+            "model": outcome.model,
+            "rollback_number": rollback.number,
+            "state": outcome.state,
+            "wave_number": outcome.wave_number,
+            "decided_at": outcome.decided_at,
+            "receipt": outcome.receipt,
+        }
+        for outcome in session.scalars(select(OutcomeRow).where(*meant))
+    ]
+    session.execute(insert(UndoneOutcomeRow), kept)
+    again = {"state": "in_wave", "wave_number": rollback.wave_number, "decided_at": None, "receipt": None}
+    session.execute(update(OutcomeRow).where(*meant).values(**again))
+
+
+def _describe(session: Session, row: RollbackRow) -> Rollback:
+    return Rollback(
+        row.model,
+        row.number,
+        row.wave_number,
+        row.from_version,
+        row.to_version,
+        row.reason,
+        row.started_at,
+        row.finished_at,
+        tuple(_list_undone(session, row)),
+    )
