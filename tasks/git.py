@@ -94,6 +94,20 @@ def read_committed(root: Path, path: Path, revision: str = "HEAD") -> str | None
         return None
 
 
+def has_commit(root: Path, commit: str) -> bool:
+    """Tells whether the commit is in this clone."""
+    try:
+        run_git(root, "cat-file", "-e", f"{commit}^{{commit}}")
+    except AmunError:
+        return False
+    return True
+
+
+def list_commits(root: Path, start: str, end: str, paths: Sequence[str]) -> list[str]:
+    """Returns the commits after `start` up to `end` that changed any of these paths, newest first, one line each."""
+    return run_git(root, "log", "--format=%h %s", f"{start}..{end}", "--", *paths).splitlines()
+
+
 def list_changes(root: Path) -> list[str]:
     """Returns the paths that differ from HEAD or are untracked and not ignored."""
     listed = run_git(root, "status", "--porcelain", "--no-renames", "--untracked-files=all", "-z")

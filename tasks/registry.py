@@ -144,6 +144,19 @@ def find_version(model: str, number: int, commit: str) -> ModelVersion | None:
     return found[0] if found else None
 
 
+def list_versions(model: str) -> list[ModelVersion]:
+    """Returns all versions of the model by number, those that no wave has registered among them."""
+    return sorted(open_registry().search_model_versions(f"name = '{model}'"), key=lambda found: int(found.version))
+
+
+def list_aliases(model: str) -> dict[int, list[str]]:
+    """Returns the aliases of each version that has any."""
+    aliases: dict[int, list[str]] = {}
+    for alias, version in sorted(open_registry().get_registered_model(model).aliases.items()):
+        aliases.setdefault(int(version), []).append(alias)
+    return aliases
+
+
 def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
     """Writes a version's weights to `destination`, once they are what was registered.
 

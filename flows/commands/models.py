@@ -1,0 +1,41 @@
+"""`amun model`: the versions of the model and their lineage."""
+
+from typing import Annotated
+
+import typer
+
+from flows.commands import shared
+
+app = typer.Typer(help="Versions of the model.", no_args_is_help=True)
+
+VersionNumber = Annotated[
+    int, typer.Argument(metavar="VERSION", min=1, help="Number of the version, as `amun model list` shows it.")
+]
+
+
+@app.command("list")
+def list_models(as_json: shared.AsJson = False) -> None:
+    """Show the lineage: every version, what it was made from, and how many people it has forgotten."""
+    from flows.model_tables import print_lineage
+    from tasks.lineage import list_versions
+
+    workspace = shared.open_here()
+    shared.show(list_versions(workspace), as_json, lambda versions: print_lineage(workspace.model, versions))
+
+
+@app.command("show")
+def show_model(version: VersionNumber, as_json: shared.AsJson = False) -> None:
+    """Show one version in full: how it was made, what the gate said, its parameters, data and files."""
+    from flows.model_tables import print_version
+    from tasks.version_details import describe_version
+
+    shared.show(describe_version(shared.open_here(), version), as_json, print_version)
+
+
+@app.command("diff")
+def diff_models(before: VersionNumber, after: VersionNumber, as_json: shared.AsJson = False) -> None:
+    """Show what changed between two versions: people forgotten, figures, parameters, data and code."""
+    from flows.model_tables import print_difference
+    from tasks.version_details import compare_versions
+
+    shared.show(compare_versions(shared.open_here(), before, after), as_json, print_difference)

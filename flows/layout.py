@@ -1,0 +1,52 @@
+"""How tables and figures look on the screen, whatever they are about."""
+
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+TOO_FEW = "too few"
+MIN_WIDTH = 160  # a log is wider than the 80 columns that rich assumes where there is no terminal
+
+
+def new_table(*columns: str) -> Table:
+    """Returns an empty table with these columns."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def print_table(table: Table) -> None:
+    """Prints a table as wide as the terminal, or as a log may be."""
+    console = Console()
+    Console(width=max(console.width, MIN_WIDTH) if not console.is_terminal else None).print(table)
+
+
+def print_facts(facts: dict[str, Any]) -> None:
+    """Prints what is known of a thing, one fact a line; what is unknown is left out."""
+    width = max([30, *map(len, facts)])
+    for name, value in facts.items():
+        if value is not None:
+            print(f"  {name:<{width}} {text(value)}")
+
+
+def percent(value: float | None) -> str:
+    """Returns a share, `91.3%`."""
+    return "" if value is None else f"{value:.1%}"
+
+
+def auc(value: float | None, is_measured: bool) -> str:
+    """Returns an FT AUC, or that it was withheld where there was something to measure."""
+    return f"{value:.3f}" if value is not None else (TOO_FEW if is_measured else "")
+
+
+def day(moment: datetime) -> str:
+    """Returns a date, `2026-01-31`."""
+    return f"{moment:%Y-%m-%d}"
+
+
+def text(value: Any) -> str:
+    """Returns a value as a cell shows it; nothing is an empty one."""
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

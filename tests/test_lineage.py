@@ -1,0 +1,66 @@
+"""The lineage at the command line: the versions, one in full, and what lies between two."""
+
+import json
+
+import pytest
+
+from tests.registry import find_version, open_client
+from tests.test_bad_input import assert_one_line
+from tests.workspaces import MODEL, Site
+
+
+def test_list_follows_descent(wave_one: Site) -> None:
+    base, unlearned = wave_one.load("model", "list")
+    assert (base["number"], base["wave"], base["parent"], base["num_subjects"]) == (1, 0, None, 0)
+    assert (unlearned["number"], unlearned["wave"], unlearned["parent"], unlearned["num_subjects"]) == (2, 1, "1", 13)
+    assert unlearned["aliases"] == ["champion"]
+    test = wave_one.load("wave", "show", "1")["summary"]["test"]
+    assert [unlearned[name] for name in ("accuracy", "ft_auc", "standard_error")] == [
+        test[name] for name in ("accuracy", "ft_auc", "standard_error")
+    ]
+
+
+def test_show_tells_how_a_version_was_made(wave_one: Site) -> None:
+    details = wave_one.load("model", "show", "2")
+    assert details["origin"]["commit"] == wave_one.git("rev-parse", "HEAD")
+    assert [decision["passed"] for decision in details["decisions"]] == [False, True]
+    assert details["parameters"]["unlearning.attempts.2"] == "method amun, learning_rate 0.03"
+    assert "unlearning.attempts.1" not in details["parameters"]
+    assert "data/train.parquet" in details["data"]
+    assert details["digests"]["weights"] == find_version(wave_one, 1)[0].tags["amun.weights_digest"]
+    assert {"model.safetensors", "data/model.pt2", "report/report.json"} <= set(details["files"])
+    assert "attempt 2 amun passed" in wave_one.run("amun", "model", "show", "2")
+
+
+def test_diff_tells_what_changed(wave_one: Site) -> None:
+    difference = wave_one.load("model", "diff", "1", "2")
+    summary = wave_one.load("wave", "show", "1")["summary"]
+    forgotten = {name: summary[name] for name in ("num_subjects", "num_forget", "num_held_out")}
+    assert difference["forgotten"] == [{"number": 1, **forgotten}]
+    assert difference["recalled"] == difference["commits"] == []
+    assert difference["parameters"] == {}
+    assert set(difference["data"]) == {"wave/adversarial.parquet", "wave/unlearned.safetensors"}
+    back = wave_one.load("model", "diff", "2", "1")
+    assert (back["forgotten"], back["recalled"]) == ([], difference["forgotten"])
+
+
+def test_foreign_version_is_shown_apart_and_a_mark_is_shown(site: Site) -> None:
+    client = open_client(site)
+    run_id = find_version(site, 0)[1].info.run_id
+    client.create_model_version(MODEL, f"runs:/{run_id}/report", run_id)
+    client.set_model_version_tag(MODEL, "2", "amun.rolled_back", "wrong labels")
+    shown = site.run("amun", "model", "list")
+    assert "rolled back: wrong labels" in shown
+    assert shown.splitlines()[-1] == "in MLflow, but registered by no wave: version 3"
+    assert site.load("model", "show", "3")["version"]["wave"] is None
+    assert_one_line(site.start("amun", "model", "diff", "2", "3"), 2, "version 3", "no wave")
+
+
+@pytest.mark.parametrize("command", [("show", "99"), ("diff", "1", "99")])
+def test_unknown_version(command: tuple[str, ...], wave_one: Site) -> None:
+    assert_one_line(wave_one.start("amun", "model", *command), 2, "no version 99", "amun model list")
+
+
+def test_output_names_nobody(wave_one: Site) -> None:
+    shown = json.dumps([wave_one.load("model", *command) for command in (["list"], ["show", "2"], ["diff", "1", "2"])])
+    assert "subject-" not in shown
