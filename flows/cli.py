@@ -61,7 +61,7 @@ def init(
 
 @app.command()
 def status(as_json: shared.AsJson = False) -> None:
-    """Show pending and overdue requests, the open wave and the champion; exit code 1 when a request is overdue."""
+    """Show pending, overdue and held requests, the open wave and the champion; exit code 1 when one is overdue."""
     from datetime import UTC, datetime
 
     from flows import tables

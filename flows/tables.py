@@ -13,6 +13,9 @@ MAX_LISTED = 10  # requests just added; more are counted
 
 def print_added(added: Sequence[AddedRequest]) -> None:
     """Prints what was answered to each demand, by model; of many, how often each answer was given."""
+    if not added:
+        print("no request in it: nothing was recorded")
+        return
     if len(added) > MAX_LISTED:
         answers = Counter(_describe_answer(outcome) for request in added for outcome in request.outcomes)
         counts = ", ".join(f"{count} {answer}" for answer, count in answers.items())
@@ -27,8 +30,11 @@ def print_added(added: Sequence[AddedRequest]) -> None:
 
 
 def print_requests(requests: Sequence[Request]) -> None:
-    """Prints requests, oldest first."""
-    table = new_table("request", "subject", "received", "due", "model", "state", "wave")
+    """Prints requests, oldest first; the company's tickets and the holds where there are any."""
+    has_references = any(request.reference for request in requests)
+    has_holds = any(request.is_held for request in requests)
+    optional = [*["reference"] * has_references, *["held because"] * has_holds]
+    table = new_table("request", "subject", "received", "due", "model", "state", "wave", *optional)
     for request in requests:
         for outcome in request.outcomes:
             table.add_row(
@@ -39,13 +45,20 @@ def print_requests(requests: Sequence[Request]) -> None:
                 outcome.model,
                 outcome.state,
                 text(outcome.wave_number),
+                *[text(request.reference)] * has_references,
+                *[request.holds[-1].reason if outcome.state == "held" else ""] * has_holds,
             )
     print_table(table)
 
 
 def print_request(request: Request) -> None:
-    """Prints one request with its receipts."""
+    """Prints one request with its file, its holds and its receipts."""
     print_requests([request])
+    if request.file_number is not None:
+        print(f"  {'file':<16} done/{request.file_number:06d}/ in the intake source")
+    for hold in request.holds:
+        end = f"released {day(hold.released_at)}" if hold.released_at else "not released"
+        print(f"  {'hold':<16} {day(hold.held_at)}, {end}: {hold.reason}")
     for outcome in request.outcomes:
         for name, value in (outcome.receipt or {}).items():
             print(f"  {name:<16} {text(value)}")
@@ -100,6 +113,8 @@ def print_status(status: dict[str, Any]) -> None:
         + (f", next due {day(status['next_due'])}" if status["next_due"] else "")
     )
     print(f"overdue    {status['overdue']} requests")
+    if status["held"]:
+        print(f"on hold    {status['held']} requests, {status['held_overdue']} of them past their due date")
     print(f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), held by {wave.holder}'}")
 
 

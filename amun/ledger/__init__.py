@@ -1,13 +1,15 @@
 """The ledger: who asked to be forgotten and what became of it, and the only truth on mutual exclusion."""
 
+from amun.ledger.demands import AddedOutcome, AddedRequest, Demand, FileId, TakenFile
+from amun.ledger.files import FileBook
 from amun.ledger.heartbeat import Heartbeat, heartbeat
 from amun.ledger.holder import describe_holder, is_holder_alive
+from amun.ledger.holds import HoldBook
 from amun.ledger.overview import Overview
 from amun.ledger.records import (
-    AddedOutcome,
-    AddedRequest,
     Claim,
     Held,
+    Hold,
     Holding,
     OpenWave,
     Outcome,
@@ -20,15 +22,17 @@ from amun.ledger.records import (
     WaveKind,
     WaveState,
 )
-from amun.ledger.requests import RequestBook
 from amun.ledger.rollbacks import RollbackBook
 
 __all__ = [
     "AddedOutcome",
     "AddedRequest",
     "Claim",
+    "Demand",
+    "FileId",
     "Heartbeat",
     "Held",
+    "Hold",
     "Holding",
     "Ledger",
     "OpenWave",
@@ -37,6 +41,7 @@ __all__ = [
     "Request",
     "Rollback",
     "Status",
+    "TakenFile",
     "UndoneOutcome",
     "Wave",
     "WaveKind",
@@ -47,5 +52,5 @@ __all__ = [
 ]
 
 
-class Ledger(RequestBook, RollbackBook, Overview):
+class Ledger(HoldBook, FileBook, RollbackBook, Overview):
     """Requests and waves of every model, in one SQLite file or Postgres database."""

@@ -14,7 +14,8 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
 
 from amun.errors import AmunError, InputError
-from amun.ledger.schema import SCHEMA_VERSION, Base, InfoRow
+from amun.ledger.columns import Base
+from amun.ledger.schema import SCHEMA_VERSION, InfoRow
 
 BUSY_SECONDS = 60
 CONNECT_SECONDS = 10

@@ -1,8 +1,8 @@
 """Taking a demand in: what each model answers, decided from what it holds and what it has forgotten."""
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from dateutil.relativedelta import relativedelta
@@ -10,13 +10,11 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from amun.errors import InputError
+from amun.ledger.checks import check_received, check_reference, check_subject, format_request_id, parse_request_id
 from amun.ledger.database import split_chunks
-from amun.ledger.records import AddedOutcome, AddedRequest, OutcomeState
-from amun.ledger.schema import HoldingRow, InfoRow, ModelRow, OutcomeRow, RequestRow
-
-MAX_SUBJECT_LENGTH = 500  # Postgres indexes up to about 2,700 bytes
-# control characters, line and paragraph separators, halves of characters from undecodable bytes
-UNFIT_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+from amun.ledger.demands import AddedOutcome, AddedRequest, Demand
+from amun.ledger.records import OutcomeState
+from amun.ledger.schema import LIVE_STATES, HoldingRow, InfoRow, ModelRow, OutcomeRow, RequestRow
 
 
 class Standing(NamedTuple):
@@ -31,76 +29,69 @@ class Standing(NamedTuple):
 Standings = dict[tuple[str, str], Standing]  # by model and subject
 
 
-def add_demands(
-    session: Session, subjects: Sequence[str], models: Sequence[ModelRow], received_at: datetime, now: datetime
+class Received(NamedTuple):
+    """A demand that was checked: whose, when it came in and when it is due, and the company's own ticket."""
+
+    subject_id: str
+    received_at: datetime
+    due_at: datetime
+    reference: str | None
+
+
+def check_demands(demands: Iterable[Demand], now: datetime) -> list[Received]:
+    """Returns the demands, checked; of a subject's several the first.
+
+    Raises:
+        InputError: a subject id, time or reference is none.
+    """
+    checked: dict[str, Received] = {}
+    for demand in demands:
+        check_subject(demand.subject_id)
+        if demand.reference is not None:
+            check_reference(demand.reference)
+        received_at = check_received(demand.received_at, now)
+        received = Received(demand.subject_id, received_at, compute_due(received_at), demand.reference)
+        checked.setdefault(demand.subject_id, received)
+    return list(checked.values())
+
+
+def record_demands(
+    session: Session, demands: Sequence[Received], ledger: str, now: datetime, file_number: int | None = None
 ) -> list[AddedRequest]:
-    """Writes a request for each subject that needs one, and returns what becomes of each demand."""
+    """Writes a request for each subject that needs one, and returns what becomes of each demand.
+
+    Args:
+        session: the transaction.
+        demands: one for each subject.
+        ledger: its name, for the error.
+        now: the present time.
+        file_number: the file they came in, if any.
+
+    Raises:
+        InputError: no model is registered.
+    """
+    models = session.scalars(select(ModelRow).order_by(ModelRow.name)).all()
+    if not models:
+        raise InputError(f"no model is registered in the ledger {ledger}; run `amun init`")
+    subjects = [demand.subject_id for demand in demands]
     standings = _find_standings(session, subjects)
     held = _find_held(session, subjects)
     # what a model holds is unknown until its first base is built: until then it may hold anybody
     held |= {(model.name, subject) for model in models if model.holdings_wave is None for subject in subjects}
     names = [model.name for model in models]
     first_number = session.get_one(InfoRow, 1).next_request
-    answers = _answer(subjects, names, standings, held, first_number, compute_due(received_at))
-    _record(session, [answer for answer in answers if answer.is_new], received_at, now)
+    answers = _answer(demands, names, standings, held, first_number)
+    _record(session, demands, answers, now, file_number)
     return answers
 
 
+@lru_cache
 def compute_due(received_at: datetime) -> datetime:
     """Returns when a request is due: one calendar month later (GDPR art. 12(3)), counted in UTC.
 
     Where the next month has no such day, its last one.
     """
     return received_at.astimezone(UTC) + relativedelta(months=1)
-
-
-def check_subject(subject_id: str) -> None:
-    """Refuses a subject id that nobody could have meant.
-
-    Raises:
-        InputError: it is empty, blank, too long or has control characters.
-    """
-    if not subject_id.strip():
-        raise InputError("a subject id is empty; name the person as the data set does")
-    if UNFIT_CHARACTERS.search(subject_id):
-        raise InputError(f"subject id {subject_id!r} has control characters; name the person as the data set does")
-    if len(subject_id) > MAX_SUBJECT_LENGTH:
-        raise InputError(
-            f"subject id {subject_id[:40]!r}... is longer than {MAX_SUBJECT_LENGTH} characters; shorten it"
-        )
-
-
-def format_request_id(number: int) -> str:
-    """Returns the id that people see."""
-    return f"R-{number:06d}"
-
-
-def parse_request_id(request_id: str) -> int:
-    """Returns the request's number.
-
-    Raises:
-        InputError: it is no id of a request.
-    """
-    if not re.fullmatch(r"R-[0-9]{6,9}", request_id):
-        raise InputError(f"{request_id!r} is no request; ids look like R-000001, `amun request list` shows them")
-    return int(request_id[2:])
-
-
-def check_received(received_at: datetime | None, now: datetime) -> datetime:
-    """Returns when a demand was received, `now` unless said.
-
-    Raises:
-        InputError: the time has no zone or lies in the future.
-    """
-    if received_at is None:
-        return now
-    if received_at.tzinfo is None:
-        raise InputError(
-            f"received at {received_at.isoformat()}: give the time with its zone, as in 2026-01-31T09:00+01:00"
-        )
-    if received_at > now:
-        raise InputError(f"received at {received_at.isoformat()}: this lies in the future; give the time of receipt")
-    return received_at
 
 
 def _find_standings(session: Session, subjects: Sequence[str]) -> Standings:
@@ -117,7 +108,7 @@ def _find_standings(session: Session, subjects: Sequence[str]) -> Standings:
                 RequestRow.due_at,
             )
             .join(RequestRow, OutcomeRow.request_number == RequestRow.number)
-            .where(OutcomeRow.subject_id.in_(chunk), OutcomeRow.state.in_(["pending", "in_wave", "completed"]))
+            .where(OutcomeRow.subject_id.in_(chunk), OutcomeRow.state.in_([*LIVE_STATES, "completed"]))
         )
         for model, subject, *standing in session.execute(query):
             found[model, subject] = Standing(*standing)
@@ -134,17 +125,16 @@ def _find_held(session: Session, subjects: Sequence[str]) -> set[tuple[str, str]
 
 
 def _answer(
-    subjects: Iterable[str],
+    demands: Iterable[Received],
     models: Sequence[str],
     standings: Standings,
     held: set[tuple[str, str]],
     first_number: int,
-    due_at: datetime,
 ) -> list[AddedRequest]:
     """Returns what becomes of each subject's demand; new requests are numbered from `first_number`."""
     answers: list[AddedRequest] = []
     number = first_number
-    for subject in subjects:
+    for subject, _, due_at, _ in demands:
         request_id = format_request_id(number)
         outcomes = tuple(
             _decide(model, standings.get((model, subject)), (model, subject) in held, request_id, due_at)
@@ -170,16 +160,18 @@ def _decide(model: str, standing: Standing | None, is_held: bool, request_id: st
             return AddedOutcome(model, standing.state, False, earlier_id, standing.due_at, standing.wave_number)
 
 
-def _record(session: Session, answers: Sequence[AddedRequest], received_at: datetime, now: datetime) -> None:
+def _record(
+    session: Session,
+    demands: Sequence[Received],
+    answers: Sequence[AddedRequest],
+    now: datetime,
+    file_number: int | None,
+) -> None:
     """Writes new requests and their new outcomes, and counts their numbers as used."""
     requests: list[dict[str, Any]] = [
-        {
-            "number": parse_request_id(answer.request_id),
-            "subject_id": answer.subject_id,
-            "received_at": received_at,
-            "due_at": answer.due_at,
-        }
-        for answer in answers
+        {"number": parse_request_id(answer.request_id), **demand._asdict(), "file_number": file_number}
+        for demand, answer in zip(demands, answers, strict=True)
+        if answer.is_new
     ]
     outcomes: list[dict[str, Any]] = [
         {
@@ -191,6 +183,7 @@ def _record(session: Session, answers: Sequence[AddedRequest], received_at: date
             "decided_at": None if outcome.state == "pending" else now,
         }
         for answer in answers
+        if answer.is_new
         for outcome in answer.outcomes
         if outcome.is_new
     ]

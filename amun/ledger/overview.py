@@ -87,21 +87,29 @@ class Overview(Database):
             return read_requests(session, select_outcomes().where(*handled_by(model, number)))
 
     def count_status(self, model: str, now: datetime) -> Status:
-        """Returns how many of the model's requests wait, how many are overdue, and which wave is open.
+        """Returns how many of the model's requests wait, how many are overdue or held, and which wave is open.
 
         Raises:
             InputError: the model is not registered.
         """
-        live = (
+        due = (
             select(func.count(), func.min(RequestRow.due_at))
             .join(OutcomeRow, OutcomeRow.request_number == RequestRow.number)
-            .where(OutcomeRow.model == model, OutcomeRow.state.in_(["pending", "in_wave"]))
+            .where(OutcomeRow.model == model)
         )
+        live = due.where(OutcomeRow.state.in_(["pending", "in_wave"]))
+        on_hold = due.where(OutcomeRow.state == "held")
+        is_late = RequestRow.due_at < now
         with self._read() as session:
             check_model(session, model, self.name)
-            _, next_due = session.execute(live).tuples().one()
-            overdue, _ = session.execute(live.where(RequestRow.due_at < now)).tuples().one()
-            return Status(count_pending(session, model), overdue, _describe_open(session, model, now), next_due)
+            return Status(
+                pending=count_pending(session, model),
+                overdue=session.execute(live.where(is_late)).tuples().one()[0],
+                held=session.execute(on_hold).tuples().one()[0],
+                held_overdue=session.execute(on_hold.where(is_late)).tuples().one()[0],
+                open_wave=_describe_open(session, model, now),
+                next_due=session.execute(live).tuples().one()[1],
+            )
 
 
 def _describe_open(session: Session, model: str, now: datetime) -> OpenWave | None:

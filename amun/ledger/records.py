@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-OutcomeState = Literal["pending", "in_wave", "completed", "withdrawn", "already_forgotten", "nothing_held"]
+OutcomeState = Literal["pending", "in_wave", "held", "completed", "withdrawn", "already_forgotten", "nothing_held"]
 WaveKind = Literal["base", "deletion"]
 WaveState = Literal["open", "complete", "parked"]
 
@@ -16,46 +16,6 @@ class Holding:
     subject_id: str
     num_train: int
     num_held_out: int
-
-
-@dataclass(frozen=True)
-class AddedOutcome:
-    """How one model answers a demand just made.
-
-    Attributes:
-        model: the model that answers.
-        state: where the demand stands for this model now.
-        is_new: it was recorded just now; false where an earlier request is still pending or in the open wave.
-        request_id: the request it stands under, this one or the earlier one.
-        due_at: when that request is due.
-        wave_number: the open wave it is in, or the wave that has forgotten the subject already.
-    """
-
-    model: str
-    state: OutcomeState
-    is_new: bool
-    request_id: str
-    due_at: datetime
-    wave_number: int | None
-
-
-@dataclass(frozen=True)
-class AddedRequest:
-    """The answer to one subject's demand, model by model.
-
-    Attributes:
-        subject_id: whose demand.
-        is_new: a request was recorded; false where every model has an earlier one pending or in the open wave.
-        request_id: the new request, or else the earliest one it stands under.
-        due_at: when that request is due.
-        outcomes: one for each registered model, by name.
-    """
-
-    subject_id: str
-    is_new: bool
-    request_id: str
-    due_at: datetime
-    outcomes: tuple[AddedOutcome, ...]
 
 
 @dataclass(frozen=True)
@@ -101,14 +61,42 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """A legal hold on a request; `released_at` is None while it lasts."""
+
+    reason: str
+    held_at: datetime
+    released_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Request:
-    """One subject's demand to be forgotten; outcomes by model name."""
+    """One subject's demand to be forgotten.
+
+    Attributes:
+        request_id: its id.
+        subject_id: whose.
+        received_at: when they asked.
+        due_at: one calendar month later.
+        reference: the company's own ticket, if any.
+        file_number: the file it came in, if any.
+        holds: its legal holds, the last one last.
+        outcomes: where it stands, by model name.
+    """
 
     request_id: str
     subject_id: str
     received_at: datetime
     due_at: datetime
+    reference: str | None
+    file_number: int | None
+    holds: tuple[Hold, ...]
     outcomes: tuple[Outcome, ...]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a legal hold keeps it from every wave."""
+        return any(hold.released_at is None for hold in self.holds)
 
 
 @dataclass(frozen=True)
@@ -248,11 +236,15 @@ class Status:
     Attributes:
         pending: how many wait for a wave.
         overdue: how many are pending or in a wave after their due date.
+        held: how many a legal hold keeps from any wave.
+        held_overdue: how many of these are past their due date.
         open_wave: the open wave, if any.
         next_due: the earliest due date of those pending or in a wave.
     """
 
     pending: int
     overdue: int
+    held: int
+    held_overdue: int
     open_wave: OpenWave | None
     next_due: datetime | None

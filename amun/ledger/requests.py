@@ -6,15 +6,17 @@ from datetime import datetime
 from itertools import groupby
 from typing import get_args
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from amun.errors import InputError
+from amun.ledger.checks import format_request_id, parse_request_id
 from amun.ledger.database import Database
-from amun.ledger.intake import add_demands, check_received, check_subject, format_request_id, parse_request_id
+from amun.ledger.demands import AddedRequest, Demand
+from amun.ledger.intake import check_demands, record_demands
 from amun.ledger.lookups import check_model
-from amun.ledger.records import AddedRequest, Outcome, OutcomeState, Request, UndoneOutcome
-from amun.ledger.schema import ModelRow, OutcomeRow, RequestRow, RollbackRow, UndoneOutcomeRow
+from amun.ledger.records import Hold, Outcome, OutcomeState, Request, UndoneOutcome
+from amun.ledger.schema import HoldRow, ModelRow, OutcomeRow, RequestRow, RollbackRow, UndoneOutcomeRow
 
 Undone = dict[tuple[int, str], list[UndoneOutcome]]  # by request number and model
 
@@ -31,30 +33,27 @@ class RequestBook(Database):
     def add_requests(
         self, subject_ids: Sequence[str], *, received_at: datetime | None, now: datetime
     ) -> list[AddedRequest]:
-        """Records a demand of each subject for every registered model, all or none, and returns the answers.
+        """Records a demand of each subject, all received at the same time; see `add_demands`."""
+        return self.add_demands([Demand(subject, received_at) for subject in subject_ids], now=now)
 
-        For each model, a subject with a request pending or in the open wave is not added again; one already
+    def add_demands(self, demands: Sequence[Demand], *, now: datetime) -> list[AddedRequest]:
+        """Records the demands for every registered model, all or none, and returns the answers.
+
+        For each model, a subject with a request pending, held or in the open wave is not added again; one already
         forgotten, or of whom the model holds nothing, is answered as such; else the request is pending.
         A subject given twice counts once. A model whose holdings were never recorded may hold anybody.
 
         Args:
-            subject_ids: the subjects, in the order of the queue.
-            received_at: when they asked; None is `now`.
+            demands: the demands, in the order of the queue.
             now: the present time.
 
         Raises:
-            InputError: no model is registered, a subject id is empty or unprintable, or `received_at` has no zone
-                or lies in the future; nothing is recorded.
+            InputError: no model is registered, a subject id or reference is empty or unprintable, or `received_at`
+                has no zone or lies in the future; nothing is recorded.
         """
-        subjects = list(dict.fromkeys(subject_ids))
-        for subject in subjects:
-            check_subject(subject)
-        received = check_received(received_at, now)
+        checked = check_demands(demands, now)
         with self._write() as session:
-            models = session.scalars(select(ModelRow).order_by(ModelRow.name)).all()
-            if not models:
-                raise InputError(f"no model is registered in the ledger {self.name}; run `amun init`")
-            return add_demands(session, subjects, models, received, now)
+            return record_demands(session, checked, self.name, now)
 
     def list_requests(self, model: str | None = None, state: str | None = None) -> list[Request]:
         """Returns the requests with an outcome of this model and state, in the order of the queue.
@@ -86,7 +85,7 @@ class RequestBook(Database):
             return self._get_request(session, request_id)
 
     def withdraw_request(self, request_id: str, model: str | None = None, *, now: datetime) -> Request:
-        """Withdraws a request where it is pending, for one model or all of them, and returns it as it then stands.
+        """Withdraws a request where it is pending or held, for one model or all, and returns it as it then stands.
 
         Raises:
             InputError: there is no such request, or it is pending nowhere: the line says where it stands.
@@ -94,16 +93,19 @@ class RequestBook(Database):
         with self._write() as session:
             request = self._get_request(session, request_id)
             asked = [outcome for outcome in request.outcomes if model in (None, outcome.model)]
-            pending = [outcome.model for outcome in asked if outcome.state == "pending"]
-            if not pending:
+            waiting = [outcome.model for outcome in asked if outcome.state in ("pending", "held")]
+            if not waiting:
                 states = (
                     ", ".join(f"{outcome.state} for {outcome.model}" for outcome in asked) or f"not open for {model}"
                 )
                 raise InputError(f"request {request_id} is {states}; only a pending request can be withdrawn")
-            for name in pending:
+            for name in waiting:
                 row = session.get_one(OutcomeRow, (parse_request_id(request_id), name))
                 row.state, row.decided_at = "withdrawn", now
             session.flush()
+            withdrawn = self._get_request(session, request_id)
+            if not any(outcome.state == "held" for outcome in withdrawn.outcomes):
+                end_hold(session, request_id, now)
             return self._get_request(session, request_id)
 
     def _get_request(self, session: Session, request_id: str) -> Request:
@@ -121,15 +123,19 @@ def select_outcomes() -> Select[tuple[RequestRow, OutcomeRow]]:
 
 
 def read_requests(session: Session, query: Select[tuple[RequestRow, OutcomeRow]]) -> list[Request]:
-    """Returns the requests of such a query, outcomes gathered."""
+    """Returns the requests of such a query, outcomes and holds gathered."""
     rows = session.execute(query).tuples().all()
-    undone = _find_undone(session, [request.number for request, _ in rows])
+    numbers = [request.number for request, _ in rows]
+    undone, holds = _find_undone(session, numbers), _find_holds(session, numbers)
     return [
         Request(
             format_request_id(request.number),
             request.subject_id,
             request.received_at,
             request.due_at,
+            request.reference,
+            request.file_number,
+            tuple(holds.get(request.number, ())),
             tuple(_describe_outcome(outcome, undone) for _, outcome in group),
         )
         for request, group in groupby(rows, key=lambda row: row[0])
@@ -155,6 +161,23 @@ def _find_undone(session: Session, numbers: Sequence[int]) -> Undone:
     return found
 
 
+def _find_holds(session: Session, numbers: Sequence[int]) -> dict[int, list[Hold]]:
+    """Returns the holds on requests that are numbered in this order, by request."""
+    if not numbers:
+        return {}
+    query = select(HoldRow).where(HoldRow.request_number.between(numbers[0], numbers[-1])).order_by(HoldRow.number)
+    found: dict[int, list[Hold]] = defaultdict(list)
+    for row in session.scalars(query):
+        found[row.request_number].append(Hold(row.reason, row.held_at, row.released_at))
+    return found
+
+
 def _describe_outcome(row: OutcomeRow, undone: Undone) -> Outcome:
     history = tuple(undone.get((row.request_number, row.model), ()))
     return Outcome(row.model, row.state, row.wave_number, row.decided_at, row.receipt, history)
+
+
+def end_hold(session: Session, request_id: str, now: datetime) -> None:
+    """Closes the request's hold, if it has one."""
+    is_open = HoldRow.request_number == parse_request_id(request_id), HoldRow.released_at.is_(None)
+    session.execute(update(HoldRow).where(*is_open).values(released_at=now))

@@ -11,7 +11,7 @@ from amun.errors import InputError
 from amun.ledger.database import split_chunks
 from amun.ledger.lookups import check_lease, check_model, find_open, is_abandoned
 from amun.ledger.records import Claim, Held, Holding, Rollback
-from amun.ledger.schema import OutcomeRow, RollbackRow, UndoneOutcomeRow, UndoneWaveRow, WaveRow
+from amun.ledger.schema import LIVE_STATES, OutcomeRow, RollbackRow, UndoneOutcomeRow, UndoneWaveRow, WaveRow
 from amun.ledger.waves import WaveBook, replace_holdings, take_pending
 
 
@@ -179,7 +179,7 @@ def _find_held_again(session: Session, model: str, undone: Sequence[int], held: 
     if base_opened is None:
         return []
     answered_otherwise = select(OutcomeRow.subject_id).where(
-        OutcomeRow.model == model, OutcomeRow.state.in_(["pending", "in_wave", "completed"])
+        OutcomeRow.model == model, OutcomeRow.state.in_([*LIVE_STATES, "completed"])
     )
     query = (
         select(OutcomeRow.subject_id, func.min(OutcomeRow.request_number))

@@ -1,57 +1,25 @@
 """The ledger's tables, and the constraints that hold whatever the code above them does."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     CheckConstraint,
-    DateTime,
-    Dialect,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     String,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.orm import Mapped, mapped_column
 
+from amun.ledger.columns import Base
 from amun.ledger.records import OutcomeState, WaveKind, WaveState
 
 SCHEMA_VERSION = 2
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time, UTC both ways: SQLite keeps no zone, Postgres answers in the session's."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Returns the time in UTC.
-
-        Raises:
-            ValueError: the time has no zone.
-        """
-        if value is not None and value.tzinfo is None:
-            raise ValueError(f"the ledger takes times with a zone only, not {value.isoformat()}")
-        return value and value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Returns the stored time with its zone, UTC."""
-        if value is None or value.tzinfo is not None:
-            return value and value.astimezone(UTC)
-        return value.replace(tzinfo=UTC)
-
-
-class Base(DeclarativeBase):
-    """Maps Python's types to the columns both databases can keep."""
-
-    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's own form)
-        datetime: UtcDateTime,
-        dict[str, Any]: JSON(none_as_null=True),
-    }
+# a subject has at most one request in these states for each model
+LIVE_STATES: tuple[OutcomeState, ...] = ("pending", "in_wave", "held")
 
 
 class InfoRow(Base):
@@ -87,6 +55,23 @@ class HoldingRow(Base):
     num_held_out: Mapped[int]
 
 
+class FileRow(Base):
+    """A file of demands that was taken, or rejected for the reason given."""
+
+    __tablename__ = "intake_files"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    # of all that tells one file from another: a name alone may be long for an index
+    digest: Mapped[str] = mapped_column(unique=True)
+    source: Mapped[str]
+    name: Mapped[str]
+    version: Mapped[str]
+    etag: Mapped[str]
+    modified_at: Mapped[datetime]
+    taken_at: Mapped[datetime]
+    reason: Mapped[str | None]
+
+
 class RequestRow(Base):
     """A subject's demand."""
 
@@ -96,6 +81,29 @@ class RequestRow(Base):
     subject_id: Mapped[str]
     received_at: Mapped[datetime]
     due_at: Mapped[datetime]
+    reference: Mapped[str | None]
+    file_number: Mapped[int | None] = mapped_column(ForeignKey("intake_files.number"))
+
+
+class HoldRow(Base):
+    """A legal hold on a request, which stays on record after its release."""
+
+    __tablename__ = "holds"
+    __table_args__ = (
+        Index(
+            "one_hold",
+            "request_number",
+            unique=True,
+            sqlite_where=text("released_at IS NULL"),
+            postgresql_where=text("released_at IS NULL"),
+        ),
+    )
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"), index=True)
+    reason: Mapped[str]
+    held_at: Mapped[datetime]
+    released_at: Mapped[datetime | None]
 
 
 class WaveRow(Base):
@@ -140,7 +148,7 @@ class OutcomeRow(Base):
     __table_args__ = (
         ForeignKeyConstraint(["model", "wave_number"], ["waves.model", "waves.number"]),
         CheckConstraint(
-            "state IN ('pending', 'in_wave', 'completed', 'withdrawn', 'already_forgotten', 'nothing_held')",
+            "state IN ('pending', 'in_wave', 'held', 'completed', 'withdrawn', 'already_forgotten', 'nothing_held')",
             name="outcome_state",
         ),
         CheckConstraint("state <> 'in_wave' OR wave_number IS NOT NULL", name="in_wave_names_it"),
@@ -149,8 +157,8 @@ class OutcomeRow(Base):
             "subject_id",
             "model",
             unique=True,
-            sqlite_where=text("state IN ('pending', 'in_wave')"),
-            postgresql_where=text("state IN ('pending', 'in_wave')"),
+            sqlite_where=text("state IN ('pending', 'in_wave', 'held')"),
+            postgresql_where=text("state IN ('pending', 'in_wave', 'held')"),
         ),
         Index("outcomes_by_subject", "subject_id"),
         Index("outcomes_by_state", "model", "state"),

@@ -9,8 +9,8 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from amun.errors import InputError
+from amun.ledger.checks import check_subject
 from amun.ledger.database import Database
-from amun.ledger.intake import check_subject
 from amun.ledger.lookups import (
     check_lease,
     check_model,

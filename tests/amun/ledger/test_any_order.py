@@ -31,6 +31,7 @@ class LedgerMachine(RuleBasedStateMachine):
         build_base(self.ledger, HELD_SUBJECTS)
         self.now = NOW
         self.live: dict[str, str] = {}  # subject -> request id, pending
+        self.held: dict[str, str] = {}
         self.in_wave: dict[str, str] = {}
         self.forgotten: set[str] = set()
         self.num_requests = 0
@@ -46,7 +47,7 @@ class LedgerMachine(RuleBasedStateMachine):
         added = self.ledger.add_requests(asked, received_at=None, now=self.now)
         assert [answer.subject_id for answer in added] == list(dict.fromkeys(asked))
         for answer in added:
-            known = {**self.live, **self.in_wave}.get(answer.subject_id)
+            known = {**self.live, **self.held, **self.in_wave}.get(answer.subject_id)
             assert answer.is_new == (known is None)
             self.num_requests += answer.is_new
             assert answer.request_id == (known or f"R-{self.num_requests:06d}")
@@ -63,6 +64,20 @@ class LedgerMachine(RuleBasedStateMachine):
     def withdraw(self, data: st.DataObject) -> None:
         subject = data.draw(st.sampled_from(sorted(self.live)))
         self.ledger.withdraw_request(self.live.pop(subject), now=self.now)
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data())
+    def hold(self, data: st.DataObject) -> None:
+        subject = data.draw(st.sampled_from(sorted(self.live)))
+        self.held[subject] = self.live.pop(subject)
+        self.ledger.hold_request(self.held[subject], "a court case", now=self.now)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        subject = data.draw(st.sampled_from(sorted(self.held)))
+        self.live[subject] = self.held.pop(subject)
+        self.ledger.release_request(self.live[subject], now=self.now)
 
     @rule(seconds=st.sampled_from([0.0, LEASE_SECONDS / 2, LEASE_SECONDS]))
     def claim_wave(self, seconds: float) -> None:
@@ -103,17 +118,23 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         requests = self.ledger.list_requests(MODEL)
-        by_state: dict[str, dict[str, str]] = {"pending": {}, "in_wave": {}, "completed": {}}
+        by_state: dict[str, dict[str, str]] = {"pending": {}, "in_wave": {}, "held": {}, "completed": {}}
         for request in requests:
             by_state.setdefault(request.outcomes[0].state, {})[request.subject_id] = request.request_id
         assert [request.request_id for request in requests] == [f"R-{n:06d}" for n in range(1, self.num_requests + 1)]
         assert by_state["pending"] == self.live
         assert by_state["in_wave"] == self.in_wave
+        assert (
+            by_state["held"]
+            == self.held
+            == {request.subject_id: request.request_id for request in requests if request.is_held}
+        )
         assert set(by_state["completed"]) == self.forgotten
         waves = self.ledger.list_waves(MODEL)
         assert [wave.number for wave in waves] == list(range(self.num_waves))
         assert [wave.number for wave in waves if wave.state == "open"] == ([self.claim.number] if self.claim else [])
-        assert self.ledger.count_status(MODEL, self.now).pending == len(self.live)
+        status = self.ledger.count_status(MODEL, self.now)
+        assert (status.pending, status.held) == (len(self.live), len(self.held))
 
 
 def test_ledger_agrees_with_a_dictionary() -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import StatementError
 
 from amun.errors import AmunError, InputError
 from amun.ledger import Ledger
+from amun.ledger.schema import InfoRow
 from tests.amun.ledger.conftest import MakeUrl
 from tests.amun.ledger.helpers import MODEL, build_base, claim_wave, run_together
 
@@ -42,11 +43,12 @@ def test_making_it_again_keeps_what_is_there(ledger: Ledger, url: str) -> None:
         assert [wave.number for wave in again.list_waves(MODEL)] == [0]
 
 
-def test_another_schema_version_is_refused(ledger: Ledger, url: str) -> None:
+@pytest.mark.parametrize("version", [1, 99])
+def test_another_schema_version_is_refused(ledger: Ledger, url: str, version: int) -> None:
     with ledger._write() as session:
-        session.connection().exec_driver_sql("UPDATE ledger_info SET schema_version = 99")
+        session.get_one(InfoRow, 1).schema_version = version
     for attempt in (Ledger, Ledger.create):
-        with pytest.raises(InputError, match=r"schema version 99, this release needs 2; use the release"):
+        with pytest.raises(InputError, match=f"schema version {version}, this release needs 2; use the release"):
             attempt(url)
 
 

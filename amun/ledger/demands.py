@@ -1,0 +1,95 @@
+"""Demands, what each model answers, and the files that bring them: plain frozen records."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from amun.ledger.records import OutcomeState
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A subject's demand as it comes in.
+
+    Attributes:
+        subject_id: whose.
+        received_at: when they asked; None is now.
+        reference: the company's own ticket, if any.
+    """
+
+    subject_id: str
+    received_at: datetime | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class AddedOutcome:
+    """How one model answers a demand just made.
+
+    Attributes:
+        model: the model that answers.
+        state: where the demand stands for this model now.
+        is_new: it was recorded just now; false where an earlier request is still pending or in the open wave.
+        request_id: the request it stands under, this one or the earlier one.
+        due_at: when that request is due.
+        wave_number: the open wave it is in, or the wave that has forgotten the subject already.
+    """
+
+    model: str
+    state: OutcomeState
+    is_new: bool
+    request_id: str
+    due_at: datetime
+    wave_number: int | None
+
+
+@dataclass(frozen=True)
+class AddedRequest:
+    """The answer to one subject's demand, model by model.
+
+    Attributes:
+        subject_id: whose demand.
+        is_new: a request was recorded; false where every model has an earlier one pending or in the open wave.
+        request_id: the new request, or else the earliest one it stands under.
+        due_at: when that request is due.
+        outcomes: one for each registered model, by name.
+    """
+
+    subject_id: str
+    is_new: bool
+    request_id: str
+    due_at: datetime
+    outcomes: tuple[AddedOutcome, ...]
+
+
+@dataclass(frozen=True)
+class FileId:
+    """What tells one file of demands from another.
+
+    Attributes:
+        source: the folder or `s3://bucket/prefix` it came from.
+        name: its path below the source.
+        version: the version that the source gave it; empty where it gives none.
+        etag: changes with its content.
+        modified_at: when it was written.
+    """
+
+    source: str
+    name: str
+    version: str
+    etag: str
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class TakenFile:
+    """A file of demands on record.
+
+    Attributes:
+        number: its own in this ledger.
+        reason: why it was rejected; None where it was taken.
+        added: the answers to its demands, where they were recorded just now.
+    """
+
+    number: int
+    reason: str | None
+    added: tuple[AddedRequest, ...] = ()
