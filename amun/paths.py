@@ -9,6 +9,7 @@ LEDGER = STATE / "ledger.db"
 COMPARISON = STATE / "comparison.json"
 
 PARAMS = Path("params.yaml")
+WORKSPACE = Path("workspace.json")
 
 EXCLUSIONS = Path("data/exclusions.json")
 TRAIN = Path("data/train.parquet")

@@ -42,6 +42,10 @@ def init(
     remote: Annotated[
         str | None, typer.Option(help="DVC remote for the data: s3://bucket/prefix or a folder.", show_default=False)
     ] = None,
+    git_remote: Annotated[
+        str | None,
+        typer.Option(help="Git remote of this clone (origin, ...) to push each wave to.", show_default=False),
+    ] = None,
 ) -> None:
     """Make this clone a workspace and build the base, or join the workspace it was cloned from."""
     from flows import setup
@@ -49,14 +53,18 @@ def init(
 
     clone = open_clone(Path.cwd())
     if setup.is_joining(clone):
-        setup.join_workspace(clone)
+        setup.join_workspace(clone, git_remote)
         print(f"joined the workspace of {clone.model}: its data are here, its waves can be reproduced")
     elif setup.is_finished(clone):
         if remote is not None:
             raise InputError(f"{clone.root} is a workspace already; change its remote with `dvc remote`")
+        if git_remote is not None:
+            setup.push_from_now_on(clone, git_remote)
+            print(f"pushed to {git_remote}, as every wave will be")
+            return
         print(f"{clone.root} is a workspace of {clone.model} already; `amun status` shows it")
     else:
-        shared.tell_outcome(setup.create_workspace(clone, remote))
+        shared.tell_outcome(setup.create_workspace(clone, remote, git_remote))
 
 
 @app.command()

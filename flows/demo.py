@@ -29,7 +29,7 @@ NUM_SAMPLES = 150  # for a wave: the standard error of the FT AUC is then 0.027
 SEED = 0
 AFRESH = f"to start afresh: rm -rf {FOLDER} && make demo"
 # what a workspace has committed is its own, not the project's
-_WORKSPACE_FILES = ("dvc.lock", "wave", "metrics", "plots")
+_WORKSPACE_FILES = ("dvc.lock", "wave", "metrics", "plots", "workspace.json")
 
 
 def main() -> None:

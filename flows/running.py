@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from flows.outcome import Outcome
 from tasks.git import require_branch, require_clean
 from tasks.servers import provide_prefect
-from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
+from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES, list_wave_paths
 from tasks.workspace import Workspace, open_ledger
 
 
@@ -19,6 +19,8 @@ def run_deletion_wave(workspace: Workspace) -> Outcome:
         InputError: uncommitted changes, or a detached head.
     """
     if (outcome := _find_idle(workspace)) is not None:
+        if outcome.state == "nothing":
+            _follow(workspace)
         return outcome
     _require_ready(workspace)
     wait_for_server = provide_prefect(workspace.root)
@@ -83,6 +85,15 @@ def _find_idle(workspace: Workspace) -> Outcome | None:
     if wave is not None:
         return None if wave.is_abandoned else Outcome("held", wave.number, wave.holder)
     return None if pending else Outcome("nothing")
+
+
+def _follow(workspace: Workspace) -> None:
+    """Brings a clone that has nothing to do to where the others are."""
+    from tasks.upstream import find_git_remote, follow
+
+    if find_git_remote(workspace.root) is not None:
+        require_clean(workspace.root, WAVE_PREFIXES)
+        follow(workspace, list_wave_paths(workspace.root, "deletion"))
 
 
 def _require_ready(workspace: Workspace) -> None:

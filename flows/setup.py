@@ -25,12 +25,12 @@ def is_joining(workspace: Workspace) -> bool:
     return has_tag(workspace.root, name_tag(0)) and not (workspace.root / SECRET).exists()
 
 
-def create_workspace(workspace: Workspace, remote: str | None) -> Outcome:
+def create_workspace(workspace: Workspace, remote: str | None, git_remote: str | None) -> Outcome:
     """Makes the clone a workspace and runs wave 0; after an interruption it goes on where it stopped.
 
     Raises:
         InputError: uncommitted changes, a detached head, a secret that is none, no images, a model that cannot be
-            built on them, or a remote that does not answer; nothing was created but a remote's folder.
+            built on them, or a remote that does not answer; nothing was created but a DVC remote's folder.
     """
     root = workspace.root
     require_branch(root)
@@ -45,6 +45,10 @@ def create_workspace(workspace: Workspace, remote: str | None) -> Outcome:
         from tasks.remote import require_remote
 
         remote = require_remote(remote)
+    if git_remote is not None:
+        from tasks.upstream import require_git_remote, set_git_remote
+
+        require_git_remote(root, git_remote)
     with translate_errors():
         require_own_model(root, workspace.model)
         ensure_model(root, workspace.model)
@@ -52,16 +56,18 @@ def create_workspace(workspace: Workspace, remote: str | None) -> Outcome:
         ledger.register_model(workspace.model)
     if remote is not None:
         pipeline.set_remote(root, remote)
+    if git_remote is not None:
+        set_git_remote(root, git_remote)
     # last: a clone with a secret is a workspace
     create_secret(root)
     return run_build_base(workspace)
 
 
-def join_workspace(workspace: Workspace) -> None:
+def join_workspace(workspace: Workspace, git_remote: str | None) -> None:
     """Takes the secret from the environment and the data from the remote; runs nothing.
 
     Raises:
-        InputError: the secret is not in the environment, or it is another workspace's.
+        InputError: the secret is not in the environment, or it is another workspace's; the git remote does not answer.
         AmunError: there is no remote, or it does not give the data.
     """
     secret = os.environ.get(SECRET_VARIABLE)
@@ -73,8 +79,24 @@ def join_workspace(workspace: Workspace) -> None:
     if not pipeline.has_remote(workspace.root):
         raise AmunError(f"{workspace.root}: no DVC remote is configured, so the workspace's data cannot be had")
     require_own_secret(workspace.root, parse_secret(secret, SECRET_VARIABLE))
+    from tasks.upstream import join_git_remote
+
+    join_git_remote(workspace.root, git_remote)
     pipeline.pull(workspace.root)
     store_secret(workspace.root, secret)
+
+
+def push_from_now_on(workspace: Workspace, git_remote: str) -> None:
+    """Makes a workspace push its waves to a git remote, those it has to begin with.
+
+    Raises:
+        InputError: the remote does not answer or does not take the branch.
+    """
+    from tasks.upstream import push_all, require_git_remote, set_git_remote
+
+    require_git_remote(workspace.root, git_remote)
+    set_git_remote(workspace.root, git_remote)
+    push_all(workspace.root, git_remote)
 
 
 def _require_model(workspace: Workspace) -> None:

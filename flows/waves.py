@@ -20,6 +20,8 @@ from tasks.record import find_recorded_commit, push_data, record_wave, restore_f
 from tasks.register import promote_version, register_version
 from tasks.stages import StageRun, reproduce_stage
 from tasks.story import tell
+from tasks.upstream import follow, follow_upstream, push_lineage
+from tasks.wave_paths import list_wave_paths
 from tasks.workspace import Workspace, open_workspace
 
 
@@ -47,6 +49,7 @@ def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:
     """Runs a wave of this kind; one of the other kind that a killed run left open is finished first."""
     with hold_wave(workspace, kind) as claim:
         if claim is None:
+            follow(workspace, list_wave_paths(workspace.root, kind))
             return Outcome("nothing")
         if isinstance(claim, Held):
             return Outcome("held", claim.number, claim.holder)
@@ -59,6 +62,7 @@ def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:
 def _honour(workspace: Workspace, claim: Claim) -> Outcome:
     """Takes the wave from where it is to its end."""
     runs: list[StageRun] = []
+    follow_upstream(workspace, claim)
     commit = find_recorded_commit(workspace, claim)
     if commit is None:
         repair_files(workspace.root)
@@ -81,6 +85,7 @@ def _honour(workspace: Workspace, claim: Claim) -> Outcome:
         commit = record_wave(workspace, claim)
     tag = tag_wave(workspace, claim, commit)
     push_data(workspace, claim)
+    push_lineage(workspace, claim, tag)
     registered = register_version(workspace, claim, commit)
     promote_version(workspace, claim, registered, commit)
     if claim.kind == "base":

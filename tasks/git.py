@@ -1,6 +1,7 @@
 """Git, by its command: the wave's commit and tag, and questions about the work tree."""
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -8,12 +9,14 @@ from pathlib import Path
 
 from amun.errors import AmunError, InputError
 
+EMAIL = "amun@localhost"
+
 # The pipeline's commits are its own, whoever runs it; no hook, signature or editor may stop a night.
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "amun",
-    "GIT_AUTHOR_EMAIL": "amun@localhost",
+    "GIT_AUTHOR_EMAIL": EMAIL,
     "GIT_COMMITTER_NAME": "amun",
-    "GIT_COMMITTER_EMAIL": "amun@localhost",
+    "GIT_COMMITTER_EMAIL": EMAIL,
     "GIT_TERMINAL_PROMPT": "0",
 }
 _OPTIONS = (
@@ -32,8 +35,24 @@ _OPTIONS = (
 STALE_LOCK_SECONDS = 600.0
 
 
-def run_git(root: Path, *arguments: str) -> str:
+# Nor may a question: a remote that asks for a password refuses instead.
+_UNASKING = {
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS": "",
+    "SSH_ASKPASS_REQUIRE": "never",
+    "GCM_INTERACTIVE": "never",
+    "LC_ALL": "C",
+}
+REMOTE_SECONDS = 300.0
+
+
+def run_git(root: Path, *arguments: str, date: str | None = None) -> str:
     """Returns what a git command prints, less its last newline.
+
+    Args:
+        root: where it runs.
+        arguments: the command and its own.
+        date: the time that a new object bears; None is the present.
 
     Raises:
         AmunError: git failed; the line holds its own first one.
@@ -41,16 +60,59 @@ def run_git(root: Path, *arguments: str) -> str:
     finished = subprocess.run(
         ["git", *_OPTIONS, *arguments],
         cwd=root,
-        env=os.environ | _IDENTITY,
+        env=os.environ | _IDENTITY | ({"GIT_COMMITTER_DATE": date} if date else {}),
         capture_output=True,
         text=True,
         check=False,
     )
     if finished.returncode:
-        said = (finished.stderr or finished.stdout).strip().splitlines() or ["no message"]
-        named = [line for line in said if line.startswith(("fatal:", "error:"))]
-        raise AmunError(f"git {arguments[0]} failed in {root}: {(named or said)[0]}")
+        raise AmunError(f"git {arguments[0]} failed in {root}: {_pick_line(finished.stdout, finished.stderr)}")
     return finished.stdout.rstrip("\n")
+
+
+def run_remote_git(root: Path, *arguments: str) -> str:
+    """Returns what a git command that talks to a remote prints, less its last newline.
+
+    It has no terminal to ask on, and is stopped when the remote keeps silent.
+
+    Raises:
+        AmunError: git failed, or took too long; the line holds its own first one.
+    """
+    with subprocess.Popen(
+        ["git", *_OPTIONS, *arguments],
+        cwd=root,
+        env=os.environ | _IDENTITY | _UNASKING | _choose_ssh(root),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # its helpers too are to be stopped, and to have no terminal
+        start_new_session=True,
+    ) as process:
+        try:
+            printed, said = process.communicate(timeout=REMOTE_SECONDS)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise AmunError(f"git {arguments[0]}: no end after {REMOTE_SECONDS:.0f} seconds") from None
+            raise
+    if process.returncode:
+        raise AmunError(f"git {arguments[0]}: {_pick_line(printed, said)}")
+    return printed.rstrip("\n")
+
+
+def _choose_ssh(root: Path) -> dict[str, str]:
+    """Returns the variable that makes OpenSSH refuse where it would ask, unless somebody has chosen another ssh."""
+    configured = run_git(root, "config", "--default", "", "--get", "core.sshCommand")
+    is_chosen = configured or {"GIT_SSH", "GIT_SSH_COMMAND"} & set(os.environ)
+    return {} if is_chosen else {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=30"}
+
+
+def _pick_line(printed: str, said: str) -> str:
+    """Returns the line that says why git failed: of a push which branch or tag was refused."""
+    lines = (said or printed).strip().splitlines() or ["no message"]
+    refused = [line[2:].replace("\t", " ") for line in printed.splitlines() if line.startswith("!\t")]
+    return (refused or [line for line in lines if line.startswith(("fatal:", "error:"))] or lines)[0]
 
 
 def find_root(path: Path) -> Path:
@@ -153,6 +215,13 @@ def is_ancestor(root: Path, commit: str) -> bool:
     return True
 
 
+def list_own_commits(root: Path, upstream: str) -> list[tuple[str, str, list[str]]]:
+    """Returns the commits that HEAD has and `upstream` has not: each with its author's address and changed paths."""
+    log = run_git(root, "log", "--format=%x00%H%n%ae", "--name-only", "--no-renames", f"{upstream}..HEAD")
+    entries = [entry.split("\n") for entry in log.split("\0")[1:]]
+    return [(commit, author, [path for path in paths if path]) for commit, author, *paths in entries]
+
+
 def has_changed(root: Path, commit: str, paths: Sequence[str]) -> bool:
     """Tells whether any of these paths is another at HEAD than at a commit."""
     return bool(run_git(root, "diff", "--name-only", commit, "HEAD", "--", *paths))
@@ -161,11 +230,14 @@ def has_changed(root: Path, commit: str, paths: Sequence[str]) -> bool:
 def tag_commit(root: Path, tag: str, commit: str, message: str) -> None:
     """Sets an annotated tag, unless it already stands on this commit.
 
+    It bears the commit's time: two clones that tag one commit make the same tag.
+
     Raises:
         AmunError: it stands on another commit.
     """
     if not has_tag(root, tag):
-        run_git(root, "tag", "--annotate", "--message", message, tag, commit)
+        date = run_git(root, "show", "--no-patch", "--format=%cI", commit)
+        run_git(root, "tag", "--annotate", "--message", message, tag, commit, date=date)
     elif (tagged := run_git(root, "rev-list", "-n", "1", tag)) != commit:
         raise AmunError(f"{root}: tag {tag} is on {tagged[:12]}, not on this wave's commit {commit[:12]}")
 

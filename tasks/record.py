@@ -47,7 +47,7 @@ def find_recorded_commit(workspace: Workspace, claim: Claim) -> str | None:
             f"{root}: files of wave {claim.number} were changed after its commit {commit[:12]}; revert that"
         )
     restore_paths(root, paths)
-    pipeline.checkout(root)
+    pipeline.fetch(root)
     return commit
 
 

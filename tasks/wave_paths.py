@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from amun.paths import ATTEMPT, DECISIONS, EXCLUSIONS, FORGOTTEN, WAVE, WAVE_BASE
+from amun.paths import ATTEMPT, DECISIONS, EXCLUSIONS, FORGOTTEN, WAVE, WAVE_BASE, WORKSPACE
 from tasks.pipeline import BASE_STAGES, LOCK_FILE, WAVE_STAGES, list_paths
 
 WAVE_FILES = (LOCK_FILE, str(WAVE), str(ATTEMPT), str(DECISIONS), str(FORGOTTEN), f"{WAVE_BASE}.dvc")
@@ -10,7 +10,7 @@ BASE_FILES = ("dvc.yaml", ".dvc/config", str(EXCLUSIONS))
 
 # where a killed run may have left something uncommitted
 WAVE_PREFIXES = (LOCK_FILE, "wave/", "metrics/", "plots/")
-BASE_PREFIXES = BASE_FILES
+BASE_PREFIXES = (*BASE_FILES, str(WORKSPACE))
 
 
 def list_wave_paths(root: Path, kind: str) -> list[str]:

@@ -1,18 +1,13 @@
 """A wave killed with SIGKILL in each of its steps in turn, and run again each time, ends as if nothing had been."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from tests.processes import kill_dvc
 from tests.registry import find_version, open_client
-from tests.workspaces import MODEL, ROOT, Site, choose_people, read_tree
+from tests.trap import FAILED, KILLED, open_trap, read_all
+from tests.workspaces import MODEL, Site, choose_people, read_tree
 
-KILLED, FAILED = -9, 1
 KILLS = {
     "claim": ("after", "amun.ledger:Ledger.claim_wave"),
     "freeze, before the base is under DVC": ("before", "tasks.freeze:pipeline.add_file"),
@@ -38,36 +33,10 @@ KILLS = {
 }
 
 
-@contextmanager
-def open_trap(site: Site, said: IO[str]) -> Iterator[Callable[[str, str], int]]:
-    """Gives a function that runs a wave, kills it at a point, and returns how it ended."""
-    with subprocess.Popen(
-        # `-P`: not the workspace's own `tests`
-        [sys.executable, "-P", "-m", "tests.die", "wave", "run"],
-        cwd=site.root,
-        env=site.environment | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=said,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        orders, answers = process.stdin, process.stdout
-
-        def run_and_die(moment: str, target: str) -> int:
-            orders.write(f"{moment} {target}\n")
-            orders.flush()
-            return int(answers.readline())
-
-        yield run_and_die
-        orders.close()
-
-
 def test_killed_in_every_step_it_ends_as_an_uninterrupted_wave(wave_zero: Site, wave_one: Site, tmp_path: Path) -> None:
     site = wave_zero.copy(tmp_path / "workspace")
     site.run("amun", "request", "add", *choose_people(site))
-    with (tmp_path / "said").open("w+", encoding="utf-8") as said, open_trap(site, said) as run_and_die:
+    with (tmp_path / "said").open("w+", encoding="utf-8") as said, open_trap(site, said, "wave", "run") as run_and_die:
         for step, (moment, target) in KILLS.items():
             (site.root / ".dvc/tmp/rwlock").write_text('{"torn', encoding="ascii")
             ended = run_and_die(moment, target)
@@ -78,11 +47,6 @@ def test_killed_in_every_step_it_ends_as_an_uninterrupted_wave(wave_zero: Site, 
         assert "Traceback" not in read_all(said)
     assert "nothing to do" in site.run("amun", "wave", "run")
     assert_same(site, wave_one)
-
-
-def read_all(file: IO[str]) -> str:
-    """Returns what a file holds."""
-    return Path(file.name).read_text(encoding="utf-8")
 
 
 def list_tags(site: Site) -> dict[str, str]:

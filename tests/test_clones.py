@@ -1,0 +1,118 @@
+"""One workspace in several clones: a wave begun in one is ended in another, from ledger, registry and remotes alone."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from amun.paths import LEDGER, STATE
+from tests.trap import KILLED, open_trap, read_all
+from tests.workspaces import Site, choose_people, describe, list_people, move_registry
+
+# where one clone after the other is killed; each is a new one that knows nothing of the others
+DEATHS = {
+    "during unlearn": ("during", "unlearn"),
+    "after record, before the push": ("after", "tasks.record:commit_paths"),
+    "after the push, before register": ("after", "tasks.upstream:run_remote_git=--atomic"),
+    "after register, before promote": ("after", "mlflow:MlflowClient.create_model_version"),
+}
+
+
+@pytest.fixture
+def shared(wave_zero: Site, tmp_path: Path) -> Site:
+    """A workspace whose ledger, registry and git remote lie outside of it."""
+    site = wave_zero.copy(tmp_path / "first")
+    company = tmp_path / "company"
+    company.mkdir()
+    state = site.root / STATE
+    move_registry(state / "mlflow.db", str(state), str(company))
+    for name in ("mlflow.db", "mlartifacts", LEDGER.name):
+        shutil.move(state / name, company / name)
+    secret = (state / "secret").read_text(encoding="ascii").strip()
+    addresses = {
+        "AMUN_LEDGER_URL": f"sqlite:///{company / LEDGER.name}",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{company / 'mlflow.db'}",
+        "AMUN_SECRET": secret,
+    }
+    site.git("init", "--quiet", "--bare", "--initial-branch", "main", str(company / "git"))
+    site.git("branch", "--force", "--move", "main")
+    site.git("remote", "remove", "origin")
+    site.git("remote", "add", "company", str(company / "git"))
+    return Site(site.root, site.variables | addresses)
+
+
+def join(shared: Site, name: str) -> Site:
+    """Returns a new clone that has joined."""
+    folder = shared.root.parent
+    subprocess.run(["git", "clone", "--quiet", str(folder / "company/git"), str(folder / name)], check=True)
+    site = Site(folder / name, shared.variables)
+    assert "joined" in site.run("amun", "init")
+    return site
+
+
+def assert_up_to_date(site: Site) -> None:
+    """Checks that a clone is where the git remote is, with its data, and with nothing left over."""
+    upstream, _ = site.git("ls-remote", site.git("config", "amun.remote"), "refs/heads/main").split()
+    assert site.git("rev-parse", "HEAD") == upstream
+    assert site.git("status", "--porcelain") == ""
+    assert json.loads(site.run("dvc", "status", "--json")) == {}
+
+
+def test_wave_killed_in_each_clone_is_ended_by_the_next(shared: Site, tmp_path: Path) -> None:
+    assert "pushed to company" in shared.run("amun", "init", "--git-remote", "company")
+    shared.run("amun", "request", "add", *choose_people(shared))
+    sites = [shared]
+    for step, (moment, target) in DEATHS.items():
+        with (tmp_path / "said").open("w+", encoding="utf-8") as said, open_trap(sites[-1], said, "wave", "run") as die:
+            assert die(moment, target) == KILLED, f"{step}:\n{read_all(said)}"
+        # nobody else has the killed clone's files
+        sites[-1].root.rename(tmp_path / "away")
+        last = join(shared, f"clone-{len(sites)}")
+        (tmp_path / "away").rename(sites[-1].root)
+        sites.append(last)
+    assert "wave 1 complete" in last.run("amun", "wave", "run")
+
+    (wave,) = last.load("wave", "list")[1:]
+    assert (wave["state"], wave["version"], wave["commit"]) == ("complete", "2", last.git("rev-parse", "HEAD"))
+    assert {outcome["state"] for each in last.load("request", "list") for outcome in each["outcomes"]} == {"completed"}
+    assert last.load("status")["champion"] == 2
+    for site in sites:
+        assert "nothing to do" in site.run("amun", "wave", "run")
+        assert_up_to_date(site)
+        assert site.git("rev-parse", "wave/0001^{commit}") == wave["commit"]
+    assert last.run("amun", "wave", "reproduce", "1").splitlines()[-1] == "wave 1: same bytes"
+
+
+def test_refused_push_leaves_the_wave_open_and_the_next_run_goes_on(shared: Site) -> None:
+    shared.run("amun", "init", "--git-remote", "company")
+    other = join(shared, "other")
+    hook = shared.root.parent / "company/git/hooks/pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
+    hook.chmod(0o755)
+    shared.run("amun", "request", "add", list_people(shared)[1][0])
+    refused = shared.start("amun", "wave", "run")
+    assert refused.returncode == 1, describe(refused)
+    (line,) = refused.stderr.splitlines()
+    assert "the git remote company did not take main" in line
+    assert "hook declined" in line
+    assert shared.load("status")["champion"] == 1
+    assert shared.load("wave", "show", "1")["state"] == "open"
+
+    hook.unlink()
+    # in the meantime somebody has pushed something of their own
+    other.git("commit", "--quiet", "--allow-empty", "--message", "Somebody's own")
+    other.git("push", "--quiet", "origin", "main")
+    assert "wave 1 complete" in shared.run("amun", "wave", "run")
+    assert_up_to_date(shared)
+
+    other.git("commit", "--quiet", "--allow-empty", "--message", "Somebody's own, not pushed")
+    diverged = other.start("amun", "wave", "run")
+    assert diverged.returncode == 2, describe(diverged)
+    (line,) = diverged.stderr.splitlines()
+    assert "have diverged" in line
+    assert "git rebase origin/main" in line
+    other.git("rebase", "--quiet", "origin/main")
+    assert "nothing to do" in other.run("amun", "wave", "run")
+    assert other.load("wave", "show", "1")["commit"] == other.git("rev-parse", "wave/0001^{commit}")
