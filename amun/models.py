@@ -1,7 +1,6 @@
 """Architectures by name, with the normalisation inside, and their weights in safetensors."""
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from amun.custom import import_function
 from amun.errors import InputError
 from amun.params import ModelParams
 
@@ -50,8 +50,13 @@ def build_model(params: ModelParams, num_classes: int, image_shape: ImageShape, 
         torch.default_generator.manual_seed(seed)
         try:
             network = build(num_classes=num_classes, image_shape=image_shape, **params.options)
-        except (TypeError, ValueError, AssertionError) as error:
-            raise InputError(f"model.options: {params.architecture} refuses {params.options}: {error}") from error
+        except Exception as error:  # a user's function may raise anything
+            reason = " ".join(str(error).split())
+            raise InputError(f"model.options: {params.architecture} refuses {params.options}: {reason}") from error
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"model.architecture: {params.architecture} must return a torch.nn.Module, not {type(network).__name__}"
+        )
     model = nn.Sequential(Normalise(), network)
     _check_output(params.architecture, model, num_classes, image_shape)
     return model
@@ -94,7 +99,8 @@ def save_weights(path: Path, model: nn.Module) -> None:
     """Writes the model's weights and buffers as safetensors, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    save_file({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}, unfinished)
+    # copies, for safetensors refuses weights that two layers share
+    save_file({name: tensor.cpu().contiguous().clone() for name, tensor in model.state_dict().items()}, unfinished)
     unfinished.replace(path)
 
 
@@ -125,7 +131,7 @@ def _find_builder(architecture: str) -> Callable[..., nn.Module]:
     if architecture == "small_cnn":
         return build_small_cnn
     if ":" in architecture:
-        return _import_builder(architecture)
+        return import_function("model.architecture", architecture)
     import torchvision  # takes longer to import than many a stage to run
 
     if architecture in torchvision.models.list_models(module=torchvision.models):
@@ -134,15 +140,6 @@ def _find_builder(architecture: str) -> Callable[..., nn.Module]:
         f"model.architecture: unknown '{architecture}'; "
         "write small_cnn, a torchvision classifier such as resnet18, or package.module:function"
     )
-
-
-def _import_builder(architecture: str) -> Callable[..., nn.Module]:
-    module, _, name = architecture.partition(":")
-    try:
-        builder: Callable[..., nn.Module] = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"model.architecture: cannot import '{architecture}': {error}") from error
-    return builder
 
 
 def _fit_stem(network: nn.Module, num_channels: int, is_small: bool) -> None:
@@ -169,8 +166,8 @@ def _check_output(architecture: str, model: nn.Module, num_classes: int, image_s
     try:
         with torch.no_grad():
             logits = model(torch.zeros(2, *image_shape))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # a user's module may raise anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"model.architecture: {architecture} cannot take images of {image_shape}: {reason}") from error
     finally:
         model.train()

@@ -71,6 +71,15 @@ class TrainingParams(OptimisationParams):
     """How the base, the references and exact retraining are trained."""
 
     learning_rate: Positive
+    function: Annotated[str, Field(pattern=r"^[^:]+:[^:]+$")] | None
+    options: dict[str, Any]
+
+    @model_validator(mode="after")
+    def check_options(self) -> Self:
+        """Refuses options that nobody reads."""
+        if self.options and self.function is None:
+            raise ValueError("options are read by training.function alone, which is null; write {}")
+        return self
 
 
 class ReferencesParams(Section):

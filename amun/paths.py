@@ -10,6 +10,7 @@ COMPARISON = STATE / "comparison.json"
 
 PARAMS = Path("params.yaml")
 WORKSPACE = Path("workspace.json")
+CUSTOM = Path("custom")
 
 EXCLUSIONS = Path("data/exclusions.json")
 TRAIN = Path("data/train.parquet")

@@ -91,7 +91,7 @@ def fit(
     optimizer, scheduler = _make_optimizer(model, optimisation, learning_rate, num_batches * optimisation.epochs)
     order = Generator().manual_seed(optimisation.seed)  # on the CPU: the same order on every device
     model.train()
-    with _seeded(images.device, optimisation.seed):
+    with seeded(images.device, optimisation.seed):
         for epoch in range(1, optimisation.epochs + 1):
             totals = torch.zeros(2, device=images.device)
             for batch in draw_batches(len(images), num_batches, order):
@@ -145,7 +145,10 @@ def augment(images: Tensor, augmentation: str, generator: Generator) -> Tensor:
 def compute_logits(model: nn.Module, images: Tensor, *, batch_size: int = 512) -> Tensor:
     """Returns the logits (N, C) float32 on the CPU, in eval mode; the model's own mode is restored."""
     with evaluating(model):
-        return torch.cat([model(batch).float().cpu() for batch in torch.split(images, batch_size)])
+        num_images = len(images)
+        if not num_images:  # not every model takes a batch of none
+            images = images.new_zeros(1, *images.shape[1:])
+        return torch.cat([model(batch).float().cpu() for batch in torch.split(images, batch_size)])[:num_images]
 
 
 def compute_accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -191,7 +194,7 @@ def _take_step(
 
 
 @contextmanager
-def _seeded(device: torch.device, seed: int) -> Iterator[None]:
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
     """Seeds what layers draw themselves, such as dropout; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)

@@ -103,11 +103,14 @@ def _require_model(workspace: Workspace) -> None:
     """Builds the model on the source's images once and drops it, before anything is created for it."""
     from amun.data.sources.source import read_source
     from amun.models import build_model
+    from amun.trainer import import_trainer
 
     data = workspace.params.data
     source = read_source(data.source, workspace.root / data.root if data.root else None)
     channels, height, width = source.images.shape[1:]
     build_model(workspace.params.model, int(source.labels.max()) + 1, (channels, height, width), seed=0)
+    if trainer := workspace.params.training.function:
+        import_trainer(trainer)
 
 
 def _has_open_base(workspace: Workspace) -> bool:

@@ -50,8 +50,8 @@ def open_clone(path: Path) -> Workspace:
     require_same_code(root)
     workspace = Workspace(root, load_params(root / PARAMS))
     set_environment(root)
-    # a user's own architecture lies in the workspace; stages find it there by themselves
-    sys.path.append(str(root))
+    # a user's own code lies in the workspace; stages find it there by themselves, and before any other of its name
+    sys.path.insert(0, str(root))
     return workspace
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from amun.params import TrainingParams
-from amun.training import compute_logits, fit
+from amun.trainer import train_model
+from amun.training import compute_logits
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,7 +56,7 @@ def train_reference_logits(
         inclusion: (N, K) bool, who is in whose training set.
         build: returns a freshly initialised model for a seed.
         params: how the base is trained; the references are trained likewise.
-        precision: as for `fit`.
+        precision: as for `train_model`.
         seed: reference k is built and trained with seed + k.
         on_reference: called with the number, from 1, of each reference done.
 
@@ -66,12 +67,11 @@ def train_reference_logits(
     def train_reference(number: int) -> Tensor:
         chosen = torch.from_numpy(inclusion[:, number]).to(images.device)
         model = build(seed + number).to(images.device)
-        fit(
+        train_model(
             model,
             images[chosen],
             labels[chosen],
-            optimisation=params.model_copy(update={"seed": seed + number}),
-            learning_rate=params.learning_rate,
+            params=params.model_copy(update={"seed": seed + number}),
             precision=precision,
             on_epoch=lambda _: None,
         )

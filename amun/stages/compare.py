@@ -12,7 +12,7 @@ from amun.paths import AUDIT_LOGITS, COMPARISON, TEST, TRAIN
 from amun.progress import show_progress
 from amun.stages.common import build_for, describe_epoch
 from amun.stages.runner import run_stage
-from amun.training import fit
+from amun.trainer import count_epochs, train_model
 from amun.wave import read_wave, write_json
 
 
@@ -21,13 +21,12 @@ def compare(params: Params, device: torch.device) -> None:
     train = read_samples(TRAIN)
     sets = choose_audit_sets(read_wave(), train, read_samples(TEST), read_samples(AUDIT_LOGITS))
     model = build_for(params, train, device, params.training.seed)
-    with show_progress("retrain", params.training.epochs, "epochs") as advance:
-        fit(
+    with show_progress("retrain", count_epochs(params.training), "epochs") as advance:
+        train_model(
             model,
             sets.remain.images.to(device),
             sets.remain.labels.to(device),
-            optimisation=params.training,
-            learning_rate=params.training.learning_rate,
+            params=params.training,
             precision=params.runtime.precision,
             on_epoch=lambda metrics: advance(describe_epoch(metrics)),
         )

@@ -9,7 +9,8 @@ from amun.paths import BASE_MODEL, CALIBRATION, TRAIN, TRAIN_EPOCHS, TRAIN_METRI
 from amun.progress import show_progress
 from amun.stages.common import build_for, describe_epoch, refuse_forgotten, write_history
 from amun.stages.runner import run_stage
-from amun.training import EpochMetrics, compute_accuracy, compute_logits, fit
+from amun.trainer import count_epochs, train_model
+from amun.training import EpochMetrics, compute_accuracy, compute_logits
 from amun.wave import write_json
 
 
@@ -19,18 +20,17 @@ def train(params: Params, device: torch.device) -> None:
     refuse_forgotten(samples)
     model = build_for(params, samples, device, params.training.seed)
     history: list[EpochMetrics] = []
-    with show_progress("train", params.training.epochs, "epochs") as advance:
+    with show_progress("train", count_epochs(params.training), "epochs") as advance:
 
         def note_epoch(metrics: EpochMetrics) -> None:
             history.append(metrics)
             advance(describe_epoch(metrics))
 
-        fit(
+        train_model(
             model,
             samples.images.to(device),
             samples.labels.to(device),
-            optimisation=params.training,
-            learning_rate=params.training.learning_rate,
+            params=params.training,
             precision=params.runtime.precision,
             on_epoch=note_epoch,
         )

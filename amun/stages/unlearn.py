@@ -12,6 +12,7 @@ from amun.paths import ADVERSARIAL, TRAIN, UNLEARN_EPOCHS, UNLEARN_METRICS, UNLE
 from amun.progress import Advance, show_progress
 from amun.stages.common import build_for, describe_epoch, load_for, write_history
 from amun.stages.runner import run_stage
+from amun.trainer import count_epochs
 from amun.training import EpochMetrics
 from amun.unlearning.methods import METHODS
 from amun.unlearning.problem import Unlearned, UnlearningProblem
@@ -53,7 +54,7 @@ def _make_attempt(
         num_missing = len(forget) - len(adversarial)
         raise AttemptError(f"{attempt.method} lacks adversarial examples of {num_missing} samples")
     remain = train.select(~train.is_among(wave.gone_ids)) if params.data.remain == "use" else None
-    epochs = params.training.epochs if METHODS[attempt.method].is_exact else params.unlearning.epochs
+    epochs = count_epochs(params.training) if METHODS[attempt.method].is_exact else params.unlearning.epochs
     with show_progress(f"unlearn {attempt.method}", epochs, "epochs") as advance:
         problem = UnlearningProblem(
             base=load_for(params, train, device, WAVE_BASE),

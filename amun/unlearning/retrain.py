@@ -1,8 +1,9 @@
 """Exact unlearning: a new model that has never seen the forget set."""
 
 from amun.errors import InputError
+from amun.trainer import train_model
+from amun.training import EpochMetrics
 from amun.unlearning.problem import Unlearned, UnlearningProblem
-from amun.unlearning.tuning import train
 
 
 def retrain(problem: UnlearningProblem) -> Unlearned:
@@ -13,6 +14,19 @@ def retrain(problem: UnlearningProblem) -> Unlearned:
     """
     if problem.remain_images is None or problem.remain_labels is None:
         raise InputError("unlearning: retrain needs the remain set; set data.remain to use")
-    training = problem.params.training
-    data = problem.remain_images, problem.remain_labels
-    return train(problem, problem.build(), data, training, training.learning_rate)
+    history: list[EpochMetrics] = []
+
+    def record(metrics: EpochMetrics) -> None:
+        history.append(metrics)
+        problem.on_epoch(metrics)
+
+    model = problem.build()
+    train_model(
+        model,
+        problem.remain_images,
+        problem.remain_labels,
+        params=problem.params.training,
+        precision=problem.params.runtime.precision,
+        on_epoch=record,
+    )
+    return Unlearned(model.eval(), history)

@@ -1,11 +1,10 @@
-"""What the methods share: training a model while its history is kept."""
+"""What the methods share: fine-tuning a copy of the base while its history is kept."""
 
 from copy import deepcopy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from amun.params import OptimisationParams
 from amun.training import EpochMetrics, fit
 from amun.unlearning.problem import Unlearned, UnlearningProblem
 
@@ -23,32 +22,20 @@ def fine_tune(problem: UnlearningProblem, parts: list[LabelledImages]) -> Unlear
     learning_rate = problem.attempt.learning_rate
     if learning_rate is None:
         raise ValueError(f"{problem.attempt.method} needs a learning rate")
-    return train(problem, deepcopy(problem.base), (images, labels), problem.params.unlearning, learning_rate)
-
-
-def train(
-    problem: UnlearningProblem,
-    model: nn.Module,
-    data: LabelledImages,
-    optimisation: OptimisationParams,
-    learning_rate: float,
-) -> Unlearned:
-    """Trains `model` in place on `data`; returns it in eval mode with its history."""
+    model = deepcopy(problem.base)
     history: list[EpochMetrics] = []
 
     def record(metrics: EpochMetrics) -> None:
         history.append(metrics)
         problem.on_epoch(metrics)
 
-    precision = problem.params.runtime.precision
-    images, labels = data
     fit(
         model,
         images,
         labels,
-        optimisation=optimisation,
+        optimisation=problem.params.unlearning,
         learning_rate=learning_rate,
-        precision=precision,
+        precision=problem.params.runtime.precision,
         on_epoch=record,
     )
     return Unlearned(model.eval(), history)

@@ -15,6 +15,12 @@ from tests.amun.shipped import PARAMS, copy_weights, have_same_weights
 GREY = (1, 8, 8)
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Works outside the project: a user's code in a workspace must lie in its `custom/`."""
+    monkeypatch.chdir(tmp_path)
+
+
 def build(architecture: str, shape: tuple[int, int, int] = GREY, seed: int = 0, **options: Any) -> nn.Module:
     return build_model(ModelParams(name="m", architecture=architecture, options=options), 10, shape, seed)
 

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,12 @@ from amun.training import (
 from tests.amun.shipped import PARAMS, ROOT, change_optimisation, copy_weights, have_same_weights, load_digit_images
 
 IMAGES, LABELS = load_digit_images()
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Works outside the project: a user's code in a workspace must lie in its `custom/`."""
+    monkeypatch.chdir(tmp_path)
 
 
 def build(architecture: str = "small_cnn", **options: Any) -> nn.Module:
@@ -151,6 +158,14 @@ def test_logits_come_in_eval_mode_whatever_the_batches() -> None:
     assert not whole.requires_grad
     assert model.training
     assert have_same_weights(before, copy_weights(model))
+
+
+def test_no_images_have_no_logits_whatever_the_model() -> None:
+    class Viewing(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.view(len(images), -1)
+
+    assert compute_logits(Viewing(), IMAGES[:0]).shape == (0, 64)
 
 
 def test_accuracy_is_a_share() -> None:
