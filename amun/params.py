@@ -160,6 +160,13 @@ class RuntimeParams(Section):
     num_threads: Count
 
 
+class ScheduleParams(Section):
+    """When the nightly job runs; Prefect's own library checks both where they are used."""
+
+    cron: str
+    timezone: str
+
+
 class Params(Section):
     """All of `params.yaml`."""
 
@@ -172,6 +179,7 @@ class Params(Section):
     audit: AuditParams
     gate: GateParams
     runtime: RuntimeParams
+    schedule: ScheduleParams
 
     @model_validator(mode="after")
     def check_last_attempt(self) -> Self:

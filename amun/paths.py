@@ -7,6 +7,8 @@ SECRET = STATE / "secret"
 STAGE_LOCK = STATE / "stage.lock"
 LEDGER = STATE / "ledger.db"
 COMPARISON = STATE / "comparison.json"
+SERVERS = STATE / "servers.json"
+SERVE_LOCK = STATE / "serve.lock"
 
 PARAMS = Path("params.yaml")
 WORKSPACE = Path("workspace.json")

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from amun.errors import AmunError, InputError
-from flows.commands import base, models, requests, shared, waves
+from flows.commands import base, models, requests, serving, shared, waves
 
 
 class Commands(TyperGroup):
@@ -35,6 +35,8 @@ app.add_typer(requests.app, name="request")
 app.add_typer(waves.app, name="wave")
 app.add_typer(base.app, name="base")
 app.add_typer(models.app, name="model")
+app.command()(serving.serve)
+app.command()(serving.deploy)
 
 
 @app.command()

@@ -9,14 +9,14 @@ class Outcome:
     """How a run of a flow ended.
 
     Attributes:
-        state: complete, parked, waiting (parked until more requests have come), nothing (none was pending) or held
-            (another run is at it).
+        state: complete, parked, waiting (parked until more requests have come), nothing (none was pending), held
+            (another run is at it) or planned (a dry run).
         number: the wave, where there is one.
         detail: why it was parked, or who holds it.
         summary: the wave's figures, when complete.
     """
 
-    state: Literal["complete", "parked", "waiting", "nothing", "held"]
+    state: Literal["complete", "parked", "waiting", "nothing", "held", "planned"]
     number: int | None = None
     detail: str = ""
     summary: dict[str, Any] | None = None

@@ -10,6 +10,7 @@ from amun.audit.decision import Decision, Plan
 from amun.errors import AmunError, AttemptError, LeaseLostError
 from amun.ledger import Claim, Held, WaveKind
 from flows.outcome import Outcome
+from flows.preview import describe_next_wave, require_ready
 from tasks.base import finish_base, prepare_base
 from tasks.complete import complete_requests, park_wave
 from tasks.freeze import freeze_wave, record_holdings
@@ -19,7 +20,7 @@ from tasks.pipeline import BASE_STAGES, repair_files
 from tasks.record import find_recorded_commit, push_data, record_wave, restore_files, tag_wave
 from tasks.register import promote_version, register_version
 from tasks.stages import StageRun, reproduce_stage
-from tasks.story import tell
+from tasks.story import tell, tell_failure, tell_plan
 from tasks.upstream import follow, follow_upstream, push_lineage
 from tasks.wave_paths import list_wave_paths
 from tasks.workspace import Workspace, open_workspace
@@ -39,10 +40,23 @@ def build_base(workspace: str) -> Outcome:
     return _run_wave(open_workspace(Path(workspace)), "base")
 
 
-@flow(name="deletion-wave")
-def deletion_wave(workspace: str) -> Outcome:
-    """Honours all pending requests: one wave, from the claim to the receipts."""
-    return _run_wave(open_workspace(Path(workspace)), "deletion")
+@flow(name="deletion-wave", on_failure=[tell_failure], on_crashed=[tell_failure], on_cancellation=[tell_failure])
+def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
+    """Honours all pending requests: one wave, from the claim to the receipts.
+
+    Args:
+        workspace: Folder of the workspace, on the machine that runs this.
+        dry_run: Only tell what the next wave would do; nothing is written.
+    """
+    opened = open_workspace(Path(workspace))
+    if dry_run:
+        tell_plan(opened.model, describe_next_wave(opened))
+        return Outcome("planned")
+    require_ready(opened)
+    outcome = _run_wave(opened, "deletion")
+    if outcome.state == "parked":
+        raise AmunError(f"wave {outcome.number} is parked: {outcome.detail}")
+    return outcome
 
 
 def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:

@@ -1,22 +1,40 @@
-"""One real Prefect server for the duration of a command, where the environment names none."""
+"""Real servers on loopback: Prefect for the duration of a command, Prefect and MLflow for `amun serve`."""
 
 import atexit
 import os
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from amun.errors import AmunError
 from amun.paths import STATE
-from tasks.environment import find_free_port
+from tasks.environment import API_VARIABLE, find_free_port, name_database
+from tasks.programs import Program, start_program, stop_program
 
-API_VARIABLE = "PREFECT_API_URL"
+HOST = "127.0.0.1"
 START_SECONDS = 120.0
-STOP_SECONDS = 20.0
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that this process has started.
+
+    Attributes:
+        name: what a person calls it.
+        url: the address that its clients are given.
+        program: its process.
+        said: where it tells what is wrong.
+    """
+
+    name: str
+    url: str
+    program: Program
+    said: str
 
 
 def provide_prefect(root: Path) -> Callable[[], None]:
@@ -30,52 +48,71 @@ def provide_prefect(root: Path) -> Callable[[], None]:
         AmunError: the named server does not answer.
     """
     if url := os.environ.get(API_VARIABLE):
-        if not _answers(url):
-            raise AmunError(f"{API_VARIABLE}: no Prefect server answers at {url}; start it, or unset the variable")
+        require_answer(API_VARIABLE, url)
         return lambda: None
-    port = find_free_port()
-    own_url = os.environ[API_VARIABLE] = f"http://127.0.0.1:{port}/api"
     log_path = root / STATE / "prefect" / "server.log"
-    server = _start_server(port, own_url, log_path)
-    atexit.register(_stop, server)
-    return lambda: _wait_for(own_url, server, log_path)
-
-
-def _start_server(port: int, url: str, log_path: Path) -> subprocess.Popen[bytes]:
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tasks.prefect_server", str(port)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"PREFECT_SERVER_API_HOST": "127.0.0.1", "PREFECT_UI_API_URL": url},
-            # a Ctrl-C on the terminal is for the flow
-            start_new_session=True,
-        )
+        server = start_prefect(find_free_port(), log)
+    os.environ[API_VARIABLE] = server.url
+    atexit.register(stop_program, server.program)
+    return lambda: wait_for(server)
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes], log_path: Path) -> None:
+def start_prefect(port: int, log: IO[bytes] | None = None) -> Server:
+    """Starts a Prefect server on this port, whose pages and API only this machine reaches."""
+    url = f"http://{HOST}:{port}/api"
+    variables = {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_UI_API_URL": url}
+    arguments = ("server", "start", "--host", HOST, "--port", str(port))
+    program = start_program("prefect", *arguments, variables=variables, output=log)
+    return Server("Prefect", url, program, "above" if log is None else str(log.name))
+
+
+def start_mlflow(root: Path, port: int) -> Server:
+    """Starts an MLflow server on this port and on the workspace's database, which only this machine reaches.
+
+    Artifacts have addresses on this machine's disk, as they have without a server: what was written by one way is
+    read by the other.
+    """
+    arguments = (
+        *("server", "--host", HOST, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", name_database(root)),
+        *("--default-artifact-root", (root / STATE / "mlartifacts").as_uri(), "--no-serve-artifacts"),
+        *("--uvicorn-opts", "--log-level warning"),
+    )
+    # jobs are for evaluations of language models, and seven processes more
+    program = start_program("mlflow", *arguments, variables={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
+    return Server("MLflow", f"http://{HOST}:{port}", program, "above")
+
+
+def wait_for(server: Server, is_stopped: Callable[[], bool] = lambda: False) -> None:
+    """Returns when the server answers, or when nobody wants it any more.
+
+    Raises:
+        AmunError: it does not start.
+    """
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        if _answers(url):
+    while time.monotonic() < deadline and server.program.poll() is None:
+        if answers(server.url) or is_stopped():
             return
-        time.sleep(0.2)
-    raise AmunError(f"the Prefect server did not start within {START_SECONDS:.0f} seconds; see {log_path}")
+        time.sleep(POLL_SECONDS)
+    raise AmunError(f"the {server.name} server did not start within {START_SECONDS:.0f} seconds; see {server.said}")
 
 
-def _answers(url: str) -> bool:
+def require_answer(variable: str, url: str) -> None:
+    """Refuses an address of the user's at which nobody answers.
+
+    Raises:
+        AmunError: names the variable and the address.
+    """
+    if not answers(url):
+        raise AmunError(f"{variable}: no server answers at {url}; start it, or unset the variable")
+
+
+def answers(url: str) -> bool:
+    """Tells whether a server, of Prefect or MLflow, is in health at this address."""
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:  # noqa: S310 - an address of the user's own
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError, ValueError):
         return False
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    try:
-        server.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()

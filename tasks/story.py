@@ -1,5 +1,10 @@
 """What a run tells while it works: a plain line on the terminal or in the log, and in Prefect's page."""
 
+import sys
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
@@ -9,3 +14,15 @@ def tell(line: str) -> None:
     print(line, flush=True)
     if FlowRunContext.get() is not None:
         get_run_logger().info(line.strip())
+
+
+def tell_plan(model: str, plan: str) -> None:
+    """Says what a dry run has found, and keeps it as an artifact of the run."""
+    tell(plan)
+    create_markdown_artifact(plan, key=f"{model}-dry-run", description="What the next wave would do")
+
+
+def tell_failure(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - a hook of Prefect's
+    """Says in one line that a run of the nightly job did not end well; whoever typed a command is told by it."""
+    if flow_run.deployment_id is not None:
+        print(f"amun: {flow_run.name} {state.type.value.lower()}: {state.message}", file=sys.stderr, flush=True)

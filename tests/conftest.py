@@ -8,7 +8,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tasks.servers import API_VARIABLE, provide_prefect
+from tasks.environment import API_VARIABLE
+from tasks.servers import provide_prefect
 from tests.readme import list_commands
 from tests.swift import BUCKET, run_swift
 from tests.workspaces import Finished, Site, choose_people, make_clone

@@ -40,11 +40,11 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-def wait_until(is_so: Callable[[], object], what: str) -> None:
+def wait_until(is_so: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Waits for something that must come, and fails when it does not."""
-    deadline = monotonic() + PATIENCE_SECONDS
+    deadline = monotonic() + seconds
     while not is_so():
-        assert monotonic() < deadline, f"{what} did not happen within {PATIENCE_SECONDS:.0f} seconds"
+        assert monotonic() < deadline, f"{what} did not happen within {seconds:.0f} seconds"
         sleep(0.02)
 
 

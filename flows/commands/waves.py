@@ -17,11 +17,11 @@ def run_wave(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what a wave would do, and do nothing.")] = False,
 ) -> None:
     """Honour all pending requests in one wave, or go on with the open one."""
-    from flows import running
+    from flows import preview, running
 
     workspace = shared.open_here()
     if dry_run:
-        print(running.describe_next_wave(workspace))
+        print(preview.describe_next_wave(workspace))
     else:
         shared.tell_outcome(running.run_deletion_wave(workspace))
 

@@ -1,0 +1,56 @@
+"""What a night would find and do, without doing it; apart from the flows, so that reading it imports no Prefect."""
+
+from datetime import UTC, datetime
+
+from flows.outcome import Outcome
+from tasks.git import require_branch, require_clean
+from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
+from tasks.workspace import Workspace, open_ledger
+
+
+def describe_next_wave(workspace: Workspace) -> str:
+    """Returns what `amun wave run` would do."""
+    if (outcome := find_idle(workspace)) is not None:
+        return (
+            f"wave {outcome.number} is being run by {outcome.detail}"
+            if outcome.state == "held"
+            else "no request is pending"
+        )
+    with open_ledger() as ledger:
+        wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
+    if wave is not None:
+        return f"would go on with wave {wave.number} ({wave.kind}), open since {wave.opened_at:%Y-%m-%d %H:%M} UTC"
+    from tasks.freeze import preview_wave
+
+    forgetting, plan = preview_wave(workspace)
+    attempts = workspace.params.unlearning.attempts
+    names = [f"{number} {attempts[number - 1].method}" for number in plan.attempts]
+    what = (
+        f"wave {forgetting.number} would forget {len(forgetting.subject_keys)} subjects: "
+        f"{len(forgetting.forget_ids)} training and {len(forgetting.held_out_ids)} held-out samples"
+    )
+    return f"{what}; attempts in turn: {', '.join(names)}" if names else f"{what}; not yet: {plan.wait_reason}"
+
+
+def find_idle(workspace: Workspace) -> Outcome | None:
+    """Returns the outcome that is certain without starting anything."""
+    now = datetime.now(UTC)
+    with open_ledger() as ledger:
+        wave = ledger.peek_wave(workspace.model, now)
+        pending = ledger.count_status(workspace.model, now).pending
+    if wave is not None:
+        return None if wave.is_abandoned else Outcome("held", wave.number, wave.holder)
+    return None if pending else Outcome("nothing")
+
+
+def require_ready(workspace: Workspace) -> None:
+    """Refuses a work tree in which a wave could not be recorded.
+
+    Raises:
+        InputError: uncommitted changes, or a detached head.
+    """
+    require_branch(workspace.root)
+    with open_ledger() as ledger:
+        wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
+    is_base = wave is not None and wave.kind == "base"
+    require_clean(workspace.root, [*WAVE_PREFIXES, *(BASE_PREFIXES if is_base else ())])

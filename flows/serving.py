@@ -1,0 +1,104 @@
+"""`amun serve`: MLflow, Prefect and the nightly job, for as long as this process runs."""
+
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Event
+from urllib.parse import urlsplit
+
+from amun.errors import AmunError, InputError
+from amun.paths import SERVE_LOCK
+from tasks.addresses import Addresses, find_addresses, read_addresses, write_addresses
+from tasks.environment import API_VARIABLE, MLFLOW_VARIABLE, choose_port, name_database
+from tasks.programs import Program, start_program, stop_program
+from tasks.servers import Server, require_answer, start_mlflow, start_prefect, wait_for
+from tasks.workspace import Workspace
+
+MLFLOW_PORT, PREFECT_PORT = 5000, 4200
+# a run that is told to stop has half a minute, then it is killed
+STOP_SECONDS = 60.0
+WATCH_SECONDS = 0.5
+
+
+def serve(workspace: Workspace) -> None:
+    """Serves until SIGTERM or Ctrl-C, then stops what it has started and nothing else.
+
+    Raises:
+        InputError: the workspace is served already, or its schedule is none.
+        AmunError: an address of the user's does not answer, or a program has ended by itself.
+    """
+    from tasks.schedule import read_schedule
+
+    root = workspace.root
+    read_schedule(workspace.params.schedule)
+    with _hold_workspace(root), _catch_signals() as stopped, ExitStack() as stack:
+        servers = _start_servers(root, stack)
+        for server in servers:
+            wait_for(server, stopped.is_set)
+        mlflow, prefect = os.environ[MLFLOW_VARIABLE], os.environ[API_VARIABLE]
+        write_addresses(root, mlflow, prefect)
+        print(f"MLflow {mlflow}, Prefect {prefect.removesuffix('/api')}", flush=True)
+        owner = "own" if any(server.name == "Prefect" for server in servers) else "user"
+        nightly = start_program("flows.nightly", str(root), owner)
+        # SIGTERM is taken by Prefect, which would leave its run to itself
+        stack.callback(stop_program, nightly, STOP_SECONDS, signal.SIGINT)
+        _watch({server.name: server.program for server in servers} | {"the nightly job": nightly}, stopped)
+
+
+@contextmanager
+def _hold_workspace(root: Path) -> Iterator[None]:
+    with (root / SERVE_LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            addresses = find_addresses(root)
+            where = f": MLflow {addresses.mlflow}, Prefect {addresses.prefect}" if addresses else ", and is starting"
+            raise InputError(f"{root} is served already{where}") from None
+        yield
+
+
+@contextmanager
+def _catch_signals() -> Iterator[Event]:
+    """Gives the event that SIGTERM and Ctrl-C set."""
+    stopped = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    yield stopped
+
+
+def _start_servers(root: Path, stack: ExitStack) -> list[Server]:
+    """Starts the servers whose addresses nobody has set, on the ports they had the last time, and names them."""
+    last = read_addresses(root)
+    servers = []
+    if os.environ[MLFLOW_VARIABLE] == name_database(root):
+        server = start_mlflow(root, choose_port(_read_port(last, "mlflow"), MLFLOW_PORT))
+        stack.callback(stop_program, server.program)
+        servers.append(server)
+    if url := os.environ.get(API_VARIABLE):
+        require_answer(API_VARIABLE, url)
+    else:
+        server = start_prefect(choose_port(_read_port(last, "prefect"), PREFECT_PORT))
+        stack.callback(stop_program, server.program)
+        servers.append(server)
+    variables = {"MLflow": MLFLOW_VARIABLE, "Prefect": API_VARIABLE}
+    os.environ.update({variables[server.name]: server.url for server in servers})
+    return servers
+
+
+def _read_port(addresses: Addresses | None, name: str) -> int | None:
+    return None if addresses is None else urlsplit(getattr(addresses, name)).port
+
+
+def _watch(programs: dict[str, Program], stopped: Event) -> None:
+    """Waits until it is told to stop.
+
+    Raises:
+        AmunError: a program has ended by itself.
+    """
+    while not stopped.wait(WATCH_SECONDS):
+        for name, program in programs.items():
+            if (code := program.poll()) is not None:
+                raise AmunError(f"{name} has ended by itself with exit code {code}; see above")

@@ -1,0 +1,87 @@
+"""`amun serve`: servers and nightly job start together, a night runs from Prefect, and all of it stops together."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import has_ended, wait_until
+from tests.registry import find_version
+from tests.serving import DEPLOYMENT, Service, run_service
+from tests.test_bad_input import assert_one_line
+from tests.workspaces import Site, choose_people, describe, dump_ledger, list_people, set_key
+
+
+@pytest.fixture(scope="module")
+def service(wave_zero: Site, folder: Path) -> Iterator[Service]:
+    """A served workspace in which nobody has asked yet."""
+    copy = wave_zero.copy(folder / "served")
+    site = Site(copy.root, {"HOME": copy.variables["HOME"]})
+    with run_service(site, folder / "served.log") as running:
+        yield running
+
+
+def test_other_commands_use_its_servers(service: Service) -> None:
+    assert service.site.load("status")["champion"] == 1
+    said = service.call_prefect("deployment", "inspect", DEPLOYMENT)
+    assert "0 3 * * *" in said.stdout, describe(said)
+    assert [address in service.read() for address in (service.addresses.mlflow, "nightly at 0 3 * * *")] == [True, True]
+
+
+def test_second_one_is_refused_in_one_line(service: Service) -> None:
+    assert_one_line(service.site.start("amun", "serve"), 2, "is served already", service.addresses.mlflow)
+
+
+def test_dry_run_tells_and_writes_nothing(service: Service) -> None:
+    service.site.run("amun", "request", "add", *choose_people(service.site))
+    before = dump_ledger(service.site), service.site.git("status", "--porcelain")
+    run = service.call_prefect("deployment", "run", DEPLOYMENT, "--param", "dry_run=true", "--watch")
+    assert run.returncode == 0, describe(run)
+    assert "wave 1 would forget 13 subjects" in service.read()
+    assert (dump_ledger(service.site), service.site.git("status", "--porcelain")) == before
+    kept = service.call_prefect("artifact", "inspect", "digits-cnn-dry-run")
+    assert "wave 1 would forget" in kept.stdout, describe(kept)
+
+
+def test_night_runs_from_prefect_and_registers_by_the_server(service: Service) -> None:
+    run = service.call_prefect("deployment", "run", DEPLOYMENT, "--watch")
+    assert run.returncode == 0, describe(run) + service.read()
+    assert "wave 1 complete" in service.read()
+    assert [wave["state"] for wave in service.site.load("wave", "list")] == ["complete", "complete"]
+    # and without a server the files are found as well
+    _, registered = find_version(service.site, 1)
+    assert (service.site.root / ".amun/mlartifacts/digits-cnn" / registered.info.run_id).is_dir()
+
+
+def test_night_that_fails_is_said_in_one_line(service: Service) -> None:
+    service.site.run("amun", "request", "add", list_people(service.site)[0][0])
+    foreign = service.site.root / "notes"
+    foreign.write_text("mine", encoding="utf-8")
+    run = service.call_prefect("deployment", "run", DEPLOYMENT, "--watch")
+    foreign.unlink()
+    assert run.returncode == 1, describe(run)
+    assert "uncommitted changes in notes" in [line for line in service.read().splitlines() if "failed" in line][-1]
+    assert "Traceback" not in service.read()
+
+
+def test_sigterm_ends_all_of_it(service: Service) -> None:
+    processes = [process.pid for process in service.list_processes()]
+    assert len(processes) > 3
+    service.process.terminate()
+    assert service.process.wait() == 0
+    wait_until(lambda: all(has_ended(pid) for pid in processes), "the end of all processes")
+    # its addresses are nobody's now
+    assert service.site.load("status")["champion"] == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("schedule.cron", "at three", ("schedule.cron", "at three", "0 3 * * *")),
+        ("schedule.timezone", "Mars/Olympus", ("schedule.timezone", "Mars/Olympus", "Europe/Berlin")),
+    ],
+)
+def test_schedule_that_is_none(key: str, value: str, words: tuple[str, ...], wave_zero: Site, tmp_path: Path) -> None:
+    site = wave_zero.copy(tmp_path / "workspace")
+    site.change_params(lambda params: set_key(params, key, value))
+    assert_one_line(site.start("amun", "serve"), 2, *words)
