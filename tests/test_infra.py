@@ -1,0 +1,50 @@
+"""What stands in `infra/` fits the code, and systemd understands it."""
+
+import ast
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.workspaces import ROOT
+
+INFRA = ROOT / "infra"
+TOOLS = re.compile(r"(AMUN|DVC|GIT|MLFLOW|PREFECT|DO_NOT)_[A-Z_]+")
+# Amazon's libraries read these by themselves
+BY_LIBRARIES = {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
+
+
+def find_variables(folder: Path) -> set[str]:
+    """Returns the names of environment variables that the code under a folder speaks of."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in folder.rglob("*.py")]
+    texts = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    return {text for text in texts if isinstance(text, str) and TOOLS.fullmatch(text)}
+
+
+def test_every_variable_is_explained_once() -> None:
+    text = (INFRA / "amun.env").read_text(encoding="utf-8")
+    explained = re.findall(r"^#([A-Z_]+)=", text, re.MULTILINE)
+    used = set[str]().union(*(find_variables(ROOT / package) for package in ("amun", "tasks", "flows")))
+    assert sorted(explained) == sorted(used | BY_LIBRARIES)
+
+
+def test_environment_file_sets_nothing_by_itself() -> None:
+    lines = (INFRA / "amun.env").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == []
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this machine has no systemd")
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    unit = (INFRA / "amun.service").read_text(encoding="utf-8")
+    # the program must be there; nothing is started
+    shown = re.sub(r"^ExecStart=\S+", f"ExecStart={shutil.which('true')}", unit, flags=re.MULTILINE)
+    (tmp_path / "amun.service").write_text(shown, encoding="utf-8")
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / "amun.service")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
