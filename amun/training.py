@@ -13,6 +13,8 @@ from torch.nn.functional import cross_entropy, pad
 from amun.errors import AmunError, DivergedError, InputError
 from amun.params import OptimisationParams, RuntimeParams
 
+StepHook = Callable[[nn.Module], None]
+
 
 @dataclass(frozen=True)
 class EpochMetrics:
@@ -70,17 +72,21 @@ def fit(
     learning_rate: float,
     precision: str,
     on_epoch: Callable[[EpochMetrics], None],
+    before_step: StepHook | None = None,
+    after_step: StepHook | None = None,
 ) -> None:
     """Trains the model in place by SGD on the cross-entropy; the same seed gives the same weights.
 
     Args:
         model: on the device of the data.
         images: (N, C, H, W) float32 in [0, 1].
-        labels: (N,) int64.
+        labels: (N,) int64, or (N, C) float32 probabilities.
         optimisation: epochs, batch size, schedule, momentum, weight decay, augmentation and seed.
         learning_rate: of the first step.
         precision: `float32`, or `bfloat16` for automatic mixed precision.
         on_epoch: called after each epoch.
+        before_step: called once the gradients are there; may change them.
+        after_step: called once the weights have moved; may move them back.
 
     Raises:
         AmunError: there is no sample; as `DivergedError`, the loss is no longer finite.
@@ -88,7 +94,8 @@ def fit(
     if len(images) == 0:
         raise AmunError("training: no sample is left to train on")
     num_batches = math.ceil(len(images) / optimisation.batch_size)
-    optimizer, scheduler = _make_optimizer(model, optimisation, learning_rate, num_batches * optimisation.epochs)
+    optimizer, scheduler = make_optimizer(model, optimisation, learning_rate, num_batches * optimisation.epochs)
+    hooks = (before_step, after_step)
     order = Generator().manual_seed(optimisation.seed)  # on the CPU: the same order on every device
     model.train()
     with seeded(images.device, optimisation.seed):
@@ -96,12 +103,22 @@ def fit(
             totals = torch.zeros(2, device=images.device)
             for batch in draw_batches(len(images), num_batches, order):
                 batch_images = augment(images[batch.to(images.device)], optimisation.augmentation, order)
-                totals += _take_step(model, optimizer, batch_images, labels[batch.to(labels.device)], precision)
+                batch_labels = labels[batch.to(labels.device)]
+                totals += take_step(model, optimizer, batch_images, batch_labels, precision, cross_entropy, *hooks)
                 scheduler.step()
-            loss, accuracy = (totals / len(images)).tolist()
-            if not math.isfinite(loss):
-                raise DivergedError(f"training: the loss is {loss} after epoch {epoch}; lower the learning rate")
-            on_epoch(EpochMetrics(epoch, loss, accuracy))
+            on_epoch(summarise_epoch(epoch, totals, len(images)))
+
+
+def summarise_epoch(epoch: int, totals: Tensor, num_samples: int) -> EpochMetrics:
+    """Returns the means of an epoch from its totals (2,): loss, and how many samples were labelled right.
+
+    Raises:
+        DivergedError: the loss is no longer finite.
+    """
+    loss, accuracy = (totals / num_samples).tolist()
+    if not math.isfinite(loss):
+        raise DivergedError(f"training: the loss is {loss} after epoch {epoch}; lower the learning rate")
+    return EpochMetrics(epoch, loss, accuracy)
 
 
 def decay_learning_rate(schedule: str, progress: float) -> float:
@@ -167,9 +184,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def _make_optimizer(
+def make_optimizer(
     model: nn.Module, optimisation: OptimisationParams, learning_rate: float, num_steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """Returns SGD and the schedule of its learning rate over `num_steps` steps."""
     optimizer = torch.optim.SGD(
         model.parameters(), lr=learning_rate, momentum=optimisation.momentum, weight_decay=optimisation.weight_decay
     )
@@ -178,18 +196,41 @@ def _make_optimizer(
     )
 
 
-def _take_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, precision: str
+def take_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    precision: str,
+    compute_loss: Callable[[Tensor, Tensor], Tensor],
+    before_step: StepHook | None = None,
+    after_step: StepHook | None = None,
 ) -> Tensor:
-    """Takes one gradient step; returns (2,): the loss summed over the batch and how many were labelled right."""
+    """Takes one gradient step; returns (2,): the loss summed over the batch and how many were labelled right.
+
+    Args:
+        model: in training mode.
+        optimizer: of its parameters.
+        images: (N, C, H, W) float32.
+        labels: (N,) int64, or (N, C) float32 probabilities.
+        precision: as for `fit`.
+        compute_loss: returns the mean loss of logits (N, C) for the labels.
+        before_step: as for `fit`.
+        after_step: as for `fit`.
+    """
     copies = 2 if len(images) == 1 else 1  # BatchNorm refuses one value per channel; a pair has the same mean loss
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         logits = model(images.repeat(copies, 1, 1, 1))
-        loss = cross_entropy(logits, labels.repeat(copies))
+        loss = compute_loss(logits, torch.cat([labels] * copies))
     optimizer.zero_grad()
     torch.autograd.backward(loss)
+    if before_step is not None:
+        before_step(model)
     optimizer.step()
-    num_correct = (logits[: len(images)].argmax(1) == labels).sum()
+    if after_step is not None:
+        after_step(model)
+    classes = labels if labels.ndim == 1 else labels.argmax(1)
+    num_correct = (logits[: len(images)].argmax(1) == classes).sum()
     return torch.stack([loss.detach().float() * len(images), num_correct.float()])
 
 
