@@ -5,13 +5,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from amun.errors import InputError
 from amun.unlearning.methods import METHODS
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
@@ -109,20 +118,49 @@ class AdversarialParams(Section):
 
 
 class AttemptParams(Section):
-    """One method with its parameters."""
+    """One method with its parameters: a learning rate unless it is exact, and the one other that it has, if any.
+
+    Attributes:
+        method: its name.
+        learning_rate: of the first step of SGD.
+        clip_norm: gradient_ascent: the largest L2 norm of a gradient.
+        fgsm_step: boundary_shrink, adversarial_fgsm: the (first) step, L-infinity, pixels in [0, 1].
+        l1_penalty: l1_sparse: of the weights' L1 norm in the first epoch.
+        mask_fraction: salun and AMUN on its mask: the share of the weights that may move.
+        ascent_share: scrub: the share of the epochs that begin with an ascent.
+        label_mix: amun_soft: the weight of the adversarial label; the rest is the reference's.
+        forget_weight: never_seen: how often each forget sample stands in the fine-tuning set.
+    """
 
     method: str
     learning_rate: Positive | None = None
+    clip_norm: Positive | None = None
+    fgsm_step: Share | None = None
+    l1_penalty: NonNegative | None = None
+    mask_fraction: Share | None = None
+    ascent_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    label_mix: Annotated[float, Field(ge=0, le=1)] | None = None
+    forget_weight: Count | None = None
+
+    @model_serializer(mode="wrap")
+    def omit_absent(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Returns the attempt without the parameters that it does not have."""
+        return {name: value for name, value in serialise(self).items() if value is not None}
 
     @model_validator(mode="after")
     def check_method(self) -> Self:
-        """Refuses an unknown method, and a learning rate where none is used or a missing one where it is."""
+        """Refuses an unknown method, a parameter that it has no use for, and a missing one that it needs."""
         if self.method not in METHODS:
             raise ValueError(f"unknown method '{self.method}'; known are {', '.join(METHODS)}")
-        if METHODS[self.method].is_exact and self.learning_rate is not None:
+        method = METHODS[self.method]
+        if method.is_exact and self.learning_rate is not None:
             raise ValueError(f"{self.method} takes no learning_rate: it trains as `training` says")
-        if not METHODS[self.method].is_exact and self.learning_rate is None:
-            raise ValueError(f"{self.method} needs a learning_rate")
+        needed = {method.parameter} | (set() if method.is_exact else {"learning_rate"})
+        for name in type(self).model_fields:
+            if name in needed and getattr(self, name) is None:
+                raise ValueError(f"{self.method} needs a {name}")
+            if name not in {*needed, "method"} and getattr(self, name) is not None:
+                raise ValueError(f"{self.method} takes no {name}")
         return self
 
 
@@ -188,6 +226,17 @@ class Params(Section):
             raise ValueError(
                 "unlearning.attempts: the last one must be exact (retrain), so that every request is honoured"
             )
+        return self
+
+    @model_validator(mode="after")
+    def check_attempts(self) -> Self:
+        """Refuses methods that no wave can use."""
+        for number, attempt in enumerate(self.unlearning.attempts, start=1):
+            where, method = f"unlearning.attempts {number}: {attempt.method}", METHODS[attempt.method]
+            if method.is_ablation:
+                raise ValueError(f"{where} is an ablation: it shows what does not work, and is for benchmarks")
+            if method.needs_target_weights:
+                raise ValueError(f"{where} needs the target references' weights, which are not kept")
         return self
 
     @model_validator(mode="after")

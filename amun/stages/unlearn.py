@@ -2,20 +2,30 @@
 
 import shutil
 
+import numpy as np
 import torch
 
 from amun.data.samples import Samples, read_samples
 from amun.errors import AttemptError, InputError
 from amun.models import save_weights
 from amun.params import AttemptParams, Params
-from amun.paths import ADVERSARIAL, TRAIN, UNLEARN_EPOCHS, UNLEARN_METRICS, UNLEARNED, WAVE_BASE
+from amun.paths import (
+    ADVERSARIAL,
+    TARGET_INCLUSION,
+    TARGET_LOGITS,
+    TRAIN,
+    UNLEARN_EPOCHS,
+    UNLEARN_METRICS,
+    UNLEARNED,
+    WAVE_BASE,
+)
 from amun.progress import Advance, show_progress
 from amun.stages.common import build_for, describe_epoch, load_for, write_history
 from amun.stages.runner import run_stage
 from amun.trainer import count_epochs
 from amun.training import EpochMetrics
 from amun.unlearning.methods import METHODS
-from amun.unlearning.problem import Unlearned, UnlearningProblem
+from amun.unlearning.problem import Targets, Unlearned, UnlearningProblem
 from amun.wave import MIN_REPORTED, Wave, read_attempt, read_wave, write_json
 
 
@@ -50,11 +60,12 @@ def _make_attempt(
     params: Params, device: torch.device, wave: Wave, train: Samples, attempt: AttemptParams
 ) -> Unlearned:
     forget, adversarial = train.select(train.is_among(wave.forget_ids)), read_samples(ADVERSARIAL)
-    if len(adversarial) < len(forget) and not METHODS[attempt.method].is_exact:
+    method = METHODS[attempt.method]
+    if len(adversarial) < len(forget) and method.needs_adversarial:
         num_missing = len(forget) - len(adversarial)
         raise AttemptError(f"{attempt.method} lacks adversarial examples of {num_missing} samples")
     remain = train.select(~train.is_among(wave.gone_ids)) if params.data.remain == "use" else None
-    epochs = count_epochs(params.training) if METHODS[attempt.method].is_exact else params.unlearning.epochs
+    epochs = count_epochs(params.training) if method.is_exact else params.unlearning.epochs
     with show_progress(f"unlearn {attempt.method}", epochs, "epochs") as advance:
         problem = UnlearningProblem(
             base=load_for(params, train, device, WAVE_BASE),
@@ -64,13 +75,22 @@ def _make_attempt(
             adversarial_labels=adversarial.labels.to(device),
             remain_images=None if remain is None else remain.images.to(device),
             remain_labels=None if remain is None else remain.labels.to(device),
+            targets=_read_targets(forget, device) if method.needs_targets else None,
             attempt=attempt,
             params=params,
             build=lambda: build_for(params, train, device, params.training.seed),
             on_epoch=lambda metrics: _note(advance, metrics),
         )
-        unlearned: Unlearned = METHODS[attempt.method].load()(problem)
+        unlearned: Unlearned = method.load()(problem)
     return unlearned
+
+
+def _read_targets(forget: Samples, device: torch.device) -> Targets:
+    """Returns what the target references say of the forget samples."""
+    logits, inclusion = (
+        read_samples(path).align(forget.sample_ids.tolist()) for path in (TARGET_LOGITS, TARGET_INCLUSION)
+    )
+    return Targets(logits.payloads.to(device), inclusion.payloads.numpy().astype(np.bool_), load=None)
 
 
 def _note(advance: Advance, metrics: EpochMetrics) -> None:

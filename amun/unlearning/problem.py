@@ -3,10 +3,27 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor, nn
 
 from amun.params import AttemptParams, Params
 from amun.training import EpochMetrics
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The target references, as far as a method may use them: they label, they never judge.
+
+    Attributes:
+        logits: (F, K, C) of the forget samples by each of the K references.
+        inclusion: (F, K) bool, true where the reference was trained on the sample; half of each row is false.
+        load: returns reference k in eval mode on the device of the base; None where weights are not kept.
+    """
+
+    logits: Tensor
+    inclusion: npt.NDArray[np.bool_]
+    load: Callable[[int], nn.Module] | None
 
 
 @dataclass(frozen=True)
@@ -21,6 +38,7 @@ class UnlearningProblem:
         adversarial_labels: (F,) int64, the base model's labels of it.
         remain_images: (R, C, H, W), the remain set D_R; None where it is not available.
         remain_labels: (R,) int64, or None.
+        targets: the target references on D_F; None where there are none.
         attempt: the method's parameters.
         params: all of `params.yaml`.
         build: returns a freshly initialised model on the same device.
@@ -34,6 +52,7 @@ class UnlearningProblem:
     adversarial_labels: Tensor
     remain_images: Tensor | None
     remain_labels: Tensor | None
+    targets: Targets | None
     attempt: AttemptParams
     params: Params
     build: Callable[[], nn.Module]

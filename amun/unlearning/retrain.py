@@ -1,9 +1,8 @@
 """Exact unlearning: a new model that has never seen the forget set."""
 
-from amun.errors import InputError
 from amun.trainer import train_model
-from amun.training import EpochMetrics
 from amun.unlearning.problem import Unlearned, UnlearningProblem
+from amun.unlearning.tuning import keep_history, require_remain
 
 
 def retrain(problem: UnlearningProblem) -> Unlearned:
@@ -12,21 +11,15 @@ def retrain(problem: UnlearningProblem) -> Unlearned:
     Raises:
         InputError: D_R is not available.
     """
-    if problem.remain_images is None or problem.remain_labels is None:
-        raise InputError("unlearning: retrain needs the remain set; set data.remain to use")
-    history: list[EpochMetrics] = []
-
-    def record(metrics: EpochMetrics) -> None:
-        history.append(metrics)
-        problem.on_epoch(metrics)
-
+    images, labels = require_remain(problem)
+    history, on_epoch = keep_history(problem)
     model = problem.build()
     train_model(
         model,
-        problem.remain_images,
-        problem.remain_labels,
+        images,
+        labels,
         params=problem.params.training,
         precision=problem.params.runtime.precision,
-        on_epoch=record,
+        on_epoch=on_epoch,
     )
     return Unlearned(model.eval(), history)

@@ -96,6 +96,7 @@ def test_exact_retraining_is_done_by_it() -> None:
         adversarial_labels=LABELS[:20],
         remain_images=IMAGES[20:],
         remain_labels=LABELS[20:],
+        targets=None,
         attempt=AttemptParams(method="retrain"),
         params=PARAMS.model_copy(update={"training": training}),
         build=lambda: build(training.seed),

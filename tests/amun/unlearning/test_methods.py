@@ -1,56 +1,15 @@
 """The methods: what each of them may look at, told from the bytes of what it returns."""
 
 from copy import deepcopy
-from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from amun.errors import InputError
-from amun.models import build_model
-from amun.params import AttemptParams, Params
 from amun.training import EpochMetrics, fit
 from amun.unlearning.methods import METHODS
-from amun.unlearning.problem import Unlearned, UnlearningProblem
-from tests.amun.shipped import PARAMS, change_optimisation, copy_weights, have_same_weights, load_digit_images
-
-IMAGES, LABELS = load_digit_images()
-QUICK: Params = PARAMS.model_copy(
-    update={
-        "training": PARAMS.training.model_copy(update={"epochs": 2}),
-        "unlearning": change_optimisation(epochs=2),
-        "model": PARAMS.model.model_copy(update={"options": {"channels": [4, 4]}}),
-    }
-)
-
-
-def make_problem(method: str, **changes: Any) -> UnlearningProblem:
-    """Returns a small problem: 20 forget samples, 100 remain samples, adversarial ones made up."""
-    problem = UnlearningProblem(
-        base=build_model(QUICK.model, 10, (1, 8, 8), seed=1),
-        forget_images=IMAGES[:20],
-        forget_labels=LABELS[:20],
-        adversarial_images=IMAGES[20:40],
-        adversarial_labels=LABELS[20:40],
-        remain_images=IMAGES[40:140],
-        remain_labels=LABELS[40:140],
-        attempt=AttemptParams(method=method, learning_rate=None if METHODS[method].is_exact else 0.1),
-        params=QUICK,
-        build=lambda: build_model(QUICK.model, 10, (1, 8, 8), seed=2),
-        on_epoch=lambda _: None,
-    )
-    return replace(problem, **changes)
-
-
-def run(problem: UnlearningProblem) -> Unlearned:
-    unlearned: Unlearned = METHODS[problem.attempt.method].load()(problem)
-    return unlearned
-
-
-def weights_after(method: str, **changes: Any) -> dict[str, Tensor]:
-    return copy_weights(run(make_problem(method, **changes)).model)
+from tests.amun.shipped import copy_weights, have_same_weights
+from tests.amun.unlearning.problems import IMAGES, LABELS, QUICK, make_problem, run, weights_after
 
 
 @pytest.mark.parametrize("method", METHODS)

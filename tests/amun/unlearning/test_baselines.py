@@ -1,0 +1,244 @@
+"""The baselines: each held to a closed form or to an invariant of its source."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from amun.errors import AttemptError, InputError
+from amun.training import compute_logits, fit
+from amun.unlearning.ablations import move_anywhere, step_until_wrong
+from amun.unlearning.boundary_shrink import find_labels_beyond
+from amun.unlearning.l1_sparse import decay_penalty
+from amun.unlearning.labels import draw_unseen
+from amun.unlearning.methods import METHODS
+from amun.unlearning.random_label import relabel_forget
+from amun.unlearning.salun import find_salient
+from amun.unlearning.scrub import disobey, obey
+from tests.amun.shipped import copy_weights, have_same_weights
+from tests.amun.unlearning.problems import (
+    IMAGES,
+    LABELS,
+    QUICK,
+    make_attempt,
+    make_problem,
+    make_targets,
+    run,
+    weights_after,
+)
+
+# one step of plain gradient descent on all of a set
+ONE_STEP = QUICK.model_copy(
+    update={
+        "unlearning": QUICK.unlearning.model_copy(
+            update={"epochs": 1, "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant"}
+        )
+    }
+)
+
+
+def fit_by_hand(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Returns the weights of the small problem's base after plain fine-tuning on these samples."""
+    model = deepcopy(make_problem("amun").base)
+    fit(
+        model,
+        images,
+        labels,
+        optimisation=QUICK.unlearning,
+        learning_rate=0.1,
+        precision="float32",
+        on_epoch=lambda _: None,
+    )
+    return copy_weights(model)
+
+
+def are_close(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return all(torch.allclose(first[name], second[name], atol=1e-5) for name in first)
+
+
+def compute_loss(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    return cross_entropy(compute_logits(model, images), labels).item()
+
+
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.needs_remain])
+def test_a_method_that_needs_the_remain_set_says_so(method: str) -> None:
+    with pytest.raises(InputError, match=f"{method} needs the remain set"):
+        run(make_problem(method, remain_images=None, remain_labels=None))
+
+
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.needs_remain])
+def test_every_other_method_works_without_the_remain_set(method: str) -> None:
+    run(make_problem(method, remain_images=None, remain_labels=None))
+
+
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.needs_adversarial])
+def test_only_who_needs_the_adversarial_set_looks_at_it(method: str) -> None:
+    other = weights_after(method, adversarial_images=IMAGES[:0], adversarial_labels=LABELS[:0])
+    assert have_same_weights(weights_after(method), other)
+
+
+def test_fine_tuning_sees_what_remains_alone() -> None:
+    assert have_same_weights(weights_after("fine_tune"), fit_by_hand(IMAGES[40:140], LABELS[40:140]))
+
+
+def test_random_label_is_fine_tuning_on_wrong_labels() -> None:
+    images, labels = relabel_forget(make_problem("random_label"))
+    assert not (labels == LABELS[:20]).any()
+    expected = fit_by_hand(torch.cat([IMAGES[40:140], images]), torch.cat([LABELS[40:140], labels]))
+    assert have_same_weights(weights_after("random_label"), expected)
+
+
+def test_gradient_ascent_takes_the_clipped_step_uphill() -> None:
+    problem = make_problem("gradient_ascent", params=ONE_STEP, attempt=make_attempt("gradient_ascent", clip_norm=0.01))
+    unlearned = run(problem).model
+    moved = torch.cat(
+        [
+            (after - before).flatten()
+            for after, before in zip(unlearned.parameters(), problem.base.parameters(), strict=True)
+        ]
+    )
+    assert moved.norm().item() == pytest.approx(0.1 * 0.01, rel=1e-3)
+    base = deepcopy(problem.base).train()
+    loss = cross_entropy(base(IMAGES[:20]), LABELS[:20])
+    uphill = torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, list(base.parameters()))])
+    assert torch.cosine_similarity(moved, uphill, dim=0).item() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_boundary_shrink_learns_a_wrong_class() -> None:
+    labels = find_labels_beyond(make_problem("boundary_shrink"))
+    assert not (labels == LABELS[:20]).any()
+    assert have_same_weights(weights_after("boundary_shrink"), fit_by_hand(IMAGES[:20], labels))
+
+
+def test_l1_sparse_without_a_penalty_is_fine_tuning() -> None:
+    sparse = weights_after("l1_sparse", attempt=make_attempt("l1_sparse", l1_penalty=0.0))
+    assert have_same_weights(sparse, weights_after("fine_tune"))
+
+
+def test_l1_penalty_is_the_gradient_of_the_norm_and_decays_each_epoch() -> None:
+    model = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[3.0, -2.0]]))
+    add_penalty = decay_penalty(0.4, num_batches=2, epochs=2)
+    added = []
+    for _ in range(4):
+        model.weight.grad = torch.zeros(1, 2)
+        add_penalty(model)
+        added.append(model.weight.grad.flatten().tolist())
+    assert torch.allclose(torch.tensor(added), torch.tensor([[0.4, -0.4], [0.4, -0.4], [0.2, -0.2], [0.2, -0.2]]))
+
+
+@pytest.mark.parametrize(
+    ("masked", "plain"), [("salun", "random_label"), ("amun_salun", "amun"), ("amun_a_salun", "amun_a")]
+)
+def test_a_mask_of_all_weights_changes_nothing(masked: str, plain: str) -> None:
+    whole = weights_after(masked, attempt=make_attempt(masked, mask_fraction=1.0))
+    assert have_same_weights(whole, weights_after(plain))
+
+
+@pytest.mark.parametrize("method", ["salun", "amun_salun", "amun_a_salun"])
+def test_only_salient_weights_move(method: str) -> None:
+    problem = make_problem(method, attempt=make_attempt(method, mask_fraction=0.25))
+    is_salient = find_salient(problem, 0.25)
+    num_salient, num_all = (
+        sum(int(part.sum()) if own else part.numel() for part in is_salient.values()) for own in (True, False)
+    )
+    assert num_salient / num_all == pytest.approx(0.25, abs=0.01)
+    after, before = dict(run(problem).model.named_parameters()), dict(problem.base.named_parameters())
+    assert all(torch.equal(after[name][~mask], before[name][~mask]) for name, mask in is_salient.items())
+    assert any((after[name][mask] != before[name][mask]).any() for name, mask in is_salient.items())
+
+
+def test_salient_weights_have_the_largest_gradients() -> None:
+    problem = make_problem("salun")
+    loss = cross_entropy(problem.base.eval()(IMAGES[:20]), LABELS[:20])
+    gradients = torch.cat([part.abs().flatten() for part in torch.autograd.grad(loss, list(problem.base.parameters()))])
+    mask = torch.cat([part.flatten() for part in find_salient(problem, 0.5).values()])
+    assert gradients[mask].min() >= gradients[~mask].max()
+
+
+def test_scrub_starts_at_its_teacher() -> None:
+    logits = torch.randn(8, 10, generator=torch.Generator().manual_seed(0))
+    assert disobey(logits, logits, LABELS[:8]).item() == pytest.approx(0.0, abs=1e-6)
+    assert obey(logits, logits, LABELS[:8]).item() == pytest.approx(0.99 * cross_entropy(logits, LABELS[:8]).item())
+    at_rest = make_attempt("scrub", learning_rate=1e-30)
+    problem = make_problem("scrub", attempt=at_rest)
+    student = run(problem).model
+    for after, before in zip(student.parameters(), problem.base.parameters(), strict=True):
+        assert torch.equal(after, before)
+
+
+def test_scrub_that_ascends_leaves_its_teacher_on_the_forget_set() -> None:
+    def measure_loss(share: float) -> float:
+        problem = make_problem("scrub", attempt=make_attempt("scrub", ascent_share=share))
+        return compute_loss(run(problem).model, IMAGES[:20], LABELS[:20])
+
+    assert measure_loss(1.0) > measure_loss(0.0)
+
+
+def test_never_seen_learns_what_an_unseeing_reference_predicts() -> None:
+    targets = make_targets()
+    chosen = draw_unseen(targets, QUICK.unlearning.seed)
+    soft = targets.logits[torch.arange(20), chosen].softmax(1)
+    remain = nn.functional.one_hot(LABELS[40:140], 10).float()
+    expected = fit_by_hand(torch.cat([IMAGES[40:140], IMAGES[:20], IMAGES[:20]]), torch.cat([remain, soft, soft]))
+    assert have_same_weights(weights_after("never_seen"), expected)
+
+
+@pytest.mark.parametrize("method", ["never_seen", "never_seen_hard", "never_seen_mean"])
+def test_never_seen_never_asks_who_has_seen(method: str) -> None:
+    targets = make_targets()
+    seen = torch.from_numpy(targets.inclusion)
+    scrambled = torch.where(seen[:, :, None], targets.logits + 5 * torch.randn_like(targets.logits), targets.logits)
+    other = weights_after(method, targets=type(targets)(scrambled, targets.inclusion, None))
+    assert have_same_weights(weights_after(method), other)
+
+
+def test_never_seen_without_references_says_so() -> None:
+    with pytest.raises(InputError, match="never_seen needs target references"):
+        run(make_problem("never_seen", targets=None))
+
+
+@pytest.mark.parametrize("method", ["amun_reference", "amun_soft"])
+def test_a_method_that_needs_references_weights_says_so(method: str) -> None:
+    targets = make_targets()
+    with pytest.raises(InputError, match=f"{method} needs the target references' weights"):
+        run(make_problem(method, targets=type(targets)(targets.logits, targets.inclusion, None)))
+
+
+def test_amun_soft_with_the_adversarial_labels_alone_is_amun() -> None:
+    mixed = weights_after("amun_soft", attempt=make_attempt("amun_soft", label_mix=1.0))
+    assert are_close(mixed, weights_after("amun"))
+    assert not are_close(weights_after("amun_soft"), weights_after("amun"))
+
+
+@pytest.mark.parametrize(
+    ("method", "uses_images"),
+    [("adversarial", False), ("random_label_images", False), ("adversarial_random_label", True)],
+)
+def test_ablations_take_the_images_they_name(method: str, uses_images: bool) -> None:
+    other = weights_after(method, adversarial_images=IMAGES[300:320])
+    assert have_same_weights(weights_after(method), other) is not uses_images
+
+
+def test_noise_goes_as_far_as_the_adversarial_images() -> None:
+    grey, shift = torch.full((20, 1, 8, 8), 0.5), torch.linspace(0.01, 0.1, 20)[:, None, None, None]
+    problem = make_problem("random_noise_labels", forget_images=grey, adversarial_images=grey + shift)
+    distances = (move_anywhere(problem) - grey).flatten(1).norm(dim=1)
+    assert torch.allclose(distances, shift.flatten() * 8, atol=1e-4)
+
+
+def test_fgsm_ends_with_wrong_labels_or_says_for_how_many_it_does_not() -> None:
+    problem = make_problem("adversarial_fgsm")
+    images, labels = step_until_wrong(problem)
+    assert torch.equal(compute_logits(problem.base, images).argmax(1), labels)
+    assert not (labels == LABELS[:20]).any()
+    constant = deepcopy(problem.base)
+    with torch.no_grad():
+        for weight in constant.parameters():
+            weight.zero_()
+    num_zeros = int((LABELS[:20] == 0).sum())
+    with pytest.raises(AttemptError, match=f"no adversarial example of {num_zeros} samples"):
+        step_until_wrong(make_problem("adversarial_fgsm", base=constant))
