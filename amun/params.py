@@ -11,6 +11,8 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -42,17 +44,54 @@ class ModelParams(Section):
     options: dict[str, Any]
 
 
+class ImagesParams(Section):
+    """How a source's images are made alike; arrays of floats must be so already."""
+
+    colour: Literal["greyscale", "rgb", "rgba"]
+    size: Annotated[tuple[Count, Count], Field(strict=False)] | None
+    resize: Literal["refuse", "stretch", "crop", "pad"]
+    transparent: Literal["white", "black"]
+
+    @model_validator(mode="after")
+    def check_size(self) -> Self:
+        """Refuses to resize to nothing in particular."""
+        if self.size is None and self.resize != "refuse":
+            raise ValueError(f"resize: {self.resize} needs a size: height and width in pixels")
+        return self
+
+
 class DataParams(Section):
     """Where samples come from and how they are split."""
 
-    source: Literal["digits", "cifar10"]
+    source: str
     root: str | None
+    options: dict[str, Any]
+    images: ImagesParams
     num_samples: Count | None
     train_fraction: Fraction
     calibration_fraction: Fraction
     subject_max_samples: Count
     remain: Literal["use", "none"]
     seed: Seed
+
+    @field_validator("source")
+    @classmethod
+    def check_source(cls, name: str) -> str:
+        """Refuses a source that is not in the registry."""
+        from amun.data.sources.source import get_options_model
+
+        get_options_model(name)
+        return name
+
+    @field_validator("options")
+    @classmethod
+    def check_options(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Refuses options that the source does not take."""
+        from amun.data.sources.source import get_options_model
+
+        if "source" in info.data:
+            get_options_model(info.data["source"]).model_validate(options)
+        return options
 
     @model_validator(mode="after")
     def check_fractions(self) -> Self:
@@ -292,8 +331,9 @@ def _describe(error: ValidationError) -> str:
     return "; ".join(_describe_finding(finding) for finding in error.errors())
 
 
-def _describe_finding(finding: Any) -> str:
-    key = ".".join(str(part) for part in finding["loc"])
+def _describe_finding(finding: Any, *above: str | int) -> str:
+    parts = (*above, *finding["loc"])
+    key = ".".join(str(part) for part in parts)
     prefix = f"{key}: " if key else ""
     value = finding["input"]
     match finding["type"]:
@@ -303,6 +343,8 @@ def _describe_finding(finding: Any) -> str:
             return f"{prefix}missing; every key must be there"
         case "float_type" if isinstance(value, str) and _is_number(value):
             return f"{prefix}YAML reads {value} as text; write {Decimal(value):f}"
+        case "value_error" if isinstance(inner := finding["ctx"]["error"], ValidationError):
+            return "; ".join(_describe_finding(found, *parts) for found in inner.errors())
         case "value_error":
             return prefix + str(finding["ctx"]["error"])
         case _:

@@ -1,11 +1,13 @@
 """Where every file lives, relative to the workspace."""
 
+import hashlib
 from pathlib import Path
 
 STATE = Path(".amun")
 SECRET = STATE / "secret"
 STAGE_LOCK = STATE / "stage.lock"
 LEDGER = STATE / "ledger.db"
+MIRRORS = STATE / "mirrors"
 COMPARISON = STATE / "comparison.json"
 SERVERS = STATE / "servers.json"
 SERVE_LOCK = STATE / "serve.lock"
@@ -44,3 +46,30 @@ TRAIN_EPOCHS = Path("plots/train_epochs.csv")
 UNLEARN_EPOCHS = Path("plots/unlearn_epochs.csv")
 ROC = Path("plots/roc.csv")
 CONFIDENCE = Path("plots/confidence.csv")
+
+
+def is_bucket(root: str | None) -> bool:
+    """Tells whether a source (`data.root`) lies on S3."""
+    return root is not None and root.startswith("s3://")
+
+
+def locate_mirror(root: str) -> Path:
+    """Returns the folder that mirrors a source on S3: one of its own for each address."""
+    return MIRRORS / hashlib.sha256(root.encode()).hexdigest()[:16]
+
+
+def locate_manifest(root: str) -> Path:
+    """Returns the file that says what the complete mirror of a source on S3 holds."""
+    return locate_mirror(root).with_suffix(".json")
+
+
+def locate_journal(root: str) -> Path:
+    """Returns the file that is there while a mirror is brought up to date."""
+    return locate_mirror(root).with_suffix(".journal")
+
+
+def locate_source(root: str | None) -> Path | None:
+    """Returns the folder from which a source (`data.root`) is read; None where it needs none."""
+    if root is None:
+        return None
+    return locate_mirror(root) if is_bucket(root) else Path(root)

@@ -5,7 +5,7 @@ import os
 from amun.errors import AmunError, InputError
 from amun.keys import SECRET_VARIABLE, create_secret, parse_secret, store_secret
 from amun.ledger import Ledger
-from amun.paths import SECRET
+from amun.paths import SECRET, locate_source
 from flows.outcome import Outcome
 from flows.running import run_build_base
 from tasks import pipeline
@@ -100,15 +100,20 @@ def push_from_now_on(workspace: Workspace, git_remote: str) -> None:
 
 
 def _require_model(workspace: Workspace) -> None:
-    """Builds the model on the source's images once and drops it, before anything is created for it."""
-    from amun.data.sources.source import read_source
+    """Builds the model for the source's images once and drops it, before anything is created for it.
+
+    Every image's header is read, and none of their pixels: that is left to the stage.
+    """
+    from amun.data.images import MODES, check_images
+    from amun.data.sources.source import list_source
     from amun.models import build_model
     from amun.trainer import import_trainer
 
     data = workspace.params.data
-    source = read_source(data.source, workspace.root / data.root if data.root else None)
-    channels, height, width = source.images.shape[1:]
-    build_model(workspace.params.model, int(source.labels.max()) + 1, (channels, height, width), seed=0)
+    root = locate_source(data.root)
+    listing = list_source(data.source, None if root is None else workspace.root / root, data.options)
+    shape = (len(MODES[data.images.colour]), *check_images(listing, data.images))
+    build_model(workspace.params.model, len(listing.classes), shape, seed=0)
     if trainer := workspace.params.training.function:
         import_trainer(trainer)
 

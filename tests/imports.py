@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 # modules that these stages load by name
 LOADED_BY_NAME = {
-    "prepare": {reader.partition(":")[0] for reader in SOURCES.values()},
+    "prepare": set(SOURCES.values()),
     "unlearn": {method.function.partition(":")[0] for method in METHODS.values()},
 }
 

@@ -20,6 +20,9 @@ from amun.errors import AmunError
 Strings = npt.NDArray[np.str_]
 Mask = npt.NDArray[np.bool_]
 
+# of the payloads that stand in one row group of a store file
+GROUP_BYTES = 16 * 2**20
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -49,6 +52,12 @@ class Samples:
         """Returns the samples where `mask` (N,) is true, in their order."""
         chosen = torch.from_numpy(mask)
         return Samples(self.sample_ids[mask], self.subject_ids[mask], self.labels[chosen], self.payloads[chosen])
+
+    def slice(self, start: int, end: int) -> "Samples":
+        """Returns the samples at the positions from `start` to `end`, which is not among them."""
+        return Samples(
+            self.sample_ids[start:end], self.subject_ids[start:end], self.labels[start:end], self.payloads[start:end]
+        )
 
     def is_among(self, sample_ids: list[str]) -> Mask:
         """Returns (N,) bool: whose id is one of `sample_ids`."""
@@ -84,15 +93,67 @@ def concatenate(parts: list[Samples]) -> Samples:
     )
 
 
-def write_samples(path: Path, samples: Samples) -> None:
-    """Writes a store file; the same samples give the same bytes."""
+class SampleWriter:
+    """Writes a store file a part at a time; the same samples give the same bytes, in whatever parts they come.
+
+    Until it is finished there is only a file with another ending.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._unfinished = path.with_suffix(".unfinished")
+        self._waiting: list[Samples] = []
+        self._writer: pq.ParquetWriter | None = None
+
+    def append(self, samples: Samples) -> None:
+        """Adds samples whose payloads agree in shape and dtype with those before."""
+        self._waiting.append(samples)
+        num_rows = _choose_group_size(samples)
+        if sum(len(part) for part in self._waiting) >= num_rows:
+            waiting = concatenate(self._waiting)
+            is_whole = len(waiting) // num_rows * num_rows
+            for start in range(0, is_whole, num_rows):
+                self._write(waiting.slice(start, start + num_rows))
+            self._waiting = [waiting.slice(is_whole, len(waiting))]
+
+    def finish(self) -> None:
+        """Writes what waits and gives the file its name; at least one part, perhaps empty, must have been added."""
+        rest = concatenate(self._waiting)
+        if len(rest) or self._writer is None:
+            self._write(rest)
+        self._close()
+        self._unfinished.replace(self._path)
+
+    def discard(self) -> None:
+        """Leaves nothing."""
+        self._close()
+        self._unfinished.unlink(missing_ok=True)
+
+    def _write(self, samples: Samples) -> None:
+        table = _make_table(samples)
+        if self._writer is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pq.ParquetWriter(self._unfinished, table.schema, compression="zstd")
+        self._writer.write_table(table, row_group_size=max(1, len(samples)))
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _choose_group_size(samples: Samples) -> int:
+    """Returns how many rows are written together: what their size says, and nothing else."""
+    return max(1, GROUP_BYTES // max(1, samples.payloads[:1].nbytes))
+
+
+def _make_table(samples: Samples) -> pa.Table:
     payloads = samples.payloads.contiguous().cpu().numpy()
     row_bytes = payloads.itemsize * int(np.prod(payloads.shape[1:]))
     payload_column = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(row_bytes), len(samples), [None, pa.py_buffer(payloads.tobytes())]
     )
     metadata = {"dtype": str(payloads.dtype), "shape": json.dumps(payloads.shape[1:])}
-    table = pa.table(
+    return pa.table(
         {
             "sample_id": pa.array(samples.sample_ids.tolist(), pa.string()),
             "subject_id": pa.array(samples.subject_ids.tolist(), pa.string()),
@@ -100,10 +161,13 @@ def write_samples(path: Path, samples: Samples) -> None:
             "payload": payload_column,
         }
     ).replace_schema_metadata(metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    pq.write_table(table, unfinished, compression="zstd")
-    unfinished.replace(path)
+
+
+def write_samples(path: Path, samples: Samples) -> None:
+    """Writes a store file; the same samples give the same bytes."""
+    writer = SampleWriter(path)
+    writer.append(samples)
+    writer.finish()
 
 
 def read_samples(path: Path) -> Samples:
@@ -111,8 +175,9 @@ def read_samples(path: Path) -> Samples:
     table = pq.read_table(path).combine_chunks()
     metadata = table.schema.metadata
     dtype, shape = np.dtype(metadata[b"dtype"].decode()), json.loads(metadata[b"shape"])
-    rows = table.column("payload").to_numpy()
-    payloads = np.frombuffer(b"".join(rows), dtype=dtype).reshape(len(table), *shape)
+    column = table.column("payload").combine_chunks()
+    content = column.buffers()[1] if len(column) else b""
+    payloads = np.frombuffer(content, dtype, len(column) * int(np.prod(shape))).reshape(len(column), *shape)
     return Samples(
         np.array(table.column("sample_id").to_pylist(), dtype=np.str_),
         np.array(table.column("subject_id").to_pylist(), dtype=np.str_),

@@ -1,7 +1,11 @@
 """Invented subjects, and splits by subject stratified by label."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
+
+from amun.errors import InputError
 
 Strings = npt.NDArray[np.str_]
 Indices = npt.NDArray[np.int64]
@@ -36,3 +40,30 @@ def split_subjects(subject_ids: Strings, labels: Indices, fractions: tuple[float
         splits[subject] = np.argmax((missing @ counts[subject]) / fractions)
         missing[splits[subject]] -= counts[subject]
     return np.array(SPLITS)[splits[owners]]
+
+
+def check_splits(splits: Strings, subject_ids: Strings, labels: Indices, classes: Sequence[str]) -> None:
+    """Refuses splits on which no model can be trained or judged.
+
+    Args:
+        splits: (N,) names, as `split_subjects` deals them.
+        subject_ids: (N,) whose each sample is.
+        labels: (N,) positions in `classes`.
+        classes: names.
+
+    Raises:
+        InputError: a split is empty, or a class has samples but none in train: the model would have no output for it.
+    """
+    _, sizes = np.unique(subject_ids, return_counts=True)
+    largest = f"the largest of {len(sizes)} subjects holds {sizes.max(initial=0)} of {len(splits)} samples"
+    rule = "a subject stands whole in one split"
+    if empty := [split for split in SPLITS if not (splits == split).any()]:
+        raise InputError(f"params.yaml: data: nobody is in the split {' and '.join(empty)}: {rule}, and {largest}")
+    untrained = np.setdiff1d(labels, labels[splits == "train"])
+    if len(untrained):
+        owners = len(np.unique(subject_ids[labels == untrained[0]]))
+        more = f" (nor {len(untrained) - 1} other classes)" if len(untrained) > 1 else ""
+        raise InputError(
+            f"params.yaml: data: no training sample has the class {classes[untrained[0]]}{more}: {rule}, "
+            f"and only {owners} hold samples of that class; raise data.train_fraction, or take samples of more people"
+        )

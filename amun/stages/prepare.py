@@ -1,81 +1,133 @@
-"""Stage `prepare`: reads the source, names samples by keyed ids, splits them by subject, fills the sample store."""
+"""Stage `prepare`: lists the source, splits its samples by subject, names them by keyed ids, fills the sample store."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from amun.data.samples import Samples, write_samples
-from amun.data.sources.source import SourceImages, read_source
-from amun.data.splits import SPLITS, assign_subjects, split_subjects
+from amun.data.images import check_images, read_images
+from amun.data.samples import Samples, SampleWriter
+from amun.data.sources.revision import read_revision, require_files
+from amun.data.sources.source import Listing, list_source, raise_problems
+from amun.data.splits import SPLITS, assign_subjects, check_splits, split_subjects
 from amun.errors import InputError
 from amun.keys import keyed_digest, load_secret, subject_key
 from amun.params import Params
-from amun.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN
+from amun.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN, locate_source
+from amun.progress import show_progress
 from amun.stages.runner import run_stage
 from amun.wave import write_json
+
+Strings = npt.NDArray[np.str_]
+Indices = npt.NDArray[np.int64]
 
 
 def prepare(params: Params, _device: torch.device) -> None:
     """Writes one store file for each split, without the subjects named in `data/exclusions.json`."""
     secret = load_secret(Path.cwd())
-    source = read_source(params.data.source, Path(params.data.root) if params.data.root else None)
-    samples = _name_samples(_draw_images(source, params), params, secret)
-    excluded = _find_excluded(samples, lambda subject_id: subject_key(secret, subject_id))
-    held = samples.select(~excluded)
+    require_files(params.data.root)
+    listing = list_source(params.data.source, locate_source(params.data.root), params.data.options)
+    size = check_images(listing, params.data.images)
+    subject_ids = _name_subjects(listing, params)
+    drawn = _draw_positions(len(listing), params)
+    is_excluded = _find_excluded(subject_ids[drawn], secret)
+    held = drawn[~is_excluded]
+    if len(held) == 0:
+        raise InputError("params.yaml: data: everybody in the source is forgotten; there is nothing left to train on")
+    splits = _split(subject_ids[held], listing.labels[held], params)
+    check_splits(splits, subject_ids[held], listing.labels[held], listing.classes)
+    _write_stores(params, listing, held, subject_ids, splits, size, secret)
+    counts = {f"num_{split}": int((splits == split).sum()) for split in SPLITS}
+    facts = {
+        "num_excluded": int(is_excluded.sum()),
+        "classes": _name_classes(listing.classes, subject_ids, secret),
+        "people_digest": _digest_invented(listing, subject_ids, secret),
+        "revision": read_revision(params.data.root, secret),
+    }
+    write_json(PREPARE_METRICS, counts | facts)
+
+
+def _name_classes(classes: list[str], subject_ids: Strings, secret: bytes) -> list[str]:
+    """Returns the classes' names; one that is a person's too, as git may know it: by the keyed id."""
+    people = set(subject_ids.tolist())
+    return [subject_key(secret, name) if name in people else name for name in classes]
+
+
+def _digest_invented(listing: Listing, subject_ids: Strings, secret: bytes) -> str | None:
+    """Returns a digest of who was invented for which image; None where the source names its subjects."""
+    if listing.subject_ids is not None:
+        return None
+    pairs = zip(listing.keys, subject_ids, strict=True)
+    return keyed_digest(secret, "people", *(f"{key}\n{subject}".encode() for key, subject in pairs))
+
+
+def _name_subjects(listing: Listing, params: Params) -> Strings:
+    """Returns (N,) subject ids: the source's own, or else invented ones."""
+    if listing.subject_ids is not None:
+        return listing.subject_ids
+    return assign_subjects(len(listing), params.data.subject_max_samples, params.data.seed)
+
+
+def _draw_positions(num_images: int, params: Params) -> Indices:
+    """Returns the ascending positions of `data.num_samples` images, or of all."""
+    if params.data.num_samples is None or params.data.num_samples >= num_images:
+        return np.arange(num_images)
+    return np.sort(np.random.default_rng(params.data.seed).permutation(num_images)[: params.data.num_samples])
+
+
+def _find_excluded(subject_ids: Strings, secret: bytes) -> npt.NDArray[np.bool_]:
+    """Returns (N,) bool: whose subject is forgotten."""
+    keys = set(json.loads(EXCLUSIONS.read_text(encoding="utf-8")))
+    excluded = [subject_id for subject_id in np.unique(subject_ids) if subject_key(secret, subject_id) in keys]
+    return np.isin(subject_ids, np.array(excluded, dtype=np.str_))
+
+
+def _split(subject_ids: Strings, labels: Indices, params: Params) -> Strings:
     train_fraction, calibration_fraction = params.data.train_fraction, params.data.calibration_fraction
     fractions = (train_fraction, calibration_fraction, 1 - train_fraction - calibration_fraction)
-    splits = split_subjects(held.subject_ids, held.labels.numpy(), fractions, params.data.seed)
-    _require_trained_classes(held.labels, splits == "train")
-    for split, path in zip(SPLITS, (TRAIN, CALIBRATION, TEST), strict=True):
-        if not (splits == split).any():
-            raise InputError(f"params.yaml: data: the {split} split is empty; there are too few subjects")
-        write_samples(path, held.select(splits == split))
-    counts = {f"num_{split}": int((splits == split).sum()) for split in SPLITS}
-    write_json(PREPARE_METRICS, counts | {"num_excluded": int(excluded.sum())})
+    return split_subjects(subject_ids, labels, fractions, params.data.seed)
 
 
-def _require_trained_classes(labels: Tensor, is_train: npt.NDArray[np.bool_]) -> None:
-    """Refuses a class that no training sample has: the model would have no output for it."""
-    trained = set(labels[torch.from_numpy(is_train)].tolist())
-    if untrained := sorted(set(labels.tolist()) - trained):
-        raise InputError(
-            f"params.yaml: data: no training sample has the class {untrained[0]}; there are too few samples"
-        )
+def _write_stores(
+    params: Params,
+    listing: Listing,
+    held: Indices,
+    subject_ids: Strings,
+    splits: Strings,
+    size: tuple[int, int],
+    secret: bytes,
+) -> None:
+    """Reads the images once, and writes each to the store file of its split; all files or none."""
+    writers = {split: SampleWriter(path) for split, path in zip(SPLITS, (TRAIN, CALIBRATION, TEST), strict=True)}
+    problems: list[str] = []
+    done = 0
+    with show_progress("prepare", len(held), "images") as advance:
+        for batch in read_images(listing, held, params.data.images, size):
+            problems += batch.problems
+            if batch.pixels is not None and not problems:
+                samples = _name_samples(listing, batch.positions, batch.pixels, subject_ids, secret)
+                split_of = splits[done : done + len(samples)]
+                for split, writer in writers.items():
+                    writer.append(samples.select(split_of == split))
+            done += len(batch.positions)
+            for _ in batch.positions:
+                advance()
+    for writer in writers.values():
+        writer.discard() if problems else writer.finish()
+    raise_problems(problems)
 
 
-def _draw_images(source: SourceImages, params: Params) -> SourceImages:
-    if params.data.num_samples is None or params.data.num_samples >= len(source.keys):
-        return source
-    drawn = np.sort(np.random.default_rng(params.data.seed).permutation(len(source.keys))[: params.data.num_samples])
-    return SourceImages(
-        [source.keys[position] for position in drawn],
-        source.images[drawn],
-        source.labels[drawn],
-        None if source.subject_ids is None else source.subject_ids[drawn],
-    )
-
-
-def _name_samples(source: SourceImages, params: Params, secret: bytes) -> Samples:
-    pixels = source.images.numpy()
+def _name_samples(
+    listing: Listing, positions: Indices, pixels: npt.NDArray[np.generic], subject_ids: Strings, secret: bytes
+) -> Samples:
     sample_ids = [
-        keyed_digest(secret, "sample", key.encode(), image.tobytes())
-        for key, image in zip(source.keys, pixels, strict=True)
+        keyed_digest(secret, "sample", listing.keys[position].encode(), image.tobytes())
+        for position, image in zip(positions, pixels, strict=True)
     ]
-    subject_ids = source.subject_ids
-    if subject_ids is None:
-        subject_ids = assign_subjects(len(sample_ids), params.data.subject_max_samples, params.data.seed)
-    return Samples(np.array(sample_ids, dtype=np.str_), subject_ids, source.labels, source.images)
-
-
-def _find_excluded(samples: Samples, key_of: Callable[[str], str]) -> npt.NDArray[np.bool_]:
-    keys = set(json.loads(EXCLUSIONS.read_text(encoding="utf-8")))
-    excluded = [subject_id for subject_id in np.unique(samples.subject_ids) if key_of(subject_id) in keys]
-    return np.isin(samples.subject_ids, np.array(excluded, dtype=np.str_))
+    labels = torch.from_numpy(listing.labels[positions])
+    return Samples(np.array(sample_ids, dtype=np.str_), subject_ids[positions], labels, torch.from_numpy(pixels))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amun.data.splits import SPLITS, assign_subjects, split_subjects
+from amun.data.splits import SPLITS, assign_subjects, check_splits, split_subjects
+from amun.errors import InputError
 
 FRACTIONS = (0.5, 0.25, 0.25)
 
@@ -45,3 +46,29 @@ def test_labels_are_in_proportion() -> None:
 def test_sizes_are_skewed_to_small() -> None:
     sizes = Counter(assign_subjects(5000, 20, 0).tolist()).values()
     assert sum(size == 1 for size in sizes) > sum(size == 10 for size in sizes) > 0
+
+
+def test_class_that_nobody_in_train_has_is_refused() -> None:
+    subjects, labels = np.array(["a", "a", "b", "c"]), np.array([0, 0, 1, 0])
+    splits = np.array(["train", "train", "calibration", "test"])
+    with pytest.raises(InputError, match=r"no training sample has the class dog: .* only 1 hold samples of that class"):
+        check_splits(splits, subjects, labels, ["cat", "dog"])
+    check_splits(splits, subjects, np.zeros(4, dtype=np.int64), ["cat", "dog"])
+
+
+def test_split_without_anybody_is_refused() -> None:
+    splits, labels = np.array(["train", "train", "test"]), np.zeros(3, dtype=np.int64)
+    with pytest.raises(
+        InputError, match=r"nobody is in the split calibration: .* the largest of 2 subjects holds 2 of 3"
+    ):
+        check_splits(splits, np.array(["a", "a", "b"]), labels, ["cat"])
+
+
+@settings(deadline=None)
+@given(st.integers(3, 8), st.integers(1, 50), st.integers(0, 1000))
+def test_few_subjects_of_any_size_fill_all_splits(num_subjects: int, largest: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    sizes = generator.integers(1, largest + 1, num_subjects)
+    subjects = np.repeat(np.arange(num_subjects).astype(np.str_), 2 * sizes)
+    labels = np.tile([0, 1], sizes.sum())
+    check_splits(split_subjects(subjects, labels, FRACTIONS, seed), subjects, labels, ["cat", "dog"])
