@@ -33,12 +33,15 @@ def rebuild_base(workspace: Workspace) -> Outcome:
     """Runs the flow that trains a new base, unless another run is at a wave.
 
     Raises:
-        InputError: uncommitted changes, or a detached head.
+        InputError: uncommitted changes, a detached head, or a source of which something cannot be used.
     """
     outcome = find_idle(workspace)
     if outcome is not None and outcome.state == "held":
         return outcome
     require_ready(workspace)
+    from tasks.source import inspect_source
+
+    inspect_source(workspace.root, workspace.params.data)
     return run_build_base(workspace)
 
 

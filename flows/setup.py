@@ -5,12 +5,13 @@ import os
 from amun.errors import AmunError, InputError
 from amun.keys import SECRET_VARIABLE, create_secret, parse_secret, store_secret
 from amun.ledger import Ledger
-from amun.paths import SECRET, locate_source
+from amun.paths import SECRET
 from flows.outcome import Outcome
 from flows.running import run_build_base
 from tasks import pipeline
 from tasks.environment import LEDGER_VARIABLE
 from tasks.git import has_tag, name_tag, require_branch, require_clean
+from tasks.source import inspect_source, require_unknown_to_git
 from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
 from tasks.workspace import Workspace, require_own_secret
 
@@ -34,6 +35,8 @@ def create_workspace(workspace: Workspace, remote: str | None, git_remote: str |
     """
     root = workspace.root
     require_branch(root)
+    # before the question whether all is committed: that is not what to do with images
+    require_unknown_to_git(root, workspace.params.data.root)
     require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES])
     if secret := os.environ.get(SECRET_VARIABLE):
         parse_secret(secret, SECRET_VARIABLE)
@@ -104,16 +107,13 @@ def _require_model(workspace: Workspace) -> None:
 
     Every image's header is read, and none of their pixels: that is left to the stage.
     """
-    from amun.data.images import MODES, check_images
-    from amun.data.sources.source import list_source
+    from amun.data.images import MODES
     from amun.models import build_model
     from amun.trainer import import_trainer
 
     data = workspace.params.data
-    root = locate_source(data.root)
-    listing = list_source(data.source, None if root is None else workspace.root / root, data.options)
-    shape = (len(MODES[data.images.colour]), *check_images(listing, data.images))
-    build_model(workspace.params.model, len(listing.classes), shape, seed=0)
+    listing, size = inspect_source(workspace.root, data)
+    build_model(workspace.params.model, len(listing.classes), (len(MODES[data.images.colour]), *size), seed=0)
     if trainer := workspace.params.training.function:
         import_trainer(trainer)
 

@@ -11,7 +11,7 @@ from amun.errors import AmunError, AttemptError, LeaseLostError
 from amun.ledger import Claim, Held, WaveKind
 from flows.outcome import Outcome
 from flows.preview import describe_next_wave, require_ready
-from tasks.base import finish_base, prepare_base
+from tasks.base import check_samples, finish_base, prepare_base, refresh_base_source
 from tasks.complete import complete_requests, park_wave
 from tasks.freeze import freeze_wave, record_holdings
 from tasks.gate import begin_attempt, check_report, judge_attempt, keep_decision
@@ -111,8 +111,12 @@ def _honour(workspace: Workspace, claim: Claim) -> Outcome:
 
 def _build_base_stages(workspace: Workspace, claim: Claim) -> list[StageRun]:
     prepare_base(workspace, claim)
+    refresh_base_source(workspace, claim)
+    first, *others = BASE_STAGES
     # the source's files are no dependency of `prepare`: what is new there comes in with a new base
-    runs = [reproduce_stage(workspace, claim, stage, force=stage == "prepare") for stage in BASE_STAGES]
+    runs = [reproduce_stage(workspace, claim, first, force=True)]
+    check_samples(workspace, claim)
+    runs += [reproduce_stage(workspace, claim, stage) for stage in others]
     finish_base(workspace, claim)
     return runs
 

@@ -7,7 +7,9 @@ from amun.paths import EXCLUSIONS
 from amun.wave import write_json
 from tasks import pipeline
 from tasks.freeze import read_committed_forgotten
-from tasks.options import TASK_OPTIONS
+from tasks.options import NETWORK_OPTIONS, TASK_OPTIONS
+from tasks.source import describe_samples, refresh_source, require_same_people
+from tasks.story import tell
 from tasks.workspace import Workspace, require_lease
 
 
@@ -18,6 +20,25 @@ def prepare_base(workspace: Workspace, claim: Claim) -> None:
     keys = sorted({key for wave in read_committed_forgotten(workspace.root) for key in wave.subject_keys})
     write_json(workspace.root / EXCLUSIONS, keys)
     pipeline.thaw_base(workspace.root)
+
+
+@task(name="refresh-source", **NETWORK_OPTIONS)
+def refresh_base_source(workspace: Workspace, claim: Claim) -> None:
+    """Brings the source to hand as it is now, where it lies elsewhere."""
+    require_lease(claim)
+    refresh_source(workspace.root, workspace.params.data)
+
+
+@task(name="check-samples", **TASK_OPTIONS)
+def check_samples(workspace: Workspace, claim: Claim) -> None:
+    """Tells how many samples came in and how many were refused.
+
+    Raises:
+        InputError: invented subjects are other people than those of whom some are forgotten.
+    """
+    require_lease(claim)
+    tell(describe_samples(workspace.root))
+    require_same_people(workspace.root)
 
 
 @task(name="freeze-base", **TASK_OPTIONS)

@@ -176,6 +176,12 @@ def list_changes(root: Path) -> list[str]:
     return [entry[3:] for entry in listed.split("\0") if entry]
 
 
+def list_files(root: Path, path: str) -> list[str]:
+    """Returns the files at or below a path that git has, or would take: those that are not ignored."""
+    listed = run_git(root, "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", path)
+    return [entry for entry in listed.split("\0") if entry]
+
+
 def require_clean(root: Path, allowed: Sequence[str]) -> None:
     """Refuses uncommitted changes anywhere but under the paths that a wave itself writes.
 

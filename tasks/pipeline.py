@@ -83,7 +83,7 @@ def add_file(root: Path, path: Path) -> None:
 def checkout(root: Path) -> None:
     """Brings every output in the work tree to what `dvc.lock` and the `.dvc` files say, from the cache."""
     with _open(root) as repo:
-        repo.checkout(force=True)
+        repo.checkout(targets=_list_targets(root), force=True)
 
 
 def has_remote(root: Path) -> bool:
@@ -96,7 +96,7 @@ def push(root: Path) -> None:
     """Sends what the work tree's `dvc.lock` and `.dvc` files name to the default remote."""
     with _open(root) as repo:
         try:
-            repo.push()
+            repo.push(targets=_list_targets(root))
         except (DvcException, OSError, BotoCoreError, ClientError) as error:
             raise AmunError(f"the DVC remote did not take the data: {_join_lines(error)}") from None
 
@@ -105,7 +105,7 @@ def pull(root: Path) -> None:
     """Fetches what the work tree's `dvc.lock` and `.dvc` files name from the default remote."""
     with _open(root) as repo:
         try:
-            repo.pull(force=True)
+            repo.pull(targets=_list_targets(root), force=True)
         except (DvcException, OSError, BotoCoreError, ClientError) as error:
             raise AmunError(f"the DVC remote did not give the data: {_join_lines(error)}") from None
 
@@ -116,6 +116,26 @@ def fetch(root: Path) -> None:
         checkout(root)
     except DvcRefusalError:
         pull(root)
+
+
+def _list_targets(root: Path) -> list[str]:
+    """Returns whose data are the pipeline's own: what else the workspace has under DVC is its owner's to move."""
+    return [name for name in ("dvc.yaml", f"{WAVE_BASE}.dvc") if (root / name).exists()]
+
+
+def require_unchanged(root: Path, file: Path) -> None:
+    """Refuses data that are not what their `.dvc` file says.
+
+    Raises:
+        InputError: they have changed, or are not there.
+    """
+    with _open(root) as repo:
+        changes = [out.workspace_status() for out in repo.stage.load_one(str(root / file)).outs]
+    for path, what in (change for found in changes for change in found.items()):
+        raise InputError(
+            f"{path} is {what}, against what {file} says: run `dvc add {path}` to take the change, "
+            f"or `dvc checkout {file}` to undo it"
+        )
 
 
 def read_lock(root: Path) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from tasks.figures import draw_figures
 from tasks.gate import check_report, read_decisions
 from tasks.options import NETWORK_OPTIONS
 from tasks.record import read_metrics
+from tasks.source import describe_revision
 from tasks.workspace import Workspace, require_lease
 
 SERVING_FILE = "data/model.pt2"
@@ -125,6 +126,7 @@ def _describe(root: Path, wave: Wave, commit: str) -> dict[str, str]:
         "amun.num_forget": str(len(wave.forget_ids)),
         "amun.forget_digest": keyed_digest(secret, "forget-set", "\n".join(wave.forget_ids).encode()),
         "amun.base_digest": wave.base_digest,
+        "amun.source_revision": describe_revision(root),
     }
 
 

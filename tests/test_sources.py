@@ -1,0 +1,143 @@
+"""A company's own images, from its data repository or its bucket: what is refused, and what comes in later."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from amun.data.samples import read_samples
+from amun.paths import CALIBRATION, TEST, TRAIN, locate_journal
+from tasks.s3 import open_client
+from tests.amun.pictures import write_class_folder
+from tests.registry import find_version
+from tests.swift import BUCKET
+from tests.test_bad_input import assert_init_refused, assert_one_line
+from tests.workspaces import Site, describe, list_people, make_clone, read_tree
+
+DATA = {"source": "folder", "root": "raw/images", "options": {}}
+DATA |= {"images": {"colour": "rgb", "size": [8, 8], "resize": "stretch", "transparent": "white"}}
+
+
+def use_folder(params: dict[str, Any], **changes: Any) -> None:
+    params["data"] |= DATA | changes
+    params["training"]["epochs"] = 2
+    params["references"] |= {"num_audit": 2}
+
+
+def name_owners(people: range, num_images: int = 4) -> dict[str, str]:
+    """Returns whose each image is: every person has as many cats as dogs."""
+    return {
+        f"{('cat', 'dog')[number % 2]}/{person:03}-{number}.png": f"person-{person:03}"
+        for person in people
+        for number in range(num_images)
+    }
+
+
+@pytest.fixture
+def company(tmp_path: Path, variables: dict[str, str]) -> Site:
+    """A repository of a company's images under DVC, its remote a folder."""
+    site = Site(tmp_path / "company", variables)
+    site.root.mkdir()
+    site.git("init", "--quiet", "--initial-branch", "main")
+    site.run("dvc", "init", "--quiet")
+    site.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    publish(site, name_owners(range(60)))
+    return site
+
+
+def publish(company: Site, owners: dict[str, str]) -> None:
+    write_class_folder(company.root / "images", owners)
+    company.run("dvc", "add", "--quiet", "images")
+    company.run("dvc", "push", "--quiet")
+    company.git("add", "--all")
+    company.git("commit", "--quiet", "--message", "Images")
+
+
+def test_imported_images_keep_their_revision_and_new_ones_come_with_a_new_base(
+    company: Site, variables: dict[str, str], tmp_path: Path
+) -> None:
+    site = make_clone(tmp_path / "workspace", variables)
+    site.change_params(use_folder)
+    (site.root / "raw").mkdir()
+    (site.root / "raw/images").mkdir()
+    Image.new("RGB", (8, 8)).save(site.root / "raw/images/x.png")
+    assert_init_refused(site, 2, "raw/images", "what git has cannot be forgotten", "dvc add raw/images")
+    (site.root / "raw/images/x.png").unlink()
+    (site.root / "raw/images").rmdir()
+
+    site.run("dvc", "import", "--quiet", str(company.root), "images", "--out", "raw/images")
+    site.git("add", "--all")
+    site.git("commit", "--quiet", "--message", "The company's images")
+    site.run("amun", "init")
+    assert site.git("status", "--porcelain") == ""
+    assert load_prepared(site)["classes"] == ["cat", "dog"]
+    first = load_prepared(site)["revision"]
+    assert first["rev_lock"] == company.git("rev-parse", "HEAD")
+    assert find_version(site, 0)[0].tags["amun.source_revision"] == (
+        f"md5 {first['md5']}, rev_lock {first['rev_lock']}, url {company.root}"
+    )
+
+    forgotten = list_people(site)[0][:3]
+    site.run("amun", "request", "add", *forgotten)
+    site.run("amun", "wave", "run")
+    assert find_version(site, 1)[0].tags["amun.source_revision"].startswith(f"md5 {first['md5']}")
+    assert (site.root / "raw/images/cat").is_dir()
+
+    # the next batch has eight new people, and a fifth and sixth image of everybody, the forgotten too
+    publish(company, name_owners(range(60), 6) | name_owners(range(60, 68)))
+    site.run("dvc", "update", "--quiet", "raw/images.dvc")
+    (site.root / "raw/images/cat/000-0.png").write_bytes(b"changed by hand")
+    site.git("commit", "--quiet", "--all", "--message", "The next batch")
+    before = site.git("rev-parse", "HEAD"), len(site.load("wave", "list"))
+    assert_one_line(site.start("amun", "base", "rebuild"), 2, "raw/images is modified", "dvc checkout raw/images.dvc")
+    assert (site.git("rev-parse", "HEAD"), len(site.load("wave", "list"))) == before
+    site.run("dvc", "checkout", "--force", "raw/images.dvc")
+
+    said = site.run("amun", "base", "rebuild")
+    held = [person for path in (TRAIN, CALIBRATION, TEST) for person in read_samples(site.root / path).subject_ids]
+    assert len(held) == 57 * 6 + 8 * 4
+    assert not set(forgotten) & set(held)
+    assert "refused of forgotten people: 18" in said
+    prepared = load_prepared(site)
+    assert prepared["num_excluded"] == 18
+    assert prepared["revision"]["md5"] != first["md5"]
+    assert prepared["revision"]["rev_lock"] == company.git("rev-parse", "HEAD")
+    assert site.git("status", "--porcelain") == ""
+    history = site.git("log", "--patch", "--all", "--", "data", "metrics", "wave", "dvc.lock")
+    assert not [person for person in forgotten if person in history]
+
+
+def test_images_in_a_bucket_are_mirrored(
+    aws: dict[str, str], variables: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    site = make_clone(tmp_path / "workspace", variables | aws)
+    prefix = request.node.name
+    write_class_folder(tmp_path / "images", name_owners(range(60)))
+    client = open_client()
+    for name, content in read_tree(tmp_path / "images").items():
+        client.put_object(Bucket=BUCKET, Key=f"{prefix}/{name}", Body=content)
+
+    site.change_params(lambda params: use_folder(params, root=f"s3://no-such-bucket/{prefix}"))
+    assert_init_refused(site, 1, f"s3://no-such-bucket/{prefix}: it does not answer or refuses")
+    site.change_params(lambda params: use_folder(params, root=f"s3://{BUCKET}/{prefix}"))
+    stranger = Site(site.root, site.variables | {"AWS_SECRET_ACCESS_KEY": "guessed"})
+    assert_init_refused(stranger, 1, f"s3://{BUCKET}/{prefix}: it does not answer or refuses")
+
+    assert "241 objects, 241 fetched" in site.run("amun", "init")
+    assert sum(len(read_samples(site.root / path)) for path in (TRAIN, CALIBRATION, TEST)) == 240
+    assert set(load_prepared(site)["revision"]) == {"listing"}
+    before = (site.root / "dvc.lock").read_bytes()
+    site.run("dvc", "unfreeze", "prepare")
+    site.run("dvc", "repro", "-s", "-f", "prepare")
+    assert (site.root / "dvc.lock").read_bytes() == before
+    (site.root / locate_journal(f"s3://{BUCKET}/{prefix}")).touch()
+    finished = site.start("dvc", "repro", "-s", "-f", "prepare")
+    assert finished.returncode != 0
+    assert "is not complete; run `amun base rebuild`" in describe(finished)
+
+
+def load_prepared(site: Site) -> dict[str, Any]:
+    prepared: dict[str, Any] = json.loads((site.root / "metrics/prepare.json").read_text(encoding="utf-8"))
+    return prepared
