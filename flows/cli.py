@@ -23,6 +23,19 @@ class Commands(TyperGroup):
             print(f"amun: {error}", file=sys.stderr)
             raise typer.Exit(InputError.exit_code if isinstance(error, InputError) else 1) from None
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Runs the command line and ends the process; what typer itself refuses is told in one line as well."""
+        try:
+            exit_code = super().main(*arguments, **options | {"standalone_mode": False})
+        except typer.TyperException as error:
+            # no message: the help was asked for, and is printed
+            if message := " ".join(error.format_message().split()).rstrip("."):
+                context = getattr(error, "ctx", None)
+                command = "amun" if context is None else context.command_path
+                print(f"amun: {message[0].lower()}{message[1:]}; see `{command} --help`", file=sys.stderr)
+            exit_code = error.exit_code
+        sys.exit(exit_code)
+
 
 app = typer.Typer(
     cls=Commands,

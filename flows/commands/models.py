@@ -8,9 +8,10 @@ from flows.commands import shared
 
 app = typer.Typer(help="Versions of the model.", no_args_is_help=True)
 
-VersionNumber = Annotated[
-    int, typer.Argument(metavar="VERSION", min=1, help="Number of the version, as `amun model list` shows it.")
-]
+_HELP = "Number of a version, as `amun model list` shows it."
+VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", min=1, help=_HELP)]
+Before = Annotated[int, typer.Argument(metavar="BEFORE", min=1, help=_HELP)]
+After = Annotated[int, typer.Argument(metavar="AFTER", min=1, help=_HELP)]
 
 
 @app.command("list")
@@ -33,7 +34,7 @@ def show_model(version: VersionNumber, as_json: shared.AsJson = False) -> None:
 
 
 @app.command("diff")
-def diff_models(before: VersionNumber, after: VersionNumber, as_json: shared.AsJson = False) -> None:
+def diff_models(before: Before, after: After, as_json: shared.AsJson = False) -> None:
     """Show what changed between two versions: people forgotten, figures, parameters, data and code."""
     from flows.model_tables import print_difference
     from tasks.version_details import compare_versions

@@ -1,0 +1,39 @@
+"""What typer itself refuses is one line, as everything else that is refused."""
+
+import pytest
+
+from flows.cli import main
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["wave", "show", "abc"], ("'N'", "integer", "`amun wave show --help`")),
+        (["wave", "show"], ("missing argument 'N'",)),
+        (["wave", "show", "1", "2"], ("unexpected extra argument", "2")),
+        (["wave", "run", "--dry"], ("no such option", "--dry")),
+        (["wave", "rum"], ("no such command", "rum", "run")),
+        (["model", "diff", "1"], ("missing argument 'AFTER'",)),
+        (["request", "list", "--state"], ("--state", "requires an argument")),
+    ],
+)
+def test_usage_error_is_one_line(
+    command: list[str], words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    assert line.startswith("amun: ")
+    assert [word for word in words if word not in line] == [], line
+
+
+@pytest.mark.parametrize("command", [[], ["wave"], ["--help"]])
+def test_help_is_no_error_line(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(command)
+    said = capsys.readouterr()
+    assert "Usage: amun" in said.out
+    assert said.err == ""
