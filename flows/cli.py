@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from amun.errors import AmunError, InputError
-from flows.commands import base, models, requests, serving, shared, waves
+from flows.commands import base, models, requests, serving, shared, subjects, waves
 
 
 class Commands(TyperGroup):
@@ -48,6 +48,7 @@ app.add_typer(requests.app, name="request")
 app.add_typer(waves.app, name="wave")
 app.add_typer(base.app, name="base")
 app.add_typer(models.app, name="model")
+app.add_typer(subjects.app, name="subject")
 app.command()(serving.serve)
 app.command()(serving.deploy)
 

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,28 @@ def require_unchanged(root: Path, file: Path) -> None:
             f"{path} is {what}, against what {file} says: run `dvc add {path}` to take the change, "
             f"or `dvc checkout {file}` to undo it"
         )
+
+
+def find_cached(root: Path, digests: Collection[str]) -> dict[str, Path]:
+    """Returns where the cache holds the contents of these MD5s; what it has lost is left out."""
+    with _open(root) as repo:
+        paths = {digest: Path(repo.cache.local.oid_to_path(digest)) for digest in digests}
+    return {digest: path for digest, path in paths.items() if path.exists()}
+
+
+def find_sent(root: Path, digests: Collection[str]) -> tuple[str, set[str]]:
+    """Returns the default remote's address, and which of these MD5s it holds.
+
+    Raises:
+        AmunError: it does not answer.
+    """
+    with _open(root) as repo:
+        try:
+            remote = repo.cloud.get_remote_odb()
+            address: str = repo.config["remote"][repo.config["core"]["remote"]]["url"]
+            return address, {digest for digest in digests if remote.exists(digest)}
+        except (DvcException, OSError, BotoCoreError, ClientError) as error:
+            raise AmunError(f"the DVC remote does not answer: {_join_lines(error)}") from None
 
 
 def read_lock(root: Path) -> dict[str, Any]:

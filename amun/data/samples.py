@@ -170,9 +170,10 @@ def write_samples(path: Path, samples: Samples) -> None:
     writer.finish()
 
 
-def read_samples(path: Path) -> Samples:
-    """Returns what `write_samples` wrote."""
-    table = pq.read_table(path).combine_chunks()
+def read_samples(path: Path, subject_id: str | None = None) -> Samples:
+    """Returns what `write_samples` wrote, or of it the samples of one subject alone."""
+    chosen = None if subject_id is None else [("subject_id", "==", subject_id)]
+    table = pq.read_table(path, filters=chosen).combine_chunks()
     metadata = table.schema.metadata
     dtype, shape = np.dtype(metadata[b"dtype"].decode()), json.loads(metadata[b"shape"])
     column = table.column("payload").combine_chunks()

@@ -16,9 +16,9 @@ from amun.ledger.lookups import (
     handled_by,
     is_abandoned,
 )
-from amun.ledger.records import OpenWave, Request, Status, Wave
+from amun.ledger.records import Holding, OpenWave, Request, Status, Wave
 from amun.ledger.requests import read_requests, select_outcomes
-from amun.ledger.schema import OutcomeRow, RequestRow, UndoneWaveRow, WaveRow
+from amun.ledger.schema import HoldingRow, OutcomeRow, RequestRow, UndoneWaveRow, WaveRow
 
 
 class Overview(Database):
@@ -85,6 +85,23 @@ class Overview(Database):
         with self._read() as session:
             get_wave_row(session, model, number, self.name)
             return read_requests(session, select_outcomes().where(*handled_by(model, number)))
+
+    def requests_of_subject(self, subject_id: str) -> list[Request]:
+        """Returns the subject's requests with all their outcomes, oldest first."""
+        with self._read() as session:
+            return read_requests(session, select_outcomes().where(OutcomeRow.subject_id == subject_id))
+
+    def find_holding(self, model: str, subject_id: str) -> tuple[Holding | None, int | None]:
+        """Returns what the model holds of the subject, and the wave of the base that this is known from.
+
+        Raises:
+            InputError: the model is not registered.
+        """
+        with self._read() as session:
+            wave_number = check_model(session, model, self.name).holdings_wave
+            row = session.get(HoldingRow, (subject_id, model))
+            held = None if row is None else Holding(row.subject_id, row.num_train, row.num_held_out)
+            return held, wave_number
 
     def count_status(self, model: str, now: datetime) -> Status:
         """Returns how many of the model's requests wait, how many are overdue or held, and which wave is open.

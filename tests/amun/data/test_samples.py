@@ -80,3 +80,13 @@ def test_bytes_are_images_between_zero_and_one() -> None:
         np.array(["a"]), np.array(["b"]), torch.tensor([0]), torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
     )
     assert samples.images.flatten().tolist() == pytest.approx([0, 0.2, 1])
+
+
+@settings(max_examples=30, deadline=None)
+@given(samples=some_samples(), stranger=NAMES)
+def test_one_subject_is_read_alone(samples: Samples, stranger: str) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "store.parquet"
+        write_samples(path, samples)
+        for subject in {stranger, *samples.subject_ids.tolist()}:
+            assert_equal(read_samples(path, subject), samples.select(samples.subject_ids == np.str_(subject)))
