@@ -170,6 +170,17 @@ def list_commits(root: Path, start: str, end: str, paths: Sequence[str]) -> list
     return run_git(root, "log", "--format=%h %s", f"{start}..{end}", "--", *paths).splitlines()
 
 
+def is_kept(root: Path, path: Path) -> bool:
+    """Tells whether git would keep a file of this name: it lies in the work tree and is not ignored."""
+    if not path.resolve().is_relative_to(root):
+        return False
+    try:
+        run_git(root, "check-ignore", "--quiet", str(path.resolve()))
+    except AmunError:
+        return True
+    return False
+
+
 def list_changes(root: Path) -> list[str]:
     """Returns the paths that differ from HEAD or are untracked and not ignored."""
     listed = run_git(root, "status", "--porcelain", "--no-renames", "--untracked-files=all", "-z")

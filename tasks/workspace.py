@@ -119,4 +119,5 @@ def require_same_code(root: Path) -> None:
 
 
 def _read_sources(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.py"))}
+    paths = [*folder.rglob("*.py"), *folder.rglob("*.html")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(paths)}

@@ -69,11 +69,24 @@ def list_requests(
 
 
 @app.command("show")
-def show_request(request: RequestId, as_json: shared.AsJson = False) -> None:
+def show_request(
+    request: RequestId,
+    as_json: shared.AsJson = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write its record as one page to a new file.", show_default=False),
+    ] = None,
+) -> None:
     """Show one request, for every model, with its receipts."""
     from flows import tables
 
-    shared.open_here()
+    workspace = shared.open_here()
+    if html is not None:
+        from flows.request_page import write_page
+
+        write_page(workspace, request, html)
+        print(f"written: {html}")
+        return
     with shared.open_ledger() as ledger:
         found = ledger.get_request(request)
     shared.show(found, as_json, tables.print_request)

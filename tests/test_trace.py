@@ -1,0 +1,127 @@
+"""Where one person's samples went, and the record of a request as a page: about that person, and nobody else."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+from amun.data.samples import read_samples
+from amun.ledger import Ledger
+from amun.paths import CALIBRATION, LEDGER, TEST, TRAIN
+from tasks.pipeline import read_digests
+from tests.test_bad_input import assert_one_line
+from tests.workspaces import MODEL, Site, choose_people, list_people
+
+SUBJECT = re.compile(r"subject-\d{5}")
+
+
+def count(site: Site, person: str, *paths: Path) -> int:
+    return sum(int((read_samples(site.root / path).subject_ids == person).sum()) for path in paths)
+
+
+def test_trace_follows_a_forgotten_person(wave_one: Site) -> None:
+    person = choose_people(wave_one)[0]
+    trace = wave_one.load("subject", "trace", person)
+    num_train = count(wave_one, person, TRAIN)
+    assert [(version["version"], version["num_train"], version["role"]) for version in trace["versions"]] == [
+        (1, num_train, "trained on"),
+        (2, num_train, "forgotten by this wave"),
+    ]
+    files = {file["path"]: (file["waves"], file["num_samples"], file["known_from"]) for file in trace["files"]}
+    assert files == {
+        "data/train.parquet": ([0, 1], num_train, "file"),
+        "references/audit_logits.parquet": ([0, 1], num_train, "file"),
+        "references/target_logits.parquet": ([0, 1], num_train, "file"),
+        "wave/adversarial.parquet": ([1], num_train, "file"),
+    }
+    references = [(group["name"], group["num_trained"], group["num_references"]) for group in trace["references"]]
+    assert references == [("audit", 2, 4), ("target", 1, 2)]
+    assert [request["request_id"] for request in trace["requests"]] == ["R-000001"]
+    assert trace["subject_key"] in wave_one.git("show", "HEAD:wave/forgotten.json")
+    shown = wave_one.run("amun", "subject", "trace", person)
+    assert set(SUBJECT.findall(shown)) == {person}
+
+
+def test_trace_of_what_the_cache_has_lost(site: Site) -> None:
+    trained, held_out = choose_people(site)[0], choose_people(site)[-1]
+    before = site.load("subject", "trace", held_out)
+    assert {version["num_train"] for version in before["versions"]} == {0}
+    assert before["versions"][1]["role"] == "never trained on; held out until this wave"
+    for path in (TRAIN, CALIBRATION, TEST):
+        md5 = read_digests(site.root)[str(path)]
+        (site.root / f".dvc/cache/files/md5/{md5[:2]}/{md5[2:]}").unlink()
+
+    trace = site.load("subject", "trace", trained)
+    (file,) = (file for file in trace["files"] if file["path"] == str(TRAIN))
+    assert (file["num_samples"], file["known_from"]) == (count(site, trained, TRAIN), "ledger")
+    assert trace["versions"][1]["role"] == "forgotten by this wave"
+    after = site.load("subject", "trace", held_out)
+    assert [version["num_held_out"] for version in after["versions"]] == [count(site, held_out, CALIBRATION, TEST)] * 2
+
+
+def test_unknown_person(wave_one: Site) -> None:
+    assert_one_line(wave_one.start("amun", "subject", "trace", "nobody"), 2, "nobody", MODEL)
+
+
+class Outline(HTMLParser):
+    """Checks that every element is closed, and gathers what a reader sees and what the page refers to."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+        self.addresses: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+
+def write_record(site: Site, request_id: str, path: Path) -> Outline:
+    site.run("amun", "request", "show", request_id, "--html", str(path))
+    outline = Outline(path.read_text(encoding="utf-8"))
+    assert (outline.open, outline.addresses) == ([], [])
+    assert path.stat().st_mode & 0o777 == 0o600
+    return outline
+
+
+def test_record_of_a_request(site: Site, tmp_path: Path) -> None:
+    person = choose_people(site)[0]
+    text = write_record(site, "R-000001", tmp_path / "first.html").text
+    assert set(SUBJECT.findall(text)) == {person}
+    for words in ("Honoured by wave 1", "not computed", "within 0.4", "DVC cache", "near-copies", "refused"):
+        assert words in text
+    assert site.git("rev-parse", "HEAD") in text
+
+    with Ledger(f"sqlite:///{site.root / LEDGER}") as ledger:
+        ledger.set_comparison(MODEL, 1, {"accuracy": 0.9, "ft_auc": 0.5})
+    assert "exactly retrained one by" in write_record(site, "R-000001", tmp_path / "second.html").text
+
+    unknown, waiting = site.load("request", "add", "<b>nobody</b>", list_people(site)[0][0])
+    outline = write_record(site, unknown["request_id"], tmp_path / "third.html")
+    assert "<b>nobody</b>" in outline.text
+    assert "No sample of the person was held" in outline.text
+    site.run("amun", "request", "hold", waiting["request_id"], "--reason", "a court's order")
+    text = write_record(site, waiting["request_id"], tmp_path / "fourth.html").text
+    assert "kept back by a legal hold: a court's order" in text
+
+
+def test_record_is_written_nowhere_else(wave_one: Site, tmp_path: Path) -> None:
+    (tmp_path / "there.html").write_text("mine", encoding="utf-8")
+    for path, words in (
+        (tmp_path / "there.html", "exists already"),
+        (tmp_path / "nowhere/page.html", "no folder"),
+        (wave_one.root / "page.html", "git would keep it"),
+    ):
+        refused = wave_one.start("amun", "request", "show", "R-000001", "--html", str(path))
+        assert_one_line(refused, 2, str(path), words)
+    assert (tmp_path / "there.html").read_text(encoding="utf-8") == "mine"
+    assert wave_one.git("status", "--porcelain") == ""
