@@ -88,15 +88,21 @@ def status(as_json: shared.AsJson = False) -> None:
     """Show pending, overdue and held requests, the open wave and the champion; exit code 1 when one is overdue."""
     from datetime import UTC, datetime
 
-    from flows import tables
+    from flows import wave_tables
     from tasks.registry import find_champion
 
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:
         counts = ledger.count_status(workspace.model, datetime.now(UTC))
+        closed = [wave for wave in ledger.list_waves(workspace.model) if wave.closed_at is not None]
     champion = find_champion(workspace.model)
-    shown = {"model": workspace.model, "champion": None if champion is None else champion.version, **vars(counts)}
-    shared.show(shown, as_json, tables.print_status)
+    shown = {
+        "model": workspace.model,
+        "champion": None if champion is None else champion.version,
+        **vars(counts),
+        "last_wave": closed[-1] if closed else None,
+    }
+    shared.show(shown, as_json, wave_tables.print_status)
     if counts.overdue:
         raise typer.Exit(1)
 

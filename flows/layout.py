@@ -47,6 +47,11 @@ def day(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d}"
 
 
+def moment(at: datetime) -> str:
+    """Returns a time, `2026-01-31 09:00 UTC`."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
 def text(value: Any) -> str:
     """Returns a value as a cell shows it; nothing is an empty one."""
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,13 +1,11 @@
-"""What people read: tables of requests and waves."""
+"""What people read of the requests."""
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
-from amun.ledger import AddedOutcome, AddedRequest, Request, Wave
-from flows.layout import auc, day, new_table, percent, print_facts, print_table, text
+from amun.ledger import AddedOutcome, AddedRequest, Request
+from flows.layout import day, new_table, print_table, text
 
-NOT_COMPUTED = "not computed"
 MAX_LISTED = 10  # requests just added; more are counted
 
 
@@ -64,81 +62,5 @@ def print_request(request: Request) -> None:
             print(f"  {name:<16} {text(value)}")
 
 
-def print_waves(waves: Sequence[Wave]) -> None:
-    """Prints the waves: what was forgotten, at what cost, and how that compares to exact retraining."""
-    table = new_table(
-        "wave",
-        "state",
-        "requests",
-        "samples",
-        "method",
-        "accuracy\nbefore",
-        "\nafter",
-        "\nretrained",
-        "FT AUC\nbefore",
-        "\nafter",
-        "\nretrained",
-        "seconds",
-        "version",
-    )
-    for wave in waves:
-        table.add_row(*_describe_row(wave))
-    print_table(table)
-
-
-def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
-    """Prints one wave in full, with the requests it handles or handled."""
-    print_waves([wave])
-    facts: dict[str, Any] = {
-        "kind": wave.kind,
-        "opened": f"{wave.opened_at:%Y-%m-%d %H:%M:%S} UTC",
-        "closed": f"{wave.closed_at:%Y-%m-%d %H:%M:%S} UTC" if wave.closed_at else None,
-        "parent version": wave.parent_version,
-        "commit": wave.commit,
-        "note": wave.note,
-        "requests": ", ".join(request.request_id for request in requests) or None,
-    }
-    for half in ("calibration", "test"):
-        facts |= {f"{half} {name}": value for name, value in (wave.summary or {}).get(half, {}).items()}
-    print_facts(facts)
-
-
-def print_status(status: dict[str, Any]) -> None:
-    """Prints how the model stands."""
-    wave = status["open_wave"]
-    print(f"model      {status['model']}")
-    print(f"champion   {'none yet' if status['champion'] is None else 'version ' + str(status['champion'])}")
-    print(
-        f"pending    {status['pending']} requests"
-        + (f", next due {day(status['next_due'])}" if status["next_due"] else "")
-    )
-    print(f"overdue    {status['overdue']} requests")
-    if status["held"]:
-        print(f"on hold    {status['held']} requests, {status['held_overdue']} of them past their due date")
-    print(f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), held by {wave.holder}'}")
-
-
 def _describe_answer(outcome: AddedOutcome) -> str:
     return outcome.state if outcome.is_new else f"{outcome.state} already"
-
-
-def _describe_row(wave: Wave) -> list[str]:
-    summary = wave.summary or {}
-    test, comparison = summary.get("test", {}), wave.comparison
-    seconds = None if wave.closed_at is None else (wave.closed_at - wave.opened_at).total_seconds()
-    is_measured = bool(summary.get("num_forget"))
-    return [
-        str(wave.number),
-        wave.state,
-        str(wave.num_requests),
-        text(summary.get("num_forget")),
-        text(summary.get("method")),
-        percent(test.get("accuracy_base")),
-        percent(test.get("accuracy")),
-        NOT_COMPUTED if comparison is None else percent(comparison["accuracy"]),
-        auc(test.get("ft_auc_base"), is_measured),
-        auc(test.get("ft_auc"), is_measured),
-        NOT_COMPUTED if comparison is None else auc(comparison["ft_auc"], is_measured),
-        "" if seconds is None else f"{seconds:.0f}",
-        text(wave.version),
-    ]

@@ -27,33 +27,36 @@ def run_wave(
 
 
 @app.command("list")
-def list_waves(as_json: shared.AsJson = False) -> None:
-    """List all waves with their figures."""
-    from flows import tables
+def list_waves(
+    is_all: Annotated[bool, typer.Option("--all", help="Not the latest 30 alone.")] = False,
+    as_json: shared.AsJson = False,
+) -> None:
+    """List the waves with their figures, the latest last."""
+    from flows import wave_tables
 
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:
         waves = ledger.list_waves(workspace.model)
-    shared.show(waves, as_json, tables.print_waves)
+    shared.show(waves, as_json, wave_tables.print_waves if is_all else wave_tables.print_latest)
 
 
 @app.command("show")
 def show_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
     """Show one wave in full."""
-    from flows import tables
+    from flows import wave_tables
 
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:
         wave = ledger.get_wave(workspace.model, number)
         requests = ledger.requests_of_wave(workspace.model, number)
     shown = {**vars(wave), "requests": [request.request_id for request in requests]}
-    shared.show(shown, as_json, lambda _: tables.print_wave(wave, requests))
+    shared.show(shown, as_json, lambda _: wave_tables.print_wave(wave, requests))
 
 
 @app.command("compare")
 def compare_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
     """Retrain exactly on what remained at a wave, and put that model's figures beside the wave's."""
-    from flows import tables
+    from flows import wave_tables
     from tasks.worktree import compare_wave as compare
 
     workspace = shared.open_here()
@@ -62,7 +65,7 @@ def compare_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
         comparison = compare(workspace.root, number)
         ledger.set_comparison(workspace.model, number, comparison)
         wave = ledger.get_wave(workspace.model, number)
-    shared.show(wave, as_json, lambda compared: tables.print_waves([compared]))
+    shared.show(wave, as_json, lambda compared: wave_tables.print_waves([compared]))
 
 
 @app.command("reproduce")
