@@ -99,7 +99,7 @@ def test_record_of_a_request(site: Site, tmp_path: Path) -> None:
     assert set(SUBJECT.findall(text)) == {person}
     for words in ("Honoured by wave 1", "not computed", "within 0.4", "DVC cache", "near-copies", "refused"):
         assert words in text
-    assert site.git("rev-parse", "HEAD") in text
+    assert site.git("rev-list", "-n", "1", "wave/0001") in text
 
     with Ledger(f"sqlite:///{site.root / LEDGER}") as ledger:
         ledger.set_comparison(MODEL, 1, {"accuracy": 0.9, "ft_auc": 0.5})
