@@ -138,15 +138,13 @@ class ReferencesParams(Section):
     seed: Seed
 
 
-class AdversarialParams(Section):
-    """The search for the nearest adversarial example (Algorithm 1)."""
+class PgdDoublingParams(Section):
+    """Algorithm 1; it also finishes what another search misses."""
 
-    search: Literal["pgd_doubling"]
     epsilon: Positive
     num_steps: Count
     step_fraction: Annotated[float, Field(gt=0, le=1)]
     max_epsilon: Positive
-    batch_size: Count
 
     @model_validator(mode="after")
     def check_radii(self) -> Self:
@@ -154,6 +152,73 @@ class AdversarialParams(Section):
         if self.max_epsilon < self.epsilon:
             raise ValueError("max_epsilon must not be below epsilon")
         return self
+
+
+class AdaptiveBoundaryParams(Section):
+    """Along the boundary, for the likeliest other labels in turn."""
+
+    num_targets: Count
+    num_steps: Annotated[int, Field(ge=2)]
+    max_steps: Annotated[int, Field(ge=2)]
+    overshoot: Positive
+    pull: Annotated[float, Field(ge=0, le=1)]
+    pull_decay: Annotated[float, Field(ge=0, le=1)]
+    max_distance_ratio: Positive
+
+    @model_validator(mode="after")
+    def check_steps(self) -> Self:
+        """Refuses fewer steps without an example than with one."""
+        if self.max_steps < self.num_steps:
+            raise ValueError("max_steps must not be below num_steps")
+        return self
+
+
+class MarginStepsParams(Section):
+    """Straight across the margin's tangent plane."""
+
+    num_steps: Count
+    overshoot: Positive
+
+
+class FmnParams(Section):
+    """Fast minimum norm."""
+
+    num_steps: Count
+    step_size: Positive
+    radius_step: Fraction
+
+
+class DdnParams(Section):
+    """Decoupled direction and norm."""
+
+    num_steps: Count
+    epsilon: Positive
+    step_size: Positive
+    radius_step: Fraction
+
+
+class MarginFmnParams(Section):
+    """Margin steps to the boundary, then fast minimum norm along it."""
+
+    num_steps: Count
+    overshoot: Positive
+    num_steps_along: Count
+    step_fraction: Annotated[float, Field(gt=0, le=1)]
+    radius_step: Fraction
+
+
+class AdversarialParams(Section):
+    """The search for the nearest adversarial example; each search reads its own block."""
+
+    search: Literal["pgd_doubling", "adaptive_boundary", "margin_steps", "fmn", "ddn", "margin_fmn"]
+    batch_size: Count
+    num_secants: Annotated[int, Field(ge=0)]
+    pgd_doubling: PgdDoublingParams
+    adaptive_boundary: AdaptiveBoundaryParams
+    margin_steps: MarginStepsParams
+    fmn: FmnParams
+    ddn: DdnParams
+    margin_fmn: MarginFmnParams
 
 
 class AttemptParams(Section):

@@ -50,9 +50,9 @@ PARAMETERS: dict[str, tuple[Callable[[Any], Any], tuple[str, ...]]] = {
         lambda params: set_key(params, "training.weight_decay", "5e-4"),
         ("training.weight_decay", "5e-4", "write 0.0005"),
     ),
-    "negative epsilon": (
-        lambda params: set_key(params, "adversarial.epsilon", -0.04),
-        ("adversarial.epsilon", "-0.04"),
+    "negative batch": (
+        lambda params: set_key(params, "adversarial.batch_size", -64),
+        ("adversarial.batch_size", "-64"),
     ),
     "text for a number": (lambda params: set_key(params, "training.epochs", "many"), ("training.epochs", "'many'")),
     "unknown method": (

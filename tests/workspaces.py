@@ -110,7 +110,7 @@ def shrink(params: dict[str, Any]) -> None:
     params["model"]["options"]["channels"] = [8, 16, 16]
     params["training"]["epochs"] = 12
     params["references"] |= {"num_audit": 4, "num_target": 2}
-    params["adversarial"]["num_steps"] = 20
+    params["adversarial"]["pgd_doubling"]["num_steps"] = 20
     params["unlearning"] |= {
         "epochs": 2,
         "attempts": [

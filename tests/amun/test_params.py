@@ -31,8 +31,16 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
             "training.weight_decay: YAML reads 5e-4 as text; write 0.0005$",
         ),
         ("  weight_decay: 0.0005\n", "  weight_decay: 1e-7\n", "YAML reads 1e-7 as text; write 0.0000001$"),
-        ("  epsilon: 0.04", "  epsilon: -0.04", "adversarial.epsilon: input should be greater than 0, found -0.04"),
-        ("  max_epsilon: 41.0", "  max_epsilon: .inf", "adversarial.max_epsilon: input should be a finite number"),
+        (
+            "  epsilon: 0.04",
+            "  epsilon: -0.04",
+            "adversarial.pgd_doubling.epsilon: input should be greater than 0, found -0.04",
+        ),
+        (
+            "  max_epsilon: 41.0",
+            "  max_epsilon: .inf",
+            "adversarial.pgd_doubling.max_epsilon: input should be a finite number",
+        ),
         ("  epochs: 60\n", "  epochs: 60\n  epochs: 6\n", "key epochs stands twice"),
         ("  train_fraction: 0.5", "  train_fraction: 0.8", "must sum to less than 1"),
         ("  num_audit: 16", "  num_audit: 15", "references.num_audit: input should be a multiple of 2"),

@@ -1,0 +1,42 @@
+"""What the searches lower: how far the true logit lies above others. None of them saturates as a softmax does."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+
+def compute_margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns (N,): the true logit less the largest other one; negative where another label wins."""
+    return _pick(logits, labels) - _hide(logits, labels).amax(1)
+
+
+def compute_soft_margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns (N,): the true logit less the log-sum-exp m of the others.
+
+    The cross-entropy is log(1 + exp(m)) of the negative margin m: the gradients have the same direction, but this
+    one does not vanish where the model is very sure.
+    """
+    return _pick(logits, labels) - _hide(logits, labels).logsumexp(1)
+
+
+def compute_margin_to(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Returns (N,): the true logit less that of the targets (N,)."""
+    return _pick(logits, labels) - _pick(logits, targets)
+
+
+def rank_others(logits: Tensor, labels: Tensor, num_targets: int) -> tuple[Tensor, Tensor]:
+    """Returns the (N, num_targets) largest logits of other labels, largest first, and their labels.
+
+    Where there are fewer other labels, minus infinity stands for what is lacking.
+    """
+    num_lacking = max(0, num_targets - logits.shape[1])
+    ranked = pad(_hide(logits, labels), (0, num_lacking), value=-torch.inf).topk(num_targets, dim=1)
+    return ranked.values, ranked.indices
+
+
+def _pick(logits: Tensor, labels: Tensor) -> Tensor:
+    return logits.gather(1, labels[:, None]).squeeze(1)
+
+
+def _hide(logits: Tensor, labels: Tensor) -> Tensor:
+    return logits.scatter(1, labels[:, None], -torch.inf)
