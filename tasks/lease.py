@@ -51,5 +51,5 @@ def _name_flow_run(claim: Claim) -> None:
         client.update_flow_run(
             context.flow_run.id,
             name=f"{claim.model}-wave-{claim.number:04d}",
-            tags=[*context.flow_run.tags, f"model:{claim.model}", f"wave:{claim.number}"],
+            tags=sorted({*context.flow_run.tags, f"model:{claim.model}", f"wave:{claim.number}"}),
         )
