@@ -18,8 +18,11 @@ def describe_next_wave(workspace: Workspace) -> str:
         )
     with open_ledger() as ledger:
         wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
+        rollback = ledger.find_rollback(workspace.model)
     if wave is not None:
-        return f"would go on with wave {wave.number} ({wave.kind}), open since {wave.opened_at:%Y-%m-%d %H:%M} UTC"
+        first = f", after the rollback to version {rollback.to_version}" if rollback is not None else ""
+        opened = f"{wave.opened_at:%Y-%m-%d %H:%M} UTC"
+        return f"would go on with wave {wave.number} ({wave.kind}), open since {opened}{first}"
     from tasks.freeze import preview_wave
 
     forgetting, plan = preview_wave(workspace)
@@ -52,5 +55,6 @@ def require_ready(workspace: Workspace) -> None:
     require_branch(workspace.root)
     with open_ledger() as ledger:
         wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
-    is_base = wave is not None and wave.kind == "base"
-    require_clean(workspace.root, [*WAVE_PREFIXES, *(BASE_PREFIXES if is_base else ())])
+        rollback = ledger.find_rollback(workspace.model)
+    touches_base = (wave is not None and wave.kind == "base") or rollback is not None
+    require_clean(workspace.root, [*WAVE_PREFIXES, *(BASE_PREFIXES if touches_base else ())])

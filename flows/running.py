@@ -3,12 +3,13 @@
 Prefect reads its settings once, when it is imported: so it is imported here only after they are set.
 """
 
+from amun.errors import InputError
 from flows.outcome import Outcome
 from flows.preview import find_idle, require_ready
 from tasks.git import require_clean
 from tasks.servers import provide_prefect
 from tasks.wave_paths import WAVE_PREFIXES, list_wave_paths
-from tasks.workspace import Workspace
+from tasks.workspace import Workspace, open_ledger
 
 
 def run_deletion_wave(workspace: Workspace) -> Outcome:
@@ -43,6 +44,33 @@ def rebuild_base(workspace: Workspace) -> Outcome:
 
     inspect_source(workspace.root, workspace.params.data)
     return run_build_base(workspace)
+
+
+def roll_back(workspace: Workspace, version: int, reason: str, *, accept_remembering: bool) -> Outcome:
+    """Makes an earlier version the champion again and runs the wave that forgets anew; an unfinished one goes first.
+
+    Raises:
+        InputError: the version is not one to go back to, a wave is in the way, or people would be remembered whom
+            nobody has accepted to remember.
+    """
+    from tasks.rollback_plan import check_reason, plan_rollback, require_no_wave, write_intent
+
+    line = check_reason(reason)
+    with open_ledger() as ledger:
+        unfinished = ledger.find_rollback(workspace.model)
+    if unfinished is not None:
+        outcome = run_deletion_wave(workspace)
+        if unfinished.to_version == str(version) or outcome.state == "held":
+            return outcome
+    require_ready(workspace)
+    _follow(workspace)
+    require_no_wave(workspace)
+    plan = plan_rollback(workspace, version)
+    print(plan.describe())
+    if plan.num_remembered and not accept_remembering:
+        raise InputError("nothing was changed; --accept-remembering does it")
+    write_intent(plan, line)
+    return run_deletion_wave(workspace)
 
 
 def run_build_base(workspace: Workspace) -> Outcome:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from amun.ledger import AddedOutcome, AddedRequest, Request
+from amun.ledger import AddedOutcome, AddedRequest, Request, UndoneOutcome
 from flows.layout import day, new_table, print_table, text
 
 MAX_LISTED = 10  # requests just added; more are counted
@@ -58,9 +58,16 @@ def print_request(request: Request) -> None:
         end = f"released {day(hold.released_at)}" if hold.released_at else "not released"
         print(f"  {'hold':<16} {day(hold.held_at)}, {end}: {hold.reason}")
     for outcome in request.outcomes:
+        for kept in outcome.undone:
+            print(f"  {'undone':<16} {day(kept.undone_at)}, {_describe_undone(kept)}: {kept.reason}")
         for name, value in (outcome.receipt or {}).items():
             print(f"  {name:<16} {text(value)}")
 
 
 def _describe_answer(outcome: AddedOutcome) -> str:
     return outcome.state if outcome.is_new else f"{outcome.state} already"
+
+
+def _describe_undone(kept: UndoneOutcome) -> str:
+    wave = f" by wave {kept.wave_number}" if kept.wave_number is not None else ""
+    return f"{kept.state}{wave} on {day(kept.decided_at)}" if kept.decided_at else f"{kept.state}{wave}"

@@ -8,7 +8,7 @@ from prefect import flow
 
 from amun.audit.decision import Decision, Plan
 from amun.errors import AmunError, AttemptError, LeaseLostError
-from amun.ledger import Claim, Held, WaveKind
+from amun.ledger import Claim, Held, Rollback, WaveKind
 from flows.outcome import Outcome
 from flows.preview import describe_next_wave, require_ready
 from tasks.base import check_samples, finish_base, prepare_base, refresh_base_source
@@ -17,11 +17,20 @@ from tasks.freeze import freeze_wave, record_holdings
 from tasks.gate import begin_attempt, check_report, judge_attempt, keep_decision
 from tasks.lease import hold_wave
 from tasks.pipeline import BASE_STAGES, repair_files
-from tasks.record import find_recorded_commit, push_data, record_wave, restore_files, tag_wave
+from tasks.record import (
+    find_recorded_commit,
+    follow_upstream,
+    push_data,
+    push_lineage,
+    record_wave,
+    restore_files,
+    tag_wave,
+)
 from tasks.register import promote_version, register_version
+from tasks.rollback import find_rollback, has_requests, promote_back, reopen_requests, restore_line
 from tasks.stages import StageRun, reproduce_stage
 from tasks.story import tell, tell_failure, tell_plan
-from tasks.upstream import follow, follow_upstream, push_lineage
+from tasks.upstream import follow
 from tasks.wave_paths import list_wave_paths
 from tasks.workspace import Workspace, open_workspace
 
@@ -77,6 +86,10 @@ def _honour(workspace: Workspace, claim: Claim) -> Outcome:
     """Takes the wave from where it is to its end."""
     runs: list[StageRun] = []
     follow_upstream(workspace, claim)
+    if (rollback := find_rollback(workspace)) is not None:
+        _go_back(workspace, claim, rollback)
+    if claim.kind == "deletion" and not has_requests(claim):
+        return _park(workspace, claim, "nothing", "rolled back; nobody has to be forgotten anew")
     commit = find_recorded_commit(workspace, claim)
     if commit is None:
         repair_files(workspace.root)
@@ -107,6 +120,16 @@ def _honour(workspace: Workspace, claim: Claim) -> Outcome:
     summary = complete_requests(workspace, claim, registered, commit, runs)
     tell(f"wave {claim.number} complete: {tag}, {claim.model} version {registered.version} is champion")
     return Outcome("complete", claim.number, summary=summary)
+
+
+def _go_back(workspace: Workspace, claim: Claim, rollback: Rollback) -> None:
+    """Carries out the rollback that this wave was opened for; the wave then forgets anew whom it brought back."""
+    tell(f"  {claim.model} goes back from version {rollback.from_version} to version {rollback.to_version}")
+    promote_back(workspace, claim, rollback)
+    restore_line(workspace, claim, rollback)
+    push_lineage(workspace, claim)
+    num_requests = reopen_requests(workspace, claim)
+    tell(f"  {num_requests} requests are open again")
 
 
 def _build_base_stages(workspace: Workspace, claim: Claim) -> list[StageRun]:
@@ -145,10 +168,10 @@ def _make_attempt(workspace: Workspace, claim: Claim, number: int) -> Attempts:
     return Attempts(judge_attempt(workspace, number), [unlearned, audited])
 
 
-def _park(workspace: Workspace, claim: Claim, state: Literal["parked", "waiting"], reason: str) -> Outcome:
+def _park(workspace: Workspace, claim: Claim, state: Literal["parked", "waiting", "nothing"], reason: str) -> Outcome:
     restore_files(workspace, claim)
     park_wave(claim, reason)
-    tell(f"wave {claim.number} {state}: {reason}")
+    tell(f"wave {claim.number} {'parked' if state == 'nothing' else state}: {reason}")
     return Outcome(state, claim.number, reason)
 
 

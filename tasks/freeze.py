@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from amun.data.samples import Samples, read_samples
 from amun.errors import AmunError, InputError
 from amun.forgetting import name_forgotten
 from amun.keys import file_digest, fingerprint, load_secret
-from amun.ledger import Claim, Holding
+from amun.ledger import Claim
 from amun.paths import (
     ATTEMPT,
     AUDIT_METRICS,
@@ -30,7 +29,9 @@ from amun.paths import (
 )
 from amun.wave import Attempt, ForgottenWave, Wave, parse_forgotten, write_json
 from tasks import pipeline
-from tasks.git import has_tag, is_ancestor, name_tag, read_committed
+from tasks.git import has_tag, name_tag, read_committed
+from tasks.holdings import read_holdings
+from tasks.line import require_line
 from tasks.options import TASK_OPTIONS
 from tasks.registry import Champion, fetch_weights, find_champion
 from tasks.workspace import Workspace, open_ledger, require_lease
@@ -83,25 +84,6 @@ def read_committed_forgotten(root: Path) -> list[ForgottenWave]:
 def write_attempt(root: Path, number: int) -> None:
     """Writes `wave/attempt.json`."""
     write_json(root / ATTEMPT, Attempt(attempt=number))
-
-
-def require_line(root: Path, champion: Champion | None) -> None:
-    """Refuses a branch that is not where the champion was recorded last: it would not know who is forgotten.
-
-    Raises:
-        InputError: the champion's commit is not in the branch, or the branch has recorded another wave since.
-    """
-    committed = read_committed(root, WAVE)
-    if champion is None and committed is None:
-        return
-    recorded = None if committed is None else json.loads(committed)["number"]
-    if champion is None:
-        raise InputError(f"{root}: wave {recorded} is recorded, but the registry has no champion; is it another one?")
-    if champion.wave != recorded or not is_ancestor(root, champion.commit):
-        raise InputError(
-            f"{root}: the champion is version {champion.version} of wave {champion.wave}, recorded in commit "
-            f"{champion.commit[:12]}, which is not where this branch is; check out the waves' branch and pull"
-        )
 
 
 def _describe_wave(
@@ -181,12 +163,7 @@ def _plan(
 @task(name="record-holdings", **TASK_OPTIONS)
 def record_holdings(workspace: Workspace, claim: Claim) -> int:
     """Tells the ledger of whom the sample store holds what; returns the number of subjects."""
-    train, *held_out = (read_samples(workspace.root / path) for path in (TRAIN, CALIBRATION, TEST))
-    num_train = Counter(train.subject_ids.tolist())
-    num_held_out = Counter(subject for store in held_out for subject in store.subject_ids.tolist())
-    holdings = [
-        Holding(subject, num_train[subject], num_held_out[subject]) for subject in sorted(num_train | num_held_out)
-    ]
+    holdings = read_holdings(workspace.root)
     with open_ledger() as ledger:
         ledger.record_holdings(claim, holdings, datetime.now(UTC))
     return len(holdings)

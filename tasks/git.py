@@ -209,7 +209,8 @@ def commit_paths(root: Path, paths: Sequence[str], message: str) -> str:
     """Commits exactly these paths on the checked-out branch and returns the commit; none is made without a change."""
     require_branch(root)
     _remove_stale_lock(root)
-    present = [path for path in paths if (root / path).exists()]
+    tracked = run_git(root, "ls-files", "--", *paths).splitlines()
+    present = [path for path in paths if path in tracked or (root / path).exists()]
     run_git(root, "add", "--", *present)
     if run_git(root, "status", "--porcelain", "--untracked-files=no", "--", *present):
         run_git(root, "commit", "--quiet", "--no-verify", "--message", message, "--", *present)
@@ -267,3 +268,13 @@ def restore_paths(root: Path, paths: Sequence[str]) -> None:
     if committed:
         run_git(root, "checkout", "--quiet", "HEAD", "--", *committed)
     run_git(root, "clean", "--quiet", "--force", "-d", "--", *paths)
+
+
+def restore_from(root: Path, commit: str, paths: Sequence[str]) -> None:
+    """Brings these paths in the work tree to what a commit has: files that it lacks are removed."""
+    known = {path for revision in (commit, "HEAD") for path in _list_files(root, revision, paths)}
+    run_git(root, "restore", f"--source={commit}", "--worktree", "--", *sorted(known))
+
+
+def _list_files(root: Path, revision: str, paths: Sequence[str]) -> list[str]:
+    return run_git(root, "ls-tree", "-r", "--name-only", revision, "--", *paths).splitlines()

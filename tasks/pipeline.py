@@ -32,6 +32,10 @@ class DvcRefusalError(AmunError):
     """DVC could not do what it was asked; another DVC at work in the workspace is a common reason."""
 
 
+class MissingDataError(AmunError):
+    """Data that git names are in no cache and on no remote."""
+
+
 def reproduce(root: Path, stage: str, *, force: bool = False) -> float:
     """Brings one stage up to date, as `dvc repro -s` does, and returns the seconds its program computed.
 
@@ -102,12 +106,16 @@ def push(root: Path) -> None:
 
 
 def pull(root: Path) -> None:
-    """Fetches what the work tree's `dvc.lock` and `.dvc` files name from the default remote."""
+    """Fetches what the work tree's `dvc.lock` and `.dvc` files name from the default remote.
+
+    Raises:
+        MissingDataError: it does not give them.
+    """
     with _open(root) as repo:
         try:
             repo.pull(targets=_list_targets(root), force=True)
         except (DvcException, OSError, BotoCoreError, ClientError) as error:
-            raise AmunError(f"the DVC remote did not give the data: {_join_lines(error)}") from None
+            raise MissingDataError(f"the DVC remote did not give the data: {_join_lines(error)}") from None
 
 
 def fetch(root: Path) -> None:

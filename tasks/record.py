@@ -11,7 +11,7 @@ from amun.keys import load_secret, subject_key
 from amun.ledger import Claim
 from amun.paths import FORGOTTEN, WAVE
 from amun.wave import read_wave, write_json
-from tasks import pipeline
+from tasks import pipeline, upstream
 from tasks.git import commit_paths, has_changed, name_tag, read_committed, restore_paths, run_git, tag_commit
 from tasks.options import NETWORK_OPTIONS, TASK_OPTIONS
 from tasks.wave_paths import list_wave_paths
@@ -80,6 +80,20 @@ def push_data(workspace: Workspace, claim: Claim) -> bool:
         return False
     pipeline.push(workspace.root)
     return True
+
+
+@task(name="follow", **NETWORK_OPTIONS)
+def follow_upstream(workspace: Workspace, claim: Claim) -> None:
+    """Brings branch and data to where the git remote has them, if there is one, before a wave builds on them."""
+    require_lease(claim)
+    upstream.follow(workspace, list_wave_paths(workspace.root, claim.kind))
+
+
+@task(name="push-lineage", **NETWORK_OPTIONS)
+def push_lineage(workspace: Workspace, claim: Claim, tag: str | None = None) -> bool:
+    """Sends the branch, and the wave's tag, to the git remote; returns whether there is one."""
+    require_lease(claim)
+    return upstream.push(workspace.root, tag)
 
 
 @task(name="restore", **TASK_OPTIONS)

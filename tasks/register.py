@@ -41,10 +41,10 @@ from tasks.figures import draw_figures
 from tasks.gate import check_report, read_decisions
 from tasks.options import NETWORK_OPTIONS
 from tasks.record import read_metrics
+from tasks.registry import SERVING_FILE
 from tasks.source import describe_revision
 from tasks.workspace import Workspace, require_lease
 
-SERVING_FILE = "data/model.pt2"
 METRICS_PER_CALL = 1000  # MLflow takes no more
 
 

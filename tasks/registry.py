@@ -4,7 +4,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from tasks.git import is_ancestor
 
 CHAMPION = "champion"
 WEIGHTS = "model.safetensors"
+SERVING_FILE = "data/model.pt2"
 
 # MLflow tells of each of its housekeeping steps
 for _name in ("mlflow", "alembic"):
@@ -30,7 +31,7 @@ warnings.filterwarnings("ignore", module=r"mlflow(\..*)?")
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that serves.
+    """A version that a wave has registered, as a rule the one that serves.
 
     Attributes:
         version: its number.
@@ -117,9 +118,35 @@ def find_champion(model: str) -> Champion | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} does not answer: {_shorten(error)}") from None
-    tags = version.tags
-    if "amun.weights_digest" not in tags:
+    if not _is_ours(version):
         raise AmunError(f"MLflow: the champion of {model} is version {version.version}, which no wave has registered")
+    return _read_version(version)
+
+
+def get_registered(model: str, number: int) -> Champion:
+    """Returns a version that a wave has registered, whether it serves or not.
+
+    Raises:
+        InputError: there is none of this number.
+        AmunError: the registry does not answer.
+    """
+    try:
+        version = open_registry().get_model_version(model, str(number))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise InputError(f"MLflow has no version {number} of {model}; `amun model list` shows them") from None
+        raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} does not answer: {_shorten(error)}") from None
+    if not _is_ours(version):
+        raise InputError(f"version {number} of {model} in MLflow was registered by no wave")
+    return _read_version(version)
+
+
+def _is_ours(version: ModelVersion) -> bool:
+    return "amun.weights_digest" in version.tags
+
+
+def _read_version(version: ModelVersion) -> Champion:
+    tags = version.tags
     return Champion(
         int(version.version),
         str(version.run_id),
@@ -186,3 +213,9 @@ def start_run(experiment_id: str, name: str, number: int, tags: dict[str, str]) 
 def promote(model: str, version: int) -> None:
     """Makes a version the champion."""
     open_registry().set_registered_model_alias(model, CHAMPION, str(version))
+
+
+def mark_undone(model: str, versions: Sequence[int], mark: str) -> None:
+    """Says of versions that a rollback has taken them back."""
+    for version in versions:
+        open_registry().set_model_version_tag(model, str(version), "amun.rolled_back", mark)

@@ -1,16 +1,13 @@
 """The git remote that the waves' branch and tags go to, where there is one: followed before a wave, pushed after it.
 
-It only ever moves forward. Which remote it is stands in this clone's own git configuration; that there is one stands
-in `workspace.json`, so that a clone that joins finds it.
+It only ever moves forward. That there is one stands in `workspace.json`, so that a new clone knows; which of its
+remotes it is may stand in the clone's own git configuration.
 """
 
 import json
 from pathlib import Path
 
-from prefect import task
-
 from amun.errors import AmunError, InputError
-from amun.ledger import Claim
 from amun.paths import WAVE, WORKSPACE
 from amun.wave import write_json
 from tasks import pipeline
@@ -24,17 +21,30 @@ from tasks.git import (
     run_git,
     run_remote_git,
 )
-from tasks.options import NETWORK_OPTIONS
 from tasks.wave_paths import list_wave_paths
-from tasks.workspace import Workspace, open_ledger, require_lease
+from tasks.workspace import Workspace, open_ledger
 
 _KEY = "amun.remote"
 _TAGS = "refs/tags/wave/*"
 
 
 def find_git_remote(root: Path) -> str | None:
-    """Returns the git remote that this clone pushes its waves to, if any."""
-    return run_git(root, "config", "--default", "", "--get", _KEY) or None
+    """Returns the git remote that this clone pushes its waves to, if any.
+
+    It is the one that the clone is told, or else the one that the workspace names, or else the only one.
+
+    Raises:
+        InputError: the workspace's waves are pushed, and it is not known where to.
+    """
+    if told := run_git(root, "config", "--default", "", "--get", _KEY):
+        return told
+    committed = read_committed(root, WORKSPACE)
+    if committed is None:
+        return None
+    known, named = run_git(root, "remote").split(), str(json.loads(committed)["git_remote"])
+    if named not in known and len(known) != 1:
+        raise InputError(f"{root}: the workspace's waves are pushed; `git config {_KEY} NAME` says to which remote")
+    return named if named in known else known[0]
 
 
 def require_git_remote(root: Path, name: str) -> None:
@@ -68,43 +78,26 @@ def push_all(root: Path, name: str) -> None:
 
 
 def join_git_remote(root: Path, name: str | None) -> None:
-    """Makes a clone that joins push to the remote where the workspace's waves are pushed, if they are.
-
-    Args:
-        root: the clone.
-        name: the remote; None: the one that the workspace names, or else the only one.
+    """Makes a clone that joins push to this remote; None: to where the workspace's waves are pushed, if they are.
 
     Raises:
         InputError: it is not known which one, or it does not answer.
     """
-    committed = read_committed(root, WORKSPACE)
-    if name is None and committed is None:
-        return
-    known = run_git(root, "remote").split()
-    meant = name or json.loads(committed or "{}")["git_remote"]
-    if name is None and meant not in known:
-        if len(known) != 1:
-            raise InputError(f"{root}: the workspace's waves are pushed; say to which remote by --git-remote")
-        meant = known[0]
-    require_git_remote(root, meant)
-    run_git(root, "config", _KEY, meant)
+    if (meant := name or find_git_remote(root)) is not None:
+        require_git_remote(root, meant)
+        run_git(root, "config", _KEY, meant)
 
 
-@task(name="follow", **NETWORK_OPTIONS)
-def follow_upstream(workspace: Workspace, claim: Claim) -> None:
-    """Brings the branch to where the git remote has it, and the data with it, before a wave builds on them."""
-    require_lease(claim)
-    follow(workspace, list_wave_paths(workspace.root, claim.kind))
+def push(root: Path, tag: str | None = None) -> bool:
+    """Sends the branch, and a wave's tag, to the git remote; returns whether there is one.
 
-
-@task(name="push-lineage", **NETWORK_OPTIONS)
-def push_lineage(workspace: Workspace, claim: Claim, tag: str | None = None) -> bool:
-    """Sends the branch, and the wave's tag, to the git remote; returns whether there is one."""
-    require_lease(claim)
-    name = find_git_remote(workspace.root)
+    Raises:
+        AmunError: it does not take them.
+    """
+    name = find_git_remote(root)
     if name is None:
         return False
-    _push(workspace.root, name, *([f"refs/tags/{tag}"] if tag else []))
+    _push(root, name, *([f"refs/tags/{tag}"] if tag else []))
     return True
 
 
@@ -150,7 +143,8 @@ def follow(workspace: Workspace, paths: list[str]) -> None:
         _drop_tags(root, [commit for commit, _, _ in own])
         run_git(root, "reset", "--quiet", "--keep", upstream)
     run_remote_git(root, "fetch", "--quiet", "--no-tags", name, f"{_TAGS}:{_TAGS}")
-    pipeline.fetch(root)
+    if read_committed(root, WAVE) is not None:
+        pipeline.fetch(root)
 
 
 def _is_given_up(workspace: Workspace) -> bool:

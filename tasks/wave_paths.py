@@ -18,3 +18,8 @@ def list_wave_paths(root: Path, kind: str) -> list[str]:
     if kind == "base":
         return [*WAVE_FILES, *BASE_FILES, *list_paths(root, [*BASE_STAGES, *WAVE_STAGES])]
     return [*WAVE_FILES, *list_paths(root, WAVE_STAGES)]
+
+
+def list_restored_paths(root: Path) -> list[str]:
+    """Returns the paths that going back to an earlier version brings back: what waves found out, no configuration."""
+    return [*WAVE_FILES, str(EXCLUSIONS), *list_paths(root, [*BASE_STAGES, *WAVE_STAGES])]

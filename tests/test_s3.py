@@ -1,4 +1,4 @@
-"""A DVC remote on S3, by a real server: the data of a wave go there, and a second clone gets them from there."""
+"""A DVC remote on S3, by a real server: a wave's data go there, its commit to a git remote; a second clone has both."""
 
 from pathlib import Path
 
@@ -33,6 +33,9 @@ def test_second_clone_reproduces_a_wave_from_s3(wave_zero: Site, aws: dict[str, 
     first = wave_zero.copy(tmp_path / "first", **aws)
     first.run("dvc", "remote", "modify", "storage", "url", f"s3://{BUCKET}/workspace")
     first.git("commit", "--quiet", "--all", "--message", "The data go to S3")
+    first.git("init", "--quiet", "--bare", str(tmp_path / "company.git"))
+    first.git("remote", "add", "company", str(tmp_path / "company.git"))
+    first.run("amun", "init", "--git-remote", "company")
     first.run("amun", "request", "add", *choose_people(first))
     first.run("amun", "wave", "run")
     stored = boto3.Session().client("s3").list_objects_v2(Bucket=BUCKET, Prefix="workspace/")
@@ -40,7 +43,8 @@ def test_second_clone_reproduces_a_wave_from_s3(wave_zero: Site, aws: dict[str, 
     digests = read_digests(first.root)
     assert {digests[str(path)] for path in (TRAIN, ADVERSARIAL, UNLEARNED, WAVE_BASE)} <= names
 
-    first.git("clone", "--quiet", str(first.root), str(tmp_path / "second"))
+    branch = first.git("branch", "--show-current")
+    first.git("clone", "--quiet", "--branch", branch, str(tmp_path / "company.git"), str(tmp_path / "second"))
     secret = (first.root / ".amun/secret").read_text(encoding="ascii").strip()
     second = Site(tmp_path / "second", first.variables | {"AMUN_SECRET": secret})
     assert "joined" in second.run("amun", "init")

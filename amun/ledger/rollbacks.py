@@ -11,7 +11,7 @@ from amun.errors import InputError
 from amun.ledger.database import split_chunks
 from amun.ledger.lookups import check_lease, check_model, find_open, is_abandoned
 from amun.ledger.records import Claim, Held, Holding, Rollback
-from amun.ledger.schema import LIVE_STATES, OutcomeRow, RollbackRow, UndoneOutcomeRow, UndoneWaveRow, WaveRow
+from amun.ledger.schema import LIVE_STATES, HoldRow, OutcomeRow, RollbackRow, UndoneOutcomeRow, UndoneWaveRow, WaveRow
 from amun.ledger.waves import WaveBook, replace_holdings, take_pending
 
 
@@ -85,7 +85,8 @@ class RollbackBook(WaveBook):
         """Opens the requests of the undone waves again, in the claimed wave, and returns how many.
 
         Each keeps its `received_at` and `due_at`; how it stood is kept as history. Reopened are also those who were
-        told since that nothing is held of them, where a base that is undone was the reason.
+        told since that nothing is held of them, where a base that is undone was the reason. One under a legal hold
+        waits for its release.
 
         Args:
             claim: of the wave that carries the rollback out.
@@ -212,6 +213,10 @@ def _reopen(session: Session, rollback: RollbackRow, numbers: Sequence[int]) -> 
     session.execute(insert(UndoneOutcomeRow), kept)
     again = {"state": "in_wave", "wave_number": rollback.wave_number, "decided_at": None, "receipt": None}
     session.execute(update(OutcomeRow).where(*meant).values(**again))
+    # held since, for another model's sake
+    on_hold = select(HoldRow.request_number).where(HoldRow.released_at.is_(None))
+    is_held = OutcomeRow.request_number.in_(on_hold)
+    session.execute(update(OutcomeRow).where(*meant, is_held).values(state="held", wave_number=None))
 
 
 def _describe(session: Session, row: RollbackRow) -> Rollback:

@@ -40,3 +40,17 @@ def diff_models(before: Before, after: After, as_json: shared.AsJson = False) ->
     from tasks.version_details import compare_versions
 
     shared.show(compare_versions(shared.open_here(), before, after), as_json, print_difference)
+
+
+@app.command("rollback")
+def roll_back(
+    version: VersionNumber,
+    reason: Annotated[str, typer.Option(help="Why, for ledger and MLflow; name nobody in it.", show_default=False)],
+    accept_remembering: Annotated[
+        bool, typer.Option("--accept-remembering", help="Do it, although people are remembered until the next wave.")
+    ] = False,
+) -> None:
+    """Make an earlier version the champion again, and forget anew, at once, whom it still remembers."""
+    from flows import running
+
+    shared.tell_outcome(running.roll_back(shared.open_here(), version, reason, accept_remembering=accept_remembering))

@@ -1,5 +1,6 @@
 """Git's helpers commit and restore exactly what they are told to, and nothing of a person's own."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tasks.git import (
     read_committed,
     require_branch,
     require_clean,
+    restore_from,
     restore_paths,
     run_git,
     tag_commit,
@@ -88,6 +90,33 @@ def test_restoring_undoes_and_removes(root: Path) -> None:
     restore_paths(root, ["a", "folder/b", "folder/new", "never there"])
     assert list_changes(root) == ["kept"]
     assert (root / "a").read_text(encoding="utf-8") == (root / "folder/b").read_text(encoding="utf-8") == "first"
+
+
+def test_going_back_to_a_commit_is_a_commit_and_removes_what_came_since(root: Path) -> None:
+    first = run_git(root, "rev-parse", "HEAD")
+    write(root, "a", "folder/new", "kept", content="second")
+    commit_paths(root, ["a", "folder/new", "kept"], "second")
+    restore_from(root, first, ["a", "folder/b", "folder/new", "never there"])
+    commit_paths(root, ["a", "folder/b", "folder/new", "never there"], "back")
+    assert list_changes(root) == []
+    assert run_git(root, "log", "--format=%s").splitlines() == ["back", "second", "first"]
+    assert run_git(root, "ls-files").splitlines() == ["a", "folder/b", "kept"]
+    assert (root / "a").read_text(encoding="utf-8") == "first"
+    # killed after it: made again it changes nothing
+    restore_from(root, first, ["a", "folder/b", "folder/new", "never there"])
+    assert list_changes(root) == []
+
+
+def test_two_clones_make_the_same_tag(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("other")
+    run_git(other, "clone", "--quiet", str(root), ".")
+    commit = run_git(root, "rev-parse", "HEAD")
+    tagged = set()
+    for clone in (root, other):
+        time.sleep(1.1)  # git's clock counts seconds
+        tag_commit(clone, "wave/0001", commit, "wave 1")
+        tagged.add(run_git(clone, "rev-parse", "wave/0001"))
+    assert len(tagged) == 1
 
 
 def test_tag_stays_where_it_is(root: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import tasks.git
 from amun.errors import AmunError, InputError
 from tasks.git import commit_paths, run_git, run_remote_git
-from tasks.upstream import push_all, require_git_remote, set_git_remote
+from tasks.upstream import find_git_remote, join_git_remote, push_all, require_git_remote, set_git_remote
 
 
 @pytest.fixture
@@ -95,3 +95,18 @@ def serve_locked() -> Iterator[str]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/company.git"
         server.shutdown()
+
+
+def test_new_clone_finds_the_remote_by_itself(root: Path) -> None:
+    set_git_remote(root, "company")
+    push_all(root, "company")
+    run_git(root.parent, "clone", "--quiet", "company.git", "new")
+    new = root.parent / "new"
+    assert find_git_remote(new) == "origin"
+    run_git(new, "remote", "add", "backup", "elsewhere")
+    with pytest.raises(InputError, match=r"`git config amun.remote NAME` says to which remote"):
+        find_git_remote(new)
+    run_git(new, "remote", "add", "company", "elsewhere")
+    assert find_git_remote(new) == "company"
+    join_git_remote(new, "origin")
+    assert find_git_remote(new) == "origin"

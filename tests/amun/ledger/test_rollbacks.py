@@ -99,6 +99,21 @@ def test_wave_is_undone_once(forgetful: Ledger) -> None:
     assert [kept.wave_number for kept in find(forgetful, "bob").outcomes[0].undone] == [2, 3]
 
 
+def test_request_held_for_another_model_waits_for_its_release(forgetful: Ledger) -> None:
+    build_base(forgetful, ["cat", "dan"], "other")
+    dan, *_ = add(forgetful, "dan")
+    complete_wave(forgetful, claim_wave(forgetful), "4")
+    forgetful.hold_request(dan, "a lawsuit", now=NOW)
+    begin(forgetful, (3,), from_version="4", to_version="3")
+    claim = resume(forgetful)
+    assert forgetful.finish_rollback(claim, [], TOMORROW) == 1
+    assert {outcome.state for outcome in forgetful.get_request(dan).outcomes} == {"held"}
+    assert forgetful.subjects_of_wave(MODEL, 4) == []
+    forgetful.park_wave(claim, "nobody", TOMORROW)
+    forgetful.release_request(dan, now=TOMORROW)
+    assert {outcome.state for outcome in forgetful.get_request(dan).outcomes} == {"pending"}
+
+
 def test_parked_wave_leaves_them_pending_with_their_dates(forgetful: Ledger) -> None:
     due_at = find(forgetful, "bob").due_at
     begin(forgetful)

