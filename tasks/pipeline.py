@@ -8,8 +8,8 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import chdir, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from dvc.repo import Repo
 
 from amun.errors import AmunError, AttemptError, InputError
 from amun.paths import ATTEMPT, WAVE, WAVE_BASE
+from amun.progress import PROGRESS_FILE_VARIABLE
 from amun.stage_result import RESULT_FILE_VARIABLE, StageResult
 from tasks.git import restore_paths
 
@@ -36,22 +37,36 @@ class MissingDataError(AmunError):
     """Data that git names are in no cache and on no remote."""
 
 
-def reproduce(root: Path, stage: str, *, force: bool = False) -> float:
+def reproduce(
+    root: Path,
+    stage: str,
+    *,
+    force: bool = False,
+    follow: Callable[[Path], AbstractContextManager[object]] = nullcontext,
+) -> float:
     """Brings one stage up to date, as `dvc repro -s` does, and returns the seconds its program computed.
+
+    Args:
+        root: of the workspace.
+        stage: to reproduce.
+        force: run it although it is up to date.
+        follow: is given the file to which the stage writes how far it has come, and entered while it runs.
 
     Raises:
         InputError, AmunError: the stage's own line.
     """
     with tempfile.TemporaryDirectory() as folder:
-        result_path = Path(folder) / "result.json"
-        os.environ[RESULT_FILE_VARIABLE] = str(result_path)
+        result_path, progress_path = Path(folder) / "result.json", Path(folder) / "progress.json"
+        files = {RESULT_FILE_VARIABLE: str(result_path), PROGRESS_FILE_VARIABLE: str(progress_path)}
+        os.environ.update(files)
         try:
-            with _open(root) as repo:
+            with follow(progress_path), _open(root) as repo:
                 repo.reproduce(targets=[stage], single_item=True, force=force)
         except DvcRefusalError as error:
             _raise_stage_error(stage, result_path, error)
         finally:
-            del os.environ[RESULT_FILE_VARIABLE]
+            for name in files:
+                del os.environ[name]
         return StageResult.read(result_path).seconds if result_path.exists() else 0.0
 
 

@@ -1,12 +1,14 @@
 """A task that reproduces one DVC stage: the nightly job runs exactly what a person runs by hand."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from prefect import task
 
 from amun.ledger import Claim
 from tasks import pipeline
 from tasks.options import TASK_OPTIONS
+from tasks.stage_progress import follow_progress
 from tasks.workspace import Workspace, require_lease
 
 # stages that train or differentiate, on the accelerator where there is one
@@ -21,13 +23,17 @@ class StageRun:
     seconds: float
 
 
-@task(task_run_name="{stage}", **TASK_OPTIONS)
-def _reproduce(workspace: Workspace, claim: Claim, stage: str, force: bool) -> StageRun:
+@task(task_run_name="{title}", **TASK_OPTIONS)
+def _reproduce(workspace: Workspace, claim: Claim, stage: str, title: str, force: bool) -> StageRun:
     require_lease(claim)
-    return StageRun(stage, pipeline.reproduce(workspace.root, stage, force=force))
+    follow = partial(follow_progress, title=title)
+    return StageRun(stage, pipeline.reproduce(workspace.root, stage, force=force, follow=follow))
 
 
-def reproduce_stage(workspace: Workspace, claim: Claim, stage: str, *, force: bool = False) -> StageRun:
+def reproduce_stage(
+    workspace: Workspace, claim: Claim, stage: str, *, attempt: int | None = None, force: bool = False
+) -> StageRun:
     """Runs the task for one stage, up to date or not if forced; those for the accelerator carry the tag `gpu`."""
     tags = {"gpu"} if stage in GPU_STAGES else set()
-    return _reproduce.with_options(name=stage, tags=tags)(workspace, claim, stage, force)
+    title = stage if attempt is None else f"{stage} attempt {attempt}"
+    return _reproduce.with_options(name=stage, tags=tags)(workspace, claim, stage, title, force)
