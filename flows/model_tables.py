@@ -11,7 +11,7 @@ from flows.layout import auc, day, new_table, percent, print_facts, print_table,
 from tasks.lineage import Version
 from tasks.version_details import Details, Difference
 
-JUDGED = ("calibration.", "test.")  # figures that say how good a version is, among those of how it was made
+JUDGED = ("accuracy/", "ft_auc/", "test/")  # figures that say how good a version is, among those of how it was made
 
 
 def print_lineage(model: str, versions: Sequence[Version]) -> None:

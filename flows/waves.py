@@ -11,6 +11,7 @@ from amun.errors import AmunError, AttemptError, LeaseLostError
 from amun.ledger import Claim, Held, Rollback, WaveKind
 from flows.outcome import Outcome
 from flows.preview import describe_next_wave, require_ready
+from tasks.artifacts import show_wave
 from tasks.base import check_samples, finish_base, prepare_base, refresh_base_source
 from tasks.complete import complete_requests, park_wave
 from tasks.freeze import freeze_wave, record_holdings
@@ -45,13 +46,19 @@ class Attempts:
 
 @flow(name="build-base")
 def build_base(workspace: str) -> Outcome:
-    """Trains a base and its references on what is held, and registers it as a wave that forgets nobody."""
+    """Trains a base and its references on what is held, and registers it as a wave that forgets nobody.
+
+    Every later wave starts from it. Its flow run carries the tags `model:NAME` and `wave:N`.
+    """
     return _run_wave(open_workspace(Path(workspace)), "base")
 
 
 @flow(name="deletion-wave", on_failure=[tell_failure], on_crashed=[tell_failure], on_cancellation=[tell_failure])
 def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
     """Honours all pending requests: one wave, from the claim to the receipts.
+
+    A wave that another run left open is gone on with. The flow run carries the tags `model:NAME` and `wave:N`; its
+    artifacts are the wave's figures, a summary in words, and how far its long stages have come.
 
     Args:
         workspace: Folder of the workspace, on the machine that runs this.
@@ -117,6 +124,7 @@ def _honour(workspace: Workspace, claim: Claim) -> Outcome:
     promote_version(workspace, claim, registered, commit)
     if claim.kind == "base":
         record_holdings(workspace, claim)
+    show_wave(workspace, claim, registered, commit)
     summary = complete_requests(workspace, claim, registered, commit, runs)
     tell(f"wave {claim.number} complete: {tag}, {claim.model} version {registered.version} is champion")
     return Outcome("complete", claim.number, summary=summary)
@@ -161,10 +169,10 @@ def _make_attempts(workspace: Workspace, claim: Claim, plan: Plan) -> Attempts:
 def _make_attempt(workspace: Workspace, claim: Claim, number: int) -> Attempts:
     begin_attempt(workspace, claim, number)
     try:
-        unlearned = reproduce_stage(workspace, claim, "unlearn")
+        unlearned = reproduce_stage(workspace, claim, "unlearn", attempt=number)
     except AttemptError as error:
         return Attempts(keep_decision(workspace, number, Decision(False, str(error))), [])
-    audited = reproduce_stage(workspace, claim, "audit")
+    audited = reproduce_stage(workspace, claim, "audit", attempt=number)
     return Attempts(judge_attempt(workspace, number), [unlearned, audited])
 
 

@@ -36,7 +36,7 @@ def complete_requests(
         "num_held_out": len(wave.forgetting.held_out_ids),
         "attempt": unlearned["attempt"],
         "method": unlearned["method"],
-        "decisions": read_decisions(root),
+        "decisions": [_leave_out(made, "epochs") for made in read_decisions(root)],
         "warning": check_report(root),
         "calibration": audited,
         "test": reported,
@@ -63,6 +63,10 @@ def complete_requests(
             now=datetime.now(UTC),
         )
     return summary
+
+
+def _leave_out(content: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key != name}
 
 
 @task(name="park", **TASK_OPTIONS)

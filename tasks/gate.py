@@ -10,11 +10,11 @@ from prefect import task
 
 from amun.audit.decision import Decision, decide
 from amun.ledger import Claim
-from amun.paths import AUDIT_METRICS, DECISIONS, REPORT_METRICS, UNLEARN_METRICS
+from amun.paths import AUDIT_METRICS, DECISIONS, REPORT_METRICS, UNLEARN_EPOCHS, UNLEARN_METRICS
 from amun.wave import read_wave, write_json
 from tasks.freeze import write_attempt
 from tasks.options import TASK_OPTIONS
-from tasks.record import read_metrics
+from tasks.record import read_epochs, read_metrics
 from tasks.workspace import Workspace, open_ledger
 
 
@@ -36,15 +36,27 @@ def judge_attempt(workspace: Workspace, number: int) -> Decision:
         read_wave(root).yardstick,
         workspace.params.gate,
     )
-    return keep_decision(workspace, number, decision)
+    measured = {"calibration": read_metrics(root, AUDIT_METRICS), "epochs": read_epochs(root, UNLEARN_EPOCHS)}
+    return keep_decision(workspace, number, decision, measured)
 
 
-def keep_decision(workspace: Workspace, number: int, decision: Decision) -> Decision:
-    """Writes a decision beside the wave's earlier ones, in `wave/decisions.json`; returns it."""
+def keep_decision(
+    workspace: Workspace, number: int, decision: Decision, measured: dict[str, Any] | None = None
+) -> Decision:
+    """Writes a decision beside the wave's earlier ones, in `wave/decisions.json`; returns it.
+
+    Args:
+        workspace: the workspace.
+        number: of the attempt.
+        decision: on it.
+        measured: its figures on the calibration half and by epoch, which the next attempt overwrites; None where it
+            came to nothing.
+    """
     root = workspace.root
     kept = [made for made in read_decisions(root) if made["attempt"] < number]
-    method = workspace.params.unlearning.attempts[number - 1].method
-    write_json(root / DECISIONS, [*kept, {"attempt": number, "method": method, **asdict(decision)}])
+    attempt = workspace.params.unlearning.attempts[number - 1].model_dump(mode="json", exclude_none=True)
+    made = {"attempt": number, "method": attempt.pop("method"), "parameters": attempt, **asdict(decision)}
+    write_json(root / DECISIONS, [*kept, made | (measured or {"calibration": None, "epochs": []})])
     return decision
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
+from prefect import tags
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
@@ -32,7 +33,7 @@ def hold_wave(workspace: Workspace, kind: WaveKind) -> Iterator[Claim | Held | N
             return
         _name_flow_run(claim)
         try:
-            with heartbeat(ledger, claim, lease_seconds=LEASE_SECONDS):
+            with heartbeat(ledger, claim, lease_seconds=LEASE_SECONDS), tags(*_list_tags(claim)):
                 yield claim
         except LeaseLostError:
             raise
@@ -51,5 +52,10 @@ def _name_flow_run(claim: Claim) -> None:
         client.update_flow_run(
             context.flow_run.id,
             name=f"{claim.model}-wave-{claim.number:04d}",
-            tags=sorted({*context.flow_run.tags, f"model:{claim.model}", f"wave:{claim.number}"}),
+            tags=sorted({*context.flow_run.tags, *_list_tags(claim)}),
         )
+
+
+def _list_tags(claim: Claim) -> list[str]:
+    """Returns the tags by which Prefect's page finds the wave's flow run and its tasks."""
+    return [f"model:{claim.model}", f"wave:{claim.number}"]

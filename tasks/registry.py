@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -201,12 +202,15 @@ def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
         unfinished.replace(destination)
 
 
-def start_run(experiment_id: str, name: str, number: int, tags: dict[str, str]) -> str:
-    """Returns the id of a new run for a wave; a run that a killed attempt at registering left is removed."""
+def start_run(experiment_id: str, name: str, number: int, tags: dict[str, str], started_at: datetime) -> str:
+    """Returns the id of a new run for a wave; runs that a killed attempt at registering left are removed."""
     client = open_registry()
     for run in client.search_runs([experiment_id], f"tags.`amun.wave` = '{number}'"):
+        for model in client.search_logged_models([experiment_id], f"source_run_id = '{run.info.run_id}'"):
+            client.delete_logged_model(model.model_id)
         client.delete_run(run.info.run_id)
-    run_id: str = client.create_run(experiment_id, run_name=name, tags=tags | {"amun.wave": str(number)}).info.run_id
+    start_time = int(started_at.timestamp() * 1000)
+    run_id: str = client.create_run(experiment_id, start_time, tags, name).info.run_id
     return run_id
 
 

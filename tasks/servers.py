@@ -15,6 +15,7 @@ from amun.paths import STATE
 from tasks.environment import API_VARIABLE, find_free_port, name_database
 from tasks.programs import Program, start_program, stop_program
 
+UI_VARIABLE = "PREFECT_SERVER_UI_ENABLED"
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
 POLL_SECONDS = 0.2
@@ -50,6 +51,8 @@ def provide_prefect(root: Path) -> Callable[[], None]:
     if url := os.environ.get(API_VARIABLE):
         require_answer(API_VARIABLE, url)
         return lambda: None
+    # it ends with the command, so nothing links to its pages
+    os.environ[UI_VARIABLE] = "false"
     log_path = root / STATE / "prefect" / "server.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("ab") as log:

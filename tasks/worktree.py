@@ -30,9 +30,7 @@ def open_worktree(root: Path, number: int) -> Iterator[Path]:
     Raises:
         InputError: no such wave is tagged.
     """
-    tag = name_tag(number)
-    if not has_tag(root, tag):
-        raise InputError(f"wave {number} has no tag {tag} in {root}; `amun wave list` shows the waves")
+    tag = require_tag(root, number)
     _remove_abandoned(root)
     with tempfile.TemporaryDirectory(dir=root / STATE, prefix=f"{_PREFIX}{os.getpid()}-") as folder:
         path = Path(folder) / "worktree"
@@ -43,6 +41,18 @@ def open_worktree(root: Path, number: int) -> Iterator[Path]:
             yield path
         finally:
             run_git(root, "worktree", "remove", "--force", str(path))
+
+
+def require_tag(root: Path, number: int) -> str:
+    """Returns the wave's tag.
+
+    Raises:
+        InputError: no such wave is tagged.
+    """
+    tag = name_tag(number)
+    if not has_tag(root, tag):
+        raise InputError(f"wave {number} has no tag {tag} in {root}; `amun wave list` shows the waves")
+    return tag
 
 
 def _remove_abandoned(root: Path) -> None:

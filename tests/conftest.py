@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from tasks.environment import API_VARIABLE
-from tasks.servers import provide_prefect
+from tasks.servers import UI_VARIABLE, provide_prefect
 from tests.readme import list_commands
 from tests.swift import BUCKET, run_swift
 from tests.workspaces import Finished, Site, choose_people, make_clone
@@ -31,6 +31,7 @@ def variables(folder: Path) -> Iterator[dict[str, str]]:
         patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
         # empty: a server is started, and the variable gets back what it was when the session ends
         patch.setenv(API_VARIABLE, "")
+        patch.setenv(UI_VARIABLE, "")
         provide_prefect(folder)()
         yield {"HOME": str(home), API_VARIABLE: os.environ[API_VARIABLE]}
 

@@ -17,3 +17,11 @@ def find_version(site: Site, number: int) -> tuple[ModelVersion, Run]:
     client = open_client(site)
     (version,) = client.search_model_versions(f"name = '{MODEL}' and tags.`amun.wave` = '{number}'")
     return version, client.get_run(str(version.run_id))
+
+
+def list_attempts(site: Site, number: int) -> list[Run]:
+    """Returns the runs below a wave's own, by attempt."""
+    _, parent = find_version(site, number)
+    below = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    found = open_client(site).search_runs([parent.info.experiment_id], below)
+    return sorted(found, key=lambda run: int(run.data.tags["amun.attempt"]))

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.processes import kill_dvc
-from tests.registry import find_version, open_client
+from tests.registry import find_version, list_attempts, open_client
 from tests.trap import FAILED, KILLED, open_trap, read_all
 from tests.workspaces import MODEL, Site, choose_people, read_tree
 
@@ -24,9 +24,12 @@ KILLS = {
     "record, after the commit": ("after", "tasks.record:commit_paths"),
     "tag": ("after", "tasks.record:tag_commit"),
     "push": ("after", "tasks.record:pipeline.push"),
-    "register, an empty run": ("after", "tasks.register:registry.start_run"),
+    "register, an empty run": ("after", "tasks.wave_run:registry.start_run"),
+    "register, the model logged": ("after", "tasks.register:log_model"),
+    "register, an attempt begun": ("after", "tasks.attempt_runs:describe_attempt"),
     "register, before the version": ("before", "mlflow:MlflowClient.create_model_version"),
     "register, after the version": ("after", "mlflow:MlflowClient.create_model_version"),
+    "promote, the page written": ("after", "tasks.register:update_model_page"),
     "promote": ("after", "tasks.register:registry.promote"),
     "complete, before": ("before", "amun.ledger:Ledger.complete_wave"),
     "complete, after": ("after", "amun.ledger:Ledger.complete_wave"),
@@ -76,7 +79,11 @@ def assert_same(site: Site, reference: Site) -> None:
     client = open_client(site)
     assert site.load("status")["champion"] == 2
     assert len(client.search_model_versions(f"name = '{MODEL}'")) == 2
-    assert len(client.search_runs([find_version(site, 1)[1].info.experiment_id])) == 2
+    experiment_ids = [find_version(site, 1)[1].info.experiment_id]
+    # each wave's own, and one for each attempt of wave 1; nothing of what was killed
+    assert len(client.search_runs(experiment_ids)) == 2 + len(list_attempts(reference, 1))
+    assert [len(list_attempts(where, 1)) for where in (site, reference)] == [2, 2]
+    assert len(client.search_logged_models(experiment_ids)) == 2
     assert [wave["state"] for wave in site.load("wave", "list")] == ["complete", "complete"]
     outputs = ("data", "models", "references", "wave", "metrics", "plots")
     for name in outputs:

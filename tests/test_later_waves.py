@@ -10,7 +10,7 @@ import pytest
 from amun.data.samples import read_samples
 from amun.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, TEST, TRAIN, UNLEARNED, WAVE_BASE
 from tests.processes import kill_dvc
-from tests.registry import find_version
+from tests.registry import find_version, list_attempts
 from tests.workspaces import Finished, Site, describe, list_people, read_tree, set_key
 
 OUTPUTS = ("data", "models", "references", "wave", "metrics", "plots")
@@ -45,6 +45,8 @@ def test_held_out_people_need_no_unlearning(site: Site) -> None:
     assert len(read_samples(site.root / ADVERSARIAL)) == 0
     assert (site.root / UNLEARNED).read_bytes() == (site.root / WAVE_BASE).read_bytes()
     assert find_version(site, 2)[0].tags["amun.weights_digest"] == find_version(site, 1)[0].tags["amun.weights_digest"]
+    assert list_attempts(site, 2) == []
+    assert "the model is unchanged" in str(find_version(site, 2)[0].description)
     report = load_metrics(site, "report")
     assert report["ft_auc"] is report["judged_ft_auc"] is report["standard_error"] is None
     assert_clean(site)
@@ -79,7 +81,11 @@ def test_too_few_wait_and_are_retrained_in_the_end(site: Site) -> None:
     assert_clean(site)
 
     assert wave["summary"]["num_forget"] < 20, "a person's own figures must not stand anywhere"
-    assert "test.ft_auc" not in find_version(site, 3)[1].data.metrics
+    metrics = find_version(site, 3)[1].data.metrics
+    assert not [name for name in metrics if name.startswith("ft_auc/")]
+    (attempt,) = list_attempts(site, 3)
+    assert not [name for name in attempt.data.metrics if "auc" in name]
+    assert "calibration/accuracy" in attempt.data.metrics
     assert (site.root / "plots/roc.csv").read_text(encoding="ascii").count("\n") == 1
     assert outcome["receipt"]["ft_auc"] is None
 

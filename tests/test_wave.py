@@ -4,7 +4,9 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
 import mlflow.pyfunc
 import numpy as np
 import pytest
@@ -13,10 +15,10 @@ import torch
 from amun.data.samples import read_samples
 from amun.ledger import Claim, Ledger, describe_holder
 from amun.params import load_params
-from amun.paths import LEDGER, PARAMS, TEST, TRAIN, UNLEARNED
+from amun.paths import AUDIT_METRICS, LEDGER, PARAMS, REPORT_METRICS, TEST, TRAIN, UNLEARNED
 from amun.stages.common import load_for
 from amun.training import compute_logits
-from tests.registry import find_version, open_client
+from tests.registry import find_version, list_attempts, open_client
 from tests.workspaces import MODEL, Finished, Site, choose_people, describe, dump_ledger, list_people, read_tree
 
 FOREIGN_WORDS = ("Traceback", "Warning", "WARNING", "INFO", "ERROR", "alembic", "prefect", "mlflow")
@@ -81,7 +83,7 @@ def test_every_request_is_completed_with_a_receipt(wave_one: Site) -> None:
 def test_version_tells_what_it_is(wave_one: Site) -> None:
     version, run = find_version(wave_one, 1)
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == f"{MODEL}-wave-0001"
+    assert run.info.run_name == "wave-0001"
     assert version.tags["amun.commit"] == find_commit(wave_one, 1)
     assert version.tags["amun.parent_version"] == "1"
     assert version.tags["amun.num_forget"] == str(wave_one.load("wave", "show", "1")["summary"]["num_forget"])
@@ -92,19 +94,96 @@ def test_version_tells_what_it_is(wave_one: Site) -> None:
     assert open_client(wave_one).get_model_version_by_alias(MODEL, "champion").version == version.version
 
 
-def test_run_holds_params_metrics_and_data_sets(wave_one: Site) -> None:
+def test_page_of_the_model_is_a_history(wave_one: Site) -> None:
+    page = str(open_client(wave_one).get_registered_model(MODEL).description)
+    rows = [line for line in page.splitlines() if re.match(r"\| \d", line)]
+    assert [row.replace("&emsp;", "").split(" | ")[:2] for row in rows] == [["| 2", "1"], ["| 1", "0"]]
+    assert "13 people" in rows[0]
+    assert "#/compare-runs?runs=" in page
+    version, run = find_version(wave_one, 1)
+    told = str(version.description)
+    assert told.startswith("Wave 1 forgot 13 people (")
+    assert "attempt 1, amun (learning rate 1000.0): refused" in told
+    assert "attempt 2, amun (learning rate 0.03): passed" in told
+    assert "with 95 % confidence" in told
+    assert run.data.tags["mlflow.note.content"].startswith(told)
+
+
+def test_run_holds_the_figures_that_compare_waves(wave_one: Site) -> None:
+    version, run = find_version(wave_one, 1)
+    report = json.loads((wave_one.root / REPORT_METRICS).read_text(encoding="utf-8"))
+    assert run.data.params == {
+        "wave": "1",
+        "kind": "deletion",
+        "people": "13",
+        "samples": str(report["num_forget"]),
+        "method": "amun",
+        "attempt": "2",
+        "learning_rate": "0.03",
+    }
+    assert run.data.metrics["accuracy/before"] == report["accuracy_base"]
+    assert run.data.metrics["accuracy/after"] == report["accuracy"]
+    assert run.data.metrics["ft_auc/before"] == report["ft_auc_base"]
+    assert run.data.metrics["ft_auc/after"] == report["ft_auc"]
+    assert run.data.metrics["duration/seconds"] > 0
+    model = open_client(wave_one).get_logged_model(str(version.source).removeprefix("models:/"))
+    shown = {metric.key: metric.value for metric in model.metrics or []}
+    assert shown["ft_auc/after"] == report["ft_auc"]
+    assert "calibration/ft_auc" in shown
+
+
+def test_run_names_its_data_sets_by_keyed_digests(wave_one: Site) -> None:
     _, run = find_version(wave_one, 1)
-    assert run.data.params["unlearning.epochs"] == "2"
-    assert run.data.params["model.architecture"] == "small_cnn"
-    assert {"calibration.accuracy", "test.accuracy", "test.ft_auc", "test.ft_auc_all", "unlearn.loss"} <= set(
-        run.data.metrics
-    )
-    epochs = open_client(wave_one).get_metric_history(run.info.run_id, "unlearn.loss")
-    assert [metric.step for metric in epochs] == [1, 2]
     assert run.inputs is not None
-    digests = {entry.dataset.name: entry.dataset.digest for entry in run.inputs.dataset_inputs}
-    assert set(digests) == {"train", "calibration", "test", "adversarial"}
-    assert all(re.fullmatch("[0-9a-f]{32}", digest) for digest in digests.values())
+    inputs = {entry.dataset.name: entry.dataset for entry in run.inputs.dataset_inputs}
+    assert set(inputs) == {"train", "calibration", "test", "adversarial"}
+    assert all(re.fullmatch("[0-9a-f]{32}", dataset.digest) for dataset in inputs.values())
+    assert json.loads(str(inputs["train"].profile)) == {"num_rows": len(read_samples(wave_one.root / TRAIN))}
+
+
+def test_every_attempt_has_a_run_below_the_waves(wave_one: Site) -> None:
+    refused, passed = list_attempts(wave_one, 1)
+    assert (refused.info.run_name, refused.info.status) == ("wave-0001 attempt 1 refused", "FINISHED")
+    assert "lower the learning rate" in refused.data.tags["amun.reason"]
+    assert passed.info.run_name == "wave-0001 attempt 2 passed"
+    assert passed.data.params["learning_rate"] == "0.03"
+    assert passed.data.params["unlearning.epochs"] == "2"
+    audited = json.loads((wave_one.root / AUDIT_METRICS).read_text(encoding="utf-8"))
+    assert passed.data.metrics["calibration/ft_auc"] == audited["ft_auc"]
+    client = open_client(wave_one)
+    for run, epochs in ((passed, 2), (find_version(wave_one, 0)[1], 12)):
+        for name in ("by_epoch/loss", "by_epoch/accuracy"):
+            history = client.get_metric_history(run.info.run_id, name)
+            assert [metric.step for metric in history] == [*range(1, epochs + 1)]
+
+
+def test_flow_run_is_found_by_its_wave_and_shows_it(wave_one: Site) -> None:
+    _, run = find_version(wave_one, 1)
+    flow_run = run.data.tags["amun.flow_run"]
+    found = ask_prefect(wave_one, "flow_runs", {"flow_runs": {"tags": {"all_": [f"model:{MODEL}", "wave:1"]}}})
+    assert flow_run in [entry["id"] for entry in found]
+    # the session's server has pages of its own
+    assert f"/runs/flow-run/{flow_run})" in run.data.tags["mlflow.note.content"]
+    tasks = ask_prefect(wave_one, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})
+    assert {"unlearn attempt 2", "audit attempt 2"} <= {task["name"] for task in tasks}
+    assert all("wave:1" in task["tags"] for task in tasks)
+    shown = ask_prefect(wave_one, "artifacts", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
+    artifacts = {artifact["key"]: artifact for artifact in shown if artifact["key"]}
+    assert set(artifacts) == {f"{MODEL}-figures", f"{MODEL}-summary"}
+    version, _ = find_version(wave_one, 1)
+    assert str(version.description) in artifacts[f"{MODEL}-summary"]["data"]
+    (accuracy, ft_auc, *_) = json.loads(artifacts[f"{MODEL}-figures"]["data"])
+    report = json.loads((wave_one.root / REPORT_METRICS).read_text(encoding="utf-8"))
+    assert accuracy["after"] == f"{report['accuracy']:.1%}"
+    assert ft_auc["after"] == f"{report['ft_auc']:.3f}"
+
+
+def ask_prefect(site: Site, noun: str, content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns what the session's Prefect server has of this kind."""
+    answer = httpx.post(f"{site.variables['PREFECT_API_URL']}/{noun}/filter", json=content, timeout=30)
+    answer.raise_for_status()
+    found: list[dict[str, Any]] = answer.json()
+    return found
 
 
 def test_run_holds_files_and_no_image_of_a_person(wave_one: Site) -> None:
@@ -113,6 +192,7 @@ def test_run_holds_files_and_no_image_of_a_person(wave_one: Site) -> None:
     files = set(read_tree(artifacts / run.info.run_id / "artifacts"))
     assert files == {
         "model.safetensors",
+        "params.yaml",
         "plots/confidence.png",
         "plots/roc.png",
         "report/audit.json",
@@ -299,4 +379,10 @@ def test_compare_adds_exact_retraining(site: Site) -> None:
     assert 0 < compared["accuracy"] <= 1
     assert 0 < compared["ft_auc"] < 1
     assert site.load("wave", "show", "1")["comparison"] == compared
+    version, run = find_version(site, 1)
+    assert run.data.metrics["ft_auc/retrained"] == compared["ft_auc"]
+    assert run.data.metrics["accuracy/retrained"] == compared["accuracy"]
+    sentence = f"would have given FT AUC {compared['ft_auc']:.3f}, accuracy {compared['accuracy']:.1%}"
+    assert str(version.description).count(sentence) == run.data.tags["mlflow.note.content"].count(sentence) == 1
+    assert f"{compared['ft_auc']:.3f}" in str(open_client(site).get_registered_model(MODEL).description)
     assert site.git("status", "--porcelain") == ""

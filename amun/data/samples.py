@@ -170,6 +170,12 @@ def write_samples(path: Path, samples: Samples) -> None:
     writer.finish()
 
 
+def count_samples(path: Path) -> int:
+    """Returns how many samples a file of the store holds."""
+    num_samples: int = pq.read_metadata(path).num_rows
+    return num_samples
+
+
 def read_samples(path: Path, subject_id: str | None = None) -> Samples:
     """Returns what `write_samples` wrote, or of it the samples of one subject alone."""
     chosen = None if subject_id is None else [("subject_id", "==", subject_id)]

@@ -57,13 +57,18 @@ def show_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
 def compare_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
     """Retrain exactly on what remained at a wave, and put that model's figures beside the wave's."""
     from flows import wave_tables
+    from tasks.comparison import find_compared, show_comparison
     from tasks.worktree import compare_wave as compare
+    from tasks.worktree import require_tag
 
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:
         ledger.get_wave(workspace.model, number)
+        require_tag(workspace.root, number)
+        version = find_compared(workspace, number)
         comparison = compare(workspace.root, number)
         ledger.set_comparison(workspace.model, number, comparison)
+        show_comparison(version, comparison)
         wave = ledger.get_wave(workspace.model, number)
     shared.show(wave, as_json, lambda compared: wave_tables.print_waves([compared]))
 

@@ -1,0 +1,55 @@
+"""What a wave leaves on Prefect's page: its figures as a table, and what they mean in words."""
+
+import os
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from amun.ledger import Claim
+from tasks.descriptions import describe_wave, show_auc, show_percent, summarise
+from tasks.facts import WaveFacts, read_facts
+from tasks.options import NETWORK_OPTIONS
+from tasks.register import Registered
+from tasks.workspace import Workspace
+
+
+@task(name="show", task_run_name="show wave {claim.number}", **NETWORK_OPTIONS)
+def show_wave(workspace: Workspace, claim: Claim, registered: Registered, commit: str) -> None:
+    """Puts the wave's figures and summary on the page of its flow run; each wave is one more entry of the two series.
+
+    A wave killed between here and its end shows them twice.
+    """
+    facts = read_facts(workspace)
+    create_table_artifact(_list_figures(facts), key=f"{claim.model}-figures", description=summarise(facts))
+    heading = f"# Wave {claim.number} of {claim.model}"
+    origin = f"{_link_version(claim.model, registered.version)} is the champion now."
+    text = "\n\n".join([heading, describe_wave(facts, commit), origin])
+    create_markdown_artifact(text, key=f"{claim.model}-summary", description=summarise(facts))
+
+
+def _link_version(model: str, version: int) -> str:
+    """Returns the version's name, as a link where MLflow has pages of its own."""
+    address, name = os.environ["MLFLOW_TRACKING_URI"].rstrip("/"), f"Version {version} of {model} in MLflow"
+    return f"[{name}]({address}/#/models/{model}/versions/{version})" if address.startswith("http") else name
+
+
+def _list_figures(facts: WaveFacts) -> list[dict[str, Any]]:
+    reported, audited = facts.reported, facts.audited
+    rows = [("accuracy on the test half", reported, "accuracy", show_percent)]
+    if facts.wave.forget_ids:
+        rows += [
+            ("FT AUC on the test half (0.5: cannot be told from strangers)", reported, "ft_auc", show_auc),
+            ("accuracy on the calibration half, as the gate saw it", audited, "accuracy", show_percent),
+            ("FT AUC on the calibration half, as the gate saw it", audited, "ft_auc", show_auc),
+        ]
+    retrained = "as after" if facts.unlearned["is_exact"] else f"amun wave compare {facts.wave.number}"
+    return [
+        {
+            "figure": title,
+            "before": show(figures[f"{name}_base"]),
+            "after": show(figures[name]),
+            "exact retraining": retrained,
+        }
+        for title, figures, name, show in rows
+    ]

@@ -1,0 +1,59 @@
+"""A run in MLflow for each attempt of a wave, shown below the wave's own."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mlflow.entities import Param
+
+from amun.unlearning.methods import METHODS
+from tasks import registry
+from tasks.descriptions import describe_attempt
+from tasks.facts import WaveFacts
+from tasks.wave_run import list_epoch_metrics, list_metrics, log_metrics, name_run
+from tasks.workspace import Workspace
+
+
+def log_attempts(workspace: Workspace, facts: WaveFacts, experiment_id: str, parent_id: str, model_id: str) -> None:
+    """Logs every attempt: how it was made, loss and accuracy by epoch, what the gate saw and said.
+
+    The figures of the one that passed are also those of the logged model.
+    """
+    client = registry.open_registry()
+    for made in facts.attempts:
+        run = client.create_run(experiment_id, run_name=_name(made, facts), tags=_describe_tags(made, facts, parent_id))
+        run_id = run.info.run_id
+        client.log_batch(run_id, params=list(_list_params(workspace, made)))
+        log_metrics(run_id, list_epoch_metrics(made["epochs"]))
+        figures = {f"calibration/{name}": value for name, value in (made["calibration"] or {}).items()}
+        log_metrics(run_id, list_metrics(figures, model_id if made["passed"] else None))
+        client.set_terminated(run_id)
+
+
+def _name(made: dict[str, Any], facts: WaveFacts) -> str:
+    outcome = "passed" if made["passed"] else "refused"
+    return f"{name_run(facts.wave.number)} attempt {made['attempt']} {outcome}"
+
+
+def _describe_tags(made: dict[str, Any], facts: WaveFacts, parent_id: str) -> dict[str, str]:
+    return {
+        "amun.wave": str(facts.wave.number),
+        "amun.attempt": str(made["attempt"]),
+        "amun.method": made["method"],
+        "amun.decision": "passed" if made["passed"] else "refused",
+        "amun.reason": made["reason"],
+        "mlflow.parentRunId": parent_id,
+        "mlflow.note.content": describe_attempt(made, facts.wave.number),
+    }
+
+
+def _list_params(workspace: Workspace, made: dict[str, Any]) -> Iterator[Param]:
+    """Yields how an attempt was made: its own parameters, and those of `params.yaml` that it was trained by."""
+    section = "training" if METHODS[made["method"]].is_exact else "unlearning"
+    trained_by = getattr(workspace.params, section).model_dump(mode="json", exclude={"attempts"})
+    shown = {
+        "attempt": made["attempt"],
+        "method": made["method"],
+        **made["parameters"],
+        **{f"{section}.{name}": value for name, value in trained_by.items()},
+    }
+    yield from (Param(name, str(value)) for name, value in shown.items())

@@ -1,0 +1,121 @@
+"""What the pages say of a wave, in plain words and Markdown: what was forgotten, how it was judged, what it means."""
+
+from typing import Any
+
+from tasks.facts import WaveFacts
+from tasks.git import name_tag
+
+TOO_FEW = "too few samples to say"
+COMPARISON_MARK = "\n\n**Exact retraining** "
+
+
+def summarise(facts: WaveFacts) -> str:
+    """Returns the wave in one line, without Markdown: lists show no more of a description."""
+    wave, reported = facts.wave, facts.reported
+    if wave.kind == "base":
+        return f"Wave {wave.number}: a new base, accuracy {show_percent(reported['accuracy'])}"
+    if not wave.forget_ids:
+        return f"Wave {wave.number} forgot {count_forgotten(facts)}: the model is unchanged"
+    figures = f"FT AUC {show_change(facts, 'ft_auc')}, accuracy {show_change(facts, 'accuracy')}"
+    return f"Wave {wave.number} forgot {count_forgotten(facts)} by {facts.unlearned['method']}: {figures}"
+
+
+def describe_wave(facts: WaveFacts, commit: str) -> str:
+    """Returns the wave in Markdown, for the page of its version and of its run."""
+    origin = f"Git commit `{commit[:12]}`, tag `{name_tag(facts.wave.number)}`."
+    if facts.wave.base_version is not None:
+        origin = f"Made from version {facts.wave.base_version}. {origin}"
+    parts = [f"{summarise(facts)}.", _explain(facts), _tell_attempts(facts), _tell_warning(facts), origin]
+    return "\n\n".join(part for part in parts if part)
+
+
+def describe_attempt(made: dict[str, Any], number: int) -> str:
+    """Returns one attempt of a wave in Markdown."""
+    return f"Wave {number}, {tell_attempt(made)}. Figures `calibration/...` are those that the gate judged."
+
+
+def tell_attempt(made: dict[str, Any]) -> str:
+    """Returns what was tried and what the gate said of it, in one line."""
+    outcome = "passed" if made["passed"] else "refused"
+    warning = f" (warning: {made['warning']})" if made["warning"] else ""
+    settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in made["parameters"].items())
+    return f"attempt {made['attempt']}, {made['method']}{f' ({settings})' if settings else ''}: {outcome}: " + (
+        f"{made['reason']}{warning}"
+    )
+
+
+def describe_comparison(comparison: dict[str, Any]) -> str:
+    """Returns the sentence that puts exact retraining beside a wave."""
+    accuracy, ft_auc = show_percent(comparison["accuracy"]), show_auc(comparison["ft_auc"])
+    return f"{COMPARISON_MARK}on what remained would have given FT AUC {ft_auc}, accuracy {accuracy}."
+
+
+def count_forgotten(facts: WaveFacts) -> str:
+    """Returns how many people and training samples a wave forgot."""
+    return (
+        f"{_count(len(facts.wave.forgetting.subject_keys), 'person', 'people')} "
+        f"({_count(len(facts.wave.forget_ids), 'training sample', 'training samples')})"
+    )
+
+
+def show_change(facts: WaveFacts, figure: str) -> str:
+    """Returns a figure of the test half before and after the wave."""
+    show = show_auc if figure == "ft_auc" else show_percent
+    before, after = (facts.reported[name] for name in (f"{figure}_base", figure))
+    if after is None:
+        return TOO_FEW
+    error = f" ± {facts.reported['standard_error']:.3f}" if figure == "ft_auc" else ""
+    return f"{show(before)} → {show(after)}{error}"
+
+
+def show_percent(value: float | None) -> str:
+    """Returns an accuracy for a person."""
+    return TOO_FEW if value is None else f"{value:.1%}"
+
+
+def show_auc(value: float | None) -> str:
+    """Returns an FT AUC for a person."""
+    return TOO_FEW if value is None else f"{value:.3f}"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _explain(facts: WaveFacts) -> str:
+    """Says what the wave's result means."""
+    if facts.wave.kind == "base":
+        return "Nobody is forgotten in it; the waves after it start from it."
+    if not facts.wave.forget_ids:
+        return (
+            "None of their samples was trained on, so the model is the one before, byte for byte. Their held-out "
+            "samples are used no more."
+        )
+    if facts.unlearned["is_exact"]:
+        return "**What it means:** the model was trained anew without them, so it has never seen them."
+    if facts.decisions[-1]["warning"]:
+        return (
+            "**What it means:** there were too few samples to show by measurement that they are forgotten; "
+            "`gate.insufficient` lets such a wave pass with this warning."
+        )
+    return (
+        "**What it means:** whoever attacks the model to find out who was in its training data can hardly tell these "
+        f"people from strangers. The gate has shown, with 95 % confidence, that the FT AUC is within "
+        f"{facts.gate.auc_margin:g} of 0.5, where the two cannot be told apart at all."
+    )
+
+
+def _tell_attempts(facts: WaveFacts) -> str:
+    if not facts.attempts:
+        return ""
+    gate = facts.gate
+    bounds = (
+        f"**The gate** asks, on people never trained on, for |FT AUC - 0.5| + 1.645 standard errors of at most "
+        f"{gate.auc_margin:g}, and for an accuracy at most {gate.max_accuracy_drop:g} below that of the last exactly "
+        "trained version:"
+    )
+    return "\n".join([bounds, "", *(f"- {tell_attempt(made)}" for made in facts.attempts)])
+
+
+def _tell_warning(facts: WaveFacts) -> str:
+    return f"**Warning:** {facts.warning}." if facts.warning else ""
