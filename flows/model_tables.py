@@ -9,7 +9,8 @@ from rich.tree import Tree
 
 from flows.layout import auc, day, new_table, percent, print_facts, print_table, text
 from tasks.lineage import Version
-from tasks.version_details import Details, Difference
+from tasks.version_details import Details
+from tasks.version_diff import Difference
 
 JUDGED = ("accuracy/", "ft_auc/", "test/")  # figures that say how good a version is, among those of how it was made
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from amun.errors import AmunError
 from amun.paths import ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS
 from tasks import pipeline
+from tasks.contents import find_cached, find_sent
 from tasks.store_files import StoreFile
 from tasks.trace import Trace, TracedVersion
 from tasks.workspace import Workspace
@@ -40,9 +41,9 @@ def list_copies(workspace: Workspace, trace: Trace) -> list[Copy]:
 
 def _list_files(root: Path, files: Sequence[StoreFile]) -> Iterator[Copy]:
     digests = {file.md5 for file in files}
-    places = {"work tree": _find_checked_out(root, files), "DVC cache": set(pipeline.find_cached(root, digests))}
+    places = {"work tree": _find_checked_out(root, files), "DVC cache": set(find_cached(root, digests))}
     try:
-        address, sent = pipeline.find_sent(root, digests) if pipeline.has_remote(root) else ("", set())
+        address, sent = find_sent(root, digests) if pipeline.has_remote(root) else ("", set())
         places[f"DVC remote {address}"] = sent
     except AmunError as error:
         yield Copy("whatever was sent to the DVC remote", "DVC remote", f"could not be looked at: {error}")

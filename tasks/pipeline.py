@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def reproduce(
         files = {RESULT_FILE_VARIABLE: str(result_path), PROGRESS_FILE_VARIABLE: str(progress_path)}
         os.environ.update(files)
         try:
-            with follow(progress_path), _open(root) as repo:
+            with follow(progress_path), open_repo(root) as repo:
                 repo.reproduce(targets=[stage], single_item=True, force=force)
         except DvcRefusalError as error:
             _raise_stage_error(stage, result_path, error)
@@ -81,39 +81,39 @@ def _raise_stage_error(stage: str, result_path: Path, refusal: DvcRefusalError) 
 
 def freeze_base(root: Path) -> None:
     """Freezes the base stages: no change of code or parameters reruns one by accident."""
-    with _open(root) as repo:
+    with open_repo(root) as repo:
         for stage in BASE_STAGES:
             repo.freeze(stage)
 
 
 def thaw_base(root: Path) -> None:
     """Thaws the base stages, for a new base."""
-    with _open(root) as repo:
+    with open_repo(root) as repo:
         for stage in BASE_STAGES:
             repo.unfreeze(stage)
 
 
 def add_file(root: Path, path: Path) -> None:
     """Puts one file under DVC with a `.dvc` file of its own."""
-    with _open(root) as repo:
+    with open_repo(root) as repo:
         repo.add([str(root / path)])
 
 
 def checkout(root: Path) -> None:
     """Brings every output in the work tree to what `dvc.lock` and the `.dvc` files say, from the cache."""
-    with _open(root) as repo:
+    with open_repo(root) as repo:
         repo.checkout(targets=_list_targets(root), force=True)
 
 
 def has_remote(root: Path) -> bool:
     """Tells whether a default remote is configured."""
-    with _open(root) as repo:
+    with open_repo(root) as repo:
         return bool(repo.config["core"].get("remote"))
 
 
 def push(root: Path) -> None:
     """Sends what the work tree's `dvc.lock` and `.dvc` files name to the default remote."""
-    with _open(root) as repo:
+    with open_repo(root) as repo:
         try:
             repo.push(targets=_list_targets(root))
         except (DvcException, OSError, BotoCoreError, ClientError) as error:
@@ -126,7 +126,7 @@ def pull(root: Path) -> None:
     Raises:
         MissingDataError: it does not give them.
     """
-    with _open(root) as repo:
+    with open_repo(root) as repo:
         try:
             repo.pull(targets=_list_targets(root), force=True)
         except (DvcException, OSError, BotoCoreError, ClientError) as error:
@@ -152,35 +152,13 @@ def require_unchanged(root: Path, file: Path) -> None:
     Raises:
         InputError: they have changed, or are not there.
     """
-    with _open(root) as repo:
+    with open_repo(root) as repo:
         changes = [out.workspace_status() for out in repo.stage.load_one(str(root / file)).outs]
     for path, what in (change for found in changes for change in found.items()):
         raise InputError(
             f"{path} is {what}, against what {file} says: run `dvc add {path}` to take the change, "
             f"or `dvc checkout {file}` to undo it"
         )
-
-
-def find_cached(root: Path, digests: Collection[str]) -> dict[str, Path]:
-    """Returns where the cache holds the contents of these MD5s; what it has lost is left out."""
-    with _open(root) as repo:
-        paths = {digest: Path(repo.cache.local.oid_to_path(digest)) for digest in digests}
-    return {digest: path for digest, path in paths.items() if path.exists()}
-
-
-def find_sent(root: Path, digests: Collection[str]) -> tuple[str, set[str]]:
-    """Returns the default remote's address, and which of these MD5s it holds.
-
-    Raises:
-        AmunError: it does not answer.
-    """
-    with _open(root) as repo:
-        try:
-            remote = repo.cloud.get_remote_odb()
-            address: str = repo.config["remote"][repo.config["core"]["remote"]]["url"]
-            return address, {digest for digest in digests if remote.exists(digest)}
-        except (DvcException, OSError, BotoCoreError, ClientError) as error:
-            raise AmunError(f"the DVC remote does not answer: {_join_lines(error)}") from None
 
 
 def read_lock(root: Path) -> dict[str, Any]:
@@ -255,7 +233,12 @@ def _has_key(path: Path, key: str) -> bool:
 
 
 @contextmanager
-def _open(root: Path) -> Iterator[Repo]:
+def open_repo(root: Path) -> Iterator[Repo]:
+    """Gives DVC's view of a work tree; what DVC refuses meanwhile is told in one line.
+
+    Raises:
+        DvcRefusalError: what it said.
+    """
     logging.getLogger("dvc").setLevel(logging.ERROR)
     repair_rwlock(root)
     # DVC takes many a path from where the process happens to be
@@ -272,7 +255,7 @@ def _join_lines(error: BaseException) -> str:
 
 def set_remote(root: Path, url: str) -> None:
     """Makes `url` (a folder or `s3://bucket/prefix`) the default remote, its objects verified when fetched."""
-    with _open(root) as repo, repo.config.edit("repo") as config:
+    with open_repo(root) as repo, repo.config.edit("repo") as config:
         config["remote"]["storage"] = {"url": url, "verify": True}
         config["core"]["remote"] = "storage"
 
@@ -280,15 +263,15 @@ def set_remote(root: Path, url: str) -> None:
 def unset_remote(root: Path) -> None:
     """Makes a clone send its data nowhere."""
     if has_remote(root):
-        with _open(root) as repo, repo.config.edit("repo") as config:
+        with open_repo(root) as repo, repo.config.edit("repo") as config:
             del config["core"]["remote"]
 
 
 def share_cache(root: Path, worktree: Path) -> None:
     """Makes a worktree use the cache of the workspace, for itself alone."""
-    with _open(root) as repo:
+    with open_repo(root) as repo:
         cache = repo.cache.local_cache_dir
-    with _open(worktree) as repo, repo.config.edit("local") as config:
+    with open_repo(worktree) as repo, repo.config.edit("local") as config:
         config["cache"]["dir"] = str(cache)
 
 

@@ -14,6 +14,7 @@ from amun.data.samples import read_samples
 from amun.ledger import Holding
 from amun.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, TARGET_LOGITS, TEST, TRAIN
 from tasks import pipeline
+from tasks.contents import find_cached
 from tasks.git import read_committed
 
 CONTENT = (TRAIN, CALIBRATION, TEST, ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS)
@@ -65,7 +66,7 @@ def find_files(
         holdings_wave: of the base that it knows this from.
     """
     contents = gather(locks, CONTENT)
-    cached = pipeline.find_cached(root, {md5 for _, md5 in contents})
+    cached = find_cached(root, {md5 for _, md5 in contents})
     files = []
     for (path, md5), waves in contents.items():
         if md5 in cached:

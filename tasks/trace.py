@@ -20,7 +20,7 @@ from amun.paths import (
     TEST,
     TRAIN,
 )
-from tasks import pipeline
+from tasks.contents import find_cached
 from tasks.git import name_tag, read_committed
 from tasks.lineage import Version, list_versions, read_forgotten_at
 from tasks.store_files import Locks, StoreFile, count_in, find_files, gather, read_lock
@@ -127,7 +127,7 @@ def trace_subject(workspace: Workspace, subject_id: str) -> Trace:
 def _find_references(root: Path, subject_id: str, locks: Locks) -> list[ReferenceSet]:
     names = {str(path): name for name, path in INCLUSIONS.items()}
     contents = gather(locks, list(INCLUSIONS.values()))
-    cached = pipeline.find_cached(root, {md5 for _, md5 in contents})
+    cached = find_cached(root, {md5 for _, md5 in contents})
     sets = []
     for (path, md5), waves in contents.items():
         inclusion = read_samples(cached[md5], subject_id) if md5 in cached else None

@@ -37,7 +37,7 @@ def show_model(version: VersionNumber, as_json: shared.AsJson = False) -> None:
 def diff_models(before: Before, after: After, as_json: shared.AsJson = False) -> None:
     """Show what changed between two versions: people forgotten, figures, parameters, data and code."""
     from flows.model_tables import print_difference
-    from tasks.version_details import compare_versions
+    from tasks.version_diff import compare_versions
 
     shared.show(compare_versions(shared.open_here(), before, after), as_json, print_difference)
 
