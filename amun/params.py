@@ -294,6 +294,12 @@ class GateParams(Section):
     wait_days: Annotated[int, Field(ge=0)]
 
 
+class IntakeParams(Section):
+    """Where requests come from besides the command line."""
+
+    source: Annotated[str, Field(min_length=1)] | None
+
+
 class RuntimeParams(Section):
     """Where and how exactly the arithmetic is done."""
 
@@ -320,6 +326,7 @@ class Params(Section):
     unlearning: UnlearningParams
     audit: AuditParams
     gate: GateParams
+    intake: IntakeParams
     runtime: RuntimeParams
     schedule: ScheduleParams
 

@@ -14,9 +14,11 @@ class Outcome:
         number: the wave, where there is one.
         detail: why it was parked, or who holds it.
         summary: the wave's figures, when complete.
+        num_rejected: files in the intake source that were rejected at the start.
     """
 
     state: Literal["complete", "parked", "waiting", "nothing", "held", "planned"]
     number: int | None = None
     detail: str = ""
     summary: dict[str, Any] | None = None
+    num_rejected: int = 0

@@ -4,13 +4,20 @@ from datetime import UTC, datetime
 
 from flows.outcome import Outcome
 from tasks.git import require_branch, require_clean
+from tasks.intake_sources import count_waiting
 from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
 from tasks.workspace import Workspace, open_ledger
 
 
 def describe_next_wave(workspace: Workspace) -> str:
     """Returns what `amun wave run` would do."""
-    if (outcome := find_idle(workspace)) is not None:
+    num_waiting = count_waiting(workspace)
+    first = f"would first take {num_waiting} files of requests from {workspace.params.intake.source}\n"
+    return f"{first * bool(num_waiting)}{_describe_wave(workspace)}"
+
+
+def _describe_wave(workspace: Workspace) -> str:
+    if (outcome := find_idle_queue(workspace)) is not None:
         return (
             f"wave {outcome.number} is being run by {outcome.detail}"
             if outcome.state == "held"
@@ -37,6 +44,14 @@ def describe_next_wave(workspace: Workspace) -> str:
 
 def find_idle(workspace: Workspace) -> Outcome | None:
     """Returns the outcome that is certain without starting anything."""
+    outcome = find_idle_queue(workspace)
+    if outcome is not None and outcome.state == "nothing" and count_waiting(workspace):
+        return None
+    return outcome
+
+
+def find_idle_queue(workspace: Workspace) -> Outcome | None:
+    """Returns the outcome that is certain from the ledger alone, whatever waits in the intake source."""
     now = datetime.now(UTC)
     with open_ledger() as ledger:
         wave = ledger.peek_wave(workspace.model, now)

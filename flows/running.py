@@ -5,7 +5,7 @@ Prefect reads its settings once, when it is imported: so it is imported here onl
 
 from amun.errors import InputError
 from flows.outcome import Outcome
-from flows.preview import find_idle, require_ready
+from flows.preview import find_idle, find_idle_queue, require_ready
 from tasks.git import require_clean
 from tasks.servers import provide_prefect
 from tasks.wave_paths import WAVE_PREFIXES, list_wave_paths
@@ -36,7 +36,7 @@ def rebuild_base(workspace: Workspace) -> Outcome:
     Raises:
         InputError: uncommitted changes, a detached head, or a source of which something cannot be used.
     """
-    outcome = find_idle(workspace)
+    outcome = find_idle_queue(workspace)
     if outcome is not None and outcome.state == "held":
         return outcome
     require_ready(workspace)

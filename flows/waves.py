@@ -9,6 +9,7 @@ from prefect import flow
 from amun.audit.decision import Decision, Plan
 from amun.errors import AmunError, AttemptError, LeaseLostError
 from amun.ledger import Claim, Held, Rollback, WaveKind
+from flows.intake import add_intake, take_in
 from flows.outcome import Outcome
 from flows.preview import describe_next_wave, require_ready
 from tasks.artifacts import show_wave
@@ -55,7 +56,7 @@ def build_base(workspace: str) -> Outcome:
 
 @flow(name="deletion-wave", on_failure=[tell_failure], on_crashed=[tell_failure], on_cancellation=[tell_failure])
 def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
-    """Honours all pending requests: one wave, from the claim to the receipts.
+    """Takes the requests that wait in the intake source, and honours all that are pending, to the receipts.
 
     A wave that another run left open is gone on with. The flow run carries the tags `model:NAME` and `wave:N`; its
     artifacts are the wave's figures, a summary in words, and how far its long stages have come.
@@ -68,8 +69,9 @@ def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
     if dry_run:
         tell_plan(opened.model, describe_next_wave(opened))
         return Outcome("planned")
+    taken = take_in(opened)
     require_ready(opened)
-    outcome = _run_wave(opened, "deletion")
+    outcome = add_intake(_run_wave(opened, "deletion"), taken)
     if outcome.state == "parked":
         raise AmunError(f"wave {outcome.number} is parked: {outcome.detail}")
     return outcome

@@ -16,6 +16,8 @@ from amun.ledger.demands import AddedOutcome, AddedRequest, Demand
 from amun.ledger.records import OutcomeState
 from amun.ledger.schema import LIVE_STATES, HoldingRow, InfoRow, ModelRow, OutcomeRow, RequestRow
 
+ONE_MONTH = relativedelta(months=1)
+
 
 class Standing(NamedTuple):
     """The request of a subject that decides what a new one would be for a model."""
@@ -91,7 +93,7 @@ def compute_due(received_at: datetime) -> datetime:
 
     Where the next month has no such day, its last one.
     """
-    return received_at.astimezone(UTC) + relativedelta(months=1)
+    return received_at.astimezone(UTC) + ONE_MONTH
 
 
 def _find_standings(session: Session, subjects: Sequence[str]) -> Standings:
@@ -120,7 +122,7 @@ def _find_held(session: Session, subjects: Sequence[str]) -> set[tuple[str, str]
     held: set[tuple[str, str]] = set()
     for chunk in split_chunks(subjects):
         query = select(HoldingRow.model, HoldingRow.subject_id).where(HoldingRow.subject_id.in_(chunk))
-        held.update(session.execute(query).tuples())
+        held.update((model, subject) for model, subject in session.execute(query))
     return held
 
 

@@ -50,6 +50,8 @@ def tell_outcome(outcome: "Outcome") -> None:
     Raises:
         AmunError: the wave is parked.
     """
+    if outcome.num_rejected:
+        print(f"{outcome.num_rejected} files of requests were rejected: see rejected/ in the intake source")
     match outcome.state:
         case "nothing":
             print("nothing to do: no request is pending")

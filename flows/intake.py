@@ -1,0 +1,43 @@
+"""How requests that wait in the intake source come into a night."""
+
+from dataclasses import dataclass, field, replace
+
+from amun.errors import AmunError
+from flows.outcome import Outcome
+from tasks.intake import Intake, take_requests
+from tasks.story import tell
+from tasks.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    """What came in, and what kept more from coming in, if anything."""
+
+    intake: Intake = field(default_factory=Intake)
+    failure: AmunError | None = None
+
+
+def take_in(workspace: Workspace) -> TakenIn:
+    """Takes the files that wait, and says so; those whose requests are pending already need not wait for a failure."""
+    if workspace.params.intake.source is None:
+        return TakenIn()
+    try:
+        intake = take_requests(workspace)
+    except AmunError as error:
+        tell(f"warning: {error}; the night goes on without what waits there")
+        return TakenIn(failure=error)
+    tell(f"intake: {intake.num_files} files taken, {intake.num_requests} new requests")
+    if intake.num_rejected:
+        tell(f"warning: {intake.num_rejected} files of requests rejected, see rejected/ in the intake source")
+    return TakenIn(intake)
+
+
+def add_intake(outcome: Outcome, taken: TakenIn) -> Outcome:
+    """Returns how the night ended, with what was rejected before it.
+
+    Raises:
+        AmunError: the intake had failed: a night that could not take requests must not pass unnoticed.
+    """
+    if taken.failure is not None:
+        raise taken.failure
+    return replace(outcome, num_rejected=taken.intake.num_rejected)

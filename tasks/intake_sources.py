@@ -1,0 +1,35 @@
+"""Which intake source `params.yaml` names, and how much waits there; imports no Prefect."""
+
+from pathlib import Path
+
+from tasks.intake_files import IntakeSource
+from tasks.intake_folder import FolderSource
+from tasks.workspace import Workspace
+
+
+def open_source(workspace: Workspace) -> IntakeSource | None:
+    """Returns the source that `intake.source` names, if any.
+
+    Raises:
+        InputError: it is no folder and no place on S3.
+    """
+    source = workspace.params.intake.source
+    if source is None:
+        return None
+    if source.startswith("s3://"):
+        from tasks.intake_bucket import BucketSource
+        from tasks.s3 import parse_location
+
+        return BucketSource(parse_location(source))
+    return FolderSource((workspace.root / Path(source).expanduser()).resolve())
+
+
+def count_waiting(workspace: Workspace) -> int:
+    """Returns how many files wait in the intake source; nothing is changed.
+
+    Raises:
+        InputError: the source is none.
+        AmunError: it does not answer.
+    """
+    source = open_source(workspace)
+    return 0 if source is None else source.count_waiting()
