@@ -4,12 +4,14 @@ A manifest says what a complete mirror holds; a journal beside it what an update
 journal the mirror is not complete, and a killed update goes on where it was.
 """
 
+import fcntl
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,7 +19,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from amun.data.sources.source import raise_problems
-from amun.paths import MIRRORS, locate_journal, locate_manifest, locate_mirror
+from amun.errors import AmunError
+from amun.paths import MIRRORS, STATE, locate_journal, locate_manifest, locate_mirror
 from amun.wave import write_json
 from tasks.s3 import (
     NUM_CONNECTIONS,
@@ -32,6 +35,7 @@ from tasks.s3 import (
 NUM_TRIES = 3
 CHUNK_BYTES = 1 << 20
 PARTS = MIRRORS / "parts"
+LOCK = STATE / "mirrors.lock"
 
 # of each file of a mirror, by its name below the prefix: the ETag and size of the object that it holds
 State = dict[str, list[str | int]]
@@ -50,10 +54,28 @@ def update_mirror(workspace: Path, root: str) -> Update:
     """Brings the mirror of the source `root` (`s3://bucket/prefix`) up to date: fetches what is new, deletes the rest.
 
     Raises:
-        AmunError: the bucket does not answer or refuses; as `InputError`, keys that no file can be named after.
+        AmunError: the bucket does not answer or refuses, or the disk is full; as `InputError`, keys that no file can
+            be named after.
     """
     location, client = parse_location(root), open_client()
     wanted = _list_wanted(client, location)
+    try:
+        with _hold_lock(workspace / LOCK):
+            return _update(client, location, wanted, workspace, root)
+    except OSError as error:
+        raise AmunError(f"{workspace / locate_mirror(root)} cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def _hold_lock(path: Path) -> Iterator[None]:
+    """Waits until no other process is at the mirrors, and keeps others out."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _update(client: Any, location: Location, wanted: dict[str, StoredObject], workspace: Path, root: str) -> Update:
     mirror, manifest, journal = (
         workspace / locate(root) for locate in (locate_mirror, locate_manifest, locate_journal)
     )

@@ -70,7 +70,7 @@ def test_imported_images_keep_their_revision_and_new_ones_come_with_a_new_base(
     site.run("dvc", "import", "--quiet", str(company.root), "images", "--out", "raw/images")
     site.git("add", "--all")
     site.git("commit", "--quiet", "--message", "The company's images")
-    site.run("amun", "init")
+    site.run("amun", "init", "--remote", str(tmp_path / "remote"))
     assert site.git("status", "--porcelain") == ""
     assert load_prepared(site)["classes"] == ["cat", "dog"]
     first = load_prepared(site)["revision"]
@@ -105,26 +105,42 @@ def test_imported_images_keep_their_revision_and_new_ones_come_with_a_new_base(
     assert prepared["revision"]["md5"] != first["md5"]
     assert prepared["revision"]["rev_lock"] == company.git("rev-parse", "HEAD")
     assert site.git("status", "--porcelain") == ""
+    company.root.rename(tmp_path / "elsewhere")
+    site.git("clone", "--quiet", str(site.root), str(tmp_path / "second"))
+    secret = (site.root / ".amun/secret").read_text(encoding="ascii").strip()
+    second = Site(tmp_path / "second", site.variables | {"AMUN_SECRET": secret})
+    assert "joined" in second.run("amun", "init"), "a clone that only runs waves needs no source"
+    assert not (second.root / "raw/images").exists()
     history = site.git("log", "--patch", "--all", "--", "data", "metrics", "wave", "dvc.lock")
     assert not [person for person in forgotten if person in history]
 
 
-def test_images_in_a_bucket_are_mirrored(
+@pytest.fixture
+def bucket_site(
     aws: dict[str, str], variables: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    site = make_clone(tmp_path / "workspace", variables | aws)
+) -> tuple[Site, str]:
+    """A clone, and the address of 240 images of 60 people."""
     prefix = request.node.name
     write_class_folder(tmp_path / "images", name_owners(range(60)))
     client = open_client()
     for name, content in read_tree(tmp_path / "images").items():
         client.put_object(Bucket=BUCKET, Key=f"{prefix}/{name}", Body=content)
+    return make_clone(tmp_path / "workspace", variables | aws), f"s3://{BUCKET}/{prefix}"
 
-    site.change_params(lambda params: use_folder(params, root=f"s3://no-such-bucket/{prefix}"))
-    assert_init_refused(site, 1, f"s3://no-such-bucket/{prefix}: it does not answer or refuses")
-    site.change_params(lambda params: use_folder(params, root=f"s3://{BUCKET}/{prefix}"))
+
+def test_bucket_that_refuses_is_said_before_anything_is_created(bucket_site: tuple[Site, str]) -> None:
+    site, root = bucket_site
+    site.change_params(lambda params: use_folder(params, root="s3://no-such-bucket/images"))
+    assert_init_refused(site, 1, "s3://no-such-bucket/images: it does not answer or refuses")
+    site.change_params(lambda params: use_folder(params, root=root))
     stranger = Site(site.root, site.variables | {"AWS_SECRET_ACCESS_KEY": "guessed"})
-    assert_init_refused(stranger, 1, f"s3://{BUCKET}/{prefix}: it does not answer or refuses")
+    assert_init_refused(stranger, 1, f"{root}: it does not answer or refuses")
 
+
+@pytest.mark.long
+def test_images_in_a_bucket_are_mirrored(bucket_site: tuple[Site, str]) -> None:
+    site, root = bucket_site
+    site.change_params(lambda params: use_folder(params, root=root))
     assert "241 objects, 241 fetched" in site.run("amun", "init")
     assert sum(len(read_samples(site.root / path)) for path in (TRAIN, CALIBRATION, TEST)) == 240
     assert set(load_prepared(site)["revision"]) == {"listing"}
@@ -132,7 +148,7 @@ def test_images_in_a_bucket_are_mirrored(
     site.run("dvc", "unfreeze", "prepare")
     site.run("dvc", "repro", "-s", "-f", "prepare")
     assert (site.root / "dvc.lock").read_bytes() == before
-    (site.root / locate_journal(f"s3://{BUCKET}/{prefix}")).touch()
+    (site.root / locate_journal(root)).touch()
     finished = site.start("dvc", "repro", "-s", "-f", "prepare")
     assert finished.returncode != 0
     assert "is not complete; run `amun base rebuild`" in describe(finished)
