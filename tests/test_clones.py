@@ -85,6 +85,7 @@ def test_wave_killed_in_each_clone_is_ended_by_the_next(shared: Site, tmp_path: 
     assert last.run("amun", "wave", "reproduce", "1").splitlines()[-1] == "wave 1: same bytes"
 
 
+@pytest.mark.long
 def test_refused_push_leaves_the_wave_open_and_the_next_run_goes_on(shared: Site) -> None:
     shared.run("amun", "init", "--git-remote", "company")
     other = join(shared, "other")

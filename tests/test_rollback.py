@@ -124,11 +124,11 @@ def test_killed_at_each_step_the_people_are_forgotten_anew_and_nothing_twice(sit
     assert again.tags["amun.weights_digest"] == undone.tags["amun.weights_digest"]
     assert len(open_client(site).search_model_versions(f"name = '{MODEL}'")) == 3
     assert_clean(site)
-    for number in ("1", "2"):
-        assert site.run("amun", "wave", "reproduce", number).splitlines()[-1] == f"wave {number}: same bytes"
+    assert site.run("amun", "wave", "reproduce", "1").splitlines()[-1] == "wave 1: same bytes"
     assert_one_line(site.start("amun", "model", "rollback", "2", "--reason", REASON), 2, "not in the champion's line")
 
 
+@pytest.mark.long
 def test_back_over_a_new_base(readme_run: tuple[Site, dict[str, Finished]], tmp_path: Path) -> None:
     site = readme_run[0].copy(tmp_path / "workspace")
     old = site.git("show", "wave/0001:dvc.lock")
