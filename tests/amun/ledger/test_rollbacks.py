@@ -162,3 +162,15 @@ def test_undone_base_gives_back_whom_it_did_not_hold(forgetful: Ledger) -> None:
     assert (kept.state, kept.receipt) == ("nothing_held", None)
     (cat,) = forgetful.add_requests(["cat"], received_at=None, now=TOMORROW)
     assert cat.outcomes[0].state == "pending"
+
+
+def test_undone_base_leaves_a_held_request_on_hold(forgetful: Ledger) -> None:
+    build_base(forgetful, ["bob", "cat"])  # wave 3
+    add(forgetful, "dan", now=TOMORROW)
+    build_base(forgetful, ["bob", "cat", "dan"])  # wave 4
+    (held,) = add(forgetful, "dan", now=TOMORROW)
+    forgetful.hold_request(held, "a lawsuit", now=TOMORROW)
+    assert forgetful.count_remembered(MODEL, [3, 4], ["dan"]) == 0
+    begin(forgetful, (3, 4), from_version="7", to_version="3")
+    assert forgetful.finish_rollback(resume(forgetful), [Holding("dan", 2, 1)], TOMORROW) == 0
+    assert forgetful.get_request(held).is_held
