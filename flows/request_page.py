@@ -71,6 +71,8 @@ def render_page(facts: RequestFacts) -> str:
 def _describe(facts: ModelFacts) -> dict[str, Any]:
     wave, outcome = facts.wave, facts.outcome
     summary = None if wave is None else wave.summary
+    measured = summary if summary is not None and summary["num_forget"] else None
+    comparison = None if wave is None else wave.comparison
     machine, process = ("", "") if wave is None else (wave.holder.split(":")[0], wave.holder.split(":")[-2])
     return {
         **{name: getattr(facts, name) for name in ("outcome", "wave", "thresholds", "events", "copies")},
@@ -81,8 +83,8 @@ def _describe(facts: ModelFacts) -> dict[str, Any]:
         "serving": _tell_serving(facts),
         "own_samples": _tell_own_samples(facts),
         "method": None if summary is None else _tell_method(summary["method"]),
-        "result": None if wave is None or summary is None else _tabulate(summary, wave.comparison),
-        "conclusions": [] if wave is None or summary is None else _conclude(summary, wave.comparison, wave.number),
+        "result": [] if measured is None else _tabulate(measured, comparison),
+        "conclusions": [] if measured is None else _conclude(measured, comparison, outcome.wave_number),
         "machine": machine,
         "process": process,
     }
@@ -118,7 +120,7 @@ def _tell_serving(facts: ModelFacts) -> str:
 def _tell_method(method: str) -> str:
     if method == "none":
         return "none: the model had not been trained on any sample of the wave, so it was kept as it was"
-    if METHODS[method].is_exact:
+    if _is_exact(method):
         return f"{method}: trained anew, without the samples of anybody who has been forgotten; exact"
     return f"{method}: trained further on altered samples until the forgotten ones look unseen; approximate"
 
@@ -129,9 +131,13 @@ def _tell_margin(outcome: Outcome, due_at: datetime) -> str:
     return f"{days} days before it was due" if days >= 0 else f"{-days} days after it was due"
 
 
+def _is_exact(method: str) -> bool:
+    return method in METHODS and METHODS[method].is_exact
+
+
 def _tabulate(summary: dict[str, Any], comparison: dict[str, Any] | None) -> list[dict[str, str]]:
     test = summary["test"]
-    retrained = test if METHODS[summary["method"]].is_exact else comparison or {}
+    retrained = test if _is_exact(summary["method"]) else comparison or {}
     rows = (
         ("right answers (accuracy)", "accuracy", lambda share: _binomial_error(share, test["num_test"])),
         ("recognition by attack (FT AUC)", "ft_auc", lambda _: test["standard_error"]),
@@ -151,10 +157,10 @@ def _binomial_error(share: float, num_samples: int) -> float:
     return sqrt(share * (1 - share) / num_samples)
 
 
-def _conclude(summary: dict[str, Any], comparison: dict[str, Any] | None, number: int) -> list[str]:
+def _conclude(summary: dict[str, Any], comparison: dict[str, Any] | None, number: int | None) -> list[str]:
     """Returns what may be said of the result against exact retraining, in sentences."""
     test = summary["test"]
-    if METHODS[summary["method"]].is_exact:
+    if _is_exact(summary["method"]):
         return [
             "The model is exactly retrained: nothing of the samples can be left in it, and nothing has to be compared."
         ]

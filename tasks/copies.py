@@ -77,7 +77,8 @@ def _count(files: Sequence[StoreFile]) -> str:
 
 def _list_weights(versions: Sequence[TracedVersion]) -> Iterator[Copy]:
     learned = [version for version in versions if version.num_train and version.forgotten_by is None]
-    unlearned = [version for version in versions if version.num_train and version.forgotten_by is not None]
+    forgotten = [version for version in versions if version.num_train and version.forgotten_by is not None]
+    unlearned = [version for version in forgotten if not version.is_retrained]
     for what, kind in (
         ("models trained on the samples", learned),
         ("models made from such a model by unlearning", unlearned),

@@ -20,6 +20,7 @@ from amun.paths import (
     TEST,
     TRAIN,
 )
+from amun.unlearning.methods import METHODS
 from tasks.contents import find_cached
 from tasks.git import name_tag, read_committed
 from tasks.lineage import Version, list_versions, read_forgotten_at
@@ -59,6 +60,7 @@ class TracedVersion:
         num_train: the person's training samples in the data of its base; None where that cannot be known.
         num_held_out: likewise, the person's samples that were never trained on.
         forgotten_by: the wave of its line that forgot the person, this one or an earlier one.
+        is_retrained: it, or a version it was made from, was trained anew without the person.
         role: in words.
     """
 
@@ -70,6 +72,7 @@ class TracedVersion:
     num_train: int | None
     num_held_out: int | None
     forgotten_by: int | None
+    is_retrained: bool
     role: str
 
 
@@ -119,7 +122,7 @@ def trace_subject(workspace: Workspace, subject_id: str) -> Trace:
         subject_key=key,
         files=[file for file in files if file.num_samples != 0],
         references=_find_references(root, subject_id, locks),
-        versions=[_trace_version(root, version, key, files, holding) for version in versions],
+        versions=[_trace_version(root, version, versions, key, files, holding) for version in versions],
         requests=requests,
     )
 
@@ -142,11 +145,17 @@ def _count_references(name: str, waves: tuple[int, ...], inclusion: Samples) -> 
 
 
 def _trace_version(
-    root: Path, version: Version, key: str, files: Sequence[StoreFile], holding: Holding
+    root: Path,
+    version: Version,
+    versions: Sequence[Version],
+    key: str,
+    files: Sequence[StoreFile],
+    holding: Holding,
 ) -> TracedVersion:
     wave, commit = int(version.wave or 0), str(version.commit)
     num_train, num_held_out = (count_in(files, wave, paths, holding) for paths in ((TRAIN,), (CALIBRATION, TEST)))
     forgotten_by = next((gone.number for gone in read_forgotten_at(root, commit) if key in gone.subject_keys), None)
+    is_retrained = forgotten_by is not None and _is_retrained(version, versions, forgotten_by)
     is_excluded = key in json.loads(read_committed(root, EXCLUSIONS, commit) or "[]")
     return TracedVersion(
         version=version.number,
@@ -157,8 +166,21 @@ def _trace_version(
         num_train=num_train,
         num_held_out=num_held_out,
         forgotten_by=forgotten_by,
-        role=_tell_role(wave, num_train, num_held_out, forgotten_by, is_excluded),
+        is_retrained=is_retrained,
+        role=_tell_role(wave, num_train, num_held_out, forgotten_by, is_excluded)
+        + (", by exact retraining" if is_retrained and num_train != 0 else ""),
     )
+
+
+def _is_retrained(version: Version, versions: Sequence[Version], forgotten_by: int) -> bool:
+    """Tells whether a version or one of those before it, since the person was forgotten, was trained anew."""
+    by_number = {str(other.number): other for other in versions}
+    line: Version | None = version
+    while line is not None and line.wave is not None and line.wave >= forgotten_by:
+        if line.method in METHODS and METHODS[line.method].is_exact:
+            return True
+        line = by_number.get(line.parent or "")
+    return False
 
 
 def _tell_role(

@@ -1,0 +1,118 @@
+"""The record of a request, for every way in which a request can stand."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from amun.ledger import Outcome, OutcomeState, Request, Wave
+from flows.request_page import render_page
+from tasks.copies import Copy
+from tasks.request_facts import Event, ModelFacts, RequestFacts, Thresholds
+
+RECEIVED = datetime(2026, 1, 31, 9, tzinfo=UTC)
+DUE = datetime(2026, 2, 28, 9, tzinfo=UTC)
+CLOSED = RECEIVED + timedelta(days=1)
+
+
+def make_summary(method: str, **figures: Any) -> dict[str, Any]:
+    test = {"accuracy_base": 0.9, "accuracy": 0.89, "ft_auc_base": 0.7, "ft_auc": 0.52}
+    return {
+        "num_subjects": 3,
+        "num_forget": 40,
+        "num_held_out": 5,
+        "attempt": 1,
+        "method": method,
+        "decisions": [{"attempt": 1, "method": method, "passed": True, "reason": "shown", "warning": "look"}],
+        "warning": "",
+        "test": test | {"standard_error": 0.03, "num_test": 400} | figures,
+    }
+
+
+def make_wave(summary: dict[str, Any] | None, comparison: dict[str, Any] | None = None) -> Wave:
+    return Wave(
+        model="faces",
+        number=4,
+        kind="deletion",
+        state="open" if summary is None else "complete",
+        holder="night:boot:123:4.5",
+        opened_at=RECEIVED,
+        closed_at=None if summary is None else CLOSED,
+        attempt=1,
+        note=None,
+        parent_version="4",
+        version="5",
+        commit=None if summary is None else "c" * 40,
+        summary=summary,
+        comparison=comparison,
+        num_requests=3,
+        undone_by=None,
+    )
+
+
+def render(state: OutcomeState, wave: Wave | None, *, is_own: bool = True) -> str:
+    outcome = Outcome("faces", state, None if wave is None else wave.number, CLOSED, None, ())
+    facts = ModelFacts(
+        outcome=outcome,
+        due_at=DUE,
+        wave=wave,
+        versions=[],
+        copies=[Copy("images", "DVC cache", "3 in 1 file")] if is_own else None,
+        thresholds=Thresholds(0.02, 0.1, "d" * 40, "Somebody", "2026-01-01") if is_own else None,
+        events=[Event(RECEIVED, "received")],
+    )
+    request = Request("R-000009", "person <7>", RECEIVED, DUE, "T-1", None, (), (outcome,))
+    page = render_page(RequestFacts(request, [facts], CLOSED, "digits", "e" * 40))
+    assert "person &lt;7&gt;" in page
+    assert "<7>" not in page
+    return " ".join(page.split())
+
+
+@pytest.mark.parametrize(
+    ("summary", "comparison", "words"),
+    [
+        (make_summary("amun"), {"accuracy": 0.88, "ft_auc": 0.5}, "no difference to exact retraining is shown"),
+        (make_summary("amun", ft_auc=0.7), {"accuracy": 0.88, "ft_auc": 0.5}, "the two do differ"),
+        (make_summary("amun"), None, "was not computed"),
+        (make_summary("amun", ft_auc=None), {"accuracy": 0.88, "ft_auc": None}, "none is told"),
+        (make_summary("retrain"), None, "exactly retrained"),
+        (make_summary("none") | {"num_forget": 0}, None, "kept as it was"),
+    ],
+)
+def test_result_against_retraining(summary: dict[str, Any], comparison: dict[str, Any] | None, words: str) -> None:
+    page = render("completed", make_wave(summary, comparison))
+    assert words in page
+    assert "Honoured by wave 4, 27 days before it was due" in page
+    assert ("recognition by attack (FT AUC)" in page) == (summary["num_forget"] > 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("pending", "Waiting for the next wave."),
+        ("held", "Kept back by a legal hold."),
+        ("withdrawn", "Withdrawn before any wave."),
+        ("nothing_held", "No sample of the person was held."),
+    ],
+)
+def test_request_that_no_wave_has_handled(state: OutcomeState, words: str) -> None:
+    page = render(state, None)
+    assert words in page
+    assert "What was done" not in page
+    assert "does not claim" not in page
+
+
+def test_open_wave_and_another_model() -> None:
+    assert "it is under way" in render("in_wave", make_wave(None))
+    page = render("completed", make_wave(make_summary("amun")), is_own=False)
+    assert "To be looked up in the workspace of faces" in page
+    assert "machine night, process 123" in page
+
+
+def test_late_request_says_so() -> None:
+    wave = make_wave(make_summary("amun"))
+    late = Outcome("faces", "completed", 4, DUE + timedelta(days=2), None, ())
+    facts = ModelFacts(late, DUE, replace(wave, closed_at=late.decided_at), [], [], None, [])
+    request = Request("R-000009", "person", RECEIVED, DUE, None, None, (), (late,))
+    assert "2 days after it was due" in render_page(RequestFacts(request, [facts], CLOSED, "faces", "e" * 40))
