@@ -9,7 +9,7 @@ from uuid import UUID
 
 from prefect.runner import Runner
 
-from flows.deployment import make_deployment, name_deployment
+from flows.deployment import is_paused, make_deployment, name_deployment
 from tasks.overdue_runs import close_lost_runs, merge_overdue_runs, start_run
 from tasks.workspace import Workspace, open_ledger, open_workspace
 
@@ -27,10 +27,11 @@ async def run_nights(root: Path, has_own_prefect: bool) -> None:
     """
     workspace = open_workspace(root)
     runner = Runner(limit=1, pause_on_shutdown=False)
-    deployment_id = await runner.aadd_deployment(make_deployment(workspace, str(root)))
+    deployment_id = await runner.aadd_deployment(await asyncio.to_thread(make_deployment, workspace, str(root)))
     await asyncio.to_thread(_catch_up, workspace, deployment_id, has_own_prefect)
     schedule = workspace.params.schedule
-    print(f"ready: {name_deployment(workspace)} at {schedule.cron} ({schedule.timezone})", flush=True)
+    paused = ", paused in Prefect" if await asyncio.to_thread(is_paused, workspace) else ""
+    print(f"ready: {name_deployment(workspace)} at {schedule.cron} ({schedule.timezone}){paused}", flush=True)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
     nights = asyncio.create_task(runner.start())

@@ -37,6 +37,13 @@ def test_worker_of_this_machine_works_in_the_workspace(site: Site, tmp_path: Pat
     assert "wave 1 would forget 13 subjects" in worked, worked
 
 
+def test_paused_schedule_stays_paused(site: Site) -> None:
+    site.run("prefect", "--no-prompt", "deployment", "schedule", "pause", "--all")
+    site.run("amun", "deploy", "--work-pool", POOL)
+    assert "'active': False" in site.run("prefect", "deployment", "inspect", DEPLOYMENT)
+    site.run("prefect", "--no-prompt", "deployment", "schedule", "resume", "--all")
+
+
 def run_worker(site: Site, folder: Path, **variables: str) -> str:
     """Has a worker in an empty folder run what is due; returns what it and its runs have said."""
     folder.mkdir(exist_ok=True)
