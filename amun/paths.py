@@ -9,6 +9,7 @@ STAGE_LOCK = STATE / "stage.lock"
 LEDGER = STATE / "ledger.db"
 MIRRORS = STATE / "mirrors"
 COMPARISON = STATE / "comparison.json"
+PARTIAL_ADVERSARIAL = STATE / "adversarial"
 SERVERS = STATE / "servers.json"
 SERVE_LOCK = STATE / "serve.lock"
 

@@ -1,10 +1,11 @@
-"""How a stage tells the process that started it what became of it, beside the exit code."""
+"""What a stage and the process that started it tell each other, beside command and exit code."""
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 RESULT_FILE_VARIABLE = "AMUN_STAGE_RESULT"
+FORCED_VARIABLE = "AMUN_STAGE_FORCED"
 
 
 @dataclass(frozen=True)

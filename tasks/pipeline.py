@@ -21,7 +21,7 @@ from dvc.repo import Repo
 from amun.errors import AmunError, AttemptError, InputError
 from amun.paths import ATTEMPT, WAVE, WAVE_BASE
 from amun.progress import PROGRESS_FILE_VARIABLE
-from amun.stage_result import RESULT_FILE_VARIABLE, StageResult
+from amun.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, StageResult
 from tasks.git import restore_paths
 
 BASE_STAGES = ("prepare", "train", "references")
@@ -57,15 +57,16 @@ def reproduce(
     """
     with tempfile.TemporaryDirectory() as folder:
         result_path, progress_path = Path(folder) / "result.json", Path(folder) / "progress.json"
-        files = {RESULT_FILE_VARIABLE: str(result_path), PROGRESS_FILE_VARIABLE: str(progress_path)}
-        os.environ.update(files)
+        told = {RESULT_FILE_VARIABLE: str(result_path), PROGRESS_FILE_VARIABLE: str(progress_path)}
+        told |= {FORCED_VARIABLE: "yes"} if force else {}
+        os.environ.update(told)
         try:
             with follow(progress_path), open_repo(root) as repo:
                 repo.reproduce(targets=[stage], single_item=True, force=force)
         except DvcRefusalError as error:
             _raise_stage_error(stage, result_path, error)
         finally:
-            for name in files:
+            for name in told:
                 del os.environ[name]
         return StageResult.read(result_path).seconds if result_path.exists() else 0.0
 

@@ -5,6 +5,7 @@ so that what must be destroyed for a person is found in one place.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,12 +180,29 @@ def count_samples(path: Path) -> int:
 def read_samples(path: Path, subject_id: str | None = None) -> Samples:
     """Returns what `write_samples` wrote, or of it the samples of one subject alone."""
     chosen = None if subject_id is None else [("subject_id", "==", subject_id)]
-    table = pq.read_table(path, filters=chosen).combine_chunks()
+    return _read_table(pq.read_table(path, filters=chosen))
+
+
+def read_in_groups(path: Path) -> Iterator[Samples]:
+    """Yields what `write_samples` wrote, some rows at a time: no more is held in memory than one of these parts."""
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            yield _read_table(file.read_row_group(number))
+
+
+def read_ids(path: Path) -> list[str]:
+    """Returns the ids of the samples in a store file, in its order."""
+    ids: list[str] = pq.read_table(path, columns=["sample_id"]).column("sample_id").to_pylist()
+    return ids
+
+
+def _read_table(content: pa.Table) -> Samples:
+    table = content.combine_chunks()
     metadata = table.schema.metadata
     dtype, shape = np.dtype(metadata[b"dtype"].decode()), json.loads(metadata[b"shape"])
     column = table.column("payload").combine_chunks()
-    content = column.buffers()[1] if len(column) else b""
-    payloads = np.frombuffer(content, dtype, len(column) * int(np.prod(shape))).reshape(len(column), *shape)
+    payload_bytes = column.buffers()[1] if len(column) else b""
+    payloads = np.frombuffer(payload_bytes, dtype, len(column) * int(np.prod(shape))).reshape(len(column), *shape)
     return Samples(
         np.array(table.column("sample_id").to_pylist(), dtype=np.str_),
         np.array(table.column("subject_id").to_pylist(), dtype=np.str_),

@@ -1,17 +1,23 @@
-"""Stage `adversarial`: finds for each forget sample the nearest adversarial example of the base (Algorithm 1)."""
+"""Stage `adversarial`: finds for each forget sample the nearest adversarial example of the base.
 
-import math
+Images are read and results written a part at a time: memory does not grow with the forget set. What a killed run has
+found is not searched again.
+"""
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
-from amun.adversarial.search import find_adversarial
-from amun.data.samples import Samples, read_samples, write_samples
-from amun.errors import AmunError
+from amun.adversarial.geometry import compute_norms
+from amun.adversarial.queue import Waiting
+from amun.adversarial.search import describe_missing, search_stream
+from amun.data.samples import Samples, SampleWriter, read_in_groups, read_samples
 from amun.params import Params
-from amun.paths import ADVERSARIAL, ADVERSARIAL_METRICS, TRAIN, WAVE_BASE
+from amun.paths import ADVERSARIAL, ADVERSARIAL_METRICS, PARTIAL_ADVERSARIAL, TRAIN, WAVE, WAVE_BASE
 from amun.progress import show_progress
 from amun.stages.common import load_for
+from amun.stages.partial import PartialResults, digest_inputs, keep_partial_results
 from amun.stages.runner import run_stage
 from amun.wave import MIN_REPORTED, read_wave, write_json
 
@@ -19,39 +25,69 @@ from amun.wave import MIN_REPORTED, read_wave, write_json
 def build_adversarial_set(params: Params, device: torch.device) -> None:
     """Writes D_A: the adversarial images (float32) with the base's wrong labels; no rows where nothing is forgotten.
 
-    A batch in which the search finds none for some sample is left out and counted as missing.
+    Samples without an adversarial example are left out and counted as missing.
     """
-    train = read_samples(TRAIN)
-    forget = train.select(train.is_among(read_wave().forget_ids))
-    model = load_for(params, train, device, WAVE_BASE)
-    batch_size = params.adversarial.batch_size
-    is_found = np.zeros(len(forget), dtype=np.bool_)
-    images, labels, norms = [forget.images[:0]], [forget.labels[:0]], [torch.empty(0)]
-    with show_progress("adversarial", math.ceil(len(forget) / batch_size), "batches") as advance:
-        for start in range(0, len(forget), batch_size):
-            batch = slice(start, start + batch_size)
-            try:
-                found = find_adversarial(
-                    model,
-                    forget.images[batch].to(device),
-                    forget.labels[batch].to(device),
-                    params=params.adversarial,
-                    sample_ids=forget.sample_ids[batch].tolist(),
-                )
-            except AmunError as error:
-                # exact retraining needs none of them: the wave goes on, and the other attempts refuse
-                print(f"  {error}", flush=True)
-                continue
-            is_found[batch] = True
-            images.append(found.images.cpu())
-            labels.append(found.labels.cpu())
-            norms.append(found.delta_norm.cpu())
-            advance()
-    sample_ids, subject_ids = forget.sample_ids[is_found], forget.subject_ids[is_found]
-    write_samples(ADVERSARIAL, Samples(sample_ids, subject_ids, torch.cat(labels), torch.cat(images)))
-    mean_norm = float(torch.cat(norms).mean()) if is_found.sum() >= MIN_REPORTED else None
-    counts = {"num_forget": len(forget), "num_missing": int((~is_found).sum())}
+    forget_ids = read_wave().forget_ids
+    digest = digest_inputs(params, device, [WAVE, WAVE_BASE, TRAIN])
+    with keep_partial_results(PARTIAL_ADVERSARIAL, digest) as found:
+        _search(params, device, forget_ids, found)
+        norms = _write_set(forget_ids, found)
+    mean_norm = float(torch.cat(norms).mean()) if sum(map(len, norms)) >= MIN_REPORTED else None
+    counts = {"num_forget": len(forget_ids), "num_missing": len(forget_ids) - sum(map(len, norms))}
     write_json(ADVERSARIAL_METRICS, counts | {"mean_delta_norm": mean_norm})
+
+
+def _search(params: Params, device: torch.device, forget_ids: list[str], found: PartialResults) -> None:
+    """Searches for the samples not found yet, and keeps what is found as it comes."""
+    left = [sample_id for sample_id in forget_ids if sample_id not in found]
+    model = load_for(params, read_samples(TRAIN), device, WAVE_BASE)
+    queued: list[tuple[str, str]] = []  # sample and subject at each place of the queue
+    missing: list[str] = []
+
+    def wait() -> Iterator[Waiting]:
+        for group in _read_among(left):
+            positions = torch.arange(len(queued), len(queued) + len(group), device=device)
+            queued.extend(zip(group.sample_ids.tolist(), group.subject_ids.tolist(), strict=True))
+            yield Waiting(positions, group.images.to(device), group.labels.to(device))
+
+    with show_progress("adversarial", len(left), "samples") as advance:
+        for part in search_stream(model, wait(), params.adversarial, lambda position: queued[position][0]):
+            owners = np.array([queued[position] for position in part.positions.tolist()], dtype=np.str_)
+            made = Samples(owners[:, 0], owners[:, 1], part.labels.cpu(), part.images.cpu())
+            is_found = part.is_found.cpu().numpy()
+            if is_found.any():
+                found.keep(made.select(is_found))
+            missing += made.sample_ids[~is_found].tolist()
+            for _ in owners:
+                advance()
+    if missing:
+        # exact retraining needs none of them: the wave goes on, and the other attempts refuse
+        print(f"  {describe_missing(missing, params.adversarial)}", flush=True)
+
+
+def _write_set(forget_ids: list[str], found: PartialResults) -> list[torch.Tensor]:
+    """Writes the examples in the order of the training samples; returns their L2 distances to these."""
+    writer = SampleWriter(ADVERSARIAL)
+    writer.append(_take_none(next(read_in_groups(TRAIN))))  # a file of no rows has their shape, too
+    norms = []
+    for group in _read_among([sample_id for sample_id in forget_ids if sample_id in found]):
+        examples = found.collect(group.sample_ids.tolist())
+        writer.append(examples)
+        norms.append(compute_norms(examples.images - group.images))
+    writer.finish()
+    return norms
+
+
+def _read_among(sample_ids: list[str]) -> Iterator[Samples]:
+    """Yields the training samples of these ids, some at a time, in the order of the store."""
+    for group in read_in_groups(TRAIN):
+        chosen = group.select(group.is_among(sample_ids))
+        if len(chosen):
+            yield chosen
+
+
+def _take_none(samples: Samples) -> Samples:
+    return Samples(samples.sample_ids[:0], samples.subject_ids[:0], samples.labels[:0], samples.images[:0])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,161 @@
+"""The stage `adversarial` as a process of its own: killed it goes on, forced it begins anew, the bytes are the same."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from amun.data.samples import Samples, read_samples, write_samples
+from amun.models import build_model, save_weights
+from amun.params import ModelParams, Params
+from amun.paths import ADVERSARIAL, ADVERSARIAL_METRICS, PARAMS, PARTIAL_ADVERSARIAL, TRAIN, WAVE, WAVE_BASE
+from amun.stage_result import FORCED_VARIABLE
+from amun.training import fit
+from amun.wave import ForgottenWave, Wave, write_json
+from tests.amun.shipped import ROOT, load_digit_images
+
+NUM_TRAIN, NUM_FORGET = 150, 60
+IDS = [f"id{number:03}" for number in range(NUM_TRAIN)]
+FORGET_IDS = IDS[5 : 5 + NUM_FORGET]
+MODEL = ModelParams(name="digits", architecture="small_cnn", options={"channels": [8, 16]})
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the stage reads: a small base, training samples, a wave; batches of four."""
+    root = tmp_path_factory.mktemp("stage")
+    content: dict[str, Any] = yaml.safe_load((ROOT / PARAMS).read_text(encoding="utf-8"))
+    content["model"] = MODEL.model_dump()
+    content["adversarial"] |= {"search": "ddn", "batch_size": 4}
+    params = Params.model_validate(content)
+    (root / PARAMS).write_text(yaml.safe_dump(content), encoding="utf-8")
+    images, labels = (tensor[:NUM_TRAIN] for tensor in load_digit_images())
+    names = np.array(IDS)
+    write_samples(root / TRAIN, Samples(names, names, labels, images))
+    model = build_model(MODEL, 10, (1, 8, 8), seed=0)
+    training = params.training.model_copy(update={"epochs": 8})
+    fit(
+        model,
+        images,
+        labels,
+        optimisation=training,
+        learning_rate=0.1,
+        precision="float32",
+        on_epoch=lambda _: None,
+    )
+    save_weights(root / WAVE_BASE, model)
+    write_wave(root, FORGET_IDS)
+    return root
+
+
+def write_wave(root: Path, forget_ids: list[str]) -> None:
+    """Writes the file of a wave that forgets these samples."""
+    forgetting = ForgottenWave(number=1, subject_keys=["key"], forget_ids=forget_ids, held_out_ids=[])
+    wave = Wave(
+        number=1,
+        model="digits",
+        kind="deletion",
+        secret_fingerprint="",
+        base_version=1,
+        base_digest="",
+        yardstick=None,
+        forgetting=forgetting,
+        forgotten=[],
+    )
+    write_json(root / WAVE, wave)
+
+
+def start(root: Path, **variables: str) -> subprocess.Popen[str]:
+    """Starts the stage."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "amun.stages.adversarial"],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(root: Path, **variables: str) -> str:
+    """Returns what the stage says that must succeed."""
+    process = start(root, **variables)
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    return said
+
+
+def kill_half_way(root: Path) -> int:
+    """Kills the stage once it has kept some examples; returns how many."""
+    process = start(root)
+    while len(list((root / PARTIAL_ADVERSARIAL).rglob("*.parquet"))) < 3:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (root / ADVERSARIAL).exists()
+    return sum(len(read_samples(path)) for path in (root / PARTIAL_ADVERSARIAL).rglob("*.parquet"))
+
+
+def test_killed_half_way_it_goes_on_to_the_same_bytes(workspace: Path) -> None:
+    num_kept = kill_half_way(workspace)
+    assert 0 < num_kept < NUM_FORGET
+    left = NUM_FORGET - num_kept
+    assert f"{left}/{left} samples" in run(workspace)
+    resumed = (workspace / ADVERSARIAL).read_bytes()
+    assert not (workspace / PARTIAL_ADVERSARIAL).exists()
+    (workspace / ADVERSARIAL).unlink()
+    assert f"{NUM_FORGET}/{NUM_FORGET} samples" in run(workspace)
+    assert (workspace / ADVERSARIAL).read_bytes() == resumed
+    assert read_samples(workspace / ADVERSARIAL).sample_ids.tolist() == FORGET_IDS
+    metrics = json.loads((workspace / ADVERSARIAL_METRICS).read_text(encoding="utf-8"))
+    deltas = read_samples(workspace / ADVERSARIAL).images - read_samples(workspace / TRAIN).align(FORGET_IDS).images
+    assert metrics["mean_delta_norm"] == pytest.approx(deltas.flatten(1).norm(dim=1).mean().item())
+    assert (metrics["num_forget"], metrics["num_missing"]) == (NUM_FORGET, 0)
+
+
+def test_a_forced_run_and_one_on_another_wave_begin_anew(workspace: Path) -> None:
+    (workspace / ADVERSARIAL).unlink(missing_ok=True)
+    kill_half_way(workspace)
+    assert f"{NUM_FORGET}/{NUM_FORGET} samples" in run(workspace, **{FORCED_VARIABLE: "yes"})
+    (workspace / ADVERSARIAL).unlink()
+    kill_half_way(workspace)
+    write_wave(workspace, FORGET_IDS[:50])
+    assert "50/50 samples" in run(workspace)
+    assert read_samples(workspace / ADVERSARIAL).sample_ids.tolist() == FORGET_IDS[:50]
+    write_wave(workspace, FORGET_IDS)
+
+
+def test_a_sample_without_an_example_is_counted_and_nobody_else_is_lost(workspace: Path) -> None:
+    model = build_model(MODEL, 10, (1, 8, 8), seed=0)
+    weights = (workspace / WAVE_BASE).read_bytes()
+    torch.nn.init.zeros_(model.get_parameter("1.5.weight"))
+    with torch.no_grad():
+        model.get_parameter("1.5.bias").copy_(torch.arange(10) == 3)
+    save_weights(workspace / WAVE_BASE, model)
+    said = run(workspace)
+    (workspace / WAVE_BASE).write_bytes(weights)
+    labels = read_samples(workspace / TRAIN).align(FORGET_IDS).labels
+    num_missing = int((labels == 3).sum())
+    assert f"changes the label of {num_missing} samples" in said
+    metrics = json.loads((workspace / ADVERSARIAL_METRICS).read_text(encoding="utf-8"))
+    assert metrics["num_missing"] == num_missing > 0
+    assert read_samples(workspace / ADVERSARIAL).labels.tolist() == [3] * (NUM_FORGET - num_missing)
+
+
+def test_nobody_to_forget_is_a_file_of_no_rows(workspace: Path) -> None:
+    write_wave(workspace, [])
+    run(workspace)
+    write_wave(workspace, FORGET_IDS)
+    assert len(read_samples(workspace / ADVERSARIAL)) == 0
+    metrics = json.loads((workspace / ADVERSARIAL_METRICS).read_text(encoding="utf-8"))
+    assert metrics == {"mean_delta_norm": None, "num_forget": 0, "num_missing": 0}
