@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from amun.data.samples import Samples
+from amun.data.samples import Owners
 from amun.keys import subject_key
 from amun.wave import ForgottenWave
 
 
 def name_forgotten(
-    secret: bytes, number: int, subjects: list[str], stores: list[Samples], forgotten: list[ForgottenWave]
+    secret: bytes, number: int, subjects: list[str], stores: list[Owners], forgotten: list[ForgottenWave]
 ) -> ForgottenWave:
     """Returns what wave `number` forgets.
 

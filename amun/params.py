@@ -131,10 +131,10 @@ class TrainingParams(OptimisationParams):
 
 
 class ReferencesParams(Section):
-    """How many references of each set; both even, so that every subject is in exactly half."""
+    """How many references of each set; both even, so that every subject is in exactly half. 0: none."""
 
-    num_audit: Annotated[int, Field(ge=2, multiple_of=2)]
-    num_target: Annotated[int, Field(ge=2, multiple_of=2)]
+    num_audit: Annotated[int, Field(ge=0, multiple_of=2)]
+    num_target: Annotated[int, Field(ge=0, multiple_of=2)]
     seed: Seed
 
 
@@ -348,6 +348,18 @@ class Params(Section):
                 raise ValueError(f"{where} is an ablation: it shows what does not work, and is for benchmarks")
             if method.needs_target_weights:
                 raise ValueError(f"{where} needs the target references' weights, which are not kept")
+            if method.needs_targets and not self.references.num_target:
+                raise ValueError(f"{where} needs target references, but references.num_target is 0")
+        return self
+
+    @model_validator(mode="after")
+    def check_references(self) -> Self:
+        """Refuses to wait for what more requests do not bring."""
+        if self.references.num_audit == 0 and self.gate.insufficient == "wait":
+            raise ValueError(
+                "gate.insufficient: wait is for more requests, but without references (references.num_audit: 0) they "
+                "show nothing; write retrain or pass_with_warning"
+            )
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ import torch
 
 from amun.audit.decision import decide
 from amun.data.samples import read_samples
+from amun.data.store import read_owners, read_shape
 from amun.errors import DivergedError
 from amun.forgetting import name_forgotten
 from amun.keys import file_digest, fingerprint, load_secret, store_secret
@@ -121,7 +122,7 @@ def freeze_wave(params: Params, num_forget: int) -> None:
     WAVE_BASE.parent.mkdir(exist_ok=True)
     shutil.copyfile(BASE_MODEL, WAVE_BASE)
     secret, subjects = load_secret(Path()), choose_subjects(Path(), 1, num_forget)
-    stores = [read_samples(path) for path in (TRAIN, CALIBRATION, TEST)]
+    stores = [read_owners(path) for path in (TRAIN, CALIBRATION, TEST)]
     forgetting = name_forgotten(secret, 1, subjects, stores, [])
     wave = Wave(
         secret_fingerprint=fingerprint(secret),
@@ -142,7 +143,7 @@ def _fine_tune(params: Params, device: torch.device) -> None:
     learning_rate = next(rate for attempt in params.unlearning.attempts if (rate := attempt.learning_rate) is not None)
     train_samples = read_samples(TRAIN)
     remain = train_samples.select(~train_samples.is_among(read_wave().gone_ids))
-    model = load_for(params, train_samples, device, WAVE_BASE)
+    model = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
     fit(
         model,
         remain.images.to(device),

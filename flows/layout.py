@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 TOO_FEW = "too few"
+NO_REFERENCES = "no references"
+NOT_MEASURED = "not measured"  # too few, or no references
 MIN_WIDTH = 160  # a log is wider than the 80 columns that rich assumes where there is no terminal
 
 
@@ -37,9 +39,9 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
 
 
-def auc(value: float | None, is_measured: bool) -> str:
-    """Returns an FT AUC, or that it was withheld where there was something to measure."""
-    return f"{value:.3f}" if value is not None else (TOO_FEW if is_measured else "")
+def auc(value: float | None, missing: str) -> str:
+    """Returns an FT AUC, or what to say where it is missing."""
+    return missing if value is None else f"{value:.3f}"
 
 
 def day(moment: datetime) -> str:

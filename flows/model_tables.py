@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.tree import Tree
 
-from flows.layout import auc, day, new_table, percent, print_facts, print_table, text
+from flows.layout import NOT_MEASURED, auc, day, new_table, percent, print_facts, print_table, text
 from tasks.lineage import Version
 from tasks.version_details import Details
 from tasks.version_diff import Difference
@@ -87,7 +87,7 @@ def _list_marks(version: Version) -> list[str]:
 
 def _tell_auc(version: Version) -> str:
     if version.ft_auc is None or version.standard_error is None:
-        return auc(version.ft_auc, bool(version.num_forget) and version.accuracy is not None)
+        return auc(version.ft_auc, NOT_MEASURED if version.num_forget and version.accuracy is not None else "")
     return f"{version.ft_auc:.3f} ± {version.standard_error:.3f}"
 
 

@@ -34,8 +34,14 @@ def rebuild_base(workspace: Workspace) -> Outcome:
     """Runs the flow that trains a new base, unless another run is at a wave.
 
     Raises:
-        InputError: uncommitted changes, a detached head, or a source of which something cannot be used.
+        InputError: uncommitted changes, a detached head, a source of which something cannot be used, or training
+            samples that are not at hand.
     """
+    if workspace.params.data.remain == "none":
+        raise InputError(
+            "params.yaml: data.remain: a new base is trained on everybody still held, but data.remain is none; "
+            "write use once the training samples are at hand"
+        )
     outcome = find_idle_queue(workspace)
     if outcome is not None and outcome.state == "held":
         return outcome

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from amun.ledger import Request, Wave
-from flows.layout import auc, day, moment, new_table, percent, print_facts, print_table, text
+from flows.layout import NO_REFERENCES, TOO_FEW, auc, day, moment, new_table, percent, print_facts, print_table, text
 
 NOT_COMPUTED = "not computed"
 LATEST = 30  # waves in a table, unless all are asked for
@@ -91,7 +91,9 @@ def _describe_row(wave: Wave) -> list[str]:
     summary = wave.summary or {}
     test, comparison = summary.get("test", {}), wave.comparison
     seconds = None if wave.closed_at is None else (wave.closed_at - wave.opened_at).total_seconds()
-    is_measured = bool(summary.get("num_forget"))
+    # of a wave from before the audit told how many there are, there were some
+    has_references = bool(summary.get("calibration", {}).get("num_references", True))
+    missing = "" if not summary.get("num_forget") else TOO_FEW if has_references else NO_REFERENCES
     return [
         str(wave.number),
         "" if wave.closed_at is None else day(wave.closed_at),
@@ -102,9 +104,9 @@ def _describe_row(wave: Wave) -> list[str]:
         percent(test.get("accuracy_base")),
         percent(test.get("accuracy")),
         NOT_COMPUTED if comparison is None else percent(comparison["accuracy"]),
-        auc(test.get("ft_auc_base"), is_measured),
-        auc(test.get("ft_auc"), is_measured),
-        NOT_COMPUTED if comparison is None else auc(comparison["ft_auc"], is_measured),
+        auc(test.get("ft_auc_base"), missing),
+        auc(test.get("ft_auc"), missing),
+        NOT_COMPUTED if comparison is None else auc(comparison["ft_auc"], missing),
         "" if seconds is None else f"{seconds:.0f}",
         text(wave.version),
     ]

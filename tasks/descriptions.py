@@ -6,6 +6,7 @@ from tasks.facts import WaveFacts
 from tasks.git import name_tag
 
 TOO_FEW = "too few samples to say"
+NO_REFERENCES = "no references to say"
 COMPARISON_MARK = "\n\n**Exact retraining** "
 
 
@@ -63,7 +64,8 @@ def show_change(facts: WaveFacts, figure: str) -> str:
     show = show_auc if figure == "ft_auc" else show_percent
     before, after = (facts.reported[name] for name in (f"{figure}_base", figure))
     if after is None:
-        return TOO_FEW
+        has_references = figure != "ft_auc" or facts.audited["num_references"] > 0
+        return TOO_FEW if has_references else NO_REFERENCES
     error = f" ± {facts.reported['standard_error']:.3f}" if figure == "ft_auc" else ""
     return f"{show(before)} → {show(after)}{error}"
 
@@ -95,8 +97,8 @@ def _explain(facts: WaveFacts) -> str:
         return "**What it means:** the model was trained anew without them, so it has never seen them."
     if facts.decisions[-1]["warning"]:
         return (
-            "**What it means:** there were too few samples to show by measurement that they are forgotten; "
-            "`gate.insufficient` lets such a wave pass with this warning."
+            f"**What it means:** it is not shown by measurement that they are forgotten: "
+            f"{facts.decisions[-1]['warning']}. `gate.insufficient` lets such a wave pass with this warning."
         )
     return (
         "**What it means:** whoever attacks the model to find out who was in its training data can hardly tell these "

@@ -8,14 +8,16 @@ from typing import Any
 
 from prefect import task
 
-from amun.audit.decision import Plan, count_judged, plan_attempts
-from amun.data.samples import Samples, read_samples
+from amun.audit.decision import Plan, count_judged, count_references, plan_attempts
+from amun.data.samples import Owners
+from amun.data.store import read_owners, read_shape
 from amun.errors import AmunError, InputError
 from amun.forgetting import name_forgotten
 from amun.keys import file_digest, fingerprint, load_secret
 from amun.ledger import Claim
 from amun.paths import (
     ATTEMPT,
+    AUDIT_LOGITS,
     AUDIT_METRICS,
     BASE_MODEL,
     CALIBRATION,
@@ -52,7 +54,7 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> Plan:
     champion = find_champion(claim.model)
     require_line(root, champion)
     forgotten = read_committed_forgotten(root)
-    stores = [read_samples(root / path) for path in (TRAIN, CALIBRATION, TEST)]
+    stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     forgetting = name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten)
     wave = _describe_wave(root, claim, champion, forgetting, forgotten)
     write_json(root / WAVE, wave)
@@ -70,7 +72,7 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
         pending = ledger.list_requests(workspace.model, "pending")
         number = len(ledger.list_waves(workspace.model))
     forgotten = read_committed_forgotten(root)
-    stores = [read_samples(root / path) for path in (TRAIN, CALIBRATION, TEST)]
+    stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     subjects = [request.subject_id for request in pending]
     forgetting = name_forgotten(load_secret(root), number, subjects, stores, forgotten)
     return forgetting, _plan(workspace, forgetting, forgotten, stores, status.next_due)
@@ -137,7 +139,7 @@ def _plan(
     workspace: Workspace,
     forgetting: ForgottenWave,
     forgotten: list[ForgottenWave],
-    stores: list[Samples],
+    stores: list[Owners],
     next_due: datetime | None,
 ) -> Plan:
     train, calibration, _ = stores
@@ -155,6 +157,7 @@ def _plan(
             num_forget, num_available, num_non_members, margin=gate.auc_margin, pool_samples=gate.pool_samples
         ),
         num_non_members=num_non_members,
+        num_references=count_references(read_shape(workspace.root / AUDIT_LOGITS)),
         next_due=next_due,
         now=datetime.now(UTC),
     )

@@ -3,14 +3,14 @@
 from collections import Counter
 from pathlib import Path
 
-from amun.data.samples import read_samples
+from amun.data.store import read_owners
 from amun.ledger import Holding
 from amun.paths import CALIBRATION, TEST, TRAIN
 
 
 def read_holdings(root: Path) -> list[Holding]:
     """Returns what the sample store of a work tree holds of each subject."""
-    train, *held_out = (read_samples(root / path) for path in (TRAIN, CALIBRATION, TEST))
+    train, *held_out = (read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST))
     num_train = Counter(train.subject_ids.tolist())
     num_held_out = Counter(subject for store in held_out for subject in store.subject_ids.tolist())
     return [Holding(subject, num_train[subject], num_held_out[subject]) for subject in sorted(num_train | num_held_out)]

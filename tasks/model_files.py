@@ -10,7 +10,7 @@ import torch
 from mlflow.artifacts import download_artifacts
 from mlflow.models import ModelSignature, infer_signature
 
-from amun.data.samples import read_samples
+from amun.data.store import read_shape
 from amun.errors import AmunError
 from amun.keys import file_digest, load_secret
 from amun.paths import TRAIN, UNLEARNED
@@ -25,9 +25,9 @@ def log_model(workspace: Workspace, run_id: str, name: str) -> tuple[str, str]:
 
     Returns its address and its id.
     """
-    train = read_samples(workspace.root / TRAIN)
+    train = read_shape(workspace.root / TRAIN)
     model = load_for(workspace.params, train, torch.device("cpu"), workspace.root / UNLEARNED)
-    noise = torch.rand((2, *train.payloads.shape[1:]), generator=torch.Generator().manual_seed(0))
+    noise = torch.rand((2, *train.payload_shape), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         signature: ModelSignature = infer_signature(noise.numpy(), model(noise).numpy())
     with mlflow.start_run(run_id=run_id):

@@ -101,11 +101,14 @@ def log_final_metrics(workspace: Workspace, claim: Claim, facts: WaveFacts, run_
     log_metrics(run_id, list_metrics(figures, model_id))
 
 
-def list_metrics(figures: dict[str, float | None], model_id: str | None = None) -> Iterator[Metric]:
-    """Yields MLflow's metrics of these figures; one of too few samples is None, and a metric must be a number."""
+def list_metrics(figures: dict[str, float | str | None], model_id: str | None = None) -> Iterator[Metric]:
+    """Yields MLflow's metrics of these figures.
+
+    One of too few samples is None, a reason is text, and a metric must be a number.
+    """
     now = to_milliseconds(datetime.now(UTC))
     for name, value in figures.items():
-        if value is not None:
+        if isinstance(value, int | float):
             yield Metric(name, float(value), now, 0, model_id=model_id)
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from amun.data.samples import read_samples
+from amun.data.store import read_shape
 from amun.ledger import Claim, Ledger, describe_holder
 from amun.params import load_params
 from amun.paths import AUDIT_METRICS, LEDGER, PARAMS, REPORT_METRICS, TEST, TRAIN, UNLEARNED
@@ -210,7 +211,7 @@ def test_serving_file_answers_as_the_weights_do(wave_one: Site) -> None:
     version, _ = find_version(wave_one, 1)
     folder = wave_one.root / ".amun/mlartifacts" / MODEL / "models" / str(version.source).removeprefix("models:/")
     served = mlflow.pyfunc.load_model(str(folder / "artifacts"))
-    params, train = load_params(wave_one.root / PARAMS), read_samples(wave_one.root / TRAIN)
+    params, train = load_params(wave_one.root / PARAMS), read_shape(wave_one.root / TRAIN)
     model = load_for(params, train, torch.device("cpu"), wave_one.root / UNLEARNED)
     images = read_samples(wave_one.root / TEST).images[:3]
     for batch in (images, images[:1]):

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from amun.audit.gate import is_judgeable, judge_accuracy, judge_forgetting
+from amun.data.store import StoreShape
 from amun.params import GateParams, UnlearningParams
 from amun.unlearning.methods import METHODS
 from amun.wave import MIN_REPORTED
@@ -48,9 +49,18 @@ def count_judged(num_forget: int, num_available: int, num_non_members: int, *, m
     return max(num_forget, min(num_available, pool_samples))
 
 
-def is_sufficient(num_judged: int, num_non_members: int, gate: GateParams) -> bool:
-    """Tells whether so many samples can show forgetting at all."""
-    return num_judged >= MIN_REPORTED and is_judgeable(num_judged, num_non_members, gate.auc_margin)
+def count_references(logits: StoreShape) -> int:
+    """Returns how many references there are, from the size of the file of their logits."""
+    return logits.payload_shape[0] if logits.num_samples else 0
+
+
+def explain_insufficient(num_judged: int, num_non_members: int, num_references: int, gate: GateParams) -> str:
+    """Returns why forgetting cannot be shown at all; empty if it can."""
+    if not num_references:
+        return "without audit references (references.num_audit) it cannot be shown that they are forgotten"
+    if num_judged >= MIN_REPORTED and is_judgeable(num_judged, num_non_members, gate.auc_margin):
+        return ""
+    return f"{num_judged} samples are too few to show that they are forgotten"
 
 
 def plan_attempts(
@@ -60,6 +70,7 @@ def plan_attempts(
     num_forget: int,
     num_judged: int,
     num_non_members: int,
+    num_references: int,
     next_due: datetime | None,
     now: datetime,
 ) -> Plan:
@@ -67,11 +78,13 @@ def plan_attempts(
     every = tuple(range(1, len(unlearning.attempts) + 1))
     if not num_forget:
         return Plan(every[:1])  # nothing to forget: the base is copied
-    if is_sufficient(num_judged, num_non_members, gate) or gate.insufficient == "pass_with_warning":
+    insufficient = explain_insufficient(num_judged, num_non_members, num_references, gate)
+    if not insufficient or gate.insufficient == "pass_with_warning":
         return Plan(every)
-    too_few = f"{num_judged} samples are too few to show that they are forgotten"
     if gate.insufficient == "wait" and next_due is not None and now < next_due - timedelta(days=gate.wait_days):
-        return Plan((), f"{too_few}; it waits for more requests until {gate.wait_days} days before {next_due:%Y-%m-%d}")
+        return Plan(
+            (), f"{insufficient}; it waits for more requests until {gate.wait_days} days before {next_due:%Y-%m-%d}"
+        )
     exact = tuple(number for number in every if METHODS[unlearning.attempts[number - 1].method].is_exact)
     return Plan(exact)
 
@@ -98,8 +111,7 @@ def decide(unlearned: dict[str, Any], audited: dict[str, Any], yardstick: float 
     if not accuracy.passed:
         return Decision(False, accuracy.reason)
     num_judged, num_non_members = audited["num_judged"], audited["num_calibration"]
-    if not is_sufficient(num_judged, num_non_members, gate):
-        too_few = f"{num_judged} samples are too few to show that they are forgotten"
-        return Decision(gate.insufficient == "pass_with_warning", too_few, too_few)
+    if insufficient := explain_insufficient(num_judged, num_non_members, audited["num_references"], gate):
+        return Decision(gate.insufficient == "pass_with_warning", insufficient, insufficient)
     forgetting = judge_forgetting(audited["judged_ft_auc"], num_judged, num_non_members, gate.auc_margin)
     return Decision(forgetting.passed, forgetting.reason)

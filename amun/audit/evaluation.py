@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from amun.audit.rmia import score_membership
@@ -20,37 +19,46 @@ class AuditSets:
     Attributes:
         forget: the wave's own training samples, then those forgotten before it, the latest wave's first.
         num_forget: how many of `forget` are the wave's own.
-        remain: training samples nobody asked to forget.
+        remain: training samples nobody asked to forget; none where they are not at hand.
         held_out: samples of one held-out half whose people are still held.
+        forget_references: logits (N, K, C) by the audit references; None where there are no references.
+        held_out_references: likewise.
     """
 
     forget: Samples
     num_forget: int
     remain: Samples
     held_out: Samples
-    forget_references: Tensor
-    held_out_references: Tensor
+    forget_references: Tensor | None
+    held_out_references: Tensor | None
+
+
+@dataclass(frozen=True)
+class MembershipScores:
+    """RMIA scores (N,) of the forget samples and of the held-out ones, higher = more likely a member."""
+
+    forget: Tensor
+    held_out: Tensor
 
 
 @dataclass(frozen=True)
 class ModelAudit:
-    """One model's logits and membership scores on the sets of an audit."""
+    """One model's logits and membership scores on the sets of an audit; no scores where nothing can be scored."""
 
     forget_logits: Tensor
     remain_logits: Tensor
     held_out_logits: Tensor
-    forget_scores: Tensor
-    held_out_scores: Tensor
+    scores: MembershipScores | None
     accuracy: float | None
 
     def compute_ft_auc(self, num_forget: int) -> float | None:
         """Returns the AUC of the first `num_forget` forget samples against held-out ones.
 
-        None below 20 samples of either kind: it would be a few persons' score.
+        None without references, and below 20 samples of either kind: it would be a few persons' score.
         """
-        if min(num_forget, len(self.held_out_scores)) < MIN_REPORTED:
+        if self.scores is None or min(num_forget, len(self.scores.held_out)) < MIN_REPORTED:
             return None
-        return compute_auc(self.forget_scores[:num_forget], self.held_out_scores)
+        return compute_auc(self.scores.forget[:num_forget], self.scores.held_out)
 
     def compute_nested_ft_aucs(self, sizes: list[int]) -> list[float | None]:
         """Returns the AUC for each size of `sizes`, the first ones taking precedence.
@@ -77,7 +85,7 @@ def choose_audit_sets(
         wave: whose people are forgotten.
         train: the training samples.
         held_out: one held-out half.
-        references: every sample's logits by the audit references.
+        references: every sample's logits by the audit references; no samples where there are no references.
         is_before: the held-out half is as it was before the wave, so that the base's figures are those that the last
             wave reported. Were its few leavers out already, the two together would give their score.
     """
@@ -93,8 +101,8 @@ def choose_audit_sets(
         num_forget=len(own),
         remain=train.select(~train.is_among(wave.gone_ids)),
         held_out=remaining_half,
-        forget_references=references.align(forget_ids).payloads,
-        held_out_references=references.align(remaining_half.sample_ids.tolist()).payloads,
+        forget_references=references.align(forget_ids).payloads if len(references) else None,
+        held_out_references=references.align(remaining_half.sample_ids.tolist()).payloads if len(references) else None,
     )
 
 
@@ -105,29 +113,38 @@ def audit_model(model: nn.Module, sets: AuditSets, params: AuditParams) -> Model
         compute_logits(model, part.images.to(device)) for part in (sets.forget, sets.remain, sets.held_out)
     )
 
+    return ModelAudit(
+        forget_logits=forget_logits,
+        remain_logits=remain_logits,
+        held_out_logits=held_out_logits,
+        scores=_score(sets, forget_logits, held_out_logits, params),
+        accuracy=compute_accuracy(held_out_logits, sets.held_out.labels)
+        if len(sets.held_out) >= MIN_REPORTED
+        else None,
+    )
+
+
+def _score(
+    sets: AuditSets, forget_logits: Tensor, held_out_logits: Tensor, params: AuditParams
+) -> MembershipScores | None:
+    if sets.forget_references is None or sets.held_out_references is None:
+        return None
+    if not len(sets.forget) or not len(sets.held_out):
+        return None
+
     def score(logits: Tensor, references: Tensor, labels: Tensor) -> Tensor:
         return score_membership(
             target_logits=logits,
             reference_logits=references,
             labels=labels,
             population_target_logits=held_out_logits,
-            population_reference_logits=sets.held_out_references,
+            population_reference_logits=held_out_references,
             population_labels=sets.held_out.labels,
             params=params,
         )
 
-    can_score = len(sets.forget) > 0 and len(sets.held_out) > 0
-    return ModelAudit(
-        forget_logits=forget_logits,
-        remain_logits=remain_logits,
-        held_out_logits=held_out_logits,
-        forget_scores=score(forget_logits, sets.forget_references, sets.forget.labels)
-        if can_score
-        else torch.zeros(len(sets.forget)),
-        held_out_scores=score(held_out_logits, sets.held_out_references, sets.held_out.labels)
-        if can_score
-        else torch.zeros(len(sets.held_out)),
-        accuracy=compute_accuracy(held_out_logits, sets.held_out.labels)
-        if len(sets.held_out) >= MIN_REPORTED
-        else None,
+    held_out_references = sets.held_out_references
+    return MembershipScores(
+        forget=score(forget_logits, sets.forget_references, sets.forget.labels),
+        held_out=score(held_out_logits, held_out_references, sets.held_out.labels),
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
@@ -26,23 +27,36 @@ GROUP_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
-class Samples:
-    """N labelled payloads and whose they are.
+class Owners:
+    """Whose each of N samples is.
 
     Attributes:
         sample_ids: (N,) keyed ids, unique.
         subject_ids: (N,) the persons they belong to.
-        labels: (N,) int64 classes.
-        payloads: (N, ...) one tensor per sample: images (C, H, W) as uint8 or float32 in [0, 1], logits (K, C), ...
     """
 
     sample_ids: Strings
     subject_ids: Strings
-    labels: Tensor
-    payloads: Tensor
 
     def __len__(self) -> int:
         return len(self.sample_ids)
+
+    def is_among(self, sample_ids: list[str]) -> Mask:
+        """Returns (N,) bool: whose id is one of `sample_ids`."""
+        return np.isin(self.sample_ids, np.array(sample_ids, dtype=np.str_))
+
+
+@dataclass(frozen=True)
+class Samples(Owners):
+    """N labelled payloads and whose they are.
+
+    Attributes:
+        labels: (N,) int64 classes.
+        payloads: (N, ...) one tensor per sample: images (C, H, W) as uint8 or float32 in [0, 1], logits (K, C), ...
+    """
+
+    labels: Tensor
+    payloads: Tensor
 
     @property
     def images(self) -> Tensor:
@@ -59,10 +73,6 @@ class Samples:
         return Samples(
             self.sample_ids[start:end], self.subject_ids[start:end], self.labels[start:end], self.payloads[start:end]
         )
-
-    def is_among(self, sample_ids: list[str]) -> Mask:
-        """Returns (N,) bool: whose id is one of `sample_ids`."""
-        return np.isin(self.sample_ids, np.array(sample_ids, dtype=np.str_))
 
     def align(self, sample_ids: list[str]) -> "Samples":
         """Returns the samples of these ids, in this order.
@@ -177,9 +187,11 @@ def count_samples(path: Path) -> int:
     return num_samples
 
 
-def read_samples(path: Path, subject_id: str | None = None) -> Samples:
-    """Returns what `write_samples` wrote, or of it the samples of one subject alone."""
-    chosen = None if subject_id is None else [("subject_id", "==", subject_id)]
+def read_samples(path: Path, subject_id: str | None = None, *, sample_ids: list[str] | None = None) -> Samples:
+    """Returns what `write_samples` wrote, or of it one subject's samples or those of these ids, in the file's order."""
+    chosen = None if subject_id is None else pc.field("subject_id") == subject_id
+    if sample_ids is not None:
+        chosen = pc.field("sample_id").isin(pa.array(sample_ids, pa.string()))
     return _read_table(pq.read_table(path, filters=chosen))
 
 
@@ -201,8 +213,10 @@ def _read_table(content: pa.Table) -> Samples:
     metadata = table.schema.metadata
     dtype, shape = np.dtype(metadata[b"dtype"].decode()), json.loads(metadata[b"shape"])
     column = table.column("payload").combine_chunks()
+    row_size = int(np.prod(shape))
     payload_bytes = column.buffers()[1] if len(column) else b""
-    payloads = np.frombuffer(payload_bytes, dtype, len(column) * int(np.prod(shape))).reshape(len(column), *shape)
+    first = column.offset * row_size * dtype.itemsize
+    payloads = np.frombuffer(payload_bytes, dtype, len(column) * row_size, first).reshape(len(column), *shape)
     return Samples(
         np.array(table.column("sample_id").to_pylist(), dtype=np.str_),
         np.array(table.column("subject_id").to_pylist(), dtype=np.str_),

@@ -12,7 +12,8 @@ import torch
 from amun.adversarial.geometry import compute_norms
 from amun.adversarial.queue import Waiting
 from amun.adversarial.search import describe_missing, search_stream
-from amun.data.samples import Samples, SampleWriter, read_in_groups, read_samples
+from amun.data.samples import Samples, SampleWriter, read_in_groups
+from amun.data.store import read_shape
 from amun.params import Params
 from amun.paths import ADVERSARIAL, ADVERSARIAL_METRICS, PARTIAL_ADVERSARIAL, TRAIN, WAVE, WAVE_BASE
 from amun.progress import show_progress
@@ -40,7 +41,7 @@ def build_adversarial_set(params: Params, device: torch.device) -> None:
 def _search(params: Params, device: torch.device, forget_ids: list[str], found: PartialResults) -> None:
     """Searches for the samples not found yet, and keeps what is found as it comes."""
     left = [sample_id for sample_id in forget_ids if sample_id not in found]
-    model = load_for(params, read_samples(TRAIN), device, WAVE_BASE)
+    model = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
     queued: list[tuple[str, str]] = []  # sample and subject at each place of the queue
     missing: list[str] = []
 

@@ -2,6 +2,7 @@
 
 import torch
 
+from amun.audit.plain import compute_confidence_auc
 from amun.params import Params
 from amun.paths import AUDIT_METRICS, CALIBRATION
 from amun.stages.auditing import audit_half
@@ -18,12 +19,16 @@ def audit(params: Params, device: torch.device) -> None:
         "num_forget": num_forget,
         "num_judged": num_judged,
         "num_calibration": len(audited.sets.held_out),
+        "num_references": audited.num_references,
         "accuracy_base": audited.before.accuracy,
         "accuracy": audited.after.accuracy,
         "ft_auc_base": audited.before.compute_ft_auc(num_forget),
         "ft_auc": ft_auc,
         "judged_ft_auc": judged_ft_auc,
         "standard_error": audited.compute_standard_error(num_judged),
+        "confidence_auc_base": compute_confidence_auc(audited.sets_before, audited.before),
+        "confidence_auc": compute_confidence_auc(audited.sets, audited.after),
+        "not_measured": audited.not_measured,
     }
     write_json(AUDIT_METRICS, figures)
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from amun.data.samples import Samples
+from amun.data.store import StoreShape
 from amun.errors import InputError
 from amun.models import build_model, load_weights
 from amun.params import Params
@@ -13,14 +14,13 @@ from amun.training import EpochMetrics
 from amun.wave import read_forgotten
 
 
-def build_for(params: Params, train: Samples, device: torch.device, seed: int) -> nn.Module:
-    """Returns a freshly initialised model for these training samples, on `device`."""
-    channels, height, width = train.payloads.shape[1:]
-    num_classes = int(train.labels.max()) + 1
-    return build_model(params.model, num_classes, (channels, height, width), seed).to(device)
+def build_for(params: Params, train: StoreShape, device: torch.device, seed: int) -> nn.Module:
+    """Returns a freshly initialised model for the classes and images of the training samples, on `device`."""
+    channels, height, width = train.payload_shape
+    return build_model(params.model, train.num_classes, (channels, height, width), seed).to(device)
 
 
-def load_for(params: Params, train: Samples, device: torch.device, path: Path) -> nn.Module:
+def load_for(params: Params, train: StoreShape, device: torch.device, path: Path) -> nn.Module:
     """Returns the model with the weights stored at `path`, in evaluation mode, on `device`."""
     model = build_for(params, train, device, seed=0)
     load_weights(path, model)

@@ -7,6 +7,8 @@ import torch
 
 from amun.audit.evaluation import audit_model, choose_audit_sets
 from amun.data.samples import read_samples
+from amun.data.store import read_shape
+from amun.errors import InputError
 from amun.params import Params
 from amun.paths import AUDIT_LOGITS, COMPARISON, TEST, TRAIN
 from amun.progress import show_progress
@@ -17,10 +19,15 @@ from amun.wave import read_wave, write_json
 
 
 def compare(params: Params, device: torch.device) -> None:
-    """Writes the exactly retrained model's accuracy and FT AUC on the test half; the model is dropped."""
-    train = read_samples(TRAIN)
-    sets = choose_audit_sets(read_wave(), train, read_samples(TEST), read_samples(AUDIT_LOGITS))
-    model = build_for(params, train, device, params.training.seed)
+    """Writes the exactly retrained model's accuracy and FT AUC on the test half; the model is dropped.
+
+    Raises:
+        InputError: the remaining training samples are not at hand.
+    """
+    if params.data.remain == "none":
+        raise InputError("data.remain is none: exact retraining needs the remaining training samples")
+    sets = choose_audit_sets(read_wave(), read_samples(TRAIN), read_samples(TEST), read_samples(AUDIT_LOGITS))
+    model = build_for(params, read_shape(TRAIN), device, params.training.seed)
     with show_progress("retrain", count_epochs(params.training), "epochs") as advance:
         train_model(
             model,

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from amun.audit.references import draw_halves, train_reference_logits
 from amun.data.samples import Samples, concatenate, read_samples, write_samples
+from amun.data.store import read_shape
 from amun.params import Params
 from amun.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TARGET_INCLUSION, TARGET_LOGITS, TEST, TRAIN
 from amun.progress import show_progress
@@ -40,14 +42,18 @@ def _train_set(
     logits_path: Path,
     inclusion_path: Path,
 ) -> None:
+    if not num_references:
+        _write_none(samples, logits_path, inclusion_path)
+        return
     first_seed = seed + params.references.seed * 1000
     inclusion = draw_halves(samples.subject_ids, num_references, first_seed)
+    shape = read_shape(TRAIN)
     with show_progress(name, num_references, "models") as advance:
         logits = train_reference_logits(
             images,
             samples.labels.to(device),
             inclusion,
-            build=lambda model_seed: build_for(params, samples, device, model_seed),
+            build=lambda model_seed: build_for(params, shape, device, model_seed),
             params=params.training,
             precision=params.runtime.precision,
             seed=first_seed,
@@ -56,6 +62,14 @@ def _train_set(
     write_samples(logits_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, logits))
     included = torch.from_numpy(inclusion).to(torch.uint8)
     write_samples(inclusion_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, included))
+
+
+def _write_none(samples: Samples, *paths: Path) -> None:
+    """Writes store files without a row: there are no references."""
+    none = np.zeros(len(samples), dtype=np.bool_)
+    for path in paths:
+        chosen = samples.select(none)
+        write_samples(path, Samples(chosen.sample_ids, chosen.subject_ids, chosen.labels, torch.empty(0, 1)))
 
 
 if __name__ == "__main__":

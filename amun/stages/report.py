@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from amun.audit.gate import judge_forgetting
+from amun.audit.plain import compute_confidence_auc, measure_svc_shares
 from amun.audit.roc import roc_curve_binned
 from amun.params import Params
 from amun.paths import CONFIDENCE, REPORT_METRICS, ROC, TEST
@@ -27,7 +28,7 @@ def report(params: Params, device: torch.device) -> None:
     _write_table(CONFIDENCE, _bin_confidence(audited))
 
 
-def _compute_figures(audited: WaveAudit, params: Params) -> dict[str, float | bool | None]:
+def _compute_figures(audited: WaveAudit, params: Params) -> dict[str, float | bool | str | None]:
     sets, before, after = audited.sets, audited.before, audited.after
     sizes = [audited.num_judged, sets.num_forget, len(sets.forget)]
     judged_ft_auc, ft_auc, ft_auc_all = after.compute_nested_ft_aucs(sizes)
@@ -48,16 +49,20 @@ def _compute_figures(audited: WaveAudit, params: Params) -> dict[str, float | bo
         "standard_error": None if ft_auc is None else audited.compute_standard_error(sets.num_forget),
         "judged_ft_auc": judged_ft_auc,
         "agrees_with_gate": agrees,
+        "confidence_auc_base": compute_confidence_auc(audited.sets_before, before),
+        "confidence_auc": compute_confidence_auc(sets, after),
+        **({} if audited.num_references else measure_svc_shares(sets, after)),
+        "not_measured": audited.not_measured,
     }
 
 
 def _trace_roc(audited: WaveAudit) -> pd.DataFrame:
     curves: dict[str, npt.NDArray[np.float64]] = {}
     num_forget = audited.sets.num_forget
-    if audited.after.compute_ft_auc(num_forget) is not None:
-        for name, model in (("before", audited.before), ("after", audited.after)):
+    for name, scores in (("before", audited.before.scores), ("after", audited.after.scores)):
+        if scores is not None and audited.after.compute_ft_auc(num_forget) is not None:
             curves["false_positive_rate"], curves[name] = roc_curve_binned(
-                model.forget_scores[:num_forget], model.held_out_scores, NUM_BINS
+                scores.forget[:num_forget], scores.held_out, NUM_BINS
             )
     return pd.DataFrame(curves, columns=["false_positive_rate", "before", "after"])
 

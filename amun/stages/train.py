@@ -3,6 +3,7 @@
 import torch
 
 from amun.data.samples import read_samples
+from amun.data.store import read_shape
 from amun.models import save_weights
 from amun.params import Params
 from amun.paths import BASE_MODEL, CALIBRATION, TRAIN, TRAIN_EPOCHS, TRAIN_METRICS
@@ -18,7 +19,7 @@ def train(params: Params, device: torch.device) -> None:
     """Writes the base's weights, its loss and accuracy by epoch, and its accuracy on the calibration half."""
     samples, calibration = read_samples(TRAIN), read_samples(CALIBRATION)
     refuse_forgotten(samples)
-    model = build_for(params, samples, device, params.training.seed)
+    model = build_for(params, read_shape(TRAIN), device, params.training.seed)
     history: list[EpochMetrics] = []
     with show_progress("train", count_epochs(params.training), "epochs") as advance:
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from amun.data.samples import Samples, read_samples
+from amun.data.store import read_shape
 from amun.errors import AttemptError, InputError
 from amun.models import save_weights
 from amun.params import AttemptParams, Params
@@ -34,7 +35,7 @@ def unlearn(params: Params, device: torch.device) -> None:
     wave, number = read_wave(), read_attempt().attempt
     attempt = select_attempt(params, number)
     if wave.forget_ids:
-        train = read_samples(TRAIN)
+        train = read_samples(TRAIN, sample_ids=None if params.data.remain == "use" else wave.forget_ids)
         unlearned = _make_attempt(params, device, wave, train, attempt)
         save_weights(UNLEARNED, unlearned.model)
         # a handful of samples without the remain set: their loss would be a person's score
@@ -64,11 +65,12 @@ def _make_attempt(
     if len(adversarial) < len(forget) and method.needs_adversarial:
         num_missing = len(forget) - len(adversarial)
         raise AttemptError(f"{attempt.method} lacks adversarial examples of {num_missing} samples")
+    shape = read_shape(TRAIN)
     remain = train.select(~train.is_among(wave.gone_ids)) if params.data.remain == "use" else None
     epochs = count_epochs(params.training) if method.is_exact else params.unlearning.epochs
     with show_progress(f"unlearn {attempt.method}", epochs, "epochs") as advance:
         problem = UnlearningProblem(
-            base=load_for(params, train, device, WAVE_BASE),
+            base=load_for(params, shape, device, WAVE_BASE),
             forget_images=forget.images.to(device),
             forget_labels=forget.labels.to(device),
             adversarial_images=adversarial.images.to(device),
@@ -78,7 +80,7 @@ def _make_attempt(
             targets=_read_targets(forget, device) if method.needs_targets else None,
             attempt=attempt,
             params=params,
-            build=lambda: build_for(params, train, device, params.training.seed),
+            build=lambda: build_for(params, shape, device, params.training.seed),
             on_epoch=lambda metrics: _note(advance, metrics),
         )
         unlearned: Unlearned = method.load()(problem)

@@ -44,13 +44,16 @@ def test_small_wave_is_judged_with_those_before(num_forget: int, num_available: 
     assert count_judged(num_forget, num_available, 450, margin=0.1, pool_samples=300) == expected
 
 
-def plan(num_judged: int, insufficient: str, days_left: int | None = 30, num_forget: int = 10) -> tuple[int, ...]:
+def plan(
+    num_judged: int, insufficient: str, days_left: int | None = 30, num_forget: int = 10, num_references: int = 16
+) -> tuple[int, ...]:
     return plan_attempts(
         UNLEARNING,
         GATE.model_copy(update={"insufficient": insufficient}),
         num_forget=num_forget,
         num_judged=num_judged,
         num_non_members=450,
+        num_references=num_references,
         next_due=None if days_left is None else NOW + timedelta(days=days_left),
         now=NOW,
     ).attempts
@@ -86,6 +89,7 @@ def judge(*, is_exact: bool = False, yardstick: float | None = 0.95, **changes: 
         "num_forget": 150,
         "num_judged": 150,
         "num_calibration": 450,
+        "num_references": 16,
         "accuracy": 0.95,
         "judged_ft_auc": 0.5,
     }
@@ -111,10 +115,22 @@ def test_a_leak_on_either_side_is_refused(auc: float) -> None:
 @pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])
 def test_too_few_to_show_it_pass_only_where_asked(insufficient: str) -> None:
     unlearned = {"attempt": 1, "method": "amun", "is_exact": False}
-    audited = {"num_forget": 5, "num_judged": 5, "num_calibration": 450, "accuracy": 0.95, "judged_ft_auc": None}
+    audited = {"num_forget": 5, "num_judged": 5, "num_calibration": 450, "num_references": 16, "accuracy": 0.95}
     decision = decide(unlearned, audited, 0.95, GATE.model_copy(update={"insufficient": insufficient}))
     assert decision.passed == (insufficient == "pass_with_warning")
     assert "too few" in decision.warning
+
+
+@pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])
+def test_without_references_nothing_is_shown_however_many_samples(insufficient: str) -> None:
+    passes = insufficient == "pass_with_warning"
+    assert plan(150, insufficient, num_references=0) == ((1, 2, 3) if passes else (3,))
+    audited = {"num_forget": 150, "num_judged": 150, "num_calibration": 450, "num_references": 0, "accuracy": 0.95}
+    gate = GATE.model_copy(update={"insufficient": insufficient})
+    decision = decide({"is_exact": False}, audited | {"judged_ft_auc": None}, 0.95, gate)
+    assert decision.passed == passes
+    assert "without audit references" in decision.reason == decision.warning
+    assert not decide({"is_exact": False}, audited | {"accuracy": 0.9}, 0.95, gate).passed
 
 
 def test_exact_retraining_is_exempt_and_a_drop_is_told() -> None:

@@ -2,7 +2,7 @@
 
 import torch
 
-from amun.audit.evaluation import ModelAudit
+from amun.audit.evaluation import MembershipScores, ModelAudit
 from amun.wave import MIN_REPORTED
 
 
@@ -11,7 +11,7 @@ def make_audit(num_forget: int, num_held_out: int) -> ModelAudit:
     generator = torch.Generator().manual_seed(0)
     empty = torch.empty(0, 10)
     forget_scores, held_out_scores = (torch.rand(count, generator=generator) for count in (num_forget, num_held_out))
-    return ModelAudit(empty, empty, empty, forget_scores, held_out_scores, accuracy=None)
+    return ModelAudit(empty, empty, empty, MembershipScores(forget_scores, held_out_scores), accuracy=None)
 
 
 def test_few_samples_of_either_kind_have_no_auc() -> None:
@@ -32,6 +32,7 @@ def test_nested_sets_that_differ_by_a_few_samples_are_not_both_told() -> None:
 def test_the_auc_kept_back_would_have_told_the_few() -> None:
     audit = make_audit(155, 100)
     of_few = (155 * (audit.compute_ft_auc(155) or 0) - 150 * (audit.compute_ft_auc(150) or 0)) / 5
-    scores = audit.forget_scores[150:]
-    pairs = (scores[:, None] > audit.held_out_scores[None, :]).double().mean()
+    assert audit.scores is not None
+    scores = audit.scores.forget[150:]
+    pairs = (scores[:, None] > audit.scores.held_out[None, :]).double().mean()
     assert abs(of_few - float(pairs)) < 1e-9
