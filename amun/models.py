@@ -104,18 +104,28 @@ def save_weights(path: Path, model: nn.Module) -> None:
     unfinished.replace(path)
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Returns the tensors of a safetensors file by name.
+
+    Raises:
+        InputError: there is no such file, or it is no safetensors file.
+    """
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; produce it first or fetch it with the data") from None
+    except SafetensorError as error:
+        raise InputError(f"{path}: no readable safetensors file ({error}); fetch or produce it again") from None
+    return weights
+
+
 def load_weights(path: Path, model: nn.Module) -> None:
     """Reads what `save_weights` wrote into a model of the same architecture.
 
     Raises:
         InputError: there is no such file, it is no safetensors file, or it holds another architecture's weights.
     """
-    try:
-        weights = load_file(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found; produce it first or fetch it with the data") from None
-    except SafetensorError as error:
-        raise InputError(f"{path}: no readable safetensors file ({error}); fetch or produce it again") from None
+    weights = read_weights(path)
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     found = {name: tensor.shape for name, tensor in weights.items()}
     differing = sorted(name for name in expected | found if expected.get(name) != found.get(name))

@@ -68,6 +68,7 @@ class DataParams(Section):
     options: dict[str, Any]
     images: ImagesParams
     num_samples: Count | None
+    train_list: str | None
     train_fraction: Fraction
     calibration_fraction: Fraction
     subject_max_samples: Count

@@ -23,6 +23,8 @@ CALIBRATION = Path("data/calibration.parquet")
 TEST = Path("data/test.parquet")
 
 BASE_MODEL = Path("models/base.safetensors")
+ADOPTED = Path("models/adopted.json")
+ADOPTED_WEIGHTS = Path("models/adopted.safetensors")
 AUDIT_LOGITS = Path("references/audit_logits.parquet")
 TARGET_LOGITS = Path("references/target_logits.parquet")
 AUDIT_INCLUSION = Path("references/audit_inclusion.parquet")

@@ -16,14 +16,17 @@ MIN_REPORTED = 20
 # stages and tools run in the root of a workspace
 CURRENT = Path()
 
-Record = TypeVar("Record", bound=BaseModel)
 
+class Record(BaseModel):
+    """What one of the workspace's JSON files holds."""
 
-class _Record(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
-class ForgottenWave(_Record):
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+class ForgottenWave(Record):
     """What one wave forgot: keyed ids, which mean nothing without the workspace secret."""
 
     number: int
@@ -32,12 +35,13 @@ class ForgottenWave(_Record):
     held_out_ids: list[str]
 
 
-class Wave(_Record):
+class Wave(Record):
     """What the wave stages need to know of the wave.
 
     Attributes:
         secret_fingerprint: of the workspace secret that keys its ids.
-        base_version: the registered version it starts from; None where a new base is built.
+        base_version: the registered version it starts from; None where a new base is built, unless one of this model's
+            own versions was adopted for it.
         base_digest: the keyed digest of that version's weights.
         yardstick: accuracy on the calibration half of the last exactly trained version; None where that is this one.
         forgetting: the wave's own subjects and samples.
@@ -75,7 +79,7 @@ class Wave(_Record):
         return [*self.earlier_gone_ids, *self.forget_ids, *self.forgetting.held_out_ids]
 
 
-class Attempt(_Record):
+class Attempt(Record):
     """Which of `unlearning.attempts` the `unlearn` stage makes, counted from 1."""
 
     attempt: int
@@ -111,7 +115,7 @@ def write_json(path: Path, content: Any) -> None:
     unfinished.replace(path)
 
 
-def _read(record: type[Record], path: Path) -> Record:
+def _read(record: type[AnyRecord], path: Path) -> AnyRecord:
     try:
         return record.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

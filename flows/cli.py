@@ -62,12 +62,21 @@ def init(
         str | None,
         typer.Option(help="Git remote of this clone (origin, ...) to push each wave to.", show_default=False),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="A base trained elsewhere: weights.safetensors, models:/NAME@alias or models:/NAME/VERSION.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Make this clone a workspace and build the base, or join the workspace it was cloned from."""
     from flows import setup
     from tasks.workspace import open_clone
 
     clone = open_clone(Path.cwd())
+    if base is not None and (setup.is_joining(clone) or setup.is_finished(clone)):
+        raise InputError(f"{clone.root} has its base already; another one takes a workspace of its own")
     if setup.is_joining(clone):
         setup.join_workspace(clone, git_remote)
         print(f"joined the workspace of {clone.model}: its data are here, its waves can be reproduced")
@@ -80,7 +89,7 @@ def init(
             return
         print(f"{clone.root} is a workspace of {clone.model} already; `amun status` shows it")
     else:
-        shared.tell_outcome(setup.create_workspace(clone, remote, git_remote))
+        shared.tell_outcome(setup.create_workspace(clone, remote, git_remote, base))
 
 
 @app.command()

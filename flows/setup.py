@@ -1,19 +1,25 @@
 """`amun init`: makes a clone a workspace, or joins one that exists."""
 
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from amun.adoption import Adopted, read_adopted
 from amun.errors import AmunError, InputError
 from amun.keys import SECRET_VARIABLE, create_secret, parse_secret, store_secret
 from amun.ledger import Ledger
-from amun.paths import SECRET
+from amun.paths import SECRET, WAVE
 from flows.outcome import Outcome
 from flows.running import run_build_base
 from tasks import pipeline
 from tasks.environment import LEDGER_VARIABLE
-from tasks.git import has_tag, name_tag, require_branch, require_clean
+from tasks.git import has_tag, name_tag, read_committed, require_branch, require_clean
 from tasks.source import inspect_source, require_unknown_to_git
 from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
 from tasks.workspace import Workspace, require_own_secret
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def is_finished(workspace: Workspace) -> bool:
@@ -26,12 +32,13 @@ def is_joining(workspace: Workspace) -> bool:
     return has_tag(workspace.root, name_tag(0)) and not (workspace.root / SECRET).exists()
 
 
-def create_workspace(workspace: Workspace, remote: str | None, git_remote: str | None) -> Outcome:
+def create_workspace(workspace: Workspace, remote: str | None, git_remote: str | None, base: str | None) -> Outcome:
     """Makes the clone a workspace and runs wave 0; after an interruption it goes on where it stopped.
 
     Raises:
         InputError: uncommitted changes, a detached head, a secret that is none, no images, a model that cannot be
-            built on them, or a remote that does not answer; nothing was created but a DVC remote's folder.
+            built on them, a base that does not fit, or a remote that does not answer; nothing was created but a DVC
+            remote's folder.
     """
     root = workspace.root
     require_branch(root)
@@ -40,8 +47,7 @@ def create_workspace(workspace: Workspace, remote: str | None, git_remote: str |
     require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES])
     if secret := os.environ.get(SECRET_VARIABLE):
         parse_secret(secret, SECRET_VARIABLE)
-    if not (root / SECRET).exists():
-        _require_model(workspace)
+    adopted, take_base = _choose_base(workspace, base)
     from tasks.registry import ensure_model, require_own_model, translate_errors
 
     if remote is not None:
@@ -53,7 +59,7 @@ def create_workspace(workspace: Workspace, remote: str | None, git_remote: str |
 
         require_git_remote(root, git_remote)
     with translate_errors():
-        require_own_model(root, workspace.model)
+        require_own_model(root, workspace.model, adopted)
         ensure_model(root, workspace.model)
     with Ledger.create(os.environ[LEDGER_VARIABLE]) as ledger:
         ledger.register_model(workspace.model)
@@ -61,6 +67,7 @@ def create_workspace(workspace: Workspace, remote: str | None, git_remote: str |
         pipeline.set_remote(root, remote)
     if git_remote is not None:
         set_git_remote(root, git_remote)
+    take_base()
     # last: a clone with a secret is a workspace
     create_secret(root)
     return run_build_base(workspace)
@@ -102,20 +109,42 @@ def push_from_now_on(workspace: Workspace, git_remote: str) -> None:
     push_all(workspace.root, git_remote)
 
 
-def _require_model(workspace: Workspace) -> None:
-    """Builds the model for the source's images once and drops it, before anything is created for it.
+def _choose_base(workspace: Workspace, base: str | None) -> tuple[Adopted | None, Callable[[], None]]:
+    """Returns where the base is adopted from, if it is, and what puts it into the workspace.
+
+    Nothing is created before that: images, architecture and weights are checked here.
+    """
+    root = workspace.root
+    is_new, is_recorded = not (root / SECRET).exists(), read_committed(root, WAVE) is not None
+    # what is recorded stays, and an alias may already be on the version that wave 0 has registered
+    if not is_new and (base is None or is_recorded):
+        return read_adopted(root), lambda: None
+    from tasks.adopt import drop_base, keep_base, read_base
+
+    model = _build_model(workspace)
+    if base is None:
+        return None, lambda: drop_base(root)
+    adopted = read_base(root, base, model)
+    return adopted, lambda: keep_base(root, adopted, model)
+
+
+def _build_model(workspace: Workspace) -> "nn.Module":
+    """Returns a model for the source's images, before anything is created for it.
 
     Every image's header is read, and none of their pixels: that is left to the stage.
     """
     from amun.data.images import MODES
+    from amun.data.train_list import read_train_list
     from amun.models import build_model
     from amun.trainer import import_trainer
 
     data = workspace.params.data
     listing, size = inspect_source(workspace.root, data)
-    build_model(workspace.params.model, len(listing.classes), (len(MODES[data.images.colour]), *size), seed=0)
+    if data.train_list is not None:
+        read_train_list(workspace.root / data.train_list, listing.keys)
     if trainer := workspace.params.training.function:
         import_trainer(trainer)
+    return build_model(workspace.params.model, len(listing.classes), (len(MODES[data.images.colour]), *size), seed=0)
 
 
 def _has_open_base(workspace: Workspace) -> bool:

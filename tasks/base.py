@@ -6,6 +6,7 @@ from amun.ledger import Claim
 from amun.paths import EXCLUSIONS
 from amun.wave import write_json
 from tasks import pipeline
+from tasks.adopt import describe_base, drop_base
 from tasks.freeze import read_committed_forgotten
 from tasks.options import NETWORK_OPTIONS, TASK_OPTIONS
 from tasks.source import describe_samples, refresh_source, require_same_people
@@ -15,10 +16,15 @@ from tasks.workspace import Workspace, require_lease
 
 @task(name="thaw", **TASK_OPTIONS)
 def prepare_base(workspace: Workspace, claim: Claim) -> None:
-    """Thaws the base stages and writes whom `prepare` leaves out: everybody forgotten so far."""
+    """Thaws the base stages and writes whom `prepare` leaves out: everybody forgotten so far.
+
+    An adopted base is that of wave 0 alone: it has learned people who are forgotten since.
+    """
     require_lease(claim)
     keys = sorted({key for wave in read_committed_forgotten(workspace.root) for key in wave.subject_keys})
     write_json(workspace.root / EXCLUSIONS, keys)
+    if claim.number:
+        drop_base(workspace.root)
     pipeline.thaw_base(workspace.root)
 
 
@@ -43,6 +49,8 @@ def check_samples(workspace: Workspace, claim: Claim) -> None:
 
 @task(name="freeze-base", **TASK_OPTIONS)
 def finish_base(workspace: Workspace, claim: Claim) -> None:
-    """Freezes the base stages, so that nothing reruns them by accident."""
+    """Freezes the base stages, so that nothing reruns them by accident; tells what an adopted base shows."""
     require_lease(claim)
     pipeline.freeze_base(workspace.root)
+    if adopted := describe_base(workspace.root):
+        tell(adopted)

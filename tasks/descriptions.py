@@ -14,7 +14,8 @@ def summarise(facts: WaveFacts) -> str:
     """Returns the wave in one line, without Markdown: lists show no more of a description."""
     wave, reported = facts.wave, facts.reported
     if wave.kind == "base":
-        return f"Wave {wave.number}: a new base, accuracy {show_percent(reported['accuracy'])}"
+        origin = "a new base" if facts.adopted is None else f"a base adopted from {facts.adopted.source}"
+        return f"Wave {wave.number}: {origin}, accuracy {show_percent(reported['accuracy'])}"
     if not wave.forget_ids:
         return f"Wave {wave.number} forgot {count_forgotten(facts)}: the model is unchanged"
     figures = f"FT AUC {show_change(facts, 'ft_auc')}, accuracy {show_change(facts, 'accuracy')}"

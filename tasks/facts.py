@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from amun.adoption import Adopted, read_adopted
 from amun.params import GateParams
 from amun.paths import ADVERSARIAL_METRICS, AUDIT_METRICS, REPORT_METRICS, UNLEARN_METRICS
 from amun.wave import Wave, read_wave
@@ -24,6 +25,7 @@ class WaveFacts:
         reported: `metrics/report.json`, on the test half.
         decisions: the gate's, on each attempt, with what that attempt measured.
         warning: where the test half contradicts the gate.
+        adopted: where the wave's base was adopted from; None for one trained here, and for what descends from either.
     """
 
     wave: Wave
@@ -34,6 +36,7 @@ class WaveFacts:
     reported: dict[str, Any]
     decisions: list[dict[str, Any]]
     warning: str
+    adopted: Adopted | None
 
     @property
     def attempts(self) -> list[dict[str, Any]]:
@@ -44,8 +47,9 @@ class WaveFacts:
 def read_facts(workspace: Workspace) -> WaveFacts:
     """Returns the facts of the wave that the workspace's files are about."""
     root = workspace.root
+    wave = read_wave(root)
     return WaveFacts(
-        wave=read_wave(root),
+        wave=wave,
         gate=workspace.params.gate,
         unlearned=read_metrics(root, UNLEARN_METRICS),
         adversarial=read_metrics(root, ADVERSARIAL_METRICS),
@@ -53,4 +57,5 @@ def read_facts(workspace: Workspace) -> WaveFacts:
         reported=read_metrics(root, REPORT_METRICS),
         decisions=read_decisions(root),
         warning=check_report(root),
+        adopted=read_adopted(root) if wave.kind == "base" else None,
     )

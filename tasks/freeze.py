@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect import task
 
+from amun.adoption import read_adopted
 from amun.audit.decision import Plan, count_judged, count_references, plan_attempts
 from amun.data.samples import Owners
 from amun.data.store import read_owners, read_shape
@@ -51,12 +52,14 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> Plan:
     with open_ledger() as ledger:
         subjects = ledger.subjects_of_wave(claim.model, claim.number)
         next_due = ledger.count_status(claim.model, datetime.now(UTC)).next_due
-    champion = find_champion(claim.model)
+    adopted = read_adopted(root) if claim.number == 0 else None
+    parent = adopted.version if adopted is not None and adopted.name == claim.model else None
+    champion = find_champion(claim.model, may_be_foreign=parent is not None)
     require_line(root, champion)
     forgotten = read_committed_forgotten(root)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     forgetting = name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten)
-    wave = _describe_wave(root, claim, champion, forgetting, forgotten)
+    wave = _describe_wave(root, claim, champion, parent, forgetting, forgotten)
     write_json(root / WAVE, wave)
     write_json(root / DECISIONS, [])
     pipeline.add_file(root, WAVE_BASE)
@@ -92,11 +95,12 @@ def _describe_wave(
     root: Path,
     claim: Claim,
     champion: Champion | None,
+    parent: int | None,
     forgetting: ForgottenWave,
     forgotten: list[ForgottenWave],
 ) -> Wave:
     secret = load_secret(root)
-    version = None
+    version = parent
     if claim.kind == "base":
         (root / WAVE_BASE).parent.mkdir(exist_ok=True)
         shutil.copyfile(root / BASE_MODEL, root / WAVE_BASE)

@@ -206,15 +206,27 @@ def require_clean(root: Path, allowed: Sequence[str]) -> None:
 
 
 def commit_paths(root: Path, paths: Sequence[str], message: str) -> str:
-    """Commits exactly these paths on the checked-out branch and returns the commit; none is made without a change."""
+    """Commits exactly these paths, deleted ones too, on the checked-out branch; returns the commit.
+
+    None is made without a change.
+    """
     require_branch(root)
     _remove_stale_lock(root)
     tracked = run_git(root, "ls-files", "--", *paths).splitlines()
     present = [path for path in paths if path in tracked or (root / path).exists()]
     run_git(root, "add", "--", *present)
-    if run_git(root, "status", "--porcelain", "--untracked-files=no", "--", *present):
-        run_git(root, "commit", "--quiet", "--no-verify", "--message", message, "--", *present)
+    # what a killed run has deleted may be out of the index already
+    deleted = [path for path in paths if path not in present and _is_committed(root, path)]
+    if deleted:
+        run_git(root, "rm", "--quiet", "--cached", "--ignore-unmatch", "--", *deleted)
+    changed = [*present, *deleted]
+    if run_git(root, "status", "--porcelain", "--untracked-files=no", "--", *changed):
+        run_git(root, "commit", "--quiet", "--no-verify", "--message", message, "--", *changed)
     return run_git(root, "rev-parse", "HEAD")
+
+
+def _is_committed(root: Path, path: str) -> bool:
+    return bool(run_git(root, "ls-tree", "-r", "--name-only", "HEAD", "--", path))
 
 
 def _remove_stale_lock(root: Path) -> None:
@@ -264,7 +276,7 @@ def restore_paths(root: Path, paths: Sequence[str]) -> None:
     """Brings these paths back to HEAD: changes undone, untracked files removed."""
     # a killed run may have staged a file that HEAD does not have
     run_git(root, "reset", "--quiet", "--", *paths)
-    committed = [path for path in paths if run_git(root, "ls-tree", "-r", "--name-only", "HEAD", "--", path)]
+    committed = [path for path in paths if _is_committed(root, path)]
     if committed:
         run_git(root, "checkout", "--quiet", "HEAD", "--", *committed)
     run_git(root, "clean", "--quiet", "--force", "-d", "--", *paths)

@@ -15,6 +15,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from amun.adoption import Adopted
 from amun.errors import AmunError, InputError
 from amun.keys import file_digest
 from amun.paths import STATE
@@ -92,13 +93,13 @@ def ensure_model(root: Path, model: str) -> str:
     return str(experiment.experiment_id)
 
 
-def require_own_model(root: Path, model: str) -> None:
+def require_own_model(root: Path, model: str, adopted: Adopted | None) -> None:
     """Refuses a registry whose champion of this name comes from another workspace.
 
     Raises:
         InputError: its commit is not in this clone.
     """
-    champion = find_champion(model)
+    champion = find_champion(model, may_be_foreign=adopted is not None and adopted.name == model)
     if champion is not None and not is_ancestor(root, champion.commit):
         raise InputError(
             f"params.yaml: model.name: MLflow has a champion of {model} from another workspace "
@@ -106,8 +107,12 @@ def require_own_model(root: Path, model: str) -> None:
         )
 
 
-def find_champion(model: str) -> Champion | None:
+def find_champion(model: str, *, may_be_foreign: bool = False) -> Champion | None:
     """Returns the version that serves; None before wave 0 has ended.
+
+    Args:
+        model: the registered model.
+        may_be_foreign: one that no wave has registered counts as none: a base is being adopted from this very model.
 
     Raises:
         AmunError: the registry does not answer, or its champion is not one of this pipeline's versions.
@@ -120,7 +125,12 @@ def find_champion(model: str) -> Champion | None:
             return None
         raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} does not answer: {_shorten(error)}") from None
     if not _is_ours(version):
-        raise AmunError(f"MLflow: the champion of {model} is version {version.version}, which no wave has registered")
+        if may_be_foreign:
+            return None
+        raise AmunError(
+            f"MLflow: the champion of {model} is version {version.version}, which no wave has registered; set the "
+            "alias back, or adopt that version in a new workspace (`amun init --base`)"
+        )
     return _read_version(version)
 
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from amun.paths import ATTEMPT, DECISIONS, EXCLUSIONS, FORGOTTEN, WAVE, WAVE_BASE, WORKSPACE
+from amun.paths import ADOPTED, ADOPTED_WEIGHTS, ATTEMPT, DECISIONS, EXCLUSIONS, FORGOTTEN, WAVE, WAVE_BASE, WORKSPACE
 from tasks.pipeline import BASE_STAGES, LOCK_FILE, WAVE_STAGES, list_paths
 
 WAVE_FILES = (LOCK_FILE, str(WAVE), str(ATTEMPT), str(DECISIONS), str(FORGOTTEN), f"{WAVE_BASE}.dvc")
-BASE_FILES = ("dvc.yaml", ".dvc/config", str(EXCLUSIONS))
+BASE_FILES = ("dvc.yaml", ".dvc/config", str(EXCLUSIONS), str(ADOPTED), f"{ADOPTED_WEIGHTS}.dvc")
 
 # where a killed run may have left something uncommitted
 WAVE_PREFIXES = (LOCK_FILE, "wave/", "metrics/", "plots/")

@@ -86,6 +86,8 @@ def describe_tags(workspace: Workspace, facts: WaveFacts, commit: str) -> dict[s
         "amun.base_digest": wave.base_digest,
         "amun.source_revision": describe_revision(workspace.root),
     }
+    if facts.adopted is not None:
+        tags |= {"amun.adopted_from": facts.adopted.source, "amun.adopted_digest": facts.adopted.digest}
     # an empty tag is a line on a page that says nothing
     return {name: value for name, value in tags.items() if value}
 

@@ -13,13 +13,16 @@ Indices = npt.NDArray[np.int64]
 SPLITS = ("train", "calibration", "test")
 
 
-def assign_subjects(num_samples: int, max_samples: int, seed: int) -> Strings:
-    """Returns (N,) subject ids for a source that names none: sizes 1 to `max_samples`, a size s as likely as 1 / s."""
+def assign_subjects(num_samples: int, max_samples: int, seed: int, first: int = 1) -> Strings:
+    """Returns (N,) subject ids for a source that names none: sizes 1 to `max_samples`, a size s as likely as 1 / s.
+
+    They are numbered from `first` on.
+    """
     generator = np.random.default_rng(seed)
     sizes = np.arange(1, max_samples + 1)
     drawn = generator.choice(sizes, size=num_samples, p=(1 / sizes) / (1 / sizes).sum())
     owners = np.repeat(np.arange(num_samples), drawn)[:num_samples]
-    subject_ids = np.array([f"subject-{owner + 1:05d}" for owner in owners], dtype=np.str_)
+    subject_ids = np.array([f"subject-{owner + first:05d}" for owner in owners], dtype=np.str_)
     return subject_ids[generator.permutation(num_samples)]
 
 
@@ -29,6 +32,32 @@ def split_subjects(subject_ids: Strings, labels: Indices, fractions: tuple[float
     Subjects are dealt from the largest to the smallest, in random order among equals, each to the split that then
     comes nearest to its share of every label.
     """
+    return np.array(SPLITS)[_deal_subjects(subject_ids, labels, fractions, seed)]
+
+
+def split_held_out(
+    subject_ids: Strings, labels: Indices, is_train: npt.NDArray[np.bool_], calibration_share: float, seed: int
+) -> Strings:
+    """Returns (N,) split names where the training samples are given; the others are dealt as by `split_subjects`.
+
+    Args:
+        subject_ids: (N,) whose each sample is.
+        labels: (N,) classes.
+        is_train: (N,) which samples were trained on.
+        calibration_share: of the others, 0 to 1; what is left is the test half.
+        seed: of the order among equals.
+    """
+    splits = np.full(len(labels), SPLITS[0], dtype=np.array(SPLITS).dtype)
+    if not is_train.all():
+        fractions = (calibration_share, 1 - calibration_share)
+        splits[~is_train] = np.array(SPLITS[1:])[
+            _deal_subjects(subject_ids[~is_train], labels[~is_train], fractions, seed)
+        ]
+    return splits
+
+
+def _deal_subjects(subject_ids: Strings, labels: Indices, fractions: tuple[float, ...], seed: int) -> Indices:
+    """Returns (N,) which of the parts of these sizes each sample is in, every subject whole in one."""
     names, owners = np.unique(subject_ids, return_inverse=True)
     counts = np.zeros((len(names), int(labels.max()) + 1))
     np.add.at(counts, (owners, labels), 1)
@@ -39,7 +68,7 @@ def split_subjects(subject_ids: Strings, labels: Indices, fractions: tuple[float
         # relative to the split's size, else the largest subjects would all go to the largest split
         splits[subject] = np.argmax((missing @ counts[subject]) / fractions)
         missing[splits[subject]] -= counts[subject]
-    return np.array(SPLITS)[splits[owners]]
+    return splits[owners]
 
 
 def check_splits(splits: Strings, subject_ids: Strings, labels: Indices, classes: Sequence[str]) -> None:

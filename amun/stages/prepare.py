@@ -11,7 +11,8 @@ from amun.data.images import check_images, read_images
 from amun.data.samples import Samples, SampleWriter
 from amun.data.sources.revision import read_revision, require_files
 from amun.data.sources.source import Listing, list_source, raise_problems
-from amun.data.splits import SPLITS, assign_subjects, check_splits, split_subjects
+from amun.data.splits import SPLITS, assign_subjects, check_splits, split_held_out, split_subjects
+from amun.data.train_list import read_train_list
 from amun.errors import InputError
 from amun.keys import keyed_digest, load_secret, subject_key
 from amun.params import Params
@@ -22,6 +23,7 @@ from amun.wave import write_json
 
 Strings = npt.NDArray[np.str_]
 Indices = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 def prepare(params: Params, _device: torch.device) -> None:
@@ -30,13 +32,16 @@ def prepare(params: Params, _device: torch.device) -> None:
     require_files(params.data.root)
     listing = list_source(params.data.source, locate_source(params.data.root), params.data.options)
     size = check_images(listing, params.data.images)
-    subject_ids = _name_subjects(listing, params)
+    is_train = None
+    if params.data.train_list is not None:
+        is_train = read_train_list(Path(params.data.train_list), listing.keys)
+    subject_ids = _name_subjects(listing, is_train, params)
     drawn = _draw_positions(len(listing), params)
     is_excluded = _find_excluded(subject_ids[drawn], secret)
     held = drawn[~is_excluded]
     if len(held) == 0:
         raise InputError("params.yaml: data: everybody in the source is forgotten; there is nothing left to train on")
-    splits = _split(subject_ids[held], listing.labels[held], params)
+    splits = _split(subject_ids[held], listing.labels[held], None if is_train is None else is_train[held], params)
     check_splits(splits, subject_ids[held], listing.labels[held], listing.classes)
     _write_stores(params, listing, held, subject_ids, splits, size, secret)
     counts = {f"num_{split}": int((splits == split).sum()) for split in SPLITS}
@@ -63,11 +68,18 @@ def _digest_invented(listing: Listing, subject_ids: Strings, secret: bytes) -> s
     return keyed_digest(secret, "people", *(f"{key}\n{subject}".encode() for key, subject in pairs))
 
 
-def _name_subjects(listing: Listing, params: Params) -> Strings:
-    """Returns (N,) subject ids: the source's own, or else invented ones."""
+def _name_subjects(listing: Listing, is_train: Mask | None, params: Params) -> Strings:
+    """Returns (N,) subject ids: the source's own, or else invented ones, each trained on with all samples or none."""
     if listing.subject_ids is not None:
         return listing.subject_ids
-    return assign_subjects(len(listing), params.data.subject_max_samples, params.data.seed)
+    max_samples, seed = params.data.subject_max_samples, params.data.seed
+    if is_train is None:
+        return assign_subjects(len(listing), max_samples, seed)
+    trained = assign_subjects(int(is_train.sum()), max_samples, seed)
+    held_out = assign_subjects(int((~is_train).sum()), max_samples, seed, first=len(np.unique(trained)) + 1)
+    subject_ids = np.empty(len(listing), dtype=np.result_type(trained, held_out))
+    subject_ids[is_train], subject_ids[~is_train] = trained, held_out
+    return subject_ids
 
 
 def _draw_positions(num_images: int, params: Params) -> Indices:
@@ -84,8 +96,11 @@ def _find_excluded(subject_ids: Strings, secret: bytes) -> npt.NDArray[np.bool_]
     return np.isin(subject_ids, np.array(excluded, dtype=np.str_))
 
 
-def _split(subject_ids: Strings, labels: Indices, params: Params) -> Strings:
+def _split(subject_ids: Strings, labels: Indices, is_train: Mask | None, params: Params) -> Strings:
     train_fraction, calibration_fraction = params.data.train_fraction, params.data.calibration_fraction
+    if is_train is not None:
+        share = calibration_fraction / (1 - train_fraction)
+        return split_held_out(subject_ids, labels, is_train, share, params.data.seed)
     fractions = (train_fraction, calibration_fraction, 1 - train_fraction - calibration_fraction)
     return split_subjects(subject_ids, labels, fractions, params.data.seed)
 

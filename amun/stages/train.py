@@ -1,12 +1,14 @@
-"""Stage `train`: trains the base model on the training split."""
+"""Stage `train`: trains the base model on the training split, or takes one that was trained elsewhere on it."""
 
 import torch
+from torch import nn
 
-from amun.data.samples import read_samples
+from amun.adoption import Adopted, judge_adopted, read_adopted
+from amun.data.samples import Samples, read_samples
 from amun.data.store import read_shape
-from amun.models import save_weights
+from amun.models import load_weights, save_weights
 from amun.params import Params
-from amun.paths import BASE_MODEL, CALIBRATION, TRAIN, TRAIN_EPOCHS, TRAIN_METRICS
+from amun.paths import ADOPTED_WEIGHTS, BASE_MODEL, CALIBRATION, TRAIN, TRAIN_EPOCHS, TRAIN_METRICS
 from amun.progress import show_progress
 from amun.stages.common import build_for, describe_epoch, refuse_forgotten, write_history
 from amun.stages.runner import run_stage
@@ -16,10 +18,26 @@ from amun.wave import write_json
 
 
 def train(params: Params, device: torch.device) -> None:
-    """Writes the base's weights, its loss and accuracy by epoch, and its accuracy on the calibration half."""
-    samples, calibration = read_samples(TRAIN), read_samples(CALIBRATION)
+    """Writes the base's weights, its loss and accuracy by epoch, and its accuracy on the calibration half.
+
+    Raises:
+        InputError: an adopted base is no better than chance on what it is said to have been trained on.
+    """
+    samples, calibration, adopted = read_samples(TRAIN), read_samples(CALIBRATION), read_adopted()
     refuse_forgotten(samples)
     model = build_for(params, read_shape(TRAIN), device, params.training.seed)
+    history = _train(params, model, samples, device) if adopted is None else _adopt(model)
+    on_train, on_held_out = (
+        compute_accuracy(compute_logits(model, part.images.to(device)), part.labels) for part in (samples, calibration)
+    )
+    figures = {"train_accuracy": on_train, "calibration_accuracy": on_held_out}
+    found = {} if adopted is None else {"warning": _judge(adopted, (on_train, on_held_out), samples, calibration)}
+    save_weights(BASE_MODEL, model)
+    write_history(TRAIN_EPOCHS, history)
+    write_json(TRAIN_METRICS, figures | found)
+
+
+def _train(params: Params, model: nn.Module, samples: Samples, device: torch.device) -> list[EpochMetrics]:
     history: list[EpochMetrics] = []
     with show_progress("train", count_epochs(params.training), "epochs") as advance:
 
@@ -35,13 +53,19 @@ def train(params: Params, device: torch.device) -> None:
             precision=params.runtime.precision,
             on_epoch=note_epoch,
         )
-    save_weights(BASE_MODEL, model)
-    write_history(TRAIN_EPOCHS, history)
-    figures = {
-        f"{name}_accuracy": compute_accuracy(compute_logits(model, part.images.to(device)), part.labels)
-        for name, part in (("train", samples), ("calibration", calibration))
-    }
-    write_json(TRAIN_METRICS, figures)
+    return history
+
+
+def _adopt(model: nn.Module) -> list[EpochMetrics]:
+    """Takes the adopted weights; of their epochs nothing is known."""
+    load_weights(ADOPTED_WEIGHTS, model)
+    return []
+
+
+def _judge(adopted: Adopted, accuracies: tuple[float, float], samples: Samples, calibration: Samples) -> str | None:
+    """Returns what speaks against the samples being those that the adopted base was trained on."""
+    chance = float(torch.bincount(samples.labels).max()) / len(samples)
+    return judge_adopted(accuracies, len(samples), len(calibration), chance, adopted.source)
 
 
 if __name__ == "__main__":

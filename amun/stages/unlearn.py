@@ -89,9 +89,10 @@ def _make_attempt(
 
 def _read_targets(forget: Samples, device: torch.device) -> Targets:
     """Returns what the target references say of the forget samples."""
-    logits, inclusion = (
-        read_samples(path).align(forget.sample_ids.tolist()) for path in (TARGET_LOGITS, TARGET_INCLUSION)
-    )
+    stores = [read_samples(path) for path in (TARGET_LOGITS, TARGET_INCLUSION)]
+    if not len(stores[0]):
+        raise AttemptError("there are no target references (references.num_target was 0 when the base was built)")
+    logits, inclusion = (store.align(forget.sample_ids.tolist()) for store in stores)
     return Targets(logits.payloads.to(device), inclusion.payloads.numpy().astype(np.bool_), load=None)
 
 

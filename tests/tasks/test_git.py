@@ -45,6 +45,17 @@ def test_commit_holds_its_paths_alone(root: Path) -> None:
     assert sorted(list_changes(root)) == ["folder/b", "unasked"]
 
 
+@pytest.mark.parametrize("is_staged", [False, True])
+def test_commit_holds_what_was_deleted(is_staged: bool, root: Path) -> None:
+    (root / "a").unlink()
+    if is_staged:
+        run_git(root, "rm", "--quiet", "--cached", "--", "a")
+    write(root, "folder/b", content="second")
+    commit = commit_paths(root, ["a", "folder/b", "not there"], "second")
+    assert run_git(root, "show", "--name-status", "--format=", commit).split() == ["D", "a", "M", "folder/b"]
+    assert list_changes(root) == []
+
+
 def test_nothing_changed_makes_no_commit(root: Path) -> None:
     before = run_git(root, "rev-parse", "HEAD")
     assert commit_paths(root, ["a"], "nothing") == before

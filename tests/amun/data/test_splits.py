@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amun.data.splits import SPLITS, assign_subjects, check_splits, split_subjects
+from amun.data.splits import SPLITS, assign_subjects, check_splits, split_held_out, split_subjects
 from amun.errors import InputError
 
 FRACTIONS = (0.5, 0.25, 0.25)
@@ -72,3 +72,18 @@ def test_few_subjects_of_any_size_fill_all_splits(num_subjects: int, largest: in
     subjects = np.repeat(np.arange(num_subjects).astype(np.str_), 2 * sizes)
     labels = np.tile([0, 1], sizes.sum())
     check_splits(split_subjects(subjects, labels, FRACTIONS, seed), subjects, labels, ["cat", "dog"])
+
+
+@settings(deadline=None)
+@given(st.integers(10, 400), st.integers(1, 20), st.integers(0, 1000))
+def test_given_training_samples_stay_and_held_out_people_are_whole_in_one_half(
+    num_samples: int, max_samples: int, seed: int
+) -> None:
+    subjects = assign_subjects(num_samples, max_samples, seed)
+    generator = np.random.default_rng(seed)
+    labels, is_train = generator.integers(0, 10, num_samples), generator.random(num_samples) < 0.5
+    splits = split_held_out(subjects, labels, is_train, 0.5, seed)
+    assert ((splits == "train") == is_train).all()
+    held_out = splits[~is_train]
+    assert set(held_out.tolist()) <= {"calibration", "test"}
+    assert all(len(set(held_out[subjects[~is_train] == subject])) == 1 for subject in np.unique(subjects[~is_train]))

@@ -53,6 +53,27 @@ def test_store_holds_every_image_of_every_person(params: Params) -> None:
     assert np.array_equal(train.payloads[position], np.asarray(paint(40 + person)).transpose(2, 0, 1))
 
 
+def test_listed_images_are_the_training_samples(params: Params) -> None:
+    listed = [f"{label}/{person:02}.png" for label in ("cat", "dog") for person in range(25)]
+    Path("trained.txt").write_text("\n".join([*listed, "cat/39.png"]), encoding="utf-8")
+    run(params, train_list="trained.txt")
+    train, *held_out = (read_samples(path) for path in STORES)
+    assert sorted(set(train.subject_ids.tolist())) == sorted(f"person {person}" for person in [*range(25), 39])
+    assert len(train) == 51
+    # of person 39 one picture was trained on, and the other one was not
+    assert sum(len(half) for half in held_out) == 29
+    assert not set(held_out[0].subject_ids.tolist()) & set(held_out[1].subject_ids.tolist())
+
+
+def test_invented_people_are_trained_on_with_all_samples_or_none(params: Params) -> None:
+    keys = [f"digits/{position}" for position in range(0, 1797, 2)]
+    Path("trained.txt").write_text("\n".join(keys), encoding="utf-8")
+    run(params, source="digits", root=None, images=PARAMS.data.images, train_list="trained.txt")
+    train, *held_out = (read_samples(path) for path in STORES)
+    assert len(train) == len(keys)
+    assert not set(train.subject_ids.tolist()) & {subject for half in held_out for subject in half.subject_ids.tolist()}
+
+
 def test_forgotten_people_are_left_out_and_counted(params: Params) -> None:
     forgotten = [f"person {person}" for person in (3, 5, 39)]
     write_json(EXCLUSIONS, [subject_key(parse_secret(SECRET, ""), person) for person in forgotten])
