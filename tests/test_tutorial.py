@@ -1,0 +1,113 @@
+"""The tutorial, typed as it stands: in a fresh clone, on a folder of pictures, with its own servers."""
+
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from amun.paths import PARAMS
+from flows.demo import ensure_clone
+from tests.photos import CIFAR10, write_cifar10, write_digits, write_requests
+from tests.readme import list_commands, read_blocks
+from tests.workspaces import BIN, ROOT, Finished, Site, describe, shrink
+
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+COMMANDS = list_commands(TUTORIAL)
+SERVE = "amun serve"
+AUTHOR = {
+    f"GIT_{role}_{part}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for part, value in (("NAME", "somebody"), ("EMAIL", "somebody@localhost"))
+}
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("write_photos", "is_quick"),
+    [
+        pytest.param(write_digits, True, id="digits"),
+        pytest.param(
+            write_cifar10,
+            False,
+            id="cifar10",
+            marks=[pytest.mark.long, pytest.mark.skipif(not CIFAR10.exists(), reason="CIFAR-10 is not at hand")],
+        ),
+    ],
+)
+def test_every_command_of_the_tutorial_succeeds(
+    write_photos: Callable[[Path], None], is_quick: bool, tmp_path: Path
+) -> None:
+    site = make_site(tmp_path, write_photos, is_quick)
+    typed = list(type_commands(site))
+    assert sorted(command for command, _ in typed) == sorted(COMMANDS)
+    said = dict(typed)
+    for _, finished in typed:
+        assert finished.returncode == 0, describe(finished)
+        assert "Traceback" not in describe(finished)
+    assert "wave 1: same bytes" in said["amun wave reproduce 1"].stdout
+    assert "person-0003" in said["amun subject trace person-0003"].stdout
+    assert (tmp_path / "person-0003.html").exists()
+    assert site.git("status", "--porcelain") == ""
+    print("\n".join(f"$ {command}\n{finished.stdout}" for command, finished in typed))
+
+
+def make_site(folder: Path, write_photos: Callable[[Path], None], is_quick: bool) -> Site:
+    """Returns a fresh clone with the pictures and the requests beside it, and the tutorial's parameters in it."""
+    write_photos(folder / "photos")
+    write_requests(folder / "photos", folder / "requests.csv")
+    (folder / "home").mkdir()
+    site = Site(folder / "clone", {"HOME": str(folder / "home"), **AUTHOR})
+    ensure_clone(ROOT, site.root)
+    path = site.root / PARAMS
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for block in read_blocks(TUTORIAL, "yaml"):
+        merge(params, yaml.safe_load(block))
+    if is_quick:
+        shrink(params)
+    path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    return site
+
+
+def merge(params: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Puts the changes into the parameters, key by key; what they do not name stays."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(params.get(key), dict) and key != "options":
+            merge(params[key], value)
+        else:
+            params[key] = value
+
+
+def type_commands(site: Site) -> Iterator[tuple[str, Finished]]:
+    """Types the commands in their order; what serves is left running, and stopped at the end."""
+    log = site.root.parent / "serve.log"
+    serving = None
+    try:
+        for command in COMMANDS:
+            if command == SERVE:
+                serving = start_serving(site, log)
+            else:
+                yield command, site.start(*shlex.split(command))
+        assert serving is not None
+    finally:
+        if serving is not None:
+            serving.send_signal(signal.SIGTERM)
+            serving.wait(timeout=120)
+    yield SERVE, subprocess.CompletedProcess(SERVE, serving.returncode, log.read_text(encoding="utf-8"), "")
+
+
+def start_serving(site: Site, log: Path) -> "subprocess.Popen[bytes]":
+    """Starts `amun serve` and returns once it has told its addresses."""
+    with log.open("wb") as file:
+        serving = subprocess.Popen(
+            [str(BIN / "amun"), "serve"], cwd=site.root, env=site.environment, stdout=file, stderr=subprocess.STDOUT
+        )
+    while "MLflow http" not in log.read_text(encoding="utf-8"):
+        assert serving.poll() is None, log.read_text(encoding="utf-8")
+        time.sleep(0.2)
+    return serving
