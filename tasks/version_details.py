@@ -112,7 +112,7 @@ def _describe_origin(root: Path, version: Version, registered: ModelVersion, wav
     is_here = commit is not None and has_commit(root, commit)
     return {
         "registered": f"{version.registered_at:%Y-%m-%d %H:%M:%S} UTC",
-        "description": registered.description or None,
+        "description": (registered.description or "").partition("\n")[0] or None,
         "from version": version.parent,
         "wave": version.wave,
         "kind": version.kind,
