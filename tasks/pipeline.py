@@ -19,7 +19,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from amun.errors import AmunError, AttemptError, InputError
-from amun.paths import ATTEMPT, WAVE, WAVE_BASE
+from amun.paths import ADOPTED_WEIGHTS, ATTEMPT, WAVE, WAVE_BASE
 from amun.progress import PROGRESS_FILE_VARIABLE
 from amun.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, StageResult
 from tasks.git import restore_paths
@@ -144,7 +144,8 @@ def fetch(root: Path) -> None:
 
 def _list_targets(root: Path) -> list[str]:
     """Returns whose data are the pipeline's own: what else the workspace has under DVC is its owner's to move."""
-    return [name for name in ("dvc.yaml", f"{WAVE_BASE}.dvc") if (root / name).exists()]
+    names = ("dvc.yaml", f"{WAVE_BASE}.dvc", f"{ADOPTED_WEIGHTS}.dvc")
+    return [name for name in names if (root / name).exists()]
 
 
 def require_unchanged(root: Path, file: Path) -> None:

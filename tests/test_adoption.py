@@ -12,7 +12,6 @@ import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
-from torch import nn
 
 from amun.adoption import digest_file
 from amun.data.samples import read_samples
@@ -38,20 +37,23 @@ class Company:
     def __init__(self, folder: Path, weights: dict[str, torch.Tensor]) -> None:
         folder.mkdir()
         self.uri = f"sqlite:///{folder / 'company.db'}"
+        self.client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        self.experiment = self.client.create_experiment("company", artifact_location=(folder / "files").as_uri())
+        self.client.create_registered_model(MODEL)
         self.weights = folder / "net.safetensors"
         save_file(weights, self.weights)
-        client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-        self.client = client
-        experiment = client.create_experiment("company", artifact_location=(folder / "files").as_uri())
-        client.create_registered_model(MODEL)
-        run = client.create_run(experiment).info.run_id
-        client.log_artifact(run, str(self.weights), "export")
-        client.create_model_version(MODEL, f"runs:/{run}/export", run)
-        client.set_registered_model_alias(MODEL, "champion", "1")
-        pickled = client.create_run(experiment).info.run_id
-        torch.save(nn.Linear(3, 2), folder / "model.pth")
-        client.log_artifact(pickled, str(folder / "model.pth"))
-        client.create_model_version(MODEL, f"runs:/{pickled}/", pickled)
+        self.register(self.weights)
+        torch.save(weights, folder / "model.pth")
+        self.register(folder / "model.pth")
+        save_file({name: torch.zeros_like(tensor) for name, tensor in weights.items()}, folder / "zeros.safetensors")
+        self.register(folder / "zeros.safetensors")
+        self.client.set_registered_model_alias(MODEL, "champion", "1")
+
+    def register(self, path: Path) -> None:
+        """Registers a version whose run has one file, in a folder of that run."""
+        run = self.client.create_run(self.experiment).info.run_id
+        self.client.log_artifact(run, str(path), "export")
+        self.client.create_model_version(MODEL, f"runs:/{run}/export", run)
 
     def find_version(self, number: int) -> Any:
         """Returns the version that a wave has registered."""
@@ -99,10 +101,8 @@ def init_runs(
     trained = list_trained(wave_zero)
     (folder / "trained.txt").write_text("\n".join(trained), encoding="utf-8")
     site.change_params(lambda params: set_key(params, "data.train_list", str(folder / "trained.txt")))
-    zeros = {name: torch.zeros_like(tensor) for name, tensor in load_file(company.weights).items()}
-    save_file(zeros, site.root / ".git/zeros.safetensors")
     remote = ("--remote", str(folder / "adopted-remote"))
-    refused = site.start("amun", "init", *remote, "--base", ".git/zeros.safetensors")
+    refused = site.start("amun", "init", *remote, "--base", f"models:/{MODEL}/3")
     champion = ("init", *remote, "--base", f"models:/{MODEL}@champion")
     with (folder / "said").open("w+", encoding="utf-8") as said, open_trap(site, said, *champion) as run_and_die:
         for point in KILLS:
@@ -122,7 +122,10 @@ def adopted(init_runs: tuple[Site, list[Finished], str]) -> Site:
 @pytest.mark.parametrize(
     ("base", "words"),
     [
-        (f"models:/{MODEL}/2", ("no safetensors file among its files (model.pth)", "safetensors.torch.save_file")),
+        (
+            f"models:/{MODEL}/2",
+            ("among its files (export/model.pth, model.pth)", "safetensors.torch.save_file"),
+        ),
         (f"models:/{MODEL}/9", ("9", "not found")),
         (f"models:/{MODEL}@none", ("none", "not found")),
         (f"models:/{MODEL}/latest", ("models:/NAME@alias",)),
@@ -156,13 +159,13 @@ def test_chance_is_refused_and_another_base_goes_on(init_runs: tuple[Site, list[
 
 def test_first_version_descends_from_the_companys(adopted: Site, company: Company) -> None:
     version = company.find_version(0)
-    assert (version.version, version.tags["amun.parent_version"]) == ("3", "1")
+    assert (int(version.version), version.tags["amun.parent_version"]) == (4, "1")
     assert version.tags["amun.adopted_from"] == SOURCE
     assert version.tags["amun.adopted_digest"] == digest_file(company.weights)
     assert f"adopted from {SOURCE}" in version.description
-    assert [wave["parent_version"] for wave in adopted.load("wave", "list")] == ["1", "3"]
+    assert [wave["parent_version"] for wave in adopted.load("wave", "list")] == ["1", "4"]
     assert "amun.adopted_from" not in company.find_version(1).tags
-    assert company.client.get_model_version_by_alias(MODEL, "champion").version == "4"
+    assert int(company.client.get_model_version_by_alias(MODEL, "champion").version) == 5
 
 
 def test_base_is_the_adopted_one_and_its_accuracy_was_measured(adopted: Site, wave_zero: Site) -> None:
