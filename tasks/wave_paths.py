@@ -6,7 +6,8 @@ from amun.paths import ADOPTED, ADOPTED_WEIGHTS, ATTEMPT, DECISIONS, EXCLUSIONS,
 from tasks.pipeline import BASE_STAGES, LOCK_FILE, WAVE_STAGES, list_paths
 
 WAVE_FILES = (LOCK_FILE, str(WAVE), str(ATTEMPT), str(DECISIONS), str(FORGOTTEN), f"{WAVE_BASE}.dvc")
-BASE_FILES = ("dvc.yaml", ".dvc/config", str(EXCLUSIONS), str(ADOPTED), f"{ADOPTED_WEIGHTS}.dvc")
+BASE_FACTS = (str(EXCLUSIONS), str(ADOPTED), f"{ADOPTED_WEIGHTS}.dvc")
+BASE_FILES = ("dvc.yaml", ".dvc/config", *BASE_FACTS)
 
 # where a killed run may have left something uncommitted
 WAVE_PREFIXES = (LOCK_FILE, "wave/", "metrics/", "plots/")
@@ -22,4 +23,4 @@ def list_wave_paths(root: Path, kind: str) -> list[str]:
 
 def list_restored_paths(root: Path) -> list[str]:
     """Returns the paths that going back to an earlier version brings back: what waves found out, no configuration."""
-    return [*WAVE_FILES, str(EXCLUSIONS), *list_paths(root, [*BASE_STAGES, *WAVE_STAGES])]
+    return [*WAVE_FILES, *BASE_FACTS, *list_paths(root, [*BASE_STAGES, *WAVE_STAGES])]
