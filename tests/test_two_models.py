@@ -100,8 +100,8 @@ def test_two_nights_at_the_same_time_mix_nothing_up(sites: list[Site], addresses
             assert {f"model:{model}", f"wave:{number}"} <= set(run["tags"])
             assert run["parameters"]["workspace"] == str(site.root)
         assert site.git("status", "--porcelain") == ""
-        pushed = [line.split()[0] for line in site.git("ls-remote", "origin", "HEAD", "wave/0001^{}").splitlines()]
-        assert pushed == [own[1], own[1]]
+        refs = (f"refs/heads/{site.git('branch', '--show-current')}", "refs/tags/wave/0001^{}")
+        assert [line.split()[0] for line in site.git("ls-remote", "origin", *refs).splitlines()] == [own[1], own[1]]
         commits |= set(own)
     assert len(commits) == 4
     versions = [version for model in MODELS for version in client.search_model_versions(f"name = '{model}'")]
