@@ -27,11 +27,11 @@ def compute_margin_to(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor
 def rank_others(logits: Tensor, labels: Tensor, num_targets: int) -> tuple[Tensor, Tensor]:
     """Returns the (N, num_targets) largest logits of other labels, largest first, and their labels.
 
-    Where there are fewer other labels, minus infinity stands for what is lacking.
+    Where there are fewer other labels, minus infinity stands for what is lacking, with the last label.
     """
     num_lacking = max(0, num_targets - logits.shape[1])
     ranked = pad(_hide(logits, labels), (0, num_lacking), value=-torch.inf).topk(num_targets, dim=1)
-    return ranked.values, ranked.indices
+    return ranked.values, ranked.indices.clamp_max(logits.shape[1] - 1)
 
 
 def _pick(logits: Tensor, labels: Tensor) -> Tensor:

@@ -90,7 +90,8 @@ def evaluate(model: nn.Module, slots: Slots, search: Search) -> tuple[Tensor, Te
         points = slots.iterates.detach().requires_grad_()
         logits = model(points)
         losses = search.compute_losses(logits, slots)
-        (gradients,) = torch.autograd.grad(losses.sum(), points)
+        counted = losses.masked_fill(slots.positions == EMPTY, 0)  # nothing is asked of the rows that only fill up
+        (gradients,) = torch.autograd.grad(counted.sum(), points)
     return logits.detach().float(), losses.detach(), gradients
 
 

@@ -63,14 +63,14 @@ def test_nearest_point_of_a_linear_model(num_classes: int, seed: int, exponent: 
 
 
 @pytest.mark.parametrize("search", FAST)
-@given(seed=st.integers(0, 2**32))
-@settings(max_examples=5, deadline=None)
-def test_no_search_claims_to_be_nearer_than_the_boundary(search: str, seed: int) -> None:
-    model, images, labels, distances = draw_linear(seed, num_samples=8, num_classes=5)
-    found = find(model, images, labels, choose_search(search, batch_size=8))
+@given(seed=st.integers(0, 2**32), num_classes=st.integers(2, 6))
+@settings(max_examples=6, deadline=None)
+def test_no_search_claims_to_be_nearer_than_the_boundary(search: str, seed: int, num_classes: int) -> None:
+    model, images, labels, distances = draw_linear(seed, num_samples=8, num_classes=num_classes)
+    found = find(model, images, labels, choose_search(search, batch_size=3))
     assert (found.labels != labels).all()
     assert (found.delta_norm >= distances * 0.999).all()
-    assert (found.delta_norm <= distances * 3).all()
+    assert (found.delta_norm <= distances * 3 + PARAMS.adversarial.pgd_doubling.epsilon).all()
 
 
 @pytest.mark.parametrize("search", SEARCHES)
