@@ -61,12 +61,12 @@ def _compare(name: str, tables: Sequence[dict[str, float]]) -> Comparison:
     after = np.array([abs(table[name] - table[RETRAINED]) for table in measured])
     before = np.array([abs(table[BASE] - table[RETRAINED]) for table in measured])
     differences = after - before
-    low, high = _find_interval(differences.tolist())
+    low, high = find_interval(differences.tolist())
     distance, distance_base, difference = (round(float(values.mean()), 4) for values in (after, before, differences))
     return Comparison(name, len(measured), distance, distance_base, difference, low, high)
 
 
-def _find_interval(values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
+def find_interval(values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
     """Returns the interval of the mean by Student's t."""
     if len(values) < 2:
         return None, None

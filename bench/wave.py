@@ -3,6 +3,8 @@
     python -m bench.wave --source digits      five seeds, about six minutes on one core
     python -m bench.wave --source cifar10     3,000 training images, about 45 minutes on one core
     python -m bench.wave --overhead .demo     what the orchestration adds to a wave of that workspace
+    python -m bench.wave --source digits --seeds 10 --searches pgd_doubling adaptive_boundary
+                                              the same waves with the adversarial examples of either search, paired
 
 Each seed splits the people anew, trains a base and references of its own, lets about 150 training samples (cifar10:
 300) be forgotten, and measures every attempt of `params.yaml` beside the untouched base, fine-tuning on what remains
@@ -22,12 +24,14 @@ from typing import Any
 
 import yaml
 
+from amun.adversarial.search import SEARCHES
 from amun.errors import AmunError
 from amun.params import Params, load_params
 from amun.paths import PARAMS
 from amun.training import configure_torch
 from amun.wave import write_json
 from bench.overhead import print_overhead
+from bench.paired import PairedRow, print_paired, run_paired_seed
 from bench.seed import Row, run_seed
 from bench.statistics import compare_with_retraining
 from bench.tables import describe_machine, print_comparisons, print_rows
@@ -47,8 +51,12 @@ def main() -> None:
             print(f"skipped: no CIFAR-10 in {options.root}; name its folder with --root")
         else:
             seeds = range(options.first_seed, options.first_seed + options.seeds)
-            out = options.out or ROOT / "bench" / "results" / f"{options.source}.json"
-            run_bench(options.source, options.root.resolve(), seeds, out.resolve())
+            name = f"{options.source}_searches" if options.searches else options.source
+            out = (options.out or ROOT / "bench" / "results" / f"{name}.json").resolve()
+            if options.searches:
+                run_paired_bench(options.source, options.root.resolve(), seeds, out, options.searches)
+            else:
+                run_bench(options.source, options.root.resolve(), seeds, out)
     except AmunError as error:
         print(f"bench: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -75,6 +83,21 @@ def run_bench(source: str, data_root: Path, seeds: Sequence[int], out: Path) -> 
         write_json(out, facts | {"rows": rows, "comparisons": [asdict(comparison) for comparison in comparisons]})
     print_rows(measured)
     print_comparisons(compare_with_retraining(measured))
+
+
+def run_paired_bench(source: str, data_root: Path, seeds: Sequence[int], out: Path, searches: Sequence[str]) -> None:
+    """Measures each seed's wave with both searches, prints them side by side, writes all to `out` after each seed."""
+    params = load_bench_params(source, data_root)
+    device = configure_torch(params.runtime)
+    facts = {"source": source, "seeds": list(seeds), "machine": describe_machine(device)}
+    print("\n".join(f"{name}: {content}" for name, content in facts.items()), flush=True)
+    rows: list[PairedRow] = []
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as folder, chdir(folder):
+            rows += run_paired_seed(set_seed(params, seed), device, NUM_FORGET[source], searches, seed)
+        print(f"seed {seed} done", flush=True)
+        write_json(out, facts | {"rows": [asdict(row) for row in rows]})
+    print_paired(rows, searches)
 
 
 def load_bench_params(source: str, data_root: Path) -> Params:
@@ -115,6 +138,7 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--root", type=Path, default=ROOT.parent / "shared" / "data" / "cifar10", help="of CIFAR-10")
     parser.add_argument("--out", type=Path, help="JSON file (bench/results/SOURCE.json)")
+    parser.add_argument("--searches", nargs=2, choices=list(SEARCHES), metavar="SEARCH", help="compare two, paired")
     parser.add_argument("--waves", type=int, default=5, help="of --overhead (5)")
     return parser.parse_args()
 

@@ -1,0 +1,149 @@
+"""Two searches in the same wave: the same people, base and references, the same attempts; what differs is D_A."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+
+import torch
+
+from amun.adversarial.search import find_adversarial
+from amun.audit.roc import compute_auc
+from amun.data.samples import Samples, read_samples
+from amun.errors import DivergedError
+from amun.params import Params
+from amun.paths import ADVERSARIAL, ADVERSARIAL_METRICS, ATTEMPT, TEST, TRAIN, UNLEARNED, WAVE_BASE
+from amun.stages.adversarial import build_adversarial_set
+from amun.stages.common import load_for
+from amun.stages.references import train_references
+from amun.stages.train import train
+from amun.stages.unlearn import unlearn
+from amun.training import compute_logits
+from amun.unlearning.methods import METHODS
+from amun.wave import Attempt, read_wave, write_json
+from bench.seed import freeze_wave, measure, name_attempt, prepare_store
+from bench.statistics import find_interval, mean_and_deviation
+
+MEASURES = ("ft_auc", "gap", "trace", "accuracy")
+
+
+@dataclass(frozen=True)
+class PairedRow:
+    """What one attempt gave with the examples of one search.
+
+    Attributes:
+        seed: of the wave.
+        search: that found D_A.
+        attempt: its name.
+        mean_delta_norm: of D_A.
+        search_seconds: of wall clock that D_A took.
+        ft_auc: on the test half.
+        gap: |FT AUC - that of exact retraining|.
+        trace: AUC of an attacker who rebuilds candidates' adversarial examples on the base, by the same search, and
+            looks at how much of its wrong label the unlearned model gives to each; forget against test samples.
+        accuracy: on the test half, 0 to 1.
+    """
+
+    seed: int
+    search: str
+    attempt: str
+    mean_delta_norm: float
+    search_seconds: float
+    ft_auc: float
+    gap: float
+    trace: float
+    accuracy: float
+
+
+def run_paired_seed(
+    params: Params, device: torch.device, num_forget: int, searches: Sequence[str], seed: int
+) -> list[PairedRow]:
+    """Runs a wave in the current, empty folder; returns a row for each search and attempt.
+
+    Args:
+        params: with this run's seed.
+        device: to compute on.
+        num_forget: about how many training samples to forget.
+        searches: names for `adversarial.search`.
+        seed: for the rows.
+    """
+    with redirect_stdout(sys.stderr):
+        prepare_store(params, device)
+        train(params, device)
+        train_references(params, device)
+        freeze_wave(params, num_forget)
+        exact = next(n for n, one in enumerate(params.unlearning.attempts, 1) if METHODS[one.method].is_exact)
+        build_adversarial_set(params, device)
+        write_json(ATTEMPT, Attempt(attempt=exact))
+        retrained = measure("retrained", params, device, lambda: unlearn(params, device))
+        return [row for search in searches for row in _run_search(params, device, search, retrained.ft_auc, seed)]
+
+
+def _run_search(
+    params: Params, device: torch.device, search: str, retrained_ft_auc: float, seed: int
+) -> list[PairedRow]:
+    changed = params.model_copy(update={"adversarial": params.adversarial.model_copy(update={"search": search})})
+    started_at = time.monotonic()
+    build_adversarial_set(changed, device)
+    search_seconds = time.monotonic() - started_at
+    mean_delta_norm = json.loads(ADVERSARIAL_METRICS.read_text(encoding="utf-8"))["mean_delta_norm"]
+    candidates = _rebuild_candidates(changed, device)
+    rows = []
+    for number, attempt in enumerate(params.unlearning.attempts, start=1):
+        if METHODS[attempt.method].is_exact:
+            continue
+        write_json(ATTEMPT, Attempt(attempt=number))
+        try:
+            row = measure(name_attempt(attempt), changed, device, lambda: unlearn(changed, device))
+        except DivergedError as error:
+            print(f"  {name_attempt(attempt)}: {error}")
+            continue
+        gap, trace = round(abs(row.ft_auc - retrained_ft_auc), 4), round(_measure_trace(changed, device, candidates), 4)
+        rows.append(
+            PairedRow(
+                seed, search, row.name, mean_delta_norm, round(search_seconds, 3), row.ft_auc, gap, trace, row.accuracy
+            )
+        )
+    return rows
+
+
+def _rebuild_candidates(params: Params, device: torch.device) -> tuple[Samples, Samples]:
+    """Returns D_A, and as many test samples' adversarial examples on the base, by the same search."""
+    forget, test = read_samples(ADVERSARIAL), read_samples(TEST)
+    test = test.select(~test.is_among(read_wave().gone_ids)).slice(0, len(forget))
+    found = find_adversarial(
+        load_for(params, read_samples(TRAIN), device, WAVE_BASE),
+        test.images.to(device),
+        test.labels.to(device),
+        params=params.adversarial,
+        sample_ids=test.sample_ids.tolist(),
+    )
+    return forget, Samples(test.sample_ids, test.subject_ids, found.labels.cpu(), found.images.cpu())
+
+
+def _measure_trace(params: Params, device: torch.device, candidates: tuple[Samples, Samples]) -> float:
+    """Returns the AUC of the confidence in the base's wrong labels, forget samples against test samples."""
+    unlearned = load_for(params, read_samples(TRAIN), device, UNLEARNED)
+    members, others = (
+        compute_logits(unlearned, part.images.to(device)).softmax(1).gather(1, part.labels[:, None]).squeeze(1)
+        for part in candidates
+    )
+    return compute_auc(members, others)
+
+
+def print_paired(rows: Sequence[PairedRow], searches: Sequence[str]) -> None:
+    """Prints for each attempt both searches side by side, and the second less the first with its 95 % interval."""
+    first, second = searches
+    for attempt in dict.fromkeys(row.attempt for row in rows):
+        tables = [{row.seed: row for row in rows if (row.attempt, row.search) == (attempt, name)} for name in searches]
+        seeds = sorted(tables[0].keys() & tables[1].keys())
+        print(f"\n{attempt}, {len(seeds)} seeds")
+        print(f"{'':<18}{first:>20}{second:>20}{'difference':>14}{'95 % interval':>20}")
+        for measured in ("mean_delta_norm", "search_seconds", *MEASURES):
+            values = [[float(getattr(table[seed], measured)) for seed in seeds] for table in tables]
+            differences = [after - before for before, after in zip(*values, strict=True)]
+            ends = [f"{end:+.4f}" for end in find_interval(differences) if end is not None]
+            means = "".join(f"{mean_and_deviation(part)[0]:>20.4f}" for part in values)
+            print(f"{measured:<18}{means}{mean_and_deviation(differences)[0]:>+14.4f}{f'[{chr(44).join(ends)}]':>20}")

@@ -1,0 +1,114 @@
+"""The models that are searched: the demo's CNN on digits, and a small residual network on CIFAR-10."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from amun.models import build_model, load_weights, save_weights
+from amun.params import ModelParams, OptimisationParams, Params
+from amun.training import compute_accuracy, compute_logits, fit
+
+VICTIMS = ("digits", "resnet")
+NUM_DIGITS, NUM_CIFAR10 = 900, 4000
+RESNET = ModelParams(name="cifar10-resnet", architecture="bench.victims:build_resnet", options={"widths": [16, 32, 64]})
+RESNET_EPOCHS = 16  # to a training accuracy of about 90 %
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A trained model with the samples it learned.
+
+    Attributes:
+        name: of the model.
+        model: in eval mode.
+        images: (N, C, H, W) float32 in [0, 1].
+        labels: (N,) int64.
+        accuracy: on them, 0 to 1.
+    """
+
+    name: str
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+    accuracy: float
+
+    def take(self, num_samples: int) -> "Victim":
+        """Returns the victim with the first samples alone."""
+        return replace(self, images=self.images[:num_samples], labels=self.labels[:num_samples])
+
+
+def load_victim(name: str, params: Params, root: Path, weights: Path, device: torch.device) -> Victim:
+    """Returns a model of that name, trained by seed where `weights` does not hold it yet.
+
+    Args:
+        name: one of `VICTIMS`.
+        params: how the demo's CNN is built and trained.
+        root: of CIFAR-10.
+        weights: folder that keeps trained weights.
+        device: to compute on.
+    """
+    images, labels = _load_digits() if name == "digits" else _load_cifar10(root)
+    _, channels, height, width = images.shape
+    architecture = params.model if name == "digits" else RESNET
+    model = build_model(architecture, 10, (channels, height, width), params.training.seed).to(device)
+    images, labels = images.to(device), labels.to(device)
+    path = weights / f"bench-{name}.safetensors"
+    if path.exists():
+        load_weights(path, model)
+    else:
+        epochs = params.training.epochs if name == "digits" else RESNET_EPOCHS
+        _train(model, images, labels, params, params.training.model_copy(update={"epochs": epochs}))
+        save_weights(path, model)
+    accuracy = compute_accuracy(compute_logits(model, images), labels)
+    return Victim(name, model.eval(), images, labels, accuracy)
+
+
+def build_resnet(num_classes: int, image_shape: tuple[int, int, int], widths: list[int]) -> nn.Module:
+    """Returns a residual network for small images: two blocks of each width, each width at half the resolution."""
+    from torchvision.models.resnet import BasicBlock
+
+    layers: list[nn.Module] = [nn.Conv2d(image_shape[0], widths[0], 3, padding=1, bias=False)]
+    layers += [nn.BatchNorm2d(widths[0]), nn.ReLU()]
+    width_before = widths[0]
+    for width in widths:
+        stride = 1 if width == width_before else 2
+        shortcut = nn.Sequential(nn.Conv2d(width_before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+        layers += [BasicBlock(width_before, width, stride, None if stride == 1 else shortcut), BasicBlock(width, width)]
+        width_before = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width_before, num_classes))
+
+
+def _train(model: nn.Module, images: Tensor, labels: Tensor, params: Params, optimisation: OptimisationParams) -> None:
+    fit(
+        model,
+        images,
+        labels,
+        optimisation=optimisation,
+        learning_rate=params.training.learning_rate,
+        precision=params.runtime.precision,
+        on_epoch=lambda _: None,
+    )
+
+
+def _load_digits() -> tuple[Tensor, Tensor]:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    chosen = torch.randperm(len(digits.target), generator=torch.Generator().manual_seed(0))[:NUM_DIGITS]
+    return (torch.from_numpy(digits.images).float()[:, None] / 16)[chosen], torch.from_numpy(digits.target)[chosen]
+
+
+def _load_cifar10(root: Path) -> tuple[Tensor, Tensor]:
+    """Returns the first images of the first Parquet file by name."""
+    import io
+
+    import numpy as np
+    import pandas as pd
+    from PIL import Image
+
+    rows = pd.read_parquet(sorted(root.glob("*.parquet"))[-1]).head(NUM_CIFAR10)
+    pixels = np.stack([np.asarray(Image.open(io.BytesIO(content)).convert("RGB")) for content in rows["image"]])
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float() / 255
+    return images, torch.tensor(rows["label"].to_numpy(), dtype=torch.int64)

@@ -1,0 +1,51 @@
+"""The bench of searches counts what it says, and tells when a figure is missed."""
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from bench.measuring import Counted, Row, measure_rows
+from bench.pareto import judge
+from bench.searches import ALGORITHM_1, FAST, THOROUGH, list_contestants
+from bench.victims import Victim
+from tests.amun.adversarial.models import draw_linear
+from tests.amun.shipped import PARAMS
+
+ROW = Row("digits", 32, ALGORITHM_1, 10, 1.0, 1.0, 100.0, 100.0, 1.0, 2.0, 0.0, 1.0)
+OURS = [
+    ROW,
+    replace(ROW, search=FAST, cpu_seconds=0.05, num_gradients=4.0, mean_norm=0.9),
+    replace(ROW, search=THOROUGH, cpu_seconds=0.2, num_gradients=15.0, mean_norm=0.8),
+]
+PEER = replace(ROW, search="a peer")
+
+
+def test_rows_of_passes_and_samples_gradients_are_counted() -> None:
+    counted = Counted(nn.Sequential(nn.Flatten(), nn.Linear(4, 3))).requires_grad_(False)
+    images = torch.rand(5, 1, 2, 2, requires_grad=True)
+    torch.autograd.grad(counted(images)[:2].sum(), images)
+    counted(images.detach())
+    assert (counted.num_forwards, counted.num_gradients) == (10, 2)
+
+
+def test_every_search_of_ours_is_a_row() -> None:
+    model, images, labels, distances = draw_linear(0, num_samples=8, num_classes=3)
+    victim = Victim("linear", model, images, labels, 1.0)
+    ours = {name: find for name, find in list_contestants(PARAMS.adversarial, 4).items() if name.startswith("amun")}
+    rows = {row.search: row for row in measure_rows(victim, ours, 4, 1)}
+    assert set(rows) >= {ALGORITHM_1, FAST, THOROUGH}
+    assert all(row.missing == 0 for row in rows.values())
+    assert rows[FAST].mean_norm < 1.01 * distances.mean()
+    assert 5 * rows[FAST].num_gradients < rows[ALGORITHM_1].num_gradients
+
+
+def test_a_missed_figure_is_told() -> None:
+    assert judge([*OURS, PEER]) == []
+    slow = [OURS[0], replace(OURS[1], cpu_seconds=0.1), OURS[2]]
+    assert judge(slow) == ["missed: digits, batches of 32: 10.0x less time, not 12x"]
+    assert "fewer gradients" in judge([OURS[0], replace(OURS[1], num_gradients=6.0), OURS[2]])[0]
+    assert "farther than Algorithm 1" in judge([OURS[0], replace(OURS[1], mean_norm=1.1), OURS[2]])[0]
+    near = replace(PEER, cpu_seconds=0.1, mean_norm=0.85)
+    assert judge([*OURS, near]) == ["missed: digits, batches of 32: a peer is on the front"]
+    assert judge([*OURS, replace(near, missing=0.5)]) == []
