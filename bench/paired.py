@@ -12,6 +12,7 @@ import torch
 from amun.adversarial.search import find_adversarial
 from amun.audit.roc import compute_auc
 from amun.data.samples import Samples, read_samples
+from amun.data.store import read_shape
 from amun.errors import DivergedError
 from amun.params import Params
 from amun.paths import ADVERSARIAL, ADVERSARIAL_METRICS, ATTEMPT, TEST, TRAIN, UNLEARNED, WAVE_BASE
@@ -114,7 +115,7 @@ def _rebuild_candidates(params: Params, device: torch.device) -> tuple[Samples, 
     forget, test = read_samples(ADVERSARIAL), read_samples(TEST)
     test = test.select(~test.is_among(read_wave().gone_ids)).slice(0, len(forget))
     found = find_adversarial(
-        load_for(params, read_samples(TRAIN), device, WAVE_BASE),
+        load_for(params, read_shape(TRAIN), device, WAVE_BASE),
         test.images.to(device),
         test.labels.to(device),
         params=params.adversarial,
@@ -125,7 +126,7 @@ def _rebuild_candidates(params: Params, device: torch.device) -> tuple[Samples, 
 
 def _measure_trace(params: Params, device: torch.device, candidates: tuple[Samples, Samples]) -> float:
     """Returns the AUC of the confidence in the base's wrong labels, forget samples against test samples."""
-    unlearned = load_for(params, read_samples(TRAIN), device, UNLEARNED)
+    unlearned = load_for(params, read_shape(TRAIN), device, UNLEARNED)
     members, others = (
         compute_logits(unlearned, part.images.to(device)).softmax(1).gather(1, part.labels[:, None]).squeeze(1)
         for part in candidates
