@@ -22,10 +22,7 @@ from tests.workspaces import MODEL, Finished, Site, choose_people, make_clone, s
 
 KILLS = (
     "tasks.adopt:save_weights",
-    "tasks.adopt:keep_base",
     "tasks.stages:pipeline.reproduce=train",
-    "tasks.record:commit_paths",
-    "mlflow:MlflowClient.create_model_version",
     "tasks.register:registry.promote",
 )
 SOURCE = f"models:/{MODEL}/1"
