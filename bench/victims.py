@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from amun.models import build_model, load_weights, save_weights
-from amun.params import ModelParams, OptimisationParams, Params
+from amun.models import Normalise, build_model, load_weights, save_weights
+from amun.params import OptimisationParams, Params
 from amun.training import compute_accuracy, compute_logits, fit
 
 VICTIMS = ("digits", "resnet")
 NUM_DIGITS, NUM_CIFAR10 = 900, 4000
-RESNET = ModelParams(name="cifar10-resnet", architecture="bench.victims:build_resnet", options={"widths": [16, 32, 64]})
+WIDTHS = (16, 32, 64)  # of the residual network
 RESNET_EPOCHS = 16  # to a training accuracy of about 90 %
 
 
@@ -50,9 +50,10 @@ def load_victim(name: str, params: Params, root: Path, weights: Path, device: to
         device: to compute on.
     """
     images, labels = _load_digits() if name == "digits" else _load_cifar10(root)
-    _, channels, height, width = images.shape
-    architecture = params.model if name == "digits" else RESNET
-    model = build_model(architecture, 10, (channels, height, width), params.training.seed).to(device)
+    if name == "digits":
+        model = build_model(params.model, 10, (1, 8, 8), params.training.seed).to(device)
+    else:
+        model = build_resnet(params.training.seed).to(device)
     images, labels = images.to(device), labels.to(device)
     path = weights / f"bench-{name}.safetensors"
     if path.exists():
@@ -65,19 +66,20 @@ def load_victim(name: str, params: Params, root: Path, weights: Path, device: to
     return Victim(name, model.eval(), images, labels, accuracy)
 
 
-def build_resnet(num_classes: int, image_shape: tuple[int, int, int], widths: list[int]) -> nn.Module:
-    """Returns a residual network for small images: two blocks of each width, each width at half the resolution."""
+def build_resnet(seed: int) -> nn.Module:
+    """Returns a residual network for CIFAR-10: two blocks of each width, each width at half the resolution."""
     from torchvision.models.resnet import BasicBlock
 
-    layers: list[nn.Module] = [nn.Conv2d(image_shape[0], widths[0], 3, padding=1, bias=False)]
-    layers += [nn.BatchNorm2d(widths[0]), nn.ReLU()]
-    width_before = widths[0]
-    for width in widths:
+    torch.manual_seed(seed)
+    layers: list[nn.Module] = [Normalise(), nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False)]
+    layers += [nn.BatchNorm2d(WIDTHS[0]), nn.ReLU()]
+    width_before = WIDTHS[0]
+    for width in WIDTHS:
         stride = 1 if width == width_before else 2
         shortcut = nn.Sequential(nn.Conv2d(width_before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
         layers += [BasicBlock(width_before, width, stride, None if stride == 1 else shortcut), BasicBlock(width, width)]
         width_before = width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width_before, num_classes))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width_before, 10))
 
 
 def _train(model: nn.Module, images: Tensor, labels: Tensor, params: Params, optimisation: OptimisationParams) -> None:

@@ -4,11 +4,10 @@ DeepFool (arXiv 1511.04599) with one gradient for each step, towards the other l
 steps that know the box.
 """
 
-import torch
 from torch import Tensor
 
 from amun.adversarial.geometry import project_to_plane
-from amun.adversarial.margins import compute_margin
+from amun.adversarial.margins import compute_margin, get_rounding
 from amun.adversarial.queue import Search
 from amun.adversarial.slots import Seen, Slots
 from amun.params import MarginStepsParams
@@ -38,8 +37,8 @@ def cross_plane(points: Tensor, seen: Seen, overshoot: float) -> Tensor:
         seen: what was seen.
         overshoot: how far behind the plane, as a share of the way to it; never less than the logits' rounding.
     """
-    rounding = 8 * torch.finfo(seen.logits.dtype).eps * seen.logits.abs().amax(1)
-    return project_to_plane(points, seen.gradients, seen.losses + overshoot * seen.losses.abs() + rounding)
+    drops = seen.losses + overshoot * seen.losses.abs() + 2 * get_rounding(seen.logits)
+    return project_to_plane(points, seen.gradients, drops)
 
 
 MARGIN_STEPS = Search(begin_margin_steps, compute_margins, step_margin)

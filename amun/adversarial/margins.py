@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+ROUNDING = 1e-5  # share of the largest logit: less of a margin may have another sign in a batch of another size
+
 
 def compute_margin(logits: Tensor, labels: Tensor) -> Tensor:
     """Returns (N,): the true logit less the largest other one; negative where another label wins."""
@@ -22,6 +24,16 @@ def compute_soft_margin(logits: Tensor, labels: Tensor) -> Tensor:
 def compute_margin_to(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     """Returns (N,): the true logit less that of the targets (N,)."""
     return _pick(logits, labels) - _pick(logits, targets)
+
+
+def is_relabelled(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns (N,) bool: another label wins by more than rounding, so that it wins in a batch of any size."""
+    return compute_margin(logits, labels) < -get_rounding(logits)
+
+
+def get_rounding(logits: Tensor) -> Tensor:
+    """Returns (N,) how large a margin must be to count."""
+    return ROUNDING * logits.abs().amax(1)
 
 
 def rank_others(logits: Tensor, labels: Tensor, num_targets: int) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from amun.adversarial.geometry import compute_norms, per_sample
-from amun.adversarial.margins import compute_margin
+from amun.adversarial.margins import compute_margin, is_relabelled
 from amun.adversarial.slots import Slots
 
 BEYOND = 0.05  # how far beyond a secant's root to look, as a share of what is left of the way to the example
@@ -21,7 +21,7 @@ class Found:
     Attributes:
         positions: (N,) int64, the samples' places in the queue.
         images: (N, C, H, W) float32 in [0, 1], the adversarial examples; the samples where there is none.
-        labels: (N,) int64, the model's labels of them, equal to the true ones where there is none.
+        labels: (N,) int64, the model's labels of them.
         delta_norms: (N,) L2 distances to the samples.
         is_found: (N,) bool.
     """
@@ -52,30 +52,44 @@ def confirm_found(model: nn.Module, done: Slots, num_secants: int, batch_size: i
         batch_size: rows of each pass.
     """
     nearest = done.nearest
-    margins, labels = _look(model, nearest, done.labels, batch_size)
-    if num_secants:
-        low, high = torch.zeros_like(margins), torch.ones_like(margins)
-        low_margins, _ = _look(model, done.images, done.labels, batch_size)
+    last = _look(model, nearest, done.labels, batch_size)
+    low, high = torch.zeros_like(last.margins), torch.ones_like(last.margins)
+    first = _look(model, done.images, done.labels, batch_size) if num_secants else last
     for _ in range(num_secants):
-        roots = low + (high - low) * low_margins / (low_margins - margins)
+        roots = low + (high - low) * first.margins / (first.margins - last.margins)
         shares = torch.lerp(roots, high, BEYOND)
         points = torch.lerp(done.images, done.nearest, per_sample(shares, nearest)).clamp(0, 1)
-        new_margins, new_labels = _look(model, points, done.labels, batch_size)
+        seen = _look(model, points, done.labels, batch_size)
         is_between = done.is_found & (low < shares) & (shares < high)
-        is_nearer, is_right = is_between & (new_labels != done.labels), is_between & (new_labels == done.labels)
+        is_nearer, is_right = is_between & seen.is_relabelled, is_between & ~seen.is_relabelled
         nearest = torch.where(per_sample(is_nearer, points), points, nearest)
-        labels, margins = torch.where(is_nearer, new_labels, labels), torch.where(is_nearer, new_margins, margins)
+        first, last = seen.choose(is_right, first), seen.choose(is_nearer, last)
         high, low = torch.where(is_nearer, shares, high), torch.where(is_right, shares, low)
-        low_margins = torch.where(is_right, new_margins, low_margins)
-    delta_norms = compute_norms(nearest - done.images)
-    return Found(done.positions, nearest, labels, delta_norms, labels != done.labels)
+    return Found(done.positions, nearest, last.labels, compute_norms(nearest - done.images), last.is_relabelled)
 
 
-def _look(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
-    """Returns margins (N,) and the model's labels (N,) of up to `batch_size` images, in a pass of so many rows."""
+@dataclass(frozen=True)
+class _Look:
+    """What a forward pass shows of N points: margins (N,), the model's labels (N,), whether these are others (N,)."""
+
+    margins: Tensor
+    labels: Tensor
+    is_relabelled: Tensor
+
+    def choose(self, rows: Tensor, other: "_Look") -> "_Look":
+        """Returns these rows where the mask (N,) is true, the other's elsewhere."""
+        return _Look(
+            torch.where(rows, self.margins, other.margins),
+            torch.where(rows, self.labels, other.labels),
+            torch.where(rows, self.is_relabelled, other.is_relabelled),
+        )
+
+
+def _look(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> _Look:
+    """Returns what the model shows of up to `batch_size` images, in a pass of so many rows."""
     rows = pad(images, [0, 0] * (images.ndim - 1) + [0, batch_size - len(images)])
     logits = model(rows)[: len(images)].float()
-    return compute_margin(logits, labels), logits.argmax(1)
+    return _Look(compute_margin(logits, labels), logits.argmax(1), is_relabelled(logits, labels))
 
 
 def gather(parts: Iterator[Slots], batch_size: int) -> Iterator[Slots]:

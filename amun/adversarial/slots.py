@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from amun.adversarial.geometry import compute_norms, per_sample
+from amun.adversarial.margins import is_relabelled
 
 EMPTY = -1
 
@@ -87,7 +88,7 @@ class Seen:
         losses: (N,) what the search lowers: positive where a sample is still labelled right.
         gradients: (N, C, H, W) of the losses.
         norms: (N,) L2 distances of the iterates to their samples.
-        is_adversarial: (N,) bool, the model's label is another than the true one.
+        is_adversarial: (N,) bool, the model's label is another than the true one, by more than rounding.
         is_nearer: (N,) bool, adversarial and nearer than all before.
     """
 
@@ -109,7 +110,7 @@ def begin_slots(positions: Tensor, images: Tensor, labels: Tensor, own: Mapping[
 def note_nearest(slots: Slots, logits: Tensor, losses: Tensor, gradients: Tensor) -> tuple[Slots, Seen]:
     """Returns the slots with `nearest` brought up to what was seen, and what was seen."""
     norms = compute_norms(slots.iterates - slots.images)
-    is_adversarial = logits.argmax(1) != slots.labels
+    is_adversarial = is_relabelled(logits, slots.labels)
     is_nearer = is_adversarial & (norms < slots.nearest_norms)
     noted = replace(
         slots,

@@ -101,8 +101,17 @@ def test_a_sample_has_the_same_bytes_in_any_company(search: str) -> None:
 @pytest.mark.parametrize("search", SEARCHES)
 def test_batch_sizes_agree(search: str) -> None:
     small, large = (find(CNN, IMAGES[:6], LABELS[:6], choose_search(search, batch_size=size)) for size in (1, 8))
+    assert (CNN(small.images).argmax(1) != LABELS[:6]).all()
     difference = (small.delta_norm - large.delta_norm).abs()
     assert (difference <= PARAMS.adversarial.pgd_doubling.epsilon / 10).all()
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_examples_stay_examples_in_a_batch_of_another_size(search: str) -> None:
+    found = find(CNN, IMAGES, LABELS, choose_search(search))
+    for size in (1, 2, 7):
+        labels = torch.cat([CNN(batch).argmax(1) for batch in torch.split(found.images, size)])
+        assert torch.equal(labels, found.labels)
 
 
 def test_the_fast_search_is_nearer_than_algorithm_1() -> None:
