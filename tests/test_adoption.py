@@ -144,6 +144,7 @@ def test_what_is_no_base_is_refused_before_anything_is_created(
     assert site.git("status", "--porcelain") == ""
 
 
+@pytest.mark.long
 def test_chance_is_refused_and_another_base_goes_on(init_runs: tuple[Site, list[Finished], str]) -> None:
     site, (refused, done), said = init_runs
     assert refused.returncode == 2
@@ -154,6 +155,7 @@ def test_chance_is_refused_and_another_base_goes_on(init_runs: tuple[Site, list[
     assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
 
 
+@pytest.mark.long
 def test_first_version_descends_from_the_companys(adopted: Site, company: Company) -> None:
     version = company.find_version(0)
     assert (int(version.version), version.tags["amun.parent_version"]) == (4, "1")
@@ -165,6 +167,7 @@ def test_first_version_descends_from_the_companys(adopted: Site, company: Compan
     assert int(company.client.get_model_version_by_alias(MODEL, "champion").version) == 5
 
 
+@pytest.mark.long
 def test_base_is_the_adopted_one_and_its_accuracy_was_measured(adopted: Site, wave_zero: Site) -> None:
     ours, theirs = (load_file(site.root / BASE_MODEL) for site in (adopted, wave_zero))
     assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
@@ -181,6 +184,7 @@ def test_base_is_the_adopted_one_and_its_accuracy_was_measured(adopted: Site, wa
     assert adopted.run("amun", "wave", "reproduce", "1").splitlines()[-1] == "wave 1: same bytes"
 
 
+@pytest.mark.long
 def test_wave_without_references_says_what_it_shows(adopted: Site) -> None:
     wave = adopted.load("wave", "list")[1]
     assert wave["state"] == "complete"
@@ -194,6 +198,7 @@ def test_wave_without_references_says_what_it_shows(adopted: Site) -> None:
     assert "no references" in adopted.run("amun", "wave", "list")
 
 
+@pytest.mark.long
 def test_joined_clone_gets_it_from_the_remote(adopted: Site, tmp_path: Path) -> None:
     adopted.git("clone", "--quiet", str(adopted.root), str(tmp_path / "second"))
     secret = (adopted.root / ".amun/secret").read_text(encoding="ascii").strip()
@@ -206,6 +211,7 @@ def test_joined_clone_gets_it_from_the_remote(adopted: Site, tmp_path: Path) -> 
     assert "forgotten people" in second.start("dvc", "repro", "-s", "-f", "train").stderr
 
 
+@pytest.mark.long
 def test_new_base_is_trained_here(adopted: Site, company: Company) -> None:
     site = Site(adopted.root, adopted.variables)
     refused = site.start("amun", "base", "rebuild")

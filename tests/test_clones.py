@@ -60,6 +60,7 @@ def assert_up_to_date(site: Site) -> None:
     assert json.loads(site.run("dvc", "status", "--json")) == {}
 
 
+@pytest.mark.long
 def test_wave_killed_in_each_clone_is_ended_by_the_next(shared: Site, tmp_path: Path) -> None:
     assert "pushed to company" in shared.run("amun", "init", "--git-remote", "company")
     shared.run("amun", "request", "add", *choose_people(shared))

@@ -52,6 +52,7 @@ def run_worker(site: Site, folder: Path, **variables: str) -> str:
     return describe(finished)
 
 
+@pytest.mark.long
 def test_worker_in_an_empty_folder_clones_pulls_and_runs(site: Site, tmp_path: Path) -> None:
     site.run("amun", "deploy", "--work-pool", POOL, "--clone")
     site.run("prefect", "deployment", "run", DEPLOYMENT)

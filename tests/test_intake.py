@@ -48,6 +48,7 @@ def test_faulty_csv_file_is_refused_line_by_line(site: Site, tmp_path: Path) -> 
     assert dump_ledger(site) == before
 
 
+@pytest.mark.long
 def test_requests_come_in_by_themselves_but_for_those_on_hold(site: Site, source: Path, tmp_path: Path) -> None:
     held, by_csv, *others = choose_people(site)
     path = tmp_path / "two.csv"

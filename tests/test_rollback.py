@@ -76,6 +76,7 @@ def test_erased_weights_and_another_architecture_are_refused(site: Site) -> None
     assert read_state(site) == before
 
 
+@pytest.mark.long
 def test_killed_at_each_step_the_people_are_forgotten_anew_and_nothing_twice(site: Site, tmp_path: Path) -> None:
     asked = {request["request_id"]: request for request in site.load("request", "list")}
     head = site.git("rev-parse", "HEAD")

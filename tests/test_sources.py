@@ -55,6 +55,7 @@ def publish(company: Site, owners: dict[str, str]) -> None:
     company.git("commit", "--quiet", "--message", "Images")
 
 
+@pytest.mark.long
 def test_imported_images_keep_their_revision_and_new_ones_come_with_a_new_base(
     company: Site, variables: dict[str, str], tmp_path: Path
 ) -> None:
