@@ -94,7 +94,7 @@ def test_killed_at_each_step_the_people_are_forgotten_anew_and_nothing_twice(sit
         ("2", "1", 0, 1),
         ("3", "1", 13, None),
     ]
-    assert [line.split()[1] for line in site.run("amun", "wave", "list").splitlines()[-3:]] == [
+    assert [line.split()[2] for line in site.run("amun", "wave", "list").splitlines()[-3:]] == [
         "complete",
         "undone",
         "complete",
