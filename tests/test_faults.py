@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.processes import kill_dvc
 from tests.registry import find_version, list_attempts, open_client
 from tests.trap import FAILED, KILLED, open_trap, read_all
@@ -36,6 +38,7 @@ KILLS = {
 }
 
 
+@pytest.mark.long
 def test_killed_in_every_step_it_ends_as_an_uninterrupted_wave(wave_zero: Site, wave_one: Site, tmp_path: Path) -> None:
     site = wave_zero.copy(tmp_path / "workspace")
     site.run("amun", "request", "add", *choose_people(site))
