@@ -14,7 +14,7 @@ from tasks.register import Registered
 from tasks.workspace import Workspace
 
 
-@task(name="show", task_run_name="show wave {claim.number}", **NETWORK_OPTIONS)
+@task(name="show", **NETWORK_OPTIONS | {"task_run_name": "show wave {claim.number}"})
 def show_wave(workspace: Workspace, claim: Claim, registered: Registered, commit: str) -> None:
     """Puts the wave's figures and summary on the page of its flow run; each wave is one more entry of the two series.
 

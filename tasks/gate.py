@@ -18,7 +18,7 @@ from tasks.record import read_epochs, read_metrics
 from tasks.workspace import Workspace, open_ledger
 
 
-@task(name="attempt", task_run_name="attempt-{number}", **TASK_OPTIONS)
+@task(name="attempt", **TASK_OPTIONS | {"task_run_name": "attempt {number}"})
 def begin_attempt(workspace: Workspace, claim: Claim, number: int) -> None:
     """Writes which attempt the `unlearn` stage is to make."""
     with open_ledger() as ledger:
@@ -26,7 +26,7 @@ def begin_attempt(workspace: Workspace, claim: Claim, number: int) -> None:
     write_attempt(workspace.root, number)
 
 
-@task(name="gate", **TASK_OPTIONS)
+@task(name="gate", **TASK_OPTIONS | {"task_run_name": "gate attempt {number}"})
 def judge_attempt(workspace: Workspace, number: int) -> Decision:
     """Returns the gate's decision on the attempt at hand, and keeps it among the wave's files."""
     root = workspace.root

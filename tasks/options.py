@@ -3,11 +3,18 @@
 from typing import Any
 
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import task_run
 
 from amun.errors import InputError, LeaseLostError
 
+
+def _name_run() -> str:
+    """Returns the name of the running task: Prefect would add letters drawn by chance."""
+    return str(task_run.task_name)
+
+
 # DVC knows what is up to date; Prefect's cache does not see changes in the code.
-TASK_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+TASK_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "task_run_name": _name_run}
 
 
 def _may_recover(_task: Any, _run: Any, state: Any) -> bool:

@@ -23,7 +23,7 @@ class StageRun:
     seconds: float
 
 
-@task(task_run_name="{title}", **TASK_OPTIONS)
+@task(**TASK_OPTIONS | {"task_run_name": "{title}"})
 def _reproduce(workspace: Workspace, claim: Claim, stage: str, title: str, force: bool) -> StageRun:
     require_lease(claim)
     follow = partial(follow_progress, title=title)

@@ -166,7 +166,7 @@ def test_flow_run_is_found_by_its_wave_and_shows_it(wave_one: Site) -> None:
     # the session's server has pages of its own
     assert f"/runs/flow-run/{flow_run})" in run.data.tags["mlflow.note.content"]
     tasks = ask_prefect(wave_one, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})
-    assert {"unlearn attempt 2", "audit attempt 2"} <= {task["name"] for task in tasks}
+    assert {"freeze", "unlearn attempt 2", "audit attempt 2", "gate attempt 2"} <= {task["name"] for task in tasks}
     assert all("wave:1" in task["tags"] for task in tasks)
     shown = ask_prefect(wave_one, "artifacts", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
     artifacts = {artifact["key"]: artifact for artifact in shown if artifact["key"]}
