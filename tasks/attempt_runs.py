@@ -24,14 +24,22 @@ def log_attempts(workspace: Workspace, facts: WaveFacts, experiment_id: str, par
         run_id = run.info.run_id
         client.log_batch(run_id, params=list(_list_params(workspace, made)))
         log_metrics(run_id, list_epoch_metrics(made["epochs"]))
-        figures = {f"calibration/{name}": value for name, value in (made["calibration"] or {}).items()}
+        figures, _ = _split_counts(made)
         log_metrics(run_id, list_metrics(figures, model_id if made["passed"] else None))
         client.set_terminated(run_id)
 
 
+def _split_counts(made: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns what the gate saw as figures, and how many samples it saw: of a count nobody wants a chart."""
+    seen = {f"calibration/{name}": value for name, value in (made["calibration"] or {}).items()}
+    counts = {name: value for name, value in seen.items() if name.startswith("calibration/num_")}
+    return {name: value for name, value in seen.items() if name not in counts}, counts
+
+
 def _name(made: dict[str, Any], facts: WaveFacts) -> str:
+    """Returns the name of an attempt's run: MLflow's table shows little more than its beginning."""
     outcome = "passed" if made["passed"] else "refused"
-    return f"{name_run(facts.wave.number)} attempt {made['attempt']} {outcome}"
+    return f"attempt {made['attempt']} {outcome}, {name_run(facts.wave.number)}"
 
 
 def _describe_tags(made: dict[str, Any], facts: WaveFacts, parent_id: str) -> dict[str, str]:
@@ -54,6 +62,7 @@ def _list_params(workspace: Workspace, made: dict[str, Any]) -> Iterator[Param]:
         "attempt": made["attempt"],
         "method": made["method"],
         **made["parameters"],
+        **_split_counts(made)[1],
         **{f"{section}.{name}": value for name, value in trained_by.items()},
     }
     yield from (Param(name, str(value)) for name, value in shown.items())

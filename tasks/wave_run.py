@@ -168,8 +168,10 @@ def _list_params(facts: WaveFacts) -> Iterator[Param]:
 def _list_datasets(root: Path) -> Iterator[DatasetInput]:
     secret, digests = load_secret(root), pipeline.read_digests(root)
     for path, context in CONTEXTS.items():
+        if not (num_samples := count_samples(root / path)):
+            continue
         digest = keyed_digest(secret, "dataset", digests[str(path)].encode())
-        profile = f'{{"num_rows": {count_samples(root / path)}}}'
+        profile = f'{{"num_rows": {num_samples}}}'
         yield DatasetInput(
             Dataset(path.stem, digest, "dvc", str(path), profile=profile), [InputTag("mlflow.data.context", context)]
         )

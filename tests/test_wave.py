@@ -144,13 +144,14 @@ def test_run_names_its_data_sets_by_keyed_digests(wave_one: Site) -> None:
 
 def test_every_attempt_has_a_run_below_the_waves(wave_one: Site) -> None:
     refused, passed = list_attempts(wave_one, 1)
-    assert (refused.info.run_name, refused.info.status) == ("wave-0001 attempt 1 refused", "FINISHED")
+    assert (refused.info.run_name, refused.info.status) == ("attempt 1 refused, wave-0001", "FINISHED")
     assert "lower the learning rate" in refused.data.tags["amun.reason"]
-    assert passed.info.run_name == "wave-0001 attempt 2 passed"
+    assert passed.info.run_name == "attempt 2 passed, wave-0001"
     assert passed.data.params["learning_rate"] == "0.03"
     assert passed.data.params["unlearning.epochs"] == "2"
     audited = json.loads((wave_one.root / AUDIT_METRICS).read_text(encoding="utf-8"))
     assert passed.data.metrics["calibration/ft_auc"] == audited["ft_auc"]
+    assert passed.data.params["calibration/num_judged"] == str(audited["num_judged"])
     client = open_client(wave_one)
     for run, epochs in ((passed, 2), (find_version(wave_one, 0)[1], 12)):
         for name in ("by_epoch/loss", "by_epoch/accuracy"):
