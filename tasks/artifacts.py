@@ -24,8 +24,16 @@ def show_wave(workspace: Workspace, claim: Claim, registered: Registered, commit
     create_table_artifact(_list_figures(facts), key=f"{claim.model}-figures", description=summarise(facts))
     heading = f"# Wave {claim.number} of {claim.model}"
     origin = f"{_link_version(claim.model, registered.version)} is the champion now."
-    text = "\n\n".join([heading, describe_wave(facts, commit), origin])
+    text = "\n\n".join([heading, describe_wave(facts, commit), origin, _hint_comparison(facts)])
     create_markdown_artifact(text, key=f"{claim.model}-summary", description=summarise(facts))
+
+
+def _hint_comparison(facts: WaveFacts) -> str:
+    """Says how to learn what exact retraining would have given: no night retrains for comparison."""
+    if facts.unlearned["is_exact"] or not facts.wave.forget_ids:
+        return ""
+    command = f"amun wave compare {facts.wave.number}"
+    return f"`{command}` computes what exact retraining would have given; MLflow then shows it."
 
 
 def _link_version(model: str, version: int) -> str:
@@ -38,18 +46,19 @@ def _list_figures(facts: WaveFacts) -> list[dict[str, Any]]:
     reported, audited = facts.reported, facts.audited
     rows = [("accuracy on the test half", reported, "accuracy", show_percent)]
     if facts.wave.forget_ids:
+        rows.append(("accuracy on the calibration half, as the gate saw it", audited, "accuracy", show_percent))
+    if facts.wave.forget_ids and audited["num_references"]:
         rows += [
             ("FT AUC on the test half (0.5: cannot be told from strangers)", reported, "ft_auc", show_auc),
-            ("accuracy on the calibration half, as the gate saw it", audited, "accuracy", show_percent),
             ("FT AUC on the calibration half, as the gate saw it", audited, "ft_auc", show_auc),
         ]
-    retrained = "as after" if facts.unlearned["is_exact"] else f"amun wave compare {facts.wave.number}"
+    is_exact = facts.unlearned["is_exact"]
     return [
         {
             "figure": title,
             "before": show(figures[f"{name}_base"]),
             "after": show(figures[name]),
-            "exact retraining": retrained,
+            "exact retraining": show(figures[name]) if is_exact else "not computed",
         }
         for title, figures, name, show in rows
     ]
