@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
-from amun.adversarial.search import find_adversarial
-from amun.audit.roc import compute_auc
-from amun.data.samples import Samples, read_samples
+from amun.audit.drawing import draw_rows
+from amun.audit.trace import LabelledImages, compute_trace, find_candidates
+from amun.data.samples import count_samples, read_samples
 from amun.data.store import read_shape
 from amun.errors import DivergedError
 from amun.params import Params
@@ -21,7 +21,6 @@ from amun.stages.common import load_for
 from amun.stages.references import train_references
 from amun.stages.train import train
 from amun.stages.unlearn import unlearn
-from amun.training import compute_logits
 from amun.unlearning.methods import METHODS
 from amun.wave import Attempt, read_wave, write_json
 from bench.seed import freeze_wave, measure, name_attempt, prepare_store
@@ -42,8 +41,7 @@ class PairedRow:
         search_seconds: of wall clock that D_A took.
         ft_auc: on the test half.
         gap: |FT AUC - that of exact retraining|.
-        trace: AUC of an attacker who rebuilds candidates' adversarial examples on the base, by the same search, and
-            looks at how much of its wrong label the unlearned model gives to each; forget against test samples.
+        trace: of the method, with examples by the same search; forget against test samples.
         accuracy: on the test half, 0 to 1.
     """
 
@@ -90,7 +88,7 @@ def _run_search(
     build_adversarial_set(changed, device)
     search_seconds = time.monotonic() - started_at
     mean_delta_norm = json.loads(ADVERSARIAL_METRICS.read_text(encoding="utf-8"))["mean_delta_norm"]
-    candidates = _rebuild_candidates(changed, device)
+    others = _rebuild_others(changed, device)
     rows = []
     for number, attempt in enumerate(params.unlearning.attempts, start=1):
         if METHODS[attempt.method].is_exact:
@@ -101,7 +99,7 @@ def _run_search(
         except DivergedError as error:
             print(f"  {name_attempt(attempt)}: {error}")
             continue
-        gap, trace = round(abs(row.ft_auc - retrained_ft_auc), 4), round(_measure_trace(changed, device, candidates), 4)
+        gap, trace = round(abs(row.ft_auc - retrained_ft_auc), 4), round(_measure_trace(changed, device, others), 4)
         rows.append(
             PairedRow(
                 seed, search, row.name, mean_delta_norm, round(search_seconds, 3), row.ft_auc, gap, trace, row.accuracy
@@ -110,28 +108,20 @@ def _run_search(
     return rows
 
 
-def _rebuild_candidates(params: Params, device: torch.device) -> tuple[Samples, Samples]:
-    """Returns D_A, and as many test samples' adversarial examples on the base, by the same search."""
-    forget, test = read_samples(ADVERSARIAL), read_samples(TEST)
-    test = test.select(~test.is_among(read_wave().gone_ids)).slice(0, len(forget))
-    found = find_adversarial(
-        load_for(params, read_shape(TRAIN), device, WAVE_BASE),
-        test.images.to(device),
-        test.labels.to(device),
-        params=params.adversarial,
-        sample_ids=test.sample_ids.tolist(),
-    )
-    return forget, Samples(test.sample_ids, test.subject_ids, found.labels.cpu(), found.images.cpu())
+def _rebuild_others(params: Params, device: torch.device) -> LabelledImages:
+    """Returns as many test samples' adversarial examples on the base as there are in D_A, by the same search."""
+    test = read_samples(TEST)
+    test = test.select(~test.is_among(read_wave().gone_ids))
+    drawn = test.take(draw_rows(len(test), count_samples(ADVERSARIAL)))
+    base = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
+    return find_candidates(base, drawn.images.to(device), drawn.labels.to(device), params.adversarial).examples
 
 
-def _measure_trace(params: Params, device: torch.device, candidates: tuple[Samples, Samples]) -> float:
-    """Returns the AUC of the confidence in the base's wrong labels, forget samples against test samples."""
-    unlearned = load_for(params, read_shape(TRAIN), device, UNLEARNED)
-    members, others = (
-        compute_logits(unlearned, part.images.to(device)).softmax(1).gather(1, part.labels[:, None]).squeeze(1)
-        for part in candidates
-    )
-    return compute_auc(members, others)
+def _measure_trace(params: Params, device: torch.device, others: LabelledImages) -> float:
+    """Returns the trace of the current attempt."""
+    adversarial, shape = read_samples(ADVERSARIAL), read_shape(TRAIN)
+    base, unlearned = (load_for(params, shape, device, path) for path in (WAVE_BASE, UNLEARNED))
+    return compute_trace(base, unlearned, (adversarial.images.to(device), adversarial.labels.to(device)), others)
 
 
 def print_paired(rows: Sequence[PairedRow], searches: Sequence[str]) -> None:

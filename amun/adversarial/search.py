@@ -1,7 +1,7 @@
 """The searches by name, and what they share: a queue, the way back to the boundary, Algorithm 1 for what is missed."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -57,21 +57,27 @@ def find_adversarial(
     Raises:
         AmunError: none was found for some samples, or the model's logits are not finite; the line names them.
     """
-    positions = torch.arange(len(labels), device=labels.device)
-    batches = iter([Waiting(positions, images, labels)])
-    parts = list(search_stream(model, batches, params, lambda position: sample_ids[position]))
-    if not parts:
-        return AdversarialExamples(images, labels, torch.zeros(0, device=images.device))
-    order = torch.cat([part.positions for part in parts]).argsort()
-    is_found = torch.cat([part.is_found for part in parts])[order]
-    if not is_found.all():
-        missing = (~is_found).nonzero().squeeze(1).tolist()
+    found = search_together(model, images, labels, params, lambda position: sample_ids[position])
+    if not found.is_found.all():
+        missing = (~found.is_found).nonzero().squeeze(1).tolist()
         raise AmunError(describe_missing([sample_ids[position] for position in missing], params))
-    return AdversarialExamples(
-        torch.cat([part.images for part in parts])[order],
-        torch.cat([part.labels for part in parts])[order],
-        torch.cat([part.delta_norms for part in parts])[order],
-    )
+    return AdversarialExamples(found.images, found.labels, found.delta_norms)
+
+
+def search_together(
+    model: nn.Module, images: Tensor, labels: Tensor, params: AdversarialParams, name: Callable[[int], str]
+) -> Found:
+    """Returns what is found for images (N, C, H, W) and labels (N,), in their order, of some perhaps nothing.
+
+    The other arguments and errors are those of `search_stream`.
+    """
+    positions = torch.arange(len(labels), device=labels.device)
+    if not len(labels):
+        return Found(positions, images, labels, torch.zeros(0, device=images.device), positions.bool())
+    parts = list(search_stream(model, iter([Waiting(positions, images, labels)]), params, name))
+    columns = (torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Found))
+    found = Found(*columns)
+    return found.select(found.positions.argsort())
 
 
 def search_stream(

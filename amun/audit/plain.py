@@ -1,8 +1,8 @@
 """Membership attacks that need no reference model: by the confidence in the true label, and by a classifier."""
 
-import numpy as np
 import torch
 
+from amun.audit.drawing import draw_rows
 from amun.audit.evaluation import AuditSets, ModelAudit
 from amun.audit.roc import compute_auc
 from amun.wave import MIN_REPORTED
@@ -44,7 +44,7 @@ def measure_svc_shares(sets: AuditSets, audited: ModelAudit) -> dict[str, float]
 
 def _draw(logits: torch.Tensor, labels: torch.Tensor, num_drawn: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns the probabilities and labels of at most so many samples, drawn by a fixed seed."""
-    drawn = torch.from_numpy(np.sort(np.random.default_rng(0).permutation(len(labels))[:num_drawn]))
+    drawn = torch.from_numpy(draw_rows(len(labels), num_drawn))
     return logits[drawn].softmax(-1), labels[drawn]
 
 

@@ -65,14 +65,18 @@ class Samples(Owners):
 
     def select(self, mask: Mask) -> "Samples":
         """Returns the samples where `mask` (N,) is true, in their order."""
-        chosen = torch.from_numpy(mask)
-        return Samples(self.sample_ids[mask], self.subject_ids[mask], self.labels[chosen], self.payloads[chosen])
+        return self.take(np.flatnonzero(mask))
 
     def slice(self, start: int, end: int) -> "Samples":
         """Returns the samples at the positions from `start` to `end`, which is not among them."""
         return Samples(
             self.sample_ids[start:end], self.subject_ids[start:end], self.labels[start:end], self.payloads[start:end]
         )
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Samples":
+        """Returns the samples at these positions (M,), in this order."""
+        chosen = torch.from_numpy(rows)
+        return Samples(self.sample_ids[rows], self.subject_ids[rows], self.labels[chosen], self.payloads[chosen])
 
     def align(self, sample_ids: list[str]) -> "Samples":
         """Returns the samples of these ids, in this order.
@@ -88,10 +92,7 @@ class Samples(Owners):
             raise AmunError(
                 f"{int((self.sample_ids[positions] != wanted).sum())} samples are missing from a store file"
             )
-        chosen = torch.from_numpy(positions)
-        return Samples(
-            self.sample_ids[positions], self.subject_ids[positions], self.labels[chosen], self.payloads[chosen]
-        )
+        return self.take(positions)
 
 
 def concatenate(parts: list[Samples]) -> Samples:

@@ -1,0 +1,9 @@
+"""Which samples stand for all where not all are looked at: drawn once for ever, so that a figure can be repeated."""
+
+import numpy as np
+import numpy.typing as npt
+
+
+def draw_rows(num_samples: int, num_drawn: int) -> npt.NDArray[np.int64]:
+    """Returns at most `num_drawn` positions of `num_samples`, by a fixed seed, in order."""
+    return np.sort(np.random.default_rng(0).permutation(num_samples)[:num_drawn])

@@ -1,0 +1,105 @@
+"""The trace is one half where nothing was learned, near 1 where D_A was, and follows from each sample alone."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from amun.adversarial.search import find_adversarial
+from amun.audit.trace import compute_trace, find_candidates, measure_rise
+from amun.training import compute_logits, fit
+from tests.amun.adversarial.models import draw_linear
+from tests.amun.shipped import PARAMS, change_optimisation
+
+NUM_EACH = 40
+SEARCH = PARAMS.adversarial.model_copy(update={"search": "adaptive_boundary"})
+
+
+class Shifted(nn.Module):
+    """A model whose logits of some images are those of another, with something added at one class."""
+
+    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, added: float) -> None:
+        super().__init__()
+        self.model, self.images, self.labels, self.added = model, images, labels, added
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns the logits."""
+        is_known = (images[:, None] == self.images[None]).flatten(2).all(2)
+        logits: Tensor = self.model(images)
+        at_label = nn.functional.one_hot(self.labels, logits.shape[1]).float()
+        return logits + self.added * is_known.float() @ at_label
+
+
+@pytest.fixture
+def base_and_parts() -> tuple[nn.Module, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """A linear base, and the adversarial examples of so many forget samples and as many others."""
+    base, images, labels, _ = draw_linear(0, num_samples=2 * NUM_EACH, num_classes=5)
+    parts = [find_candidates(base, images[rows], labels[rows], SEARCH) for rows in torch.arange(len(images)).chunk(2)]
+    return base, parts[0].examples, parts[1].examples
+
+
+def test_an_untouched_base_shows_exactly_nothing(
+    base_and_parts: tuple[nn.Module, tuple[Tensor, Tensor], tuple[Tensor, Tensor]],
+) -> None:
+    base, forget, others = base_and_parts
+    assert compute_trace(base, deepcopy(base), forget, others) == 0.5
+
+
+def test_what_was_raised_shows_and_so_does_what_was_lowered(
+    base_and_parts: tuple[nn.Module, tuple[Tensor, Tensor], tuple[Tensor, Tensor]],
+) -> None:
+    base, forget, others = base_and_parts
+    assert compute_trace(base, Shifted(base, *forget, 1.0), forget, others) == 1
+    assert compute_trace(base, Shifted(base, *forget, -1.0), forget, others) == 0
+    half = forget[0][: NUM_EACH // 2], forget[1][: NUM_EACH // 2]
+    assert compute_trace(base, Shifted(base, *half, 1.0), forget, others) == 0.75  # the other half ties
+
+
+def test_the_rise_is_that_of_the_probability() -> None:
+    base, images, labels, _ = draw_linear(1, num_samples=1, num_classes=2)
+    (image, label), logits = find_candidates(base, images, labels, SEARCH).examples, torch.zeros(2)
+    logits[label] = 2.0
+    raised = measure_rise(base, Shifted(base, image, label, 2.0), image, label)
+    before = compute_logits(base, image).double()[0]
+    expected = (before + logits).softmax(0)[label] - before.softmax(0)[label]
+    assert torch.allclose(raised, expected)
+
+
+def test_a_model_that_learned_the_adversarial_set_is_seen_through(
+    base_and_parts: tuple[nn.Module, tuple[Tensor, Tensor], tuple[Tensor, Tensor]],
+) -> None:
+    base, forget, others = base_and_parts
+    learned = deepcopy(base)
+    fit(
+        learned,
+        *forget,
+        optimisation=change_optimisation(epochs=300),
+        learning_rate=0.1,
+        precision="float32",
+        on_epoch=lambda _: None,
+    )
+    trace = compute_trace(base, learned, forget, others)
+    assert trace > 0.9
+    assert compute_trace(base, learned, others, forget) == pytest.approx(1 - trace)
+
+
+def test_candidates_are_found_as_the_wave_finds_them_and_those_without_an_example_are_counted() -> None:
+    base, images, labels, distances = draw_linear(2, num_samples=12, num_classes=4)
+    limit = distances.median().item() * 1.02
+    radii = PARAMS.adversarial.pgd_doubling.model_copy(update={"epsilon": limit, "max_epsilon": limit})
+    short = PARAMS.adversarial.model_copy(update={"search": "pgd_doubling", "pgd_doubling": radii})
+    found = find_candidates(base, images, labels, short)
+    assert 0 < found.num_missing < len(labels)
+    assert len(found.examples[1]) == len(labels) - found.num_missing
+    names = [str(number) for number in range(len(labels))]
+    chosen = found.is_found
+    again = find_adversarial(base, images[chosen], labels[chosen], params=short, sample_ids=names)
+    assert torch.equal(found.examples[0], again.images)
+    assert torch.equal(found.examples[1], again.labels)
+
+
+def test_of_no_candidates_there_are_no_examples() -> None:
+    base, images, labels, _ = draw_linear(3, num_samples=1, num_classes=3)
+    found = find_candidates(base, images[:0], labels[:0], SEARCH)
+    assert (len(found.examples[0]), found.num_missing) == (0, 0)
