@@ -1,5 +1,6 @@
 """What a benchmark keeps of each run: a small JSON file without anything that tells of a single sample."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -100,6 +101,11 @@ class Trial(Kept):
     def method(self) -> str:
         """The method's name; `base` for the untouched base."""
         return BASE if self.attempt is None else self.attempt.method
+
+
+def digest_trial(trial: Trial) -> str:
+    """Returns a short digest of all that a trial is given."""
+    return hashlib.sha256(trial.model_dump_json().encode()).hexdigest()[:12]
 
 
 class Record(Kept):

@@ -1,0 +1,40 @@
+"""What a study was made with: all that its page says besides the figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The set-up of a study.
+
+    Attributes:
+        preset: its short name.
+        title: for people.
+        machine: processor, cores, accelerator in one line.
+        versions: of the packages that the figures depend on, and of the code.
+        seeds: of base, retraining and unlearning.
+        forget_sets: numbers of the draws.
+        params: the parameters in force, section by section.
+        search_budget: trials of the search for each method in each setting.
+        search_ranges: where each parameter is drawn from, in words, by its name.
+        differences: from the paper's set-up, a sentence each.
+        seconds: of wall clock that the study took.
+        estimate: of them after the first minute; None where it took no longer.
+        by_subject: people were forgotten with all their samples; otherwise each sample is its own subject.
+    """
+
+    preset: str
+    title: str
+    machine: str
+    versions: Mapping[str, str]
+    seeds: Sequence[int]
+    forget_sets: Sequence[int]
+    params: Mapping[str, Any]
+    search_budget: int
+    search_ranges: Mapping[str, str]
+    differences: Sequence[str]
+    seconds: float
+    estimate: float | None
+    by_subject: bool
