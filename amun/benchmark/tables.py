@@ -28,7 +28,7 @@ GLOSSARY = (
     "forget set, the remain set and the test half. RMIA tells members from non-members: FT forget from test, FR remain "
     "from forget, RT remain from test. SVC confidence is the share of the forget set that the SVC attack calls "
     "non-members. The average gap is (|UA| + |RA| + |TA| + |SVC confidence or FT AUC|) / 4, each term the distance to "
-    "exact retraining on the same forget set with the same seed. Trace is the AUC of an attacker who also holds the base."
+    "exact retraining on the same forget set with the same seed. Trace: AUC of an attacker who holds the base too."
 )
 FEW_PAIRS = (
     f"Below {ENOUGH_PAIRS} pairs the bootstrap's 95 % interval is too short: that all pairs fall on one side then "
