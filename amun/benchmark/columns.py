@@ -84,7 +84,7 @@ COLUMNS = [
     Column("rt_auc_percent", "RT AUC, %", AS_RETRAINED, "result", 1, _percent("rt.auc"), 3),
     Column(
         "svc_confidence_percent",
-        "SVC confidence: called non-members, %",
+        "SVC confidence, %",
         AS_RETRAINED,
         "result",
         1,

@@ -42,7 +42,20 @@ def summarise_methods(records: Sequence[Record], setting: Setting, share: float)
     """Returns the rows of one table; empty where nothing was run for it."""
     chosen = choose_records(records, setting, share)
     runs = pair_runs(chosen)
-    return [_summarise(method, chosen, runs) for method in list_methods(chosen)]
+    shown = [*chosen, *_find_lost(records, chosen, setting)] if chosen else []
+    return [_summarise(method, shown, runs) for method in list_methods(shown)]
+
+
+def _find_lost(records: Sequence[Record], chosen: Sequence[Record], setting: Setting) -> list[Record]:
+    """Returns the failed trials of the search of every method that it left without parameters."""
+    found = {record.trial.method for record in chosen}
+    return [
+        record
+        for record in records
+        if (record.trial.kind, record.trial.setting) == ("search", setting)
+        and record.trial.method not in found
+        and record.failure is not None
+    ]
 
 
 def _summarise(method: str, records: Sequence[Record], runs: Sequence[Run]) -> Row:
@@ -53,7 +66,7 @@ def _summarise(method: str, records: Sequence[Record], runs: Sequence[Run]) -> R
         method=method,
         spreads=_measure_spreads(own_runs),
         against_amun={} if method in (AMUN, RETRAIN) else _compare(own_runs, amun_runs),
-        parameters="; ".join(dict.fromkeys(describe_parameters(record.trial) for record in own)),
+        parameters="; ".join(dict.fromkeys(describe_parameters(record.trial) for record in own if _is_row(record))),
         num_runs=len(own_runs),
         failures=describe_failures(own),
     )
@@ -77,6 +90,10 @@ def _compare(runs: Sequence[Run], amun_runs: Sequence[Run]) -> dict[str, Compari
         for term, name in COMPARED.items()
     }
     return {term: comparison for term, comparison in compared.items() if comparison is not None}
+
+
+def _is_row(record: Record) -> bool:
+    return record.trial.kind == "table"
 
 
 def describe_parameters(trial: Trial) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from amun.benchmark.columns import COLUMNS, Column, Group
@@ -21,7 +21,7 @@ PARTS: dict[Group, str] = {
     "attack": "The attacks in detail",
     "cost": "Costs, parameters, failures",
 }
-NAMES = {"svc": "avg gap with SVC", "rmia": "avg gap with RMIA"}
+TERMS = {"svc": "SVC", "rmia": "RMIA"}
 
 GLOSSARY = (
     "Means ± standard deviations over the runs, measured with the test half. UA, RA and TA are the accuracies on the "
@@ -38,10 +38,11 @@ FEW_PAIRS = (
 
 @dataclass(frozen=True)
 class Heading:
-    """The top of a column: its name, and where its figures should lie."""
+    """The top of a column: its name, where its figures should lie, and whether there are words below it."""
 
     title: str
     target: str = ""
+    is_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,10 @@ class ResultTable:
     rows: Sequence[Row]
 
     def split(self) -> list[Table]:
-        """Returns the parts that fit a page: results, attacks, costs."""
-        return [_make_part(self.rows, group) for group in PARTS]
+        """Returns the parts that fit a page: results, comparison, attacks, costs."""
+        result, attack, cost = (_make_part(self.rows, group) for group in PARTS)
+        compared = [row for row in self.rows if row.against_amun]
+        return [result, *([_make_comparison(compared)] if compared else []), attack, cost]
 
 
 def make_tables(records: Sequence[Record]) -> list[ResultTable]:
@@ -110,23 +113,40 @@ def _list_notes(rows: Sequence[Row], setting: Setting, records: Sequence[Record]
 
 def _make_part(rows: Sequence[Row], group: Group) -> Table:
     columns = [column for column in COLUMNS if column.group == group]
-    extra = _EXTRA[group]
+    words = {name: read for name, read in _WORDS.items() if group == "cost"}
     return Table(
         title=PARTS[group],
         headings=[
             Heading("method"),
             *(Heading(column.title, column.target) for column in columns),
-            *(Heading(*heading) for heading in extra),
+            *(Heading(name, is_words=True) for name in words),
         ],
-        rows=[[_name(row), *(_show(row, column) for column in columns), *_show_extra(row, group)] for row in rows],
+        rows=[
+            [_name(row), *(_show(row, column) for column in columns), *(read(row) for read in words.values())]
+            for row in rows
+        ],
     )
 
 
-_EXTRA: dict[Group, list[tuple[str, str]]] = {
-    "result": [(f"{name}, against AMUN", "ahead is better; points, 95 % interval") for name in NAMES.values()],
-    "attack": [],
-    "cost": [("parameters", "as chosen"), ("runs", ""), ("failures", "")],
+_WORDS: dict[str, Callable[[Row], str]] = {
+    "runs": lambda row: str(row.num_runs),
+    "failures": lambda row: row.failures or "none",
+    "parameters": lambda row: row.parameters,
 }
+
+
+def _make_comparison(rows: Sequence[Row]) -> Table:
+    headings = [
+        heading
+        for name in TERMS.values()
+        for heading in (
+            Heading(f"avg gap with {name}: against AMUN", "ahead is better", is_words=True),
+            Heading("difference, points", "lower is better"),
+            Heading("95 % interval, points", "below 0 is ahead"),
+        )
+    ]
+    cells = [[_name(row), *(cell for term in TERMS for cell in _show_comparison(row, term))] for row in rows]
+    return Table("Ahead of AMUN, behind it, or a tie", [Heading("method"), *headings], cells)
 
 
 def _name(row: Row) -> str:
@@ -147,18 +167,12 @@ def show_spread(spread: Spread | None, digits: int) -> str:
     return f"{spread.mean:,.{digits}f}{deviation}"
 
 
-def _show_extra(row: Row, group: Group) -> list[str]:
-    if group == "cost":
-        return [row.parameters, str(row.num_runs), row.failures or "none"]
-    return [_show_comparison(row, term) for term in COMPARED] if group == "result" else []
-
-
-def _show_comparison(row: Row, term: str) -> str:
+def _show_comparison(row: Row, term: str) -> list[str]:
     comparison = row.against_amun.get(term)
     if comparison is None:
-        return NOT_MEASURED
-    interval = "" if comparison.low is None else f" [{comparison.low:+.2f}, {comparison.high:+.2f}]"
-    return f"{comparison.verdict}: {comparison.difference:+.2f}{interval}"
+        return [NOT_MEASURED] * 3
+    interval = NOT_MEASURED if comparison.low is None else f"{comparison.low:+.2f} to {comparison.high:+.2f}"
+    return [comparison.verdict, f"{comparison.difference:+.2f}", interval]
 
 
 def write_markdown(table: ResultTable) -> str:
@@ -174,8 +188,9 @@ def write_markdown(table: ResultTable) -> str:
 def list_markdown(table: Table) -> list[str]:
     """Returns the lines of a table in Markdown, figures to the right."""
     titles = [f"{heading.title} ({heading.target})" if heading.target else heading.title for heading in table.headings]
+    rules = [":--", *(":--" if heading.is_words else "--:" for heading in table.headings[1:])]
     cells = [[cell.replace("|", "\\|") for cell in row] for row in table.rows]
-    return ["| " + " | ".join(row) + " |" for row in [titles, [":--", *("--:" for _ in titles[1:])], *cells]]
+    return ["| " + " | ".join(row) + " |" for row in [titles, rules, *cells]]
 
 
 def write_csv(rows: Sequence[Row]) -> str:

@@ -21,6 +21,12 @@ OWN = {
 }
 FT_AUC = {"retrain": 0.5, "amun": 0.55, "amun_a": 0.47, "never_seen": 0.505, "fine_tune": 0.64, None: 0.66}
 TRACE = {"retrain": 0.5, "amun": 0.67, "amun_a": 0.95, "never_seen": 0.5, None: 0.5}
+TA_LOSS = {
+    "adversarial": 0.1,
+    "random_label_images": 0.35,
+    "adversarial_random_label": 0.3,
+    "random_noise_labels": 0.04,
+}
 FAILS = "gradient_ascent"
 REASON = "the loss is no number | lower learning_rate"
 SETUP = Setup(
@@ -100,7 +106,7 @@ def _make_record(
         return Record(trial=trial, failure=REASON)
     draw = np.random.default_rng([forget_set, seed, len(method or ""), len(setting)])
     auc = FT_AUC.get(method, 0.58) + draw.normal(scale=0.01)
-    ta = 0.96 - (0.02 if setting == "none" else 0) - 0.3 * (method is not None and METHODS[method].is_ablation)
+    ta = 0.96 - (0.02 if setting == "none" else 0) - TA_LOSS.get(method or "", 0)
     epochs = ta + (0.95 - ta) * np.exp(-np.arange(10) / 2) + draw.normal(scale=0.003, size=10)
     figures = make_figures(auc, held_out_accuracy=ta + draw.normal(scale=0.004), trace=TRACE.get(method, 0.6))
     fields = {

@@ -5,9 +5,10 @@ import io
 
 import pytest
 
+from amun.benchmark.records import Record
 from amun.benchmark.search_table import write_search_markdown
 from amun.benchmark.tables import make_tables, write_csv, write_markdown
-from tests.amun.benchmark.studies import FAILS, REASON, SETUP, make_study
+from tests.amun.benchmark.studies import FAILS, REASON, SETUP, make_study, make_trial
 
 
 def test_tables_of_a_study() -> None:
@@ -71,3 +72,11 @@ def test_search_says_budget_ranges_and_choice() -> None:
     assert "0.001 to 0.3" in text
     assert "| amun | with the remain set | 8 | 1 of 8: lost | learning_rate 0.02, cosine |" in text
     assert "| amun | without the remain set | none now: an earlier search's choice | none |" in text
+
+
+def test_method_that_the_search_found_no_parameters_for_has_a_row() -> None:
+    lost = make_trial("scrub", kind="search", forget_set=0)
+    records = [record for record in make_study() if record.trial.method != "scrub"]
+    table = make_tables([*records, Record(trial=lost, failure=REASON)])[0]
+    line = next(line for line in csv.DictReader(io.StringIO(write_csv(table.rows))) if line["method"] == "scrub")
+    assert (line["runs"], line["failures"], line["parameters"]) == ("0", f"1 of 1: {REASON}", "")

@@ -1,0 +1,112 @@
+"""Figure 1: test accuracy by epoch when the model is tuned on something else than the nearest adversarial examples."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from amun.benchmark.figures.drawing import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SETTING_NAMES,
+    SKY,
+    VERMILLION,
+    Drawing,
+    clean,
+    count_on_x,
+    list_spread,
+    open_figure,
+)
+from amun.benchmark.records import BASE, Record, Setting
+from amun.benchmark.runs import choose_records, list_shares
+from amun.benchmark.statistics import Spread, summarise
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LINES = {
+    "amun": ("D_F and D_A: AMUN", BLACK, "-", "o"),
+    "amun_a": ("D_A: adversarial images, adversarial labels", BLUE, "-", "s"),
+    "adversarial": ("original images, adversarial labels", VERMILLION, "--", "^"),
+    "adversarial_random_label": ("adversarial images, other wrong labels", GREEN, "--", "v"),
+    "random_label_images": ("original images, other wrong labels", ORANGE, ":", "D"),
+    "random_noise_labels": ("images with noise as long, adversarial labels", PURPLE, "-.", "P"),
+    "adversarial_fgsm": ("D_F and a weak attack's examples (FGSM)", SKY, "-.", "X"),
+}
+CAPTION = (
+    "Accuracy on the test half after each epoch of fine-tuning, means over the runs; the grey line is the base before "
+    "it. The nearest adversarial examples with the labels that the model itself gives them cost the least accuracy "
+    "where their lines lie highest."
+)
+Curves = dict[str, list[Spread]]
+
+
+def draw_figure1(records: Sequence[Record]) -> Drawing | None:
+    """Returns the figure at the first share, a panel for each setting that was run."""
+    panels = [panel for setting in SETTING_NAMES if (panel := _find_panel(records, setting)) is not None]
+    if not panels:
+        return None
+    figure = open_figure(4.8 * len(panels), 4.6)
+    for axes, (setting, curves, base) in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True
+    ):
+        _draw_panel(axes, curves, base)
+        axes.set(title=SETTING_NAMES[setting], xlabel="epoch of fine-tuning")
+    figure.axes[0].set_ylabel("test accuracy (%)")
+    handles = {
+        label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(), handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5, handlelength=3.5
+    )
+    return Drawing("figure1", "Figure 1: what else one could fine-tune on", CAPTION, figure, _list_rows(panels))
+
+
+def _find_panel(records: Sequence[Record], setting: Setting) -> tuple[Setting, Curves, Spread | None] | None:
+    shares = list_shares(records)
+    chosen = choose_records(records, setting, shares[0]) if shares else []
+    curves = {method: curve for method in LINES if (curve := _average(chosen, method))}
+    base = summarise(
+        [record.test.held_out_accuracy for record in chosen if record.trial.method == BASE and record.test is not None]
+    )
+    return (setting, curves, base) if curves else None
+
+
+def _average(records: Sequence[Record], method: str) -> list[Spread]:
+    """Returns the spread after each epoch; of the epochs that all runs have."""
+    runs = [record.test_accuracies for record in records if record.trial.method == method and record.test_accuracies]
+    return [spread for values in zip(*runs) if (spread := summarise(values)) is not None]  # noqa: B905 - the shortest
+
+
+def _draw_panel(axes: "Axes", curves: Curves, base: Spread | None) -> None:
+    for method, curve in curves.items():
+        label, color, line, marker = LINES[method]
+        accuracies = 100 * np.array([spread.mean for spread in curve])
+        axes.plot(
+            range(1, len(curve) + 1),
+            accuracies,
+            label=label,
+            color=color,
+            linestyle=line,
+            marker=marker,
+            markersize=4.5,
+        )
+    if base is not None:
+        axes.axhline(100 * base.mean, color=GREY, linewidth=2.5, label="the base", zorder=0)
+    count_on_x(axes)
+    clean(axes)
+
+
+def _list_rows(panels: Sequence[tuple[Setting, Curves, Spread | None]]) -> list[dict[str, str | int | float | None]]:
+    rows: list[dict[str, str | int | float | None]] = []
+    for setting, curves, base in panels:
+        lines = [(method, epoch, spread) for method in curves for epoch, spread in enumerate(curves[method], 1)]
+        rows += [
+            {"setting": setting, "method": method, "epoch": epoch, **list_spread("test_accuracy", spread)}
+            for method, epoch, spread in [(BASE, 0, base), *lines]
+        ]
+    return rows

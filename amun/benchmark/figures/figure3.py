@@ -1,0 +1,101 @@
+"""Figures 3 and 5: how sure the models are of forget, remain and test samples; retrained, before and after AMUN."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from amun.benchmark.figures.drawing import (
+    BLACK,
+    BLUE,
+    SETTING_NAMES,
+    VERMILLION,
+    Drawing,
+    clean,
+    open_figure,
+)
+from amun.benchmark.records import AMUN, BASE, NUM_BINS, RETRAIN, Record, Setting
+from amun.benchmark.runs import choose_records, list_shares
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MODELS = {RETRAIN: "retrained", BASE: "before", AMUN: "after AMUN"}
+# set, colour, line, hatch of its area
+SETS = {
+    "remain": (BLUE, "--", ""),
+    "test": (BLACK, ":", ""),
+    "forget": (VERMILLION, "-", "////"),
+}
+LEAST_SHARE = 0.01  # below it the axis of shares is linear
+CAPTION = (
+    "Share of the samples by the model's confidence in their label, in {num_bins} bins, means over the runs; the axis "
+    "is logarithmic above {least:.0%}. What has been forgotten (hatched) lies on the test set, as after retraining, "
+    "and no longer on the remain set, as before. Figure 3 is with the remain set, figure 5 without it: of the paper's "
+    "own two only their kind was known when this was made."
+)
+Histograms = dict[str, dict[str, list[float]]]
+
+
+def draw_figure3(records: Sequence[Record]) -> Drawing | None:
+    """Returns the histograms with the remain set."""
+    return draw_confidence(records, 3, "use")
+
+
+def draw_confidence(records: Sequence[Record], number: int, setting: Setting) -> Drawing | None:
+    """Returns the histograms in one setting, a row for each share; None unless all three models were looked at."""
+    found = {share: _average(choose_records(records, setting, share)) for share in list_shares(records)}
+    shown = {share: histograms for share, histograms in found.items() if len(histograms) == len(MODELS)}
+    if not shown:
+        return None
+    figure = open_figure(9.6, 0.7 + 2.8 * len(shown))
+    rows_of_axes = figure.subplots(len(shown), len(MODELS), sharex=True, sharey=True, squeeze=False)
+    for row, (share, histograms) in zip(rows_of_axes, shown.items(), strict=True):
+        for axes, (model, name) in zip(row, MODELS.items(), strict=True):
+            _draw_panel(axes, histograms[model])
+            axes.set_title(f"{name}, {100 * share:g} % forgotten" if len(shown) > 1 else name)
+        row[0].set_ylabel("share of samples (%)")
+    for axes in rows_of_axes[-1]:
+        axes.set_xlabel("confidence in the label")
+    rows_of_axes[0][0].legend(loc="upper left", frameon=False, handlelength=3)
+    caption = CAPTION.format(num_bins=NUM_BINS, least=LEAST_SHARE)
+    title = f"Figure {number}: confidence, {SETTING_NAMES[setting]}"
+    return Drawing(f"figure{number}", title, caption, figure, _list_rows(shown))
+
+
+def _average(records: Sequence[Record]) -> Histograms:
+    """Returns for each model and set the mean share of each bin."""
+    averaged: Histograms = {}
+    for model in MODELS:
+        runs = [record.confidence for record in records if record.trial.method == model and record.confidence]
+        if runs:
+            averaged[model] = {name: np.mean([run[name] for run in runs], axis=0).tolist() for name in SETS}
+    return averaged
+
+
+def _draw_panel(axes: "Axes", histograms: dict[str, list[float]]) -> None:
+    edges = np.linspace(0, 1, NUM_BINS + 1)
+    for name, (color, line, hatch) in SETS.items():
+        shares = 100 * np.array(histograms[name])
+        if hatch:
+            area = axes.stairs(shares, edges, fill=True, hatch=hatch, linewidth=0, alpha=0.35)
+            area.set(facecolor="none", edgecolor=color)
+        axes.stairs(shares, edges, label=name, color=color, linestyle=line, linewidth=1.8)
+    axes.set_yscale("symlog", linthresh=100 * LEAST_SHARE)
+    axes.set(xlim=(0, 1), ylim=(0, 100), yticks=[0, 1, 10, 100], yticklabels=["0", "1", "10", "100"])
+    clean(axes)
+
+
+def _list_rows(shown: dict[float, Histograms]) -> list[dict[str, str | int | float | None]]:
+    return [
+        {
+            "share_forgotten": share,
+            "model": MODELS[model],
+            "confidence_from": number / NUM_BINS,
+            "confidence_to": (number + 1) / NUM_BINS,
+            **{f"{name}_share": histograms[model][name][number] for name in SETS},
+        }
+        for share, histograms in shown.items()
+        for model in MODELS
+        for number in range(NUM_BINS)
+    ]
