@@ -73,23 +73,29 @@ def open_registry() -> MlflowClient:
 
 
 def ensure_model(root: Path, model: str) -> str:
-    """Creates the experiment and the registered model where they are missing; returns the experiment's id.
+    """Creates the experiment and the registered model where they are missing; returns the experiment's id."""
+    client, experiment_id = open_registry(), ensure_experiment(root, model)
+    if not client.search_registered_models(f"name = '{model}'"):
+        client.create_registered_model(model)
+    return experiment_id
+
+
+def ensure_experiment(root: Path, name: str) -> str:
+    """Creates the experiment where it is missing; returns its id.
 
     Without a server the artifacts lie in the workspace; a server puts them where it is told to.
     """
     client = open_registry()
-    if client.get_experiment_by_name(model) is None:
+    if client.get_experiment_by_name(name) is None:
         # a server puts artifacts where it is told to; a database knows no place
         is_local = not os.environ["MLFLOW_TRACKING_URI"].startswith("http")
-        location = (root / STATE / "mlartifacts" / model).as_uri() if is_local else None
+        location = (root / STATE / "mlartifacts" / name).as_uri() if is_local else None
         # MLflow's page then shows training runs first, not evaluations of language models
         tags = {"mlflow.experimentKind": "custom_model_development"}
-        client.create_experiment(model, artifact_location=location, tags=tags)
-    if not client.search_registered_models(f"name = '{model}'"):
-        client.create_registered_model(model)
-    experiment = client.get_experiment_by_name(model)
+        client.create_experiment(name, artifact_location=location, tags=tags)
+    experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        raise AmunError(f"MLflow has no experiment {model} although it was just created; is it marked as deleted?")
+        raise AmunError(f"MLflow has no experiment {name} although it was just created; is it marked as deleted?")
     return str(experiment.experiment_id)
 
 
