@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from amun.errors import InputError
-from amun.unlearning.methods import METHODS
+from amun.unlearning.methods import METHODS, find_method, is_own
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -255,9 +255,9 @@ class AttemptParams(Section):
     @model_validator(mode="after")
     def check_method(self) -> Self:
         """Refuses an unknown method, a parameter that it has no use for, and a missing one that it needs."""
-        if self.method not in METHODS:
+        if self.method not in METHODS and not is_own(self.method):
             raise ValueError(f"unknown method '{self.method}'; known are {', '.join(METHODS)}")
-        method = METHODS[self.method]
+        method = find_method(self.method)
         if method.is_exact and self.learning_rate is not None:
             raise ValueError(f"{self.method} takes no learning_rate: it trains as `training` says")
         needed = {method.parameter} | (set() if method.is_exact else {"learning_rate"})
@@ -334,7 +334,7 @@ class Params(Section):
     @model_validator(mode="after")
     def check_last_attempt(self) -> Self:
         """Refuses attempts that could leave a request unhonoured although exact retraining is at hand."""
-        if self.data.remain == "use" and not METHODS[self.unlearning.attempts[-1].method].is_exact:
+        if self.data.remain == "use" and not find_method(self.unlearning.attempts[-1].method).is_exact:
             raise ValueError(
                 "unlearning.attempts: the last one must be exact (retrain), so that every request is honoured"
             )
@@ -344,7 +344,9 @@ class Params(Section):
     def check_attempts(self) -> Self:
         """Refuses methods that no wave can use."""
         for number, attempt in enumerate(self.unlearning.attempts, start=1):
-            where, method = f"unlearning.attempts {number}: {attempt.method}", METHODS[attempt.method]
+            where, method = f"unlearning.attempts {number}: {attempt.method}", find_method(attempt.method)
+            if is_own(attempt.method):
+                raise ValueError(f"{where} is a method of your own, which is for `amun benchmark --method`")
             if method.is_ablation:
                 raise ValueError(f"{where} is an ablation: it shows what does not work, and is for benchmarks")
             if method.needs_target_weights:
@@ -369,7 +371,7 @@ class Params(Section):
         if self.data.remain == "use":
             return self
         for number, attempt in enumerate(self.unlearning.attempts, start=1):
-            if METHODS[attempt.method].needs_remain:
+            if find_method(attempt.method).needs_remain:
                 raise ValueError(
                     f"unlearning.attempts {number}: {attempt.method} needs the remain set, but data.remain is none"
                 )
@@ -408,10 +410,10 @@ def load_params(path: Path) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path.name}: {_describe(error)}") from None
+        raise InputError(f"{path.name}: {describe_findings(error)}") from None
 
 
-def _describe(error: ValidationError) -> str:
+def describe_findings(error: ValidationError) -> str:
     """Returns every finding of a validation in one line: key, what is wrong, what to write."""
     return "; ".join(_describe_finding(finding) for finding in error.errors())
 

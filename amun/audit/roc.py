@@ -24,6 +24,13 @@ def auc_standard_error(num_members: int, num_non_members: int) -> float:
     return float(np.sqrt((num_members + num_non_members + 1) / (12 * num_members * num_non_members)))
 
 
+def compute_tpr(member_scores: Tensor, non_member_scores: Tensor, rate: float) -> float:
+    """Returns the highest share of members (M,) found while at most that share of non-members (N,) is taken for one."""
+    members, non_members = _to_numpy(member_scores), np.sort(_to_numpy(non_member_scores))[::-1]
+    num_allowed = int(rate * len(non_members) + 1e-9)  # a rate of 0.01 of 300 is 3
+    return float((members > non_members[num_allowed]).mean()) if num_allowed < len(non_members) else 1.0
+
+
 def roc_curve_binned(member_scores: Tensor, non_member_scores: Tensor, num_bins: int = 20) -> tuple[Floats, Floats]:
     """Returns the ROC curve on a fixed grid, from which no single score can be read.
 

@@ -1,16 +1,22 @@
 """The membership attack by a support vector classifier (Song and Mittal 2021): one for each feature."""
 
+from collections.abc import Collection
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.svm import SVC
 from torch import Tensor
 
 Floats = npt.NDArray[np.float64]
+FEATURES = ("correctness", "confidence", "entropy", "modified_entropy", "probabilities")
 TINY = 1e-30  # keeps the logarithm of a probability of 0 finite
 
 
 def measure_svc_forgetting(
-    members: tuple[Tensor, Tensor], non_members: tuple[Tensor, Tensor], forget: tuple[Tensor, Tensor]
+    members: tuple[Tensor, Tensor],
+    non_members: tuple[Tensor, Tensor],
+    forget: tuple[Tensor, Tensor],
+    names: Collection[str] = FEATURES,
 ) -> dict[str, float]:
     """Returns for each feature the share, 0 to 1, of the forget samples that the attack calls non-members.
 
@@ -20,9 +26,10 @@ def measure_svc_forgetting(
         members: probabilities (M, C) and labels (M,) of samples that the model was trained on.
         non_members: of samples that it never saw.
         forget: of the forget samples.
+        names: of the features.
     """
     features = [compute_features(*part) for part in (members, non_members, forget)]
-    return {name: _attack(*(part[name] for part in features)) for name in features[0]}
+    return {name: _attack(*(part[name] for part in features)) for name in names}
 
 
 def compute_features(probabilities: Tensor, labels: Tensor) -> dict[str, Floats]:

@@ -1,7 +1,9 @@
 """Stage `prepare`: lists the source, splits its samples by subject, names them by keyed ids, fills the sample store."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,20 @@ Mask = npt.NDArray[np.bool_]
 
 def prepare(params: Params, _device: torch.device) -> None:
     """Writes one store file for each split, without the subjects named in `data/exclusions.json`."""
+    write_json(PREPARE_METRICS, fill_store(params, Path()))
+
+
+def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()) -> dict[str, Any]:
+    """Writes the current workspace's store files under `folder`.
+
+    Args:
+        params: which source, and how it is split.
+        folder: where the store is to be.
+        also_excluded: keyed subjects to leave out besides those named in `data/exclusions.json`.
+
+    Returns:
+        Counts and facts of the source; nothing that names a person.
+    """
     secret = load_secret(Path.cwd())
     require_files(params.data.root)
     listing = list_source(params.data.source, locate_source(params.data.root), params.data.options)
@@ -37,13 +53,13 @@ def prepare(params: Params, _device: torch.device) -> None:
         is_train = read_train_list(Path(params.data.train_list), listing.keys)
     subject_ids = _name_subjects(listing, is_train, params)
     drawn = _draw_positions(len(listing), params)
-    is_excluded = _find_excluded(subject_ids[drawn], secret)
+    is_excluded = _find_excluded(subject_ids[drawn], secret, also_excluded)
     held = drawn[~is_excluded]
     if len(held) == 0:
         raise InputError("params.yaml: data: everybody in the source is forgotten; there is nothing left to train on")
     splits = _split(subject_ids[held], listing.labels[held], None if is_train is None else is_train[held], params)
     check_splits(splits, subject_ids[held], listing.labels[held], listing.classes)
-    _write_stores(params, listing, held, subject_ids, splits, size, secret)
+    _write_stores(params, folder, listing, held, subject_ids, splits, size, secret)
     counts = {f"num_{split}": int((splits == split).sum()) for split in SPLITS}
     facts = {
         "num_excluded": int(is_excluded.sum()),
@@ -51,7 +67,7 @@ def prepare(params: Params, _device: torch.device) -> None:
         "people_digest": _digest_invented(listing, subject_ids, secret),
         "revision": read_revision(params.data.root, secret),
     }
-    write_json(PREPARE_METRICS, counts | facts)
+    return counts | facts
 
 
 def _name_classes(classes: list[str], subject_ids: Strings, secret: bytes) -> list[str]:
@@ -89,9 +105,9 @@ def _draw_positions(num_images: int, params: Params) -> Indices:
     return np.sort(np.random.default_rng(params.data.seed).permutation(num_images)[: params.data.num_samples])
 
 
-def _find_excluded(subject_ids: Strings, secret: bytes) -> npt.NDArray[np.bool_]:
+def _find_excluded(subject_ids: Strings, secret: bytes, also: Collection[str]) -> npt.NDArray[np.bool_]:
     """Returns (N,) bool: whose subject is forgotten."""
-    keys = set(json.loads(EXCLUSIONS.read_text(encoding="utf-8")))
+    keys = {*json.loads(EXCLUSIONS.read_text(encoding="utf-8")), *also}
     excluded = [subject_id for subject_id in np.unique(subject_ids) if subject_key(secret, subject_id) in keys]
     return np.isin(subject_ids, np.array(excluded, dtype=np.str_))
 
@@ -107,6 +123,7 @@ def _split(subject_ids: Strings, labels: Indices, is_train: Mask | None, params:
 
 def _write_stores(
     params: Params,
+    folder: Path,
     listing: Listing,
     held: Indices,
     subject_ids: Strings,
@@ -115,7 +132,8 @@ def _write_stores(
     secret: bytes,
 ) -> None:
     """Reads the images once, and writes each to the store file of its split; all files or none."""
-    writers = {split: SampleWriter(path) for split, path in zip(SPLITS, (TRAIN, CALIBRATION, TEST), strict=True)}
+    stores = zip(SPLITS, (TRAIN, CALIBRATION, TEST), strict=True)
+    writers = {split: SampleWriter(folder / path) for split, path in stores}
     problems: list[str] = []
     done = 0
     with show_progress("prepare", len(held), "images") as advance:

@@ -24,11 +24,11 @@ ORPHAN_EXIT_CODE = 143
 
 def run_stage(stage: Callable[[Params, torch.device], None]) -> None:
     """Runs a stage in the current folder and exits: 0, or the error's code after its one line."""
-    _end_with_parent()
+    end_with_parent()
     try:
         params = load_params(PARAMS)
         device = configure_torch(params.runtime)
-        with _hold_lock(STAGE_LOCK), _hold_device(device):
+        with hold_lock(STAGE_LOCK), hold_device(device):
             started_at = time.monotonic()
             stage(params, device)
         _tell(StageResult(0, "", time.monotonic() - started_at))
@@ -47,7 +47,7 @@ def _tell(result: StageResult) -> None:
         print(f"amun: {result.error}", file=sys.stderr)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Ends this process when its parent has died: DVC, killed, leaves its stage running."""
     parent = os.getppid()
 
@@ -60,7 +60,7 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _hold_lock(path: Path, mode: int = 0o600) -> Iterator[None]:
+def hold_lock(path: Path, mode: int = 0o600) -> Iterator[None]:
     """Holds an exclusive lock; waits for whoever has it, so that no two stages write the same files."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -80,11 +80,11 @@ def _hold_lock(path: Path, mode: int = 0o600) -> Iterator[None]:
 
 
 @contextmanager
-def _hold_device(device: torch.device) -> Iterator[None]:
+def hold_device(device: torch.device) -> Iterator[None]:
     """Holds an accelerator for one stage of one workspace at a time; a CPU is shared."""
     if device.type == "cpu":
         yield
         return
     # everybody's, whoever came first: the device is one for all users of the machine
-    with _hold_lock(DEVICE_LOCKS / f"amun-{device.type}-{device.index or 0}.lock", 0o666):
+    with hold_lock(DEVICE_LOCKS / f"amun-{device.type}-{device.index or 0}.lock", 0o666):
         yield

@@ -74,3 +74,17 @@ METHODS = {
     ),
     "adversarial_fgsm": Method(f"{_HOME}.ablations:unlearn_adversarial_fgsm", "fgsm_step", is_ablation=True),
 }
+
+
+def find_method(name: str) -> Method:
+    """Returns a method of the registry, or a user's own `package.module:function`, which is given all there is.
+
+    Raises:
+        KeyError: it is neither.
+    """
+    return Method(name, needs_adversarial=True) if is_own(name) else METHODS[name]
+
+
+def is_own(name: str) -> bool:
+    """Returns whether the name is that of a function of the user's."""
+    return ":" in name and name not in METHODS
