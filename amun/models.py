@@ -37,7 +37,8 @@ def build_model(params: ModelParams, num_classes: int, image_shape: ImageShape, 
     """Returns a freshly initialised model on the CPU; the same seed gives the same weights.
 
     Args:
-        params: architecture (`small_cnn`, a torchvision classifier or `package.module:function`) and its options.
+        params: architecture (`small_cnn`, `small_resnet`, a torchvision classifier or `package.module:function`), and
+            its options.
         num_classes: width of the output.
         image_shape: (C, H, W) of one image; the model takes (N, C, H, W) float32 in [0, 1], returns (N, num_classes).
         seed: of the initialisation; the global random state is left as it was.
@@ -76,6 +77,28 @@ def build_small_cnn(num_classes: int, image_shape: ImageShape, channels: Sequenc
     features = nn.Sequential(*layers, nn.Flatten())
     num_features = features(torch.zeros(1, *image_shape)).shape[1]
     return nn.Sequential(*features, nn.Linear(num_features, num_classes))
+
+
+def build_small_resnet(num_classes: int, image_shape: ImageShape, widths: Sequence[int]) -> nn.Module:
+    """Returns a residual network for small images: two blocks of each width, each width at half the resolution.
+
+    Args:
+        num_classes: width of the output.
+        image_shape: (C, H, W).
+        widths: channels of the blocks; the first convolution has those of the first one.
+    """
+    from torchvision.models.resnet import BasicBlock
+
+    before = widths[0]
+    layers: list[nn.Module] = [nn.Conv2d(image_shape[0], before, 3, padding=1, bias=False)]
+    layers += [nn.BatchNorm2d(before), nn.ReLU()]
+    for number, width in enumerate(widths):
+        stride = 1 if number == 0 else 2
+        is_same = stride == 1 and width == before
+        shortcut = nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+        layers += [BasicBlock(before, width, stride, None if is_same else shortcut), BasicBlock(width, width)]
+        before = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, num_classes))
 
 
 def build_torchvision(name: str, num_classes: int, image_shape: ImageShape, **options: Any) -> nn.Module:
@@ -137,9 +160,12 @@ def load_weights(path: Path, model: nn.Module) -> None:
     model.load_state_dict(weights)
 
 
+SMALL: dict[str, Callable[..., nn.Module]] = {"small_cnn": build_small_cnn, "small_resnet": build_small_resnet}
+
+
 def _find_builder(architecture: str) -> Callable[..., nn.Module]:
-    if architecture == "small_cnn":
-        return build_small_cnn
+    if architecture in SMALL:
+        return SMALL[architecture]
     if ":" in architecture:
         return import_function("model.architecture", architecture)
     import torchvision  # takes longer to import than many a stage to run
@@ -148,7 +174,7 @@ def _find_builder(architecture: str) -> Callable[..., nn.Module]:
         return lambda **arguments: build_torchvision(architecture, **arguments)
     raise InputError(
         f"model.architecture: unknown '{architecture}'; "
-        "write small_cnn, a torchvision classifier such as resnet18, or package.module:function"
+        "write small_cnn, small_resnet, a torchvision classifier such as resnet18, or package.module:function"
     )
 
 
