@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from amun.benchmark.machine import describe_machine
 from amun.errors import AmunError
 from amun.params import load_params
 from amun.paths import PARAMS
@@ -28,7 +29,6 @@ from amun.wave import write_json
 from bench.measuring import Row, measure_rows
 from bench.pareto import describe_ratios, draw_front, judge
 from bench.searches import list_contestants
-from bench.tables import describe_machine
 from bench.victims import VICTIMS, load_victim
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -23,6 +23,7 @@ import torch
 import yaml
 from PIL import Image
 
+from amun.benchmark.machine import describe_machine
 from amun.data.images import check_images
 from amun.data.sources.source import list_source
 from amun.keys import store_secret
@@ -30,7 +31,6 @@ from amun.params import load_params
 from amun.paths import EXCLUSIONS, PARAMS
 from amun.wave import write_json
 from bench.seed import SECRET
-from bench.tables import describe_machine
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = {"colour": "rgb", "size": [32, 32], "resize": "refuse", "transparent": "white"}

@@ -1,24 +1,9 @@
-"""What the bench prints: the machine, the rows, the comparisons."""
+"""What the bench prints: the rows, the comparisons."""
 
-import os
-import platform
 from collections.abc import Sequence
-from pathlib import Path
-
-import torch
 
 from bench.seed import Row
 from bench.statistics import Comparison, list_names, mean_and_deviation
-
-
-def describe_machine(device: torch.device) -> str:
-    """Returns processor, cores, device and versions in one line."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    processors = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    processor = processors[0] if processors else platform.processor()
-    computed_on = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} thread"
-    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    return f"{processor}, {os.cpu_count()} cores, on {computed_on}; {versions}"
 
 
 def print_rows(seeds: Sequence[Sequence[Row]]) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 import yaml
 
 from amun.adversarial.search import SEARCHES
+from amun.benchmark.machine import describe_machine
 from amun.errors import AmunError
 from amun.params import Params, load_params
 from amun.paths import PARAMS
@@ -34,7 +35,7 @@ from bench.overhead import print_overhead
 from bench.paired import PairedRow, print_paired, run_paired_seed
 from bench.seed import Row, run_seed
 from bench.statistics import compare_with_retraining
-from bench.tables import describe_machine, print_comparisons, print_rows
+from bench.tables import print_comparisons, print_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 NUM_FORGET = {"digits": 150, "cifar10": 300}

@@ -1,8 +1,6 @@
 """What a benchmark keeps of each run: a small JSON file without anything that tells of a single sample."""
 
 import hashlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -102,6 +100,11 @@ class Trial(Kept):
         """The method's name; `base` for the untouched base."""
         return BASE if self.attempt is None else self.attempt.method
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether this is exact retraining, with which all others are compared."""
+        return self.method == RETRAIN
+
 
 def digest_trial(trial: Trial) -> str:
     """Returns a short digest of all that a trial is given."""
@@ -142,9 +145,3 @@ class Record(Kept):
     mean_delta_norm: float | None = None
     clamped_share: float | None = None
     flipped_share: float | None = None
-
-
-def read_records(folder: Path) -> Iterator[Record]:
-    """Yields every record kept in a folder, in the order of their names."""
-    for path in sorted(folder.glob("*.json")):
-        yield Record.model_validate_json(path.read_text(encoding="utf-8"))

@@ -1,0 +1,137 @@
+"""Jobs: each writes one file, none is done twice, and they share the machine's cores."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from amun.params import RuntimeParams
+from amun.progress import show_progress
+from amun.stages.runner import end_with_parent
+from amun.training import configure_torch, select_device
+
+ESTIMATE_AFTER = 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work.
+
+    Attributes:
+        output: the file it writes, in one piece and last of all.
+        function: at the top level of a module; called with the device after the arguments.
+        arguments: of the function.
+        seconds: about what it takes.
+    """
+
+    output: Path
+    function: Callable[..., None]
+    arguments: tuple[Any, ...]
+    seconds: float
+
+
+@dataclass
+class Clock:
+    """How much of the whole is done, in the seconds that were expected of it."""
+
+    expected: float
+    done: float = 0.0
+    started_at: float = field(default_factory=time.monotonic)
+    has_told: bool = False
+
+    def note(self, seconds: float) -> None:
+        """Notes that so much of what was expected is done; after the first minute tells what that promises."""
+        self.done += seconds
+        elapsed = time.monotonic() - self.started_at
+        if not self.has_told and elapsed >= ESTIMATE_AFTER and self.done:
+            self.has_told = True
+            print(f"  about {describe_seconds(elapsed * (self.expected / self.done - 1))} to go", flush=True)
+
+
+def describe_seconds(seconds: float) -> str:
+    """Returns seconds in the unit that suits them."""
+    if seconds < 90:
+        return f"{max(0.0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def select_pending(jobs: Sequence[Job]) -> list[Job]:
+    """Returns the jobs whose file is not there."""
+    return [job for job in jobs if not job.output.exists()]
+
+
+def count_workers(runtime: RuntimeParams) -> int:
+    """Returns how many processes fill the machine: one for an accelerator."""
+    if select_device(runtime).type != "cpu":
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // runtime.num_threads)
+
+
+@contextmanager
+def open_pool(runtime: RuntimeParams, num_workers: int) -> Iterator[Executor]:
+    """Gives so many processes, which end with this one, or a thread; when the block fails, nothing more is begun."""
+    pool: Executor
+    if num_workers == 1:
+        configure_torch(runtime)
+        pool = ThreadPoolExecutor(1)
+    else:
+        pool = ProcessPoolExecutor(num_workers, get_context("spawn"), initializer=_prepare_worker, initargs=(runtime,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def run_jobs(pool: Executor, runtime: RuntimeParams, jobs: Sequence[Job], clock: Clock, name: str) -> None:
+    """Runs the jobs that are not done; what one job raises ends all.
+
+    Args:
+        pool: of processes.
+        runtime: of each of them.
+        jobs: of which none needs another's file.
+        clock: of the whole benchmark.
+        name: for the line of progress.
+    """
+    pending = select_pending(jobs)
+    if not pending:
+        return
+    with show_progress(name, len(pending), "runs") as advance:
+        running: dict[Future[None], Job] = {
+            pool.submit(_run, job.function, job.arguments, runtime): job for job in pending
+        }
+        while running:
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                job = running.pop(future)
+                future.result()
+                clock.note(job.seconds)
+                advance(job.output.stem)
+
+
+def _prepare_worker(runtime: RuntimeParams) -> None:
+    end_with_parent()
+    configure_torch(runtime)
+
+
+def _run(function: Callable[..., None], arguments: tuple[Any, ...], runtime: RuntimeParams) -> None:
+    function(*arguments, select_device(runtime))
+
+
+def measure_speed(step: Callable[[], int], min_seconds: float) -> float:
+    """Returns how many samples a second a training step passes.
+
+    Args:
+        step: takes one step and returns how many samples it passed.
+        min_seconds: for which it is repeated; at least three times, the first of which does not count.
+    """
+    step()
+    started_at, num_samples, num_steps = time.monotonic(), 0, 0
+    while num_steps < 2 or time.monotonic() - started_at < min_seconds:
+        num_samples += step()
+        num_steps += 1
+    return num_samples / (time.monotonic() - started_at)

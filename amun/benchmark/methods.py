@@ -1,0 +1,55 @@
+"""The methods of a benchmark: those of the registry, and the user's own."""
+
+from collections.abc import Callable
+from typing import Any
+
+from amun.benchmark.records import AMUN, RETRAIN, Setting
+from amun.custom import import_function
+from amun.errors import InputError
+from amun.params import AttemptParams
+from amun.unlearning.methods import METHODS, find_method, is_own
+
+OPTION = "--method"
+
+
+def load_method(name: str) -> Callable[..., Any]:
+    """Returns the function of a method.
+
+    Raises:
+        InputError: a user's own cannot be imported.
+    """
+    return import_function(OPTION, name) if is_own(name) else METHODS[name].load()
+
+
+def make_attempt(name: str, learning_rate: float | None, parameter: float | None) -> AttemptParams:
+    """Returns the attempt with a method's learning rate and its own parameter, if it has one."""
+    own = find_method(name).parameter
+    content = {"method": name, "learning_rate": learning_rate} | ({} if own is None else {own: parameter})
+    return AttemptParams.model_validate(content)
+
+
+def list_methods(named: tuple[str, ...], own: tuple[str, ...]) -> list[str]:
+    """Returns the methods of a study, without exact retraining: what all others are compared with.
+
+    Args:
+        named: of the registry, or `all`.
+        own: the user's.
+
+    Raises:
+        InputError: a name is unknown, AMUN is missing, or a user's method cannot be imported.
+    """
+    names = [name for name in METHODS if name != RETRAIN] if named == ("all",) else list(named)
+    if unknown := [name for name in names if name not in METHODS or name == RETRAIN]:
+        raise InputError(f"preset: methods: unknown '{unknown[0]}'; known are {', '.join(METHODS)}")
+    if AMUN not in names:
+        raise InputError(f"preset: methods: {AMUN} is missing; all others are compared with it")
+    for name in own:
+        if not is_own(name):
+            raise InputError(f"{OPTION}: write '{name}' as package.module:function")
+        load_method(name)
+    return [*names, *own]
+
+
+def works_in(name: str, setting: Setting) -> bool:
+    """Returns whether a method can do its work with or without the remain set."""
+    return setting == "use" or not find_method(name).needs_remain

@@ -1,0 +1,200 @@
+"""One study: its parameters, and the files that hold what its runs share.
+
+Images, adversarial examples and logits lie in the sample store's format, weights as safetensors, all of it under the
+workspace's `.amun/`, none of it under git, DVC or MLflow.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+import amun
+from amun.audit.references import draw_halves
+from amun.benchmark.records import Record, Trial, digest_trial
+from amun.data.samples import Samples, concatenate, read_samples
+from amun.data.store import read_shape
+from amun.models import build_model, load_weights
+from amun.params import Params
+from amun.paths import CALIBRATION, STATE, TEST, TRAIN
+from amun.stages.references import AUDIT_SEED, TARGET_SEED
+
+Mask = npt.NDArray[np.bool_]
+Strings = npt.NDArray[np.str_]
+
+FIRST_SEEDS = {"audit": AUDIT_SEED, "target": TARGET_SEED}
+USED = ("model", "data", "training", "references", "adversarial", "audit")
+SEARCH_SET = 0  # the forget set that the search for parameters draws; those that are reported count from 1
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is studied, and where its files lie.
+
+    Attributes:
+        folder: of the files.
+        params: of data, model, training, references, search for adversarial examples and attack.
+        by_subject: people are forgotten with all their samples, and references see all of a person or nothing.
+    """
+
+    folder: Path
+    params: Params
+    by_subject: bool
+
+    @property
+    def store(self) -> Path:
+        """The folder of the sample store."""
+        return self.folder / "store"
+
+    def locate_base(self, seed: int) -> Path:
+        """Returns where the base of that seed lies."""
+        return self.folder / "bases" / f"seed-{seed}.safetensors"
+
+    def locate_retrained(self, share: float, forget_set: int, seed: int) -> Path:
+        """Returns where the model retrained without that forget set lies."""
+        return self.folder / "retrained" / f"{_name_set(share, forget_set, seed)}.safetensors"
+
+    def locate_adversarial(self, share: float, forget_set: int, seed: int) -> Path:
+        """Returns where the adversarial set D_A of that forget set and base lies."""
+        return self.folder / "adversarial" / f"{_name_set(share, forget_set, seed)}.parquet"
+
+    def locate_candidates(self, seed: int) -> Path:
+        """Returns where the test half's adversarial examples on the base of that seed lie."""
+        return self.folder / "adversarial" / f"test-seed-{seed}.parquet"
+
+    def locate_logits(self, group: str, number: int) -> Path:
+        """Returns where reference `number` of `audit` or `target` keeps its logits of every sample."""
+        return self.folder / "references" / f"{group}-{number}.parquet"
+
+    def locate_weights(self, group: str, number: int) -> Path:
+        """Returns where a target reference's weights lie while the benchmark runs."""
+        return self.folder / "references" / f"{group}-{number}.safetensors"
+
+    def list_weights(self) -> list[Path]:
+        """Returns the target references' weights that lie there."""
+        return sorted((self.folder / "references").glob("target-*.safetensors"))
+
+    def locate_record(self, trial: Trial) -> Path:
+        """Returns where the record of a trial lies."""
+        return self.folder / "records" / f"{trial.kind}-{trial.setting}-{trial.method}-{digest_trial(trial)}.json"
+
+    def count_references(self, group: str) -> int:
+        """Returns how many references there are of `audit` or `target`."""
+        references = self.params.references
+        return references.num_audit if group == "audit" else references.num_target
+
+    def read_splits(self) -> tuple[Samples, Samples, Samples]:
+        """Returns training samples, calibration half and test half; each sample its own subject unless by subject."""
+        train, calibration, test = (
+            read_split(self.store / path, self.by_subject) for path in (TRAIN, CALIBRATION, TEST)
+        )
+        return train, calibration, test
+
+    def read_everything(self) -> Samples:
+        """Returns the samples of all splits, as references draw their halves from them."""
+        return concatenate(list(self.read_splits()))
+
+    def draw_halves(self, group: str) -> Mask:
+        """Returns (N, K) bool: which of all samples each reference is trained on."""
+        first_seed = FIRST_SEEDS[group] + self.params.references.seed * 1000
+        return draw_halves(self.read_everything().subject_ids, self.count_references(group), first_seed)
+
+    def build(self, seed: int, device: torch.device) -> nn.Module:
+        """Returns a freshly initialised model."""
+        shape = read_shape(self.store / TRAIN)
+        channels, height, width = shape.payload_shape
+        return build_model(self.params.model, shape.num_classes, (channels, height, width), seed).to(device)
+
+    def load(self, path: Path, device: torch.device) -> nn.Module:
+        """Returns the model of these weights, in evaluation mode."""
+        model = self.build(0, device)
+        load_weights(path, model)
+        return model.eval()
+
+    def read_records(self, trials: Iterable[Trial]) -> list[Record]:
+        """Returns the records of trials that have been run."""
+        return [Record.model_validate_json(self.locate_record(trial).read_text(encoding="utf-8")) for trial in trials]
+
+
+@lru_cache(maxsize=3)
+def read_split(path: Path, by_subject: bool) -> Samples:
+    """Returns the samples of a split; read once in each process."""
+    samples = read_samples(path)
+    owners = samples.subject_ids if by_subject else samples.sample_ids
+    return Samples(samples.sample_ids, owners, samples.labels, samples.payloads)
+
+
+def open_study(name: str, params: Params, by_subject: bool) -> Study:
+    """Returns the study of these parameters; other ones, another version of PyTorch or other code is another study."""
+    content = params.model_dump(include={*USED}) | {
+        "unlearning": params.unlearning.model_dump(exclude={"attempts", "schedule", "seed"}),
+        "runtime": params.runtime.model_dump(exclude={"device"}),
+        "by_subject": by_subject,
+        "torch": torch.__version__,
+        "code": digest_code(),
+    }
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+    return Study(STATE / "benchmark" / name / digest, params, by_subject)
+
+
+def digest_code() -> str:
+    """Returns a digest of all code that a result may depend on: the library, but for what only shows results."""
+    root = Path(amun.__file__).parent
+    parts = (
+        "data",
+        "models.py",
+        "training.py",
+        "trainer.py",
+        "adversarial",
+        "unlearning",
+        "audit",
+        "benchmark/study.py",
+    )
+    digest = hashlib.sha256()
+    for part in parts:
+        for path in sorted([root / part] if part.endswith(".py") else (root / part).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def draw_forget_set(subject_ids: Strings, share: float, number: int) -> Mask:
+    """Returns (N,) bool: a share of the training samples, drawn uniformly over the subjects, each of them whole.
+
+    Args:
+        subject_ids: (N,) whose each sample is.
+        share: of the samples, 0 to 1; the last subject drawn may exceed it.
+        number: of the draw.
+    """
+    return draw_forget_sets(subject_ids, share, 1, number)[0]
+
+
+def draw_forget_sets(subject_ids: Strings, share: float, num_sets: int, number: int) -> list[Mask]:
+    """Returns so many disjoint sets, each as `draw_forget_set` draws it.
+
+    Raises:
+        ValueError: there are too few samples for them.
+    """
+    _, owners, sizes = np.unique(subject_ids, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(number).permutation(len(sizes))
+    reached = np.cumsum(sizes[order])
+    wanted = max(1, round(share * len(subject_ids)))
+    if wanted * num_sets > len(subject_ids):
+        raise ValueError(f"{num_sets} sets of {share:g} of the samples are more than there are")
+    sets, start, done = [], 0, 0
+    for _ in range(num_sets):
+        end = int(np.searchsorted(reached, done + wanted)) + 1
+        sets.append(np.isin(owners, order[start:end]))
+        start, done = end, int(reached[min(end, len(reached)) - 1])
+    return sets
+
+
+def _name_set(share: float, forget_set: int, seed: int) -> str:
+    percent = f"{100 * share:g}".replace(".", "_")  # a file's name has one point
+    return f"share-{percent}-set-{forget_set}-seed-{seed}"

@@ -1,0 +1,213 @@
+"""One trial: a method, run from its base on a forget set, then looked at."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from amun.benchmark import shared
+from amun.benchmark.cost import Meter, add_costs, measuring
+from amun.benchmark.methods import load_method
+from amun.benchmark.records import BASE, Costs, Record, Trial
+from amun.benchmark.scoring import Attacker, Judge, bin_confidence, measure_trace, read_logits, take
+from amun.benchmark.study import Mask, Study, draw_forget_set
+from amun.data.samples import Samples, read_samples
+from amun.errors import AttemptError, DivergedError
+from amun.models import save_weights
+from amun.params import AttemptParams, Params
+from amun.training import EpochMetrics, compute_accuracy, compute_logits
+from amun.unlearning.methods import find_method, is_own
+from amun.unlearning.problem import Targets, UnlearningProblem
+from amun.wave import write_json
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a trial starts from.
+
+    Attributes:
+        study: whose files.
+        trial: what is run.
+        device: to compute on.
+        meter: attached to the base.
+    """
+
+    study: Study
+    trial: Trial
+    device: torch.device
+    meter: Meter
+
+    @cached_property
+    def base(self) -> nn.Module:
+        """The base model."""
+        return self.meter.attach(self.study.load(self.study.locate_base(self.trial.seed), self.device))
+
+    @cached_property
+    def train(self) -> Samples:
+        """The training samples."""
+        return self.study.read_splits()[0]
+
+    @cached_property
+    def is_forget(self) -> Mask:
+        """Which training samples are forgotten, (N,)."""
+        return draw_forget_set(self.train.subject_ids, self.trial.share, self.trial.forget_set)
+
+    @cached_property
+    def adversarial(self) -> tuple[Samples, shared.AdversarialFacts]:
+        """D_A, and what its search took."""
+        trial = self.trial
+        return shared.read_adversarial(self.study.locate_adversarial(trial.share, trial.forget_set, trial.seed))
+
+
+def run_trial(study: Study, trial: Trial, device: torch.device) -> None:
+    """Runs a trial of kind `search`, `table` or `delta` and writes its record; a method that fails has one, too."""
+    scene = Scene(study, trial, device, Meter())
+    try:
+        record = _run(scene)
+    except (DivergedError, AttemptError) as error:
+        record = Record(trial=trial, failure=str(error))
+    write_json(study.locate_record(trial), record)
+
+
+def _run(scene: Scene) -> Record:
+    study, trial = scene.study, scene.trial
+    if trial.attempt is None:
+        return _describe(scene, scene.base, shared.read_costs(study.locate_base(trial.seed)), [])
+    problem, accuracies = make_problem(scene, trial.attempt), list[float]()
+    if scene.trial.kind == "table":
+        problem = replace(problem, on_epoch=lambda metrics: _note_accuracy(scene, accuracies, metrics))
+    if trial.delta_factor != 1:
+        problem = replace(problem, adversarial_images=take_farther(problem, trial.delta_factor))
+    with measuring(scene.meter, scene.device) as costs:
+        unlearned = load_method(trial.method)(problem)
+    if trial.is_exact:
+        save_weights(study.locate_retrained(trial.share, trial.forget_set, trial.seed), unlearned.model)
+    searched = scene.adversarial[1].costs if uses_adversarial(trial.method) else None
+    record = _describe(
+        scene, unlearned.model, costs[0] if searched is None else add_costs(costs[0], searched), accuracies
+    )
+    return record if trial.kind != "delta" else record.model_copy(update=describe_farther(problem, scene))
+
+
+def make_problem(scene: Scene, attempt: AttemptParams) -> UnlearningProblem:
+    """Returns what the method is given.
+
+    Raises:
+        AttemptError: the method needs an adversarial example of each forget sample, and some have none.
+    """
+    study, trial, forget = scene.study, scene.trial, scene.train.select(scene.is_forget)
+    adversarial, facts = scene.adversarial
+    if facts.num_missing and uses_adversarial(trial.method):
+        raise AttemptError(f"{trial.method} lacks adversarial examples of {facts.num_missing} samples")
+    remain = take(scene.train.select(~scene.is_forget), scene.device) if is_remain_given(trial) else (None, None)
+    forget_images, forget_labels = take(forget, scene.device)
+    adversarial_images, adversarial_labels = take(adversarial, scene.device)
+    return UnlearningProblem(
+        base=scene.base,
+        forget_images=forget_images,
+        forget_labels=forget_labels,
+        adversarial_images=adversarial_images,
+        adversarial_labels=adversarial_labels,
+        remain_images=remain[0],
+        remain_labels=remain[1],
+        targets=read_targets(study, scene.is_forget, scene.meter, scene.device),
+        attempt=attempt,
+        params=seed_params(study.params, trial),
+        build=lambda: scene.meter.attach(study.build(trial.seed, scene.device)),
+        on_epoch=lambda _: None,
+    )
+
+
+def is_remain_given(trial: Trial) -> bool:
+    """Returns whether the method gets the remain set: exact retraining always does."""
+    return trial.setting == "use" or trial.is_exact
+
+
+def uses_adversarial(method: str) -> bool:
+    """Returns whether D_A, and what its search took, belongs to the method."""
+    return find_method(method).needs_adversarial
+
+
+def uses_target_weights(method: str) -> bool:
+    """Returns whether the method asks the target references themselves; one of the user's own may."""
+    return is_own(method) or (method != BASE and find_method(method).needs_target_weights)
+
+
+def seed_params(params: Params, trial: Trial) -> Params:
+    """Returns the study's parameters with the trial's seed and schedule."""
+    training = params.training.model_copy(update={"seed": trial.seed})
+    unlearning = params.unlearning.model_copy(update={"seed": trial.seed, "schedule": trial.schedule})
+    return params.model_copy(update={"training": training, "unlearning": unlearning})
+
+
+def read_targets(study: Study, is_forget: Mask, meter: Meter, device: torch.device) -> Targets:
+    """Returns the target references on the forget samples; the models that they load are counted, too."""
+    chosen, load = np.flatnonzero(is_forget), shared.load_target(study, device)
+    logits = read_logits(study, "target")[torch.from_numpy(chosen)].to(device)
+    return Targets(logits, study.draw_halves("target")[chosen], lambda number: meter.attach(load(number)))
+
+
+def take_farther(problem: UnlearningProblem, factor: float) -> Tensor:
+    """Returns (F, C, H, W), the adversarial images that many times farther from the originals, within [0, 1]."""
+    return (problem.forget_images + factor * (problem.adversarial_images - problem.forget_images)).clamp(0, 1)
+
+
+def describe_farther(problem: UnlearningProblem, scene: Scene) -> dict[str, float]:
+    """Returns how far the trial's examples really are, and what became of their pixels and labels."""
+    farther, nearest = problem.adversarial_images, take(scene.adversarial[0], scene.device)[0]
+    is_stuck = ((farther == 0) | (farther == 1)) & (nearest != 0) & (nearest != 1)
+    labels = compute_logits(problem.base, farther).argmax(1)
+    return {
+        "mean_delta_norm": float((farther - problem.forget_images).flatten(1).norm(dim=1).mean()),
+        "clamped_share": float(is_stuck.float().mean()),
+        "flipped_share": float((labels != problem.adversarial_labels.cpu()).float().mean()),
+    }
+
+
+@torch.no_grad()
+def measure_distance(model: nn.Module, other: nn.Module) -> float:
+    """Returns the L2 distance of all weights of two models of one architecture."""
+    pairs = zip(model.parameters(), other.parameters(), strict=True)
+    return float(torch.cat([(first - second).flatten() for first, second in pairs]).norm())
+
+
+def _describe(scene: Scene, model: nn.Module, costs: Costs, accuracies: list[float]) -> Record:
+    study, trial = scene.study, scene.trial
+    judge = Judge(study, scene.device)
+    train, calibration, test = judge.look(model)
+    masks = scene.is_forget, ~scene.is_forget
+    if trial.kind == "search":
+        return Record(trial=trial, calibration=judge.measure(train, calibration, *masks, trace=None), costs=costs)
+    forget, remain = (train.select(torch.from_numpy(mask)) for mask in masks)
+    retrained = study.load(study.locate_retrained(trial.share, trial.forget_set, trial.seed), scene.device)
+    return Record(
+        trial=trial,
+        calibration=judge.measure(train, calibration, *masks, trace=None),
+        test=judge.measure(train, test, *masks, trace=measure_trace(_make_attacker(scene), model)),
+        costs=costs,
+        test_accuracies=accuracies,
+        confidence={
+            name: bin_confidence(part.logits, part.labels)
+            for name, part in (("forget", forget), ("remain", remain), ("test", test))
+        },
+        parameter_distance=measure_distance(model, retrained),
+        mean_delta_norm=scene.adversarial[1].mean_delta_norm,
+    )
+
+
+def _make_attacker(scene: Scene) -> Attacker:
+    others = read_samples(scene.study.locate_candidates(scene.trial.seed))
+    return Attacker(scene.base, take(scene.adversarial[0], scene.device), take(others, scene.device))
+
+
+def _note_accuracy(scene: Scene, accuracies: list[float], _metrics: EpochMetrics) -> None:
+    """Adds the accuracy on the test half of the model in training, off the clock."""
+    if scene.meter.model is None:
+        return
+    test = scene.study.read_splits()[2]
+    with scene.meter.paused():
+        accuracies.append(
+            compute_accuracy(compute_logits(scene.meter.model, test.images.to(scene.device)), test.labels)
+        )

@@ -1,0 +1,166 @@
+"""The engine on a small study of real digits: what it runs, what it does not run twice, what it measures."""
+
+import os
+from collections.abc import Iterator
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from amun.benchmark import shared
+from amun.benchmark.plan import Plan
+from amun.benchmark.preset import SHIPPED, Preset, apply_preset
+from amun.benchmark.records import Record
+from amun.benchmark.run import Outcome, estimate_seconds, run_benchmark
+from amun.benchmark.study import Study, draw_forget_sets, open_study
+from amun.errors import AmunError
+from amun.keys import store_secret
+from amun.paths import EXCLUSIONS
+from amun.wave import write_json
+from tests.amun.shipped import PARAMS
+
+METHODS = ["amun", "amun_a", "fine_tune", "gradient_ascent", "amun_soft"]
+NUM_TRAIN, NUM_FORGET = 201, 40
+CPU = torch.device("cpu")
+
+
+def make_preset() -> Preset:
+    content = yaml.safe_load((SHIPPED / "digits.yaml").read_text(encoding="utf-8"))
+    content["params"]["model"]["options"] = {"channels": [8, 8]}
+    content["params"]["data"]["num_samples"] = 400
+    content["params"]["training"]["epochs"] = 15
+    content["params"]["references"] = {"num_audit": 2, "num_target": 2, "seed": 0}
+    content["params"]["unlearning"]["epochs"] = 2
+    content["params"]["runtime"]["num_threads"] = os.cpu_count()  # one worker: a thread of this process
+    scale = {"shares": [0.2], "num_forget_sets": 1, "num_seeds": 1}
+    content |= {"scale": scale, "full": scale, "num_trials": 2, "num_waves": 2, "delta_factors": [1.0, 3.0]}
+    return Preset.model_validate(content)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
+    preset = make_preset()
+    threads = torch.get_num_threads()
+    with chdir(tmp_path_factory.mktemp("workspace")):
+        store_secret(Path(), "0" * 64)
+        write_json(EXCLUSIONS, [])
+        study = open_study("digits", apply_preset(preset, PARAMS), by_subject=False)
+        shared.prepare_store(study, CPU)
+        yield Plan(study, preset, preset.full, is_full=True, methods=METHODS, samples_per_second=10_000)
+    torch.set_num_threads(threads)
+    torch.set_deterministic_debug_mode("default")
+
+
+@pytest.fixture(scope="module")
+def outcome(plan: Plan) -> Outcome:
+    return run_benchmark(plan, {})
+
+
+def find(outcome: Outcome, kind: str, setting: str, method: str) -> list[Record]:
+    return [
+        record
+        for record in outcome.records
+        if (record.trial.kind, record.trial.setting, record.trial.method) == (kind, setting, method)
+    ]
+
+
+def read_bytes(study: Study) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (study.folder / "records").glob("*.json")}
+
+
+def test_every_method_has_its_rows_where_it_can_work(outcome: Outcome) -> None:
+    for method in METHODS:
+        assert find(outcome, "table", "use", method)
+        assert bool(find(outcome, "table", "none", method)) == (method != "fine_tune")
+    assert [record.trial.delta_factor for record in find(outcome, "delta", "none", "amun")] == [1.0, 3.0]
+    assert len(find(outcome, "waves", "use", "retrain")[0].waves) == 2
+    assert len(outcome.searched) == 2 * len(outcome.chosen)
+
+
+def test_figures_of_what_is_known(outcome: Outcome) -> None:
+    (base,), (exact,) = find(outcome, "table", "use", "base"), find(outcome, "table", "use", "retrain")
+    assert base.test is not None
+    assert base.costs is not None
+    assert exact.costs is not None
+    assert base.test.trace == 0.5
+    assert exact.parameter_distance == 0
+    assert (base.costs.num_gradients, exact.costs.num_gradients) == (15 * NUM_TRAIN, 15 * (NUM_TRAIN - NUM_FORGET))
+    assert sum(base.confidence["forget"]) == pytest.approx(1)
+
+
+def test_farther_examples_are_farther(outcome: Outcome) -> None:
+    near, far = find(outcome, "delta", "use", "amun")
+    assert near.mean_delta_norm is not None
+    assert far.mean_delta_norm is not None
+    assert near.mean_delta_norm < far.mean_delta_norm <= 3 * near.mean_delta_norm
+    assert near.flipped_share == 0
+    assert near.clamped_share == 0
+
+
+def test_search_sees_the_calibration_half_alone(outcome: Outcome) -> None:
+    assert all(record.test is None for record in outcome.searched)
+    assert {record.trial.forget_set for record in outcome.searched} == {0}
+    assert {record.trial.forget_set for record in outcome.records} == {1}
+
+
+def test_nothing_is_left_that_saw_everybody_and_nothing_runs_twice(plan: Plan, outcome: Outcome) -> None:
+    assert not plan.study.list_weights()
+    assert estimate_seconds(plan, outcome.chosen) == 0
+    before = {path: path.stat().st_mtime_ns for path in plan.study.folder.rglob("*") if path.is_file()}
+    again = run_benchmark(plan, {})
+    after = {path: path.stat().st_mtime_ns for path in plan.study.folder.rglob("*") if path.is_file()}
+    assert again == outcome
+    assert after == before
+
+
+def test_interrupted_it_runs_what_is_missing(plan: Plan, outcome: Outcome) -> None:
+    before = read_bytes(plan.study)
+    (lost,) = find(outcome, "table", "none", "amun_soft")
+    path = plan.study.locate_record(lost.trial)
+    path.unlink()
+    others = {other: other.stat().st_mtime_ns for other in path.parent.iterdir()}
+    run_benchmark(plan, {})
+    assert {other: other.stat().st_mtime_ns for other in path.parent.iterdir() if other != path} == others
+    found = Record.model_validate_json(path.read_text(encoding="utf-8"))
+    assert found.test == Record.model_validate_json(before[path.name]).test
+
+
+def test_method_that_fails_has_a_row_that_says_why(plan: Plan, outcome: Outcome) -> None:
+    trial = find(outcome, "table", "use", "fine_tune")[0].trial
+    assert trial.attempt is not None
+    wild = trial.model_copy(update={"attempt": trial.attempt.model_copy(update={"learning_rate": 1e9})})
+    job = plan.plan_trial(wild)
+    job.function(*job.arguments, CPU)
+    record = Record.model_validate_json(job.output.read_text(encoding="utf-8"))
+    job.output.unlink()
+    assert record.failure is not None
+    assert "lower the learning rate" in record.failure
+    assert record.test is None
+
+
+def test_other_parameters_are_another_study(plan: Plan) -> None:
+    params = plan.study.params
+    changed = params.model_copy(update={"training": params.training.model_copy(update={"epochs": 16})})
+    assert open_study("digits", params, False).folder == plan.study.folder
+    assert open_study("digits", changed, False).folder != plan.study.folder
+    assert open_study("digits", params, True).folder != plan.study.folder
+
+
+def test_forget_sets_are_disjoint_and_subjects_whole() -> None:
+    subject_ids = torch.arange(300).numpy().astype(str).repeat(3)[:600]
+    sets = draw_forget_sets(subject_ids, 0.1, 4, number=1)
+    assert sum(part.astype(int) for part in sets).max() == 1  # type: ignore[union-attr]
+    for part in sets:
+        assert 60 <= part.sum() < 63
+        assert not set(subject_ids[part]) & set(subject_ids[~part])
+
+
+def test_exact_retraining_that_fails_is_an_error(plan: Plan, outcome: Outcome) -> None:
+    (exact,) = find(outcome, "table", "use", "retrain")
+    path = plan.study.locate_record(exact.trial)
+    write_json(path, Record(trial=exact.trial, failure="the loss is nan"))
+    with pytest.raises(AmunError, match="nothing to compare with: the loss is nan"):
+        run_benchmark(plan, {})
+    write_json(path, exact)

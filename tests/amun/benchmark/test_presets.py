@@ -1,0 +1,87 @@
+"""Presets: shipped ones say all that their figures depend on, and wrong ones are refused in one line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from amun.benchmark.methods import list_methods
+from amun.benchmark.parameters import RANGES, list_search_trials
+from amun.benchmark.preset import NAMES, SHIPPED, apply_preset, load_preset
+from amun.benchmark.study import USED
+from amun.errors import InputError
+from amun.unlearning.methods import METHODS
+from tests.amun.shipped import PARAMS
+
+OF_THE_MACHINE = {"root"}
+
+
+def make_own(folder: Path, **changes: Any) -> str:
+    content = yaml.safe_load((SHIPPED / "digits.yaml").read_text(encoding="utf-8")) | changes
+    (folder / "mine.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return str(folder / "mine.yaml")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_preset_leaves_nothing_to_the_workspace(name: str) -> None:
+    """A change in somebody's params.yaml must not change what a published figure is compared with."""
+    _, preset = load_preset(name)
+    for section in (*USED, "unlearning"):
+        content = getattr(PARAMS, section).model_dump()
+        open_keys = {"attempts"} if section == "unlearning" else OF_THE_MACHINE
+        if section == "adversarial":  # the blocks of other searches are not read
+            open_keys = {key for key, value in content.items() if isinstance(value, dict) and key != "pgd_doubling"}
+        if section == "references":
+            open_keys = {"keep_weights"}  # the benchmark keeps them as long as it runs, and no longer
+        assert content.keys() - open_keys <= preset.params[section].keys(), section
+    assert apply_preset(preset, PARAMS).adversarial.search == "pgd_doubling"
+    assert list_methods(preset.methods, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_trials": 0}, "num_trials"),
+        ({"methods": ["amun", "forget_it"]}, "unknown 'forget_it'"),
+        ({"methods": ["fine_tune"]}, "amun is missing"),
+        ({"params": {"training": {"epoch": 3}}}, r"training\.epoch: unknown key"),
+    ],
+)
+def test_wrong_preset_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    path = make_own(tmp_path, **changes)
+    with pytest.raises(InputError, match=words):  # noqa: PT012 - each of them is refused by one of these
+        _, preset = load_preset(path)
+        apply_preset(preset, PARAMS)
+        list_methods(preset.methods, ())
+
+
+def test_unknown_preset_and_method_are_refused() -> None:
+    with pytest.raises(InputError, match="no preset or file 'cifar100'; shipped are digits"):
+        load_preset("cifar100")
+    with pytest.raises(InputError, match=r"write 'mine' as package\.module:function"):
+        list_methods(("all",), ("mine",))
+    with pytest.raises(InputError, match="cannot import 'nowhere:forget'"):
+        list_methods(("all",), ("nowhere:forget",))
+
+
+def test_every_method_tries_the_same_points() -> None:
+    """Nobody is tuned more than another: as many trials, the same rates and schedules."""
+    tried = {
+        method: [
+            (trial.attempt and trial.attempt.learning_rate, trial.schedule)
+            for trial in list_search_trials(method, "use", 0.1, 8)
+        ]
+        for method in METHODS
+        if method != "retrain"
+    }
+    assert len(set(map(tuple, tried.values()))) == 1
+    assert len(set(tried["amun"])) == 8
+    assert all(0.0005 <= rate <= 0.3 for rate, _ in tried["amun"] if rate is not None)
+
+
+def test_ranges_reach_from_end_to_end() -> None:
+    for tried in RANGES.values():
+        assert tried.place(0) == tried.low
+        assert tried.place(1) == pytest.approx(tried.high, rel=0.01)
+    assert {RANGES["forget_weight"].place(position / 8) for position in range(8)} == {1, 2, 3, 4}
