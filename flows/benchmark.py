@@ -1,0 +1,165 @@
+"""The benchmark: the paper's study, on the preset's data and this machine."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from amun.benchmark import shared
+from amun.benchmark.expected import find_deviations, write_expected
+from amun.benchmark.jobs import describe_seconds
+from amun.benchmark.machine import describe_machine, list_versions
+from amun.benchmark.methods import list_methods
+from amun.benchmark.parameters import list_tried
+from amun.benchmark.plan import Pair, Plan
+from amun.benchmark.preset import Chosen, Preset, apply_preset, load_preset, locate_expected
+from amun.benchmark.publish import publish
+from amun.benchmark.records import Setting
+from amun.benchmark.run import Outcome, estimate_seconds, find_unsearched, measure_training, run_benchmark
+from amun.benchmark.setup import Setup
+from amun.benchmark.study import USED, open_study
+from amun.errors import InputError
+from amun.stages.runner import hold_device, hold_lock
+from amun.training import select_device
+from tasks.benchmark_runs import log_benchmark
+from tasks.workspace import Workspace
+
+ASK_ABOVE = 6 * 3600.0  # seconds: nobody starts this by mistake
+FOLDER = Path("benchmark")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for on the command line.
+
+    Attributes:
+        preset: its name, or a file.
+        is_full: all of the study.
+        by_subject: people are forgotten whole.
+        methods: the user's own.
+        root: folder of the source's files, in place of the preset's.
+        is_agreed: however long it takes.
+    """
+
+    preset: str
+    is_full: bool
+    by_subject: bool
+    methods: tuple[str, ...]
+    root: str | None
+    is_agreed: bool
+
+
+def run(workspace: Workspace, wish: Wish) -> Path:
+    """Runs what is left of a benchmark and publishes it; returns the folder of its tables, figures and page.
+
+    Raises:
+        InputError: the preset is wrong, or it would take very long and nobody agreed.
+    """
+    name, preset = load_preset(wish.preset)
+    name = f"{name}-by-subject" if wish.by_subject else name
+    params = apply_preset(_place(preset, wish.root), workspace.params)
+    study = open_study(name, params, wish.by_subject)
+    device = select_device(params.runtime)
+    with hold_lock(study.folder.parent / "lock"), hold_device(device):
+        if not shared.is_prepared(study):
+            shared.prepare_store(study, device)
+        scale = preset.full if wish.is_full else preset.scale
+        methods = list_methods(preset.methods, wish.methods)
+        plan = Plan(study, preset, scale, wish.is_full, methods, measure_training(study))
+        # a full run searches anew
+        known = {} if wish.is_full else list_known(preset)
+        estimate = _announce(plan, known, wish.is_agreed)
+        started_at = time.monotonic()
+        outcome = run_benchmark(plan, known)
+        setup = _describe(name, plan, device, estimate, time.monotonic() - started_at)
+        folder = _publish(workspace, outcome, setup)
+        if not wish.is_full:
+            _compare(wish.preset, outcome)
+        return folder
+
+
+def list_known(preset: Preset) -> dict[Pair, Chosen]:
+    """Returns the parameters that the preset has from an earlier search."""
+    settings: tuple[Setting, Setting] = ("use", "none")
+    return {
+        (setting, method): found for setting in settings for method, found in preset.chosen.get(setting, {}).items()
+    }
+
+
+def _place(preset: Preset, root: str | None) -> Preset:
+    """Returns the preset with the folder of its data."""
+    if root is not None:
+        data = preset.params.get("data", {}) | {"root": root}
+        return preset.model_copy(update={"params": preset.params | {"data": data}})
+    return preset
+
+
+def _announce(plan: Plan, known: dict[Pair, Chosen], is_agreed: bool) -> float:
+    """Says what is to be run and about how long it takes here; returns these seconds.
+
+    Raises:
+        InputError: it would take very long and nobody agreed.
+    """
+    seconds = estimate_seconds(plan, known)
+    searched = find_unsearched(plan, known)
+    print(f"{plan.preset.title}: {len(plan.methods)} methods, about {describe_seconds(seconds)} left to compute here")
+    if searched:
+        print(
+            f"  search for parameters: {plan.preset.num_trials} trials for each of {len(searched)} methods and settings"
+        )
+    if seconds > ASK_ABOVE and not is_agreed:
+        raise InputError(f"that takes about {describe_seconds(seconds)} on this machine; say --yes to start it")
+    return seconds
+
+
+def _describe(name: str, plan: Plan, device: torch.device, estimate: float, seconds: float) -> Setup:
+    params = plan.study.params
+    return Setup(
+        preset=name,
+        title=plan.preset.title,
+        machine=describe_machine(device),
+        versions=list_versions() | {"amun": version("amun")},
+        seeds=range(plan.scale.num_seeds),
+        forget_sets=range(1, plan.scale.num_forget_sets + 1),
+        params=params.model_dump(mode="json", include={*USED, "unlearning"}),
+        search_budget=plan.preset.num_trials,
+        search_ranges={name: str(tried) for name, tried in list_tried(plan.methods).items()},
+        differences=plan.preset.differences,
+        seconds=seconds,
+        estimate=estimate,
+        by_subject=plan.study.by_subject,
+    )
+
+
+def _publish(workspace: Workspace, outcome: Outcome, setup: Setup) -> Path:
+    folder = workspace.root / FOLDER / setup.preset
+    folder.mkdir(parents=True, exist_ok=True)
+    write_chosen(folder / "chosen.yaml", outcome.chosen)
+    write_expected(outcome.records, setup.machine, folder / "expected.json")
+    publish([*outcome.records, *outcome.searched], folder, setup)
+    log_benchmark(workspace.root, workspace.model, outcome.records, folder, setup)
+    return folder
+
+
+def _compare(preset: str, outcome: Outcome) -> None:
+    """Says whether this machine gives the figures that are published for a shipped preset."""
+    published = locate_expected(preset)
+    if published is None:
+        return
+    deviations = find_deviations(outcome.records, published)
+    for deviation in deviations:
+        print(f"  {deviation}")
+    print("these are not the published figures" if deviations else "as published: every figure within its tolerance")
+
+
+def write_chosen(path: Path, chosen: Mapping[Pair, Chosen]) -> None:
+    """Writes what the search found as a preset keeps it."""
+    content: dict[str, dict[str, Any]] = {}
+    for (setting, method), found in chosen.items():
+        content.setdefault(setting, {})[method] = found.model_dump(mode="json")
+    path.write_text(yaml.safe_dump({"chosen": content}, sort_keys=False), encoding="utf-8")
