@@ -2,6 +2,8 @@
 
     python -m pip install -c constraints.txt -e '.[bench]'   foolbox and torchattacks
     python -m bench.adversarial                              both models, batches of 1, 32 and 512
+    python -m bench.adversarial --models digits --batches 1  a part; the file's other rows stay, and count
+    python -m bench.adversarial --flat                       the stage's cost a sample, and memory, for more samples
 
 The demo's CNN on digits, and a residual network on CIFAR-10 (skipped where its files are not there), each trained here
 by seed. All rows of one batch size search the same samples, in turn, as often as `--rounds` says; the fastest round
@@ -12,6 +14,7 @@ results are in `bench/results/`. adv-lib needs visdom, which builds with setupto
 """
 
 import argparse
+import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -26,6 +29,7 @@ from amun.params import load_params
 from amun.paths import PARAMS
 from amun.training import configure_torch
 from amun.wave import write_json
+from bench.flat import run_flat_bench
 from bench.measuring import Row, measure_rows
 from bench.pareto import describe_ratios, draw_front, judge
 from bench.searches import list_contestants
@@ -39,7 +43,11 @@ def main() -> None:
     """Runs what the command line asks for."""
     options = _read_options()
     try:
-        misses = run_bench(options)
+        if options.flat and not options.root.is_dir():
+            print(f"skipped: no CIFAR-10 in {options.root}; name its folder with --root")
+        elif options.flat:
+            run_flat_bench(options.root, options.out.with_name(f"{options.out.stem}_flat.json"))
+        misses = [] if options.flat else run_bench(options)
     except AmunError as error:
         print(f"bench: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -50,8 +58,9 @@ def run_bench(options: argparse.Namespace) -> list[str]:
     """Measures, prints and writes everything; returns what misses its figure."""
     params = load_params(ROOT / PARAMS)
     device = configure_torch(params.runtime)
-    print(f"machine: {describe_machine(device)}", flush=True)
-    rows: list[Row] = []
+    machine = describe_machine(device)
+    print(f"machine: {machine}", flush=True)
+    rows = _keep_rows(options, machine)
     for name in options.models:
         if name == "resnet" and not options.root.is_dir():
             print(f"skipped: no CIFAR-10 in {options.root}; name its folder with --root")
@@ -61,15 +70,25 @@ def run_bench(options: argparse.Namespace) -> list[str]:
         for batch_size in options.batches:
             contestants = list_contestants(params.adversarial, batch_size)
             part = victim.take(min(options.samples or NUM_SAMPLES[batch_size], len(victim.labels)))
-            rows += measure_rows(part, contestants, batch_size, options.rounds)
-            _print_rows([row for row in rows if row.model == name and row.batch_size == batch_size])
+            measured = measure_rows(part, contestants, batch_size, options.rounds)
+            _print_rows(measured)
+            rows += measured
     misses = judge(rows)
-    facts = {"machine": describe_machine(device), "rounds": options.rounds, "rows": [asdict(row) for row in rows]}
+    facts = {"machine": machine, "rounds": options.rounds, "rows": [asdict(row) for row in rows]}
     write_json(options.out, facts | {"misses": misses})
     draw_front(rows, options.out.with_suffix(".png"))
     print("\n".join(misses))
     print(describe_ratios(rows))
     return misses
+
+
+def _keep_rows(options: argparse.Namespace, machine: str) -> list[Row]:
+    """Returns the rows that the file already holds, of this machine and of what is not measured now."""
+    if not options.out.exists():
+        return []
+    content = json.loads(options.out.read_text(encoding="utf-8"))
+    rows = [Row(**row) for row in content["rows"]] if content["machine"] == machine else []
+    return [row for row in rows if row.model not in options.models or row.batch_size not in options.batches]
 
 
 def _print_rows(rows: Sequence[Row]) -> None:
@@ -89,6 +108,7 @@ def _read_options() -> argparse.Namespace:
     )
     parser.add_argument("--models", nargs="+", choices=VICTIMS, default=VICTIMS)
     parser.add_argument("--batches", nargs="+", type=int, choices=sorted(NUM_SAMPLES), default=sorted(NUM_SAMPLES))
+    parser.add_argument("--flat", action="store_true", help="measure the stage instead")
     parser.add_argument("--samples", type=int, help="of every batch size, in place of 16, 128 and 1024")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--root", type=Path, default=ROOT.parent / "shared" / "data" / "cifar10", help="of CIFAR-10")

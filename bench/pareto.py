@@ -42,8 +42,12 @@ def draw_front(rows: Sequence[Row], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     tables = list(_group(rows))
-    figure, axes = plt.subplots(1, len(tables), figsize=(6 * len(tables), 5), squeeze=False)
-    for axis, table in zip(axes[0], tables, strict=True):
+    num_columns = min(3, len(tables))
+    num_rows = -(-len(tables) // num_columns)
+    figure, axes = plt.subplots(num_rows, num_columns, figsize=(6 * num_columns, 5 * num_rows), squeeze=False)
+    for axis in axes.flat[len(tables) :]:
+        axis.remove()
+    for axis, table in zip(axes.flat, tables, strict=False):
         for row in table.values():
             is_ours = row.search.startswith("amun")
             color, style = ("tab:blue", "o") if is_ours else ("tab:orange", "s")

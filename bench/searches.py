@@ -17,7 +17,7 @@ Find = Callable[[nn.Module, Tensor, Tensor], Tensor]
 ALGORITHM_1 = "amun pgd_doubling (Algorithm 1)"
 FAST = "amun adaptive_boundary"
 THOROUGH = "amun adaptive_boundary, thorough"
-THOROUGH_CHANGES = {"num_targets": 9, "num_steps": 12, "max_distance_ratio": 2.0, "pull_decay": 0.85}
+THOROUGH_CHANGES = {"num_targets": 9, "num_steps": 9, "max_distance_ratio": 2.0, "pull_decay": 0.85}
 
 
 def list_contestants(params: AdversarialParams, batch_size: int) -> dict[str, Find]:

@@ -49,7 +49,7 @@ def load_victim(name: str, params: Params, root: Path, weights: Path, device: to
         weights: folder that keeps trained weights.
         device: to compute on.
     """
-    images, labels = _load_digits() if name == "digits" else _load_cifar10(root)
+    images, labels = _load_digits() if name == "digits" else load_cifar10(root, NUM_CIFAR10)
     if name == "digits":
         model = build_model(params.model, 10, (1, 8, 8), params.training.seed).to(device)
     else:
@@ -102,15 +102,15 @@ def _load_digits() -> tuple[Tensor, Tensor]:
     return (torch.from_numpy(digits.images).float()[:, None] / 16)[chosen], torch.from_numpy(digits.target)[chosen]
 
 
-def _load_cifar10(root: Path) -> tuple[Tensor, Tensor]:
-    """Returns the first images of the first Parquet file by name."""
+def load_cifar10(root: Path, num_samples: int) -> tuple[Tensor, Tensor]:
+    """Returns the first training images (N, 3, 32, 32) float32 in [0, 1] and their labels (N,)."""
     import io
 
     import numpy as np
     import pandas as pd
     from PIL import Image
 
-    rows = pd.read_parquet(sorted(root.glob("*.parquet"))[-1]).head(NUM_CIFAR10)
+    rows = pd.read_parquet(sorted(root.glob("*.parquet"))[-1]).head(num_samples)
     pixels = np.stack([np.asarray(Image.open(io.BytesIO(content)).convert("RGB")) for content in rows["image"]])
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float() / 255
     return images, torch.tensor(rows["label"].to_numpy(), dtype=torch.int64)

@@ -6,19 +6,17 @@ After FAB, the fast adaptive boundary attack (arXiv 1907.02044).
 import torch
 from torch import Tensor
 
-from amun.adversarial.geometry import compute_norms, compute_products, per_sample, project_to_plane
-from amun.adversarial.margin_steps import cross_plane
-from amun.adversarial.margins import compute_margin, compute_margin_to, rank_others
+from amun.adversarial.geometry import compute_products, per_sample, project_to_plane
+from amun.adversarial.margin_steps import choose_drops
+from amun.adversarial.margins import compute_margin_to, find_likeliest_other, rank_others
 from amun.adversarial.queue import Search
 from amun.adversarial.slots import Seen, Slots
 from amun.params import AdaptiveBoundaryParams
 
-UNKNOWN = -1
-
 
 def begin_adaptive_boundary(labels: Tensor, params: AdaptiveBoundaryParams) -> dict[str, Tensor]:
     """Returns for each sample: which target's turn it is, the targets and their distances, the steps and the pull."""
-    unknown = torch.full((len(labels), params.num_targets), UNKNOWN, device=labels.device)
+    unknown = labels.new_zeros(len(labels), params.num_targets)
     return {
         "turns": torch.zeros_like(labels),
         "targets": unknown,
@@ -32,9 +30,9 @@ def begin_adaptive_boundary(labels: Tensor, params: AdaptiveBoundaryParams) -> d
 def compute_target_margins(logits: Tensor, slots: Slots) -> Tensor:
     """Returns (N,): in the first turn the margin to whichever label is likeliest now, later to the turn's target."""
     turns = slots.own["turns"]
-    targets = slots.own["targets"].gather(1, turns[:, None]).squeeze(1).clamp_min(0)
-    to_any, to_target = compute_margin(logits, slots.labels), compute_margin_to(logits, slots.labels, targets)
-    return torch.where(turns == 0, to_any, to_target)
+    targets = slots.own["targets"].gather(1, turns[:, None]).squeeze(1)
+    likeliest = find_likeliest_other(logits.detach(), slots.labels)
+    return compute_margin_to(logits, slots.labels, torch.where(turns == 0, likeliest, targets))
 
 
 def step_adaptive_boundary(slots: Slots, seen: Seen, params: AdaptiveBoundaryParams) -> tuple[Slots, Tensor]:
@@ -48,45 +46,67 @@ def step_adaptive_boundary(slots: Slots, seen: Seen, params: AdaptiveBoundaryPar
         gradient a step, and a label whose boundary looks far has none.
     """
     own = slots.own
-    is_first = slots.num_steps == 0
-    slopes = compute_norms(seen.gradients).clamp_min(1e-30)
-    others, ranked = rank_others(seen.logits, slots.labels, own["targets"].shape[1])
-    true_logits = seen.logits.gather(1, slots.labels[:, None])
-    targets = torch.where(is_first[:, None], ranked, own["targets"])
-    distances = torch.where(is_first[:, None], (true_logits - others) / slopes[:, None], own["distances"])
-
+    slopes = seen.slopes.clamp_min(1e-30)
+    targets, distances = _rank_targets(slots, seen, slopes)
     is_gain = seen.is_adversarial & (seen.norms < own["target_norms"])
     target_norms = torch.where(is_gain, seen.norms, own["target_norms"])
     pulls = torch.where(is_gain | (own["num_steps_to_target"] == 0), own["pulls"], own["pulls"] * params.pull_decay)
 
     drops = seen.losses + compute_products(seen.gradients, slots.images - slots.iterates)
-    nearest = project_to_plane(slots.images, seen.gradients, drops * (1 + params.overshoot))
-    crossed = cross_plane(slots.iterates, seen, params.overshoot)
+    crossing = choose_drops(seen, params.overshoot)
+    crossed, nearest = _project_both(slots, seen.gradients, crossing, drops * (1 + params.overshoot))
     moved = torch.lerp(crossed, nearest, per_sample(pulls, crossed))
 
     num_steps = own["num_steps_to_target"] + 1
     is_far = (own["turns"] > 0) & (drops / slopes > slots.nearest_norms)
     is_over = is_far | (slots.is_found & (num_steps >= params.num_steps)) | (num_steps >= params.max_steps)
-    turns = torch.where(is_over, _find_next_turn(own["turns"], distances, slots.nearest_norms, params), own["turns"])
+    turns = _find_turns(own["turns"], is_over, distances, slots.nearest_norms, params)
     is_done = turns >= targets.shape[1]
-    fresh = begin_adaptive_boundary(slots.labels, params)
     return slots.move(
         torch.where(per_sample(is_over, moved), slots.images, moved),
         turns=turns.clamp_max(targets.shape[1] - 1),
         targets=targets,
         distances=distances,
         num_steps_to_target=num_steps.masked_fill(is_over, 0),
-        target_norms=torch.where(is_over, fresh["target_norms"], target_norms),
-        pulls=torch.where(is_over, fresh["pulls"], pulls),
+        target_norms=target_norms.masked_fill(is_over, torch.inf),
+        pulls=pulls.masked_fill(is_over, params.pull),
     ), is_done
 
 
-def _find_next_turn(turns: Tensor, distances: Tensor, nearest_norms: Tensor, params: AdaptiveBoundaryParams) -> Tensor:
-    """Returns (N,) the next target that does not look too far, or the number of targets."""
+def _project_both(slots: Slots, normals: Tensor, drops: Tensor, drops_from_images: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the points of a plane nearest to the iterates, and those nearest to the samples."""
+    both = project_to_plane(
+        torch.cat([slots.iterates, slots.images]),
+        torch.cat([normals, normals]),
+        torch.cat([drops, drops_from_images]),
+    )
+    crossed, nearest = both.chunk(2)
+    return crossed, nearest
+
+
+def _rank_targets(slots: Slots, seen: Seen, slopes: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the targets (N, T), likeliest first, and how far they look: as the first step has seen them."""
+    targets, distances = slots.own["targets"], slots.own["distances"]
+    is_first = slots.num_steps == 0
+    if not is_first.any():
+        return targets, distances
+    others, ranked = rank_others(seen.logits, slots.labels, targets.shape[1])
+    seen_distances = (seen.logits.gather(1, slots.labels[:, None]) - others) / slopes[:, None]
+    is_first = is_first[:, None]
+    return torch.where(is_first, ranked, targets), torch.where(is_first, seen_distances, distances)
+
+
+def _find_turns(
+    turns: Tensor, is_over: Tensor, distances: Tensor, nearest_norms: Tensor, params: AdaptiveBoundaryParams
+) -> Tensor:
+    """Returns (N,) the turns, where one is over the next whose target does not look too far, or their number."""
+    if not is_over.any():
+        return turns
     num_targets = distances.shape[1]
     numbers = torch.arange(num_targets, device=turns.device)
     is_worth = distances.isfinite() & (distances <= params.max_distance_ratio * nearest_norms[:, None])
-    return torch.where(is_worth & (numbers > turns[:, None]), numbers, num_targets).amin(1)
+    following = torch.where(is_worth & (numbers > turns[:, None]), numbers, num_targets).amin(1)
+    return torch.where(is_over, following, turns)
 
 
 ADAPTIVE_BOUNDARY = Search(begin_adaptive_boundary, compute_target_margins, step_adaptive_boundary)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from amun.adversarial.geometry import compute_norms, normalise, per_sample, project_to_ball
+from amun.adversarial.geometry import normalise, per_sample, project_to_ball
 from amun.adversarial.margin_steps import compute_margins
 from amun.adversarial.queue import Search
 from amun.adversarial.slots import Seen, Slots
@@ -25,7 +25,7 @@ def step_fmn(slots: Slots, seen: Seen, params: FmnParams) -> tuple[Slots, Tensor
     """
     decay = _anneal(slots.num_steps, params.num_steps)
     shrinking = params.radius_step * decay
-    way_left = seen.losses.abs() / compute_norms(seen.gradients).clamp_min(1e-30)
+    way_left = seen.losses.abs() / seen.slopes.clamp_min(1e-30)
     grown = torch.where(slots.is_found, slots.own["radii"] * (1 + shrinking), seen.norms + way_left)
     shrunk = torch.minimum(slots.own["radii"] * (1 - shrinking), slots.nearest_norms)
     radii = torch.where(seen.is_adversarial, shrunk, grown)

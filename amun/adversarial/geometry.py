@@ -48,9 +48,12 @@ def project_to_plane(images: Tensor, normals: Tensor, drops: Tensor) -> Tensor:
     points = (images - per_sample(lengths, normals) * normals).clamp(0, 1)
     for _ in range(MAX_REFINEMENTS):
         lacking = drops - compute_products(normals, images - points)
+        is_short = lacking.abs() > 1e-4 * drops.abs()
+        if not is_short.any():
+            break
         free = normals * ((points > 0) & (points < 1))
         slopes = compute_products(free, free)
-        is_short = (lacking.abs() > 1e-4 * drops.abs()) & (slopes > 0)
+        is_short &= slopes > 0
         if not is_short.any():
             break
         lengths = torch.where(is_short, lengths + lacking / _avoid_zero(slopes), lengths)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from amun.adversarial.geometry import compute_norms, normalise, per_sample, project_to_ball
+from amun.adversarial.geometry import normalise, per_sample, project_to_ball
 from amun.adversarial.margin_steps import compute_margins, cross_plane
 from amun.adversarial.queue import Search
 from amun.adversarial.slots import Seen, Slots
@@ -27,7 +27,7 @@ def step_margin_fmn(slots: Slots, seen: Seen, params: MarginFmnParams) -> tuple[
     crossed = cross_plane(slots.iterates, seen, params.overshoot)
     decay = 1 - along / (params.num_steps_along + 1)
     shrunk = torch.minimum(slots.own["radii"], slots.nearest_norms) * (1 - params.radius_step * decay)
-    way_left = seen.losses.abs() / compute_norms(seen.gradients).clamp_min(1e-30)
+    way_left = seen.losses.abs() / seen.slopes.clamp_min(1e-30)
     radii = torch.where(seen.is_adversarial, shrunk, torch.minimum(seen.norms + way_left, slots.nearest_norms))
     lengths = torch.where(slots.is_found, params.step_fraction * decay * slots.nearest_norms, 0)
     step = per_sample(lengths, slots.images) * normalise(seen.gradients)

@@ -35,10 +35,19 @@ def cross_plane(points: Tensor, seen: Seen, overshoot: float) -> Tensor:
     Args:
         points: where the losses and gradients were seen.
         seen: what was seen.
+        overshoot: as for `choose_drops`.
+    """
+    return project_to_plane(points, seen.gradients, choose_drops(seen, overshoot))
+
+
+def choose_drops(seen: Seen, overshoot: float) -> Tensor:
+    """Returns (N,) by how much the losses have to fall.
+
+    Args:
+        seen: what was seen.
         overshoot: how far behind the plane, as a share of the way to it; never less than the logits' rounding.
     """
-    drops = seen.losses + overshoot * seen.losses.abs() + 2 * get_rounding(seen.logits)
-    return project_to_plane(points, seen.gradients, drops)
+    return seen.losses + overshoot * seen.losses.abs() + 2 * get_rounding(seen.logits)
 
 
 MARGIN_STEPS = Search(begin_margin_steps, compute_margins, step_margin)

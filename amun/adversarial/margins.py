@@ -26,9 +26,14 @@ def compute_margin_to(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor
     return _pick(logits, labels) - _pick(logits, targets)
 
 
-def is_relabelled(logits: Tensor, labels: Tensor) -> Tensor:
+def find_likeliest_other(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns (N,) int64: the other label with the largest logit."""
+    return _hide(logits, labels).argmax(1)
+
+
+def is_relabelled(margins: Tensor, logits: Tensor) -> Tensor:
     """Returns (N,) bool: another label wins by more than rounding, so that it wins in a batch of any size."""
-    return compute_margin(logits, labels) < -get_rounding(logits)
+    return margins < -get_rounding(logits)
 
 
 def get_rounding(logits: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from amun.adversarial.geometry import compute_norms
 from amun.adversarial.slots import EMPTY, Seen, Slots, begin_slots, note_nearest
 from amun.errors import AmunError
 from amun.training import evaluating
@@ -74,24 +73,26 @@ def run_queue(
         is_live = slots.positions != EMPTY
         if not is_live.any():
             return
-        slots, seen = note_nearest(slots, *evaluate(model, slots, search))
+        slots, seen = note_nearest(slots, *evaluate(model, slots, is_live, search))
         _refuse_non_finite(seen.logits, slots, name)
         stepped, is_done = search.step(slots, seen, params)
         # a sample that was labelled wrong from the start is its own example; without a gradient there is no way on
-        is_done |= (slots.nearest_norms == 0) | (compute_norms(seen.gradients) == 0)
+        is_done |= (slots.nearest_norms == 0) | (seen.slopes == 0)
         if (is_done & is_live).any():
             yield stepped.select(is_done & is_live)
         slots = stepped.clear(is_done)
 
 
-def evaluate(model: nn.Module, slots: Slots, search: Search) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns logits (N, K), losses (N,) and their gradients (N, C, H, W): one forward pass, one back to the images."""
+def evaluate(model: nn.Module, slots: Slots, is_live: Tensor, search: Search) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns logits (N, K), losses (N,) and their gradients (N, C, H, W): one forward pass, one back to the images.
+
+    Nothing is asked of the rows that only fill up.
+    """
     with torch.enable_grad():
         points = slots.iterates.detach().requires_grad_()
         logits = model(points)
         losses = search.compute_losses(logits, slots)
-        counted = losses.masked_fill(slots.positions == EMPTY, 0)  # nothing is asked of the rows that only fill up
-        (gradients,) = torch.autograd.grad(counted.sum(), points)
+        (gradients,) = torch.autograd.grad(losses, points, is_live.to(losses.dtype))
     return logits.detach().float(), losses.detach(), gradients
 
 
@@ -146,6 +147,8 @@ def _refill(slots: Slots, intake: _Intake, search: Search, params: Any) -> Slots
 
 
 def _refuse_non_finite(logits: Tensor, slots: Slots, name: Callable[[int], str]) -> None:
+    if logits.isfinite().all():
+        return
     is_bad = ~logits.isfinite().all(1) & (slots.positions != EMPTY)
     if is_bad.any():
         names = ", ".join(name(int(position)) for position in slots.positions[is_bad][:5])

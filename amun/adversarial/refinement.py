@@ -54,16 +54,16 @@ def confirm_found(model: nn.Module, done: Slots, num_secants: int, batch_size: i
     nearest = done.nearest
     last = _look(model, nearest, done.labels, batch_size)
     low, high = torch.zeros_like(last.margins), torch.ones_like(last.margins)
-    first = _look(model, done.images, done.labels, batch_size) if num_secants else last
+    low_margins = done.margins
     for _ in range(num_secants):
-        roots = low + (high - low) * first.margins / (first.margins - last.margins)
+        roots = low + (high - low) * low_margins / (low_margins - last.margins)
         shares = torch.lerp(roots, high, BEYOND)
         points = torch.lerp(done.images, done.nearest, per_sample(shares, nearest)).clamp(0, 1)
         seen = _look(model, points, done.labels, batch_size)
         is_between = done.is_found & (low < shares) & (shares < high)
         is_nearer, is_right = is_between & seen.is_relabelled, is_between & ~seen.is_relabelled
         nearest = torch.where(per_sample(is_nearer, points), points, nearest)
-        first, last = seen.choose(is_right, first), seen.choose(is_nearer, last)
+        last, low_margins = seen.choose(is_nearer, last), torch.where(is_right, seen.margins, low_margins)
         high, low = torch.where(is_nearer, shares, high), torch.where(is_right, shares, low)
     return Found(done.positions, nearest, last.labels, compute_norms(nearest - done.images), last.is_relabelled)
 
@@ -89,7 +89,8 @@ def _look(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> 
     """Returns what the model shows of up to `batch_size` images, in a pass of so many rows."""
     rows = pad(images, [0, 0] * (images.ndim - 1) + [0, batch_size - len(images)])
     logits = model(rows)[: len(images)].float()
-    return _Look(compute_margin(logits, labels), logits.argmax(1), is_relabelled(logits, labels))
+    margins = compute_margin(logits, labels)
+    return _Look(margins, logits.argmax(1), is_relabelled(margins, logits))
 
 
 def gather(parts: Iterator[Slots], batch_size: int) -> Iterator[Slots]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from amun.adversarial.geometry import compute_norms, per_sample
-from amun.adversarial.margins import is_relabelled
+from amun.adversarial.margins import compute_margin, is_relabelled
 
 EMPTY = -1
 
@@ -27,6 +27,7 @@ class Slots:
         iterates: (N, C, H, W), the points that are looked at next.
         nearest: (N, C, H, W), the nearest adversarial example so far.
         nearest_norms: (N,) L2 distance of `nearest`; infinite where there is none yet.
+        margins: (N,) of the samples themselves, once they have been seen.
         num_steps: (N,) int64, steps taken.
         own: what a search keeps for each sample besides, (N, ...) by name.
     """
@@ -37,6 +38,7 @@ class Slots:
     iterates: Tensor
     nearest: Tensor
     nearest_norms: Tensor
+    margins: Tensor
     num_steps: Tensor
     own: Mapping[str, Tensor]
 
@@ -87,6 +89,7 @@ class Seen:
         logits: (N, K) of the model.
         losses: (N,) what the search lowers: positive where a sample is still labelled right.
         gradients: (N, C, H, W) of the losses.
+        slopes: (N,) L2 norms of the gradients.
         norms: (N,) L2 distances of the iterates to their samples.
         is_adversarial: (N,) bool, the model's label is another than the true one, by more than rounding.
         is_nearer: (N,) bool, adversarial and nearer than all before.
@@ -95,6 +98,7 @@ class Seen:
     logits: Tensor
     losses: Tensor
     gradients: Tensor
+    slopes: Tensor
     norms: Tensor
     is_adversarial: Tensor
     is_nearer: Tensor
@@ -104,17 +108,19 @@ def begin_slots(positions: Tensor, images: Tensor, labels: Tensor, own: Mapping[
     """Returns slots at their samples, nothing found yet."""
     nothing = torch.full((len(images),), torch.inf, device=images.device)
     num_steps = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-    return Slots(positions, images, labels, images, images, nothing, num_steps, own)
+    return Slots(positions, images, labels, images, images, nothing, nothing, num_steps, own)
 
 
 def note_nearest(slots: Slots, logits: Tensor, losses: Tensor, gradients: Tensor) -> tuple[Slots, Seen]:
     """Returns the slots with `nearest` brought up to what was seen, and what was seen."""
     norms = compute_norms(slots.iterates - slots.images)
-    is_adversarial = is_relabelled(logits, slots.labels)
+    margins = compute_margin(logits, slots.labels)
+    is_adversarial = is_relabelled(margins, logits)
     is_nearer = is_adversarial & (norms < slots.nearest_norms)
     noted = replace(
         slots,
         nearest=torch.where(per_sample(is_nearer, slots.images), slots.iterates, slots.nearest),
         nearest_norms=torch.where(is_nearer, norms, slots.nearest_norms),
+        margins=torch.where(slots.num_steps == 0, margins, slots.margins),
     )
-    return noted, Seen(logits, losses, gradients, norms, is_adversarial, is_nearer)
+    return noted, Seen(logits, losses, gradients, compute_norms(gradients), norms, is_adversarial, is_nearer)

@@ -32,7 +32,7 @@ def build_adversarial_set(params: Params, device: torch.device) -> None:
     digest = digest_inputs(params, device, [WAVE, WAVE_BASE, TRAIN])
     with keep_partial_results(PARTIAL_ADVERSARIAL, digest) as found:
         _search(params, device, forget_ids, found)
-        norms = _write_set(forget_ids, found)
+        norms = _write_set(forget_ids, found, params.adversarial.batch_size)
     mean_norm = float(torch.cat(norms).mean()) if sum(map(len, norms)) >= MIN_REPORTED else None
     counts = {"num_forget": len(forget_ids), "num_missing": len(forget_ids) - sum(map(len, norms))}
     write_json(ADVERSARIAL_METRICS, counts | {"mean_delta_norm": mean_norm})
@@ -46,19 +46,19 @@ def _search(params: Params, device: torch.device, forget_ids: list[str], found: 
     missing: list[str] = []
 
     def wait() -> Iterator[Waiting]:
-        for group in _read_among(left):
-            positions = torch.arange(len(queued), len(queued) + len(group), device=device)
-            queued.extend(zip(group.sample_ids.tolist(), group.subject_ids.tolist(), strict=True))
-            yield Waiting(positions, group.images.to(device), group.labels.to(device))
+        for part in _read_among(left, params.adversarial.batch_size):
+            positions = torch.arange(len(queued), len(queued) + len(part), device=device)
+            queued.extend(zip(part.sample_ids.tolist(), part.subject_ids.tolist(), strict=True))
+            yield Waiting(positions, part.images.to(device), part.labels.to(device))
 
     with show_progress("adversarial", len(left), "samples") as advance:
-        for part in search_stream(model, wait(), params.adversarial, lambda position: queued[position][0]):
-            owners = np.array([queued[position] for position in part.positions.tolist()], dtype=np.str_)
-            made = Samples(owners[:, 0], owners[:, 1], part.labels.cpu(), part.images.cpu())
-            is_found = part.is_found.cpu().numpy()
+        for made in search_stream(model, wait(), params.adversarial, lambda position: queued[position][0]):
+            owners = np.array([queued[position] for position in made.positions.tolist()], dtype=np.str_)
+            examples = Samples(owners[:, 0], owners[:, 1], made.labels.cpu(), made.images.cpu())
+            is_found = made.is_found.cpu().numpy()
             if is_found.any():
-                found.keep(made.select(is_found))
-            missing += made.sample_ids[~is_found].tolist()
+                found.keep(examples.select(is_found))
+            missing += examples.sample_ids[~is_found].tolist()
             for _ in owners:
                 advance()
     if missing:
@@ -66,25 +66,25 @@ def _search(params: Params, device: torch.device, forget_ids: list[str], found: 
         print(f"  {describe_missing(missing, params.adversarial)}", flush=True)
 
 
-def _write_set(forget_ids: list[str], found: PartialResults) -> list[torch.Tensor]:
+def _write_set(forget_ids: list[str], found: PartialResults, num_rows: int) -> list[torch.Tensor]:
     """Writes the examples in the order of the training samples; returns their L2 distances to these."""
     writer = SampleWriter(ADVERSARIAL)
     writer.append(_take_none(next(read_in_groups(TRAIN))))  # a file of no rows has their shape, too
     norms = []
-    for group in _read_among([sample_id for sample_id in forget_ids if sample_id in found]):
-        examples = found.collect(group.sample_ids.tolist())
+    for part in _read_among([sample_id for sample_id in forget_ids if sample_id in found], num_rows):
+        examples = found.collect(part.sample_ids.tolist())
         writer.append(examples)
-        norms.append(compute_norms(examples.images - group.images))
+        norms.append(compute_norms(examples.images - part.images))
     writer.finish()
     return norms
 
 
-def _read_among(sample_ids: list[str]) -> Iterator[Samples]:
-    """Yields the training samples of these ids, some at a time, in the order of the store."""
+def _read_among(sample_ids: list[str], num_rows: int) -> Iterator[Samples]:
+    """Yields the training samples of these ids, up to `num_rows` at a time, in the order of the store."""
     for group in read_in_groups(TRAIN):
         chosen = group.select(group.is_among(sample_ids))
-        if len(chosen):
-            yield chosen
+        for start in range(0, len(chosen), num_rows):
+            yield chosen.slice(start, start + num_rows)
 
 
 def _take_none(samples: Samples) -> Samples:
