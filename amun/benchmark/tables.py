@@ -76,11 +76,16 @@ class ResultTable:
     notes: Sequence[str]
     rows: Sequence[Row]
 
-    def split(self) -> list[Table]:
-        """Returns the parts that fit a page: results, comparison, attacks, costs."""
-        result, attack, cost = (_make_part(self.rows, group) for group in PARTS)
+    @property
+    def results(self) -> list[Table]:
+        """What a reader wants first: the results, and who is ahead of AMUN."""
         compared = [row for row in self.rows if row.against_amun]
-        return [result, *([_make_comparison(compared)] if compared else []), attack, cost]
+        return [_make_part(self.rows, "result"), *([_make_comparison(compared)] if compared else [])]
+
+    @property
+    def details(self) -> list[Table]:
+        """The rest: the attacks, and what the runs took."""
+        return [_make_part(self.rows, group) for group in PARTS if group != "result"]
 
 
 def make_tables(records: Sequence[Record]) -> list[ResultTable]:
@@ -103,10 +108,12 @@ def _make(records: Sequence[Record], setting: Setting, share: float) -> ResultTa
 def _list_notes(rows: Sequence[Row], setting: Setting, records: Sequence[Record]) -> list[str]:
     absent = [name for name in list_methods(records) if name not in {row.method for row in rows}]
     needing = [name for name in absent if setting == "none" and name in METHODS and METHODS[name].needs_remain]
+    failed = [f"{row.method} {row.failures}" for row in rows if row.failures]
     pairs = [comparison.num_pairs for row in rows for comparison in row.against_amun.values()]
     return [
         *conclude(rows),
         *([FEW_PAIRS] if pairs and min(pairs) < ENOUGH_PAIRS else []),
+        *([f"Runs that came to nothing: {'; '.join(failed)}."] if failed else []),
         *([f"Not here, as they cannot work without the remain set: {', '.join(needing)}."] if needing else []),
     ]
 
@@ -180,7 +187,7 @@ def write_markdown(table: ResultTable) -> str:
     lines = [f"# {table.title}", ""]
     for note in [*table.notes, GLOSSARY]:
         lines += [note, ""]
-    for part in table.split():
+    for part in [*table.results, *table.details]:
         lines += [f"## {part.title}", "", *list_markdown(part), ""]
     return "\n".join(lines[:-1]) + "\n"
 

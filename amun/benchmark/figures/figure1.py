@@ -35,7 +35,7 @@ LINES = {
     "adversarial_random_label": ("adversarial images, other wrong labels", GREEN, "--", "v"),
     "random_label_images": ("original images, other wrong labels", ORANGE, ":", "D"),
     "random_noise_labels": ("images with noise as long, adversarial labels", PURPLE, "-.", "P"),
-    "adversarial_fgsm": ("D_F and a weak attack's examples (FGSM)", SKY, "-.", "X"),
+    "adversarial_fgsm": ("D_F and a weak attack's examples (FGSM)", SKY, (0, (4, 1, 1, 1, 1, 1)), "X"),
 }
 CAPTION = (
     "Accuracy on the test half after each epoch of fine-tuning, means over the runs; the grey line is the base before "

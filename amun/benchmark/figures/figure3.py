@@ -30,7 +30,7 @@ SETS = {
 LEAST_SHARE = 0.01  # below it the axis of shares is linear
 CAPTION = (
     "Share of the samples by the model's confidence in their label, in {num_bins} bins, means over the runs; the axis "
-    "is logarithmic above {least:.0%}. What has been forgotten (hatched) lies on the test set, as after retraining, "
+    "is logarithmic above {least:g} %. What has been forgotten (hatched) lies on the test set, as after retraining, "
     "and no longer on the remain set, as before. Figure 3 is with the remain set, figure 5 without it: of the paper's "
     "own two only their kind was known when this was made."
 )
@@ -58,7 +58,7 @@ def draw_confidence(records: Sequence[Record], number: int, setting: Setting) ->
     for axes in rows_of_axes[-1]:
         axes.set_xlabel("confidence in the label")
     rows_of_axes[0][0].legend(loc="upper left", frameon=False, handlelength=3)
-    caption = CAPTION.format(num_bins=NUM_BINS, least=LEAST_SHARE)
+    caption = CAPTION.format(num_bins=NUM_BINS, least=100 * LEAST_SHARE)
     title = f"Figure {number}: confidence, {SETTING_NAMES[setting]}"
     return Drawing(f"figure{number}", title, caption, figure, _list_rows(shown))
 
@@ -78,7 +78,7 @@ def _draw_panel(axes: "Axes", histograms: dict[str, list[float]]) -> None:
     for name, (color, line, hatch) in SETS.items():
         shares = 100 * np.array(histograms[name])
         if hatch:
-            area = axes.stairs(shares, edges, fill=True, hatch=hatch, linewidth=0, alpha=0.35)
+            area = axes.stairs(shares, edges, fill=True, hatch=hatch, linewidth=0, alpha=0.6)
             area.set(facecolor="none", edgecolor=color)
         axes.stairs(shares, edges, label=name, color=color, linestyle=line, linewidth=1.8)
     axes.set_yscale("symlog", linthresh=100 * LEAST_SHARE)
