@@ -12,6 +12,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from amun.benchmark.machine import describe_machine
 from amun.data.samples import Samples, write_samples
 from amun.errors import AmunError
 from amun.models import build_model, save_weights
@@ -19,7 +20,6 @@ from amun.params import Params, load_params
 from amun.paths import PARAMS, TRAIN, WAVE, WAVE_BASE
 from amun.training import compute_logits, configure_torch, fit
 from amun.wave import ForgottenWave, Wave, write_json
-from bench.tables import describe_machine
 from bench.victims import load_cifar10
 
 ROOT = Path(__file__).resolve().parent.parent
