@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from amun.models import Normalise, build_model, load_weights, save_weights
-from amun.params import OptimisationParams, Params
+from amun.models import build_model, load_weights, save_weights
+from amun.params import ModelParams, OptimisationParams, Params
 from amun.training import compute_accuracy, compute_logits, fit
 
 VICTIMS = ("digits", "resnet")
 NUM_DIGITS, NUM_CIFAR10 = 900, 4000
-WIDTHS = (16, 32, 64)  # of the residual network
+RESNET = ModelParams(name="resnet", architecture="small_resnet", options={"widths": [16, 32, 64]})
 RESNET_EPOCHS = 16  # to a training accuracy of about 90 %
 
 
@@ -53,7 +53,7 @@ def load_victim(name: str, params: Params, root: Path, weights: Path, device: to
     if name == "digits":
         model = build_model(params.model, 10, (1, 8, 8), params.training.seed).to(device)
     else:
-        model = build_resnet(params.training.seed).to(device)
+        model = build_model(RESNET, 10, (3, 32, 32), params.training.seed).to(device)
     images, labels = images.to(device), labels.to(device)
     path = weights / f"bench-{name}.safetensors"
     if path.exists():
@@ -64,22 +64,6 @@ def load_victim(name: str, params: Params, root: Path, weights: Path, device: to
         save_weights(path, model)
     accuracy = compute_accuracy(compute_logits(model, images), labels)
     return Victim(name, model.eval(), images, labels, accuracy)
-
-
-def build_resnet(seed: int) -> nn.Module:
-    """Returns a residual network for CIFAR-10: two blocks of each width, each width at half the resolution."""
-    from torchvision.models.resnet import BasicBlock
-
-    torch.manual_seed(seed)
-    layers: list[nn.Module] = [Normalise(), nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False)]
-    layers += [nn.BatchNorm2d(WIDTHS[0]), nn.ReLU()]
-    width_before = WIDTHS[0]
-    for width in WIDTHS:
-        stride = 1 if width == width_before else 2
-        shortcut = nn.Sequential(nn.Conv2d(width_before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
-        layers += [BasicBlock(width_before, width, stride, None if stride == 1 else shortcut), BasicBlock(width, width)]
-        width_before = width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width_before, 10))
 
 
 def _train(model: nn.Module, images: Tensor, labels: Tensor, params: Params, optimisation: OptimisationParams) -> None:
