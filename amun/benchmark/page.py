@@ -77,6 +77,7 @@ def render_page(
         params=list(_flatten(setup.params)),
         num_runs=len(records),
         num_failed=sum(record.failure is not None for record in records),
+        computed=describe_seconds(sum(record.costs.seconds for record in records if record.costs is not None)),
         needed=describe_seconds(setup.seconds),
         estimate=None if setup.estimate is None else describe_seconds(setup.estimate),
     )

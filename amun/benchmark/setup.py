@@ -20,8 +20,8 @@ class Setup:
         search_budget: trials of the search for each method in each setting.
         search_ranges: where each parameter is drawn from, in words, by its name.
         differences: from the paper's set-up, a sentence each.
-        seconds: of wall clock that the study took.
-        estimate: of them after the first minute; None where it took no longer.
+        seconds: of wall clock that the last command took.
+        estimate: of them before it began; None where there was none.
         by_subject: people were forgotten with all their samples; otherwise each sample is its own subject.
     """
 

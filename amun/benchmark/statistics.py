@@ -10,6 +10,7 @@ from amun.benchmark.records import Figures
 CONFIDENCE = 0.95
 NUM_RESAMPLES = 10_000
 BOOTSTRAP_SEED = 0
+ONE_PAIR = "one pair: not compared"
 ENOUGH_PAIRS = 6  # that all fall on one side happens by chance in less than 5 % of cases from here on: 2 / 2^6
 
 
@@ -74,7 +75,7 @@ class Comparison:
     def verdict(self) -> str:
         """`ahead` of AMUN, `behind` it, or a `tie`; with few pairs their number, for then the interval is too short."""
         if self.low is None or self.high is None:
-            return "one pair, not compared"
+            return ONE_PAIR
         word = "ahead" if self.high < 0 else "behind" if self.low > 0 else "tie"
         return word if self.num_pairs >= ENOUGH_PAIRS else f"{word} ({self.num_pairs} pairs only)"
 

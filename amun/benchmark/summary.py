@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from amun.benchmark.columns import COLUMNS
 from amun.benchmark.records import AMUN, BASE, RETRAIN, Record, Setting, Trial
 from amun.benchmark.runs import Run, choose_records, list_methods, name_draw, pair_runs
-from amun.benchmark.statistics import Comparison, Spread, compare_pairs, summarise
+from amun.benchmark.statistics import ONE_PAIR, Comparison, Spread, compare_pairs, summarise
 from amun.unlearning.methods import METHODS
 
 COMPARED = {"svc": "average_svc", "rmia": "average_rmia"}  # which attack's gap is the fourth term
@@ -122,6 +122,8 @@ def _conclude(rows: Sequence[Row], term: str, name: str) -> str:
     compared = [(row.method, row.against_amun[term]) for row in rows if term in row.against_amun and _is_peer(row)]
     if not compared:
         return ""
+    if all(comparison.verdict == ONE_PAIR for _, comparison in compared):
+        return f"Against AMUN by the average gap with {name}: one pair each, nothing is compared."
     parts = [
         f"{word}: {', '.join(found)}"
         for word in ("ahead", "tie", "behind", "one pair")

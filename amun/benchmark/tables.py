@@ -112,7 +112,7 @@ def _list_notes(rows: Sequence[Row], setting: Setting, records: Sequence[Record]
     pairs = [comparison.num_pairs for row in rows for comparison in row.against_amun.values()]
     return [
         *conclude(rows),
-        *([FEW_PAIRS] if pairs and min(pairs) < ENOUGH_PAIRS else []),
+        *([FEW_PAIRS] if any(1 < count < ENOUGH_PAIRS for count in pairs) else []),
         *([f"Runs that came to nothing: {'; '.join(failed)}."] if failed else []),
         *([f"Not here, as they cannot work without the remain set: {', '.join(needing)}."] if needing else []),
     ]

@@ -82,7 +82,7 @@ def _draw_panel(axes: "Axes", histograms: dict[str, list[float]]) -> None:
             area.set(facecolor="none", edgecolor=color)
         axes.stairs(shares, edges, label=name, color=color, linestyle=line, linewidth=1.8)
     axes.set_yscale("symlog", linthresh=100 * LEAST_SHARE)
-    axes.set(xlim=(0, 1), ylim=(0, 100), yticks=[0, 1, 10, 100], yticklabels=["0", "1", "10", "100"])
+    axes.set(xlim=(0, 1), ylim=(0, 150), yticks=[0, 1, 10, 100], yticklabels=["0", "1", "10", "100"])
     clean(axes)
 
 

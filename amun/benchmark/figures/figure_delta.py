@@ -32,8 +32,8 @@ CAPTION = (
     "AMUN with adversarial examples taken farther than needed, 1 to 8 times, with the same labels. If the bound is "
     "what matters, the distance of the weights to exact retraining and the gap in FT AUC grow to the right. Farther "
     "examples are clamped to valid pixels, and the base may label them otherwise than the nearest ones: where these "
-    "shares, the same in both settings, are large, delta is not all that has changed. Grey: the untouched base. Bars: "
-    "standard deviation over the runs."
+    "shares, the same in both settings, are large, delta is not all that has changed. Grey: the untouched base. The "
+    "axes need not begin at 0. Bars: standard deviation over the runs."
 )
 
 
@@ -152,8 +152,7 @@ def _draw_lines(axes: "Axes", points: Sequence[Point], base: Point | None, label
             )
     if base is not None and (before := read(base)) is not None:
         axes.axhline(before.mean, color=GREY, linewidth=2.5, zorder=0, label="the base")
-    axes.margins(x=0.1, y=0.15)
-    axes.set_ylim(bottom=0)
+    axes.margins(x=0.1, y=0.18)
     axes.set_ylabel(label)
     axes.legend(frameon=False, loc="best", fontsize=8.5, handlelength=3)
 
@@ -166,9 +165,8 @@ def _draw_shares(axes: "Axes", points: Sequence[Point]) -> None:
     for name, style, marks in (("labels flipped", "-^", flipped), ("pixels clamped", "--v", clamped)):
         shares = [100 * spread.mean for _, _, spread in marks]
         axes.plot([norm for _, norm, _ in marks], shares, style, color=BLACK if style == "-^" else GREY, label=name)
-    axes.set_ylim(bottom=0)
     axes.set_ylabel("share (%)")
-    axes.legend(frameon=False, loc="upper left", fontsize=8.5, handlelength=3)
+    axes.legend(frameon=False, loc="best", fontsize=8.5, handlelength=3)
 
 
 def _list_cells(point: Point) -> dict[str, str | int | float | None]:

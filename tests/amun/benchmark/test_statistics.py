@@ -34,7 +34,7 @@ def test_average_gaps_have_one_term_apart() -> None:
         ([3.0, 3.5, 3.2, 3.1, 3.4, 3.3], "behind"),
         ([1.0, 3.0, 1.5, 2.5, 2.1, 1.9], "tie"),
         ([1.0, 1.5, 1.2], "ahead (3 pairs only)"),
-        ([1.0], "one pair, not compared"),
+        ([1.0], "one pair: not compared"),
     ],
 )
 def test_comparison_with_amun(gaps: list[float], verdict: str) -> None:
