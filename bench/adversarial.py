@@ -60,7 +60,7 @@ def run_bench(options: argparse.Namespace) -> list[str]:
     device = configure_torch(params.runtime)
     machine = describe_machine(device)
     print(f"machine: {machine}", flush=True)
-    rows = _keep_rows(options, machine)
+    rows = keep_rows(options.out, machine, options.models, options.batches)
     for name in options.models:
         if name == "resnet" and not options.root.is_dir():
             print(f"skipped: no CIFAR-10 in {options.root}; name its folder with --root")
@@ -82,13 +82,13 @@ def run_bench(options: argparse.Namespace) -> list[str]:
     return misses
 
 
-def _keep_rows(options: argparse.Namespace, machine: str) -> list[Row]:
-    """Returns the rows that the file already holds, of this machine and of what is not measured now."""
-    if not options.out.exists():
+def keep_rows(out: Path, machine: str, models: Sequence[str], batch_sizes: Sequence[int]) -> list[Row]:
+    """Returns the rows that the file already holds: of this machine, and of what is not measured now."""
+    if not out.exists():
         return []
-    content = json.loads(options.out.read_text(encoding="utf-8"))
+    content = json.loads(out.read_text(encoding="utf-8"))
     rows = [Row(**row) for row in content["rows"]] if content["machine"] == machine else []
-    return [row for row in rows if row.model not in options.models or row.batch_size not in options.batches]
+    return [row for row in rows if row.model not in models or row.batch_size not in batch_sizes]
 
 
 def _print_rows(rows: Sequence[Row]) -> None:

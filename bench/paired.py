@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -78,6 +79,11 @@ def run_paired_seed(
         write_json(ATTEMPT, Attempt(attempt=exact))
         retrained = measure("retrained", params, device, lambda: unlearn(params, device))
         return [row for search in searches for row in _run_search(params, device, search, retrained.ft_auc, seed)]
+
+
+def read_paired(path: Path) -> list[PairedRow]:
+    """Returns the rows of a file of results; none where there is no such file."""
+    return [PairedRow(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]] if path.exists() else []
 
 
 def _run_search(

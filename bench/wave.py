@@ -32,7 +32,7 @@ from amun.paths import PARAMS
 from amun.training import configure_torch
 from amun.wave import write_json
 from bench.overhead import print_overhead
-from bench.paired import PairedRow, print_paired, run_paired_seed
+from bench.paired import print_paired, read_paired, run_paired_seed
 from bench.seed import Row, run_seed
 from bench.statistics import compare_with_retraining
 from bench.tables import print_comparisons, print_rows
@@ -87,12 +87,15 @@ def run_bench(source: str, data_root: Path, seeds: Sequence[int], out: Path) -> 
 
 
 def run_paired_bench(source: str, data_root: Path, seeds: Sequence[int], out: Path, searches: Sequence[str]) -> None:
-    """Measures each seed's wave with both searches, prints them side by side, writes all to `out` after each seed."""
+    """Measures each seed's wave with both searches, prints them side by side, writes all to `out` after each seed.
+
+    What the file holds of other seeds stays, and counts.
+    """
     params = load_bench_params(source, data_root)
     device = configure_torch(params.runtime)
-    facts = {"source": source, "seeds": list(seeds), "machine": describe_machine(device)}
+    facts = {"source": source, "machine": describe_machine(device)}
     print("\n".join(f"{name}: {content}" for name, content in facts.items()), flush=True)
-    rows: list[PairedRow] = []
+    rows = [row for row in read_paired(out) if row.seed not in seeds]
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder, chdir(folder):
             rows += run_paired_seed(set_seed(params, seed), device, NUM_FORGET[source], searches, seed)

@@ -1,10 +1,13 @@
 """The bench of searches counts what it says, and tells when a figure is missed."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from amun.wave import write_json
+from bench.adversarial import keep_rows
 from bench.measuring import Counted, Row, measure_rows
 from bench.pareto import judge
 from bench.searches import ALGORITHM_1, FAST, THOROUGH, list_contestants
@@ -38,6 +41,15 @@ def test_every_search_of_ours_is_a_row() -> None:
     assert all(row.missing == 0 for row in rows.values())
     assert rows[FAST].mean_norm < 1.01 * distances.mean()
     assert 5 * rows[FAST].num_gradients < rows[ALGORITHM_1].num_gradients
+
+
+def test_rows_measured_before_stay_but_those_measured_now_and_other_machines(tmp_path: Path) -> None:
+    out = tmp_path / "rows.json"
+    assert keep_rows(out, "this one", ["digits"], [32]) == []
+    others = [replace(ROW, batch_size=1), replace(ROW, model="resnet")]
+    write_json(out, {"machine": "this one", "rows": [asdict(row) for row in [ROW, *others]]})
+    assert keep_rows(out, "this one", ["digits"], [32]) == others
+    assert keep_rows(out, "another", ["digits"], [32]) == []
 
 
 def test_a_missed_figure_is_told() -> None:
