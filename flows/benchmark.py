@@ -126,7 +126,7 @@ def _describe(name: str, plan: Plan, device: torch.device, estimate: float, seco
         versions=list_versions() | {"amun": version("amun")},
         seeds=range(plan.scale.num_seeds),
         forget_sets=range(1, plan.scale.num_forget_sets + 1),
-        params=params.model_dump(mode="json", include={*USED, "unlearning"}),
+        params=params.model_dump(mode="json", include={*USED, "unlearning"}, exclude={"unlearning": {"attempts"}}),
         search_budget=plan.preset.num_trials,
         search_ranges={name: str(tried) for name, tried in list_tried(plan.methods).items()},
         differences=plan.preset.differences,
