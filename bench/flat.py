@@ -24,6 +24,7 @@ from bench.victims import load_cifar10
 
 ROOT = Path(__file__).resolve().parent.parent
 NUM_SAMPLES = (0, 100, 1000, 10000)  # none: what starting costs
+SEARCH = "adaptive_boundary"
 NUM_TRAINED, NUM_EPOCHS, CHANNELS = 2000, 4, [8, 16]
 
 
@@ -45,13 +46,13 @@ class FlatRow:
 
 
 def run_flat_bench(root: Path, out: Path) -> None:
-    """Measures the shipped search on a small CNN for CIFAR-10 images, prints and writes the rows.
+    """Measures a search on a small CNN for CIFAR-10 images, prints and writes the rows.
 
     Args:
         root: of CIFAR-10.
         out: JSON file.
     """
-    params = _choose_model(load_params(ROOT / PARAMS))
+    params = _choose_model_and_search(load_params(ROOT / PARAMS))
     device = configure_torch(params.runtime)
     images, labels = load_cifar10(root, max(NUM_SAMPLES))
     model = _train(params, images[:NUM_TRAINED].to(device), labels[:NUM_TRAINED].to(device))
@@ -68,8 +69,10 @@ def run_flat_bench(root: Path, out: Path) -> None:
     write_json(out, {"machine": machine, "rows": [asdict(row) for row in rows]})
 
 
-def _choose_model(params: Params) -> Params:
-    return params.model_copy(update={"model": params.model.model_copy(update={"options": {"channels": CHANNELS}})})
+def _choose_model_and_search(params: Params) -> Params:
+    model = params.model.model_copy(update={"options": {"channels": CHANNELS}})
+    adversarial = params.adversarial.model_copy(update={"search": SEARCH})
+    return params.model_copy(update={"model": model, "adversarial": adversarial})
 
 
 def _train(params: Params, images: Tensor, labels: Tensor) -> nn.Module:

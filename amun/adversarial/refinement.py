@@ -58,9 +58,11 @@ def confirm_found(model: nn.Module, done: Slots, num_secants: int, batch_size: i
     for _ in range(num_secants):
         roots = low + (high - low) * low_margins / (low_margins - last.margins)
         shares = torch.lerp(roots, high, BEYOND)
+        is_between = done.is_found & (low < shares) & (shares < high)
+        if not is_between.any():
+            break
         points = torch.lerp(done.images, done.nearest, per_sample(shares, nearest)).clamp(0, 1)
         seen = _look(model, points, done.labels, batch_size)
-        is_between = done.is_found & (low < shares) & (shares < high)
         is_nearer, is_right = is_between & seen.is_relabelled, is_between & ~seen.is_relabelled
         nearest = torch.where(per_sample(is_nearer, points), points, nearest)
         last, low_margins = seen.choose(is_nearer, last), torch.where(is_right, seen.margins, low_margins)
