@@ -290,6 +290,7 @@ class GateParams(Section):
 
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
     auc_margin: Annotated[float, Field(gt=0, le=0.5)]
+    max_trace: Annotated[float, Field(gt=0.5, lt=1)] | None
     pool_samples: Count
     insufficient: Literal["retrain", "wait", "pass_with_warning"]
     wait_days: Annotated[int, Field(ge=0)]

@@ -36,6 +36,7 @@ DECISIONS = Path("wave/decisions.json")
 FORGOTTEN = Path("wave/forgotten.json")
 WAVE_BASE = Path("wave/base.safetensors")
 ADVERSARIAL = Path("wave/adversarial.parquet")
+HELD_OUT_ADVERSARIAL = Path("wave/held_out_adversarial.parquet")
 UNLEARNED = Path("wave/unlearned.safetensors")
 
 PREPARE_METRICS = Path("metrics/prepare.json")

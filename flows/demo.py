@@ -145,6 +145,7 @@ def show_result(root: Path) -> None:
     print(
         f"""
 FT AUC: a membership attack tells the forgotten from people never seen; 0.5 is perfect forgetting.
+Trace: what is left of the method for whoever holds the model from before as well; 0.5 is nothing, less tells as much.
 Look further, with the installed tools on the path (source .venv/bin/activate):
   cd {FOLDER}
   amun status; amun request list; amun wave show 1

@@ -9,7 +9,7 @@ from rich.table import Table
 TOO_FEW = "too few"
 NO_REFERENCES = "no references"
 NOT_MEASURED = "not measured"  # too few, or no references
-MIN_WIDTH = 160  # a log is wider than the 80 columns that rich assumes where there is no terminal
+MIN_WIDTH = 170  # a log is wider than the 80 columns that rich assumes where there is no terminal
 
 
 def new_table(*columns: str) -> Table:
@@ -40,7 +40,7 @@ def percent(value: float | None) -> str:
 
 
 def auc(value: float | None, missing: str) -> str:
-    """Returns an FT AUC, or what to say where it is missing."""
+    """Returns an FT AUC or a trace, or what to say where it is missing."""
     return missing if value is None else f"{value:.3f}"
 
 

@@ -12,7 +12,8 @@ from tasks.lineage import Version
 from tasks.version_details import Details
 from tasks.version_diff import Difference
 
-JUDGED = ("accuracy/", "ft_auc/", "test/")  # figures that say how good a version is, among those of how it was made
+# figures that say how good a version is, among those of how it was made
+JUDGED = ("accuracy/", "ft_auc/", "trace/", "test/")
 
 
 def print_lineage(model: str, versions: Sequence[Version]) -> None:

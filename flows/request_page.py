@@ -141,15 +141,17 @@ def _tabulate(summary: dict[str, Any], comparison: dict[str, Any] | None) -> lis
     rows = (
         ("right answers (accuracy)", "accuracy", lambda share: _binomial_error(share, test["num_test"])),
         ("recognition by attack (FT AUC)", "ft_auc", lambda _: test["standard_error"]),
+        ("recognition by who holds the model before (trace)", "trace", lambda _: test["trace_standard_error"]),
     )
     return [
         {
             "name": name,
-            "before": _tell_share(test[f"{figure}_base"], error_of),
+            "before": _tell_share(test[f"{figure}_base"], error_of) if f"{figure}_base" in test else "",
             "after": _tell_share(test[figure], error_of),
-            "retrained": _tell_share(retrained[figure], error_of) if retrained else "not computed",
+            "retrained": _tell_share(retrained[figure], error_of) if figure in retrained else "not computed",
         }
         for name, figure, error_of in rows
+        if figure in test
     ]
 
 

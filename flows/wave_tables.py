@@ -33,6 +33,8 @@ def print_waves(waves: Sequence[Wave]) -> None:
         "FT AUC\nbefore",
         "\nafter",
         "\nretrained",
+        "trace\nafter",
+        "\nretrained",
         "seconds",
         "version",
     )
@@ -93,7 +95,8 @@ def _describe_row(wave: Wave) -> list[str]:
     seconds = None if wave.closed_at is None else (wave.closed_at - wave.opened_at).total_seconds()
     # of a wave from before the audit told how many there are, there were some
     has_references = bool(summary.get("calibration", {}).get("num_references", True))
-    missing = "" if not summary.get("num_forget") else TOO_FEW if has_references else NO_REFERENCES
+    too_few = TOO_FEW if summary.get("num_forget") else ""
+    missing = too_few if has_references or not too_few else NO_REFERENCES
     return [
         str(wave.number),
         "" if wave.closed_at is None else day(wave.closed_at),
@@ -107,6 +110,8 @@ def _describe_row(wave: Wave) -> list[str]:
         auc(test.get("ft_auc_base"), missing),
         auc(test.get("ft_auc"), missing),
         NOT_COMPUTED if comparison is None else auc(comparison["ft_auc"], missing),
+        auc(test.get("trace"), too_few if "trace" in test else ""),
+        "" if comparison is None or "trace" not in comparison else auc(comparison["trace"], too_few),
         "" if seconds is None else f"{seconds:.0f}",
         text(wave.version),
     ]

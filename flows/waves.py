@@ -116,7 +116,7 @@ def _honour(workspace: Workspace, claim: Claim) -> Outcome:
         if not attempts.decision.passed:
             return _park(workspace, claim, "parked", f"no attempt passed the gate; {attempts.decision.reason}")
         runs.append(reproduce_stage(workspace, claim, "report"))
-        if warning := check_report(workspace.root):
+        if warning := check_report(workspace.root, workspace.params.gate):
             tell(f"  warning: {warning}")
         commit = record_wave(workspace, claim)
     tag = tag_wave(workspace, claim, commit)

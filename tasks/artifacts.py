@@ -52,11 +52,16 @@ def _list_figures(facts: WaveFacts) -> list[dict[str, Any]]:
             ("FT AUC on the test half (0.5: cannot be told from strangers)", reported, "ft_auc", show_auc),
             ("FT AUC on the calibration half, as the gate saw it", audited, "ft_auc", show_auc),
         ]
+    if facts.wave.forget_ids:
+        rows += [
+            ("trace on the test half (0.5: none for whoever holds the model from before)", reported, "trace", show_auc),
+            ("trace on the calibration half, as the gate saw it", audited, "trace", show_auc),
+        ]
     is_exact = facts.unlearned["is_exact"]
     return [
         {
             "figure": title,
-            "before": show(figures[f"{name}_base"]),
+            "before": show(figures[f"{name}_base"]) if f"{name}_base" in figures else "",
             "after": show(figures[name]),
             "exact retraining": show(figures[name]) if is_exact else "not computed",
         }

@@ -32,7 +32,7 @@ def find_compared(workspace: Workspace, number: int) -> ModelVersion:
 def show_comparison(version: ModelVersion, comparison: dict[str, Any]) -> None:
     """Writes the figures of exact retraining to the wave's run, its version and the table of waves."""
     client, run_id = registry.open_registry(), str(version.run_id)
-    figures = {f"{name}/retrained": comparison[name] for name in ("accuracy", "ft_auc")}
+    figures = {f"{name}/retrained": comparison.get(name) for name in ("accuracy", "ft_auc", "trace")}
     with registry.translate_errors():
         log_metrics(run_id, list_metrics(figures, str(version.source).removeprefix("models:/")))
         described = _append(version.description or "", comparison)

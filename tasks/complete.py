@@ -37,7 +37,7 @@ def complete_requests(
         "attempt": unlearned["attempt"],
         "method": unlearned["method"],
         "decisions": [_leave_out(made, "epochs") for made in read_decisions(root)],
-        "warning": check_report(root),
+        "warning": check_report(root, workspace.params.gate),
         "calibration": audited,
         "test": reported,
         "stage_seconds": round(sum(run.seconds for run in stage_runs), 2),
@@ -51,6 +51,7 @@ def complete_requests(
         "method": unlearned["method"],
         "ft_auc": reported["ft_auc"],
         "standard_error": reported["standard_error"],
+        "trace": reported["trace"],
     }
     with open_ledger() as ledger:
         ledger.complete_wave(

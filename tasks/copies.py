@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amun.errors import AmunError
-from amun.paths import ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS
+from amun.paths import AUDIT_LOGITS, TARGET_LOGITS
 from tasks import pipeline
 from tasks.contents import find_cached, find_sent
-from tasks.store_files import StoreFile
+from tasks.store_files import OF_A_WAVE, StoreFile
 from tasks.trace import Trace, TracedVersion
 from tasks.workspace import Workspace
 
@@ -48,8 +48,8 @@ def _list_files(root: Path, files: Sequence[StoreFile]) -> Iterator[Copy]:
     except AmunError as error:
         yield Copy("whatever was sent to the DVC remote", "DVC remote", f"could not be looked at: {error}")
     for what, kind in (
-        ("images", [file for file in files if file.path not in (*_LOGITS, str(ADVERSARIAL))]),
-        ("adversarial examples, which are near-copies of the images", _select(files, str(ADVERSARIAL))),
+        ("images", [file for file in files if file.path not in (*_LOGITS, *OF_A_WAVE)]),
+        ("adversarial examples, which are near-copies of the images", _select(files, *OF_A_WAVE)),
         ("the reference models' answers to the images", _select(files, *_LOGITS)),
     ):
         amounts = {place: _count([file for file in kind if file.md5 in held]) for place, held in places.items()}

@@ -27,7 +27,14 @@ def describe_wave(facts: WaveFacts, commit: str) -> str:
     origin = f"Git commit `{commit[:12]}`, tag `{name_tag(facts.wave.number)}`."
     if facts.wave.base_version is not None:
         origin = f"Made from version {facts.wave.base_version}. {origin}"
-    parts = [f"{summarise(facts)}.", _explain(facts), _tell_attempts(facts), _tell_warning(facts), origin]
+    parts = [
+        f"{summarise(facts)}.",
+        _explain(facts),
+        _tell_trace(facts),
+        _tell_attempts(facts),
+        _tell_warning(facts),
+        origin,
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -49,7 +56,8 @@ def tell_attempt(made: dict[str, Any]) -> str:
 def describe_comparison(comparison: dict[str, Any]) -> str:
     """Returns the sentence that puts exact retraining beside a wave."""
     accuracy, ft_auc = show_percent(comparison["accuracy"]), show_auc(comparison["ft_auc"])
-    return f"{COMPARISON_MARK}on what remained would have given FT AUC {ft_auc}, accuracy {accuracy}."
+    trace = f", trace {show_auc(comparison['trace'])}" if comparison.get("trace") is not None else ""
+    return f"{COMPARISON_MARK}on what remained would have given FT AUC {ft_auc}, accuracy {accuracy}{trace}."
 
 
 def count_forgotten(facts: WaveFacts) -> str:
@@ -77,7 +85,7 @@ def show_percent(value: float | None) -> str:
 
 
 def show_auc(value: float | None) -> str:
-    """Returns an FT AUC for a person."""
+    """Returns an FT AUC or a trace for a person."""
     return TOO_FEW if value is None else f"{value:.3f}"
 
 
@@ -108,14 +116,28 @@ def _explain(facts: WaveFacts) -> str:
     )
 
 
+def _tell_trace(facts: WaveFacts) -> str:
+    """Says what an attacker sees who holds the model from before as well."""
+    trace, bound = facts.reported["trace"], facts.gate.max_trace
+    if trace is None:
+        return ""
+    bounded = "`gate.max_trace` is null: the gate does not judge it" if bound is None else f"the gate allows {bound:g}"
+    return (
+        "**The trace:** whoever holds the model from before as well tells them from strangers with an AUC of "
+        f"{trace:.3f} ± {facts.reported['trace_standard_error']:.3f}; 0.5 is not at all, and less tells as much as "
+        f"more ({bounded})."
+    )
+
+
 def _tell_attempts(facts: WaveFacts) -> str:
     if not facts.attempts:
         return ""
     gate = facts.gate
+    bound_on_trace = "" if gate.max_trace is None else f", and for max(trace, 1 - trace) of at most {gate.max_trace:g}"
     bounds = (
         f"**The gate** asks, on people never trained on, for |FT AUC - 0.5| + 1.645 standard errors of at most "
         f"{gate.auc_margin:g}, and for an accuracy at most {gate.max_accuracy_drop:g} below that of the last exactly "
-        "trained version:"
+        f"trained version{bound_on_trace}:"
     )
     return "\n".join([bounds, "", *(f"- {tell_attempt(made)}" for made in facts.attempts)])
 

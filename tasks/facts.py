@@ -56,6 +56,6 @@ def read_facts(workspace: Workspace) -> WaveFacts:
         audited=read_metrics(root, AUDIT_METRICS),
         reported=read_metrics(root, REPORT_METRICS),
         decisions=read_decisions(root),
-        warning=check_report(root),
+        warning=check_report(root, workspace.params.gate),
         adopted=read_adopted(root) if wave.kind == "base" else None,
     )

@@ -9,7 +9,9 @@ from typing import Any
 from prefect import task
 
 from amun.audit.decision import Decision, decide
+from amun.audit.gate import judge_trace
 from amun.ledger import Claim
+from amun.params import GateParams
 from amun.paths import AUDIT_METRICS, DECISIONS, REPORT_METRICS, UNLEARN_EPOCHS, UNLEARN_METRICS
 from amun.wave import read_wave, write_json
 from tasks.freeze import write_attempt
@@ -66,9 +68,13 @@ def read_decisions(root: Path) -> list[dict[str, Any]]:
     return decisions
 
 
-def check_report(root: Path) -> str:
+def check_report(root: Path, gate: GateParams) -> str:
     """Returns what to say where the test half contradicts the gate; the wave completes all the same."""
     reported, unlearned = read_metrics(root, REPORT_METRICS), read_metrics(root, UNLEARN_METRICS)
-    if unlearned["is_exact"] or reported["agrees_with_gate"] is not False:
+    if unlearned["is_exact"]:
         return ""
-    return f"the test half does not confirm the gate: FT AUC {reported['judged_ft_auc']:.3f} there"
+    contrary = [f"FT AUC {reported['judged_ft_auc']:.3f}"] if reported["agrees_with_gate"] is False else []
+    trace, bound = reported["trace"], gate.max_trace
+    if trace is not None and bound is not None and not judge_trace(trace, bound).passed:
+        contrary.append(f"trace {trace:.3f}")
+    return f"the test half does not confirm the gate: {', '.join(contrary)} there" if contrary else ""

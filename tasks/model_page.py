@@ -19,12 +19,23 @@ An image classifier that forgets people on request. Every version is one **wave*
 forgotten in it and in every version made from it. The alias **champion** marks the version that serves.
 
 **FT AUC** is how well an attacker can tell the forgotten from people never seen: 0.5 is not at all, what exact \
-retraining gives; more means that they are remembered, less is a leak too. **Accuracy** is on people never trained \
-on. Both are measured once for each wave, on a test half that decides nothing.
+retraining gives; more means that they are remembered, less is a leak too. **Trace** is the same for an attacker who \
+holds the version from before as well. **Accuracy** is on people never trained on. All are measured once for each \
+wave, on a test half that decides nothing.
 
 A version's description says whom it forgot, how each attempt was judged, and what that means. Its source run holds \
 the figures; the runs below that one are the attempts."""
-COLUMNS = ("version", "wave", "registered", "forgotten", "method", "FT AUC", "accuracy", "exact retraining would give")
+COLUMNS = (
+    "version",
+    "wave",
+    "registered",
+    "forgotten",
+    "method",
+    "FT AUC",
+    "trace",
+    "accuracy",
+    "exact retraining would give",
+)
 
 
 def update_model_page(model: str) -> None:
@@ -52,11 +63,13 @@ def _describe_row(version: ModelVersion, run: Run) -> str:
         "new base" if is_base else f"{params['people']} people, {params['samples']} samples",
         version.tags["amun.method"],
         _show_change(metrics, "ft_auc", show_auc),
+        _show(metrics, "trace/after", show_auc),
         _show(metrics, "accuracy/after", show_percent) if is_base else _show_change(metrics, "accuracy", show_percent),
         ", ".join(
             shown
             for shown in (
                 _show(metrics, "ft_auc/retrained", show_auc),
+                _show(metrics, "trace/retrained", show_auc),
                 _show(metrics, "accuracy/retrained", show_percent),
             )
             if shown

@@ -31,6 +31,7 @@ class Thresholds:
     Attributes:
         max_accuracy_drop: 0 to 1.
         auc_margin: of the FT AUC around 0.5.
+        max_trace: of the larger of trace and 1 - trace; None where the gate does not judge it.
         commit: the last one before the wave that changed `params.yaml`.
         author: of that commit.
         changed_at: its date.
@@ -38,6 +39,7 @@ class Thresholds:
 
     max_accuracy_drop: float
     auc_margin: float
+    max_trace: float | None
     commit: str
     author: str
     changed_at: str
@@ -129,7 +131,7 @@ def _read_thresholds(root: Path, wave: Wave | None) -> Thresholds | None:
     committed = read_committed(root, PARAMS, wave.commit)
     gate: dict[str, Any] = yaml.safe_load(committed)["gate"] if committed else {}
     changed = run_git(root, "log", "-1", "--format=%H%n%an%n%cs", wave.commit, "--", str(PARAMS)).splitlines()
-    return Thresholds(gate["max_accuracy_drop"], gate["auc_margin"], *changed)
+    return Thresholds(gate["max_accuracy_drop"], gate["auc_margin"], gate.get("max_trace"), *changed)
 
 
 def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Iterator[Event]:

@@ -12,12 +12,13 @@ import yaml
 
 from amun.data.samples import read_samples
 from amun.ledger import Holding
-from amun.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, TARGET_LOGITS, TEST, TRAIN
+from amun.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, HELD_OUT_ADVERSARIAL, TARGET_LOGITS, TEST, TRAIN
 from tasks import pipeline
 from tasks.contents import find_cached
 from tasks.git import read_committed
 
-CONTENT = (TRAIN, CALIBRATION, TEST, ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS)
+CONTENT = (TRAIN, CALIBRATION, TEST, ADVERSARIAL, HELD_OUT_ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS)
+OF_A_WAVE = (str(ADVERSARIAL), str(HELD_OUT_ADVERSARIAL))  # whose samples are not those of a base
 
 Locks = Mapping[int, Mapping[str, str]]  # for each wave the MD5 of every output, by path
 
@@ -71,7 +72,7 @@ def find_files(
     for (path, md5), waves in contents.items():
         if md5 in cached:
             files.append(StoreFile(path, md5, waves, len(read_samples(cached[md5], subject_id)), "file"))
-        elif holdings_wave in waves and path != str(ADVERSARIAL):
+        elif holdings_wave in waves and path not in OF_A_WAVE:
             files.append(StoreFile(path, md5, waves, _count_held(path, holding), "ledger"))
         else:
             files.append(StoreFile(path, md5, waves, None, "nothing"))

@@ -41,6 +41,8 @@ FINAL = {
     "ft_auc_base": "ft_auc/before",
     "ft_auc": "ft_auc/after",
     "standard_error": "ft_auc/standard_error",
+    "trace": "trace/after",
+    "trace_standard_error": "trace/standard_error",
 }
 CONTEXTS = {TRAIN: "training", CALIBRATION: "gate", TEST: "report", ADVERSARIAL: "unlearning"}
 

@@ -76,7 +76,7 @@ def reproduce_wave(root: Path, number: int) -> list[str]:
 
 
 def compare_wave(root: Path, number: int) -> dict[str, Any]:
-    """Retrains on what remained at the wave; returns that model's `accuracy` and `ft_auc` on the test half."""
+    """Retrains on what remained at the wave; returns that model's `accuracy`, `ft_auc` and `trace` on the test half."""
     with open_worktree(root, number) as path:
         result_path = path.parent / "result.json"
         finished = subprocess.run(

@@ -40,6 +40,7 @@ def test_wave_is_complete_and_says_what_it_could_not_measure(without: Site) -> N
     reported = wave["summary"]["test"]
     assert 0 < reported["ft_auc"] < 1
     assert 0 < reported["confidence_auc"] < 1
+    assert 0 < reported["trace"] < 1
     assert reported["remain_accuracy"] is None
     assert reported["not_measured"] == "remain accuracy and confidence: data.remain is none"
     histograms = pd.read_csv(without.root / CONFIDENCE)

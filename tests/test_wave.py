@@ -126,6 +126,9 @@ def test_run_holds_the_figures_that_compare_waves(wave_one: Site) -> None:
     assert run.data.metrics["accuracy/after"] == report["accuracy"]
     assert run.data.metrics["ft_auc/before"] == report["ft_auc_base"]
     assert run.data.metrics["ft_auc/after"] == report["ft_auc"]
+    told = wave_one.load("wave", "show", "1")["summary"]["test"]
+    assert run.data.metrics["trace/after"] == report["trace"] == told["trace"]
+    assert 0.5 < report["trace"] < 1
     assert run.data.metrics["duration/seconds"] > 0
     model = open_client(wave_one).get_logged_model(str(version.source).removeprefix("models:/"))
     shown = {metric.key: metric.value for metric in model.metrics or []}
@@ -151,6 +154,7 @@ def test_every_attempt_has_a_run_below_the_waves(wave_one: Site) -> None:
     assert passed.data.params["unlearning.epochs"] == "2"
     audited = json.loads((wave_one.root / AUDIT_METRICS).read_text(encoding="utf-8"))
     assert passed.data.metrics["calibration/ft_auc"] == audited["ft_auc"]
+    assert passed.data.metrics["calibration/trace"] == audited["trace"] != 0.5
     assert passed.data.params["calibration/num_judged"] == str(audited["num_judged"])
     client = open_client(wave_one)
     for run, epochs in ((passed, 2), (find_version(wave_one, 0)[1], 12)):
@@ -174,11 +178,12 @@ def test_flow_run_is_found_by_its_wave_and_shows_it(wave_one: Site) -> None:
     assert set(artifacts) == {f"{MODEL}-figures", f"{MODEL}-summary"}
     version, _ = find_version(wave_one, 1)
     assert str(version.description) in artifacts[f"{MODEL}-summary"]["data"]
-    (accuracy, _, ft_auc, _) = json.loads(artifacts[f"{MODEL}-figures"]["data"])
+    (accuracy, _, ft_auc, _, trace, _) = json.loads(artifacts[f"{MODEL}-figures"]["data"])
     report = json.loads((wave_one.root / REPORT_METRICS).read_text(encoding="utf-8"))
     assert accuracy["after"] == f"{report['accuracy']:.1%}"
     assert ft_auc["after"] == f"{report['ft_auc']:.3f}"
     assert ft_auc["exact retraining"] == "not computed"
+    assert (trace["before"], trace["after"]) == ("", f"{report['trace']:.3f}")
 
 
 def ask_prefect(site: Site, noun: str, content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -384,6 +389,7 @@ def test_compare_adds_exact_retraining(site: Site) -> None:
     assert site.load("wave", "show", "1")["comparison"] == compared
     version, run = find_version(site, 1)
     assert run.data.metrics["ft_auc/retrained"] == compared["ft_auc"]
+    assert run.data.metrics["trace/retrained"] == compared["trace"]
     assert run.data.metrics["accuracy/retrained"] == compared["accuracy"]
     sentence = f"would have given FT AUC {compared['ft_auc']:.3f}, accuracy {compared['accuracy']:.1%}"
     assert str(version.description).count(sentence) == run.data.tags["mlflow.note.content"].count(sentence) == 1

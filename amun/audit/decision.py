@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from amun.audit.gate import is_judgeable, judge_accuracy, judge_forgetting
+from amun.audit.gate import Verdict, is_judgeable, judge_accuracy, judge_forgetting, judge_trace
 from amun.data.store import StoreShape
 from amun.params import GateParams, UnlearningParams
 from amun.unlearning.methods import METHODS
 from amun.wave import MIN_REPORTED
+
+TRACELESS = "too few adversarial examples to measure the trace that gate.max_trace bounds"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,12 @@ def explain_insufficient(num_judged: int, num_non_members: int, num_references: 
     return f"{num_judged} samples are too few to show that they are forgotten"
 
 
+def explain_traceless(num_forget: int, num_non_members: int, gate: GateParams) -> str:
+    """Returns why there will be no trace for the gate to judge; empty if there will, or none is asked for."""
+    is_measured = min(num_forget, num_non_members) >= MIN_REPORTED
+    return "" if gate.max_trace is None or is_measured else TRACELESS
+
+
 def plan_attempts(
     unlearning: UnlearningParams,
     gate: GateParams,
@@ -78,7 +86,9 @@ def plan_attempts(
     every = tuple(range(1, len(unlearning.attempts) + 1))
     if not num_forget:
         return Plan(every[:1])  # nothing to forget: the base is copied
-    insufficient = explain_insufficient(num_judged, num_non_members, num_references, gate)
+    insufficient = explain_insufficient(num_judged, num_non_members, num_references, gate) or explain_traceless(
+        num_forget, num_non_members, gate
+    )
     if not insufficient or gate.insufficient == "pass_with_warning":
         return Plan(every)
     if gate.insufficient == "wait" and next_due is not None and now < next_due - timedelta(days=gate.wait_days):
@@ -110,8 +120,23 @@ def decide(unlearned: dict[str, Any], audited: dict[str, Any], yardstick: float 
         return Decision(False, "too few calibration samples are held to measure accuracy")
     if not accuracy.passed:
         return Decision(False, accuracy.reason)
+    verdicts, unshown = _judge_figures(audited, gate)
+    for verdict in verdicts:
+        if not verdict.passed:
+            return Decision(False, verdict.reason)
+    if unshown:
+        return Decision(gate.insufficient == "pass_with_warning", unshown, unshown)
+    return Decision(True, "; ".join(verdict.reason for verdict in verdicts))
+
+
+def _judge_figures(audited: dict[str, Any], gate: GateParams) -> tuple[list[Verdict], str]:
+    """Returns what the bounds on forgetting and trace say, as far as they can, and why one cannot; empty if all can."""
     num_judged, num_non_members = audited["num_judged"], audited["num_calibration"]
-    if insufficient := explain_insufficient(num_judged, num_non_members, audited["num_references"], gate):
-        return Decision(gate.insufficient == "pass_with_warning", insufficient, insufficient)
-    forgetting = judge_forgetting(audited["judged_ft_auc"], num_judged, num_non_members, gate.auc_margin)
-    return Decision(forgetting.passed, forgetting.reason)
+    verdicts, unshown = [], explain_insufficient(num_judged, num_non_members, audited["num_references"], gate)
+    if not unshown:
+        verdicts.append(judge_forgetting(audited["judged_ft_auc"], num_judged, num_non_members, gate.auc_margin))
+    if gate.max_trace is None:
+        return verdicts, unshown
+    if audited["trace"] is None:
+        return verdicts, unshown or TRACELESS
+    return [*verdicts, judge_trace(audited["trace"], gate.max_trace)], unshown

@@ -1,4 +1,4 @@
-"""The gate's two bounds, as pure functions of the figures."""
+"""The gate's bounds, as pure functions of the figures."""
 
 from dataclasses import dataclass
 
@@ -37,6 +37,14 @@ def judge_forgetting(auc: float, num_forget: int, num_non_members: int, margin: 
     passed = distance + slack <= margin + ROUNDING
     relation = "within" if passed else "not within"
     return Verdict(passed, f"|FT AUC {auc:.3f} - 0.5| + {slack:.3f} = {distance + slack:.3f}, {relation} {margin:g}")
+
+
+def judge_trace(trace: float, max_trace: float) -> Verdict:
+    """Passes a trace (0 to 1) of which neither it nor its mirror image, 1 - trace, exceeds `max_trace`."""
+    shown = max(trace, 1 - trace)
+    passed = shown <= max_trace + ROUNDING
+    relation = "at most" if passed else "more than"
+    return Verdict(passed, f"max(trace {trace:.3f}, 1 - trace) = {shown:.3f}, {relation} {max_trace:g}")
 
 
 def judge_accuracy(accuracy: float, yardstick: float, max_drop: float) -> Verdict:

@@ -1,10 +1,13 @@
-"""Stage `adversarial`: finds for each forget sample the nearest adversarial example of the base.
+"""Stage `adversarial`: finds the base's nearest adversarial example of each forget sample, and of as many held out.
+
+The gate sees by the latter what the attempts leave behind; they are found once for all of them.
 
 Images are read and results written a part at a time: memory does not grow with the forget set. What a killed run has
 found is not searched again.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,10 +15,20 @@ import torch
 from amun.adversarial.geometry import compute_norms
 from amun.adversarial.queue import Waiting
 from amun.adversarial.search import describe_missing, search_stream
-from amun.data.samples import Samples, SampleWriter, read_in_groups
+from amun.audit.drawing import draw_rows
+from amun.data.samples import Samples, SampleWriter, read_ids, read_in_groups
 from amun.data.store import read_shape
 from amun.params import Params
-from amun.paths import ADVERSARIAL, ADVERSARIAL_METRICS, PARTIAL_ADVERSARIAL, TRAIN, WAVE, WAVE_BASE
+from amun.paths import (
+    ADVERSARIAL,
+    ADVERSARIAL_METRICS,
+    CALIBRATION,
+    HELD_OUT_ADVERSARIAL,
+    PARTIAL_ADVERSARIAL,
+    TRAIN,
+    WAVE,
+    WAVE_BASE,
+)
 from amun.progress import show_progress
 from amun.stages.common import load_for
 from amun.stages.partial import PartialResults, digest_inputs, keep_partial_results
@@ -26,32 +39,47 @@ from amun.wave import MIN_REPORTED, read_wave, write_json
 def build_adversarial_set(params: Params, device: torch.device) -> None:
     """Writes D_A: the adversarial images (float32) with the base's wrong labels; no rows where nothing is forgotten.
 
-    Samples without an adversarial example are left out and counted as missing.
+    Likewise of as many samples of the calibration half, unless there are too few of either to report anything.
+    Samples without an adversarial example are left out; those to forget are counted as missing.
     """
-    forget_ids = read_wave().forget_ids
-    digest = digest_inputs(params, device, [WAVE, WAVE_BASE, TRAIN])
+    forget_ids, held_out_ids, num_rows = read_wave().forget_ids, _draw_held_out(), params.adversarial.batch_size
+    digest = digest_inputs(params, device, [WAVE, WAVE_BASE, TRAIN, CALIBRATION])
     with keep_partial_results(PARTIAL_ADVERSARIAL, digest) as found:
-        _search(params, device, forget_ids, found)
-        norms = _write_set(forget_ids, found, params.adversarial.batch_size)
+        _search(params, device, "adversarial", TRAIN, forget_ids, found)
+        _search(params, device, "held out", CALIBRATION, held_out_ids, found)
+        norms = _write_set(ADVERSARIAL, TRAIN, forget_ids, found, num_rows)
+        _write_set(HELD_OUT_ADVERSARIAL, CALIBRATION, held_out_ids, found, num_rows)
     mean_norm = float(torch.cat(norms).mean()) if sum(map(len, norms)) >= MIN_REPORTED else None
     counts = {"num_forget": len(forget_ids), "num_missing": len(forget_ids) - sum(map(len, norms))}
     write_json(ADVERSARIAL_METRICS, counts | {"mean_delta_norm": mean_norm})
 
 
-def _search(params: Params, device: torch.device, forget_ids: list[str], found: PartialResults) -> None:
-    """Searches for the samples not found yet, and keeps what is found as it comes."""
-    left = [sample_id for sample_id in forget_ids if sample_id not in found]
+def _draw_held_out() -> list[str]:
+    """Returns as many calibration samples that are still held as there are to forget; none where they are too few."""
+    wave = read_wave()
+    gone = set(wave.gone_ids)
+    held = [sample_id for sample_id in read_ids(CALIBRATION) if sample_id not in gone]
+    if min(len(wave.forget_ids), len(held)) < MIN_REPORTED:
+        return []
+    return [held[row] for row in draw_rows(len(held), len(wave.forget_ids))]
+
+
+def _search(
+    params: Params, device: torch.device, title: str, path: Path, sample_ids: list[str], found: PartialResults
+) -> None:
+    """Searches for the samples at `path` not found yet, and keeps what is found as it comes."""
+    left = [sample_id for sample_id in sample_ids if sample_id not in found]
     model = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
     queued: list[tuple[str, str]] = []  # sample and subject at each place of the queue
     missing: list[str] = []
 
     def wait() -> Iterator[Waiting]:
-        for part in _read_among(left, params.adversarial.batch_size):
+        for part in _read_among(path, left, params.adversarial.batch_size):
             positions = torch.arange(len(queued), len(queued) + len(part), device=device)
             queued.extend(zip(part.sample_ids.tolist(), part.subject_ids.tolist(), strict=True))
             yield Waiting(positions, part.images.to(device), part.labels.to(device))
 
-    with show_progress("adversarial", len(left), "samples") as advance:
+    with show_progress(title, len(left), "samples") as advance:
         for made in search_stream(model, wait(), params.adversarial, lambda position: queued[position][0]):
             owners = np.array([queued[position] for position in made.positions.tolist()], dtype=np.str_)
             examples = Samples(owners[:, 0], owners[:, 1], made.labels.cpu(), made.images.cpu())
@@ -66,12 +94,14 @@ def _search(params: Params, device: torch.device, forget_ids: list[str], found: 
         print(f"  {describe_missing(missing, params.adversarial)}", flush=True)
 
 
-def _write_set(forget_ids: list[str], found: PartialResults, num_rows: int) -> list[torch.Tensor]:
-    """Writes the examples in the order of the training samples; returns their L2 distances to these."""
-    writer = SampleWriter(ADVERSARIAL)
-    writer.append(_take_none(next(read_in_groups(TRAIN))))  # a file of no rows has their shape, too
+def _write_set(
+    written: Path, path: Path, sample_ids: list[str], found: PartialResults, num_rows: int
+) -> list[torch.Tensor]:
+    """Writes the examples in the order of the samples at `path`; returns their L2 distances to these."""
+    writer = SampleWriter(written)
+    writer.append(_take_none(next(read_in_groups(path))))  # a file of no rows has their shape, too
     norms = []
-    for part in _read_among([sample_id for sample_id in forget_ids if sample_id in found], num_rows):
+    for part in _read_among(path, [sample_id for sample_id in sample_ids if sample_id in found], num_rows):
         examples = found.collect(part.sample_ids.tolist())
         writer.append(examples)
         norms.append(compute_norms(examples.images - part.images))
@@ -79,9 +109,9 @@ def _write_set(forget_ids: list[str], found: PartialResults, num_rows: int) -> l
     return norms
 
 
-def _read_among(sample_ids: list[str], num_rows: int) -> Iterator[Samples]:
-    """Yields the training samples of these ids, up to `num_rows` at a time, in the order of the store."""
-    for group in read_in_groups(TRAIN):
+def _read_among(path: Path, sample_ids: list[str], num_rows: int) -> Iterator[Samples]:
+    """Yields the samples at `path` of these ids, up to `num_rows` at a time, in their order there."""
+    for group in read_in_groups(path):
         chosen = group.select(group.is_among(sample_ids))
         for start in range(0, len(chosen), num_rows):
             yield chosen.slice(start, start + num_rows)

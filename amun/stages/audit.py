@@ -3,18 +3,23 @@
 import torch
 
 from amun.audit.plain import compute_confidence_auc
+from amun.data.samples import read_samples
+from amun.data.store import read_shape
 from amun.params import Params
-from amun.paths import AUDIT_METRICS, CALIBRATION
+from amun.paths import AUDIT_METRICS, CALIBRATION, HELD_OUT_ADVERSARIAL, TRAIN, UNLEARNED
 from amun.stages.auditing import audit_half
+from amun.stages.common import load_for
 from amun.stages.runner import run_stage
+from amun.stages.tracing import measure_trace
 from amun.wave import write_json
 
 
 def audit(params: Params, device: torch.device) -> None:
-    """Writes accuracy and FT AUC of base and unlearned model, and the figure that the gate judges."""
+    """Writes accuracy and FT AUC of base and unlearned model, and the figures that the gate judges."""
     audited = audit_half(params, device, CALIBRATION)
     num_forget, num_judged = audited.sets.num_forget, audited.num_judged
     judged_ft_auc, ft_auc = audited.after.compute_nested_ft_aucs([num_judged, num_forget])
+    unlearned, others = load_for(params, read_shape(TRAIN), device, UNLEARNED), read_samples(HELD_OUT_ADVERSARIAL)
     figures = {
         "num_forget": num_forget,
         "num_judged": num_judged,
@@ -28,6 +33,7 @@ def audit(params: Params, device: torch.device) -> None:
         "standard_error": audited.compute_standard_error(num_judged),
         "confidence_auc_base": compute_confidence_auc(audited.sets_before, audited.before),
         "confidence_auc": compute_confidence_auc(audited.sets, audited.after),
+        "trace": measure_trace(params, device, unlearned, (others.images.to(device), others.labels)),
         "not_measured": audited.not_measured,
     }
     write_json(AUDIT_METRICS, figures)

@@ -10,16 +10,17 @@ from amun.data.samples import read_samples
 from amun.data.store import read_shape
 from amun.errors import InputError
 from amun.params import Params
-from amun.paths import AUDIT_LOGITS, COMPARISON, TEST, TRAIN
+from amun.paths import AUDIT_LOGITS, COMPARISON, TEST, TRAIN, WAVE_BASE
 from amun.progress import show_progress
-from amun.stages.common import build_for, describe_epoch
+from amun.stages.common import build_for, describe_epoch, load_for
 from amun.stages.runner import run_stage
+from amun.stages.tracing import measure_trace, search_others
 from amun.trainer import count_epochs, train_model
 from amun.wave import read_wave, write_json
 
 
 def compare(params: Params, device: torch.device) -> None:
-    """Writes the exactly retrained model's accuracy and FT AUC on the test half; the model is dropped.
+    """Writes the exactly retrained model's accuracy, FT AUC and trace on the test half; then drops it.
 
     Raises:
         InputError: the remaining training samples are not at hand.
@@ -38,7 +39,14 @@ def compare(params: Params, device: torch.device) -> None:
             on_epoch=lambda metrics: advance(describe_epoch(metrics)),
         )
     audited = audit_model(model, sets, params.audit)
-    write_json(COMPARISON, {"accuracy": audited.accuracy, "ft_auc": audited.compute_ft_auc(sets.num_forget)})
+    base = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
+    others = search_others(base, sets.held_out, sets.num_forget, params.adversarial, device)
+    figures = {
+        "accuracy": audited.accuracy,
+        "ft_auc": audited.compute_ft_auc(sets.num_forget),
+        "trace": measure_trace(params, device, model, others),
+    }
+    write_json(COMPARISON, figures)
 
 
 if __name__ == "__main__":

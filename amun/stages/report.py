@@ -9,11 +9,15 @@ import torch
 
 from amun.audit.gate import judge_forgetting
 from amun.audit.plain import compute_confidence_auc, measure_svc_shares
-from amun.audit.roc import roc_curve_binned
+from amun.audit.roc import auc_standard_error, roc_curve_binned
+from amun.data.samples import count_samples
+from amun.data.store import read_shape
 from amun.params import Params
-from amun.paths import CONFIDENCE, REPORT_METRICS, ROC, TEST
+from amun.paths import ADVERSARIAL, CONFIDENCE, REPORT_METRICS, ROC, TEST, TRAIN, UNLEARNED, WAVE_BASE
 from amun.stages.auditing import WaveAudit, audit_half
+from amun.stages.common import load_for
 from amun.stages.runner import run_stage
+from amun.stages.tracing import measure_trace, search_others
 from amun.training import compute_accuracy
 from amun.wave import MIN_REPORTED, write_json
 
@@ -23,8 +27,8 @@ NUM_BINS = 20
 def report(params: Params, device: torch.device) -> None:
     """Writes the wave's figures on the test half, the ROC curve and the histograms of confidence."""
     audited = audit_half(params, device, TEST)
-    write_json(REPORT_METRICS, _compute_figures(audited, params))
-    _write_table(ROC, _trace_roc(audited))
+    write_json(REPORT_METRICS, _compute_figures(audited, params) | _measure_trace(audited, params, device))
+    _write_table(ROC, _draw_roc(audited))
     _write_table(CONFIDENCE, _bin_confidence(audited))
 
 
@@ -56,7 +60,16 @@ def _compute_figures(audited: WaveAudit, params: Params) -> dict[str, float | bo
     }
 
 
-def _trace_roc(audited: WaveAudit) -> pd.DataFrame:
+def _measure_trace(audited: WaveAudit, params: Params, device: torch.device) -> dict[str, float | None]:
+    shape, num_forget = read_shape(TRAIN), audited.sets.num_forget
+    base, unlearned = (load_for(params, shape, device, path) for path in (WAVE_BASE, UNLEARNED))
+    others = search_others(base, audited.sets.held_out, num_forget, params.adversarial, device)
+    trace = measure_trace(params, device, unlearned, others)
+    error = None if trace is None else auc_standard_error(count_samples(ADVERSARIAL), len(others[1]))
+    return {"trace": trace, "trace_standard_error": error}
+
+
+def _draw_roc(audited: WaveAudit) -> pd.DataFrame:
     curves: dict[str, npt.NDArray[np.float64]] = {}
     num_forget = audited.sets.num_forget
     for name, scores in (("before", audited.before.scores), ("after", audited.after.scores)):

@@ -17,7 +17,7 @@ CLOSED = RECEIVED + timedelta(days=1)
 
 
 def make_summary(method: str, **figures: Any) -> dict[str, Any]:
-    test = {"accuracy_base": 0.9, "accuracy": 0.89, "ft_auc_base": 0.7, "ft_auc": 0.52}
+    test = {"accuracy_base": 0.9, "accuracy": 0.89, "ft_auc_base": 0.7, "ft_auc": 0.52, "trace": 0.91}
     return {
         "num_subjects": 3,
         "num_forget": 40,
@@ -26,7 +26,7 @@ def make_summary(method: str, **figures: Any) -> dict[str, Any]:
         "method": method,
         "decisions": [{"attempt": 1, "method": method, "passed": True, "reason": "shown", "warning": "look"}],
         "warning": "",
-        "test": test | {"standard_error": 0.03, "num_test": 400} | figures,
+        "test": test | {"standard_error": 0.03, "trace_standard_error": 0.04, "num_test": 400} | figures,
     }
 
 
@@ -59,7 +59,7 @@ def render(state: OutcomeState, wave: Wave | None, *, is_own: bool = True) -> st
         wave=wave,
         versions=[],
         copies=[Copy("images", "DVC cache", "3 in 1 file")] if is_own else None,
-        thresholds=Thresholds(0.02, 0.1, "d" * 40, "Somebody", "2026-01-01") if is_own else None,
+        thresholds=Thresholds(0.02, 0.1, 0.6, "d" * 40, "Somebody", "2026-01-01") if is_own else None,
         events=[Event(RECEIVED, "received")],
     )
     request = Request("R-000009", "person <7>", RECEIVED, DUE, "T-1", None, (), (outcome,))
@@ -85,6 +85,8 @@ def test_result_against_retraining(summary: dict[str, Any], comparison: dict[str
     assert words in page
     assert "Honoured by wave 4, 27 days before it was due" in page
     assert ("recognition by attack (FT AUC)" in page) == (summary["num_forget"] > 0)
+    assert ("(trace)</th><td></td><td>91.0 % ± 7.8 %</td>" in page) == (summary["num_forget"] > 0)
+    assert "at most 60.0 %, at least 40.0 %" in page
 
 
 @pytest.mark.parametrize(

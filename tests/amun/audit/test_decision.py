@@ -45,11 +45,16 @@ def test_small_wave_is_judged_with_those_before(num_forget: int, num_available: 
 
 
 def plan(
-    num_judged: int, insufficient: str, days_left: int | None = 30, num_forget: int = 10, num_references: int = 16
+    num_judged: int,
+    insufficient: str,
+    days_left: int | None = 30,
+    num_forget: int = 10,
+    num_references: int = 16,
+    max_trace: float | None = None,
 ) -> tuple[int, ...]:
     return plan_attempts(
         UNLEARNING,
-        GATE.model_copy(update={"insufficient": insufficient}),
+        GATE.model_copy(update={"insufficient": insufficient, "max_trace": max_trace}),
         num_forget=num_forget,
         num_judged=num_judged,
         num_non_members=450,
@@ -83,7 +88,9 @@ def test_nothing_to_forget_makes_one_attempt() -> None:
     assert plan(0, "wait", None, num_forget=0) == (1,)
 
 
-def judge(*, is_exact: bool = False, yardstick: float | None = 0.95, **changes: Any) -> Any:
+def judge(
+    *, is_exact: bool = False, yardstick: float | None = 0.95, max_trace: float | None = None, **changes: Any
+) -> Any:
     unlearned = {"attempt": 1, "method": "amun", "is_exact": is_exact}
     audited = {
         "num_forget": 150,
@@ -92,8 +99,9 @@ def judge(*, is_exact: bool = False, yardstick: float | None = 0.95, **changes: 
         "num_references": 16,
         "accuracy": 0.95,
         "judged_ft_auc": 0.5,
+        "trace": 0.95,
     }
-    return decide(unlearned, audited | changes, yardstick, GATE)
+    return decide(unlearned, audited | changes, yardstick, GATE.model_copy(update={"max_trace": max_trace}))
 
 
 def test_forgotten_and_accurate_passes() -> None:
@@ -110,6 +118,28 @@ def test_accuracy_is_measured_against_the_yardstick() -> None:
 @pytest.mark.parametrize("auc", [0.6, 0.4])
 def test_a_leak_on_either_side_is_refused(auc: float) -> None:
     assert not judge(judged_ft_auc=auc).passed
+
+
+@pytest.mark.parametrize(("trace", "passes"), [(0.5, True), (0.6, True), (0.4, True), (0.61, False), (0.39, False)])
+def test_a_trace_on_either_side_is_refused_where_there_is_a_bound(trace: float, passes: bool) -> None:
+    judged = judge(trace=trace, max_trace=0.6)
+    assert judged.passed == passes
+    assert f"max(trace {trace:.3f}, 1 - trace)" in judged.reason
+    assert judge(trace=trace).passed
+    assert judge(trace=trace, max_trace=0.6, is_exact=True).passed
+
+
+@pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])
+def test_a_trace_of_too_few_passes_only_where_asked_and_hides_no_leak(insufficient: str) -> None:
+    audited = {"num_forget": 15, "num_judged": 150, "num_calibration": 450, "num_references": 16, "accuracy": 0.95}
+    gate = GATE.model_copy(update={"insufficient": insufficient, "max_trace": 0.6})
+    passes = insufficient == "pass_with_warning"
+    untraced = decide({"is_exact": False}, audited | {"judged_ft_auc": 0.5, "trace": None}, 0.95, gate)
+    assert (untraced.passed, "gate.max_trace" in untraced.warning) == (passes, True)
+    assert not decide({"is_exact": False}, audited | {"judged_ft_auc": 0.7, "trace": None}, 0.95, gate).passed
+    assert not decide({"is_exact": False}, audited | {"num_references": 0, "trace": 0.7}, 0.95, gate).passed
+    assert plan(150, insufficient, num_forget=15, max_trace=0.6) == ((1, 2, 3) if passes else (3,))
+    assert plan(150, insufficient, num_forget=20, max_trace=0.6) == (1, 2, 3)
 
 
 @pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])

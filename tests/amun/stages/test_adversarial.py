@@ -17,15 +17,27 @@ import yaml
 from amun.data.samples import Samples, read_samples, write_samples
 from amun.models import build_model, save_weights
 from amun.params import ModelParams, Params
-from amun.paths import ADVERSARIAL, ADVERSARIAL_METRICS, PARAMS, PARTIAL_ADVERSARIAL, TRAIN, WAVE, WAVE_BASE
+from amun.paths import (
+    ADVERSARIAL,
+    ADVERSARIAL_METRICS,
+    CALIBRATION,
+    HELD_OUT_ADVERSARIAL,
+    PARAMS,
+    PARTIAL_ADVERSARIAL,
+    TRAIN,
+    WAVE,
+    WAVE_BASE,
+)
 from amun.stage_result import FORCED_VARIABLE
 from amun.training import fit
 from amun.wave import ForgottenWave, Wave, write_json
 from tests.amun.shipped import ROOT, load_digit_images
 
-NUM_TRAIN, NUM_FORGET = 150, 60
+NUM_TRAIN, NUM_FORGET, NUM_CALIBRATION = 150, 60, 100
 IDS = [f"id{number:03}" for number in range(NUM_TRAIN)]
 FORGET_IDS = IDS[5 : 5 + NUM_FORGET]
+CALIBRATION_IDS = [f"held{number:03}" for number in range(NUM_CALIBRATION)]
+GONE_IDS = CALIBRATION_IDS[10:30]
 MODEL = ModelParams(name="digits", architecture="small_cnn", options={"channels": [8, 16]})
 
 
@@ -38,9 +50,12 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content["adversarial"] |= {"search": "ddn", "batch_size": 4}
     params = Params.model_validate(content)
     (root / PARAMS).write_text(yaml.safe_dump(content), encoding="utf-8")
-    images, labels = (tensor[:NUM_TRAIN] for tensor in load_digit_images())
-    names = np.array(IDS)
+    digits, end = load_digit_images(), NUM_TRAIN + NUM_CALIBRATION
+    images, labels = (tensor[:NUM_TRAIN] for tensor in digits)
+    held_out_images, held_out_labels = (tensor[NUM_TRAIN:end] for tensor in digits)
+    names, held_out_names = np.array(IDS), np.array(CALIBRATION_IDS)
     write_samples(root / TRAIN, Samples(names, names, labels, images))
+    write_samples(root / CALIBRATION, Samples(held_out_names, held_out_names, held_out_labels, held_out_images))
     model = build_model(MODEL, 10, (1, 8, 8), seed=0)
     training = params.training.model_copy(update={"epochs": 8})
     fit(
@@ -58,8 +73,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_wave(root: Path, forget_ids: list[str]) -> None:
-    """Writes the file of a wave that forgets these samples."""
-    forgetting = ForgottenWave(number=1, subject_keys=["key"], forget_ids=forget_ids, held_out_ids=[])
+    """Writes the file of a wave that forgets these samples, and some held-out ones."""
+    forgetting = ForgottenWave(number=1, subject_keys=["key"], forget_ids=forget_ids, held_out_ids=GONE_IDS)
     wave = Wave(
         number=1,
         model="digits",
@@ -111,16 +126,21 @@ def test_killed_half_way_it_goes_on_to_the_same_bytes(workspace: Path) -> None:
     assert 0 < num_kept < NUM_FORGET
     left = NUM_FORGET - num_kept
     assert f"{left}/{left} samples" in run(workspace)
-    resumed = (workspace / ADVERSARIAL).read_bytes()
+    resumed = [(workspace / path).read_bytes() for path in (ADVERSARIAL, HELD_OUT_ADVERSARIAL)]
     assert not (workspace / PARTIAL_ADVERSARIAL).exists()
     (workspace / ADVERSARIAL).unlink()
     assert f"{NUM_FORGET}/{NUM_FORGET} samples" in run(workspace)
-    assert (workspace / ADVERSARIAL).read_bytes() == resumed
+    assert [(workspace / path).read_bytes() for path in (ADVERSARIAL, HELD_OUT_ADVERSARIAL)] == resumed
     assert read_samples(workspace / ADVERSARIAL).sample_ids.tolist() == FORGET_IDS
     metrics = json.loads((workspace / ADVERSARIAL_METRICS).read_text(encoding="utf-8"))
     deltas = read_samples(workspace / ADVERSARIAL).images - read_samples(workspace / TRAIN).align(FORGET_IDS).images
     assert metrics["mean_delta_norm"] == pytest.approx(deltas.flatten(1).norm(dim=1).mean().item())
     assert (metrics["num_forget"], metrics["num_missing"]) == (NUM_FORGET, 0)
+    held_out = read_samples(workspace / HELD_OUT_ADVERSARIAL)
+    assert len(held_out) == NUM_FORGET
+    assert not set(held_out.sample_ids) & set(GONE_IDS)
+    assert set(held_out.sample_ids) != {*CALIBRATION_IDS[:10], *CALIBRATION_IDS[30:80]}, "they are drawn"
+    assert (held_out.labels != read_samples(workspace / CALIBRATION).align(held_out.sample_ids.tolist()).labels).all()
 
 
 def test_a_forced_run_and_one_on_another_wave_begin_anew(workspace: Path) -> None:
@@ -157,6 +177,6 @@ def test_nobody_to_forget_is_a_file_of_no_rows(workspace: Path) -> None:
     write_wave(workspace, [])
     run(workspace)
     write_wave(workspace, FORGET_IDS)
-    assert len(read_samples(workspace / ADVERSARIAL)) == 0
+    assert len(read_samples(workspace / ADVERSARIAL)) == len(read_samples(workspace / HELD_OUT_ADVERSARIAL)) == 0
     metrics = json.loads((workspace / ADVERSARIAL_METRICS).read_text(encoding="utf-8"))
     assert metrics == {"mean_delta_norm": None, "num_forget": 0, "num_missing": 0}
