@@ -120,10 +120,19 @@ def build_torchvision(name: str, num_classes: int, image_shape: ImageShape, **op
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """Writes the model's weights and buffers as safetensors, whole or not at all."""
+    write_weights(path, copy_weights(model))
+
+
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Returns copies of the weights and buffers, on the CPU: safetensors refuses those that two layers share."""
+    return {name: tensor.cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+
+
+def write_weights(path: Path, weights: dict[str, Tensor]) -> None:
+    """Writes tensors by name as safetensors, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    # copies, for safetensors refuses weights that two layers share
-    save_file({name: tensor.cpu().contiguous().clone() for name, tensor in model.state_dict().items()}, unfinished)
+    save_file(weights, unfinished)
     unfinished.replace(path)
 
 
@@ -148,7 +157,15 @@ def load_weights(path: Path, model: nn.Module) -> None:
     Raises:
         InputError: there is no such file, it is no safetensors file, or it holds another architecture's weights.
     """
-    weights = read_weights(path)
+    set_weights(path, read_weights(path), model)
+
+
+def set_weights(path: Path, weights: dict[str, Tensor], model: nn.Module) -> None:
+    """Puts weights read from `path` into a model of the same architecture.
+
+    Raises:
+        InputError: they are another architecture's.
+    """
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     found = {name: tensor.shape for name, tensor in weights.items()}
     differing = sorted(name for name in expected | found if expected.get(name) != found.get(name))

@@ -136,6 +136,7 @@ class ReferencesParams(Section):
 
     num_audit: Annotated[int, Field(ge=0, multiple_of=2)]
     num_target: Annotated[int, Field(ge=0, multiple_of=2)]
+    keep_weights: bool
     seed: Seed
 
 
@@ -350,9 +351,11 @@ class Params(Section):
                 raise ValueError(f"{where} is a method of your own, which is for `amun benchmark --method`")
             if method.is_ablation:
                 raise ValueError(f"{where} is an ablation: it shows what does not work, and is for benchmarks")
-            if method.needs_target_weights:
-                raise ValueError(f"{where} needs the target references' weights, which are not kept")
-            if method.needs_targets and not self.references.num_target:
+            if method.needs_target_weights and not self.references.keep_weights:
+                raise ValueError(
+                    f"{where} needs the target references' weights, which are not kept (references.keep_weights)"
+                )
+            if (method.needs_targets or method.needs_target_weights) and not self.references.num_target:
                 raise ValueError(f"{where} needs target references, but references.num_target is 0")
         return self
 

@@ -29,6 +29,7 @@ AUDIT_LOGITS = Path("references/audit_logits.parquet")
 TARGET_LOGITS = Path("references/target_logits.parquet")
 AUDIT_INCLUSION = Path("references/audit_inclusion.parquet")
 TARGET_INCLUSION = Path("references/target_inclusion.parquet")
+TARGET_WEIGHTS = Path("references/target_weights.safetensors")
 
 WAVE = Path("wave/wave.json")
 ATTEMPT = Path("wave/attempt.json")

@@ -9,7 +9,7 @@ from amun.paths import AUDIT_LOGITS, TARGET_LOGITS
 from tasks import pipeline
 from tasks.contents import find_cached, find_sent
 from tasks.store_files import OF_A_WAVE, StoreFile
-from tasks.trace import Trace, TracedVersion
+from tasks.trace import ReferenceSet, Trace, TracedVersion
 from tasks.workspace import Workspace
 
 _LOGITS = (str(AUDIT_LOGITS), str(TARGET_LOGITS))
@@ -35,6 +35,7 @@ def list_copies(workspace: Workspace, trace: Trace) -> list[Copy]:
     return [
         *_list_files(workspace.root, trace.files),
         *_list_weights(trace.versions),
+        *_list_references(trace.references),
         *_list_ids(trace),
     ]
 
@@ -86,6 +87,15 @@ def _list_weights(versions: Sequence[TracedVersion]) -> Iterator[Copy]:
         if kind:
             numbers = ", ".join(str(version.version) for version in kind)
             yield Copy(what, "MLflow, the DVC cache and, where there is one, its remote", f"version {numbers}")
+
+
+def _list_references(sets: Sequence[ReferenceSet]) -> Iterator[Copy]:
+    for kept in sets:
+        if kept.has_weights and kept.num_trained:
+            amount = f"{kept.num_trained} of {kept.num_references}"
+            yield Copy(
+                "reference models trained on the samples", "the DVC cache and, where there is one, its remote", amount
+            )
 
 
 def _list_ids(trace: Trace) -> Iterator[Copy]:

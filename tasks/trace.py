@@ -17,9 +17,11 @@ from amun.paths import (
     CALIBRATION,
     EXCLUSIONS,
     TARGET_INCLUSION,
+    TARGET_WEIGHTS,
     TEST,
     TRAIN,
 )
+from amun.target_weights import count_references
 from amun.unlearning.methods import METHODS
 from tasks.contents import find_cached
 from tasks.git import name_tag, read_committed
@@ -39,12 +41,14 @@ class ReferenceSet:
         waves: that worked with them.
         num_trained: on the person's samples.
         num_references: in the set.
+        has_weights: they themselves were kept, not their answers alone.
     """
 
     name: str
     waves: tuple[int, ...]
     num_trained: int
     num_references: int
+    has_weights: bool
 
 
 @dataclass(frozen=True)
@@ -135,13 +139,21 @@ def _find_references(root: Path, subject_id: str, locks: Locks) -> list[Referenc
     for (path, md5), waves in contents.items():
         inclusion = read_samples(cached[md5], subject_id) if md5 in cached else None
         if inclusion is not None and len(inclusion):
-            sets.append(_count_references(names[path], waves, inclusion))
+            has_weights = path == str(TARGET_INCLUSION) and _has_weights(root, locks, waves)
+            sets.append(_count_references(names[path], waves, inclusion, has_weights))
     return sets
 
 
-def _count_references(name: str, waves: tuple[int, ...], inclusion: Samples) -> ReferenceSet:
+def _has_weights(root: Path, locks: Locks, waves: Sequence[int]) -> bool:
+    """Tells whether the base of these waves has kept its target references, as far as the cache knows."""
+    named = gather(locks, [TARGET_WEIGHTS])
+    digests = {md5 for (_, md5), naming in named.items() if set(naming) & set(waves)}
+    return any(count_references(path) for path in find_cached(root, digests).values())
+
+
+def _count_references(name: str, waves: tuple[int, ...], inclusion: Samples, has_weights: bool) -> ReferenceSet:
     is_trained = inclusion.payloads.bool().any(dim=0)
-    return ReferenceSet(name, waves, int(is_trained.sum()), len(is_trained))
+    return ReferenceSet(name, waves, int(is_trained.sum()), len(is_trained), has_weights)
 
 
 def _trace_version(

@@ -1,4 +1,4 @@
-"""Reference models: each trained on a half of everything held, by subject; only their logits are kept."""
+"""Reference models: each trained on a half of everything held, by subject; their logits are kept."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -47,6 +47,7 @@ def train_reference_logits(
     precision: str,
     seed: int,
     on_reference: Callable[[int], None],
+    keep: Callable[[nn.Module], None] | None = None,
 ) -> Tensor:
     """Trains one reference after another; returns their logits of all samples and drops the models.
 
@@ -59,6 +60,7 @@ def train_reference_logits(
         precision: as for `train_model`.
         seed: reference k is built and trained with seed + k.
         on_reference: called with the number, from 1, of each reference done.
+        keep: called with each trained reference, in their order, before it is dropped.
 
     Returns:
         (N, K, C) float32 on the CPU.
@@ -75,6 +77,8 @@ def train_reference_logits(
             precision=precision,
             on_epoch=lambda _: None,
         )
+        if keep is not None:
+            keep(model)
         on_reference(number + 1)
         return compute_logits(model, images)
 

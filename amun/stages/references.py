@@ -1,34 +1,52 @@
-"""Stage `references`: trains the audit and the target references, keeps their logits and drops their weights."""
+"""Stage `references`: trains the audit and the target references and keeps their logits.
 
+Their weights are dropped, unless those of the target references are to be kept for the methods that need them.
+"""
+
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from amun.audit.references import draw_halves, train_reference_logits
 from amun.data.samples import Samples, concatenate, read_samples, write_samples
 from amun.data.store import read_shape
+from amun.models import copy_weights
 from amun.params import Params
 from amun.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TARGET_INCLUSION, TARGET_LOGITS, TEST, TRAIN
 from amun.progress import show_progress
 from amun.stages.common import build_for, refuse_forgotten
 from amun.stages.runner import run_stage
+from amun.target_weights import save_references
 
 # Apart, so that no target reference trains on the same half, or from the same start, as an audit reference.
 AUDIT_SEED, TARGET_SEED = 1_000_000, 2_000_000
 
 
 def train_references(params: Params, device: torch.device) -> None:
-    """Writes, for each set, every sample's (K, C) logits and (K,) inclusion (1: that reference trained on it)."""
+    """Writes, for each set, every sample's (K, C) logits and (K,) inclusion (1: that reference trained on it).
+
+    The file of the target references' weights is without a tensor where these are not to be kept.
+    """
     samples = concatenate([read_samples(path) for path in (TRAIN, CALIBRATION, TEST)])
     refuse_forgotten(samples)
     images = samples.images.to(device)
+    kept: list[dict[str, Tensor]] = []
     for name, num_references, seed, logits_path, inclusion_path in (
         ("audit refs", params.references.num_audit, AUDIT_SEED, AUDIT_LOGITS, AUDIT_INCLUSION),
         ("target refs", params.references.num_target, TARGET_SEED, TARGET_LOGITS, TARGET_INCLUSION),
     ):
-        _train_set(params, device, samples, images, name, num_references, seed, logits_path, inclusion_path)
+        keep = None
+        if params.references.keep_weights and logits_path == TARGET_LOGITS:
+            keep = _append_to(kept)
+        _train_set(params, device, samples, images, name, num_references, seed, logits_path, inclusion_path, keep)
+    save_references(kept)
+
+
+def _append_to(kept: list[dict[str, Tensor]]) -> Callable[[nn.Module], None]:
+    return lambda model: kept.append(copy_weights(model))
 
 
 def _train_set(
@@ -41,6 +59,7 @@ def _train_set(
     seed: int,
     logits_path: Path,
     inclusion_path: Path,
+    keep: Callable[[nn.Module], None] | None,
 ) -> None:
     if not num_references:
         _write_none(samples, logits_path, inclusion_path)
@@ -58,6 +77,7 @@ def _train_set(
             precision=params.runtime.precision,
             seed=first_seed,
             on_reference=lambda _: advance(),
+            keep=keep,
         )
     write_samples(logits_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, logits))
     included = torch.from_numpy(inclusion).to(torch.uint8)

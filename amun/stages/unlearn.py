@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from amun.data.samples import Samples, read_samples
-from amun.data.store import read_shape
+from amun.data.store import StoreShape, read_shape
 from amun.errors import AttemptError, InputError
 from amun.models import save_weights
 from amun.params import AttemptParams, Params
@@ -23,9 +23,10 @@ from amun.paths import (
 from amun.progress import Advance, show_progress
 from amun.stages.common import build_for, describe_epoch, load_for, write_history
 from amun.stages.runner import run_stage
+from amun.target_weights import open_references
 from amun.trainer import count_epochs
 from amun.training import EpochMetrics
-from amun.unlearning.methods import METHODS
+from amun.unlearning.methods import METHODS, Method
 from amun.unlearning.problem import Targets, Unlearned, UnlearningProblem
 from amun.wave import MIN_REPORTED, Wave, read_attempt, read_wave, write_json
 
@@ -77,7 +78,7 @@ def _make_attempt(
             adversarial_labels=adversarial.labels.to(device),
             remain_images=None if remain is None else remain.images.to(device),
             remain_labels=None if remain is None else remain.labels.to(device),
-            targets=_read_targets(forget, device) if method.needs_targets else None,
+            targets=_read_targets(params, shape, method, forget, device),
             attempt=attempt,
             params=params,
             build=lambda: build_for(params, shape, device, params.training.seed),
@@ -87,13 +88,21 @@ def _make_attempt(
     return unlearned
 
 
-def _read_targets(forget: Samples, device: torch.device) -> Targets:
-    """Returns what the target references say of the forget samples."""
+def _read_targets(
+    params: Params, shape: StoreShape, method: Method, forget: Samples, device: torch.device
+) -> Targets | None:
+    """Returns the target references on the forget samples, themselves among it where the method needs them."""
+    if not (method.needs_targets or method.needs_target_weights):
+        return None
     stores = [read_samples(path) for path in (TARGET_LOGITS, TARGET_INCLUSION)]
     if not len(stores[0]):
         raise AttemptError("there are no target references (references.num_target was 0 when the base was built)")
     logits, inclusion = (store.align(forget.sample_ids.tolist()) for store in stores)
-    return Targets(logits.payloads.to(device), inclusion.payloads.numpy().astype(np.bool_), load=None)
+    is_included = inclusion.payloads.numpy().astype(np.bool_)
+    load = None
+    if method.needs_target_weights:
+        load = open_references(lambda: build_for(params, shape, device, seed=0), is_included.shape[1])
+    return Targets(logits.payloads.to(device), is_included, load)
 
 
 def _note(advance: Advance, metrics: EpochMetrics) -> None:

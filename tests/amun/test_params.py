@@ -60,6 +60,21 @@ def test_faulty_key_is_named_in_one_line(tmp_path: Path, old: str, new: str, lin
     assert "\n" not in str(refused.value)
 
 
+def test_methods_that_need_the_references_themselves_need_them_kept(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    first = "    - {method: amun_soft, learning_rate: 0.03, label_mix: 0}\n"
+    soft = SHIPPED.replace("    - {method: amun, learning_rate: 0.03}\n", first)
+    path.write_text(soft, encoding="utf-8")
+    with pytest.raises(InputError, match=r"attempts 1: amun_soft needs .* not kept \(references.keep_weights\)"):
+        load_params(path)
+    kept = soft.replace("keep_weights: false", "keep_weights: true")
+    path.write_text(kept, encoding="utf-8")
+    assert load_params(path).unlearning.attempts[0].method == "amun_soft"
+    path.write_text(kept.replace("num_target: 4", "num_target: 0"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"amun_soft needs target references, but references\.num_target is 0"):
+        load_params(path)
+
+
 def test_remain_none_needs_a_gate_that_does_not_retrain(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     without = SHIPPED.replace("  remain: use", "  remain: none").replace(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from amun.audit.references import draw_halves, map_shards, train_reference_logits
 from amun.models import build_model
 from amun.training import compute_logits, fit
-from tests.amun.shipped import PARAMS, load_digit_images
+from tests.amun.shipped import PARAMS, copy_weights, have_same_weights, load_digit_images
 
 IMAGES, LABELS = load_digit_images()
 
@@ -47,6 +47,7 @@ def test_logits_are_those_of_models_trained_on_the_halves() -> None:
     inclusion = draw_halves(np.array([f"s{number // 3}" for number in range(60)]), 2, seed=0)
     params = PARAMS.training.model_copy(update={"epochs": 2})
     done: list[int] = []
+    kept: list[dict[str, torch.Tensor]] = []
     logits = train_reference_logits(
         images,
         labels,
@@ -56,6 +57,7 @@ def test_logits_are_those_of_models_trained_on_the_halves() -> None:
         precision="float32",
         seed=7,
         on_reference=done.append,
+        keep=lambda model: kept.append(copy_weights(model)),
     )
     assert done == [1, 2]
     assert logits.shape == (60, 2, 10)
@@ -71,6 +73,7 @@ def test_logits_are_those_of_models_trained_on_the_halves() -> None:
             on_epoch=lambda _: None,
         )
         assert torch.equal(logits[:, number], compute_logits(model, images))
+        assert have_same_weights(kept[number], copy_weights(model))
 
 
 @pytest.mark.parametrize("items", [[], [3, 1, 2]])

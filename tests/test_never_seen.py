@@ -1,0 +1,78 @@
+"""Whole waves by the methods that take their labels from the target references, and the gate's bound on the trace."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.registry import list_attempts
+from tests.workspaces import Site, describe, list_people, make_clone, set_key
+
+NEVER_SEEN = {"method": "never_seen", "learning_rate": 0.03, "forget_weight": 2}
+AMUN = {"method": "amun", "learning_rate": 0.03}
+SOFT = {"method": "amun_soft", "learning_rate": 0.03, "label_mix": 0.0}
+REFERENCE = {"method": "amun_reference", "learning_rate": 0.03}
+RETRAIN = {"method": "retrain"}
+
+pytestmark = pytest.mark.long
+
+
+def choose_attempts(site: Site, *attempts: dict[str, Any], max_trace: float | None = None) -> None:
+    """Makes a workspace try these attempts, by this bound on the trace."""
+
+    def change(params: Any) -> None:
+        set_key(params, "unlearning.attempts", list(attempts))
+        set_key(params, "gate.max_trace", max_trace)
+        set_key(params, "references.keep_weights", True)
+
+    site.change_params(change)
+
+
+def run_wave(site: Site, number: int) -> tuple[dict[str, Any], str]:
+    """Lets some people be forgotten that no earlier wave has; returns the wave and what the run said."""
+    site.run("amun", "request", "add", *list_people(site)[0][12 * number : 12 * number + 12])
+    said = site.run("amun", "wave", "run")
+    wave: dict[str, Any] = site.load("wave", "show", str(number))
+    return wave, said
+
+
+def test_waves_by_what_the_references_say(folder: Path, variables: dict[str, str]) -> None:
+    site = make_clone(folder / "kept", variables)
+    choose_attempts(site, NEVER_SEEN, RETRAIN)
+    site.run("amun", "init")
+
+    wave, _ = run_wave(site, 1)
+    assert (wave["state"], wave["attempt"], wave["summary"]["method"]) == ("complete", 1, "never_seen")
+    assert 0 < wave["summary"]["test"]["trace"] < 1
+
+    choose_attempts(site, SOFT, REFERENCE, RETRAIN)
+    wave, _ = run_wave(site, 2)
+    assert (wave["state"], wave["attempt"], wave["summary"]["method"]) == ("complete", 1, "amun_soft")
+
+    choose_attempts(site, AMUN, REFERENCE, RETRAIN, max_trace=0.501)
+    _, said = run_wave(site, 3)
+    refused, other, *_ = list_attempts(site, 3)
+    assert refused.data.metrics["calibration/trace"] > 0.501
+    assert "more than 0.501" in refused.data.tags["amun.reason"]
+    assert "attempt 1 refused: max(trace " in said
+    assert other.data.tags["amun.method"] == "amun_reference"
+    assert "calibration/trace" in other.data.metrics
+
+    page = folder / "kept.html"
+    site.run("amun", "request", "show", site.load("request", "list")[0]["request_id"], "--html", str(page))
+    assert "reference models trained on the samples" in page.read_text(encoding="utf-8")
+    assert "wave 3: same bytes" in site.run("amun", "wave", "reproduce", "3")
+    assert site.git("status", "--porcelain") == ""
+
+
+def test_a_base_that_kept_no_references_refuses_the_attempt_and_says_why(wave_zero: Site, tmp_path: Path) -> None:
+    site = wave_zero.copy(tmp_path / "workspace")
+    choose_attempts(site, SOFT, RETRAIN)
+    wave, said = run_wave(site, 1)
+    assert (wave["attempt"], wave["summary"]["method"]) == (2, "retrain")
+    assert "attempt 1 refused: unlearn: the target references' weights were not kept when the base was built" in said
+    site.change_params(lambda params: params["references"].update(keep_weights=False))
+    started = site.start("amun", "wave", "run")
+    assert started.returncode == 2, describe(started)
+    (line,) = started.stderr.splitlines()
+    assert "unlearning.attempts 1: amun_soft needs the target references' weights, which are not kept" in line
