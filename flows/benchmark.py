@@ -63,13 +63,13 @@ def run(workspace: Workspace, wish: Wish) -> Path:
     name, preset = load_preset(wish.preset)
     name = f"{name}-by-subject" if wish.by_subject else name
     params = apply_preset(_place(preset, wish.root), workspace.params)
+    methods = list_methods(preset.methods, wish.methods)
     study = open_study(name, params, wish.by_subject)
     device = select_device(params.runtime)
     with hold_lock(study.folder.parent / "lock"), hold_device(device):
         if not shared.is_prepared(study):
             shared.prepare_store(study, device)
         scale = preset.full if wish.is_full else preset.scale
-        methods = list_methods(preset.methods, wish.methods)
         plan = Plan(study, preset, scale, wish.is_full, methods, measure_training(study))
         # a full run searches anew
         known = {} if wish.is_full else list_known(preset)

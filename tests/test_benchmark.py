@@ -1,0 +1,96 @@
+"""`amun benchmark` as it is typed: the commands of its page, killed half-way, and the published figures."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from amun.paths import STATE
+from tests.readme import list_commands, read_blocks
+from tests.registry import open_client
+from tests.workspaces import BIN, ROOT, Site
+
+PAGE = ROOT / "docs" / "benchmark.md"
+NUM_ROWS = 5 + 4 + 2  # methods with and without the remain set; base and exact retraining once
+WRITTEN = ("index.html", "table1.csv", "table1.md", "table2.csv", "chosen.yaml", "search.md", "expected.json")
+
+
+def list_records(site: Site) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in (site.root / STATE / "benchmark").rglob("records/*.json")}
+
+
+def count_runs(site: Site) -> int:
+    """Returns how many runs the benchmarks' experiment holds below that of the study."""
+    client = open_client(site)
+    experiment = client.get_experiment_by_name("digits-cnn-benchmark")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`mlflow.parentRunId` != ''")
+    return len(runs)
+
+
+def kill_half_way(site: Site, command: list[str], num_records: int) -> None:
+    """Kills the command once so many runs have ended."""
+    started = subprocess.Popen(
+        [BIN / command[0], *command[1:]], cwd=site.root, env=site.environment, stdout=subprocess.DEVNULL
+    )
+    while len(list_records(site)) < num_records:
+        assert started.poll() is None, "it ended before it could be killed"
+        time.sleep(0.2)
+    os.kill(started.pid, signal.SIGKILL)
+    started.wait()
+
+
+@pytest.mark.long
+def test_study_of_ones_own_killed_and_started_again(wave_zero: Site, tmp_path: Path) -> None:
+    site = wave_zero.copy(tmp_path / "workspace")
+    (site.root / "custom" / "mine.py").write_text(read_blocks(PAGE, "python")[0], encoding="utf-8")
+    (site.root / "small.yaml").write_text(read_blocks(PAGE, "yaml")[0], encoding="utf-8")
+    command = next(line for line in list_commands(PAGE) if "small.yaml" in line).split()
+    kill_half_way(site, command, num_records=5)
+    before = list_records(site)
+    printed = site.run(*command)
+    after = list_records(site)
+    assert before.items() <= after.items(), "what had ended was run again"
+    folder = site.root / "benchmark" / "small"
+    assert printed.endswith(f"written: {folder / 'index.html'}\n")
+    assert all((folder / name).stat().st_size for name in WRITTEN)
+    assert "custom.mine:forget" in (folder / "table2.md").read_text(encoding="utf-8")
+    assert count_runs(site) == NUM_ROWS
+    site.run(*command)
+    assert list_records(site) == after
+    assert count_runs(site) == NUM_ROWS
+    assert site.git("status", "--porcelain") == "?? custom/mine.py\n?? small.yaml"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_this_machine_gives_the_published_figures(wave_zero: Site, tmp_path: Path) -> None:
+    site = wave_zero.copy(tmp_path / "workspace")
+    command = list_commands(PAGE)[0].split()
+    printed = subprocess.run(
+        [BIN / command[0], *command[1:]],
+        cwd=site.root,
+        env=site.environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert "as published: every figure within its tolerance" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--preset", "cifar100"], "there is no preset or file 'cifar100'"),
+        (["--preset", "cifar10-small"], "folder"),
+        (["--preset", "digits", "--method", "custom.nowhere:forget"], "cannot import 'custom.nowhere:forget'"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_in_one_line(wave_zero: Site, arguments: list[str], words: str) -> None:
+    finished = wave_zero.start("amun", "benchmark", *arguments)
+    assert finished.returncode == 2
+    assert words in finished.stderr
+    assert finished.stderr.count("\n") == 1
