@@ -1,9 +1,11 @@
 """What the stage `adversarial` costs for each sample, and the largest its process gets, for more and more samples."""
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,11 +22,13 @@ from amun.params import Params, load_params
 from amun.paths import PARAMS, TRAIN, WAVE, WAVE_BASE
 from amun.training import compute_logits, configure_torch, fit
 from amun.wave import ForgottenWave, Wave, write_json
+from bench.measuring import read_peak_mib
 from bench.victims import load_cifar10
 
 ROOT = Path(__file__).resolve().parent.parent
 NUM_SAMPLES = (0, 100, 1000, 10000)  # none: what starting costs
 SEARCH = "adaptive_boundary"
+POLL_SECONDS = 0.05
 NUM_TRAINED, NUM_EPOCHS, CHANNELS = 2000, 4, [8, 16]
 
 
@@ -115,8 +119,14 @@ def _write_workspace(root: Path, params: Params, images: Tensor, labels: Tensor,
 def _run_stage(root: Path) -> tuple[float, float]:
     """Returns the processor's seconds and the largest memory in MiB of the stage in a process of its own."""
     command = [sys.executable, "-m", "amun.stages.adversarial"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(command, cwd=root, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise AmunError(f"the stage ended with exit code {os.waitstatus_to_exitcode(status)}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**10
+    peak_mib = 0.0
+    while process.poll() is None:
+        # not the child's ru_maxrss: it begins at what this process holds
+        peak_mib = max(peak_mib, read_peak_mib(str(process.pid)))
+        time.sleep(POLL_SECONDS)
+    if process.returncode:
+        raise AmunError(f"the stage ended with exit code {process.returncode}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak_mib
