@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -81,9 +82,11 @@ def run_paired_seed(
         return [row for search in searches for row in _run_search(params, device, search, retrained.ft_auc, seed)]
 
 
-def read_paired(path: Path) -> list[PairedRow]:
-    """Returns the rows of a file of results; none where there is no such file."""
-    return [PairedRow(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]] if path.exists() else []
+def read_paired(path: Path, facts: dict[str, Any]) -> list[PairedRow]:
+    """Returns the rows of a file of results; none where it tells other facts, or there is no such file."""
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    is_same = all(content.get(name) == told for name, told in facts.items())
+    return [PairedRow(**row) for row in content["rows"]] if is_same else []
 
 
 def _run_search(

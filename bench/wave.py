@@ -89,13 +89,13 @@ def run_bench(source: str, data_root: Path, seeds: Sequence[int], out: Path) -> 
 def run_paired_bench(source: str, data_root: Path, seeds: Sequence[int], out: Path, searches: Sequence[str]) -> None:
     """Measures each seed's wave with both searches, prints them side by side, writes all to `out` after each seed.
 
-    What the file holds of other seeds stays, and counts.
+    What the file holds of other seeds, with the same facts, stays and counts.
     """
     params = load_bench_params(source, data_root)
     device = configure_torch(params.runtime)
-    facts = {"source": source, "machine": describe_machine(device)}
+    facts = {"source": source, "machine": describe_machine(device), "adversarial": params.adversarial.model_dump()}
     print("\n".join(f"{name}: {content}" for name, content in facts.items()), flush=True)
-    rows = [row for row in read_paired(out) if row.seed not in seeds]
+    rows = [row for row in read_paired(out, facts) if row.seed not in seeds]
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder, chdir(folder):
             rows += run_paired_seed(set_seed(params, seed), device, NUM_FORGET[source], searches, seed)

@@ -9,10 +9,11 @@ from torch import nn
 from amun.wave import write_json
 from bench.adversarial import keep_rows
 from bench.measuring import Counted, Row, measure_rows
+from bench.paired import PairedRow, read_paired
 from bench.pareto import judge
 from bench.searches import ALGORITHM_1, FAST, THOROUGH, list_contestants
 from bench.victims import Victim
-from tests.amun.adversarial.models import draw_linear
+from tests.amun.adversarial.models import choose_search, draw_linear
 from tests.amun.shipped import PARAMS
 
 ROW = Row("digits", 32, ALGORITHM_1, 10, 1.0, 1.0, 100.0, 100.0, 1.0, 2.0, 0.0, 1.0)
@@ -50,6 +51,15 @@ def test_rows_measured_before_stay_but_those_measured_now_and_other_machines(tmp
     write_json(out, {"machine": "this one", "rows": [asdict(row) for row in [ROW, *others]]})
     assert keep_rows(out, "this one", ["digits"], [32]) == others
     assert keep_rows(out, "another", ["digits"], [32]) == []
+
+
+def test_paired_rows_of_other_parameters_are_not_mixed_in(tmp_path: Path) -> None:
+    out, row = tmp_path / "rows.json", PairedRow(0, "ddn", "amun", 0.5, 1.0, 0.5, 0.0, 0.5, 0.9)
+    facts = {"source": "digits", "adversarial": PARAMS.adversarial.model_dump()}
+    assert read_paired(out, facts) == []
+    write_json(out, facts | {"rows": [asdict(row)]})
+    assert read_paired(out, facts) == [row]
+    assert read_paired(out, facts | {"adversarial": choose_search("ddn").model_dump()}) == []
 
 
 def test_a_missed_figure_is_told() -> None:
