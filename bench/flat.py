@@ -19,7 +19,7 @@ from amun.data.samples import Samples, write_samples
 from amun.errors import AmunError
 from amun.models import build_model, save_weights
 from amun.params import Params, load_params
-from amun.paths import PARAMS, TRAIN, WAVE, WAVE_BASE
+from amun.paths import CALIBRATION, PARAMS, TRAIN, WAVE, WAVE_BASE
 from amun.training import compute_logits, configure_torch, fit
 from amun.wave import ForgottenWave, Wave, write_json
 from bench.measuring import read_peak_mib
@@ -112,6 +112,9 @@ def _write_workspace(root: Path, params: Params, images: Tensor, labels: Tensor,
         images, labels = torch.zeros(1, 3, 32, 32), torch.full((1,), 9)
     (root / PARAMS).write_text(yaml.safe_dump(params.model_dump()), encoding="utf-8")
     write_samples(root / TRAIN, Samples(names, names, labels, (255 * images).round().to(torch.uint8)))
+    # too few held-out samples for the gate to look at: the search for those to forget is measured alone
+    held_out = np.array(["held out"])
+    write_samples(root / CALIBRATION, Samples(held_out, held_out, labels[:1], torch.zeros(1, 3, 32, 32)))
     write_json(root / WAVE, wave)
     save_weights(root / WAVE_BASE, model)
 

@@ -11,20 +11,15 @@ from typing import Any
 
 import torch
 
-from amun.audit.drawing import draw_rows
-from amun.audit.trace import LabelledImages, compute_trace, find_candidates
-from amun.data.samples import count_samples, read_samples
-from amun.data.store import read_shape
 from amun.errors import DivergedError
 from amun.params import Params
-from amun.paths import ADVERSARIAL, ADVERSARIAL_METRICS, ATTEMPT, TEST, TRAIN, UNLEARNED, WAVE_BASE
+from amun.paths import ADVERSARIAL_METRICS, ATTEMPT
 from amun.stages.adversarial import build_adversarial_set
-from amun.stages.common import load_for
 from amun.stages.references import train_references
 from amun.stages.train import train
 from amun.stages.unlearn import unlearn
 from amun.unlearning.methods import METHODS
-from amun.wave import Attempt, read_wave, write_json
+from amun.wave import Attempt, write_json
 from bench.seed import freeze_wave, measure, name_attempt, prepare_store
 from bench.statistics import find_interval, mean_and_deviation
 
@@ -97,7 +92,6 @@ def _run_search(
     build_adversarial_set(changed, device)
     search_seconds = time.monotonic() - started_at
     mean_delta_norm = json.loads(ADVERSARIAL_METRICS.read_text(encoding="utf-8"))["mean_delta_norm"]
-    others = _rebuild_others(changed, device)
     rows = []
     for number, attempt in enumerate(params.unlearning.attempts, start=1):
         if METHODS[attempt.method].is_exact:
@@ -108,29 +102,21 @@ def _run_search(
         except DivergedError as error:
             print(f"  {name_attempt(attempt)}: {error}")
             continue
-        gap, trace = round(abs(row.ft_auc - retrained_ft_auc), 4), round(_measure_trace(changed, device, others), 4)
+        gap = round(abs(row.ft_auc - retrained_ft_auc), 4)
         rows.append(
             PairedRow(
-                seed, search, row.name, mean_delta_norm, round(search_seconds, 3), row.ft_auc, gap, trace, row.accuracy
+                seed,
+                search,
+                row.name,
+                mean_delta_norm,
+                round(search_seconds, 3),
+                row.ft_auc,
+                gap,
+                row.trace,
+                row.accuracy,
             )
         )
     return rows
-
-
-def _rebuild_others(params: Params, device: torch.device) -> LabelledImages:
-    """Returns as many test samples' adversarial examples on the base as there are in D_A, by the same search."""
-    test = read_samples(TEST)
-    test = test.select(~test.is_among(read_wave().gone_ids))
-    drawn = test.take(draw_rows(len(test), count_samples(ADVERSARIAL)))
-    base = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
-    return find_candidates(base, drawn.images.to(device), drawn.labels.to(device), params.adversarial).examples
-
-
-def _measure_trace(params: Params, device: torch.device, others: LabelledImages) -> float:
-    """Returns the trace of the current attempt."""
-    adversarial, shape = read_samples(ADVERSARIAL), read_shape(TRAIN)
-    base, unlearned = (load_for(params, shape, device, path) for path in (WAVE_BASE, UNLEARNED))
-    return compute_trace(base, unlearned, (adversarial.images.to(device), adversarial.labels.to(device)), others)
 
 
 def print_paired(rows: Sequence[PairedRow], searches: Sequence[str]) -> None:

@@ -9,16 +9,17 @@ from bench.statistics import Comparison, list_names, mean_and_deviation
 def print_rows(seeds: Sequence[Sequence[Row]]) -> None:
     """Prints mean and standard deviation over the seeds for each model."""
     print("\nTest half; the gate (both bounds, exact retraining held to them too) on the calibration half.")
-    print(f"{'':<28}{'FT AUC':>15}{'accuracy %':>15}{'passes':>10}{'seconds':>15}")
+    print(f"{'':<28}{'FT AUC':>15}{'accuracy %':>15}{'trace':>15}{'passes':>10}{'seconds':>15}")
     for name in list_names(seeds):
         rows = [row for part in seeds for row in part if row.name == name]
         cells = (
             _spread([row.ft_auc for row in rows], 3),
             _spread([100 * row.accuracy for row in rows], 1),
+            _spread([row.trace for row in rows], 3),
             f"{sum(row.passed for row in rows)} of {len(seeds)}",
             _spread([row.seconds for row in rows], 1),
         )
-        print(f"{name:<28}{cells[0]:>15}{cells[1]:>15}{cells[2]:>10}{cells[3]:>15}")
+        print(f"{name:<28}{cells[0]:>15}{cells[1]:>15}{cells[2]:>15}{cells[3]:>10}{cells[4]:>15}")
 
 
 def print_comparisons(comparisons: Sequence[Comparison]) -> None:

@@ -48,7 +48,7 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
         ("{method: retrain}", "{method: retrain, learning_rate: 0.1}", "retrain takes no learning_rate"),
         ("{method: amun, learning_rate: 0.03}", "{method: amun}", "amun needs a learning_rate"),
         ("{method: amun, learning_rate: 0.03}", "{method: amnesia, learning_rate: 0.03}", "unknown method 'amnesia'"),
-        ("  remain: use", "  remain: none", "unlearning.attempts 4: retrain needs the remain set"),
+        ("  remain: use", "  remain: none", "unlearning.attempts 5: retrain needs the remain set"),
     ],
 )
 def test_faulty_key_is_named_in_one_line(tmp_path: Path, old: str, new: str, line: str) -> None:
