@@ -16,6 +16,7 @@ def measure_svc_forgetting(
     members: tuple[Tensor, Tensor],
     non_members: tuple[Tensor, Tensor],
     forget: tuple[Tensor, Tensor],
+    *,
     names: Collection[str] = FEATURES,
 ) -> dict[str, float]:
     """Returns for each feature the share, 0 to 1, of the forget samples that the attack calls non-members.

@@ -137,7 +137,7 @@ def measure_svc(forget: Judged, remain: Judged, half: Judged) -> float:
     """Returns the share of the forget samples that the SVC attack on confidence calls never seen."""
     size = min(len(remain.labels), len(half.labels), SVC_SAMPLES)
     members, others = ((_draw(part.logits, size, 0).softmax(1), _draw(part.labels, size, 0)) for part in (remain, half))
-    shares = measure_svc_forgetting(members, others, (forget.logits.softmax(1), forget.labels), ["confidence"])
+    shares = measure_svc_forgetting(members, others, (forget.logits.softmax(1), forget.labels), names=["confidence"])
     return shares["confidence"]
 
 
