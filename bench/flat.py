@@ -14,6 +14,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from amun.benchmark.cost import read_peak_mib
 from amun.benchmark.machine import describe_machine
 from amun.data.samples import Samples, write_samples
 from amun.errors import AmunError
@@ -22,7 +23,6 @@ from amun.params import Params, load_params
 from amun.paths import CALIBRATION, PARAMS, TRAIN, WAVE, WAVE_BASE
 from amun.training import compute_logits, configure_torch, fit
 from amun.wave import ForgottenWave, Wave, write_json
-from bench.measuring import read_peak_mib
 from bench.victims import load_cifar10
 
 ROOT = Path(__file__).resolve().parent.parent

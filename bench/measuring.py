@@ -1,16 +1,15 @@
 """One search on one model: time, gradient and forward evaluations, distances, memory."""
 
-import re
 import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from amun.adversarial.geometry import compute_norms
+from amun.benchmark.cost import read_peak, reset_peak
 from amun.training import compute_logits
 from bench.searches import Find
 from bench.victims import Victim
@@ -82,7 +81,7 @@ def measure(victim: Victim, name: str, find: Find, batch_size: int) -> Row:
     """Returns what one search does with all samples of the victim."""
     counted = Counted(victim.model).eval().requires_grad_(False)
     num_samples = len(victim.labels)
-    _reset_peak(victim.images.device)
+    reset_peak(victim.images.device)
     torch.manual_seed(0)
     started_at, cpu_started_at = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
@@ -91,7 +90,7 @@ def measure(victim: Victim, name: str, find: Find, batch_size: int) -> Row:
     if victim.images.is_cuda:
         torch.cuda.synchronize(victim.images.device)
     seconds, cpu_seconds = time.perf_counter() - started_at, time.process_time() - cpu_started_at
-    peak_mib = _read_peak(victim.images.device)
+    peak_mib = read_peak(victim.images.device)
     norms, missing = _judge_examples(victim, adversarial)
     return Row(
         model=victim.name,
@@ -121,22 +120,3 @@ def _judge_examples(victim: Victim, adversarial: Tensor) -> tuple[Tensor, float]
 
 def _choose_fastest(rows: list[Row]) -> Row:
     return min(rows, key=lambda row: row.cpu_seconds)
-
-
-def _reset_peak(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    else:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def _read_peak(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return read_peak_mib("self")
-
-
-def read_peak_mib(process: str) -> float:
-    """Returns the largest memory of a process (its id, or self) so far in MiB; 0 where it has ended."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(encoding="ascii"))
-    return int(found[1]) / 2**10 if found else 0.0

@@ -92,5 +92,10 @@ def read_peak(device: torch.device) -> float:
     """Returns MiB: the accelerator's largest memory since `reset_peak`, on a CPU the process's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    return read_peak_mib("self")
+
+
+def read_peak_mib(process: str) -> float:
+    """Returns the largest memory of a process (its id, or self) so far in MiB; 0 where it has ended."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(encoding="ascii"))
     return int(found[1]) / 2**10 if found else 0.0

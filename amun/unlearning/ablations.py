@@ -42,8 +42,7 @@ def move_anywhere(problem: UnlearningProblem) -> Tensor:
 def unlearn_adversarial_fgsm(problem: UnlearningProblem) -> Unlearned:
     """AMUN's sets, D_A by FGSM: one step from the original, from `fgsm_step` doubled until the label changes.
 
-    Raises:
-        AttemptError: for some samples no step up to the whole range of pixels changes it.
+    Samples whose label no step up to the whole range of pixels changes have no part in D_A.
     """
     return fine_tune(problem, [*list_remain(problem), get_forget(problem), step_until_wrong(problem)])
 
@@ -60,8 +59,10 @@ def _draw_other_labels(problem: UnlearningProblem) -> Tensor:
 def step_until_wrong(problem: UnlearningProblem) -> LabelledImages:
     """Returns the forget images after the first step that changes the base's label, and the labels it then gives.
 
+    Those that no step changes are left out.
+
     Raises:
-        AttemptError: as above.
+        AttemptError: that is all of them.
     """
     images, labels = problem.forget_images.clone(), problem.forget_labels
     predicted = compute_logits(problem.base, images).argmax(1).to(labels.device)
@@ -70,6 +71,6 @@ def step_until_wrong(problem: UnlearningProblem) -> LabelledImages:
         images[is_right] = step_across(problem.base, problem.forget_images[is_right], labels[is_right], step)
         predicted = compute_logits(problem.base, images).argmax(1).to(labels.device)
         step *= 2
-    if is_right.any():
-        raise AttemptError(f"adversarial_fgsm finds no adversarial example of {int(is_right.sum())} samples")
-    return images, predicted
+    if is_right.all():
+        raise AttemptError(f"adversarial_fgsm finds no adversarial example of any of {len(labels)} samples")
+    return images[~is_right], predicted[~is_right]
