@@ -29,8 +29,8 @@ def list_contestants(params: AdversarialParams, batch_size: int) -> dict[str, Fi
     }
     changed = params.adaptive_boundary.model_copy(update=THOROUGH_CHANGES)
     ours[THOROUGH] = ours[FAST].model_copy(update={"adaptive_boundary": changed})
-    patient = params.ddn.model_copy(update={"num_steps": 100})
-    ours["amun ddn, 100 steps"] = ours["amun ddn"].model_copy(update={"ddn": patient})
+    patient = params.ddn.model_copy(update={"num_steps": 80})
+    ours["amun ddn, 80 steps"] = ours["amun ddn"].model_copy(update={"ddn": patient})
     peers = [*_list_foolbox(), *_list_torchattacks(), *_list_adv_lib()]
     return {name: _search_with(changes) for name, changes in ours.items()} | {
         name: _in_batches(find, batch_size) for name, find in peers
