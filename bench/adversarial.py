@@ -76,7 +76,7 @@ def run_bench(options: argparse.Namespace) -> list[str]:
     misses = judge(rows)
     facts = {"machine": machine, "rounds": options.rounds, "rows": [asdict(row) for row in rows]}
     write_json(options.out, facts | {"misses": misses})
-    draw_front(rows, options.out.with_suffix(".png"))
+    draw_front(rows, options.out.with_suffix(".svg"))
     print("\n".join(misses))
     print(describe_ratios(rows))
     return misses

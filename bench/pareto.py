@@ -65,7 +65,8 @@ def draw_front(rows: Sequence[Row], path: Path) -> None:
         )
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    with plt.rc_context({"svg.hashsalt": "amun", "svg.fonttype": "none"}):
+        figure.savefig(path, metadata={"Date": None})
 
 
 def _draw_row(axis: Any, row: Row, highest: float) -> None:

@@ -39,7 +39,11 @@ def test_diff_tells_what_changed(wave_one: Site) -> None:
     assert difference["forgotten"] == [{"number": 1, **forgotten}]
     assert difference["recalled"] == difference["commits"] == []
     assert difference["parameters"] == {}
-    assert set(difference["data"]) == {"wave/adversarial.parquet", "wave/unlearned.safetensors"}
+    assert set(difference["data"]) == {
+        "wave/adversarial.parquet",
+        "wave/held_out_adversarial.parquet",
+        "wave/unlearned.safetensors",
+    }
     back = wave_one.load("model", "diff", "2", "1")
     assert (back["forgotten"], back["recalled"]) == ([], difference["forgotten"])
 

@@ -27,6 +27,7 @@ AUTHOR = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("write_photos", "is_quick"),
@@ -36,7 +37,7 @@ AUTHOR = {
             write_cifar10,
             False,
             id="cifar10",
-            marks=[pytest.mark.long, pytest.mark.skipif(not CIFAR10.exists(), reason="CIFAR-10 is not at hand")],
+            marks=pytest.mark.skipif(not CIFAR10.exists(), reason="CIFAR-10 is not at hand"),
         ),
     ],
 )
