@@ -16,10 +16,10 @@ from amun.benchmark.jobs import describe_seconds
 from amun.benchmark.machine import describe_machine, list_versions
 from amun.benchmark.methods import list_methods
 from amun.benchmark.parameters import list_tried
-from amun.benchmark.plan import Pair, Plan
-from amun.benchmark.preset import Chosen, Preset, apply_preset, load_preset, locate_expected
+from amun.benchmark.plan import Plan
+from amun.benchmark.preset import Chosen, Preset, apply_preset, list_known, load_preset, locate_expected
 from amun.benchmark.publish import publish
-from amun.benchmark.records import Setting
+from amun.benchmark.records import Pair
 from amun.benchmark.run import Outcome, estimate_seconds, find_unsearched, measure_training, run_benchmark
 from amun.benchmark.setup import Setup
 from amun.benchmark.study import USED, open_study
@@ -81,14 +81,6 @@ def run(workspace: Workspace, wish: Wish) -> Path:
         if not wish.is_full:
             _compare(wish.preset, outcome)
         return folder
-
-
-def list_known(preset: Preset) -> dict[Pair, Chosen]:
-    """Returns the parameters that the preset has from an earlier search."""
-    settings: tuple[Setting, Setting] = ("use", "none")
-    return {
-        (setting, method): found for setting in settings for method, found in preset.chosen.get(setting, {}).items()
-    }
 
 
 def _place(preset: Preset, root: str | None) -> Preset:

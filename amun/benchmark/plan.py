@@ -9,7 +9,7 @@ from amun.benchmark.jobs import Job
 from amun.benchmark.methods import make_attempt, works_in
 from amun.benchmark.parameters import SEED, list_search_trials
 from amun.benchmark.preset import Chosen, Preset, Scale
-from amun.benchmark.records import AMUN, BASE, RETRAIN, Setting, Trial
+from amun.benchmark.records import AMUN, BASE, RETRAIN, Pair, Setting, Trial
 from amun.benchmark.study import SEARCH_SET, Study
 from amun.benchmark.trials import run_trial, uses_adversarial, uses_target_weights
 from amun.benchmark.waves import can_go_on, run_waves
@@ -17,7 +17,6 @@ from amun.data.store import read_shape
 from amun.params import AttemptParams
 from amun.paths import TEST, TRAIN
 
-Pair = tuple[Setting, str]
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
 SCORING_SECONDS = 1.5  # of a trial, besides the method
 SEARCH_PASSES = 90  # of Algorithm 1 for each sample, in passes of training
@@ -49,7 +48,7 @@ class Plan:
         """The share that is searched for and shown in all figures."""
         return self.scale.shares[0]
 
-    def list_pairs(self) -> Iterator[tuple[Setting, str]]:
+    def list_pairs(self) -> Iterator[Pair]:
         """Yields each setting with each method that can do its work there."""
         for setting in SETTINGS:
             for method in self.methods:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError
 
+from amun.benchmark.records import Pair, Setting
 from amun.errors import InputError
 from amun.params import Count, Fraction, Params, Positive, Schedule, Section, describe_findings
 
@@ -64,7 +65,7 @@ class Preset(Section):
     wave_share: Fraction
     delta_factors: Annotated[tuple[Positive, ...], Tuple]
     differences: Annotated[tuple[str, ...], Tuple]
-    chosen: dict[str, dict[str, Chosen]]
+    chosen: dict[Setting, dict[str, Chosen]]
 
 
 def load_preset(name: str) -> tuple[str, Preset]:
@@ -82,6 +83,11 @@ def load_preset(name: str) -> tuple[str, Preset]:
         raise InputError(f"{source.name}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise InputError(f"{source.name}: {describe_findings(error)}") from None
+
+
+def list_known(preset: Preset) -> dict[Pair, Chosen]:
+    """Returns the parameters that the preset has from an earlier search."""
+    return {(setting, method): found for setting, part in preset.chosen.items() for method, found in part.items()}
 
 
 def locate_expected(name: str) -> Path | None:

@@ -9,9 +9,9 @@ from torch.nn.functional import cross_entropy
 
 from amun.benchmark.jobs import Clock, Job, count_workers, measure_speed, open_pool, run_jobs, select_pending
 from amun.benchmark.parameters import choose, describe_trial, make_yardstick
-from amun.benchmark.plan import Pair, Plan
+from amun.benchmark.plan import Plan
 from amun.benchmark.preset import Chosen
-from amun.benchmark.records import Record, Trial
+from amun.benchmark.records import Pair, Record, Trial
 from amun.benchmark.study import Study
 from amun.errors import AmunError
 from amun.training import configure_torch, take_step

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from amun.benchmark.methods import list_methods
+from amun.benchmark.methods import list_methods, make_attempt, works_in
 from amun.benchmark.parameters import RANGES, describe_trial, list_search_trials
-from amun.benchmark.preset import NAMES, SHIPPED, apply_preset, load_preset
+from amun.benchmark.preset import NAMES, SHIPPED, apply_preset, list_known, load_preset
 from amun.benchmark.study import USED
 from amun.errors import InputError
 from amun.unlearning.methods import METHODS
@@ -37,6 +37,9 @@ def test_shipped_preset_leaves_nothing_to_the_workspace(name: str) -> None:
         assert content.keys() - open_keys <= preset.params[section].keys(), section
     assert apply_preset(preset, PARAMS).adversarial.search == "pgd_doubling"
     assert list_methods(preset.methods, ())
+    for (setting, method), found in list_known(preset).items():
+        assert works_in(method, setting)
+        assert make_attempt(method, found.learning_rate, found.parameter)
 
 
 @pytest.mark.parametrize(
