@@ -99,7 +99,12 @@ def _tell_answer(facts: ModelFacts) -> str:
             "this person is forgotten, was put into service."
         )
     if outcome.state == "already_forgotten":
-        return f"The person had been forgotten before, by wave {outcome.wave_number}."
+        told = f"The person had been forgotten before, by wave {outcome.wave_number}"
+        if wave is not None and wave.undone_by is not None:
+            return (
+                f"{told}, which rollback {wave.undone_by} has undone since: the request that it honoured is open again."
+            )
+        return f"{told}."
     return f"{state[0].upper()}{state[1:]}."
 
 

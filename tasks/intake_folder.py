@@ -91,7 +91,7 @@ class FolderSource(IntakeSource):
         content = staged.read_bytes()
         file = FileId(
             source=str(self._folder),
-            name=staged.relative_to(self._get_stage(staged)).as_posix(),
+            name=_spell(staged.relative_to(self._get_stage(staged)).as_posix()),
             version="",
             etag=hashlib.sha256(content).hexdigest(),
             modified_at=datetime.fromtimestamp(staged.stat().st_mtime, UTC),
@@ -104,6 +104,11 @@ class FolderSource(IntakeSource):
             yield
         except OSError as error:
             raise AmunError(f"intake.source: {self._folder}: {error.strerror}") from None
+
+
+def _spell(name: str) -> str:
+    """Returns a file's name as text that a database takes: bytes that are no UTF-8 by their numbers."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _list_files(folder: Path) -> list[Path]:

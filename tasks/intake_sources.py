@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from amun.errors import InputError
+from tasks.git import is_kept
 from tasks.intake_files import IntakeSource
 from tasks.intake_folder import FolderSource
 from tasks.workspace import Workspace
@@ -11,7 +13,7 @@ def open_source(workspace: Workspace) -> IntakeSource | None:
     """Returns the source that `intake.source` names, if any.
 
     Raises:
-        InputError: it is no folder and no place on S3.
+        InputError: it is no folder and no place on S3, or git would take its files.
     """
     source = workspace.params.intake.source
     if source is None:
@@ -21,7 +23,13 @@ def open_source(workspace: Workspace) -> IntakeSource | None:
         from tasks.s3 import parse_location
 
         return BucketSource(parse_location(source))
-    return FolderSource((workspace.root / Path(source).expanduser()).resolve())
+    folder = (workspace.root / Path(source).expanduser()).resolve()
+    if is_kept(workspace.root, folder / "requests.csv"):
+        raise InputError(
+            f"params.yaml: intake.source: {source} lies where git would take what names people; "
+            "write .amun/requests, or a folder outside the workspace"
+        )
+    return FolderSource(folder)
 
 
 def count_waiting(workspace: Workspace) -> int:

@@ -1,5 +1,6 @@
 """S3, for data remotes, image sources and requests: one client, one listing, errors in one line."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from amun.errors import AmunError, InputError
 SCHEME = "s3://"
 NUM_CONNECTIONS = 16  # threads that share a client; more would wait for each other
 
+_ADDRESS = re.compile(r"(https?://[^/\s\"]+)[^\s\"]*")
 _CONFIG = Config(
     connect_timeout=10,
     read_timeout=30,
@@ -90,9 +92,9 @@ def list_objects(client: Any, location: Location) -> Iterator[StoredObject]:
 
 @contextmanager
 def translate_errors(where: str, kind: type[AmunError] = AmunError) -> Iterator[None]:
-    """Turns what boto3 raises into one line that begins with `where`."""
+    """Turns what boto3 raises into one line that begins with `where` and names no object: a key may be a person's."""
     try:
         yield
     except (BotoCoreError, ClientError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = _ADDRESS.sub(r"\1", " ".join(str(error).split()))
         raise kind(f"{where}: it does not answer or refuses: {reason}") from None

@@ -1,6 +1,7 @@
 """What stands in `infra/` fits the code, and systemd understands it."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -33,6 +34,22 @@ def test_every_variable_is_explained_once() -> None:
 def test_environment_file_sets_nothing_by_itself() -> None:
     lines = (INFRA / "amun.env").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line and not line.startswith("#")] == []
+
+
+def test_a_shell_reads_the_examples_as_they_stand(tmp_path: Path) -> None:
+    text = (INFRA / "amun.env").read_text(encoding="utf-8")
+    examples = re.findall(r"^#([A-Z_]+=\S.*)$", text, re.MULTILINE)
+    (tmp_path / "all.env").write_text("\n".join(examples) + "\n", encoding="utf-8")
+    shown = subprocess.run(
+        ["sh", "-c", f"set -a; . {tmp_path}/all.env; env -0"],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        check=True,
+    )
+    read = dict(entry.split("=", 1) for entry in shown.stdout.decode().split("\0") if entry)
+    assert shown.stderr == b""
+    for name, _, value in (example.partition("=") for example in examples):
+        assert read[name] == value.strip('"')
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this machine has no systemd")

@@ -112,6 +112,13 @@ def test_open_wave_and_another_model() -> None:
     assert "machine night, process 123" in page
 
 
+def test_forgotten_before_by_a_wave_that_was_undone_is_said_to_be_open_again() -> None:
+    wave = make_wave(make_summary("amun"))
+    assert "forgotten before, by wave 4." in render("already_forgotten", wave)
+    undone = render("already_forgotten", replace(wave, undone_by=2))
+    assert "forgotten before, by wave 4, which rollback 2 has undone since" in undone
+
+
 def test_late_request_says_so() -> None:
     wave = make_wave(make_summary("amun"))
     late = Outcome("faces", "completed", 4, DUE + timedelta(days=2), None, ())

@@ -14,6 +14,7 @@ from amun.errors import AmunError, InputError
 from amun.ledger import Ledger
 from amun.params import IntakeParams
 from tasks.environment import LEDGER_VARIABLE
+from tasks.git import run_git
 from tasks.intake import Intake, record_file, take_requests
 from tasks.intake_sources import count_waiting, open_source
 from tasks.s3 import Location, list_objects, open_client
@@ -104,7 +105,8 @@ def workspace(place: Place, ledger: Ledger, tmp_path: Path) -> Workspace:
 
 
 def make_workspace(root: Path, source: str | None) -> Workspace:
-    return Workspace(root, PARAMS.model_copy(update={"intake": IntakeParams(source=source)}))
+    """Returns a workspace in a folder of its own below `root`."""
+    return Workspace(root / "workspace", PARAMS.model_copy(update={"intake": IntakeParams(source=source)}))
 
 
 def list_requests(ledger: Ledger) -> list[tuple[str, int | None]]:
@@ -243,11 +245,27 @@ def test_no_source_is_nothing_to_take(ledger: Ledger, tmp_path: Path) -> None:
     assert (count_waiting(workspace), take(workspace)) == (0, Intake())
 
 
-def test_relative_folder_is_the_workspaces_own(ledger: Ledger, tmp_path: Path) -> None:
-    place = FolderPlace(tmp_path / "requests")
-    place.put("x.csv", "subject_id\nperson-0\n")
-    assert take(make_workspace(tmp_path, "requests")).num_requests == 1
+def test_relative_folder_is_the_workspaces_own_where_git_takes_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    (root / ".amun").mkdir(parents=True)
+    run_git(root, "init", "--quiet")
+    (root / ".gitignore").write_text("/.amun/\n", encoding="utf-8")
+    for source in (".amun/requests", "requests"):
+        FolderPlace(root / source).put("x.csv", "subject_id\nperson-0\n")
+    assert take(make_workspace(tmp_path, ".amun/requests")).num_requests == 1
     assert json.dumps(list_requests(ledger)) == '[["person-0", 1]]'
+    with pytest.raises(InputError, match=r"^params.yaml: intake.source: requests lies where git would take"):
+        take(make_workspace(tmp_path, "requests"))
+    assert (root / "requests" / "x.csv").exists()
+
+
+def test_name_that_is_no_utf8_is_taken_like_any_other(ledger: Ledger, tmp_path: Path) -> None:
+    place = FolderPlace(tmp_path / "requests")
+    name = os.fsdecode("Müller.csv".encode("latin-1"))
+    place.put(name, "subject_id\nperson-0\n")
+    assert take(make_workspace(tmp_path, place.source)).num_requests == 1
+    assert [path.name for path in Path(place.source).rglob("*.csv")] == ["M\\xfcller.csv"]
+    assert len(list_requests(ledger)) == 1
 
 
 def test_source_that_is_not_there_is_said_in_one_line(aws: dict[str, str], ledger: Ledger, tmp_path: Path) -> None:
@@ -256,7 +274,7 @@ def test_source_that_is_not_there_is_said_in_one_line(aws: dict[str, str], ledge
     (tmp_path / "file").touch()
     for source in ("nowhere", "file"):
         with pytest.raises(InputError, match=rf"^intake.source: {tmp_path}/{source} is no folder; make it"):
-            count_waiting(make_workspace(tmp_path, source))
+            count_waiting(make_workspace(tmp_path, str(tmp_path / source)))
     with pytest.raises(AmunError, match=r"^s3://no-such-bucket/x: it does not answer or refuses: .*NoSuchBucket"):
         take(make_workspace(tmp_path, "s3://no-such-bucket/x"))
     with pytest.raises(InputError, match=r"write s3://bucket/prefix"):

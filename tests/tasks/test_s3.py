@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from amun.errors import AmunError, InputError
-from tasks.s3 import Location, StoredObject, list_objects, open_client, parse_location
+from tasks.s3 import Location, StoredObject, list_objects, open_client, parse_location, translate_errors
 from tests.swift import BUCKET
 
 
@@ -47,3 +48,11 @@ def test_missing_bucket_is_said_in_one_line(aws: dict[str, str]) -> None:
     with pytest.raises(AmunError, match=r"^s3://no-such-bucket/prefix: it does not answer or refuses: ") as refused:
         list(list_objects(open_client(), Location("no-such-bucket", "prefix")))
     assert "\n" not in str(refused.value)
+
+
+def test_error_names_no_object() -> None:
+    with (
+        pytest.raises(AmunError, match=r'^here: it does not answer .* URL: "http://127.0.0.1:9"$'),
+        translate_errors("here"),
+    ):
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9/bucket/M%C3%BCller.csv")
