@@ -64,7 +64,7 @@ def run(workspace: Workspace, wish: Wish) -> Path:
     name = f"{name}-by-subject" if wish.by_subject else name
     params = apply_preset(_place(preset, wish.root), workspace.params)
     methods = list_methods(preset.methods, wish.methods)
-    study = open_study(name, params, wish.by_subject)
+    study = open_study(name, params, wish.by_subject, preset.num_waves)
     device = select_device(params.runtime)
     with hold_lock(study.folder.parent / "lock"), hold_device(device):
         if not shared.is_prepared(study):
@@ -78,7 +78,7 @@ def run(workspace: Workspace, wish: Wish) -> Path:
         outcome = run_benchmark(plan, known)
         setup = _describe(name, plan, device, estimate, time.monotonic() - started_at)
         folder = _publish(workspace, outcome, setup)
-        if not wish.is_full:
+        if not (wish.is_full or wish.by_subject or wish.root):
             _compare(wish.preset, outcome)
         return folder
 

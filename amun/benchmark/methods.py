@@ -4,21 +4,37 @@ from collections.abc import Callable
 from typing import Any
 
 from amun.benchmark.records import AMUN, RETRAIN, Setting
-from amun.custom import import_function
-from amun.errors import InputError
+from amun.custom import describe_error, import_function
+from amun.errors import AttemptError, InputError
 from amun.params import AttemptParams
 from amun.unlearning.methods import METHODS, find_method, is_own
+from amun.unlearning.problem import Unlearned, UnlearningProblem
 
 OPTION = "--method"
 
 
 def load_method(name: str) -> Callable[..., Any]:
-    """Returns the function of a method.
+    """Returns the function of a method; one of the user's own fails by `AttemptError` alone.
 
     Raises:
         InputError: a user's own cannot be imported.
     """
-    return import_function(OPTION, name) if is_own(name) else METHODS[name].load()
+    if not is_own(name):
+        return METHODS[name].load()
+    function = import_function(OPTION, name)
+
+    def unlearn(problem: UnlearningProblem) -> Unlearned:
+        try:
+            unlearned = function(problem)
+        except AttemptError:
+            raise
+        except Exception as error:  # a user's code may raise anything
+            raise AttemptError(f"{name} failed: {describe_error(error)}") from error
+        if not isinstance(unlearned, Unlearned):
+            raise AttemptError(f"{name} must return an Unlearned, but returned {type(unlearned).__name__}")
+        return unlearned
+
+    return unlearn
 
 
 def make_attempt(name: str, learning_rate: float | None, parameter: float | None) -> AttemptParams:

@@ -95,34 +95,49 @@ def run_benchmark(plan: Plan, known: Mapping[Pair, Chosen]) -> Outcome:
     """
     runtime, jobs = plan.study.params.runtime, list_jobs(plan, known)
     clock = Clock(sum(job.seconds for job in select_pending(jobs)))
-    unsearched = find_unsearched(plan, known)
-    with open_pool(runtime, count_workers(runtime)) as pool:
-        for name, part in plan.group_shared(select_pending(jobs), with_search_set=bool(unsearched)):
-            run_jobs(pool, runtime, part, clock, name)
-        searched = _search(pool, plan, unsearched, clock)
-        found = {pair: choose(records, yardstick) for pair, (records, yardstick) in searched.items()}
-        chosen = _order(plan, {**known, **{pair: one for pair, one in found.items() if one is not None}})
-        retrained, reported = plan.list_retrained(), plan.list_reported(chosen)
-        for name, trials in (("retrain", retrained), ("methods", reported)):
-            run_jobs(pool, runtime, [plan.plan_trial(trial) for trial in trials], clock, name)
-    for path in plan.study.list_weights():
-        path.unlink(missing_ok=True)
-    exact = plan.study.read_records(retrained)
-    if failed := next((record.failure for record in exact if record.failure), None):
-        raise AmunError(f"exact retraining failed, so there is nothing to compare with: {failed}")
+    try:
+        with open_pool(runtime, count_workers(runtime)) as pool:
+            return _run_all(pool, plan, known, jobs, clock)
+    finally:
+        for path in plan.study.list_weights():
+            path.unlink(missing_ok=True)
+
+
+def _run_all(pool: Executor, plan: Plan, known: Mapping[Pair, Chosen], jobs: Sequence[Job], clock: Clock) -> Outcome:
+    runtime, unsearched = plan.study.params.runtime, find_unsearched(plan, known)
+    for name, part in plan.group_shared(select_pending(jobs), with_search_set=bool(unsearched)):
+        run_jobs(pool, runtime, part, clock, name)
+    searched = _search(pool, plan, unsearched, clock)
+    found = {pair: choose(records, yardstick) for pair, (records, yardstick) in searched.items()}
+    chosen = _order(plan, {**known, **{pair: one for pair, one in found.items() if one is not None}})
+    exact = _retrain(pool, plan, plan.list_retrained(), clock, "retrain")
+    reported = plan.list_reported(chosen)
+    run_jobs(pool, runtime, [plan.plan_trial(trial) for trial in reported], clock, "methods")
     tried = [record for part, _ in searched.values() for record in part]
     return Outcome([*exact, *plan.study.read_records(reported)], tried, chosen)
+
+
+def _retrain(pool: Executor, plan: Plan, trials: Sequence[Trial], clock: Clock, name: str) -> list[Record]:
+    """Returns the records of exact retraining.
+
+    Raises:
+        AmunError: it failed: there is nothing to compare with.
+    """
+    run_jobs(pool, plan.study.params.runtime, [plan.plan_trial(trial) for trial in trials], clock, name)
+    exact = plan.study.read_records(trials)
+    if failed := next((record.failure for record in exact if record.failure), None):
+        raise AmunError(f"exact retraining failed, so there is nothing to compare with: {failed}")
+    return exact
 
 
 def _search(pool: Executor, plan: Plan, pairs: Sequence[Pair], clock: Clock) -> dict[Pair, tuple[list[Record], Record]]:
     """Returns for each pair the records of its search, and that of exact retraining."""
     if not pairs:
         return {}
-    runtime, yardstick = plan.study.params.runtime, make_yardstick(plan.first_share)
+    (exact,) = _retrain(pool, plan, [make_yardstick(plan.first_share)], clock, "yardstick")
     trials = {pair: plan.list_search(*pair) for pair in pairs}
-    every = [yardstick, *(trial for tried in trials.values() for trial in tried)]
-    run_jobs(pool, runtime, [plan.plan_trial(trial) for trial in every], clock, "search")
-    (exact,) = plan.study.read_records([yardstick])
+    jobs = [plan.plan_trial(trial) for tried in trials.values() for trial in tried]
+    run_jobs(pool, plan.study.params.runtime, jobs, clock, "search")
     return {pair: (plan.study.read_records(tried), exact) for pair, tried in trials.items()}
 
 

@@ -10,14 +10,14 @@ from amun.adversarial.geometry import compute_norms
 from amun.adversarial.search import search_together
 from amun.benchmark.cost import Meter, measuring
 from amun.benchmark.records import Costs, Kept
-from amun.benchmark.study import FIRST_SEEDS, Study, draw_forget_set
+from amun.benchmark.study import FIRST_SEEDS, Study, draw_forget_set, list_forgotten
 from amun.data.samples import Samples, read_samples, write_samples
 from amun.models import save_weights
 from amun.paths import TRAIN
 from amun.stages.prepare import fill_store
 from amun.trainer import train_model
 from amun.training import compute_logits
-from amun.wave import read_forgotten, write_json
+from amun.wave import write_json
 
 
 class AdversarialFacts(Kept):
@@ -30,8 +30,7 @@ class AdversarialFacts(Kept):
 
 def prepare_store(study: Study, _device: torch.device) -> None:
     """Fills the study's sample store from the source, without those whom the workspace has forgotten."""
-    forgotten = {key for wave in read_forgotten() for key in wave.subject_keys}
-    write_json(study.store / "facts.json", fill_store(study.params, study.store, forgotten))
+    write_json(study.store / "facts.json", fill_store(study.params, study.store, list_forgotten()))
 
 
 def train_reference(study: Study, group: str, number: int, device: torch.device) -> None:

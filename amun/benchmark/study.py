@@ -23,8 +23,10 @@ from amun.data.samples import Samples, concatenate, read_samples
 from amun.data.store import read_shape
 from amun.models import build_model, load_weights
 from amun.params import Params
-from amun.paths import CALIBRATION, STATE, TEST, TRAIN
+from amun.paths import CALIBRATION, CUSTOM, STATE, TEST, TRAIN
 from amun.stages.references import AUDIT_SEED, TARGET_SEED
+from amun.training import select_device
+from amun.wave import read_forgotten
 
 Mask = npt.NDArray[np.bool_]
 Strings = npt.NDArray[np.str_]
@@ -78,8 +80,8 @@ class Study:
         return self.folder / "references" / f"{group}-{number}.safetensors"
 
     def list_weights(self) -> list[Path]:
-        """Returns the target references' weights that lie there."""
-        return sorted((self.folder / "references").glob("target-*.safetensors"))
+        """Returns the target references' weights that lie there, or in another study of the same name."""
+        return sorted(self.folder.parent.glob("*/references/target-*.safetensors"))
 
     def locate_record(self, trial: Trial) -> Path:
         """Returns where the record of a trial lies."""
@@ -131,36 +133,42 @@ def read_split(path: Path, by_subject: bool) -> Samples:
     return Samples(samples.sample_ids, owners, samples.labels, samples.payloads)
 
 
-def open_study(name: str, params: Params, by_subject: bool) -> Study:
-    """Returns the study of these parameters; other ones, another version of PyTorch or other code is another study."""
+def open_study(name: str, params: Params, by_subject: bool, num_waves: int) -> Study:
+    """Returns the study of these parameters; with other ones, other code or more people forgotten it is another study.
+
+    Args:
+        name: of its folder.
+        params: of data, model, training, references, search for adversarial examples and attack.
+        by_subject: as for `Study`.
+        num_waves: of the continuous protocol.
+    """
     content = params.model_dump(include={*USED}) | {
         "unlearning": params.unlearning.model_dump(exclude={"attempts", "schedule", "seed"}),
         "runtime": params.runtime.model_dump(exclude={"device"}),
+        "device": select_device(params.runtime).type,
         "by_subject": by_subject,
+        "num_waves": num_waves,
         "torch": torch.__version__,
         "code": digest_code(),
+        "forgotten": sorted(list_forgotten()),
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
     return Study(STATE / "benchmark" / name / digest, params, by_subject)
 
 
+def list_forgotten() -> set[str]:
+    """Returns the keyed subjects whom the current workspace's waves have forgotten."""
+    return {key for wave in read_forgotten() for key in wave.subject_keys}
+
+
 def digest_code() -> str:
-    """Returns a digest of all code that a result may depend on: the library, but for what only shows results."""
+    """Returns a digest of the library's code, but for what only shows results, and of the workspace's own."""
     root = Path(amun.__file__).parent
-    parts = (
-        "data",
-        "models.py",
-        "training.py",
-        "trainer.py",
-        "adversarial",
-        "unlearning",
-        "audit",
-        "benchmark/study.py",
-    )
+    shown = {root / "benchmark" / name for name in ("figures", "templates", "presets")}
+    paths = [path for path in root.rglob("*.py") if not shown & {*path.parents}]
     digest = hashlib.sha256()
-    for part in parts:
-        for path in sorted([root / part] if part.endswith(".py") else (root / part).rglob("*.py")):
-            digest.update(path.read_bytes())
+    for path in [*sorted(paths), *sorted(CUSTOM.rglob("*.py"))]:
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

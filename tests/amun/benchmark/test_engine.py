@@ -17,7 +17,7 @@ from amun.benchmark.run import Outcome, estimate_seconds, run_benchmark
 from amun.benchmark.study import Study, draw_forget_sets, open_study
 from amun.errors import AmunError
 from amun.keys import store_secret
-from amun.paths import EXCLUSIONS
+from amun.paths import CUSTOM, EXCLUSIONS
 from amun.wave import write_json
 from tests.amun.shipped import PARAMS
 
@@ -46,7 +46,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
     with chdir(tmp_path_factory.mktemp("workspace")):
         store_secret(Path(), "0" * 64)
         write_json(EXCLUSIONS, [])
-        study = open_study("digits", apply_preset(preset, PARAMS), by_subject=False)
+        study = open_study("digits", apply_preset(preset, PARAMS), by_subject=False, num_waves=2)
         shared.prepare_store(study, CPU)
         yield Plan(study, preset, preset.full, is_full=True, methods=METHODS, samples_per_second=10_000)
     torch.set_num_threads(threads)
@@ -143,9 +143,18 @@ def test_method_that_fails_has_a_row_that_says_why(plan: Plan, outcome: Outcome)
 def test_other_parameters_are_another_study(plan: Plan) -> None:
     params = plan.study.params
     changed = params.model_copy(update={"training": params.training.model_copy(update={"epochs": 16})})
-    assert open_study("digits", params, False).folder == plan.study.folder
-    assert open_study("digits", changed, False).folder != plan.study.folder
-    assert open_study("digits", params, True).folder != plan.study.folder
+    assert open_study("digits", params, False, 2).folder == plan.study.folder
+    assert open_study("digits", changed, False, 2).folder != plan.study.folder
+    assert open_study("digits", params, True, 2).folder != plan.study.folder
+    assert open_study("digits", params, False, 3).folder != plan.study.folder
+
+
+def test_code_of_ones_own_is_part_of_the_study(plan: Plan) -> None:
+    CUSTOM.mkdir()
+    (CUSTOM / "mine.py").write_text("x = 1", encoding="utf-8")
+    assert open_study("digits", plan.study.params, False, 2).folder != plan.study.folder
+    (CUSTOM / "mine.py").unlink()
+    CUSTOM.rmdir()
 
 
 def test_forget_sets_are_disjoint_and_subjects_whole() -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from amun.benchmark.methods import list_methods, make_attempt, works_in
+from amun.benchmark.methods import list_methods, load_method, make_attempt, works_in
 from amun.benchmark.parameters import RANGES, describe_trial, list_search_trials
 from amun.benchmark.preset import NAMES, SHIPPED, apply_preset, list_known, load_preset
 from amun.benchmark.study import USED
-from amun.errors import InputError
+from amun.errors import AttemptError, InputError
 from amun.unlearning.methods import METHODS
 from tests.amun.shipped import PARAMS
 
@@ -86,3 +86,13 @@ def test_ranges_reach_from_end_to_end() -> None:
         assert tried.place(0) == tried.low
         assert tried.place(1) == pytest.approx(tried.high, rel=0.01)
     assert {RANGES["forget_weight"].place(position / 8) for position in range(8)} == {1, 2, 3, 4}
+
+
+def test_method_of_ones_own_that_fails_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "amun.benchmark.methods.import_function", lambda _, name: {"a:raises": len, "a:returns": id}[name]
+    )
+    with pytest.raises(AttemptError, match="a:raises failed: TypeError"):
+        load_method("a:raises")(None)
+    with pytest.raises(AttemptError, match="a:returns must return an Unlearned, but returned int"):
+        load_method("a:returns")(None)
