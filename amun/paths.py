@@ -10,6 +10,7 @@ LEDGER = STATE / "ledger.db"
 MIRRORS = STATE / "mirrors"
 COMPARISON = STATE / "comparison.json"
 PARTIAL_ADVERSARIAL = STATE / "adversarial"
+BENCHMARKS = STATE / "benchmark"
 SERVERS = STATE / "servers.json"
 SERVE_LOCK = STATE / "serve.lock"
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amun.errors import AmunError
-from amun.paths import AUDIT_LOGITS, TARGET_LOGITS
+from amun.paths import AUDIT_LOGITS, BENCHMARKS, PARTIAL_ADVERSARIAL, TARGET_LOGITS, is_bucket, locate_mirror
 from tasks import pipeline
 from tasks.contents import find_cached, find_sent
+from tasks.intake_files import DONE
 from tasks.store_files import OF_A_WAVE, StoreFile
 from tasks.trace import ReferenceSet, Trace, TracedVersion
 from tasks.workspace import Workspace
@@ -36,7 +37,8 @@ def list_copies(workspace: Workspace, trace: Trace) -> list[Copy]:
         *_list_files(workspace.root, trace.files),
         *_list_weights(trace.versions),
         *_list_references(trace.references),
-        *_list_ids(trace),
+        *list_beside(workspace),
+        *list_ids(trace),
     ]
 
 
@@ -98,7 +100,22 @@ def _list_references(sets: Sequence[ReferenceSet]) -> Iterator[Copy]:
             )
 
 
-def _list_ids(trace: Trace) -> Iterator[Copy]:
+def list_beside(workspace: Workspace) -> Iterator[Copy]:
+    """Yields what lies under `.amun/` and may hold anybody's samples; nobody has looked into it."""
+    source = workspace.params.data.root
+    mirror = [locate_mirror(source)] if source is not None and is_bucket(source) else []
+    for what, paths in (
+        ("images as the source on S3 had them when it was last read", mirror),
+        ("adversarial examples of a search that was cut short", [PARTIAL_ADVERSARIAL]),
+        ("images, adversarial examples and models of benchmarks", [BENCHMARKS]),
+    ):
+        for path in paths:
+            if (workspace.root / path).exists():
+                yield Copy(what, str(path), "perhaps: not looked into")
+
+
+def list_ids(trace: Trace) -> Iterator[Copy]:
+    """Yields what names the person: keyed ids, the requests, the files that these came in."""
     waves = [str(version.wave) for version in trace.versions if version.forgotten_by is not None]
     if waves:
         yield Copy(
@@ -108,3 +125,6 @@ def _list_ids(trace: Trace) -> Iterator[Copy]:
         )
     if trace.requests:
         yield Copy("the requests themselves, with the person's id", "the ledger", f"{len(trace.requests)}")
+    if numbers := sorted({request.file_number for request in trace.requests if request.file_number is not None}):
+        named = ", ".join(f"{DONE}/{number:06d}" for number in numbers)
+        yield Copy("the files that these requests came in", "the intake source, unless you removed them", named)

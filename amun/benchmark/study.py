@@ -23,7 +23,7 @@ from amun.data.samples import Samples, concatenate, read_samples
 from amun.data.store import read_shape
 from amun.models import build_model, load_weights
 from amun.params import Params
-from amun.paths import CALIBRATION, CUSTOM, STATE, TEST, TRAIN
+from amun.paths import BENCHMARKS, CALIBRATION, CUSTOM, TEST, TRAIN
 from amun.stages.references import AUDIT_SEED, TARGET_SEED
 from amun.training import select_device
 from amun.wave import read_forgotten
@@ -153,7 +153,7 @@ def open_study(name: str, params: Params, by_subject: bool, num_waves: int) -> S
         "forgotten": sorted(list_forgotten()),
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-    return Study(STATE / "benchmark" / name / digest, params, by_subject)
+    return Study(BENCHMARKS / name / digest, params, by_subject)
 
 
 def list_forgotten() -> set[str]:
