@@ -19,8 +19,8 @@ def compute_confidence_auc(sets: AuditSets, audited: ModelAudit) -> float | None
         return None
     forget_labels = sets.forget.labels[: sets.num_forget]
     return compute_auc(
-        _find_confidence(audited.forget_logits[: sets.num_forget], forget_labels),
-        _find_confidence(audited.held_out_logits, sets.held_out.labels),
+        find_confidence(audited.forget_logits[: sets.num_forget], forget_labels),
+        find_confidence(audited.held_out_logits, sets.held_out.labels),
     )
 
 
@@ -48,5 +48,6 @@ def _draw(logits: torch.Tensor, labels: torch.Tensor, num_drawn: int) -> tuple[t
     return logits[drawn].softmax(-1), labels[drawn]
 
 
-def _find_confidence(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def find_confidence(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Returns (N,) float64 how sure logits (N, C) are of the labels (N,)."""
     return logits.double().softmax(-1).gather(-1, labels[:, None]).squeeze(-1)

@@ -13,7 +13,7 @@ from amun.benchmark.methods import make_attempt
 from amun.benchmark.preset import Chosen
 from amun.benchmark.records import RETRAIN, Figures, Record, Setting, Trial
 from amun.benchmark.study import SEARCH_SET
-from amun.params import Schedule
+from amun.params import AttemptParams, Schedule
 from amun.unlearning.methods import find_method
 
 SEED = 0  # of the base that the search begins with, and of the sequence
@@ -65,42 +65,31 @@ def list_search_trials(method: str, setting: Setting, share: float, num_trials: 
     points = qmc.Halton(3, seed=SEED).random(num_trials)
     own = find_method(method).parameter
     return [
-        make_search_trial(
-            method,
+        _make_trial(
             setting,
             share,
-            Chosen(
-                learning_rate=RANGES["learning_rate"].place(rate),
-                schedule=SCHEDULES[int(schedule * 2)],
-                parameter=None if own is None else RANGES[own].place(parameter),
+            make_attempt(
+                method,
+                RANGES["learning_rate"].place(rate),
+                None if own is None else RANGES[own].place(parameter),
             ),
+            SCHEDULES[int(schedule * 2)],
         )
         for rate, schedule, parameter in points.tolist()
     ]
 
 
-def make_search_trial(method: str, setting: Setting, share: float, tried: Chosen) -> Trial:
-    """Returns a trial of the search with these parameters."""
-    attempt = make_attempt(method, tried.learning_rate, tried.parameter)
+def make_yardstick(share: float) -> Trial:
+    """Returns the trial of exact retraining that the search compares with."""
+    return _make_trial("use", share, make_attempt(RETRAIN, None, None), "cosine")
+
+
+def _make_trial(setting: Setting, share: float, attempt: AttemptParams, schedule: Schedule) -> Trial:
     return Trial(
         kind="search",
         setting=setting,
         attempt=attempt,
-        schedule=tried.schedule,
-        share=share,
-        forget_set=SEARCH_SET,
-        seed=SEED,
-    )
-
-
-def make_yardstick(share: float) -> Trial:
-    """Returns the trial of exact retraining that the search compares with."""
-    attempt = make_attempt(RETRAIN, None, None)
-    return Trial(
-        kind="search",
-        setting="use",
-        attempt=attempt,
-        schedule="cosine",
+        schedule=schedule,
         share=share,
         forget_set=SEARCH_SET,
         seed=SEED,

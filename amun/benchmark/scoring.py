@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from amun.audit.plain import SVC_SAMPLES
+from amun.audit.plain import SVC_SAMPLES, find_confidence
 from amun.audit.rmia import score_membership
 from amun.audit.roc import compute_auc, compute_tpr
 from amun.audit.svc import measure_svc_forgetting
@@ -152,8 +152,7 @@ def measure_trace(attacker: Attacker, unlearned: nn.Module) -> float | None:
 
 def bin_confidence(logits: Tensor, labels: Tensor) -> list[float]:
     """Returns the shares of the samples in equal bins of the confidence in their label."""
-    confidence = logits.double().softmax(1).gather(1, labels[:, None]).squeeze(1).numpy()
-    counts, _ = np.histogram(confidence, bins=NUM_BINS, range=(0, 1))
+    counts, _ = np.histogram(find_confidence(logits, labels).numpy(), bins=NUM_BINS, range=(0, 1))
     shares: list[float] = (counts / len(labels)).tolist()
     return shares
 

@@ -21,9 +21,9 @@ from amun.audit.references import draw_halves
 from amun.benchmark.records import Record, Trial, digest_trial
 from amun.data.samples import Samples, concatenate, read_samples
 from amun.data.store import read_shape
-from amun.models import build_model, load_weights
 from amun.params import Params
 from amun.paths import BENCHMARKS, CALIBRATION, CUSTOM, TEST, TRAIN
+from amun.stages.common import build_for, load_for
 from amun.stages.references import AUDIT_SEED, TARGET_SEED
 from amun.training import select_device
 from amun.wave import read_forgotten
@@ -110,15 +110,11 @@ class Study:
 
     def build(self, seed: int, device: torch.device) -> nn.Module:
         """Returns a freshly initialised model."""
-        shape = read_shape(self.store / TRAIN)
-        channels, height, width = shape.payload_shape
-        return build_model(self.params.model, shape.num_classes, (channels, height, width), seed).to(device)
+        return build_for(self.params, read_shape(self.store / TRAIN), device, seed)
 
     def load(self, path: Path, device: torch.device) -> nn.Module:
         """Returns the model of these weights, in evaluation mode."""
-        model = self.build(0, device)
-        load_weights(path, model)
-        return model.eval()
+        return load_for(self.params, read_shape(self.store / TRAIN), device, path)
 
     def read_records(self, trials: Iterable[Trial]) -> list[Record]:
         """Returns the records of trials that have been run."""
