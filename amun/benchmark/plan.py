@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 from amun.benchmark import shared
 from amun.benchmark.jobs import Job
 from amun.benchmark.methods import make_attempt, works_in
 from amun.benchmark.parameters import SEED, list_search_trials
 from amun.benchmark.preset import Chosen, Preset, Scale
-from amun.benchmark.records import AMUN, BASE, RETRAIN, Pair, Setting, Trial
+from amun.benchmark.records import AMUN, BASE, RETRAIN, SETTINGS, Pair, Setting, Trial
 from amun.benchmark.study import SEARCH_SET, Study
 from amun.benchmark.trials import run_trial, uses_adversarial, uses_target_weights
 from amun.benchmark.waves import can_go_on, run_waves
@@ -17,7 +16,6 @@ from amun.data.store import read_shape
 from amun.params import AttemptParams
 from amun.paths import TEST, TRAIN
 
-SETTINGS: tuple[Setting, ...] = get_args(Setting)
 SCORING_SECONDS = 1.5  # of a trial, besides the method
 SEARCH_PASSES = 90  # of Algorithm 1 for each sample, in passes of training
 FORGET_PASSES = 3  # for each forget sample, in an epoch

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from amun.params import AttemptParams, Schedule
 
 Setting = Literal["use", "none"]
+SETTINGS: dict[Setting, str] = {"use": "with the remain set", "none": "without the remain set"}
 Pair = tuple[Setting, str]  # a setting, and a method by name
 Kind = Literal["search", "table", "delta", "waves"]
 NUM_BINS = 20  # of a histogram of confidence, from 0 to 1

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from amun.benchmark.records import BASE, RETRAIN, Record, Setting
+from amun.benchmark.records import BASE, RETRAIN, SETTINGS, Record, Setting
 from amun.benchmark.runs import list_methods
 from amun.benchmark.setup import Setup
 from amun.benchmark.summary import describe_failures, describe_parameters
-from amun.benchmark.tables import SETTINGS, Heading, Table, list_markdown
+from amun.benchmark.tables import Heading, Table, list_markdown
 
 
 def make_ranges_table(setup: Setup) -> Table:

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from amun.benchmark.columns import COLUMNS, Column, Group
-from amun.benchmark.records import AMUN, RETRAIN, Record, Setting
+from amun.benchmark.records import AMUN, RETRAIN, SETTINGS, Record, Setting
 from amun.benchmark.runs import list_methods, list_shares
 from amun.benchmark.statistics import ENOUGH_PAIRS, Spread
 from amun.benchmark.summary import COMPARED, Row, conclude, summarise_methods
 from amun.unlearning.methods import METHODS
 
 NUMBERS: dict[Setting, int] = {"use": 1, "none": 2}
-SETTINGS: dict[Setting, str] = {"use": "with the remain set", "none": "without the remain set"}
 FIRST_SHARE = 0.1  # whose tables carry no share in their names
 NOT_MEASURED = "-"
 PARTS: dict[Group, str] = {

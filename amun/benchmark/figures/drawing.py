@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from amun.benchmark.records import Setting
 from amun.benchmark.statistics import Spread
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = (
     "#CC79A7",
 )
 GREY = "#8A8A8A"
-SETTING_NAMES: dict[Setting, str] = {"use": "with the remain set", "none": "without the remain set"}
 PIXELS_PER_INCH = 150
 
 

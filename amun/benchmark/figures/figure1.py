@@ -12,7 +12,6 @@ from amun.benchmark.figures.drawing import (
     GREY,
     ORANGE,
     PURPLE,
-    SETTING_NAMES,
     SKY,
     VERMILLION,
     Drawing,
@@ -21,7 +20,7 @@ from amun.benchmark.figures.drawing import (
     list_spread,
     open_figure,
 )
-from amun.benchmark.records import BASE, Record, Setting
+from amun.benchmark.records import BASE, SETTINGS, Record, Setting
 from amun.benchmark.runs import choose_records, list_shares
 from amun.benchmark.statistics import Spread, summarise
 
@@ -47,7 +46,7 @@ Curves = dict[str, list[Spread]]
 
 def draw_figure1(records: Sequence[Record]) -> Drawing | None:
     """Returns the figure at the first share, a panel for each setting that was run."""
-    panels = [panel for setting in SETTING_NAMES if (panel := _find_panel(records, setting)) is not None]
+    panels = [panel for setting in SETTINGS if (panel := _find_panel(records, setting)) is not None]
     if not panels:
         return None
     figure = open_figure(4.8 * len(panels), 4.6)
@@ -55,7 +54,7 @@ def draw_figure1(records: Sequence[Record]) -> Drawing | None:
         figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True
     ):
         _draw_panel(axes, curves, base)
-        axes.set(title=SETTING_NAMES[setting], xlabel="epoch of fine-tuning")
+        axes.set(title=SETTINGS[setting], xlabel="epoch of fine-tuning")
     figure.axes[0].set_ylabel("test accuracy (%)")
     handles = {
         label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)

@@ -10,7 +10,6 @@ from amun.benchmark.figures.drawing import (
     BLACK,
     BLUE,
     GREY,
-    SETTING_NAMES,
     VERMILLION,
     Drawing,
     clean,
@@ -18,7 +17,7 @@ from amun.benchmark.figures.drawing import (
     list_spread,
     open_figure,
 )
-from amun.benchmark.records import BASE, RETRAIN, Figures, Record, Setting
+from amun.benchmark.records import BASE, RETRAIN, SETTINGS, Figures, Record, Setting
 from amun.benchmark.runs import choose_records, list_methods, list_shares, name_draw
 from amun.benchmark.statistics import Spread, summarise
 
@@ -88,7 +87,7 @@ def _choose(records: Sequence[Record]) -> list[Record]:
 
 def _list_lines(records: Sequence[Record]) -> Iterator[Line]:
     for share in list_shares(records, "waves")[:1]:
-        for setting in SETTING_NAMES:
+        for setting in SETTINGS:
             chosen = [record for record in choose_records(records, setting, share, "waves") if record.waves]
             for method in list_methods(chosen):
                 own = [record for record in chosen if record.trial.method == method]
@@ -149,7 +148,7 @@ def _make_handles() -> list[object]:
     from matplotlib.lines import Line2D
 
     settings = [
-        Line2D([], [], color=color, marker=marker, label=SETTING_NAMES[setting])
+        Line2D([], [], color=color, marker=marker, label=SETTINGS[setting])
         for setting, (color, marker) in COLORS.items()
     ]
     scopes = [Line2D([], [], color="black", linestyle=line, label=name) for name, line in SCOPES.values()]

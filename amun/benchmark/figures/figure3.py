@@ -8,13 +8,12 @@ import numpy as np
 from amun.benchmark.figures.drawing import (
     BLACK,
     BLUE,
-    SETTING_NAMES,
     VERMILLION,
     Drawing,
     clean,
     open_figure,
 )
-from amun.benchmark.records import AMUN, BASE, NUM_BINS, RETRAIN, Record, Setting
+from amun.benchmark.records import AMUN, BASE, NUM_BINS, RETRAIN, SETTINGS, Record, Setting
 from amun.benchmark.runs import choose_records, list_shares
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def draw_confidence(records: Sequence[Record], number: int, setting: Setting) ->
         axes.set_xlabel("confidence in the label")
     rows_of_axes[0][0].legend(loc="upper left", frameon=False, handlelength=3)
     caption = CAPTION.format(num_bins=NUM_BINS, least=100 * LEAST_SHARE)
-    title = f"Figure {number}: confidence, {SETTING_NAMES[setting]}"
+    title = f"Figure {number}: confidence, {SETTINGS[setting]}"
     return Drawing(f"figure{number}", title, caption, figure, _list_rows(shown))
 
 

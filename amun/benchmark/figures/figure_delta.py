@@ -12,14 +12,13 @@ from amun.benchmark.figures.drawing import (
     BLACK,
     BLUE,
     GREY,
-    SETTING_NAMES,
     VERMILLION,
     Drawing,
     clean,
     list_spread,
     open_figure,
 )
-from amun.benchmark.records import BASE, Record, Setting
+from amun.benchmark.records import BASE, SETTINGS, Record, Setting
 from amun.benchmark.runs import find_retrained, name_draw
 from amun.benchmark.statistics import Spread, measure_gaps, summarise
 
@@ -74,7 +73,7 @@ def draw_figure_delta(records: Sequence[Record]) -> Drawing | None:
 def _list_points(records: Sequence[Record]) -> list[Point]:
     moved = [record for record in records if record.trial.kind == "delta" and record.mean_delta_norm is not None]
     found = {(record.trial.setting, record.trial.delta_factor) for record in moved}
-    keys = [(setting, factor) for setting in SETTING_NAMES for factor in sorted({factor for _, factor in found})]
+    keys = [(setting, factor) for setting in SETTINGS for factor in sorted({factor for _, factor in found})]
     return [
         _measure([record for record in moved if (record.trial.setting, record.trial.delta_factor) == key], records)
         for key in keys
@@ -133,7 +132,7 @@ def _draw_lines(axes: "Axes", points: Sequence[Point], base: Point | None, label
             norms,
             [spread.mean for spread in spreads],
             bars,
-            label=SETTING_NAMES[setting],
+            label=SETTINGS[setting],
             capsize=3,
             elinewidth=1,
             color=color,
