@@ -14,6 +14,7 @@ from amun.errors import AmunError, DivergedError, InputError
 from amun.params import OptimisationParams, RuntimeParams
 
 StepHook = Callable[[nn.Module], None]
+PASS_SIZE = 512  # images in a pass over a whole set
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def augment(images: Tensor, augmentation: str, generator: Generator) -> Tensor:
 
 
 @torch.no_grad()
-def compute_logits(model: nn.Module, images: Tensor, *, batch_size: int = 512) -> Tensor:
+def compute_logits(model: nn.Module, images: Tensor, *, batch_size: int = PASS_SIZE) -> Tensor:
     """Returns the logits (N, C) float32 on the CPU, in eval mode; the model's own mode is restored."""
     with evaluating(model):
         num_images = len(images)

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 
@@ -22,7 +23,7 @@ from amun.benchmark.publish import publish
 from amun.benchmark.records import Pair
 from amun.benchmark.run import Outcome, estimate_seconds, find_unsearched, measure_training, run_benchmark
 from amun.benchmark.setup import Setup
-from amun.benchmark.study import USED, open_study
+from amun.benchmark.study import USED, Study, open_study
 from amun.errors import InputError
 from amun.stages.runner import hold_device, hold_lock
 from amun.training import select_device
@@ -62,13 +63,15 @@ def run(workspace: Workspace, wish: Wish) -> Path:
     """
     name, preset = load_preset(wish.preset)
     name = f"{name}-by-subject" if wish.by_subject else name
-    params = apply_preset(_place(preset, wish.root), workspace.params)
-    methods = list_methods(preset.methods, wish.methods)
+    params = apply_preset(_change(preset, wish), workspace.params)
+    methods = list_methods(preset.methods, wish.methods, params.references.num_target)
     study = open_study(name, params, wish.by_subject, preset.num_waves)
     device = select_device(params.runtime)
     with hold_lock(study.folder.parent / "lock"), hold_device(device):
         if not shared.is_prepared(study):
             shared.prepare_store(study, device)
+        if wish.by_subject:
+            _require_people(study)
         scale = preset.full if wish.is_full else preset.scale
         plan = Plan(study, preset, scale, wish.is_full, methods, measure_training(study))
         # a full run searches anew
@@ -83,12 +86,25 @@ def run(workspace: Workspace, wish: Wish) -> Path:
         return folder
 
 
-def _place(preset: Preset, root: str | None) -> Preset:
-    """Returns the preset with the folder of its data."""
-    if root is not None:
-        data = preset.params.get("data", {}) | {"root": root}
-        return preset.model_copy(update={"params": preset.params | {"data": data}})
-    return preset
+def _change(preset: Preset, wish: Wish) -> Preset:
+    """Returns the preset with the folder of its data; by subject, with as large subjects as the workspace invents."""
+    data = dict(preset.params.get("data", {}))
+    if wish.root is not None:
+        data["root"] = wish.root
+    if wish.by_subject and data.get("subject_max_samples") == 1:
+        del data["subject_max_samples"]
+    return preset.model_copy(update={"params": preset.params | {"data": data}})
+
+
+def _require_people(study: Study) -> None:
+    """Refuses to forget by subject where that is the same as by sample.
+
+    Raises:
+        InputError: nobody has more than one sample.
+    """
+    owners = study.read_everything().subject_ids
+    if len(np.unique(owners)) == len(owners):
+        raise InputError("--by-subject: every subject has one sample; set data.subject_max_samples in params.yaml")
 
 
 def _announce(plan: Plan, known: dict[Pair, Chosen], is_agreed: bool) -> float:
@@ -113,6 +129,7 @@ def _describe(name: str, plan: Plan, device: torch.device, estimate: float, seco
     params = plan.study.params
     return Setup(
         preset=name,
+        digest=plan.study.digest,
         title=plan.preset.title,
         machine=describe_machine(device),
         versions=list_versions() | {"amun": version("amun")},

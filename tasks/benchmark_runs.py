@@ -1,7 +1,5 @@
 """A benchmark in MLflow: a run of the study with its tables and figures, and below it one for each run of a method."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,7 +58,7 @@ def _list_runs(records: Sequence[Record]) -> Iterator[Run]:
 
 def _ensure_parent(experiment_id: str, setup: Setup) -> str:
     """Returns the id of the study's run."""
-    client, digest = registry.open_registry(), _digest(setup)
+    client, digest = registry.open_registry(), f"{setup.preset}-{setup.digest}"
     for run in client.search_runs([experiment_id], f"tags.`{STUDY_TAG}` = '{digest}'"):
         return str(run.info.run_id)
     tags = {
@@ -79,11 +77,6 @@ def _describe(setup: Setup) -> dict[str, Any]:
         "search_budget": setup.search_budget,
         **{f"version.{name}": version for name, version in setup.versions.items()},
     }
-
-
-def _digest(setup: Setup) -> str:
-    content = [setup.preset, setup.by_subject, dict(setup.params), dict(setup.versions)]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _take_logged(experiment_id: str, parent_id: str) -> set[str]:

@@ -1,6 +1,7 @@
 """`amun benchmark` as it is typed: the commands of its page, killed half-way, and the published figures."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from amun.paths import STATE
+from amun.paths import PARAMS, STATE
 from tests.readme import list_commands, read_blocks
 from tests.registry import open_client
 from tests.workspaces import BIN, ROOT, Site
@@ -86,11 +87,19 @@ def test_this_machine_gives_the_published_figures(wave_zero: Site, tmp_path: Pat
     [
         (["--preset", "cifar100"], "there is no preset or file 'cifar100'"),
         (["--preset", "cifar10-small"], "folder"),
+        (["--preset", "alone.yaml", "--by-subject"], "--by-subject: every subject has one sample"),
         (["--preset", "digits", "--method", "custom.nowhere:forget"], "cannot import 'custom.nowhere:forget'"),
     ],
 )
-def test_what_cannot_be_run_is_refused_in_one_line(wave_zero: Site, arguments: list[str], words: str) -> None:
-    finished = wave_zero.start("amun", "benchmark", *arguments)
+def test_what_cannot_be_run_is_refused_in_one_line(
+    wave_zero: Site, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    site = wave_zero.copy(tmp_path / "workspace")
+    invented = re.compile("subject_max_samples: [0-9]+")
+    params, preset = (site.root / PARAMS, read_blocks(PAGE, "yaml")[0])
+    params.write_text(invented.sub("subject_max_samples: 1", params.read_text(encoding="utf-8")), encoding="utf-8")
+    (site.root / "alone.yaml").write_text(preset, encoding="utf-8")
+    finished = site.start("amun", "benchmark", *arguments)
     assert finished.returncode == 2
     assert words in finished.stderr
     assert finished.stderr.count("\n") == 1

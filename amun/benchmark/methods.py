@@ -44,26 +44,37 @@ def make_attempt(name: str, learning_rate: float | None, parameter: float | None
     return AttemptParams.model_validate(content)
 
 
-def list_methods(named: tuple[str, ...], own: tuple[str, ...]) -> list[str]:
+def list_methods(named: tuple[str, ...], own: tuple[str, ...], num_targets: int) -> list[str]:
     """Returns the methods of a study, without exact retraining: what all others are compared with.
 
     Args:
         named: of the registry, or `all`.
         own: the user's.
+        num_targets: target references that there are.
 
     Raises:
-        InputError: a name is unknown, AMUN is missing, or a user's method cannot be imported.
+        InputError: a name is unknown or there twice, AMUN is missing, a method has no target references to ask, or a
+            user's method cannot be imported.
     """
     names = [name for name in METHODS if name != RETRAIN] if named == ("all",) else list(named)
     if unknown := [name for name in names if name not in METHODS or name == RETRAIN]:
         raise InputError(f"preset: methods: unknown '{unknown[0]}'; known are {', '.join(METHODS)}")
     if AMUN not in names:
         raise InputError(f"preset: methods: {AMUN} is missing; all others are compared with it")
+    if twice := [name for name in {*names, *own} if [*names, *own].count(name) > 1]:
+        raise InputError(f"preset: methods: {twice[0]} is there twice")
+    if without := [name for name in names if num_targets == 0 and _asks_targets(name)]:
+        raise InputError(f"preset: methods: {without[0]} needs target references, but references.num_target is 0")
     for name in own:
         if not is_own(name):
             raise InputError(f"{OPTION}: write '{name}' as package.module:function")
         load_method(name)
     return [*names, *own]
+
+
+def _asks_targets(name: str) -> bool:
+    method = find_method(name)
+    return method.needs_targets or method.needs_target_weights
 
 
 def works_in(name: str, setting: Setting) -> bool:

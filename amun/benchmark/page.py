@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from amun.benchmark.jobs import describe_seconds
 from amun.benchmark.records import Record
 from amun.benchmark.search_table import describe_budget, make_ranges_table, make_search_table
 from amun.benchmark.setup import Setup
@@ -81,13 +82,6 @@ def render_page(
         needed=describe_seconds(setup.seconds),
         estimate=None if setup.estimate is None else describe_seconds(setup.estimate),
     )
-
-
-def describe_seconds(seconds: float) -> str:
-    """Returns seconds in the unit that suits them."""
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def _flatten(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -142,12 +142,12 @@ class Plan:
     def list_deltas(self, chosen: Mapping[Pair, Chosen]) -> list[Trial]:
         """Returns AMUN with examples taken farther than needed."""
         return [
-            self._make(AMUN, chosen[setting, AMUN], setting, self.first_share, 1, seed).model_copy(
+            self._make(AMUN, chosen[setting, AMUN], setting, self.first_share, *run).model_copy(
                 update={"kind": "delta", "delta_factor": factor}
             )
             for setting in SETTINGS
             if (setting, AMUN) in chosen
-            for seed in range(self.scale.num_seeds)
+            for run in self._list_runs()
             for factor in self.preset.delta_factors
         ]
 
@@ -155,11 +155,11 @@ class Plan:
         """Returns the continuous protocol: untouched, retrained, and every method that can."""
         share = self.preset.wave_share
         trials: list[Trial] = []
-        for seed in range(self.scale.num_seeds):
-            made = [self._make(RETRAIN, None, "use", share, 1, seed)]
-            made += [self._make(BASE, None, "use", share, 1, seed)]
+        for run in self._list_runs():
+            made = [self._make(RETRAIN, None, "use", share, *run)]
+            made += [self._make(BASE, None, "use", share, *run)]
             made += [
-                self._make(method, found, setting, share, 1, seed)
+                self._make(method, found, setting, share, *run)
                 for (setting, method), found in chosen.items()
                 if can_go_on(method)
             ]
@@ -196,9 +196,14 @@ class Plan:
     def _list_draws(self) -> Iterator[tuple[float, int, int]]:
         """Yields share, forget set and seed of every draw that is reported."""
         for share in self.scale.shares:
-            for forget_set in range(1, self.scale.num_forget_sets + 1):
-                for seed in range(self.scale.num_seeds):
-                    yield share, forget_set, seed
+            for run in self._list_runs():
+                yield share, *run
+
+    def _list_runs(self) -> Iterator[tuple[int, int]]:
+        """Yields forget set and seed of every run of one share."""
+        for forget_set in range(1, self.scale.num_forget_sets + 1):
+            for seed in range(self.scale.num_seeds):
+                yield forget_set, seed
 
     @property
     def _num_train(self) -> int:

@@ -1,12 +1,14 @@
 """Presets: which data and model a benchmark is about, and how much of the study is run."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from amun.benchmark.methods import make_attempt
 from amun.benchmark.records import Pair, Setting
 from amun.errors import InputError
 from amun.params import Count, Fraction, Params, Positive, Schedule, Section, describe_findings
@@ -16,16 +18,23 @@ NAMES = ("digits", "cifar10-small", "cifar10")
 Tuple = Field(strict=False)
 
 
+def check_ascending(values: tuple[float, ...]) -> tuple[float, ...]:
+    """Refuses numbers of which one is no larger than that before it."""
+    if any(second <= first for first, second in pairwise(values)):
+        raise ValueError("write each once, the smallest first")
+    return values
+
+
 class Scale(Section):
     """How much is run.
 
     Attributes:
-        shares: of the training samples that are forgotten.
+        shares: of the training samples that are forgotten, the smallest first: that one is searched with.
         num_forget_sets: how often they are drawn anew.
         num_seeds: of base, retraining and unlearning.
     """
 
-    shares: Annotated[tuple[Fraction, ...], Tuple]
+    shares: Annotated[tuple[Fraction, ...], Tuple, Field(min_length=1), AfterValidator(check_ascending)]
     num_forget_sets: Count
     num_seeds: Count
 
@@ -63,9 +72,28 @@ class Preset(Section):
     num_trials: Count
     num_waves: Count
     wave_share: Fraction
-    delta_factors: Annotated[tuple[Positive, ...], Tuple]
+    delta_factors: Annotated[tuple[Positive, ...], Tuple, Field(min_length=1), AfterValidator(check_ascending)]
     differences: Annotated[tuple[str, ...], Tuple]
     chosen: dict[Setting, dict[str, Chosen]]
+
+    @model_validator(mode="after")
+    def check_waves(self) -> Self:
+        """Refuses waves that leave nothing to remain."""
+        if self.num_waves * self.wave_share >= 1:
+            raise ValueError(f"num_waves: {self.num_waves} waves of {self.wave_share:g} each leave no remain set")
+        return self
+
+    @model_validator(mode="after")
+    def check_chosen(self) -> Self:
+        """Refuses parameters that the method does not take."""
+        for (setting, name), found in list_known(self).items():
+            try:
+                make_attempt(name, found.learning_rate, found.parameter)
+            except KeyError:
+                raise ValueError(f"chosen: {setting}: there is no method '{name}'") from None
+            except ValueError as error:
+                raise ValueError(f"chosen: {setting}: {name}: {' '.join(str(error).split())}") from None
+        return self
 
 
 def load_preset(name: str) -> tuple[str, Preset]:
@@ -77,6 +105,8 @@ def load_preset(name: str) -> tuple[str, Preset]:
     source = SHIPPED / f"{name}.yaml" if name in NAMES else Path(name)
     if not source.is_file():
         raise InputError(f"--preset: there is no preset or file '{name}'; shipped are {', '.join(NAMES)}")
+    if name not in NAMES and source.stem in NAMES:
+        raise InputError(f"--preset: {source}: a shipped preset has this name, and its folder; rename the file")
     try:
         return Path(name).stem, Preset.model_validate(yaml.safe_load(source.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -104,9 +134,14 @@ def apply_preset(preset: Preset, params: Params) -> Params:
     """
     content = _merge(params.model_dump(), preset.params)
     try:
-        return Params.model_validate(content)
+        applied = Params.model_validate(content)
     except ValidationError as error:
         raise InputError(f"preset: params: {describe_findings(error)}") from None
+    if applied.references.num_audit == 0:
+        raise InputError(
+            "preset: params: references.num_audit: 0 leaves the attack without references; write 2 or more"
+        )
+    return applied
 
 
 def _merge(content: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

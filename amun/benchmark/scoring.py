@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from amun.data.samples import Samples, read_samples
 from amun.params import AuditParams
 from amun.training import compute_accuracy, compute_logits
 
+Split = Literal["train", "calibration", "test"]
+SPLITS: tuple[Split, ...] = ("train", "calibration", "test")
 NUM_DRAWS = 3  # of sets of equal size
 LOW_RATE, RATE = 0.001, 0.01  # false positive rates
 
@@ -58,16 +61,16 @@ class Judge:
     study: Study
     device: torch.device
 
-    def look(self, model: nn.Module) -> tuple[Judged, Judged, Judged]:
-        """Returns training samples, calibration half and test half as the model and the references see them."""
+    def look(self, model: nn.Module, *wanted: Split) -> list[Judged]:
+        """Returns training samples or held-out halves, in that order, as the model and the references see them."""
         splits = self.study.read_splits()
         starts = np.cumsum([len(split) for split in splits])[:-1].tolist()
         references = read_logits(self.study, "audit").tensor_split(starts)
-        train, calibration, test = (
+        return [
             Judged(compute_logits(model, split.images.to(self.device)), logits, split.labels)
-            for split, logits in zip(splits, references, strict=True)
-        )
-        return train, calibration, test
+            for name, split, logits in zip(SPLITS, splits, references, strict=True)
+            if name in wanted
+        ]
 
     def measure(self, train: Judged, half: Judged, is_forget: Mask, is_remain: Mask, trace: float | None) -> Figures:
         """Returns a model's figures with one held-out half.

@@ -11,6 +11,7 @@ class Setup:
 
     Attributes:
         preset: its short name.
+        digest: of all that makes it this study: parameters, code, people forgotten, device.
         title: for people.
         machine: processor, cores, accelerator in one line.
         versions: of the packages that the figures depend on, and of the code.
@@ -26,6 +27,7 @@ class Setup:
     """
 
     preset: str
+    digest: str
     title: str
     machine: str
     versions: Mapping[str, str]

@@ -11,7 +11,7 @@ from amun.adversarial.search import search_together
 from amun.benchmark.cost import Meter, measuring
 from amun.benchmark.records import Costs, Kept
 from amun.benchmark.study import FIRST_SEEDS, Study, draw_forget_set, list_forgotten
-from amun.data.samples import Samples, read_samples, write_samples
+from amun.data.samples import Samples, write_samples
 from amun.models import save_weights
 from amun.paths import TRAIN
 from amun.stages.prepare import fill_store
@@ -106,10 +106,9 @@ def search(study: Study, model: nn.Module, samples: Samples, device: torch.devic
     return examples, compute_norms(examples.images - kept.images)
 
 
-def read_adversarial(path: Path) -> tuple[Samples, AdversarialFacts]:
-    """Returns an adversarial set and its facts."""
-    facts = AdversarialFacts.model_validate_json(path.with_suffix(".json").read_text(encoding="utf-8"))
-    return read_samples(path), facts
+def read_facts(path: Path) -> AdversarialFacts:
+    """Returns the facts that lie beside an adversarial set."""
+    return AdversarialFacts.model_validate_json(path.with_suffix(".json").read_text(encoding="utf-8"))
 
 
 def read_costs(path: Path) -> Costs:

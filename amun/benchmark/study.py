@@ -51,6 +51,11 @@ class Study:
     by_subject: bool
 
     @property
+    def digest(self) -> str:
+        """What tells it from other studies of the same name."""
+        return self.folder.name
+
+    @property
     def store(self) -> Path:
         """The folder of the sample store."""
         return self.folder / "store"

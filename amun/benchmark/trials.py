@@ -1,7 +1,6 @@
 """One trial: a method, run from its base on a forget set, then looked at."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from amun.benchmark import shared
 from amun.benchmark.cost import Meter, add_costs, measuring
 from amun.benchmark.methods import load_method
 from amun.benchmark.records import BASE, Costs, Record, Trial
-from amun.benchmark.scoring import Attacker, Judge, bin_confidence, measure_trace, read_logits, take
+from amun.benchmark.scoring import SPLITS, Attacker, Judge, bin_confidence, measure_trace, read_logits, take
 from amun.benchmark.study import Mask, Study, draw_forget_set
 from amun.data.samples import Samples, read_samples
 from amun.errors import AttemptError, DivergedError
@@ -25,45 +24,43 @@ from amun.wave import write_json
 
 @dataclass(frozen=True)
 class Scene:
-    """What a trial starts from.
+    """What a method starts from.
 
     Attributes:
         study: whose files.
         trial: what is run.
         device: to compute on.
         meter: attached to the base.
+        base: the model that is to forget.
+        train: the training samples.
+        is_forget: (N,) bool, which of them are to be forgotten.
+        is_remain: (N,) bool, which of them remain.
+        adversarial: D_A; without those samples for which nothing was found.
     """
 
     study: Study
     trial: Trial
     device: torch.device
     meter: Meter
+    base: nn.Module
+    train: Samples
+    is_forget: Mask
+    is_remain: Mask
+    adversarial: Samples
 
-    @cached_property
-    def base(self) -> nn.Module:
-        """The base model."""
-        return self.meter.attach(self.study.load(self.study.locate_base(self.trial.seed), self.device))
 
-    @cached_property
-    def train(self) -> Samples:
-        """The training samples."""
-        return self.study.read_splits()[0]
-
-    @cached_property
-    def is_forget(self) -> Mask:
-        """Which training samples are forgotten, (N,)."""
-        return draw_forget_set(self.train.subject_ids, self.trial.share, self.trial.forget_set)
-
-    @cached_property
-    def adversarial(self) -> tuple[Samples, shared.AdversarialFacts]:
-        """D_A, and what its search took."""
-        trial = self.trial
-        return shared.read_adversarial(self.study.locate_adversarial(trial.share, trial.forget_set, trial.seed))
+def open_scene(study: Study, trial: Trial, device: torch.device) -> Scene:
+    """Returns the scene of a trial of kind `search`, `table` or `delta`."""
+    meter, train = Meter(), study.read_splits()[0]
+    is_forget = draw_forget_set(train.subject_ids, trial.share, trial.forget_set)
+    base = meter.attach(study.load(study.locate_base(trial.seed), device))
+    adversarial = read_samples(study.locate_adversarial(trial.share, trial.forget_set, trial.seed))
+    return Scene(study, trial, device, meter, base, train, is_forget, ~is_forget, adversarial)
 
 
 def run_trial(study: Study, trial: Trial, device: torch.device) -> None:
     """Runs a trial of kind `search`, `table` or `delta` and writes its record; a method that fails has one, too."""
-    scene = Scene(study, trial, device, Meter())
+    scene = open_scene(study, trial, device)
     try:
         record = _run(scene)
     except (DivergedError, AttemptError) as error:
@@ -84,7 +81,7 @@ def _run(scene: Scene) -> Record:
         unlearned = load_method(trial.method)(problem)
     if trial.is_exact:
         save_weights(study.locate_retrained(trial.share, trial.forget_set, trial.seed), unlearned.model)
-    searched = scene.adversarial[1].costs if uses_adversarial(trial.method) else None
+    searched = _read_facts(scene).costs if uses_adversarial(trial.method) else None
     record = _describe(
         scene, unlearned.model, costs[0] if searched is None else add_costs(costs[0], searched), accuracies
     )
@@ -98,12 +95,12 @@ def make_problem(scene: Scene, attempt: AttemptParams) -> UnlearningProblem:
         AttemptError: the method needs an adversarial example of each forget sample, and some have none.
     """
     study, trial, forget = scene.study, scene.trial, scene.train.select(scene.is_forget)
-    adversarial, facts = scene.adversarial
-    if facts.num_missing and uses_adversarial(trial.method):
-        raise AttemptError(f"{trial.method} lacks adversarial examples of {facts.num_missing} samples")
-    remain = take(scene.train.select(~scene.is_forget), scene.device) if is_remain_given(trial) else (None, None)
+    num_missing = len(forget) - len(scene.adversarial)
+    if num_missing and uses_adversarial(trial.method):
+        raise AttemptError(f"{trial.method} lacks adversarial examples of {num_missing} samples")
+    remain = take(scene.train.select(scene.is_remain), scene.device) if is_remain_given(trial) else (None, None)
     forget_images, forget_labels = take(forget, scene.device)
-    adversarial_images, adversarial_labels = take(adversarial, scene.device)
+    adversarial_images, adversarial_labels = take(scene.adversarial, scene.device)
     return UnlearningProblem(
         base=scene.base,
         forget_images=forget_images,
@@ -156,7 +153,7 @@ def take_farther(problem: UnlearningProblem, factor: float) -> Tensor:
 
 def describe_farther(problem: UnlearningProblem, scene: Scene) -> dict[str, float]:
     """Returns how far the trial's examples really are, and what became of their pixels and labels."""
-    farther, nearest = problem.adversarial_images, take(scene.adversarial[0], scene.device)[0]
+    farther, nearest = problem.adversarial_images, take(scene.adversarial, scene.device)[0]
     is_stuck = ((farther == 0) | (farther == 1)) & (nearest != 0) & (nearest != 1)
     labels = compute_logits(problem.base, farther).argmax(1)
     return {
@@ -175,11 +172,11 @@ def measure_distance(model: nn.Module, other: nn.Module) -> float:
 
 def _describe(scene: Scene, model: nn.Module, costs: Costs, accuracies: list[float]) -> Record:
     study, trial = scene.study, scene.trial
-    judge = Judge(study, scene.device)
-    train, calibration, test = judge.look(model)
-    masks = scene.is_forget, ~scene.is_forget
+    judge, masks = Judge(study, scene.device), (scene.is_forget, scene.is_remain)
     if trial.kind == "search":
+        train, calibration = judge.look(model, "train", "calibration")
         return Record(trial=trial, calibration=judge.measure(train, calibration, *masks, trace=None), costs=costs)
+    train, calibration, test = judge.look(model, *SPLITS)
     forget, remain = (train.select(torch.from_numpy(mask)) for mask in masks)
     retrained = study.load(study.locate_retrained(trial.share, trial.forget_set, trial.seed), scene.device)
     return Record(
@@ -193,13 +190,18 @@ def _describe(scene: Scene, model: nn.Module, costs: Costs, accuracies: list[flo
             for name, part in (("forget", forget), ("remain", remain), ("test", test))
         },
         parameter_distance=measure_distance(model, retrained),
-        mean_delta_norm=scene.adversarial[1].mean_delta_norm,
+        mean_delta_norm=_read_facts(scene).mean_delta_norm,
     )
 
 
 def _make_attacker(scene: Scene) -> Attacker:
     others = read_samples(scene.study.locate_candidates(scene.trial.seed))
-    return Attacker(scene.base, take(scene.adversarial[0], scene.device), take(others, scene.device))
+    return Attacker(scene.base, take(scene.adversarial, scene.device), take(others, scene.device))
+
+
+def _read_facts(scene: Scene) -> shared.AdversarialFacts:
+    trial = scene.trial
+    return shared.read_facts(scene.study.locate_adversarial(trial.share, trial.forget_set, trial.seed))
 
 
 def _note_accuracy(scene: Scene, accuracies: list[float], _metrics: EpochMetrics) -> None:

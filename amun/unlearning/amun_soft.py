@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from amun.errors import InputError
+from amun.training import compute_logits
 from amun.unlearning.labels import draw_unseen, mix_with_hard
 from amun.unlearning.problem import Unlearned, UnlearningProblem
 from amun.unlearning.tuning import (
@@ -27,7 +28,6 @@ def unlearn_amun_soft(problem: UnlearningProblem) -> Unlearned:
     return fine_tune(problem, mix_with_hard(parts, num_classes))
 
 
-@torch.no_grad()
 def _predict_unseen(problem: UnlearningProblem) -> Tensor:
     """Returns (F, C) probabilities of the adversarial images, each by one reference that never saw the sample."""
     targets = require_targets(problem)
@@ -37,5 +37,6 @@ def _predict_unseen(problem: UnlearningProblem) -> Tensor:
     predicted = torch.zeros(len(chosen), targets.logits.shape[2], device=chosen.device)
     for number in set(chosen.tolist()):
         mine = chosen == number
-        predicted[mine] = targets.load(number)(problem.adversarial_images[mine]).float().softmax(1)
+        logits = compute_logits(targets.load(number), problem.adversarial_images[mine])
+        predicted[mine] = logits.to(chosen.device).softmax(1)
     return predicted

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from amun.training import evaluating
+from amun.training import PASS_SIZE, compute_logits, evaluating
 from amun.unlearning.problem import Targets
 
 
@@ -30,17 +30,18 @@ def step_across(model: nn.Module, images: Tensor, labels: Tensor, step: float) -
 
     Source: Goodfellow et al., arXiv 1412.6572.
     """
+    stepped = []
     with evaluating(model):
-        inputs = images.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(cross_entropy(model(inputs), labels, reduction="sum"), inputs)
-    return (images + step * gradient.sign()).clamp(0, 1)
+        for part, answers in zip(torch.split(images, PASS_SIZE), torch.split(labels, PASS_SIZE), strict=True):
+            inputs = part.clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(cross_entropy(model(inputs), answers, reduction="sum"), inputs)
+            stepped.append((part + step * gradient.sign()).clamp(0, 1))
+    return torch.cat(stepped)
 
 
-@torch.no_grad()
 def find_nearest_wrong(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Returns (N,) the label other than `labels` (N,) that the model finds most likely for the images."""
-    with evaluating(model):
-        logits: Tensor = model(images)
+    logits = compute_logits(model, images).to(labels.device)
     return logits.scatter(1, labels[:, None], float("-inf")).argmax(1)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from amun.training import StepHook, evaluating
+from amun.training import PASS_SIZE, StepHook, evaluating
 from amun.unlearning.problem import Unlearned, UnlearningProblem
 from amun.unlearning.random_label import relabel_forget
 from amun.unlearning.tuning import (
@@ -39,14 +39,23 @@ def find_salient(problem: UnlearningProblem, fraction: float) -> dict[str, Tenso
 
     The gradient is that of the loss on D_F, at the base; bool tensors in the weights' shapes.
     """
-    base = problem.base
+    sizes = {name: gradient.abs() for name, gradient in _compute_gradients(problem).items()}
+    ordered = torch.cat([size.flatten() for size in sizes.values()])
+    threshold = ordered.topk(math.ceil(fraction * len(ordered))).values[-1]
+    return {name: size >= threshold for name, size in sizes.items()}
+
+
+def _compute_gradients(problem: UnlearningProblem) -> dict[str, Tensor]:
+    """Returns the gradient of the base's mean loss on D_F by each weight, taken in parts that fit into memory."""
+    base, images, labels = problem.base, problem.forget_images, problem.forget_labels
     weights = dict(base.named_parameters())
+    totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     with evaluating(base):
-        loss = cross_entropy(base(problem.forget_images), problem.forget_labels)
-        gradients = torch.autograd.grad(loss, list(weights.values()))
-    sizes = torch.cat([gradient.abs().flatten() for gradient in gradients])
-    threshold = sizes.topk(math.ceil(fraction * len(sizes))).values[-1]
-    return {name: gradient.abs() >= threshold for name, gradient in zip(weights, gradients, strict=True)}
+        for part, answers in zip(torch.split(images, PASS_SIZE), torch.split(labels, PASS_SIZE), strict=True):
+            loss = cross_entropy(base(part), answers) * (len(part) / len(images))
+            for total, gradient in zip(totals.values(), torch.autograd.grad(loss, list(weights.values())), strict=True):
+                total.add_(gradient)
+    return totals
 
 
 def _tune_salient(problem: UnlearningProblem, parts: list[LabelledImages]) -> Unlearned:

@@ -20,6 +20,7 @@ from amun.benchmark.figures.drawing import (
 from amun.benchmark.records import BASE, RETRAIN, SETTINGS, Figures, Record, Setting
 from amun.benchmark.runs import choose_records, list_methods, list_shares, name_draw
 from amun.benchmark.statistics import Spread, summarise
+from amun.benchmark.summary import describe_failures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +79,23 @@ def draw_figure2(records: Sequence[Record]) -> Drawing | None:
     handles = _make_handles()
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, handlelength=3)
     title = "Figure 2: one wave after the other"
-    return Drawing("figure2", title, CAPTION, figure, [row for line in lines for row in _list_rows(line)])
+    return Drawing(
+        "figure2", title, _write_caption(records), figure, [row for line in lines for row in _list_rows(line)]
+    )
+
+
+def _write_caption(records: Sequence[Record]) -> str:
+    """Returns how to read the figure, and which runs came to nothing: they have no line, or none beside the others."""
+    run = [record for record in records if record.trial.kind == "waves"]
+    rows = {(record.trial.method, record.trial.setting) for record in run if record.failure is not None}
+    failures = [
+        f"{method} {SETTINGS[setting]} "
+        + describe_failures(
+            [record for record in run if (record.trial.method, record.trial.setting) == (method, setting)]
+        )
+        for method, setting in sorted(rows)
+    ]
+    return f"{CAPTION} Runs that came to nothing: {'. '.join(failures)}." if failures else CAPTION
 
 
 def _choose(records: Sequence[Record]) -> list[Record]:

@@ -50,6 +50,7 @@ class Point:
 
 
 Read = Callable[[Point], Spread | None]
+Cells = dict[str, str | int | float | None]
 
 
 def draw_figure_delta(records: Sequence[Record]) -> Drawing | None:
@@ -67,7 +68,7 @@ def draw_figure_delta(records: Sequence[Record]) -> Drawing | None:
         axes.set_xlabel("mean delta_norm (L2, pixels in [0, 1])")
         clean(axes)
     title = "Figure delta: does the distance of the adversarial examples matter?"
-    return Drawing("figure_delta", title, CAPTION, figure, [_list_cells(point) for point in points])
+    return Drawing("figure_delta", title, CAPTION, figure, _list_rows(points, base))
 
 
 def _list_points(records: Sequence[Record]) -> list[Point]:
@@ -168,7 +169,12 @@ def _draw_shares(axes: "Axes", points: Sequence[Point]) -> None:
     axes.legend(frameon=False, loc="best", fontsize=8.5, handlelength=3)
 
 
-def _list_cells(point: Point) -> dict[str, str | int | float | None]:
+def _list_rows(points: Sequence[Point], base: Point | None) -> list[Cells]:
+    before = [] if base is None else [_list_cells(base) | {"setting": "untouched base", "delta_factor": None}]
+    return [*(_list_cells(point) for point in points), *before]
+
+
+def _list_cells(point: Point) -> Cells:
     return {
         "setting": point.setting,
         "delta_factor": point.factor,

@@ -31,6 +31,7 @@ FAILS = "gradient_ascent"
 REASON = "the loss is no number | lower learning_rate"
 SETUP = Setup(
     preset="digits",
+    digest="0123456789ab",
     title="Handwritten digits, 8 x 8 pixels",
     machine="A processor, 2 cores, on 1 thread",
     versions={"amun": "0.1.0", "torch": "2.9.0"},

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import yaml
 
 from amun.benchmark import shared
 from amun.benchmark.plan import Plan
-from amun.benchmark.preset import SHIPPED, Preset, apply_preset
+from amun.benchmark.preset import SHIPPED, Preset, Scale, apply_preset
 from amun.benchmark.records import Record
 from amun.benchmark.run import Outcome, estimate_seconds, run_benchmark
 from amun.benchmark.study import Study, draw_forget_sets, open_study
@@ -138,6 +139,15 @@ def test_method_that_fails_has_a_row_that_says_why(plan: Plan, outcome: Outcome)
     assert record.failure is not None
     assert "lower the learning rate" in record.failure
     assert record.test is None
+
+
+def test_waves_and_deltas_are_of_every_forget_set_and_seed(plan: Plan, outcome: Outcome) -> None:
+    larger = replace(plan, scale=Scale(shares=(0.2,), num_forget_sets=3, num_seeds=2))
+    draws = {(number, seed) for number in (1, 2, 3) for seed in (0, 1)}
+    for trials in (larger.list_waves(outcome.chosen), larger.list_deltas(outcome.chosen)):
+        amun = [(trial.forget_set, trial.seed) for trial in trials if (trial.method, trial.setting) == ("amun", "use")]
+        assert set(amun) == draws
+    assert len([trial for trial in larger.list_waves(outcome.chosen) if trial.is_exact]) == len(draws)
 
 
 def test_other_parameters_are_another_study(plan: Plan) -> None:

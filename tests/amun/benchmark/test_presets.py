@@ -15,6 +15,7 @@ from amun.unlearning.methods import METHODS
 from tests.amun.shipped import PARAMS
 
 OF_THE_MACHINE = {"root"}
+CHOSEN = {"learning_rate": 0.1, "schedule": "cosine", "parameter": None}
 
 
 def make_own(folder: Path, **changes: Any) -> str:
@@ -36,7 +37,7 @@ def test_shipped_preset_leaves_nothing_to_the_workspace(name: str) -> None:
             open_keys = {"keep_weights"}  # the benchmark keeps them as long as it runs, and no longer
         assert content.keys() - open_keys <= preset.params[section].keys(), section
     assert apply_preset(preset, PARAMS).adversarial.search == "pgd_doubling"
-    assert list_methods(preset.methods, ())
+    assert list_methods(preset.methods, (), preset.params["references"]["num_target"])
     for (setting, method), found in list_known(preset).items():
         assert works_in(method, setting)
         assert make_attempt(method, found.learning_rate, found.parameter)
@@ -48,24 +49,39 @@ def test_shipped_preset_leaves_nothing_to_the_workspace(name: str) -> None:
         ({"num_trials": 0}, "num_trials"),
         ({"methods": ["amun", "forget_it"]}, "unknown 'forget_it'"),
         ({"methods": ["fine_tune"]}, "amun is missing"),
+        ({"methods": ["amun", "salun", "amun"]}, "amun is there twice"),
         ({"params": {"training": {"epoch": 3}}}, r"training\.epoch: unknown key"),
+        ({"params": {"references": {"num_audit": 0}}}, "num_audit: 0 leaves the attack without references"),
+        ({"params": {"references": {"num_target": 0}}, "methods": ["amun", "never_seen"]}, "never_seen needs target"),
+        ({"scale": {"shares": [], "num_forget_sets": 1, "num_seeds": 1}}, r"scale\.shares"),
+        ({"scale": {"shares": [0.5, 0.1], "num_forget_sets": 1, "num_seeds": 1}}, "each once, the smallest first"),
+        ({"delta_factors": [1.0, 1.0]}, r"delta_factors: .*each once"),
+        ({"num_waves": 5, "wave_share": 0.2}, "5 waves of 0.2 each leave no remain set"),
+        ({"chosen": {"use": {"amnesia": CHOSEN}}}, "use: there is no method 'amnesia'"),
+        ({"chosen": {"none": {"salun": CHOSEN}}}, r"none: salun: .*mask_fraction"),
     ],
 )
 def test_wrong_preset_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     path = make_own(tmp_path, **changes)
     with pytest.raises(InputError, match=words):  # noqa: PT012 - each of them is refused by one of these
         _, preset = load_preset(path)
-        apply_preset(preset, PARAMS)
-        list_methods(preset.methods, ())
+        params = apply_preset(preset, PARAMS)
+        list_methods(preset.methods, (), params.references.num_target)
 
 
 def test_unknown_preset_and_method_are_refused() -> None:
     with pytest.raises(InputError, match="no preset or file 'cifar100'; shipped are digits"):
         load_preset("cifar100")
     with pytest.raises(InputError, match=r"write 'mine' as package\.module:function"):
-        list_methods(("all",), ("mine",))
+        list_methods(("all",), ("mine",), 2)
     with pytest.raises(InputError, match="cannot import 'nowhere:forget'"):
-        list_methods(("all",), ("nowhere:forget",))
+        list_methods(("all",), ("nowhere:forget",), 2)
+
+
+def test_file_of_ones_own_does_not_take_the_place_of_a_shipped_preset(tmp_path: Path) -> None:
+    path = Path(make_own(tmp_path)).rename(tmp_path / "digits.yaml")
+    with pytest.raises(InputError, match="a shipped preset has this name"):
+        load_preset(str(path))
 
 
 def test_every_method_tries_the_same_points() -> None:

@@ -48,7 +48,7 @@ def test_page_stands_alone_and_says_what_was_done(published: Path) -> None:
     assert "<script" not in page
     assert page.count("data:image/svg+xml;base64,") == len(FIGURES)
     words = " ".join(page.split())
-    for told in (SETUP.machine, "14 minutes", "estimated 13 minutes", *SETUP.differences, "torch 2.9.0", "small_cnn"):
+    for told in (SETUP.machine, "14 min", "estimated 13 min", *SETUP.differences, "torch 2.9.0", "small_cnn"):
         assert told in words
 
 
@@ -85,8 +85,18 @@ def test_gaps_of_the_waves_are_to_the_retraining_of_the_same_wave(published: Pat
         assert float(row["gap_to_retrain_points_mean"]) == pytest.approx(gap, abs=1e-5)
 
 
+def test_waves_that_came_to_nothing_are_told(records: Sequence[Record], tmp_path: Path) -> None:
+    trial = next(record.trial for record in records if record.trial.kind == "waves" and record.trial.method == "amun")
+    lost = Record(trial=trial, failure="the loss is nan")
+    publish([*(record for record in records if record.trial != trial), lost], tmp_path, SETUP)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "Runs that came to nothing: amun with the remain set 1 of 1: the loss is nan." in page
+
+
 def test_numbers_of_the_figures(published: Path) -> None:
-    delta = [row for row in read_rows(published / "figure_delta.csv") if row["setting"] == "use"]
+    *rows, base = read_rows(published / "figure_delta.csv")
+    assert (base["setting"], base["delta_factor"], base["parameter_distance_mean"]) == ("untouched base", "", "5.0")
+    delta = [row for row in rows if row["setting"] == "use"]
     assert [float(row["delta_factor"]) for row in delta] == [1, 2, 4, 8]
     assert [float(row["parameter_distance_mean"]) for row in delta] == pytest.approx([4, 4.6, 5.2, 5.8])
     assert [float(row["flipped_share_mean"]) for row in delta] == pytest.approx([0, 0.06, 0.12, 0.18])

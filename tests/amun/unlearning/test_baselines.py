@@ -244,3 +244,18 @@ def test_fgsm_ends_with_wrong_labels_or_without_the_sample() -> None:
     zeros = torch.zeros(20, dtype=torch.int64)
     with pytest.raises(AttemptError, match="no adversarial example of any of 20 samples"):
         step_until_wrong(make_problem("adversarial_fgsm", base=constant, forget_labels=zeros))
+
+
+def test_large_forget_set_is_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of CIFAR-10 does not fit through a network at once; what comes of it must not depend on the parts."""
+    problem = make_problem("salun")
+    whole = find_salient(problem, 0.5), find_labels_beyond(make_problem("boundary_shrink"))
+    for module in ("unlearning.salun", "unlearning.labels"):
+        monkeypatch.setattr(f"amun.{module}.PASS_SIZE", 7)
+    sizes: list[int] = []
+    problem.base.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    masks = find_salient(problem, 0.5)
+    assert sizes == [7, 7, 6]
+    differing = sum(int((masks[name] != whole[0][name]).sum()) for name in masks)
+    assert differing <= 2  # a weight at the threshold may fall to the other side by rounding
+    assert torch.equal(find_labels_beyond(make_problem("boundary_shrink")), whole[1])
