@@ -128,9 +128,14 @@ class Study:
 
 @lru_cache(maxsize=3)
 def read_split(path: Path, by_subject: bool) -> Samples:
-    """Returns the samples of a split; read once in each process."""
+    """Returns the samples of a split; read once in each process.
+
+    Each sample by itself is named by its place: its keyed id differs from workspace to workspace, and forget sets and
+    halves are drawn in the order of these names.
+    """
     samples = read_samples(path)
-    owners = samples.subject_ids if by_subject else samples.sample_ids
+    places = np.array([f"{path.stem}-{place:08}" for place in range(len(samples))])
+    owners = samples.subject_ids if by_subject else places
     return Samples(samples.sample_ids, owners, samples.labels, samples.payloads)
 
 

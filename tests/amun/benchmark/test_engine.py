@@ -15,7 +15,7 @@ from amun.benchmark.plan import Plan
 from amun.benchmark.preset import SHIPPED, Preset, Scale, apply_preset
 from amun.benchmark.records import Record
 from amun.benchmark.run import Outcome, estimate_seconds, run_benchmark
-from amun.benchmark.study import Study, draw_forget_sets, open_study
+from amun.benchmark.study import Study, draw_forget_set, draw_forget_sets, open_study, read_split
 from amun.errors import AmunError
 from amun.keys import store_secret
 from amun.paths import CUSTOM, EXCLUSIONS
@@ -157,6 +157,26 @@ def test_other_parameters_are_another_study(plan: Plan) -> None:
     assert open_study("digits", changed, False, 2).folder != plan.study.folder
     assert open_study("digits", params, True, 2).folder != plan.study.folder
     assert open_study("digits", params, False, 3).folder != plan.study.folder
+
+
+def test_other_workspace_forgets_the_same_images(plan: Plan, tmp_path: Path) -> None:
+    """Keyed ids differ by the workspace's secret; published figures must not."""
+
+    def read_drawn() -> tuple[torch.Tensor, list[bytes]]:
+        read_split.cache_clear()
+        train = plan.study.read_splits()[0]
+        drawn = train.select(draw_forget_set(train.subject_ids, 0.2, 1)).images
+        return drawn, [half.tobytes() for half in (plan.study.draw_halves("audit"), plan.study.draw_halves("target"))]
+
+    here = read_drawn()
+    with chdir(tmp_path):
+        store_secret(Path(), "1" * 64)
+        write_json(EXCLUSIONS, [])
+        shared.prepare_store(plan.study, CPU)
+        there = read_drawn()
+    read_split.cache_clear()
+    assert torch.equal(there[0], here[0])
+    assert there[1] == here[1]
 
 
 def test_code_of_ones_own_is_part_of_the_study(plan: Plan) -> None:
