@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from amun.adversarial.queue import Waiting
-from amun.adversarial.search import SEARCHES, search_stream
+from amun.adversarial.search import SEARCHES, search_together
 from amun.params import AdversarialParams
 
 # from model, images (N, C, H, W) and labels (N,) to adversarial images (N, C, H, W), all samples at once
@@ -38,13 +37,7 @@ def list_contestants(params: AdversarialParams, batch_size: int) -> dict[str, Fi
 
 
 def _search_with(params: AdversarialParams) -> Find:
-    def find(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        positions = torch.arange(len(labels), device=labels.device)
-        parts = list(search_stream(model, iter([Waiting(positions, images, labels)]), params, str))
-        order = torch.cat([part.positions for part in parts]).argsort()
-        return torch.cat([part.images for part in parts])[order]
-
-    return find
+    return lambda model, images, labels: search_together(model, images, labels, params, str).images
 
 
 def _in_batches(find: Find, batch_size: int) -> Find:

@@ -1,7 +1,8 @@
 """The searches by name, and what they share: a queue, the way back to the boundary, Algorithm 1 for what is missed."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,11 @@ from amun.adversarial.margin_steps import MARGIN_STEPS
 from amun.adversarial.pgd import PGD_DOUBLING
 from amun.adversarial.queue import Search, Waiting, run_queue, searching
 from amun.adversarial.refinement import Found, confirm_found, gather
+from amun.adversarial.slots import Slots
 from amun.errors import AmunError
 from amun.params import AdversarialParams
+
+REFERENCE = "pgd_doubling"
 
 SEARCHES: dict[str, Search] = {
     "pgd_doubling": PGD_DOUBLING,
@@ -69,50 +73,68 @@ def search_together(
 ) -> Found:
     """Returns what is found for images (N, C, H, W) and labels (N,), in their order, of some perhaps nothing.
 
-    The other arguments and errors are those of `search_stream`.
+    What a fast search misses is searched again by Algorithm 1. The other arguments and errors are those of
+    `run_search`.
     """
     positions = torch.arange(len(labels), device=labels.device)
-    if not len(labels):
-        return Found(positions, images, labels, torch.zeros(0, device=images.device), positions.bool())
-    parts = list(search_stream(model, iter([Waiting(positions, images, labels)]), params, name))
+    parts = [Found(positions[:0], images[:0], labels[:0], torch.zeros(0, device=images.device), positions[:0].bool())]
+    left = positions
+    for search in list_turns(params):
+        parts = [part.select(part.is_found) for part in parts]
+        batches = iter([Waiting(left, images[left], labels[left])])
+        parts += list(run_search(model, search, batches, params, name))
+        left = torch.cat([part.positions[~part.is_found] for part in parts])
+        if not len(left):
+            break
     columns = (torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Found))
     found = Found(*columns)
     return found.select(found.positions.argsort())
 
 
-def search_stream(
-    model: nn.Module, batches: Iterator[Waiting], params: AdversarialParams, name: Callable[[int], str]
-) -> Iterator[Found]:
-    """Yields what is found, up to `params.batch_size` samples at a time, as it comes; not in the queue's order.
+def list_turns(params: AdversarialParams) -> list[str]:
+    """Returns the searches that a sample goes through until one finds something: the chosen one, then Algorithm 1."""
+    return list(dict.fromkeys([params.search, REFERENCE]))
 
-    What a fast search misses is searched again by Algorithm 1. What that misses too has `is_found` false.
+
+def run_search(
+    model: nn.Module,
+    search: str,
+    batches: Iterator[Waiting],
+    params: AdversarialParams,
+    name: Callable[[int], str],
+    *,
+    over: Iterable[Slots] = (),
+    keep: Callable[[Slots], None] | None = None,
+) -> Iterator[Found]:
+    """Yields what one search finds, `params.batch_size` samples at a time, as it comes; not in the queue's order.
+
+    Where it finds nothing `is_found` is false.
 
     Args:
         model: classifier on the device of the batches; it is not changed.
+        search: its name.
         batches: the samples, any number at a time; no more are taken than there is room for.
-        params: the search and its parameters.
+        params: of all searches.
         name: returns the name of the sample at a place in the queue, for the error.
+        over: samples whose search was over before, and that only wait to be confirmed.
+        keep: is given each part whose search is over, before it waits to be confirmed.
 
     Raises:
         AmunError: the model's logits of a sample are not finite; the line names it.
     """
-    size = params.batch_size
+    size, num_secants = params.batch_size, 0 if search == REFERENCE else params.num_secants
     with searching(model):
-        is_reference = params.search == "pgd_doubling"
-        fast = run_queue(model, batches, SEARCHES[params.search], getattr(params, params.search), size, name)
-        missed: list[Waiting] = []
-        for done in gather(fast, size):
-            found = confirm_found(model, done, 0 if is_reference else params.num_secants, size)
-            if is_reference or bool(found.is_found.all()):
-                yield found
-                continue
-            left = done.select(~found.is_found)
-            missed.append(Waiting(left.positions, left.images, left.labels))
-            yield found.select(found.is_found)
-            if sum(len(batch.labels) for batch in missed) >= size:
-                yield from _search_again(model, missed, params, name)
-                missed = []
-        yield from _search_again(model, missed, params, name)
+        queue = run_queue(model, batches, SEARCHES[search], getattr(params, search), size, name)
+        for done in gather(chain(over, _note(queue, keep)), size):
+            yield confirm_found(model, done, num_secants, size)
+
+
+def _note(queue: Iterator[Slots], keep: Callable[[Slots], None] | None) -> Iterator[Slots]:
+    for part in queue:
+        done = replace(part, own={})
+        if keep is not None:
+            keep(done)
+        yield done
 
 
 def describe_missing(names: Sequence[str], params: AdversarialParams) -> str:
@@ -123,11 +145,3 @@ def describe_missing(names: Sequence[str], params: AdversarialParams) -> str:
         f"{len(names)} samples ({shown}), or the model's logits do not change there at all; "
         "raise adversarial.pgd_doubling.max_epsilon or check the model"
     )
-
-
-def _search_again(
-    model: nn.Module, missed: list[Waiting], params: AdversarialParams, name: Callable[[int], str]
-) -> Iterator[Found]:
-    reference = run_queue(model, iter(missed), PGD_DOUBLING, params.pgd_doubling, params.batch_size, name)
-    for done in gather(reference, params.batch_size):
-        yield confirm_found(model, done, 0, params.batch_size)

@@ -111,6 +111,14 @@ def begin_slots(positions: Tensor, images: Tensor, labels: Tensor, own: Mapping[
     return Slots(positions, images, labels, images, images, nothing, nothing, num_steps, own)
 
 
+def restore_slots(
+    positions: Tensor, images: Tensor, labels: Tensor, nearest: Tensor, nearest_norms: Tensor, margins: Tensor
+) -> Slots:
+    """Returns slots of samples whose search is over, from the columns that say what was found."""
+    begun = begin_slots(positions, images, labels, {})
+    return replace(begun, nearest=nearest, nearest_norms=nearest_norms, margins=margins)
+
+
 def note_nearest(slots: Slots, logits: Tensor, losses: Tensor, gradients: Tensor) -> tuple[Slots, Seen]:
     """Returns the slots with `nearest` brought up to what was seen, and what was seen."""
     norms = compute_norms(slots.iterates - slots.images)

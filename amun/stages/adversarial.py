@@ -6,19 +6,17 @@ Images are read and results written a part at a time: memory does not grow with 
 found is not searched again.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
+from torch import nn
 
 from amun.adversarial.geometry import compute_norms
-from amun.adversarial.queue import Waiting
-from amun.adversarial.search import describe_missing, search_stream
+from amun.adversarial.search import describe_missing
 from amun.audit.drawing import draw_rows
 from amun.data.samples import Samples, SampleWriter, read_ids, read_in_groups
 from amun.data.store import read_shape
-from amun.params import Params
+from amun.params import AdversarialParams, Params
 from amun.paths import (
     ADVERSARIAL,
     ADVERSARIAL_METRICS,
@@ -32,6 +30,7 @@ from amun.paths import (
 from amun.progress import show_progress
 from amun.stages.common import load_for
 from amun.stages.partial import PartialResults, digest_inputs, keep_partial_results
+from amun.stages.resumable_search import ResumableSearch, read_among
 from amun.stages.runner import run_stage
 from amun.wave import MIN_REPORTED, read_wave, write_json
 
@@ -44,11 +43,13 @@ def build_adversarial_set(params: Params, device: torch.device) -> None:
     """
     forget_ids, held_out_ids, num_rows = read_wave().forget_ids, _draw_held_out(), params.adversarial.batch_size
     digest = digest_inputs(params, device, [WAVE, WAVE_BASE, TRAIN, CALIBRATION])
-    with keep_partial_results(PARTIAL_ADVERSARIAL, digest) as found:
-        _search(params, device, "adversarial", TRAIN, forget_ids, found)
-        _search(params, device, "held out", CALIBRATION, held_out_ids, found)
-        norms = _write_set(ADVERSARIAL, TRAIN, forget_ids, found, num_rows)
-        _write_set(HELD_OUT_ADVERSARIAL, CALIBRATION, held_out_ids, found, num_rows)
+    with keep_partial_results(PARTIAL_ADVERSARIAL, digest) as folder:
+        search = ResumableSearch(folder, params.adversarial, device)
+        model = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
+        _search(search, model, "adversarial", TRAIN, forget_ids, params.adversarial)
+        _search(search, model, "held out", CALIBRATION, held_out_ids, params.adversarial)
+        norms = _write_set(ADVERSARIAL, TRAIN, forget_ids, search.found, num_rows)
+        _write_set(HELD_OUT_ADVERSARIAL, CALIBRATION, held_out_ids, search.found, num_rows)
     mean_norm = float(torch.cat(norms).mean()) if sum(map(len, norms)) >= MIN_REPORTED else None
     counts = {"num_forget": len(forget_ids), "num_missing": len(forget_ids) - sum(map(len, norms))}
     write_json(ADVERSARIAL_METRICS, counts | {"mean_delta_norm": mean_norm})
@@ -65,33 +66,14 @@ def _draw_held_out() -> list[str]:
 
 
 def _search(
-    params: Params, device: torch.device, title: str, path: Path, sample_ids: list[str], found: PartialResults
+    search: ResumableSearch, model: nn.Module, title: str, path: Path, sample_ids: list[str], params: AdversarialParams
 ) -> None:
-    """Searches for the samples at `path` not found yet, and keeps what is found as it comes."""
-    left = [sample_id for sample_id in sample_ids if sample_id not in found]
-    model = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
-    queued: list[tuple[str, str]] = []  # sample and subject at each place of the queue
-    missing: list[str] = []
-
-    def wait() -> Iterator[Waiting]:
-        for part in _read_among(path, left, params.adversarial.batch_size):
-            positions = torch.arange(len(queued), len(queued) + len(part), device=device)
-            queued.extend(zip(part.sample_ids.tolist(), part.subject_ids.tolist(), strict=True))
-            yield Waiting(positions, part.images.to(device), part.labels.to(device))
-
-    with show_progress(title, len(left), "samples") as advance:
-        for made in search_stream(model, wait(), params.adversarial, lambda position: queued[position][0]):
-            owners = np.array([queued[position] for position in made.positions.tolist()], dtype=np.str_)
-            examples = Samples(owners[:, 0], owners[:, 1], made.labels.cpu(), made.images.cpu())
-            is_found = made.is_found.cpu().numpy()
-            if is_found.any():
-                found.keep(examples.select(is_found))
-            missing += examples.sample_ids[~is_found].tolist()
-            for _ in owners:
-                advance()
-    if missing:
+    """Searches for the samples at `path` that are not finished yet, and says of which there is no example."""
+    with show_progress(title, len(search.list_unfinished(sample_ids)), "samples") as advance:
+        search.run(model, path, sample_ids, advance)
+    if missing := search.list_missing(sample_ids):
         # exact retraining needs none of them: the wave goes on, and the other attempts refuse
-        print(f"  {describe_missing(missing, params.adversarial)}", flush=True)
+        print(f"  {describe_missing(missing, params)}", flush=True)
 
 
 def _write_set(
@@ -101,20 +83,12 @@ def _write_set(
     writer = SampleWriter(written)
     writer.append(_take_none(next(read_in_groups(path))))  # a file of no rows has their shape, too
     norms = []
-    for part in _read_among(path, [sample_id for sample_id in sample_ids if sample_id in found], num_rows):
+    for part in read_among(path, [sample_id for sample_id in sample_ids if sample_id in found], num_rows):
         examples = found.collect(part.sample_ids.tolist())
         writer.append(examples)
         norms.append(compute_norms(examples.images - part.images))
     writer.finish()
     return norms
-
-
-def _read_among(path: Path, sample_ids: list[str], num_rows: int) -> Iterator[Samples]:
-    """Yields the samples at `path` of these ids, up to `num_rows` at a time, in their order there."""
-    for group in read_in_groups(path):
-        chosen = group.select(group.is_among(sample_ids))
-        for start in range(0, len(chosen), num_rows):
-            yield chosen.slice(start, start + num_rows)
 
 
 def _take_none(samples: Samples) -> Samples:

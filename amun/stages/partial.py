@@ -43,10 +43,11 @@ class PartialResults:
 
 
 @contextmanager
-def keep_partial_results(root: Path, digest: str) -> Iterator[PartialResults]:
-    """Gives what a killed run on the same inputs has left in `root`; deletes it when the block has succeeded.
+def keep_partial_results(root: Path, digest: str) -> Iterator[Path]:
+    """Gives the folder in `root` for partial results on these inputs; deletes it when the block has succeeded.
 
-    What runs on other inputs have left is deleted at once. A forced run finds nothing.
+    What a killed run on the same inputs has left is in it. What runs on other inputs have left is deleted at once. A
+    forced run finds nothing.
 
     Args:
         root: a folder for one stage's partial results alone.
@@ -56,7 +57,7 @@ def keep_partial_results(root: Path, digest: str) -> Iterator[PartialResults]:
     for path in root.glob("*"):
         if path != folder or is_forced():
             shutil.rmtree(path)
-    yield PartialResults(folder)
+    yield folder
     shutil.rmtree(root, ignore_errors=True)
 
 

@@ -1,6 +1,4 @@
-"""The queue: full rows, one pass for each look, and never more in flight than there is room for."""
-
-from collections.abc import Iterator
+"""The queue: full rows, and one pass for each look."""
 
 import pytest
 import torch
@@ -8,7 +6,7 @@ from torch import Tensor, nn
 
 from amun.adversarial.pgd import PGD_DOUBLING
 from amun.adversarial.queue import Waiting, run_queue, searching
-from amun.adversarial.search import SEARCHES, search_stream
+from amun.adversarial.search import SEARCHES
 from tests.amun.adversarial.models import choose_search, draw_linear, find, make_recorded_cnn
 from tests.amun.shipped import PARAMS, load_oracle
 
@@ -42,13 +40,6 @@ class Watched(nn.Module):
         self.num_backward += 1
 
 
-def feed(images: Tensor, labels: Tensor, taken: list[int]) -> Iterator[Waiting]:
-    """Yields the samples one by one and notes which were taken."""
-    for position in range(len(labels)):
-        taken.append(position)
-        yield Waiting(torch.tensor([position]), images[position : position + 1], labels[position : position + 1])
-
-
 @pytest.mark.parametrize("search", SEARCHES)
 def test_a_look_is_one_pass_of_full_rows_in_eval_mode_and_asks_nothing_of_weights(search: str) -> None:
     model = Watched(make_recorded_cnn()).train()
@@ -74,18 +65,3 @@ def test_cost_follows_the_sum_of_the_steps_and_not_the_slowest_of_each_batch() -
     num_passes = len(watched.num_rows)
     assert num_passes < num_steps.view(-1, SIZE).amax(1).sum()
     assert num_passes <= num_steps.sum() / SIZE + num_steps.max()
-
-
-@pytest.mark.parametrize(
-    ("search", "num_batches"), [("pgd_doubling", 2), ("adaptive_boundary", 2), ("margin_steps", 3)]
-)
-def test_a_kill_loses_the_rows_and_what_waits_to_be_confirmed_or_finished(search: str, num_batches: int) -> None:
-    taken: list[int] = []
-    num_kept, most_lost = 0, 0
-    hopeless = PARAMS.adversarial.margin_steps.model_copy(update={"num_steps": 1})  # Algorithm 1 finishes many
-    params = choose_search(search, batch_size=SIZE, margin_steps=hopeless)
-    for found in search_stream(make_recorded_cnn(), feed(IMAGES, LABELS, taken), params, str):
-        most_lost = max(most_lost, len(taken) - num_kept)
-        num_kept += len(found.labels)
-    assert num_kept == len(IMAGES)
-    assert SIZE < most_lost <= num_batches * SIZE

@@ -112,13 +112,13 @@ def run(root: Path, **variables: str) -> str:
 def kill_half_way(root: Path) -> int:
     """Kills the stage once it has kept some examples; returns how many."""
     process = start(root)
-    while len(list((root / PARTIAL_ADVERSARIAL).rglob("*.parquet"))) < 3:
+    while len(list((root / PARTIAL_ADVERSARIAL).rglob("found/*.parquet"))) < 3:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (root / ADVERSARIAL).exists()
-    return sum(len(read_samples(path)) for path in (root / PARTIAL_ADVERSARIAL).rglob("*.parquet"))
+    return sum(len(read_samples(path)) for path in (root / PARTIAL_ADVERSARIAL).rglob("found/*.parquet"))
 
 
 def test_killed_half_way_it_goes_on_to_the_same_bytes(workspace: Path) -> None:
