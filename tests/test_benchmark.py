@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+from amun.benchmark.preset import SHIPPED
 from amun.paths import PARAMS, STATE
+from tests.photos import CIFAR10
 from tests.readme import list_commands, read_blocks
 from tests.registry import open_client
 from tests.workspaces import BIN, ROOT, Site
@@ -80,6 +83,38 @@ def test_this_machine_gives_the_published_figures(wave_zero: Site, tmp_path: Pat
         text=True,
     ).stdout
     assert "as published: every figure within its tolerance" in printed
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(not CIFAR10.exists(), reason="CIFAR-10 is not there")
+def test_the_papers_set_up_on_one_epoch(wave_zero: Site, tmp_path: Path) -> None:
+    """ResNet-18, flips and crops, the published signal: all that a GPU would run, on few images and for one epoch."""
+    site = wave_zero.copy(tmp_path / "workspace")
+    content = yaml.safe_load((SHIPPED / "cifar10.yaml").read_text(encoding="utf-8"))
+    content["params"]["data"]["num_samples"] = 300
+    content["params"]["references"] |= {"num_audit": 2, "num_target": 2}
+    for section in ("training", "unlearning"):
+        content["params"][section]["epochs"] = 1
+    scale = {"shares": [0.1], "num_forget_sets": 1, "num_seeds": 1}
+    methods = ["amun", "fine_tune", "l1_sparse", "salun", "never_seen"]
+    content |= {"scale": scale, "full": scale, "methods": methods, "num_trials": 1, "num_waves": 2}
+    (site.root / "one_epoch.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    site.run("amun", "benchmark", "--preset", "one_epoch.yaml", "--full", "--root", str(CIFAR10.parent))
+    folder = site.root / "benchmark" / "one_epoch"
+    rows = (folder / "table1.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.partition(",")[0] for row in rows[1:]] == ["retrain", "base", *methods]
+    assert all((folder / f"figure{name}.png").stat().st_size for name in ("1", "2", "3", "5", "_delta"))
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not CIFAR10.exists(), reason="CIFAR-10 is not there")
+def test_what_takes_weeks_here_asks_first(wave_zero: Site, tmp_path: Path) -> None:
+    site = wave_zero.copy(tmp_path / "workspace")
+    finished = site.start("amun", "benchmark", "--preset", "cifar10", "--root", str(CIFAR10.parent))
+    assert finished.returncode == 2
+    assert re.search(r"that takes about [0-9.]+ h on this machine; say --yes to start it\n$", finished.stderr)
+    assert not list_records(site)
 
 
 @pytest.mark.parametrize(
