@@ -81,7 +81,18 @@ def read_paired(path: Path, facts: dict[str, Any]) -> list[PairedRow]:
     """Returns the rows of a file of results; none where it tells other facts, or there is no such file."""
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     is_same = all(content.get(name) == told for name, told in facts.items())
-    return [PairedRow(**row) for row in content["rows"]] if is_same else []
+    return read_rows(path) if is_same else []
+
+
+def read_rows(path: Path) -> list[PairedRow]:
+    """Returns the rows of a file of results."""
+    return [PairedRow(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+
+
+def merge_paired(rows: Sequence[PairedRow], measured: Sequence[PairedRow]) -> list[PairedRow]:
+    """Returns the rows with what is measured now, in place of what was measured of the same before."""
+    now = {(row.seed, row.search, row.attempt) for row in measured}
+    return [*(row for row in rows if (row.seed, row.search, row.attempt) not in now), *measured]
 
 
 def _run_search(
@@ -123,13 +134,20 @@ def print_paired(rows: Sequence[PairedRow], searches: Sequence[str]) -> None:
     """Prints for each attempt both searches side by side, and the second less the first with its 95 % interval."""
     first, second = searches
     for attempt in dict.fromkeys(row.attempt for row in rows):
-        tables = [{row.seed: row for row in rows if (row.attempt, row.search) == (attempt, name)} for name in searches]
-        seeds = sorted(tables[0].keys() & tables[1].keys())
-        print(f"\n{attempt}, {len(seeds)} seeds")
-        print(f"{'':<18}{first:>20}{second:>20}{'difference':>14}{'95 % interval':>20}")
-        for measured in ("mean_delta_norm", "search_seconds", *MEASURES):
-            values = [[float(getattr(table[seed], measured)) for seed in seeds] for table in tables]
-            differences = [after - before for before, after in zip(*values, strict=True)]
-            ends = [f"{end:+.4f}" for end in find_interval(differences) if end is not None]
-            means = "".join(f"{mean_and_deviation(part)[0]:>20.4f}" for part in values)
-            print(f"{measured:<18}{means}{mean_and_deviation(differences)[0]:>+14.4f}{f'[{chr(44).join(ends)}]':>20}")
+        print_across(rows, (first, attempt), (second, attempt))
+
+
+def print_across(rows: Sequence[PairedRow], first: tuple[str, str], second: tuple[str, str]) -> None:
+    """Prints two attempts, each by its search and name, side by side, and the second less the first, paired."""
+    tables = [{row.seed: row for row in rows if (row.search, row.attempt) == one} for one in (first, second)]
+    seeds = sorted(tables[0].keys() & tables[1].keys())
+    if not seeds:
+        return
+    print(f"\n{first[1]}, then {second[1]}; {len(seeds)} seeds")
+    print(f"{'':<18}{first[0]:>20}{second[0]:>20}{'difference':>14}{'95 % interval':>20}")
+    for measured in ("mean_delta_norm", "search_seconds", *MEASURES):
+        values = [[float(getattr(table[seed], measured)) for seed in seeds] for table in tables]
+        differences = [after - before for before, after in zip(*values, strict=True)]
+        ends = [f"{end:+.4f}" for end in find_interval(differences) if end is not None]
+        means = "".join(f"{mean_and_deviation(part)[0]:>20.4f}" for part in values)
+        print(f"{measured:<18}{means}{mean_and_deviation(differences)[0]:>+14.4f}{f'[{chr(44).join(ends)}]':>20}")

@@ -5,6 +5,8 @@
     python -m bench.wave --overhead .demo     what the orchestration adds to a wave of that workspace
     python -m bench.wave --source digits --seeds 10 --searches pgd_doubling adaptive_boundary
                                               the same waves with the adversarial examples of either search, paired
+    python -m bench.wave --source digits --compare pgd_doubling "amun, rate 0.03" adaptive_boundary "amun, rate 0.1"
+                                              two of the attempts recorded so, each with its search, paired
 
 Each seed splits the people anew, trains a base and references of its own, lets about 150 training samples (cifar10:
 300) be forgotten, and measures every attempt of `params.yaml` beside the untouched base, fine-tuning on what remains
@@ -32,7 +34,7 @@ from amun.paths import PARAMS
 from amun.training import configure_torch
 from amun.wave import write_json
 from bench.overhead import print_overhead
-from bench.paired import print_paired, read_paired, run_paired_seed
+from bench.paired import merge_paired, print_across, print_paired, read_paired, read_rows, run_paired_seed
 from bench.seed import Row, run_seed
 from bench.statistics import compare_with_retraining
 from bench.tables import print_comparisons, print_rows
@@ -48,12 +50,14 @@ def main() -> None:
     try:
         if options.overhead is not None:
             print_overhead(options.overhead, options.waves)
+        elif options.compare:
+            first, second = options.compare[:2], options.compare[2:]
+            print_across(read_rows(_choose_out(options)), tuple(first), tuple(second))
         elif options.source == "cifar10" and not options.root.is_dir():
             print(f"skipped: no CIFAR-10 in {options.root}; name its folder with --root")
         else:
             seeds = range(options.first_seed, options.first_seed + options.seeds)
-            name = f"{options.source}_searches" if options.searches else options.source
-            out = (options.out or ROOT / "bench" / "results" / f"{name}.json").resolve()
+            out = _choose_out(options)
             if options.searches:
                 run_paired_bench(options.source, options.root.resolve(), seeds, out, options.searches)
             else:
@@ -89,19 +93,22 @@ def run_bench(source: str, data_root: Path, seeds: Sequence[int], out: Path) -> 
 def run_paired_bench(source: str, data_root: Path, seeds: Sequence[int], out: Path, searches: Sequence[str]) -> None:
     """Measures each seed's wave with both searches, prints them side by side, writes all to `out` after each seed.
 
-    What the file holds of other seeds, with the same facts, stays and counts.
+    What the file holds of other seeds, searches and attempts, with the same facts, stays and counts.
     """
     params = load_bench_params(source, data_root)
     device = configure_torch(params.runtime)
-    facts = {"source": source, "machine": describe_machine(device), "adversarial": params.adversarial.model_dump()}
+    adversarial = params.adversarial.model_dump(exclude={"search"})
+    facts = {"source": source, "machine": describe_machine(device), "adversarial": adversarial}
     print("\n".join(f"{name}: {content}" for name, content in facts.items()), flush=True)
-    rows = [row for row in read_paired(out, facts) if row.seed not in seeds]
+    rows = read_paired(out, facts)
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder, chdir(folder):
-            rows += run_paired_seed(set_seed(params, seed), device, NUM_FORGET[source], searches, seed)
+            measured = run_paired_seed(set_seed(params, seed), device, NUM_FORGET[source], searches, seed)
+        rows = merge_paired(rows, measured)
         print(f"seed {seed} done", flush=True)
         write_json(out, facts | {"rows": [asdict(row) for row in rows]})
-    print_paired(rows, searches)
+    if len(searches) > 1:
+        print_paired(rows, searches)
 
 
 def load_bench_params(source: str, data_root: Path) -> Params:
@@ -123,6 +130,12 @@ def set_seed(params: Params, seed: int) -> Params:
     )
 
 
+def _choose_out(options: argparse.Namespace) -> Path:
+    name = f"{options.source}_searches" if options.searches or options.compare else options.source
+    out: Path = options.out or ROOT / "bench" / "results" / f"{name}.json"
+    return out.resolve()
+
+
 def _list_changes(shipped: dict[str, Any], used: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yields each changed parameter; the folder of the data, a fact of the machine, is none."""
     for section, content in used.items():
@@ -142,7 +155,8 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--root", type=Path, default=ROOT.parent / "shared" / "data" / "cifar10", help="of CIFAR-10")
     parser.add_argument("--out", type=Path, help="JSON file (bench/results/SOURCE.json)")
-    parser.add_argument("--searches", nargs=2, choices=list(SEARCHES), metavar="SEARCH", help="compare two, paired")
+    parser.add_argument("--searches", nargs="+", choices=list(SEARCHES), metavar="SEARCH", help="compare two, paired")
+    parser.add_argument("--compare", nargs=4, metavar=("SEARCH", "ATTEMPT") * 2, help="two of the recorded attempts")
     parser.add_argument("--waves", type=int, default=5, help="of --overhead (5)")
     return parser.parse_args()
 

@@ -1,22 +1,24 @@
 """The bench of searches counts what it says, and tells when a figure is missed."""
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
 from amun.wave import write_json
-from bench.adversarial import keep_rows
+from bench.adversarial import judge_recorded, keep_rows
 from bench.measuring import Counted, Row, measure_rows
-from bench.paired import PairedRow, read_paired
+from bench.paired import PairedRow, merge_paired, read_paired
 from bench.pareto import judge
 from bench.searches import ALGORITHM_1, FAST, THOROUGH, list_contestants
-from bench.victims import Victim
+from bench.victims import VICTIMS, Victim
 from tests.amun.adversarial.models import choose_search, draw_linear
-from tests.amun.shipped import PARAMS
+from tests.amun.shipped import PARAMS, ROOT
 
-ROW = Row("digits", 32, ALGORITHM_1, 10, 1.0, 1.0, 100.0, 100.0, 1.0, 2.0, 0.0, 1.0)
+ROW = Row("digits", 32, ALGORITHM_1, 10, 1.0, 1.0, 100.0, 100.0, 1.0, 2.0, 0.0, 1.0, 1)
 OURS = [
     ROW,
     replace(ROW, search=FAST, cpu_seconds=0.05, num_gradients=4.0, mean_norm=0.9),
@@ -59,6 +61,8 @@ def test_paired_rows_of_other_parameters_are_not_mixed_in(tmp_path: Path) -> Non
     assert read_paired(out, facts) == []
     write_json(out, facts | {"rows": [asdict(row)]})
     assert read_paired(out, facts) == [row]
+    again, other = replace(row, ft_auc=0.6), replace(row, attempt="amun_a")
+    assert merge_paired([row, other], [again]) == [other, again]
     assert read_paired(out, facts | {"adversarial": choose_search("ddn").model_dump()}) == []
 
 
@@ -71,3 +75,11 @@ def test_a_missed_figure_is_told() -> None:
     near = replace(PEER, cpu_seconds=0.1, mean_norm=0.85)
     assert judge([*OURS, near]) == ["missed: digits, batches of 32: a peer is on the front"]
     assert judge([*OURS, replace(near, missing=0.5)]) == []
+
+
+def test_recorded_rows_are_judged_as_the_file_says(capsys: pytest.CaptureFixture[str]) -> None:
+    recorded = ROOT / "bench" / "results" / "adversarial.json"
+    assert judge_recorded(recorded) == json.loads(recorded.read_text(encoding="utf-8"))["misses"]
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("against Algorithm 1: ")
+    assert all(f"{model} x{size}: " in said for model in VICTIMS for size in (1, 32))
