@@ -93,7 +93,8 @@ def test_the_papers_set_up_on_one_epoch(wave_zero: Site, tmp_path: Path) -> None
     site = wave_zero.copy(tmp_path / "workspace")
     content = yaml.safe_load((SHIPPED / "cifar10.yaml").read_text(encoding="utf-8"))
     content["params"]["data"]["num_samples"] = 240
-    content["params"]["adversarial"]["pgd_doubling"]["num_steps"] = 5
+    content["params"]["adversarial"]["batch_size"] = 16  # of 512 rows all but a few would be filling here
+    content["params"]["adversarial"]["pgd_doubling"]["num_steps"] = 10
     content["params"]["references"] |= {"num_audit": 2, "num_target": 2}
     for section in ("training", "unlearning"):
         content["params"][section]["epochs"] = 1
