@@ -28,6 +28,8 @@ def list_contestants(params: AdversarialParams, batch_size: int) -> dict[str, Fi
     }
     changed = params.adaptive_boundary.model_copy(update=THOROUGH_CHANGES)
     ours[THOROUGH] = ours[FAST].model_copy(update={"adaptive_boundary": changed})
+    shorter = changed.model_copy(update={"num_steps": 6})
+    ours[f"{THOROUGH}, 6 steps"] = ours[FAST].model_copy(update={"adaptive_boundary": shorter})
     patient = params.ddn.model_copy(update={"num_steps": 80})
     ours["amun ddn, 80 steps"] = ours["amun ddn"].model_copy(update={"ddn": patient})
     peers = [*_list_foolbox(), *_list_torchattacks(), *_list_adv_lib()]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from amun.wave import write_json
-from bench.adversarial import judge_recorded, keep_rows
+from bench.adversarial import NUM_SAMPLES, judge_recorded, keep_rows
 from bench.measuring import Counted, Row, measure_rows
 from bench.paired import PairedRow, merge_paired, read_paired
 from bench.pareto import judge
@@ -82,4 +82,4 @@ def test_recorded_rows_are_judged_as_the_file_says(capsys: pytest.CaptureFixture
     assert judge_recorded(recorded) == json.loads(recorded.read_text(encoding="utf-8"))["misses"]
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith("against Algorithm 1: ")
-    assert all(f"{model} x{size}: " in said for model in VICTIMS for size in (1, 32))
+    assert all(f"{model} x{size}: " in said for model in VICTIMS for size in NUM_SAMPLES)
