@@ -66,11 +66,13 @@ def run_bench(options: argparse.Namespace) -> list[str]:
     device = configure_torch(params.runtime)
     machine = describe_machine(device)
     print(f"machine: {machine}", flush=True)
-    rows = keep_rows(options.out, machine, options.models, options.batches)
-    for name in options.models:
-        if name == "resnet" and not options.root.is_dir():
-            print(f"skipped: no CIFAR-10 in {options.root}; name its folder with --root")
-            continue
+    models = [name for name in options.models if name != "resnet" or options.root.is_dir()]
+    if len(models) < len(options.models):
+        print(f"skipped: no CIFAR-10 in {options.root}; name its folder with --root")
+    if not models:
+        return []
+    rows = keep_rows(options.out, machine, models, options.batches)
+    for name in models:
         victim = load_victim(name, params, options.root, options.weights, device)
         print(f"{name}: accuracy {victim.accuracy:.3f} on the {len(victim.labels)} samples it learned", flush=True)
         for batch_size in options.batches:

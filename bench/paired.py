@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from amun.errors import DivergedError
+from amun.errors import DivergedError, InputError
 from amun.params import Params
 from amun.paths import ADVERSARIAL_METRICS, ATTEMPT
 from amun.stages.adversarial import build_adversarial_set
@@ -85,7 +85,13 @@ def read_paired(path: Path, facts: dict[str, Any]) -> list[PairedRow]:
 
 
 def read_rows(path: Path) -> list[PairedRow]:
-    """Returns the rows of a file of results."""
+    """Returns the rows of a file of results.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: not found; measure with --searches first")
     return [PairedRow(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
 
 
@@ -133,16 +139,22 @@ def _run_search(
 def print_paired(rows: Sequence[PairedRow], searches: Sequence[str]) -> None:
     """Prints for each attempt both searches side by side, and the second less the first with its 95 % interval."""
     first, second = searches
-    for attempt in dict.fromkeys(row.attempt for row in rows):
+    tried = {name: [row.attempt for row in rows if row.search == name] for name in searches}
+    for attempt in dict.fromkeys(name for name in tried[first] if name in tried[second]):
         print_across(rows, (first, attempt), (second, attempt))
 
 
 def print_across(rows: Sequence[PairedRow], first: tuple[str, str], second: tuple[str, str]) -> None:
-    """Prints two attempts, each by its search and name, side by side, and the second less the first, paired."""
+    """Prints two attempts, each by its search and name, side by side, and the second less the first, paired.
+
+    Raises:
+        InputError: no seed has both.
+    """
     tables = [{row.seed: row for row in rows if (row.search, row.attempt) == one} for one in (first, second)]
     seeds = sorted(tables[0].keys() & tables[1].keys())
     if not seeds:
-        return
+        known = sorted({f"{row.search} '{row.attempt}'" for row in rows})
+        raise InputError(f"no seed has both {first} and {second}; there are {', '.join(known)}")
     print(f"\n{first[1]}, then {second[1]}; {len(seeds)} seeds")
     print(f"{'':<18}{first[0]:>20}{second[0]:>20}{'difference':>14}{'95 % interval':>20}")
     for measured in ("mean_delta_norm", "search_seconds", *MEASURES):

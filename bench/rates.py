@@ -80,7 +80,7 @@ def main() -> None:
     facts = {
         "source": options.source,
         "machine": describe_machine(device),
-        "adversarial": params.adversarial.model_dump(),
+        "adversarial": params.adversarial.model_dump(exclude={"search"}),
     }
     rows: list[RateRow] = []
     try:

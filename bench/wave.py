@@ -107,8 +107,8 @@ def run_paired_bench(source: str, data_root: Path, seeds: Sequence[int], out: Pa
         rows = merge_paired(rows, measured)
         print(f"seed {seed} done", flush=True)
         write_json(out, facts | {"rows": [asdict(row) for row in rows]})
-    if len(searches) > 1:
-        print_paired(rows, searches)
+    for other in searches[1:]:
+        print_paired(rows, (searches[0], other))
 
 
 def load_bench_params(source: str, data_root: Path) -> Params:
@@ -155,7 +155,13 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--root", type=Path, default=ROOT.parent / "shared" / "data" / "cifar10", help="of CIFAR-10")
     parser.add_argument("--out", type=Path, help="JSON file (bench/results/SOURCE.json)")
-    parser.add_argument("--searches", nargs="+", choices=list(SEARCHES), metavar="SEARCH", help="compare two, paired")
+    parser.add_argument(
+        "--searches",
+        nargs="+",
+        choices=list(SEARCHES),
+        metavar="SEARCH",
+        help="compare the first with each other, paired",
+    )
     parser.add_argument("--compare", nargs=4, metavar=("SEARCH", "ATTEMPT") * 2, help="two of the recorded attempts")
     parser.add_argument("--waves", type=int, default=5, help="of --overhead (5)")
     return parser.parse_args()
