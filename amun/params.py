@@ -355,7 +355,7 @@ class Params(Section):
                 raise ValueError(
                     f"{where} needs the target references' weights, which are not kept (references.keep_weights)"
                 )
-            if (method.needs_targets or method.needs_target_weights) and not self.references.num_target:
+            if method.asks_targets and not self.references.num_target:
                 raise ValueError(f"{where} needs target references, but references.num_target is 0")
         return self
 

@@ -15,12 +15,10 @@ from amun.errors import DivergedError, InputError
 from amun.params import Params
 from amun.paths import ADVERSARIAL_METRICS, ATTEMPT
 from amun.stages.adversarial import build_adversarial_set
-from amun.stages.references import train_references
-from amun.stages.train import train
 from amun.stages.unlearn import unlearn
 from amun.unlearning.methods import METHODS
 from amun.wave import Attempt, write_json
-from bench.seed import freeze_wave, measure, name_attempt, prepare_store
+from bench.seed import begin_wave, choose_search, measure, name_attempt
 from bench.statistics import find_interval, mean_and_deviation
 
 MEASURES = ("ft_auc", "gap", "trace", "accuracy")
@@ -66,10 +64,7 @@ def run_paired_seed(
         seed: for the rows.
     """
     with redirect_stdout(sys.stderr):
-        prepare_store(params, device)
-        train(params, device)
-        train_references(params, device)
-        freeze_wave(params, num_forget)
+        begin_wave(params, device, num_forget)
         exact = next(n for n, one in enumerate(params.unlearning.attempts, 1) if METHODS[one.method].is_exact)
         build_adversarial_set(params, device)
         write_json(ATTEMPT, Attempt(attempt=exact))
@@ -104,7 +99,7 @@ def merge_paired(rows: Sequence[PairedRow], measured: Sequence[PairedRow]) -> li
 def _run_search(
     params: Params, device: torch.device, search: str, retrained_ft_auc: float, seed: int
 ) -> list[PairedRow]:
-    changed = params.model_copy(update={"adversarial": params.adversarial.model_copy(update={"search": search})})
+    changed = choose_search(params, search)
     started_at = time.monotonic()
     build_adversarial_set(changed, device)
     search_seconds = time.monotonic() - started_at

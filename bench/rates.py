@@ -30,13 +30,11 @@ from amun.params import AttemptParams, Params
 from amun.paths import ATTEMPT, AUDIT_METRICS
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
-from amun.stages.references import train_references
-from amun.stages.train import train
 from amun.stages.unlearn import unlearn
 from amun.training import configure_torch
 from amun.unlearning.methods import METHODS
 from amun.wave import Attempt, read_wave, write_json
-from bench.seed import freeze_wave, prepare_store
+from bench.seed import begin_wave, choose_search
 from bench.statistics import find_interval, mean_and_deviation
 from bench.wave import NUM_FORGET, ROOT, load_bench_params, set_seed
 
@@ -109,16 +107,13 @@ def run_seed(
         rates: to try.
         seed: for the rows.
     """
-    prepare_store(params, device)
-    train(params, device)
-    train_references(params, device)
-    freeze_wave(params, num_forget)
+    begin_wave(params, device, num_forget)
     exact = next(attempt for attempt in params.unlearning.attempts if METHODS[attempt.method].is_exact)
     build_adversarial_set(params, device)
     retrained_ft_auc = _try(params, device, exact)["judged_ft_auc"]
     rows = []
     for search in searches:
-        changed = params.model_copy(update={"adversarial": params.adversarial.model_copy(update={"search": search})})
+        changed = choose_search(params, search)
         build_adversarial_set(changed, device)
         for method, rate in product(TRIED, rates):
             try:

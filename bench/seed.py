@@ -86,10 +86,7 @@ def run_seed(params: Params, device: torch.device, num_forget: int) -> list[Row]
         num_forget: about how many training samples to forget.
     """
     with redirect_stdout(sys.stderr):
-        prepare_store(params, device)
-        base_seconds = _time(lambda: train(params, device))
-        train_references(params, device)
-        freeze_wave(params, num_forget)
+        base_seconds = begin_wave(params, device, num_forget)
         search_seconds = _time(lambda: build_adversarial_set(params, device))
         rows = [
             measure(BASE, params, device, lambda: shutil.copyfile(WAVE_BASE, UNLEARNED), base_seconds),
@@ -105,6 +102,20 @@ def run_seed(params: Params, device: torch.device, num_forget: int) -> list[Row]
             except DivergedError as error:
                 print(f"  {name_attempt(attempt)}: {error}")
     return rows
+
+
+def begin_wave(params: Params, device: torch.device, num_forget: int) -> float:
+    """Brings the current, empty folder to a frozen wave with base and references; returns the base's seconds."""
+    prepare_store(params, device)
+    base_seconds = _time(lambda: train(params, device))
+    train_references(params, device)
+    freeze_wave(params, num_forget)
+    return base_seconds
+
+
+def choose_search(params: Params, search: str) -> Params:
+    """Returns the parameters with this search in place of theirs."""
+    return params.model_copy(update={"adversarial": params.adversarial.model_copy(update={"search": search})})
 
 
 def name_attempt(attempt: AttemptParams) -> str:

@@ -63,18 +63,13 @@ def list_methods(named: tuple[str, ...], own: tuple[str, ...], num_targets: int)
         raise InputError(f"preset: methods: {AMUN} is missing; all others are compared with it")
     if twice := [name for name in {*names, *own} if [*names, *own].count(name) > 1]:
         raise InputError(f"preset: methods: {twice[0]} is there twice")
-    if without := [name for name in names if num_targets == 0 and _asks_targets(name)]:
+    if without := [name for name in names if num_targets == 0 and find_method(name).asks_targets]:
         raise InputError(f"preset: methods: {without[0]} needs target references, but references.num_target is 0")
     for name in own:
         if not is_own(name):
             raise InputError(f"{OPTION}: write '{name}' as package.module:function")
         load_method(name)
     return [*names, *own]
-
-
-def _asks_targets(name: str) -> bool:
-    method = find_method(name)
-    return method.needs_targets or method.needs_target_weights
 
 
 def works_in(name: str, setting: Setting) -> bool:

@@ -92,7 +92,7 @@ def _read_targets(
     params: Params, shape: StoreShape, method: Method, forget: Samples, device: torch.device
 ) -> Targets | None:
     """Returns the target references on the forget samples, themselves among it where the method needs them."""
-    if not (method.needs_targets or method.needs_target_weights):
+    if not method.asks_targets:
         return None
     stores = [read_samples(path) for path in (TARGET_LOGITS, TARGET_INCLUSION)]
     if not len(stores[0]):

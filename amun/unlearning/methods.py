@@ -33,6 +33,11 @@ class Method:
     is_exact: bool = False
     is_ablation: bool = False
 
+    @property
+    def asks_targets(self) -> bool:
+        """Whether there must be target references: their logits, or they themselves."""
+        return self.needs_targets or self.needs_target_weights
+
     def load(self) -> Callable[..., Any]:
         """Returns the method's function."""
         module, _, name = self.function.partition(":")
