@@ -308,6 +308,7 @@ class RuntimeParams(Section):
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
     precision: Literal["float32", "bfloat16"]
+    memory_format: Literal["contiguous", "channels_last"]
     num_threads: Count
 
 

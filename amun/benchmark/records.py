@@ -12,7 +12,7 @@ SETTINGS: dict[Setting, str] = {"use": "with the remain set", "none": "without t
 Pair = tuple[Setting, str]  # a setting, and a method by name
 Kind = Literal["search", "table", "delta", "waves"]
 NUM_BINS = 20  # of a histogram of confidence, from 0 to 1
-BASE, RETRAIN, AMUN = "base", "retrain", "amun"
+BASE, RETRAIN, AMUN, AMUN_A = "base", "retrain", "amun", "amun_a"
 
 
 class Kept(BaseModel):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from amun.benchmark import shared
 from amun.benchmark.cost import Meter, add_costs, measuring
 from amun.benchmark.methods import load_method
-from amun.benchmark.records import BASE, Costs, Record, Trial
+from amun.benchmark.records import AMUN, AMUN_A, BASE, Costs, Record, Trial
 from amun.benchmark.scoring import SPLITS, Attacker, Judge, bin_confidence, measure_trace, read_logits, take
 from amun.benchmark.study import Mask, Study, draw_forget_set
 from amun.data.samples import Samples, read_samples
@@ -73,7 +73,7 @@ def _run(scene: Scene) -> Record:
     if trial.attempt is None:
         return _describe(scene, scene.base, shared.read_costs(study.locate_base(trial.seed)), [])
     problem, accuracies = make_problem(scene, trial.attempt), list[float]()
-    if scene.trial.kind == "table":
+    if trial.kind == "table" and is_drawn_by_epoch(trial.method):
         problem = replace(problem, on_epoch=lambda metrics: _note_accuracy(scene, accuracies, metrics))
     if trial.delta_factor != 1:
         problem = replace(problem, adversarial_images=take_farther(problem, trial.delta_factor))
@@ -120,6 +120,11 @@ def make_problem(scene: Scene, attempt: AttemptParams) -> UnlearningProblem:
 def is_remain_given(trial: Trial) -> bool:
     """Returns whether the method gets the remain set: exact retraining always does."""
     return trial.setting == "use" or trial.is_exact
+
+
+def is_drawn_by_epoch(method: str) -> bool:
+    """Returns whether Figure 1 shows the method: AMUN and the ablation."""
+    return method in (AMUN, AMUN_A) or find_method(method).is_ablation
 
 
 def uses_adversarial(method: str) -> bool:

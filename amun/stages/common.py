@@ -13,11 +13,17 @@ from amun.params import Params
 from amun.training import EpochMetrics
 from amun.wave import read_forgotten
 
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
 
 def build_for(params: Params, train: StoreShape, device: torch.device, seed: int) -> nn.Module:
-    """Returns a freshly initialised model for the classes and images of the training samples, on `device`."""
+    """Returns a freshly initialised model for the classes and images of the training samples, on `device`.
+
+    Its weights lie as `runtime.memory_format` says, and so does what its convolutions give.
+    """
     channels, height, width = train.payload_shape
-    return build_model(params.model, train.num_classes, (channels, height, width), seed).to(device)
+    model = build_model(params.model, train.num_classes, (channels, height, width), seed)
+    return model.to(device).to(memory_format=MEMORY_FORMATS[params.runtime.memory_format])
 
 
 def load_for(params: Params, train: StoreShape, device: torch.device, path: Path) -> nn.Module:
