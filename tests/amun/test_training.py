@@ -1,6 +1,7 @@
 """The training loop: its schedule in closed form, its bytes, its batches and its augmentation."""
 
 import math
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -193,3 +194,19 @@ def test_configuring_makes_nondeterministic_arithmetic_an_error() -> None:
     assert run.stdout == "cpu 2 True\n"
     assert "put_" in run.stderr
     assert run.returncode == 1
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has its own way with memory")
+def test_configuring_keeps_freed_memory_in_the_process() -> None:
+    program = (
+        "import resource, torch; from amun.training import configure_torch; from tests.amun.shipped import PARAMS;\n"
+        "def count():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    torch.ones(2**24)\n"  # 64 MiB, more than malloc keeps by itself
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "given_back = min(count() for _ in range(10))\n"
+        "configure_torch(PARAMS.runtime.model_copy(update={'device': 'cpu'}))\n"
+        "print(given_back > 0, min(count() for _ in range(10)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout == "True 0\n"
