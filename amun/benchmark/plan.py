@@ -64,8 +64,7 @@ class Plan:
             return []
         with_weights = any(uses_target_weights(trial.method) for trial in trials)
         return [
-            ("references", self._plan_references(with_weights=with_weights)),
-            ("bases", self._plan_bases()),
+            ("models", [*self._plan_bases(), *self._plan_references(with_weights=with_weights)]),
             ("adversarial", self._plan_adversarial(with_search_set=with_search_set)),
         ]
 

@@ -110,20 +110,21 @@ def _run_all(pool: Executor, plan: Plan, known: Mapping[Pair, Chosen], jobs: Seq
     searched = _search(pool, plan, unsearched, clock)
     found = {pair: choose(records, yardstick) for pair, (records, yardstick) in searched.items()}
     chosen = _order(plan, {**known, **{pair: one for pair, one in found.items() if one is not None}})
-    exact = _retrain(pool, plan, plan.list_retrained(), clock, "retrain")
+    retrained = plan.list_retrained()
+    run_jobs(pool, runtime, [plan.plan_trial(trial) for trial in retrained], clock, "retrain")
+    exact = _read_exact(plan, retrained)
     reported = plan.list_reported(chosen)
     run_jobs(pool, runtime, [plan.plan_trial(trial) for trial in reported], clock, "methods")
     tried = [record for part, _ in searched.values() for record in part]
     return Outcome([*exact, *plan.study.read_records(reported)], tried, chosen)
 
 
-def _retrain(pool: Executor, plan: Plan, trials: Sequence[Trial], clock: Clock, name: str) -> list[Record]:
+def _read_exact(plan: Plan, trials: Sequence[Trial]) -> list[Record]:
     """Returns the records of exact retraining.
 
     Raises:
         AmunError: it failed: there is nothing to compare with.
     """
-    run_jobs(pool, plan.study.params.runtime, [plan.plan_trial(trial) for trial in trials], clock, name)
     exact = plan.study.read_records(trials)
     if failed := next((record.failure for record in exact if record.failure), None):
         raise AmunError(f"exact retraining failed, so there is nothing to compare with: {failed}")
@@ -134,10 +135,11 @@ def _search(pool: Executor, plan: Plan, pairs: Sequence[Pair], clock: Clock) -> 
     """Returns for each pair the records of its search, and that of exact retraining."""
     if not pairs:
         return {}
-    (exact,) = _retrain(pool, plan, [make_yardstick(plan.first_share)], clock, "yardstick")
+    yardstick = make_yardstick(plan.first_share)
     trials = {pair: plan.list_search(*pair) for pair in pairs}
-    jobs = [plan.plan_trial(trial) for tried in trials.values() for trial in tried]
+    jobs = [plan.plan_trial(trial) for trial in [yardstick, *(trial for tried in trials.values() for trial in tried)]]
     run_jobs(pool, plan.study.params.runtime, jobs, clock, "search")
+    (exact,) = _read_exact(plan, [yardstick])
     return {pair: (plan.study.read_records(tried), exact) for pair, tried in trials.items()}
 
 
