@@ -182,6 +182,11 @@ def test_the_device_is_what_runtime_says() -> None:
         select_device(PARAMS.runtime.model_copy(update={"device": "cuda:99"}))
 
 
+def run_apart(program: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python in a process of its own: what configuring sets is global."""
+    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
 def test_configuring_makes_nondeterministic_arithmetic_an_error() -> None:
     program = (
         "import torch; from amun.training import configure_torch; from tests.amun.shipped import PARAMS;"
@@ -189,8 +194,7 @@ def test_configuring_makes_nondeterministic_arithmetic_an_error() -> None:
         "print(device, torch.get_num_threads(), torch.are_deterministic_algorithms_enabled());"
         "torch.zeros(2).put_(torch.tensor([0]), torch.ones(1))"
     )
-    # in a process of its own: the settings are global
-    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    run = run_apart(program)
     assert run.stdout == "cpu 2 True\n"
     assert "put_" in run.stderr
     assert run.returncode == 1
@@ -208,5 +212,4 @@ def test_configuring_keeps_freed_memory_in_the_process() -> None:
         "configure_torch(PARAMS.runtime.model_copy(update={'device': 'cpu'}))\n"
         "print(given_back > 0, min(count() for _ in range(10)))"
     )
-    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert run.stdout == "True 0\n"
+    assert run_apart(program).stdout == "True 0\n"

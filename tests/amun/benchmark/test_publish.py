@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from amun.benchmark.figures.figure1 import LINES
 from amun.benchmark.publish import list_published, publish
 from amun.benchmark.records import Record
+from amun.benchmark.trials import is_drawn_by_epoch
+from amun.unlearning.methods import METHODS
 from tests.amun.benchmark.studies import SETUP, make_study
 
 FEW = ("retrain", "base", "amun", "amun_a", "adversarial", "never_seen")
@@ -108,3 +111,7 @@ def test_numbers_of_the_figures(published: Path) -> None:
         rows = [row for row in read_rows(published / f"{name}.csv") if row["share_forgotten"] == "0.1"]
         assert {row["model"] for row in rows} == {"retrained", "before", "after AMUN"}
         assert sum(float(row["forget_share"]) for row in rows) == pytest.approx(3, abs=1e-4)
+
+
+def test_what_figure_1_shows_is_looked_at_after_each_epoch() -> None:
+    assert set(LINES) == {method for method in METHODS if is_drawn_by_epoch(method)}
