@@ -1,11 +1,12 @@
-"""Jobs: each writes one file, none is done twice, and they share the machine's cores."""
+"""Jobs: each writes one file and begins when those it reads are there; none is done twice; they share the cores."""
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,14 @@ class Job:
         function: at the top level of a module; called with the device after the arguments.
         arguments: of the function.
         seconds: about what it takes.
+        needs: the files it reads that other jobs write.
     """
 
     output: Path
     function: Callable[..., None]
     arguments: tuple[Any, ...]
     seconds: float
+    needs: tuple[Path, ...] = ()
 
 
 @dataclass
@@ -88,29 +91,37 @@ def open_pool(runtime: RuntimeParams, num_workers: int) -> Iterator[Executor]:
 
 
 def run_jobs(pool: Executor, runtime: RuntimeParams, jobs: Sequence[Job], clock: Clock, name: str) -> None:
-    """Runs the jobs that are not done; what one job raises ends all.
+    """Runs the jobs that are not done, the first of those that can begin first; what one job raises ends all.
 
     Args:
         pool: of processes.
         runtime: of each of them.
-        jobs: of which none needs another's file.
+        jobs: each with, or after, those whose files it needs.
         clock: of the whole benchmark.
         name: for the line of progress.
     """
     pending = select_pending(jobs)
     if not pending:
         return
+    num_workers, missing = count_workers(runtime), {job.output for job in pending}
+    running: dict[Future[None], Job] = {}
     with show_progress(name, len(pending), "runs") as advance:
-        running: dict[Future[None], Job] = {
-            pool.submit(_run, job.function, job.arguments, runtime): job for job in pending
-        }
-        while running:
+        while missing:
+            for job in list_ready(pending, missing, num_workers - len(running)):
+                pending.remove(job)
+                running[pool.submit(_run, job.function, job.arguments, runtime)] = job
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 job = running.pop(future)
                 future.result()
+                missing.discard(job.output)
                 clock.note(job.seconds)
                 advance(job.output.stem)
+
+
+def list_ready(jobs: Iterable[Job], missing: Set[Path], number: int) -> list[Job]:
+    """Returns the first jobs, so many at most, that need no file that is still missing."""
+    return list(islice((job for job in jobs if missing.isdisjoint(job.needs)), number))
 
 
 def _prepare_worker(runtime: RuntimeParams) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from amun.benchmark import shared
 from amun.benchmark.jobs import Job
@@ -55,18 +56,12 @@ class Plan:
 
     def plan_shared(self, pending: Sequence[Job], *, with_search_set: bool) -> list[Job]:
         """Returns what those trials need that are still to be run; nothing where none is."""
-        return [job for _, part in self.group_shared(pending, with_search_set=with_search_set) for job in part]
-
-    def group_shared(self, pending: Sequence[Job], *, with_search_set: bool) -> list[tuple[str, list[Job]]]:
-        """Returns the same in groups, each with its name, none of which needs a later one."""
         trials = [trial for job in pending for trial in job.arguments if isinstance(trial, Trial)]
         if not trials:
             return []
         with_weights = any(uses_target_weights(trial.method) for trial in trials)
-        return [
-            ("models", [*self._plan_bases(), *self._plan_references(with_weights=with_weights)]),
-            ("adversarial", self._plan_adversarial(with_search_set=with_search_set)),
-        ]
+        models = [*self._plan_bases(), *self._plan_references(with_weights=with_weights)]
+        return [*models, *self._plan_adversarial(with_search_set=with_search_set)]
 
     def _plan_references(self, *, with_weights: bool) -> list[Job]:
         """Returns the training of audit and target references."""
@@ -103,12 +98,20 @@ class Plan:
                 shared.build_adversarial_set,
                 (study, *draw),
                 self._expect(SEARCH_PASSES * draw[0] * self._num_train),
+                (study.locate_base(draw[-1]),),
             )
             for draw in draws
         ]
-        seconds = self._expect(SEARCH_PASSES * read_shape(study.store / TEST).num_samples)
+        num_test = read_shape(study.store / TEST).num_samples
         return jobs + [
-            Job(study.locate_candidates(seed), shared.build_candidates, (study, seed), seconds)
+            Job(
+                study.locate_candidates(share, seed),
+                shared.build_candidates,
+                (study, share, seed),
+                self._expect(SEARCH_PASSES * min(num_test, share * self._num_train)),
+                (study.locate_base(seed),),
+            )
+            for share in self.scale.shares
             for seed in range(self.scale.num_seeds)
         ]
 
@@ -185,12 +188,27 @@ class Plan:
 
     def plan_trial(self, trial: Trial) -> Job:
         """Returns the job of a trial."""
-        seconds = self._expect_trial(trial)
+        seconds, needs = self._expect_trial(trial), tuple(self._list_needs(trial))
         output = self.study.locate_record(trial)
         if trial.kind == "waves":
             num_waves = self.preset.num_waves
-            return Job(output, run_waves, (self.study, trial, num_waves), seconds * num_waves)
-        return Job(output, run_trial, (self.study, trial), seconds)
+            return Job(output, run_waves, (self.study, trial, num_waves), seconds * num_waves, needs)
+        return Job(output, run_trial, (self.study, trial), seconds, needs)
+
+    def _list_needs(self, trial: Trial) -> Iterator[Path]:
+        """Yields the files that a trial reads."""
+        study, draw = self.study, (trial.share, trial.forget_set, trial.seed)
+        yield study.locate_base(trial.seed)
+        for group in ("audit", "target"):
+            for number in range(study.count_references(group)):
+                yield study.locate_logits(group, number)
+                yield study.locate_weights(group, number)
+        if trial.kind != "waves":
+            yield study.locate_adversarial(*draw)
+        if trial.kind in ("table", "delta"):
+            yield study.locate_candidates(trial.share, trial.seed)
+            if not trial.is_exact:
+                yield study.locate_record(self._make(RETRAIN, None, "use", *draw))
 
     def _list_draws(self) -> Iterator[tuple[float, int, int]]:
         """Yields share, forget set and seed of every draw that is reported."""

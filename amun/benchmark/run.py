@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -13,7 +14,6 @@ from amun.benchmark.plan import Plan
 from amun.benchmark.preset import Chosen
 from amun.benchmark.records import Pair, Record, Trial
 from amun.benchmark.study import Study
-from amun.errors import AmunError
 from amun.training import configure_torch, take_step
 
 MIN_MEASURED = 3.0  # seconds of training steps, from which the whole is estimated
@@ -57,24 +57,36 @@ def find_unsearched(plan: Plan, known: Mapping[Pair, Chosen]) -> list[Pair]:
 
 def estimate_seconds(plan: Plan, known: Mapping[Pair, Chosen]) -> float:
     """Returns about how long what is left to run takes here, on all processes together."""
-    pending = select_pending(list_jobs(plan, known))
+    pending = select_pending([*chain(*list_jobs(plan, known))])
     return sum(job.seconds for job in pending) / count_workers(plan.study.params.runtime)
 
 
-def list_jobs(plan: Plan, known: Mapping[Pair, Chosen]) -> list[Job]:
-    """Returns all jobs; a method whose parameters are still searched for stands there with the first ones it tries."""
-    searched = {pair: plan.list_search(*pair) for pair in find_unsearched(plan, known)}
-    trials = [trial for tried in searched.values() for trial in tried]
-    if searched:
-        trials.append(make_yardstick(plan.first_share))
-    settled = {pair: _settle(plan, tried) for pair, tried in searched.items()}
-    chosen = {**known, **{pair: found for pair, found in settled.items() if found is not None}}
-    trials += [*plan.list_retrained(), *plan.list_reported(_order(plan, chosen))]
-    jobs = [plan.plan_trial(trial) for trial in trials]
-    return [*plan.plan_shared(select_pending(jobs), with_search_set=bool(searched)), *jobs]
+def list_jobs(plan: Plan, known: Mapping[Pair, Chosen]) -> tuple[list[Job], list[Job]]:
+    """Returns the jobs that no search for parameters has to come before, and those of the methods that are shown.
+
+    A method whose parameters are still searched for stands there with the first ones it tries.
+    """
+    searched = list_searches(plan, known)
+    tried = [trial for trials in searched.values() for trial in trials]
+    before = [make_yardstick(plan.first_share), *tried] if searched else []
+    first = [plan.plan_trial(trial) for trial in [*plan.list_retrained(), *before]]
+    shown = [plan.plan_trial(trial) for trial in plan.list_reported(settle(plan, known, searched))]
+    return [*plan.plan_shared(select_pending([*first, *shown]), with_search_set=bool(searched)), *first], shown
 
 
-def _settle(plan: Plan, tried: Sequence[Trial]) -> Chosen | None:
+def list_searches(plan: Plan, known: Mapping[Pair, Chosen]) -> dict[Pair, list[Trial]]:
+    """Returns the trials of every method and setting whose parameters are not known."""
+    return {pair: plan.list_search(*pair) for pair in find_unsearched(plan, known)}
+
+
+def settle(plan: Plan, known: Mapping[Pair, Chosen], searched: Mapping[Pair, Sequence[Trial]]) -> dict[Pair, Chosen]:
+    """Returns the parameters of the plan's methods, in its order, but for those whose trials all failed."""
+    found = {pair: _settle_one(plan, trials) for pair, trials in searched.items()}
+    settled = {**known, **{pair: chosen for pair, chosen in found.items() if chosen is not None}}
+    return {pair: settled[pair] for pair in plan.list_pairs() if pair in settled}
+
+
+def _settle_one(plan: Plan, tried: Sequence[Trial]) -> Chosen | None:
     """Returns what a search chose that has been run; else, to reckon with, the first parameters that it tries."""
     yardstick = make_yardstick(plan.first_share)
     if select_pending([plan.plan_trial(trial) for trial in [yardstick, *tried]]):
@@ -93,56 +105,24 @@ def run_benchmark(plan: Plan, known: Mapping[Pair, Chosen]) -> Outcome:
     Raises:
         AmunError: exact retraining failed: there is nothing to compare with.
     """
-    runtime, jobs = plan.study.params.runtime, list_jobs(plan, known)
-    clock = Clock(sum(job.seconds for job in select_pending(jobs)))
+    runtime = plan.study.params.runtime
     try:
         with open_pool(runtime, count_workers(runtime)) as pool:
-            return _run_all(pool, plan, known, jobs, clock)
+            return _run_all(pool, plan, known)
     finally:
         for path in plan.study.list_weights():
             path.unlink(missing_ok=True)
 
 
-def _run_all(pool: Executor, plan: Plan, known: Mapping[Pair, Chosen], jobs: Sequence[Job], clock: Clock) -> Outcome:
-    runtime, unsearched = plan.study.params.runtime, find_unsearched(plan, known)
-    for name, part in plan.group_shared(select_pending(jobs), with_search_set=bool(unsearched)):
-        run_jobs(pool, runtime, part, clock, name)
-    searched = _search(pool, plan, unsearched, clock)
-    found = {pair: choose(records, yardstick) for pair, (records, yardstick) in searched.items()}
-    chosen = _order(plan, {**known, **{pair: one for pair, one in found.items() if one is not None}})
-    retrained = plan.list_retrained()
-    run_jobs(pool, runtime, [plan.plan_trial(trial) for trial in retrained], clock, "retrain")
-    exact = _read_exact(plan, retrained)
+def _run_all(pool: Executor, plan: Plan, known: Mapping[Pair, Chosen]) -> Outcome:
+    study, searched = plan.study, list_searches(plan, known)
+    first, shown = list_jobs(plan, known)
+    clock = Clock(sum(job.seconds for job in select_pending([*first, *shown])))
+    if searched:
+        run_jobs(pool, study.params.runtime, first, clock, "search")
+    chosen = settle(plan, known, searched)
     reported = plan.list_reported(chosen)
-    run_jobs(pool, runtime, [plan.plan_trial(trial) for trial in reported], clock, "methods")
-    tried = [record for part, _ in searched.values() for record in part]
-    return Outcome([*exact, *plan.study.read_records(reported)], tried, chosen)
-
-
-def _read_exact(plan: Plan, trials: Sequence[Trial]) -> list[Record]:
-    """Returns the records of exact retraining.
-
-    Raises:
-        AmunError: it failed: there is nothing to compare with.
-    """
-    exact = plan.study.read_records(trials)
-    if failed := next((record.failure for record in exact if record.failure), None):
-        raise AmunError(f"exact retraining failed, so there is nothing to compare with: {failed}")
-    return exact
-
-
-def _search(pool: Executor, plan: Plan, pairs: Sequence[Pair], clock: Clock) -> dict[Pair, tuple[list[Record], Record]]:
-    """Returns for each pair the records of its search, and that of exact retraining."""
-    if not pairs:
-        return {}
-    yardstick = make_yardstick(plan.first_share)
-    trials = {pair: plan.list_search(*pair) for pair in pairs}
-    jobs = [plan.plan_trial(trial) for trial in [yardstick, *(trial for tried in trials.values() for trial in tried)]]
-    run_jobs(pool, plan.study.params.runtime, jobs, clock, "search")
-    (exact,) = _read_exact(plan, [yardstick])
-    return {pair: (plan.study.read_records(tried), exact) for pair, tried in trials.items()}
-
-
-def _order(plan: Plan, chosen: Mapping[Pair, Chosen]) -> dict[Pair, Chosen]:
-    """Returns what is chosen for the methods of the plan, in its order."""
-    return {pair: chosen[pair] for pair in plan.list_pairs() if pair in chosen}
+    methods = [plan.plan_trial(trial) for trial in reported]
+    run_jobs(pool, study.params.runtime, [*first, *methods], clock, "methods")
+    records = study.read_records([*plan.list_retrained(), *reported])
+    return Outcome(records, study.read_records(chain(*searched.values())), chosen)

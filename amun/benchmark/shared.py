@@ -10,7 +10,7 @@ from amun.adversarial.geometry import compute_norms
 from amun.adversarial.search import search_together
 from amun.benchmark.cost import Meter, measuring
 from amun.benchmark.records import Costs, Kept
-from amun.benchmark.study import FIRST_SEEDS, Study, draw_forget_set, list_forgotten
+from amun.benchmark.study import FIRST_SEEDS, Study, bound_forget_set, draw_forget_set, list_forgotten
 from amun.data.samples import Samples, write_samples
 from amun.models import save_weights
 from amun.paths import TRAIN
@@ -63,9 +63,11 @@ def build_adversarial_set(study: Study, share: float, forget_set: int, seed: int
     write_adversarial(study, study.locate_base(seed), forget, study.locate_adversarial(share, forget_set, seed), device)
 
 
-def build_candidates(study: Study, seed: int, device: torch.device) -> None:
-    """Writes the adversarial examples of the test half on a base, for the attacker who holds it."""
-    write_adversarial(study, study.locate_base(seed), study.read_splits()[2], study.locate_candidates(seed), device)
+def build_candidates(study: Study, share: float, seed: int, device: torch.device) -> None:
+    """Writes adversarial examples of as many test samples as are forgotten, for the attacker who holds the base."""
+    train, _, test = study.read_splits()
+    others = test.slice(0, bound_forget_set(train.subject_ids, share))
+    write_adversarial(study, study.locate_base(seed), others, study.locate_candidates(share, seed), device)
 
 
 def train(study: Study, samples: Samples, seed: int, device: torch.device, meter: Meter) -> nn.Module:

@@ -72,9 +72,9 @@ class Study:
         """Returns where the adversarial set D_A of that forget set and base lies."""
         return self.folder / "adversarial" / f"{_name_set(share, forget_set, seed)}.parquet"
 
-    def locate_candidates(self, seed: int) -> Path:
-        """Returns where the test half's adversarial examples on the base of that seed lie."""
-        return self.folder / "adversarial" / f"test-seed-{seed}.parquet"
+    def locate_candidates(self, share: float, seed: int) -> Path:
+        """Returns where the adversarial examples of as many test samples lie, on the base of that seed."""
+        return self.folder / "adversarial" / f"test-{_name_share(share)}-seed-{seed}.parquet"
 
     def locate_logits(self, group: str, number: int) -> Path:
         """Returns where reference `number` of `audit` or `target` keeps its logits of every sample."""
@@ -198,7 +198,7 @@ def draw_forget_sets(subject_ids: Strings, share: float, num_sets: int, number: 
     _, owners, sizes = np.unique(subject_ids, return_inverse=True, return_counts=True)
     order = np.random.default_rng(number).permutation(len(sizes))
     reached = np.cumsum(sizes[order])
-    wanted = max(1, round(share * len(subject_ids)))
+    wanted = _count_share(share, subject_ids)
     if wanted * num_sets > len(subject_ids):
         raise ValueError(f"{num_sets} sets of {share:g} of the samples are more than there are")
     sets, start, done = [], 0, 0
@@ -209,6 +209,20 @@ def draw_forget_sets(subject_ids: Strings, share: float, num_sets: int, number: 
     return sets
 
 
+def bound_forget_set(subject_ids: Strings, share: float) -> int:
+    """Returns how many samples a forget set of that share has at most."""
+    _, sizes = np.unique(subject_ids, return_counts=True)
+    return _count_share(share, subject_ids) + int(sizes.max()) - 1
+
+
+def _count_share(share: float, subject_ids: Strings) -> int:
+    return max(1, round(share * len(subject_ids)))
+
+
 def _name_set(share: float, forget_set: int, seed: int) -> str:
+    return f"{_name_share(share)}-set-{forget_set}-seed-{seed}"
+
+
+def _name_share(share: float) -> str:
     percent = f"{100 * share:g}".replace(".", "_")  # a file's name has one point
-    return f"share-{percent}-set-{forget_set}-seed-{seed}"
+    return f"share-{percent}"

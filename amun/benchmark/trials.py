@@ -13,7 +13,7 @@ from amun.benchmark.records import AMUN, AMUN_A, BASE, Costs, Record, Trial
 from amun.benchmark.scoring import SPLITS, Attacker, Judge, bin_confidence, measure_trace, read_logits, take
 from amun.benchmark.study import Mask, Study, draw_forget_set
 from amun.data.samples import Samples, read_samples
-from amun.errors import AttemptError, DivergedError
+from amun.errors import AmunError, AttemptError, DivergedError
 from amun.models import save_weights
 from amun.params import AttemptParams, Params
 from amun.training import EpochMetrics, compute_accuracy, compute_logits
@@ -59,11 +59,17 @@ def open_scene(study: Study, trial: Trial, device: torch.device) -> Scene:
 
 
 def run_trial(study: Study, trial: Trial, device: torch.device) -> None:
-    """Runs a trial of kind `search`, `table` or `delta` and writes its record; a method that fails has one, too."""
+    """Runs a trial of kind `search`, `table` or `delta` and writes its record; a method that fails has one, too.
+
+    Raises:
+        AmunError: exact retraining failed.
+    """
     scene = open_scene(study, trial, device)
     try:
         record = _run(scene)
     except (DivergedError, AttemptError) as error:
+        if trial.is_exact:
+            raise AmunError(f"exact retraining failed, so there is nothing to compare with: {error}") from error
         record = Record(trial=trial, failure=str(error))
     write_json(study.locate_record(trial), record)
 
@@ -200,7 +206,7 @@ def _describe(scene: Scene, model: nn.Module, costs: Costs, accuracies: list[flo
 
 
 def _make_attacker(scene: Scene) -> Attacker:
-    others = read_samples(scene.study.locate_candidates(scene.trial.seed))
+    others = read_samples(scene.study.locate_candidates(scene.trial.share, scene.trial.seed))
     return Attacker(scene.base, take(scene.adversarial, scene.device), take(others, scene.device))
 
 

@@ -6,6 +6,7 @@ from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -15,7 +16,16 @@ from amun.benchmark.plan import Plan
 from amun.benchmark.preset import SHIPPED, Preset, Scale, apply_preset
 from amun.benchmark.records import Record
 from amun.benchmark.run import Outcome, estimate_seconds, run_benchmark
-from amun.benchmark.study import Study, draw_forget_set, draw_forget_sets, open_study, read_split
+from amun.benchmark.study import (
+    Study,
+    bound_forget_set,
+    draw_forget_set,
+    draw_forget_sets,
+    open_study,
+    read_split,
+)
+from amun.benchmark.trials import run_trial
+from amun.data.samples import read_samples
 from amun.errors import AmunError
 from amun.keys import store_secret
 from amun.paths import CUSTOM, EXCLUSIONS
@@ -198,8 +208,35 @@ def test_forget_sets_are_disjoint_and_subjects_whole() -> None:
 
 def test_exact_retraining_that_fails_is_an_error(plan: Plan, outcome: Outcome) -> None:
     (exact,) = find(outcome, "table", "use", "retrain")
-    path = plan.study.locate_record(exact.trial)
-    write_json(path, Record(trial=exact.trial, failure="the loss is nan"))
-    with pytest.raises(AmunError, match="nothing to compare with: the loss is nan"):
-        run_benchmark(plan, {})
-    write_json(path, exact)
+    training = plan.study.params.training.model_copy(update={"learning_rate": 1e9})
+    wild = replace(plan.study, params=plan.study.params.model_copy(update={"training": training}))
+    before = read_bytes(plan.study)
+    with pytest.raises(AmunError, match=r"nothing to compare with: .* lower the learning rate"):
+        run_trial(wild, exact.trial, CPU)
+    assert read_bytes(plan.study) == before
+
+
+def test_as_many_candidates_as_are_forgotten(plan: Plan, outcome: Outcome) -> None:
+    (base,) = find(outcome, "table", "use", "base")
+    path = plan.study.locate_candidates(base.trial.share, base.trial.seed)
+    assert len(read_samples(path)) == NUM_FORGET
+
+
+def test_trial_waits_for_what_it_reads(plan: Plan, outcome: Outcome) -> None:
+    """Else it would begin too early where there are several processes."""
+    (exact,) = plan.list_retrained()
+    jobs = [plan.plan_trial(trial) for trial in plan.list_table(outcome.chosen)]
+    made = {job.output for job in plan.plan_shared(jobs, with_search_set=False)}
+    for job in jobs:
+        assert made | {plan.study.locate_record(exact)} <= {*job.needs}
+    assert made <= {*plan.plan_trial(exact).needs}
+    (tried, *_) = plan.list_search("use", "amun")
+    assert plan.study.locate_adversarial(0.2, 0, 0) in plan.plan_trial(tried).needs
+
+
+def test_no_forget_set_is_larger_than_its_bound() -> None:
+    subject_ids = np.repeat(np.arange(40), np.arange(1, 41)).astype(str)
+    sizes = [int(draw_forget_set(subject_ids, 0.1, number).sum()) for number in range(200)]
+    assert max(sizes) <= bound_forget_set(subject_ids, 0.1)
+    alone = np.arange(820).astype(str)
+    assert bound_forget_set(alone, 0.1) == draw_forget_set(alone, 0.1, 0).sum() == 82

@@ -1,0 +1,53 @@
+"""Jobs: which begin, and after which."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from amun.benchmark.jobs import Clock, Job, list_ready, run_jobs
+from tests.amun.shipped import PARAMS
+
+ONE_AT_A_TIME = PARAMS.runtime.model_copy(update={"num_threads": 1000})
+
+
+def write_after(path: Path, needed: tuple[Path, ...], log: list[str], _device: torch.device) -> None:
+    assert all(need.exists() for need in needed)
+    log.append(path.name)
+    path.touch()
+
+
+def make_job(path: Path, log: list[str], *needed: Path) -> Job:
+    return Job(path, write_after, (path, needed, log), 1.0, needed)
+
+
+def test_job_waits_for_the_files_of_others_and_takes_its_turn(tmp_path: Path) -> None:
+    log: list[str] = []
+    first, second, third, fourth = (tmp_path / name for name in "abcd")
+    jobs = [make_job(third, log, second), make_job(second, log, first), make_job(first, log), make_job(fourth, log)]
+    clock = Clock(4.0)
+    with ThreadPoolExecutor(1) as pool:
+        run_jobs(pool, ONE_AT_A_TIME, jobs, clock, "runs")
+        assert log == ["a", "b", "c", "d"]
+        second.unlink()
+        run_jobs(pool, ONE_AT_A_TIME, jobs, clock, "runs")
+    assert log[4:] == ["b"]
+    assert clock.done == 5.0
+
+
+def test_no_more_begin_than_there_are_processes() -> None:
+    paths = [Path(name) for name in "abcde"]
+    jobs = [make_job(paths[0], [], paths[4]), *(make_job(path, []) for path in paths[1:])]
+    missing = {*paths}
+    assert [job.output.name for job in list_ready(jobs, missing, 2)] == ["b", "c"]
+    assert [job.output.name for job in list_ready(jobs, missing - {paths[4]}, 2)] == ["a", "b"]
+    assert list_ready(jobs, missing, 0) == []
+
+
+def test_job_that_fails_ends_all(tmp_path: Path) -> None:
+    log: list[str] = []
+    broken = Job(tmp_path / "a", write_after, (tmp_path / "a", (tmp_path / "none",), log), 1.0)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(AssertionError):
+        run_jobs(pool, ONE_AT_A_TIME, [broken, make_job(tmp_path / "b", log, tmp_path / "a")], Clock(2.0), "runs")
+    assert log == []
