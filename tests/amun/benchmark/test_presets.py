@@ -14,7 +14,7 @@ from amun.errors import AttemptError, InputError
 from amun.unlearning.methods import METHODS
 from tests.amun.shipped import PARAMS
 
-OF_THE_MACHINE = {"root"}
+OF_THE_MACHINE = {"root", "device"}
 CHOSEN = {"learning_rate": 0.1, "schedule": "cosine", "parameter": None}
 
 
@@ -28,7 +28,7 @@ def make_own(folder: Path, **changes: Any) -> str:
 def test_shipped_preset_leaves_nothing_to_the_workspace(name: str) -> None:
     """A change in somebody's params.yaml must not change what a published figure is compared with."""
     _, preset = load_preset(name)
-    for section in (*USED, "unlearning"):
+    for section in (*USED, "unlearning", "runtime"):
         content = getattr(PARAMS, section).model_dump()
         open_keys = {"attempts"} if section == "unlearning" else OF_THE_MACHINE
         if section == "adversarial":  # the blocks of other searches are not read
