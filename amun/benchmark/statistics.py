@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from amun.benchmark.records import Figures
 
@@ -61,7 +62,7 @@ class Comparison:
 
     Attributes:
         difference: mean over the pairs, in points.
-        low: end of the 95 % interval of the bootstrap; None from a single pair.
+        low: end of the 95 % interval of the bootstrap over forget sets and seeds; None from a single pair.
         high: the other end.
         num_pairs: runs of both.
     """
@@ -101,13 +102,34 @@ def measure_gaps(figures: Figures, retrained: Figures) -> Gaps:
     return Gaps(**{name: 100 * abs(ours - theirs) for name, (ours, theirs) in pairs.items()})
 
 
-def compare_pairs(gaps: Sequence[float], gaps_amun: Sequence[float]) -> Comparison | None:
-    """Returns the bootstrap over pairs of a method's gaps and AMUN's, run by run; None without a pair."""
+def compare_pairs(
+    gaps: Sequence[float], gaps_amun: Sequence[float], forget_sets: Sequence[int], seeds: Sequence[int]
+) -> Comparison | None:
+    """Returns the bootstrap of a method's gaps less AMUN's; None without a pair.
+
+    Runs share forget sets and bases, so both are redrawn, each whole: the pigeonhole bootstrap (Owen, The Annals of
+    Applied Statistics, 2007; arXiv 0712.1111).
+
+    Args:
+        gaps: of the method's runs, in points.
+        gaps_amun: of AMUN's, in the same order.
+        forget_sets: of these runs.
+        seeds: of these runs.
+    """
     differences = np.asarray(gaps, dtype=np.float64) - np.asarray(gaps_amun, dtype=np.float64)
     count = len(differences)
     if count < 2:
         return Comparison(float(differences[0]), None, None, 1) if count else None
-    drawn = np.random.default_rng(BOOTSTRAP_SEED).integers(count, size=(NUM_RESAMPLES, count))
+    draw = np.random.default_rng(BOOTSTRAP_SEED)
+    weights = _redraw(forget_sets, draw) * _redraw(seeds, draw)
+    weights = weights[weights.any(axis=1)]  # of a failed run nothing may be drawn
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(differences[drawn].mean(axis=1), [tail, 1 - tail])
+    low, high = np.quantile(weights @ differences / weights.sum(axis=1), [tail, 1 - tail])
     return Comparison(float(differences.mean()), float(low), float(high), count)
+
+
+def _redraw(levels: Sequence[int], draw: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Returns (R, N): how often the level of each of N runs comes up where all levels are redrawn, R times."""
+    distinct, places = np.unique(levels, return_inverse=True)
+    number = len(distinct)
+    return draw.multinomial(number, np.full(number, 1 / number), size=NUM_RESAMPLES)[:, places]

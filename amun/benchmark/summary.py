@@ -81,12 +81,17 @@ def _measure_spreads(runs: Sequence[Run]) -> dict[str, Spread]:
 def _compare(runs: Sequence[Run], amun_runs: Sequence[Run]) -> dict[str, Comparison]:
     by_draw = {name_draw(run.record.trial): run.gaps for run in amun_runs}
     pairs = [
-        (run.gaps, gaps_amun)
+        (run.gaps, gaps_amun, run.record.trial)
         for run in runs
         if run.gaps is not None and (gaps_amun := by_draw.get(name_draw(run.record.trial))) is not None
     ]
     compared = {
-        term: compare_pairs([getattr(ours, name) for ours, _ in pairs], [getattr(theirs, name) for _, theirs in pairs])
+        term: compare_pairs(
+            [getattr(ours, name) for ours, _, _ in pairs],
+            [getattr(theirs, name) for _, theirs, _ in pairs],
+            [trial.forget_set for _, _, trial in pairs],
+            [trial.seed for _, _, trial in pairs],
+        )
         for term, name in COMPARED.items()
     }
     return {term: comparison for term, comparison in compared.items() if comparison is not None}

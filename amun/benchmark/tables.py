@@ -33,6 +33,10 @@ FEW_PAIRS = (
     f"Below {ENOUGH_PAIRS} pairs the bootstrap's 95 % interval is too short: that all pairs fall on one side then "
     "happens by chance more often than it says."
 )
+MANY_PAIRS = (
+    "Runs share forget sets and bases, so the bootstrap redraws both, each whole. From three of each an interval is "
+    "rough, and of so many comparisons a few say ahead or behind by chance."
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ def _list_notes(rows: Sequence[Row], setting: Setting, records: Sequence[Record]
     return [
         *conclude(rows),
         *([FEW_PAIRS] if any(1 < count < ENOUGH_PAIRS for count in pairs) else []),
+        *([MANY_PAIRS] if any(count >= ENOUGH_PAIRS for count in pairs) else []),
         *([f"Runs that came to nothing: {'; '.join(failed)}."] if failed else []),
         *([f"Not here, as they cannot work without the remain set: {', '.join(needing)}."] if needing else []),
     ]

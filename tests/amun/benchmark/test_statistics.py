@@ -38,7 +38,7 @@ def test_average_gaps_have_one_term_apart() -> None:
     ],
 )
 def test_comparison_with_amun(gaps: list[float], verdict: str) -> None:
-    comparison = compare_pairs(gaps, [2.0] * len(gaps))
+    comparison = compare_pairs(gaps, [2.0] * len(gaps), *one_set(len(gaps)))
     assert comparison is not None
     assert comparison.verdict == verdict
     assert comparison.difference == pytest.approx(sum(gaps) / len(gaps) - 2)
@@ -46,10 +46,34 @@ def test_comparison_with_amun(gaps: list[float], verdict: str) -> None:
 
 def test_comparison_is_paired_and_repeats() -> None:
     gaps_amun = [1.0, 5.0, 9.0, 13.0, 2.0, 7.0]
-    comparison = compare_pairs([gap - 0.5 for gap in gaps_amun], gaps_amun)
+    comparison = compare_pairs([gap - 0.5 for gap in gaps_amun], gaps_amun, *one_set(6))
     assert comparison is not None
     assert comparison.low == pytest.approx(-0.5)
     assert comparison.high == pytest.approx(-0.5)
     uneven = [0.2, 0.4, 0.1, 0.9, 0.3, 0.5]
-    assert compare_pairs(uneven, [0.3] * 6) == compare_pairs(uneven, [0.3] * 6)
-    assert compare_pairs([], []) is None
+    assert compare_pairs(uneven, [0.3] * 6, *one_set(6)) == compare_pairs(uneven, [0.3] * 6, *one_set(6))
+    assert compare_pairs([], [], [], []) is None
+
+
+def test_runs_that_share_a_forget_set_are_not_new_evidence() -> None:
+    """Nine runs that say what three say are as sure as three."""
+    by_set, sets, seeds = [0.1, 0.4, 1.0], [1, 1, 1, 2, 2, 2, 3, 3, 3], [0, 1, 2] * 3
+    three = compare_pairs(by_set, [0.0] * 3, [1, 2, 3], [0, 0, 0])
+    nine = compare_pairs([gap for gap in by_set for _ in range(3)], [0.0] * 9, sets, seeds)
+    turned = compare_pairs(by_set * 3, [0.0] * 9, sets, seeds)
+    assert three is not None
+    assert nine is not None
+    assert turned is not None
+    for comparison in (nine, turned):
+        assert (comparison.low, comparison.high) == pytest.approx((three.low, three.high), abs=0.02)
+        assert (comparison.low, comparison.high) == pytest.approx((0.1, 1.0))
+
+
+def test_run_that_failed_is_no_pair() -> None:
+    comparison = compare_pairs([0.5, 0.5, 0.5], [0.0] * 3, [1, 1, 2], [0, 1, 0])
+    assert comparison is not None
+    assert (comparison.low, comparison.high, comparison.num_pairs) == (0.5, 0.5, 3)
+
+
+def one_set(num_seeds: int) -> tuple[list[int], list[int]]:
+    return [1] * num_seeds, [*range(num_seeds)]
