@@ -1,10 +1,11 @@
 """One loop for the base model, the references, exact retraining and fine-tuning."""
 
 import ctypes
+import gc
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
@@ -80,6 +81,13 @@ def keep_freed_memory() -> None:
         return
     for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
         mallopt(parameter, MAX_INT)
+
+
+def release_freed_memory() -> None:
+    """Gives the system what this process has freed and kept, where the C library is glibc."""
+    gc.collect()
+    with suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def fit(

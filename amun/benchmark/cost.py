@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from amun.benchmark.records import Costs
+from amun.training import release_freed_memory
 
 
 class Meter:
@@ -18,7 +19,7 @@ class Meter:
 
     Attributes:
         model: the model that was trained last.
-        num_gradients: samples in all backward passes so far.
+        num_gradients: samples in all backward passes so far; rows that only fill up a pass of the search are none.
         paused_seconds: of wall clock, not to be counted.
     """
 
@@ -49,10 +50,14 @@ class Meter:
         if model.training:
             self.model = model
         if logits.requires_grad:
-            logits.register_hook(self._note_backward)  # type: ignore[no-untyped-call]
+            note = self._note_all if model.training else self._note_asked
+            logits.register_hook(note)  # type: ignore[no-untyped-call]
 
-    def _note_backward(self, gradients: Tensor) -> None:
+    def _note_all(self, gradients: Tensor) -> None:
         self.num_gradients += len(gradients)
+
+    def _note_asked(self, gradients: Tensor) -> None:
+        self.num_gradients += int((gradients != 0).any(1).sum())
 
 
 @contextmanager
@@ -85,6 +90,7 @@ def reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
+        release_freed_memory()  # what earlier runs in this process have left is not this one's
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 

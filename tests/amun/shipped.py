@@ -1,5 +1,7 @@
-"""The shipped parameters, the recorded figures and small data for the library's tests."""
+"""The shipped parameters, the recorded figures and small data for the library's tests, and a process of its own."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -37,3 +39,8 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
 def have_same_weights(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     """Returns whether two models' weights are the same to the last bit."""
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def run_apart(program: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python in a process of its own: what configuring sets is global."""
+    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)

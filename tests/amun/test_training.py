@@ -2,8 +2,6 @@
 
 import math
 import platform
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,14 @@ from amun.training import (
     fit,
     select_device,
 )
-from tests.amun.shipped import PARAMS, ROOT, change_optimisation, copy_weights, have_same_weights, load_digit_images
+from tests.amun.shipped import (
+    PARAMS,
+    change_optimisation,
+    copy_weights,
+    have_same_weights,
+    load_digit_images,
+    run_apart,
+)
 
 IMAGES, LABELS = load_digit_images()
 
@@ -180,11 +185,6 @@ def test_the_device_is_what_runtime_says() -> None:
     assert auto.type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(InputError, match=r"runtime\.device: cuda:99 is not there"):
         select_device(PARAMS.runtime.model_copy(update={"device": "cuda:99"}))
-
-
-def run_apart(program: str) -> subprocess.CompletedProcess[str]:
-    """Runs Python in a process of its own: what configuring sets is global."""
-    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_configuring_makes_nondeterministic_arithmetic_an_error() -> None:
