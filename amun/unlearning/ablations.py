@@ -9,6 +9,8 @@ from amun.unlearning.labels import draw_wrong_labels, step_across
 from amun.unlearning.problem import Unlearned, UnlearningProblem
 from amun.unlearning.tuning import LabelledImages, count_classes, fine_tune, get_forget, list_remain, require_parameter
 
+NOISE_STEPS = 20  # towards the length of the noise; of digits, half black, it is met to a millionth after ten
+
 
 def fine_tune_adversarial(problem: UnlearningProblem) -> Unlearned:
     """Fine-tunes on the originals with the adversarial labels."""
@@ -31,12 +33,18 @@ def fine_tune_random_noise_labels(problem: UnlearningProblem) -> Unlearned:
 
 
 def move_anywhere(problem: UnlearningProblem) -> Tensor:
-    """Returns the forget images plus noise as long as `delta_norm` of each, clamped to [0, 1]."""
+    """Returns (F, C, H, W), the forget images moved by noise in [0, 1], each as far as its adversarial image is.
+
+    The pixels that noise would drive out of the range stay at its end: the others go farther for it.
+    """
+    images = problem.forget_images
     generator = torch.Generator().manual_seed(problem.params.unlearning.seed)
-    noise = torch.randn(problem.forget_images.shape, generator=generator).to(problem.forget_images.device)
-    norms = (problem.adversarial_images - problem.forget_images).flatten(1).norm(dim=1)
-    noise *= (norms / noise.flatten(1).norm(dim=1))[:, None, None, None]
-    return (problem.forget_images + noise).clamp(0, 1)
+    noise = torch.randn(images.shape, generator=generator).to(images.device)
+    wanted = (problem.adversarial_images - images).flatten(1).norm(dim=1)
+    for _ in range(NOISE_STEPS):
+        reached = ((images + noise).clamp(0, 1) - images).flatten(1).norm(dim=1)
+        noise *= (wanted / reached).nan_to_num()[:, None, None, None]  # 0 / 0: the base errs, there is no way to go
+    return (images + noise).clamp(0, 1)
 
 
 def unlearn_adversarial_fgsm(problem: UnlearningProblem) -> Unlearned:
