@@ -16,7 +16,7 @@ from amun.adversarial.pgd import PGD_DOUBLING
 from amun.adversarial.queue import Search, Waiting, run_queue, searching
 from amun.adversarial.refinement import Found, confirm_found, gather
 from amun.adversarial.slots import Slots
-from amun.errors import AmunError
+from amun.errors import AttemptError
 from amun.params import AdversarialParams
 
 REFERENCE = "pgd_doubling"
@@ -59,12 +59,13 @@ def find_adversarial(
         sample_ids: N names for the error.
 
     Raises:
-        AmunError: none was found for some samples, or the model's logits are not finite; the line names them.
+        AttemptError: none was found for some samples; the line names them.
+        AmunError: the model's logits are not finite, likewise.
     """
     found = search_together(model, images, labels, params, lambda position: sample_ids[position])
     if not found.is_found.all():
         missing = (~found.is_found).nonzero().squeeze(1).tolist()
-        raise AmunError(describe_missing([sample_ids[position] for position in missing], params))
+        raise AttemptError(describe_missing([sample_ids[position] for position in missing], params))
     return AdversarialExamples(found.images, found.labels, found.delta_norms)
 
 

@@ -150,8 +150,10 @@ def seed_params(params: Params, trial: Trial) -> Params:
     return params.model_copy(update={"training": training, "unlearning": unlearning})
 
 
-def read_targets(study: Study, is_forget: Mask, meter: Meter, device: torch.device) -> Targets:
-    """Returns the target references on the forget samples; the models that they load are counted, too."""
+def read_targets(study: Study, is_forget: Mask, meter: Meter, device: torch.device) -> Targets | None:
+    """Returns the target references on the forget samples, if any; the models that they load are counted, too."""
+    if not study.count_references("target"):
+        return None
     chosen, load = np.flatnonzero(is_forget), shared.load_target(study, device)
     logits = read_logits(study, "target")[torch.from_numpy(chosen)].to(device)
     return Targets(logits, study.draw_halves("target")[chosen], lambda number: meter.attach(load(number)))

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from amun.errors import AttemptError
 from amun.training import PASS_SIZE, compute_logits, evaluating
 from amun.unlearning.problem import Targets
 
@@ -13,14 +14,14 @@ def draw_wrong_labels(labels: Tensor, num_classes: int, seed: int, also_not: Ten
     """Returns (N,) int64 labels drawn uniformly among those that differ from `labels` (N,) and from `also_not` (N,).
 
     Raises:
-        ValueError: too few classes leave no label to draw.
+        AttemptError: too few classes leave no label to draw.
     """
     is_barred = one_hot(labels, num_classes)
     if also_not is not None:
         is_barred |= one_hot(also_not, num_classes)
     weights = (1 - is_barred).float().cpu()
     if not weights.any(1).all():
-        raise ValueError(f"{num_classes} classes leave no other wrong label")
+        raise AttemptError(f"{num_classes} classes leave no other wrong label")
     drawn = torch.multinomial(weights, 1, generator=torch.Generator().manual_seed(seed))
     return drawn[:, 0].to(labels.device)
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from amun.errors import AttemptError
 from amun.unlearning.labels import draw_unseen, draw_wrong_labels, find_nearest_wrong, mix_with_hard, step_across
 from amun.unlearning.problem import Targets
 
@@ -26,7 +27,7 @@ def test_other_wrong_labels_are_neither_of_the_two() -> None:
 
 
 def test_two_classes_leave_no_other_wrong_label() -> None:
-    with pytest.raises(ValueError, match="2 classes leave no other"):
+    with pytest.raises(AttemptError, match="2 classes leave no other"):
         draw_wrong_labels(torch.tensor([0, 1]), 2, seed=0, also_not=torch.tensor([1, 0]))
 
 
