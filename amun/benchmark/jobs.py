@@ -99,6 +99,9 @@ def run_jobs(pool: Executor, runtime: RuntimeParams, jobs: Sequence[Job], clock:
         jobs: each with, or after, those whose files it needs.
         clock: of the whole benchmark.
         name: for the line of progress.
+
+    Raises:
+        ValueError: jobs wait for each other.
     """
     pending = select_pending(jobs)
     if not pending:
@@ -110,6 +113,8 @@ def run_jobs(pool: Executor, runtime: RuntimeParams, jobs: Sequence[Job], clock:
             for job in list_ready(pending, missing, num_workers - len(running)):
                 pending.remove(job)
                 running[pool.submit(_run, job.function, job.arguments, runtime)] = job
+            if not running:
+                raise ValueError(f"{name}: nothing writes what {pending[0].output} waits for")
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 job = running.pop(future)

@@ -34,17 +34,17 @@ def prepare_store(study: Study, _device: torch.device) -> None:
 
 
 def train_reference(study: Study, group: str, number: int, device: torch.device) -> None:
-    """Trains one reference on its half and writes its logits of every sample; a target reference's weights, too."""
+    """Trains one reference on its half and writes its logits of every sample; last a target one's weights, too."""
     samples = study.read_everything()
     seed = FIRST_SEEDS[group] + study.params.references.seed * 1000 + number
     included = samples.select(study.draw_halves(group)[:, number])
     model = train(study, included, seed, device, Meter())
-    if group == "target":
-        save_weights(study.locate_weights(group, number), model)
     logits = compute_logits(model, samples.images.to(device))
     write_samples(
         study.locate_logits(group, number), Samples(samples.sample_ids, samples.subject_ids, samples.labels, logits)
     )
+    if group == "target":
+        save_weights(study.locate_weights(group, number), model)
 
 
 def train_base(study: Study, seed: int, device: torch.device) -> None:

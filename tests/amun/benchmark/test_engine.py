@@ -24,7 +24,7 @@ from amun.benchmark.study import (
     open_study,
     read_split,
 )
-from amun.benchmark.trials import run_trial
+from amun.benchmark.trials import make_problem, open_scene, run_trial
 from amun.data.samples import read_samples
 from amun.errors import AmunError
 from amun.keys import store_secret
@@ -224,14 +224,41 @@ def test_as_many_candidates_as_are_forgotten(plan: Plan, outcome: Outcome) -> No
 
 def test_trial_waits_for_what_it_reads(plan: Plan, outcome: Outcome) -> None:
     """Else it would begin too early where there are several processes."""
-    (exact,) = plan.list_retrained()
-    jobs = [plan.plan_trial(trial) for trial in plan.list_table(outcome.chosen)]
+    study, (exact,) = plan.study, plan.list_retrained()
+    jobs = [plan.plan_trial(trial) for trial in [*plan.list_table(outcome.chosen), *plan.list_deltas(outcome.chosen)]]
     made = {job.output for job in plan.plan_shared(jobs, with_search_set=False)}
     for job in jobs:
-        assert made | {plan.study.locate_record(exact)} <= {*job.needs}
+        assert made | {study.locate_record(exact)} <= {*job.needs}
     assert made <= {*plan.plan_trial(exact).needs}
-    (tried, *_) = plan.list_search("use", "amun")
-    assert plan.study.locate_adversarial(0.2, 0, 0) in plan.plan_trial(tried).needs
+    (tried, *_), (waves, *_) = plan.list_search("use", "amun"), plan.list_waves(outcome.chosen)
+    models = {path for path in made if path.parent.name != "adversarial"}
+    assert models | {study.locate_adversarial(0.2, 0, 0)} <= {*plan.plan_trial(tried).needs}
+    assert models <= {*plan.plan_trial(waves).needs}
+
+
+@pytest.mark.usefixtures("outcome")
+def test_reference_is_done_when_its_weights_are_there(plan: Plan) -> None:
+    """Its job is not run again then: whatever else it writes has to lie there before, wherever it is killed."""
+    jobs = plan.plan_shared([plan.plan_trial(plan.list_search("use", "amun_soft")[0])], with_search_set=False)
+    (job,) = (job for job in jobs if job.output == plan.study.locate_weights("target", 0))
+    logits = plan.study.locate_logits("target", 0)
+    logits.unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared, "write_samples", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            job.function(*job.arguments, CPU)
+    assert not job.output.exists()
+    job.function(*job.arguments, CPU)
+    assert logits.exists()
+    job.output.unlink()
+
+
+def test_study_without_target_references(plan: Plan, outcome: Outcome) -> None:
+    references = plan.study.params.references.model_copy(update={"num_target": 0})
+    study = replace(plan.study, params=plan.study.params.model_copy(update={"references": references}))
+    scene = open_scene(study, find(outcome, "table", "use", "amun")[0].trial, CPU)
+    assert scene.trial.attempt is not None
+    assert make_problem(scene, scene.trial.attempt).targets is None
 
 
 def test_no_forget_set_is_larger_than_its_bound() -> None:

@@ -2,11 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import torch
 
-from amun.benchmark.jobs import Clock, Job, list_ready, run_jobs
+from amun.benchmark.jobs import Clock, Job, count_workers, list_ready, run_jobs
 from tests.amun.shipped import PARAMS
 
 ONE_AT_A_TIME = PARAMS.runtime.model_copy(update={"num_threads": 1000})
@@ -14,6 +15,12 @@ ONE_AT_A_TIME = PARAMS.runtime.model_copy(update={"num_threads": 1000})
 
 def write_after(path: Path, needed: tuple[Path, ...], log: list[str], _device: torch.device) -> None:
     assert all(need.exists() for need in needed)
+    log.append(path.name)
+    path.touch()
+
+
+def meet(path: Path, meeting: Barrier, log: list[str], _device: torch.device) -> None:
+    meeting.wait()
     log.append(path.name)
     path.touch()
 
@@ -49,5 +56,28 @@ def test_job_that_fails_ends_all(tmp_path: Path) -> None:
     log: list[str] = []
     broken = Job(tmp_path / "a", write_after, (tmp_path / "a", (tmp_path / "none",), log), 1.0)
     with ThreadPoolExecutor(1) as pool, pytest.raises(AssertionError):
-        run_jobs(pool, ONE_AT_A_TIME, [broken, make_job(tmp_path / "b", log, tmp_path / "a")], Clock(2.0), "runs")
+        run_jobs(pool, ONE_AT_A_TIME, [broken, make_job(tmp_path / "b", log)], Clock(2.0), "runs")
     assert log == []
+
+
+def test_jobs_that_wait_for_each_other_are_an_error(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    jobs = [make_job(first, [], second), make_job(second, [], first)]
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match=r"nothing writes what .*a waits for"):
+        run_jobs(pool, ONE_AT_A_TIME, jobs, Clock(2.0), "runs")
+
+
+def test_two_processes_share_the_work(tmp_path: Path) -> None:
+    """The second begins beside the first, the third after both."""
+    runtime = PARAMS.runtime.model_copy(update={"num_threads": 1})
+    if count_workers(runtime) < 2:
+        pytest.skip("one core")
+    meeting, log = Barrier(2, timeout=60), list[str]()
+    first, second, third = (tmp_path / name for name in "abc")
+    jobs = [
+        make_job(third, log, first, second),
+        *(Job(path, meet, (path, meeting, log), 1.0) for path in (first, second)),
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        run_jobs(pool, runtime, jobs, Clock(3.0), "runs")
+    assert log[2:] == ["c"]
