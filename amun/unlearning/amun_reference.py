@@ -11,10 +11,10 @@ from amun.unlearning.tuning import LabelledImages, fine_tune, get_forget, list_r
 
 def unlearn_amun_reference(problem: UnlearningProblem) -> Unlearned:
     """Fine-tunes on AMUN's sets, D_A searched on and labelled by target references in place of the base."""
-    return fine_tune(problem, [*list_remain(problem), get_forget(problem), _search_on_references(problem)])
+    return fine_tune(problem, [*list_remain(problem), get_forget(problem), search_on_references(problem)])
 
 
-def _search_on_references(problem: UnlearningProblem) -> LabelledImages:
+def search_on_references(problem: UnlearningProblem) -> LabelledImages:
     """Returns adversarial images (F, C, H, W) and labels (F,), each of one reference that never saw the sample."""
     targets = require_targets(problem)
     if targets.load is None:

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from amun.errors import AttemptError, InputError
 from amun.training import compute_logits, fit
 from amun.unlearning.ablations import move_anywhere, step_until_wrong
+from amun.unlearning.amun_reference import search_on_references
 from amun.unlearning.boundary_shrink import find_labels_beyond
 from amun.unlearning.l1_sparse import decay_penalty
 from amun.unlearning.labels import draw_unseen
@@ -187,6 +188,24 @@ def test_never_seen_learns_what_an_unseeing_reference_predicts() -> None:
     assert have_same_weights(weights_after("never_seen"), expected)
 
 
+def test_never_seen_hard_learns_its_most_likely_class() -> None:
+    targets = make_targets()
+    hard = targets.logits[torch.arange(20), draw_unseen(targets, QUICK.unlearning.seed)].argmax(1)
+    expected = fit_by_hand(
+        torch.cat([IMAGES[40:140], IMAGES[:20], IMAGES[:20]]), torch.cat([LABELS[40:140], hard, hard])
+    )
+    assert have_same_weights(weights_after("never_seen_hard"), expected)
+
+
+def test_never_seen_mean_learns_the_mean_of_all_that_have_not_seen() -> None:
+    targets = make_targets()
+    unseen = [targets.logits[sample, ~targets.inclusion[sample]].softmax(1).mean(0) for sample in range(20)]
+    mean = torch.stack(unseen)
+    remain = nn.functional.one_hot(LABELS[40:140], 10).float()
+    expected = fit_by_hand(torch.cat([IMAGES[40:140], IMAGES[:20], IMAGES[:20]]), torch.cat([remain, mean, mean]))
+    assert are_close(weights_after("never_seen_mean"), expected)
+
+
 @pytest.mark.parametrize("method", ["never_seen", "never_seen_hard", "never_seen_mean"])
 def test_never_seen_never_asks_who_has_seen(method: str) -> None:
     targets = make_targets()
@@ -206,6 +225,35 @@ def test_a_method_that_needs_references_weights_says_so(method: str) -> None:
     targets = make_targets()
     with pytest.raises(InputError, match=f"{method} needs the target references' weights"):
         run(make_problem(method, targets=type(targets)(targets.logits, targets.inclusion, None)))
+
+
+def test_amun_reference_searches_on_models_that_never_saw_the_sample() -> None:
+    """The base takes no part: what is found, and how it is labelled, are those models' alone."""
+    targets = make_targets()
+    assert targets.load is not None
+    images, labels = search_on_references(make_problem("amun_reference"))
+    chosen = draw_unseen(targets, QUICK.unlearning.seed)
+    assert not targets.inclusion[torch.arange(20), chosen].any()
+    for number in set(chosen.tolist()):
+        mine = chosen == number
+        assert torch.equal(compute_logits(targets.load(number), images[mine]).argmax(1), labels[mine])
+    again = search_on_references(make_problem("amun_reference", base=make_problem("retrain").build()))
+    assert torch.equal(again[0], images)
+    expected = fit_by_hand(
+        torch.cat([IMAGES[40:140], IMAGES[:20], images]), torch.cat([LABELS[40:140], LABELS[:20], labels])
+    )
+    assert have_same_weights(weights_after("amun_reference"), expected)
+
+
+def test_amun_soft_labels_its_examples_as_models_that_never_saw_the_sample() -> None:
+    targets = make_targets()
+    assert targets.load is not None
+    chosen = draw_unseen(targets, QUICK.unlearning.seed).tolist()
+    seen_by_each = torch.stack([compute_logits(targets.load(number), IMAGES[20:40]).softmax(1) for number in range(4)])
+    soft = seen_by_each[chosen, torch.arange(20)]
+    hard = [nn.functional.one_hot(part, 10).float() for part in (LABELS[40:140], LABELS[:20])]
+    expected = fit_by_hand(torch.cat([IMAGES[40:140], IMAGES[:20], IMAGES[20:40]]), torch.cat([*hard, soft]))
+    assert are_close(weights_after("amun_soft", attempt=make_attempt("amun_soft", label_mix=0.0)), expected)
 
 
 def test_amun_soft_with_the_adversarial_labels_alone_is_amun() -> None:
@@ -228,6 +276,17 @@ def test_noise_goes_as_far_as_the_adversarial_images() -> None:
     problem = make_problem("random_noise_labels", forget_images=grey, adversarial_images=grey + shift)
     distances = (move_anywhere(problem) - grey).flatten(1).norm(dim=1)
     assert torch.allclose(distances, shift.flatten() * 8, atol=1e-4)
+
+
+def test_noise_that_leaves_the_range_of_pixels_goes_as_far_too() -> None:
+    """Half of a digit's pixels are black: what noise takes off them is cut."""
+    problem = make_problem("random_noise_labels", adversarial_images=(IMAGES[:20] + 0.05).clamp(0, 1))
+    moved = move_anywhere(problem)
+    wanted = (problem.adversarial_images - IMAGES[:20]).flatten(1).norm(dim=1)
+    assert torch.allclose((moved - IMAGES[:20]).flatten(1).norm(dim=1), wanted, rtol=1e-5)
+    assert 0 <= moved.min() < moved.max() <= 1
+    still = make_problem("random_noise_labels", adversarial_images=IMAGES[:20])
+    assert torch.equal(move_anywhere(still), IMAGES[:20])
 
 
 def test_fgsm_ends_with_wrong_labels_or_without_the_sample() -> None:

@@ -1,0 +1,60 @@
+"""The stage `unlearn` with every method that an attempt may name, in a small workspace of real digits."""
+
+import json
+from collections.abc import Iterator
+from contextlib import chdir
+
+import pytest
+import torch
+
+from amun.models import read_weights
+from amun.params import Params
+from amun.paths import ATTEMPT, UNLEARN_EPOCHS, UNLEARN_METRICS, UNLEARNED, WAVE_BASE
+from amun.stages.adversarial import build_adversarial_set
+from amun.stages.unlearn import unlearn
+from amun.unlearning.methods import METHODS
+from amun.wave import Attempt, write_json
+from bench.seed import begin_wave
+from tests.amun.shipped import PARAMS, have_same_weights
+from tests.amun.unlearning.problems import make_attempt
+
+CPU = torch.device("cpu")
+NUM_FORGET = 30
+
+
+def make_params() -> Params:
+    changes = {
+        "model": {"options": {"channels": [4, 4]}},
+        "data": {"num_samples": 400},
+        "training": {"epochs": 5},
+        "references": {"num_audit": 2, "num_target": 2, "keep_weights": True},
+        "unlearning": {"epochs": 2},
+    }
+    sections = {name: getattr(PARAMS, name).model_copy(update=changed) for name, changed in changes.items()}
+    return PARAMS.model_copy(update=sections)
+
+
+@pytest.fixture(scope="module")
+def params(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Params]:
+    """The parameters of a workspace, the current folder, whose wave lacks the stage `unlearn` alone."""
+    made = make_params()
+    with chdir(tmp_path_factory.mktemp("workspace")):
+        begin_wave(made, CPU, NUM_FORGET)
+        build_adversarial_set(made, CPU)
+        yield made
+
+
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.is_ablation])
+def test_every_method_makes_an_attempt(params: Params, method: str) -> None:
+    attempts = [make_attempt("retrain"), make_attempt(method)]
+    chosen = params.model_copy(update={"unlearning": params.unlearning.model_copy(update={"attempts": attempts})})
+    write_json(ATTEMPT, Attempt(attempt=2))
+    unlearn(chosen, CPU)
+    first = UNLEARNED.read_bytes()
+    told = json.loads(UNLEARN_METRICS.read_text(encoding="utf-8"))
+    assert told == {"attempt": 2, "method": method, "is_exact": method == "retrain"}
+    assert not have_same_weights(read_weights(UNLEARNED), read_weights(WAVE_BASE))
+    num_epochs = (chosen.training if method == "retrain" else chosen.unlearning).epochs
+    assert len(UNLEARN_EPOCHS.read_text(encoding="utf-8").splitlines()) == 1 + num_epochs
+    unlearn(chosen, CPU)
+    assert UNLEARNED.read_bytes() == first
