@@ -196,7 +196,7 @@ class Plan:
         return Job(output, run_trial, (self.study, trial), seconds, needs)
 
     def _list_needs(self, trial: Trial) -> Iterator[Path]:
-        """Yields the files that a trial reads."""
+        """Yields the files that a trial reads; of a reference both that its job may end with."""
         study, draw = self.study, (trial.share, trial.forget_set, trial.seed)
         yield study.locate_base(trial.seed)
         for group in ("audit", "target"):

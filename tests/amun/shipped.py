@@ -1,9 +1,11 @@
 """The shipped parameters, the recorded figures and small data for the library's tests, and a process of its own."""
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from sklearn.datasets import load_digits
@@ -13,6 +15,10 @@ from amun.params import OptimisationParams, load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = load_params(ROOT / "params.yaml")
+
+needs_glibc = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="another C library has its own way with memory"
+)
 
 
 def load_oracle(name: str) -> dict[str, Tensor]:

@@ -1,7 +1,6 @@
 """The training loop: its schedule in closed form, its bytes, its batches and its augmentation."""
 
 import math
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from tests.amun.shipped import (
     copy_weights,
     have_same_weights,
     load_digit_images,
+    needs_glibc,
     run_apart,
 )
 
@@ -200,7 +200,7 @@ def test_configuring_makes_nondeterministic_arithmetic_an_error() -> None:
     assert run.returncode == 1
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has its own way with memory")
+@needs_glibc
 def test_configuring_keeps_freed_memory_in_the_process() -> None:
     program = (
         "import resource, torch; from amun.training import configure_torch; from tests.amun.shipped import PARAMS;\n"

@@ -1,12 +1,10 @@
 """What a run takes: gradients that count, memory that is its own."""
 
-import platform
-
 import pytest
 
 from amun.adversarial.search import search_together
 from amun.benchmark.cost import Meter
-from tests.amun.shipped import run_apart
+from tests.amun.shipped import needs_glibc, run_apart
 from tests.amun.unlearning.problems import IMAGES, LABELS, QUICK, make_problem
 
 
@@ -32,7 +30,7 @@ def count_passes() -> int:
     return sum(passes)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has its own way with memory")
+@needs_glibc
 def test_memory_of_an_earlier_run_is_not_this_ones() -> None:
     program = (
         "import torch; from amun.benchmark.cost import Meter, measuring; from amun.training import configure_torch;\n"

@@ -24,7 +24,7 @@ from amun.benchmark.study import (
     open_study,
     read_split,
 )
-from amun.benchmark.trials import make_problem, open_scene, run_trial
+from amun.benchmark.trials import make_problem, open_scene
 from amun.data.samples import read_samples
 from amun.errors import AmunError
 from amun.keys import store_secret
@@ -210,10 +210,13 @@ def test_exact_retraining_that_fails_is_an_error(plan: Plan, outcome: Outcome) -
     (exact,) = find(outcome, "table", "use", "retrain")
     training = plan.study.params.training.model_copy(update={"learning_rate": 1e9})
     wild = replace(plan.study, params=plan.study.params.model_copy(update={"training": training}))
+    path = plan.study.locate_record(exact.trial)
+    path.unlink()
     before = read_bytes(plan.study)
     with pytest.raises(AmunError, match=r"nothing to compare with: .* lower the learning rate"):
-        run_trial(wild, exact.trial, CPU)
+        run_benchmark(replace(plan, study=wild, methods=["amun"]), outcome.chosen)
     assert read_bytes(plan.study) == before
+    write_json(path, exact)
 
 
 def test_as_many_candidates_as_are_forgotten(plan: Plan, outcome: Outcome) -> None:
