@@ -40,20 +40,41 @@ class Job:
 
 @dataclass
 class Clock:
-    """How much of the whole is done, in the seconds that were expected of it."""
+    """How much of the whole is done, and what that promises.
+
+    Attributes:
+        expected: of all jobs, in the seconds of one process that `Job.seconds` gives.
+        num_workers: processes that share them.
+        done: of what was expected.
+        busy: seconds that the processes took for it.
+        has_told: whether it has said how long the rest takes.
+    """
 
     expected: float
+    num_workers: int
     done: float = 0.0
+    busy: float = 0.0
     started_at: float = field(default_factory=time.monotonic)
     has_told: bool = False
 
-    def note(self, seconds: float) -> None:
-        """Notes that so much of what was expected is done; after the first minute tells what that promises."""
+    def note(self, seconds: float, taken: float, running: Iterable[float] = ()) -> None:
+        """Notes a job that has ended; after the first minute tells about how long the rest takes.
+
+        Args:
+            seconds: that were expected of it.
+            taken: by it.
+            running: seconds that those at work now have taken so far.
+        """
         self.done += seconds
-        elapsed = time.monotonic() - self.started_at
-        if not self.has_told and elapsed >= ESTIMATE_AFTER and self.done:
+        self.busy += taken
+        if not self.has_told and self.done and time.monotonic() - self.started_at >= ESTIMATE_AFTER:
             self.has_told = True
-            print(f"  about {describe_seconds(elapsed * (self.expected / self.done - 1))} to go", flush=True)
+            print(f"  about {describe_seconds(self.estimate_left(running))} to go", flush=True)
+
+    def estimate_left(self, running: Iterable[float]) -> float:
+        """Returns seconds of wall clock: the rest at the pace of what is done, less what is under way."""
+        rest = (self.expected - self.done) * self.busy / self.done
+        return max(0.0, rest - sum(running)) / self.num_workers
 
 
 def describe_seconds(seconds: float) -> str:
@@ -107,20 +128,21 @@ def run_jobs(pool: Executor, runtime: RuntimeParams, jobs: Sequence[Job], clock:
     if not pending:
         return
     num_workers, missing = count_workers(runtime), {job.output for job in pending}
-    running: dict[Future[None], Job] = {}
+    running: dict[Future[None], tuple[Job, float]] = {}  # with the time each began
     with show_progress(name, len(pending), "runs") as advance:
         while missing:
             for job in list_ready(pending, missing, num_workers - len(running)):
                 pending.remove(job)
-                running[pool.submit(_run, job.function, job.arguments, runtime)] = job
+                running[pool.submit(_run, job.function, job.arguments, runtime)] = job, time.monotonic()
             if not running:
                 raise ValueError(f"{name}: nothing writes what {pending[0].output} waits for")
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            now = time.monotonic()
             for future in finished:
-                job = running.pop(future)
+                job, began_at = running.pop(future)
                 future.result()
                 missing.discard(job.output)
-                clock.note(job.seconds)
+                clock.note(job.seconds, now - began_at, [now - began for _, began in running.values()])
                 advance(job.output.stem)
 
 

@@ -235,7 +235,7 @@ class Plan:
             return SCORING_SECONDS
         if trial.is_exact:
             return self._expect((1 - trial.share) * self._num_train * self._num_epochs) + SCORING_SECONDS
-        num_remain = self._num_train if trial.setting == "use" else 0
+        num_remain = (1 - trial.share) * self._num_train if trial.setting == "use" else 0
         num_forget = trial.share * self._num_train
         passes = self.study.params.unlearning.epochs * (num_remain + FORGET_PASSES * num_forget)
         if trial.kind == "waves" and uses_adversarial(trial.method):

@@ -117,7 +117,7 @@ def run_benchmark(plan: Plan, known: Mapping[Pair, Chosen]) -> Outcome:
 def _run_all(pool: Executor, plan: Plan, known: Mapping[Pair, Chosen]) -> Outcome:
     study, searched = plan.study, list_searches(plan, known)
     first, shown = list_jobs(plan, known)
-    clock = Clock(sum(job.seconds for job in select_pending([*first, *shown])))
+    clock = Clock(sum(job.seconds for job in select_pending([*first, *shown])), count_workers(study.params.runtime))
     if searched:
         run_jobs(pool, study.params.runtime, first, clock, "search")
     chosen = settle(plan, known, searched)

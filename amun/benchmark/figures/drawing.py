@@ -60,11 +60,26 @@ def clean(axes: "Axes", *, grid: bool = True) -> None:
         axes.set_axisbelow(True)
 
 
-def count_on_x(axes: "Axes") -> None:
-    """Marks whole numbers on the x axis alone."""
+def count_on_x(axes: "Axes", last: int) -> None:
+    """Marks whole numbers from 1 to the last on the x axis alone."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xticks([tick for tick in MaxNLocator(integer=True).tick_values(1, last) if 1 <= tick <= last])
+
+
+def draw_deviations(axes: "Axes", ends: Sequence[tuple[Spread, str]], last: int) -> None:
+    """Draws mean ± standard deviation of each line's last point beside it, side by side; nothing of a single run.
+
+    Args:
+        axes: with the lines.
+        ends: spread at the last point, and colour, of each.
+        last: the lines' last place on the x axis.
+    """
+    width = 0.12 * last
+    for number, (spread, color) in enumerate(ends, 1):
+        if spread.deviation is not None:
+            place = last + width * (0.2 + number / len(ends))
+            axes.errorbar(place, spread.mean, spread.deviation, color=color, marker="_", elinewidth=1.2, capsize=1.5)
 
 
 def render(drawing: Drawing) -> dict[str, bytes]:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from amun.benchmark.figures.drawing import (
     BLACK,
     BLUE,
@@ -17,6 +15,7 @@ from amun.benchmark.figures.drawing import (
     Drawing,
     clean,
     count_on_x,
+    draw_deviations,
     list_spread,
     open_figure,
 )
@@ -37,11 +36,12 @@ LINES = {
     "adversarial_fgsm": ("D_F and a weak attack's examples (FGSM)", SKY, (0, (4, 1, 1, 1, 1, 1)), "X"),
 }
 CAPTION = (
-    "Accuracy on the test half after each epoch of fine-tuning, means over the runs; the grey line is the base before "
-    "it. The nearest adversarial examples with the labels that the model itself gives them cost the least accuracy "
-    "where their lines lie highest."
+    "Accuracy on the test half after each epoch of fine-tuning, means over the runs; at the right their standard "
+    "deviations after the last epoch, in the legend's order. The grey line is the base before it. The nearest "
+    "adversarial examples with the labels that the model itself gives them cost the least accuracy where their lines "
+    "lie highest."
 )
-Curves = dict[str, list[Spread]]
+Curves = dict[str, list[Spread]]  # by method, in percent, for each epoch
 
 
 def draw_figure1(records: Sequence[Record]) -> Drawing | None:
@@ -69,25 +69,24 @@ def _find_panel(records: Sequence[Record], setting: Setting) -> tuple[Setting, C
     shares = list_shares(records)
     chosen = choose_records(records, setting, shares[0]) if shares else []
     curves = {method: curve for method in LINES if (curve := _average(chosen, method))}
-    base = summarise(
-        [record.test.held_out_accuracy for record in chosen if record.trial.method == BASE and record.test is not None]
-    )
+    before = [record.test for record in chosen if record.trial.method == BASE and record.test is not None]
+    base = summarise([100 * figures.held_out_accuracy for figures in before])
     return (setting, curves, base) if curves else None
 
 
 def _average(records: Sequence[Record], method: str) -> list[Spread]:
-    """Returns the spread after each epoch; of the epochs that all runs have."""
+    """Returns the spread in percent after each epoch; of the epochs that all runs have."""
     runs = [record.test_accuracies for record in records if record.trial.method == method and record.test_accuracies]
-    return [spread for values in zip(*runs) if (spread := summarise(values)) is not None]  # noqa: B905 - the shortest
+    by_epoch = ([100 * accuracy for accuracy in epoch] for epoch in zip(*runs))  # noqa: B905 - the shortest
+    return [spread for values in by_epoch if (spread := summarise(values)) is not None]
 
 
 def _draw_panel(axes: "Axes", curves: Curves, base: Spread | None) -> None:
     for method, curve in curves.items():
         label, color, line, marker = LINES[method]
-        accuracies = 100 * np.array([spread.mean for spread in curve])
         axes.plot(
             range(1, len(curve) + 1),
-            accuracies,
+            [spread.mean for spread in curve],
             label=label,
             color=color,
             linestyle=line,
@@ -95,8 +94,11 @@ def _draw_panel(axes: "Axes", curves: Curves, base: Spread | None) -> None:
             markersize=4.5,
         )
     if base is not None:
-        axes.axhline(100 * base.mean, color=GREY, linewidth=2.5, label="the base", zorder=0)
-    count_on_x(axes)
+        axes.axhline(base.mean, color=GREY, linewidth=2.5, label="the base", zorder=0)
+    last = max(map(len, curves.values()))
+    ends = [(curve[-1], LINES[method][1]) for method, curve in curves.items()]
+    draw_deviations(axes, ends if base is None else [*ends, (base, GREY)], last)
+    count_on_x(axes, last)
     clean(axes)
 
 
@@ -105,7 +107,7 @@ def _list_rows(panels: Sequence[tuple[Setting, Curves, Spread | None]]) -> list[
     for setting, curves, base in panels:
         lines = [(method, epoch, spread) for method in curves for epoch, spread in enumerate(curves[method], 1)]
         rows += [
-            {"setting": setting, "method": method, "epoch": epoch, **list_spread("test_accuracy", spread)}
+            {"setting": setting, "method": method, "epoch": epoch, **list_spread("test_accuracy_percent", spread)}
             for method, epoch, spread in [(BASE, 0, base), *lines]
         ]
     return rows

@@ -14,6 +14,7 @@ from amun.benchmark.figures.drawing import (
     Drawing,
     clean,
     count_on_x,
+    draw_deviations,
     list_spread,
     open_figure,
 )
@@ -43,7 +44,8 @@ CAPTION = (
     "A row for each method: after each wave the membership attack tells forget from test samples (FT) and remain from "
     "forget samples (FR), as measured on the left; on the right how far that is from exact retraining after the same "
     "wave. Solid: the samples of this wave; dashed: all forgotten so far. Grey: exact retraining, the target. The base "
-    "(black) is the same with and without the remain set. Means over the runs."
+    "(black) is the same with and without the remain set. Means over the runs; at the right their standard deviations "
+    "after the last wave."
 )
 
 
@@ -142,16 +144,28 @@ def _draw_row(panels: "Sequence[Axes]", method: str, lines: Sequence[Line]) -> N
         for line in lines:
             if line.attack == attack and line.method == RETRAIN:
                 _plot(axes, line.values, GREY, SCOPES[line.scope][1], "", width=2.6)
-    for line in lines:
-        if line.method == method:
-            color, marker = (BLACK, "") if method == BASE else COLORS[line.setting]
-            place = ATTACKS.index(line.attack)
-            _plot(panels[place], line.values, color, SCOPES[line.scope][1], marker)
-            _plot(panels[place + 2], line.gaps, color, SCOPES[line.scope][1], marker)
+    own = [line for line in lines if line.method == method]
+    if method == BASE:  # the same in every setting
+        own = [line for line in own if line.setting == own[0].setting]
+    for line in own:
+        color, marker = _style(line)
+        place = ATTACKS.index(line.attack)
+        _plot(panels[place], line.values, color, SCOPES[line.scope][1], marker)
+        _plot(panels[place + 2], line.gaps, color, SCOPES[line.scope][1], marker)
+    last = max(len(line.values) for line in own)
+    for place, attack in enumerate(ATTACKS):
+        ended = [line for line in own if line.attack == attack]
+        draw_deviations(panels[place], [(line.values[-1], _style(line)[0]) for line in ended], last)
+        draw_deviations(panels[place + 2], [(line.gaps[-1], _style(line)[0]) for line in ended if line.gaps], last)
     for axes in panels:
-        count_on_x(axes)
+        count_on_x(axes, last)
         clean(axes)
     panels[0].set_ylabel(method, rotation=0, ha="right", va="center", fontsize=9)
+
+
+def _style(line: Line) -> tuple[str, str]:
+    """Returns colour and marker."""
+    return (BLACK, "") if line.method == BASE else COLORS[line.setting]
 
 
 def _plot(axes: "Axes", values: Sequence[Spread], color: str, line: str, marker: str, width: float = 1.4) -> None:

@@ -11,10 +11,12 @@ from amun.benchmark.figures.drawing import (
     VERMILLION,
     Drawing,
     clean,
+    list_spread,
     open_figure,
 )
 from amun.benchmark.records import AMUN, BASE, NUM_BINS, RETRAIN, SETTINGS, Record, Setting
 from amun.benchmark.runs import choose_records, list_shares
+from amun.benchmark.statistics import Spread, summarise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,14 +28,14 @@ SETS = {
     "test": (BLACK, ":", ""),
     "forget": (VERMILLION, "-", "////"),
 }
-LEAST_SHARE = 0.01  # below it the axis of shares is linear
+LEAST_PERCENT = 1  # below it the axis of shares is linear
 CAPTION = (
-    "Share of the samples by the model's confidence in their label, in {num_bins} bins, means over the runs; the axis "
-    "is logarithmic above {least:g} %. What has been forgotten (hatched) lies on the test set, as after retraining, "
-    "and no longer on the remain set, as before. Figure 3 is with the remain set, figure 5 without it: of the paper's "
-    "own two only their kind was known when this was made."
+    "Share of the samples by the model's confidence in their label, in {num_bins} bins, means over the runs, with the "
+    "standard deviation of what is forgotten; the axis is logarithmic above {least:g} %. What has been forgotten "
+    "(hatched) lies on the test set, as after retraining, and no longer on the remain set, as before. Figure 3 is with "
+    "the remain set, figure 5 without it: of the paper's own two only their kind was known when this was made."
 )
-Histograms = dict[str, dict[str, list[float]]]
+Histograms = dict[str, dict[str, list[Spread]]]  # by model and set, in percent of its samples, for each bin
 
 
 def draw_figure3(records: Sequence[Record]) -> Drawing | None:
@@ -57,30 +59,37 @@ def draw_confidence(records: Sequence[Record], number: int, setting: Setting) ->
     for axes in rows_of_axes[-1]:
         axes.set_xlabel("confidence in the label")
     rows_of_axes[0][0].legend(loc="upper left", frameon=False, handlelength=3)
-    caption = CAPTION.format(num_bins=NUM_BINS, least=100 * LEAST_SHARE)
+    caption = CAPTION.format(num_bins=NUM_BINS, least=LEAST_PERCENT)
     title = f"Figure {number}: confidence, {SETTINGS[setting]}"
     return Drawing(f"figure{number}", title, caption, figure, _list_rows(shown))
 
 
 def _average(records: Sequence[Record]) -> Histograms:
-    """Returns for each model and set the mean share of each bin."""
+    """Returns what the runs show of each model that they hold."""
     averaged: Histograms = {}
     for model in MODELS:
         runs = [record.confidence for record in records if record.trial.method == model and record.confidence]
         if runs:
-            averaged[model] = {name: np.mean([run[name] for run in runs], axis=0).tolist() for name in SETS}
+            averaged[model] = {name: _summarise_bins([run[name] for run in runs]) for name in SETS}
     return averaged
 
 
-def _draw_panel(axes: "Axes", histograms: dict[str, list[float]]) -> None:
+def _summarise_bins(runs: Sequence[Sequence[float]]) -> list[Spread]:
+    by_bin = ([100 * share for share in shares] for shares in zip(*runs, strict=True))
+    return [spread for values in by_bin if (spread := summarise(values)) is not None]
+
+
+def _draw_panel(axes: "Axes", histograms: dict[str, list[Spread]]) -> None:
     edges = np.linspace(0, 1, NUM_BINS + 1)
     for name, (color, line, hatch) in SETS.items():
-        shares = 100 * np.array(histograms[name])
+        shares = [spread.mean for spread in histograms[name]]
         if hatch:
+            deviations = [spread.deviation or 0 for spread in histograms[name]]
+            axes.errorbar((edges[:-1] + edges[1:]) / 2, shares, deviations, fmt="none", color=color, elinewidth=1)
             area = axes.stairs(shares, edges, fill=True, hatch=hatch, linewidth=0, alpha=0.6)
             area.set(facecolor="none", edgecolor=color)
         axes.stairs(shares, edges, label=name, color=color, linestyle=line, linewidth=1.8)
-    axes.set_yscale("symlog", linthresh=100 * LEAST_SHARE)
+    axes.set_yscale("symlog", linthresh=LEAST_PERCENT)
     axes.set(xlim=(0, 1), ylim=(0, 150), yticks=[0, 1, 10, 100], yticklabels=["0", "1", "10", "100"])
     clean(axes)
 
@@ -92,9 +101,14 @@ def _list_rows(shown: dict[float, Histograms]) -> list[dict[str, str | int | flo
             "model": MODELS[model],
             "confidence_from": number / NUM_BINS,
             "confidence_to": (number + 1) / NUM_BINS,
-            **{f"{name}_share": histograms[model][name][number] for name in SETS},
+            **_list_bin(histograms[model], number),
         }
         for share, histograms in shown.items()
         for model in MODELS
         for number in range(NUM_BINS)
     ]
+
+
+def _list_bin(histograms: dict[str, list[Spread]], number: int) -> dict[str, float | None]:
+    spreads = [list_spread(f"{name}_percent", histograms[name][number]) for name in SETS]
+    return {column: value for spread in spreads for column, value in spread.items()}

@@ -8,10 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.container import ErrorbarContainer
 
+from amun.benchmark.figures.drawing import BLACK, draw_deviations, open_figure
 from amun.benchmark.figures.figure1 import LINES
 from amun.benchmark.publish import list_published, publish
 from amun.benchmark.records import Record
+from amun.benchmark.statistics import Spread
 from amun.benchmark.trials import is_drawn_by_epoch
 from amun.unlearning.methods import METHODS
 from tests.amun.benchmark.studies import SETUP, make_study
@@ -110,7 +113,16 @@ def test_numbers_of_the_figures(published: Path) -> None:
     for name in ("figure3", "figure5"):
         rows = [row for row in read_rows(published / f"{name}.csv") if row["share_forgotten"] == "0.1"]
         assert {row["model"] for row in rows} == {"retrained", "before", "after AMUN"}
-        assert sum(float(row["forget_share"]) for row in rows) == pytest.approx(3, abs=1e-4)
+        assert sum(float(row["forget_percent_mean"]) for row in rows) == pytest.approx(300, abs=1e-2)
+
+
+def test_bars_beside_the_lines_are_of_several_runs_alone() -> None:
+    axes = open_figure(2, 2).subplots()
+    draw_deviations(axes, [(Spread(1.0, None, 1), BLACK), (Spread(2.0, 0.5, 3), BLACK)], last=5)
+    (container,) = axes.containers
+    assert isinstance(container, ErrorbarContainer)
+    ((bar,),) = (lines.get_segments() for lines in container.lines[2])
+    assert bar.tolist() == [[pytest.approx(5.72), 1.5], [pytest.approx(5.72), 2.5]]
 
 
 def test_what_figure_1_shows_is_looked_at_after_each_epoch() -> None:
