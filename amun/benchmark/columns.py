@@ -64,7 +64,7 @@ def _list_rates(prefix: str) -> list[Column]:
             "attack",
             1,
             _percent(f"{prefix}.tpr_at_{name}"),
-            10,
+            5,
         )
         for (name, level), near in zip((("0_1", "0.1"), ("1", "1")), about, strict=True)
     ]
@@ -72,16 +72,16 @@ def _list_rates(prefix: str) -> list[Column]:
 
 def _name_gap(prefix: str) -> Column:
     title = f"{prefix.upper()} AUC gap to retrain, points"
-    return Column(f"{prefix}_auc_gap_points", title, LOWER, "attack", 1, _gap(f"{prefix}_auc"), 3)
+    return Column(f"{prefix}_auc_gap_points", title, LOWER, "attack", 1, _gap(f"{prefix}_auc"), 1.5)
 
 
 COLUMNS = [
-    Column("unlearn_accuracy_percent", "UA, %", AS_RETRAINED, "result", 1, _percent("unlearn_accuracy"), 3),
-    Column("remain_accuracy_percent", "RA, %", AS_RETRAINED, "result", 1, _percent("remain_accuracy"), 1),
-    Column("held_out_accuracy_percent", "TA, %", AS_RETRAINED, "result", 1, _percent("held_out_accuracy"), 2),
-    Column("ft_auc_percent", "FT AUC, %", BLIND, "result", 1, _percent("ft.auc"), 3),
-    Column("fr_auc_percent", "FR AUC, %", AS_RETRAINED, "result", 1, _percent("fr.auc"), 3),
-    Column("rt_auc_percent", "RT AUC, %", AS_RETRAINED, "result", 1, _percent("rt.auc"), 3),
+    Column("unlearn_accuracy_percent", "UA, %", AS_RETRAINED, "result", 1, _percent("unlearn_accuracy"), 1.5),
+    Column("remain_accuracy_percent", "RA, %", AS_RETRAINED, "result", 1, _percent("remain_accuracy"), 0.5),
+    Column("held_out_accuracy_percent", "TA, %", AS_RETRAINED, "result", 1, _percent("held_out_accuracy"), 1),
+    Column("ft_auc_percent", "FT AUC, %", BLIND, "result", 1, _percent("ft.auc"), 1.5),
+    Column("fr_auc_percent", "FR AUC, %", AS_RETRAINED, "result", 1, _percent("fr.auc"), 1.5),
+    Column("rt_auc_percent", "RT AUC, %", AS_RETRAINED, "result", 1, _percent("rt.auc"), 1.5),
     Column(
         "svc_confidence_percent",
         "SVC confidence, %",
@@ -89,14 +89,14 @@ COLUMNS = [
         "result",
         1,
         _percent("svc_confidence"),
-        5,
+        3,
     ),
-    Column("avg_gap_svc_points", "avg gap with SVC, points", LOWER, "result", 2, _gap("average_svc"), 2),
-    Column("avg_gap_rmia_points", "avg gap with RMIA, points", LOWER, "result", 2, _gap("average_rmia"), 2),
-    Column("trace_auc_percent", "trace AUC, %", BLIND, "result", 1, _percent("trace"), 5),
+    Column("avg_gap_svc_points", "avg gap with SVC, points", LOWER, "result", 2, _gap("average_svc"), 1),
+    Column("avg_gap_rmia_points", "avg gap with RMIA, points", LOWER, "result", 2, _gap("average_rmia"), 1),
+    Column("trace_auc_percent", "trace AUC, %", BLIND, "result", 1, _percent("trace"), 3),
     *(column for prefix in ("ft", "fr", "rt") for column in _list_rates(prefix)),
     *(_name_gap(prefix) for prefix in ("ft", "fr", "rt")),
-    Column("svc_gap_points", "SVC confidence gap to retrain, points", LOWER, "attack", 1, _gap("svc_confidence"), 5),
+    Column("svc_gap_points", "SVC confidence gap to retrain, points", LOWER, "attack", 1, _gap("svc_confidence"), 3),
     Column("seconds", "seconds", LOWER, "cost", 1, _cost("seconds"), None),
     Column("gradient_evaluations", "gradient evaluations, samples", LOWER, "cost", 0, _cost("num_gradients"), None),
     Column("peak_memory_mib", "peak memory, MiB", LOWER, "cost", 0, _cost("peak_mib"), None),

@@ -1,5 +1,6 @@
 """Whether another machine gives the published figures: `expected.json`, each figure with its tolerance."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,11 +11,11 @@ from amun.benchmark.tables import make_tables
 from amun.errors import InputError
 from amun.wave import write_json
 
-DEVIATIONS = 3
+STANDARD_ERRORS = 3
 RULE = (
-    f"A mean may differ by its tolerance: {DEVIATIONS} standard deviations of the runs, or the figure's floor if that "
-    "is more. Another processor rounds otherwise, and training then ends elsewhere, as with another seed: the runs' "
-    "spread is the measure. The floors stand in amun/benchmark/columns.py. Costs tell of the machine: not compared."
+    f"A mean may differ by its tolerance: {STANDARD_ERRORS} of its standard errors over the runs, or the figure's "
+    "floor if that is more. Another processor rounds otherwise, and training then ends a little elsewhere. The floors "
+    "stand in amun/benchmark/columns.py. Costs tell of the machine: not compared."
 )
 FLOORS = {column.key: column.floor for column in COLUMNS if column.floor is not None}
 
@@ -51,7 +52,7 @@ def write_expected(records: Sequence[Record], machine: str, path: Path) -> None:
 def _list_bands(spreads: Mapping[str, Spread]) -> Iterator[tuple[str, Band]]:
     for key, floor in FLOORS.items():
         if (spread := spreads.get(key)) is not None:
-            tolerance = max(floor, DEVIATIONS * (spread.deviation or 0))
+            tolerance = max(floor, STANDARD_ERRORS * (spread.deviation or 0) / math.sqrt(spread.count))
             yield key, Band(mean=round(spread.mean, 3), tolerance=round(tolerance, 3))
 
 
