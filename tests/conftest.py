@@ -1,5 +1,6 @@
 """One Prefect server, one workspace with its base and one with a first wave, for all end-to-end tests."""
 
+import json
 import os
 import shlex
 from collections.abc import Iterator
@@ -7,12 +8,18 @@ from pathlib import Path
 
 import boto3
 import pytest
+from filelock import FileLock
 
 from tasks.environment import API_VARIABLE
 from tasks.servers import UI_VARIABLE, provide_prefect
 from tests.readme import list_commands
 from tests.swift import BUCKET, run_swift
 from tests.workspaces import Finished, Site, choose_people, make_clone
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the end-to-end tests first: no process is left with a long one at the end."""
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
 
 
 @pytest.fixture(scope="session")
@@ -37,16 +44,24 @@ def variables(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def remote(folder: Path) -> Path:
-    """The folder that is the DVC remote of all workspaces."""
-    return folder / "remote"
+def common(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder of what the first test process that needs it makes for all of them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "common"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def init_run(folder: Path, variables: dict[str, str], remote: Path) -> tuple[Site, Finished]:
-    """A clone, and what `amun init` said in it."""
-    site = make_clone(folder / "zero", variables)
-    return site, site.start("amun", "init", "--remote", str(remote))
+def init_run(folder: Path, common: Path, variables: dict[str, str]) -> tuple[Site, Finished]:
+    """A clone, and what `amun init` said in it; its DVC remote is that of all workspaces."""
+    root, said = common / "zero", common / "init.json"
+    with FileLock(common / "init.lock"):
+        if not said.exists():
+            finished = make_clone(root, variables).start("amun", "init", "--remote", str(common / "remote"))
+            said.write_text(json.dumps(vars(finished)), encoding="utf-8")
+        site = Site(root, variables).copy(folder / "zero")
+    return site, Finished(**json.loads(said.read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="session")
