@@ -88,6 +88,12 @@ def summarise(values: Sequence[float]) -> Spread | None:
     return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None, len(values))
 
 
+def summarise_places(runs: Sequence[Sequence[float]]) -> list[Spread]:
+    """Returns the spread over the runs at each place of their sequences, as far as the shortest goes."""
+    by_place = zip(*runs, strict=False)
+    return [spread for values in by_place if (spread := summarise(values)) is not None]
+
+
 def measure_gaps(figures: Figures, retrained: Figures) -> Gaps:
     """Returns the distances of a model to the exactly retrained one of the same forget set and seed."""
     pairs = {

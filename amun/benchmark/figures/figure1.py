@@ -21,7 +21,7 @@ from amun.benchmark.figures.drawing import (
 )
 from amun.benchmark.records import BASE, SETTINGS, Record, Setting
 from amun.benchmark.runs import choose_records, list_shares
-from amun.benchmark.statistics import Spread, summarise
+from amun.benchmark.statistics import Spread, summarise, summarise_places
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,8 +77,7 @@ def _find_panel(records: Sequence[Record], setting: Setting) -> tuple[Setting, C
 def _average(records: Sequence[Record], method: str) -> list[Spread]:
     """Returns the spread in percent after each epoch; of the epochs that all runs have."""
     runs = [record.test_accuracies for record in records if record.trial.method == method and record.test_accuracies]
-    by_epoch = ([100 * accuracy for accuracy in epoch] for epoch in zip(*runs))  # noqa: B905 - the shortest
-    return [spread for values in by_epoch if (spread := summarise(values)) is not None]
+    return summarise_places([[100 * accuracy for accuracy in run] for run in runs])
 
 
 def _draw_panel(axes: "Axes", curves: Curves, base: Spread | None) -> None:

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from amun.benchmark.figures.drawing import (
     BLACK,
     BLUE,
@@ -20,7 +18,7 @@ from amun.benchmark.figures.drawing import (
 )
 from amun.benchmark.records import BASE, RETRAIN, SETTINGS, Figures, Record, Setting
 from amun.benchmark.runs import choose_records, list_methods, list_shares, name_draw
-from amun.benchmark.statistics import Spread, summarise
+from amun.benchmark.statistics import Spread, summarise_places
 from amun.benchmark.summary import describe_failures
 
 if TYPE_CHECKING:
@@ -127,16 +125,12 @@ def _make_line(
         for record in own
         if (exact := retrained.get(name_draw(record.trial))) is not None
     ]
-    return Line(method, setting, scope, attack, _summarise_waves(values), _summarise_waves(gaps))
+    return Line(method, setting, scope, attack, summarise_places(values), summarise_places(gaps))
 
 
 def _read(record: Record, scope: Scope, attack: Attack) -> list[float]:
     figures: list[Figures] = record.waves if scope == "last" else record.waves_all
     return [100 * getattr(wave, attack).auc for wave in figures]
-
-
-def _summarise_waves(runs: Sequence[Sequence[float]]) -> list[Spread]:
-    return [spread for values in zip(*runs, strict=False) if (spread := summarise(values)) is not None]
 
 
 def _draw_row(panels: "Sequence[Axes]", method: str, lines: Sequence[Line]) -> None:
@@ -169,7 +163,7 @@ def _style(line: Line) -> tuple[str, str]:
 
 
 def _plot(axes: "Axes", values: Sequence[Spread], color: str, line: str, marker: str, width: float = 1.4) -> None:
-    means = np.array([spread.mean for spread in values])
+    means = [spread.mean for spread in values]
     axes.plot(
         range(1, len(means) + 1), means, color=color, linestyle=line, marker=marker, markersize=3.5, linewidth=width
     )

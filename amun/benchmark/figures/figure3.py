@@ -16,7 +16,7 @@ from amun.benchmark.figures.drawing import (
 )
 from amun.benchmark.records import AMUN, BASE, NUM_BINS, RETRAIN, SETTINGS, Record, Setting
 from amun.benchmark.runs import choose_records, list_shares
-from amun.benchmark.statistics import Spread, summarise
+from amun.benchmark.statistics import Spread, summarise_places
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,13 +70,10 @@ def _average(records: Sequence[Record]) -> Histograms:
     for model in MODELS:
         runs = [record.confidence for record in records if record.trial.method == model and record.confidence]
         if runs:
-            averaged[model] = {name: _summarise_bins([run[name] for run in runs]) for name in SETS}
+            averaged[model] = {
+                name: summarise_places([[100 * share for share in run[name]] for run in runs]) for name in SETS
+            }
     return averaged
-
-
-def _summarise_bins(runs: Sequence[Sequence[float]]) -> list[Spread]:
-    by_bin = ([100 * share for share in shares] for shares in zip(*runs, strict=True))
-    return [spread for values in by_bin if (spread := summarise(values)) is not None]
 
 
 def _draw_panel(axes: "Axes", histograms: dict[str, list[Spread]]) -> None:
