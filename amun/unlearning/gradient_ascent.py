@@ -8,7 +8,7 @@ from amun.unlearning.tuning import fine_tune, get_forget, require_parameter
 
 
 def unlearn_gradient_ascent(problem: UnlearningProblem) -> Unlearned:
-    """Climbs the loss on D_F, no step longer than the learning rate times the attempt's `clip_norm`.
+    """Climbs the loss on D_F, no gradient longer than the attempt's `clip_norm`.
 
     Note:
         Clipping is not in the source; without it the loss, which has no upper bound, runs away.

@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
-from amun.training import compute_logits, draw_batches, make_optimizer, seeded, summarise_epoch, take_step
+from amun.params import Params
+from amun.training import augment, compute_logits, draw_batches, make_optimizer, seeded, summarise_epoch, take_step
 from amun.unlearning.problem import Unlearned, UnlearningProblem
 from amun.unlearning.tuning import LabelledImages, get_forget, keep_history, require_parameter, require_remain
 
@@ -22,19 +23,26 @@ LABEL_WEIGHT = 0.99
 
 @dataclass(frozen=True)
 class Lesson:
-    """One pass over a set: its images (N, C, H, W), labels (N,), the teacher's logits (N, K), and the loss."""
+    """One pass over a set.
+
+    Attributes:
+        images: (N, C, H, W).
+        labels: (N,).
+        ask_teacher: returns the teacher's logits (B, K) of a batch, from its places (B,) and its images as augmented.
+        compute_loss: returns the loss from the teacher's logits, the student's, and the labels.
+    """
 
     images: Tensor
     labels: Tensor
-    teacher_logits: Tensor
+    ask_teacher: Callable[[Tensor, Tensor], Tensor]
     compute_loss: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def unlearn_scrub(problem: UnlearningProblem) -> Unlearned:
     """Ascends on D_F at the start of the first `ascent_share` of the epochs, descends on D_R in every epoch."""
     optimisation = problem.params.unlearning
-    ascent = _plan_lesson(problem.base, get_forget(problem), disobey)
-    descent = _plan_lesson(problem.base, require_remain(problem), obey)
+    ascent = _plan_lesson(problem, get_forget(problem), disobey)
+    descent = _plan_lesson(problem, require_remain(problem), obey)
     num_ascents = round(require_parameter(problem, "ascent_share") * optimisation.epochs)
     epochs = [[ascent, descent] if epoch < num_ascents else [descent] for epoch in range(optimisation.epochs)]
     num_steps = sum(_count_batches(lesson, optimisation.batch_size) for lessons in epochs for lesson in lessons)
@@ -46,30 +54,48 @@ def unlearn_scrub(problem: UnlearningProblem) -> Unlearned:
     with seeded(problem.forget_images.device, optimisation.seed):
         for epoch, lessons in enumerate(epochs, start=1):
             for lesson in lessons:
-                totals = torch.zeros(2, device=lesson.images.device)
-                for batch in draw_batches(len(lesson.images), _count_batches(lesson, optimisation.batch_size), order):
-                    totals += _learn(student, optimizer, lesson, batch, problem.params.runtime.precision)
-                    scheduler.step()
+                totals = _learn(student, optimizer, scheduler, lesson, order, problem.params)
                 metrics = summarise_epoch(epoch, totals, len(lesson.images))
             on_epoch(metrics)
     return Unlearned(student.eval(), history)
 
 
-def _plan_lesson(teacher: nn.Module, part: LabelledImages, loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Lesson:
+def _learn(
+    student: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler,
+    lesson: Lesson,
+    order: Generator,
+    params: Params,
+) -> Tensor:
+    """Returns the lesson's totals (2,): the loss, and how many samples were labelled right."""
+    optimisation, precision = params.unlearning, params.runtime.precision
+    totals = torch.zeros(2, device=lesson.images.device)
+    for batch in draw_batches(len(lesson.images), _count_batches(lesson, optimisation.batch_size), order):
+        chosen = batch.to(lesson.images.device)
+        images = augment(lesson.images[chosen], optimisation.augmentation, order)
+        compute_loss = partial(lesson.compute_loss, lesson.ask_teacher(chosen, images))
+        totals += take_step(student, optimizer, images, lesson.labels[chosen], precision, compute_loss)
+        scheduler.step()
+    return totals
+
+
+def _plan_lesson(
+    problem: UnlearningProblem, part: LabelledImages, compute_loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> Lesson:
     images, labels = part
-    return Lesson(images, labels, compute_logits(teacher, images).to(images.device), loss)
+
+    def ask_teacher(_: Tensor, augmented: Tensor) -> Tensor:
+        return compute_logits(problem.base, augmented).to(images.device)
+
+    if problem.params.unlearning.augmentation != "none":
+        return Lesson(images, labels, ask_teacher, compute_loss)
+    answers = compute_logits(problem.base, images).to(images.device)  # the same in every epoch
+    return Lesson(images, labels, lambda chosen, _: answers[chosen], compute_loss)
 
 
 def _count_batches(lesson: Lesson, batch_size: int) -> int:
     return math.ceil(len(lesson.images) / batch_size)
-
-
-def _learn(
-    student: nn.Module, optimizer: torch.optim.Optimizer, lesson: Lesson, batch: Tensor, precision: str
-) -> Tensor:
-    chosen = batch.to(lesson.images.device)
-    compute_loss = partial(lesson.compute_loss, lesson.teacher_logits[chosen])
-    return take_step(student, optimizer, lesson.images[chosen], lesson.labels[chosen], precision, compute_loss)
 
 
 def obey(teacher_logits: Tensor, logits: Tensor, labels: Tensor) -> Tensor:

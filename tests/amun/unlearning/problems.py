@@ -18,7 +18,6 @@ QUICK: Params = PARAMS.model_copy(
     update={
         "training": PARAMS.training.model_copy(update={"epochs": 2}),
         "unlearning": change_optimisation(epochs=2),
-        "adversarial": PARAMS.adversarial.model_copy(update={"num_steps": 5}),
         "model": PARAMS.model.model_copy(update={"options": {"channels": [4, 4]}}),
     }
 )

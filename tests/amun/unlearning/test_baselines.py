@@ -1,5 +1,7 @@
 """The baselines: each held to a closed form or to an invariant of its source."""
 
+import math
+from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -13,8 +15,9 @@ from amun.unlearning.ablations import move_anywhere, step_until_wrong
 from amun.unlearning.amun_reference import search_on_references
 from amun.unlearning.boundary_shrink import find_labels_beyond
 from amun.unlearning.l1_sparse import decay_penalty
-from amun.unlearning.labels import draw_unseen
+from amun.unlearning.labels import draw_unseen, draw_wrong_labels, find_nearest_wrong, step_across
 from amun.unlearning.methods import METHODS
+from amun.unlearning.problem import UnlearningProblem
 from amun.unlearning.random_label import relabel_forget
 from amun.unlearning.salun import find_salient
 from amun.unlearning.scrub import disobey, obey
@@ -38,6 +41,9 @@ ONE_STEP = QUICK.model_copy(
         )
     }
 )
+WHOLE_BATCH = ONE_STEP.model_copy(update={"unlearning": ONE_STEP.unlearning.model_copy(update={"batch_size": 100})})
+
+Turn = tuple[Callable[[Tensor, Tensor, Tensor], Tensor], Tensor, Tensor]
 
 
 def fit_by_hand(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -107,15 +113,29 @@ def test_gradient_ascent_takes_the_clipped_step_uphill() -> None:
     assert torch.cosine_similarity(moved, uphill, dim=0).item() == pytest.approx(1.0, abs=1e-3)
 
 
-def test_boundary_shrink_learns_a_wrong_class() -> None:
-    labels = find_labels_beyond(make_problem("boundary_shrink"))
+@pytest.mark.parametrize("step", [0.05, 0.5])
+def test_boundary_shrink_learns_the_wrong_class_beyond_the_step(step: float) -> None:
+    problem = make_problem("boundary_shrink", attempt=make_attempt("boundary_shrink", fgsm_step=step))
+    beyond = step_across(problem.base, IMAGES[:20], LABELS[:20], step)
+    labels = find_nearest_wrong(problem.base, beyond, LABELS[:20])
+    assert not torch.equal(labels, find_nearest_wrong(problem.base, IMAGES[:20], LABELS[:20]))
     assert not (labels == LABELS[:20]).any()
-    assert have_same_weights(weights_after("boundary_shrink"), fit_by_hand(IMAGES[:20], labels))
+    assert have_same_weights(copy_weights(run(problem).model), fit_by_hand(IMAGES[:20], labels))
 
 
 def test_l1_sparse_without_a_penalty_is_fine_tuning() -> None:
     sparse = weights_after("l1_sparse", attempt=make_attempt("l1_sparse", l1_penalty=0.0))
     assert have_same_weights(sparse, weights_after("fine_tune"))
+
+
+def test_l1_sparse_steps_down_the_loss_and_the_norm() -> None:
+    penalty = 0.01
+    problem = make_problem("l1_sparse", params=WHOLE_BATCH, attempt=make_attempt("l1_sparse", l1_penalty=penalty))
+    base = deepcopy(problem.base).train()
+    loss = cross_entropy(base(IMAGES[40:140]), LABELS[40:140])
+    gradients = torch.autograd.grad(loss, list(base.parameters()))
+    for after, before, gradient in zip(run(problem).model.parameters(), base.parameters(), gradients, strict=True):
+        assert torch.allclose(after, before - 0.1 * (gradient + penalty * before.sign()), atol=1e-6)
 
 
 def test_l1_penalty_is_the_gradient_of_the_norm_and_decays_each_epoch() -> None:
@@ -169,6 +189,66 @@ def test_scrub_starts_at_its_teacher() -> None:
     student = run(problem).model
     for after, before in zip(student.parameters(), problem.base.parameters(), strict=True):
         assert torch.equal(after, before)
+
+
+def test_scrub_measures_the_softened_distance_to_its_teacher() -> None:
+    """Two classes, one sample: the divergence of (3/4, 1/4) from (1/2, 1/2), at a temperature of 4."""
+    teacher, student = torch.tensor([[4 * math.log(3), 0.0]]), torch.zeros(1, 2)
+    divergence = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    label = torch.tensor([0])
+    assert disobey(teacher, student, label).item() == pytest.approx(-16 * divergence, rel=1e-5)
+    assert obey(teacher, student, label).item() == pytest.approx(0.5 * 16 * divergence + 0.99 * math.log(2), rel=1e-5)
+
+
+def get_weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: weight.detach() for name, weight in model.named_parameters()}
+
+
+def take_turns(problem: UnlearningProblem, *turns: Turn) -> dict[str, Tensor]:
+    """Returns the weights of the student after one whole step for each turn: a loss, the images, the labels."""
+    student = deepcopy(problem.base).train()
+    for compute_loss, images, labels in turns:
+        loss = compute_loss(compute_logits(problem.base, images), student(images), labels)
+        gradients = torch.autograd.grad(loss, list(student.parameters()))
+        with torch.no_grad():
+            for weight, gradient in zip(student.parameters(), gradients, strict=True):
+                weight.sub_(gradient)
+    return get_weights(student)
+
+
+@pytest.mark.parametrize(("share", "num_ascents"), [(0.0, 0), (0.5, 1), (1.0, 2)])
+def test_scrub_disobeys_and_obeys_in_turn(share: float, num_ascents: int) -> None:
+    two_epochs = WHOLE_BATCH.model_copy(update={"unlearning": WHOLE_BATCH.unlearning.model_copy(update={"epochs": 2})})
+    attempt = make_attempt("scrub", ascent_share=share, learning_rate=1.0)
+    problem = make_problem("scrub", params=two_epochs, attempt=attempt)
+    ascent, descent = (disobey, IMAGES[:20], LABELS[:20]), (obey, IMAGES[40:140], LABELS[40:140])
+    turns = {number: [*[ascent, descent] * number, *[descent] * (2 - number)] for number in range(3)}
+    student = get_weights(run(problem).model)
+    assert are_close(take_turns(problem, *turns[num_ascents]), student)
+    other = take_turns(problem, *turns[2 if num_ascents < 2 else 1])  # the first ascent, at the teacher, goes nowhere
+    assert not are_close(other, student)
+
+
+def test_scrub_augments_what_it_learns_from() -> None:
+    flipped = QUICK.unlearning.model_copy(update={"augmentation": "flip_crop"})
+    augmented = weights_after("scrub", params=QUICK.model_copy(update={"unlearning": flipped}))
+    assert not have_same_weights(augmented, weights_after("scrub"))
+
+
+def test_scrub_asks_its_teacher_about_the_images_as_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a rate the student is its teacher, and says the same of the same images: there is no distance."""
+    distances: list[float] = []
+
+    def record(teacher_logits: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        distances.append((teacher_logits - logits).abs().max().item())
+        return disobey(teacher_logits, logits, labels)
+
+    monkeypatch.setattr("amun.unlearning.scrub.disobey", record)
+    flipped = QUICK.unlearning.model_copy(update={"augmentation": "flip_crop"})
+    at_rest = make_attempt("scrub", learning_rate=1e-30, ascent_share=1.0)
+    run(make_problem("scrub", params=QUICK.model_copy(update={"unlearning": flipped}), attempt=at_rest))
+    assert len(distances) == 2
+    assert max(distances) < 1e-5
 
 
 def test_scrub_that_ascends_leaves_its_teacher_on_the_forget_set() -> None:
@@ -263,12 +343,26 @@ def test_amun_soft_with_the_adversarial_labels_alone_is_amun() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "uses_images"),
-    [("adversarial", False), ("random_label_images", False), ("adversarial_random_label", True)],
+    "method", ["adversarial", "random_label_images", "adversarial_random_label", "random_noise_labels"]
 )
-def test_ablations_take_the_images_they_name(method: str, uses_images: bool) -> None:
-    other = weights_after(method, adversarial_images=IMAGES[300:320])
-    assert have_same_weights(weights_after(method), other) is not uses_images
+def test_ablations_take_the_images_and_labels_they_name(method: str) -> None:
+    problem = make_problem(method)
+    others = draw_wrong_labels(LABELS[:20], 10, QUICK.unlearning.seed, also_not=LABELS[20:40])
+    assert not ((others == LABELS[:20]) | (others == LABELS[20:40])).any()
+    images, labels = {
+        "adversarial": (IMAGES[:20], LABELS[20:40]),
+        "random_label_images": (IMAGES[:20], others),
+        "adversarial_random_label": (IMAGES[20:40], others),
+        "random_noise_labels": (move_anywhere(problem), LABELS[20:40]),
+    }[method]
+    expected = fit_by_hand(torch.cat([IMAGES[40:140], images]), torch.cat([LABELS[40:140], labels]))
+    assert have_same_weights(copy_weights(run(problem).model), expected)
+
+
+def test_fgsm_is_amun_on_its_own_examples() -> None:
+    images, labels = step_until_wrong(make_problem("adversarial_fgsm"))
+    amun = weights_after("amun", adversarial_images=images, adversarial_labels=labels)
+    assert have_same_weights(weights_after("adversarial_fgsm"), amun)
 
 
 def test_noise_goes_as_far_as_the_adversarial_images() -> None:
