@@ -398,6 +398,17 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def read_yaml(path: Path) -> Any:
+    """Returns the content of a YAML file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UnicodeDecodeError: it is not UTF-8.
+        yaml.YAMLError: it is no YAML, or a key stands twice.
+    """
+    return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - a safe loader
+
+
 def load_params(path: Path) -> Params:
     """Returns the checked content of a `params.yaml`.
 
@@ -405,7 +416,7 @@ def load_params(path: Path) -> Params:
         InputError: the file is missing or no YAML, or a key is unknown, missing or mistyped; the line names it.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - a safe loader
+        content = read_yaml(path)
     except FileNotFoundError:
         raise InputError(f"{path}: not found; run this from the root of a workspace") from None
     except UnicodeDecodeError as error:

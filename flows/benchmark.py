@@ -22,7 +22,7 @@ from amun.benchmark.preset import Chosen, Preset, apply_preset, list_known, load
 from amun.benchmark.publish import publish
 from amun.benchmark.records import Pair
 from amun.benchmark.run import Outcome, estimate_seconds, find_unsearched, measure_training, run_benchmark
-from amun.benchmark.setup import Setup
+from amun.benchmark.setup import DIFFERENCES, Setup
 from amun.benchmark.study import USED, Study, open_study
 from amun.errors import InputError
 from amun.stages.runner import hold_device, hold_lock
@@ -138,7 +138,7 @@ def _describe(name: str, plan: Plan, device: torch.device, estimate: float, seco
         params=params.model_dump(mode="json", include={*USED, "unlearning"}, exclude={"unlearning": {"attempts"}}),
         search_budget=plan.preset.num_trials,
         search_ranges={name: str(tried) for name, tried in list_tried(plan.methods).items()},
-        differences=plan.preset.differences,
+        differences=[*plan.preset.differences, *DIFFERENCES],
         seconds=seconds,
         estimate=estimate,
         by_subject=plan.study.by_subject,

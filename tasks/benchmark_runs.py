@@ -18,6 +18,7 @@ from tasks import registry
 STUDY_TAG, TRIAL_TAG = "amun.benchmark_digest", "amun.trial_digest"
 PARENT = "mlflow.parentRunId"
 PAGE_SIZE = 1000
+KEPT_BESIDE = ("chosen.yaml", "expected.json")  # what a study publishes
 ENDED = ("FINISHED", "FAILED")
 
 
@@ -44,7 +45,7 @@ def log_benchmark(root: Path, model: str, records: Sequence[Record], folder: Pat
             if record.trial.kind == "table" and digest not in logged:
                 _log_record(experiment_id, parent_id, record, runs.get(digest))
         client = registry.open_registry()
-        for path in list_published(folder):
+        for path in [*list_published(folder), *(folder / name for name in KEPT_BESIDE)]:
             client.log_artifact(parent_id, str(path))
         client.set_terminated(parent_id)
 

@@ -97,14 +97,23 @@ def count_workers(runtime: RuntimeParams) -> int:
 
 
 @contextmanager
-def open_pool(runtime: RuntimeParams, num_workers: int) -> Iterator[Executor]:
-    """Gives so many processes, which end with this one, or a thread; when the block fails, nothing more is begun."""
+def open_pool(runtime: RuntimeParams, num_workers: int, prepare: Callable[[], None]) -> Iterator[Executor]:
+    """Gives so many processes, which end with this one, or a thread; when the block fails, nothing more is begun.
+
+    Args:
+        runtime: of each process.
+        num_workers: how many.
+        prepare: at the top level of a module; called once in each of them.
+    """
     pool: Executor
     if num_workers == 1:
         configure_torch(runtime)
+        prepare()
         pool = ThreadPoolExecutor(1)
     else:
-        pool = ProcessPoolExecutor(num_workers, get_context("spawn"), initializer=_prepare_worker, initargs=(runtime,))
+        pool = ProcessPoolExecutor(
+            num_workers, get_context("spawn"), initializer=_prepare_worker, initargs=(runtime, prepare)
+        )
     try:
         yield pool
     finally:
@@ -151,9 +160,10 @@ def list_ready(jobs: Iterable[Job], missing: Set[Path], number: int) -> list[Job
     return list(islice((job for job in jobs if missing.isdisjoint(job.needs)), number))
 
 
-def _prepare_worker(runtime: RuntimeParams) -> None:
+def _prepare_worker(runtime: RuntimeParams, prepare: Callable[[], None]) -> None:
     end_with_parent()
     configure_torch(runtime)
+    prepare()
 
 
 def _run(function: Callable[..., None], arguments: tuple[Any, ...], runtime: RuntimeParams) -> None:

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
+from torch import nn
+
 from amun.benchmark.records import AMUN, RETRAIN, Setting
 from amun.custom import describe_error, import_function
 from amun.errors import AttemptError, InputError
@@ -24,6 +27,7 @@ def load_method(name: str) -> Callable[..., Any]:
     function = import_function(OPTION, name)
 
     def unlearn(problem: UnlearningProblem) -> Unlearned:
+        shapes = _list_shapes(problem.base)
         try:
             unlearned = function(problem)
         except AttemptError:
@@ -32,14 +36,30 @@ def load_method(name: str) -> Callable[..., Any]:
             raise AttemptError(f"{name} failed: {describe_error(error)}") from error
         if not isinstance(unlearned, Unlearned):
             raise AttemptError(f"{name} must return an Unlearned, but returned {type(unlearned).__name__}")
+        if _list_shapes(unlearned.model) != shapes:
+            raise AttemptError(
+                f"{name} must return a model with the base's parameters; others cannot serve in its place"
+            )
         return unlearned
 
     return unlearn
 
 
+def _list_shapes(model: nn.Module) -> list[tuple[str, torch.Size]]:
+    return [(name, weight.shape) for name, weight in model.named_parameters()]
+
+
 def make_attempt(name: str, learning_rate: float | None, parameter: float | None) -> AttemptParams:
-    """Returns the attempt with a method's learning rate and its own parameter, if it has one."""
+    """Returns the attempt with a method's learning rate and its own parameter, if it has one.
+
+    Raises:
+        ValueError: it has none, but one is given.
+    """
     own = find_method(name).parameter
+    if own is None and parameter is not None:
+        raise ValueError(
+            f"parameter: {parameter:g} is given, but {name} has none besides its learning rate; write null"
+        )
     content = {"method": name, "learning_rate": learning_rate} | ({} if own is None else {own: parameter})
     return AttemptParams.model_validate(content)
 
@@ -58,7 +78,8 @@ def list_methods(named: tuple[str, ...], own: tuple[str, ...], num_targets: int)
     """
     names = [name for name in METHODS if name != RETRAIN] if named == ("all",) else list(named)
     if unknown := [name for name in names if name not in METHODS or name == RETRAIN]:
-        raise InputError(f"preset: methods: unknown '{unknown[0]}'; known are {', '.join(METHODS)}")
+        known = ", ".join(name for name in METHODS if name != RETRAIN)
+        raise InputError(f"preset: methods: unknown '{unknown[0]}'; known are {known} ({RETRAIN} is always run)")
     if AMUN not in names:
         raise InputError(f"preset: methods: {AMUN} is missing; all others are compared with it")
     if twice := [name for name in {*names, *own} if [*names, *own].count(name) > 1]:

@@ -11,7 +11,8 @@ from scipy.stats import qmc
 
 from amun.benchmark.methods import make_attempt
 from amun.benchmark.preset import Chosen
-from amun.benchmark.records import RETRAIN, Figures, Record, Setting, Trial
+from amun.benchmark.records import RETRAIN, Record, Setting, Trial
+from amun.benchmark.statistics import measure_gaps
 from amun.benchmark.study import SEARCH_SET
 from amun.params import AttemptParams, Schedule
 from amun.unlearning.methods import find_method
@@ -96,23 +97,12 @@ def _make_trial(setting: Setting, share: float, attempt: AttemptParams, schedule
     )
 
 
-def measure_gap(figures: Figures, retrained: Figures) -> float:
-    """Returns the mean distance to exact retraining, 0 to 1, of UA, RA, the half's accuracy and FT AUC."""
-    pairs = (
-        (figures.unlearn_accuracy, retrained.unlearn_accuracy),
-        (figures.remain_accuracy, retrained.remain_accuracy),
-        (figures.held_out_accuracy, retrained.held_out_accuracy),
-        (figures.ft.auc, retrained.ft.auc),
-    )
-    return sum(abs(first - second) for first, second in pairs) / len(pairs)
-
-
 def choose(records: Iterable[Record], yardstick: Record) -> Chosen | None:
-    """Returns the parameters that came nearest to exact retraining; None where every trial failed."""
+    """Returns the parameters with the least average gap with RMIA; None where every trial failed."""
     if yardstick.calibration is None:
         raise ValueError("exact retraining has no figures")
     gaps = [
-        (measure_gap(record.calibration, yardstick.calibration), number, record.trial)
+        (measure_gaps(record.calibration, yardstick.calibration).average_rmia, number, record.trial)
         for number, record in enumerate(records)
         if record.calibration is not None
     ]

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from amun.benchmark.methods import make_attempt
 from amun.benchmark.records import Pair, Setting
 from amun.errors import InputError
-from amun.params import Count, Fraction, Params, Positive, Schedule, Section, describe_findings
+from amun.params import Count, Fraction, Params, Positive, Schedule, Section, describe_findings, read_yaml
 
 SHIPPED = Path(__file__).parent / "presets"
 NAMES = ("digits", "cifar10-small", "cifar10")
@@ -108,7 +108,7 @@ def load_preset(name: str) -> tuple[str, Preset]:
     if name not in NAMES and source.stem in NAMES:
         raise InputError(f"--preset: {source}: a shipped preset has this name, and its folder; rename the file")
     try:
-        return Path(name).stem, Preset.model_validate(yaml.safe_load(source.read_text(encoding="utf-8")))
+        return Path(name).stem, Preset.model_validate(read_yaml(source))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{source.name}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:

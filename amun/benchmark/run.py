@@ -15,6 +15,7 @@ from amun.benchmark.preset import Chosen
 from amun.benchmark.records import Pair, Record, Trial
 from amun.benchmark.study import Study
 from amun.training import configure_torch, take_step
+from amun.unlearning.methods import METHODS
 
 MIN_MEASURED = 3.0  # seconds of training steps, from which the whole is estimated
 
@@ -107,11 +108,17 @@ def run_benchmark(plan: Plan, known: Mapping[Pair, Chosen]) -> Outcome:
     """
     runtime = plan.study.params.runtime
     try:
-        with open_pool(runtime, count_workers(runtime)) as pool:
+        with open_pool(runtime, count_workers(runtime), load_methods) as pool:
             return _run_all(pool, plan, known)
     finally:
         for path in plan.study.list_weights():
             path.unlink(missing_ok=True)
+
+
+def load_methods() -> None:
+    """Imports every method of the registry: code that is edited while a benchmark runs has no part in it."""
+    for method in METHODS.values():
+        method.load()
 
 
 def _run_all(pool: Executor, plan: Plan, known: Mapping[Pair, Chosen]) -> Outcome:

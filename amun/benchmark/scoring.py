@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amun.audit.drawing import draw_rows
 from amun.audit.plain import SVC_SAMPLES, find_confidence
 from amun.audit.rmia import score_membership
 from amun.audit.roc import compute_auc, compute_tpr
@@ -18,6 +19,7 @@ from amun.audit.trace import LabelledImages, compute_trace
 from amun.benchmark.records import NUM_BINS, Attack, Figures
 from amun.benchmark.study import Mask, Study
 from amun.data.samples import Samples, read_samples
+from amun.errors import DivergedError
 from amun.params import AuditParams
 from amun.training import compute_accuracy, compute_logits
 
@@ -62,12 +64,16 @@ class Judge:
     device: torch.device
 
     def look(self, model: nn.Module, *wanted: Split) -> list[Judged]:
-        """Returns training samples or held-out halves, in that order, as the model and the references see them."""
+        """Returns training samples or held-out halves, in that order, as the model and the references see them.
+
+        Raises:
+            DivergedError: the model's logits are not finite.
+        """
         splits = self.study.read_splits()
         starts = np.cumsum([len(split) for split in splits])[:-1].tolist()
         references = read_logits(self.study, "audit").tensor_split(starts)
         return [
-            Judged(compute_logits(model, split.images.to(self.device)), logits, split.labels)
+            Judged(_compute_finite(model, split.images.to(self.device)), logits, split.labels)
             for name, split, logits in zip(SPLITS, splits, references, strict=True)
             if name in wanted
         ]
@@ -94,6 +100,15 @@ class Judge:
             svc_confidence=measure_svc(forget, remain, half),
             trace=trace,
         )
+
+
+def _compute_finite(model: nn.Module, images: Tensor) -> Tensor:
+    logits = compute_logits(model, images)
+    if num_lost := int((~logits.isfinite()).any(1).sum()):
+        raise DivergedError(
+            f"the logits of {num_lost} of {len(logits)} samples are no numbers; lower the learning rate"
+        )
+    return logits
 
 
 def read_logits(study: Study, group: str) -> Tensor:
@@ -145,12 +160,17 @@ def measure_svc(forget: Judged, remain: Judged, half: Judged) -> float:
 
 
 def measure_trace(attacker: Attacker, unlearned: nn.Module) -> float | None:
-    """Returns the trace, of as many test samples as forget samples; None without an example of either."""
+    """Returns the trace, of as many test samples as forget samples, both drawn; None without an example of either."""
     size = min(len(attacker.forget[1]), len(attacker.others[1]))
     if not size:
         return None
-    forget, others = ((images[:size], labels[:size]) for images, labels in (attacker.forget, attacker.others))
+    forget, others = (_draw_images(part, size) for part in (attacker.forget, attacker.others))
     return compute_trace(attacker.base, unlearned, forget, others)
+
+
+def _draw_images(part: LabelledImages, size: int) -> LabelledImages:
+    rows = torch.from_numpy(draw_rows(len(part[1]), size))
+    return part[0][rows.to(part[0].device)], part[1][rows.to(part[1].device)]
 
 
 def bin_confidence(logits: Tensor, labels: Tensor) -> list[float]:

@@ -4,6 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# what differs from the paper in every study, a sentence each
+DIFFERENCES = (
+    "Gradient ascent clips its gradients: the loss that it climbs has no upper bound, and runs away without.",
+    "SalUn puts the weights outside its mask back after each step, where its source masks their gradients: weight "
+    "decay would move them all the same.",
+    "Target references, which `never_seen`, `amun_reference` and `amun_soft` ask and the paper's methods do not, are "
+    "trained as in a wave: on halves of everything held, the test half included. What they say of a forget sample is "
+    "not quite independent of it.",
+)
+
 
 @dataclass(frozen=True)
 class Setup:

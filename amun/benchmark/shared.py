@@ -8,6 +8,7 @@ from torch import nn
 
 from amun.adversarial.geometry import compute_norms
 from amun.adversarial.search import search_together
+from amun.audit.drawing import draw_rows
 from amun.benchmark.cost import Meter, measuring
 from amun.benchmark.records import Costs, Kept
 from amun.benchmark.study import FIRST_SEEDS, Study, bound_forget_set, draw_forget_set, list_forgotten
@@ -66,7 +67,7 @@ def build_adversarial_set(study: Study, share: float, forget_set: int, seed: int
 def build_candidates(study: Study, share: float, seed: int, device: torch.device) -> None:
     """Writes adversarial examples of as many test samples as are forgotten, for the attacker who holds the base."""
     train, _, test = study.read_splits()
-    others = test.slice(0, bound_forget_set(train.subject_ids, share))
+    others = test.take(draw_rows(len(test), bound_forget_set(train.subject_ids, share)))
     write_adversarial(study, study.locate_base(seed), others, study.locate_candidates(share, seed), device)
 
 

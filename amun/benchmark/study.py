@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,12 @@ from torch import nn
 
 import amun
 from amun.audit.references import draw_halves
+from amun.benchmark.machine import list_versions
 from amun.benchmark.records import Record, Trial, digest_trial
 from amun.data.samples import Samples, concatenate, read_samples
+from amun.data.sources.revision import list_files, read_revision, require_files
 from amun.data.store import read_shape
+from amun.keys import load_secret
 from amun.params import Params
 from amun.paths import BENCHMARKS, CALIBRATION, CUSTOM, TEST, TRAIN
 from amun.stages.common import build_for, load_for
@@ -33,6 +37,21 @@ Strings = npt.NDArray[np.str_]
 
 FIRST_SEEDS = {"audit": AUDIT_SEED, "target": TARGET_SEED}
 USED = ("model", "data", "training", "references", "adversarial", "audit")
+# of this package: what only shows what has been found
+SHOWN = (
+    "figures",
+    "templates",
+    "presets",
+    "columns.py",
+    "expected.py",
+    "page.py",
+    "publish.py",
+    "search_table.py",
+    "setup.py",
+    "statistics.py",
+    "summary.py",
+    "tables.py",
+)
 SEARCH_SET = 0  # the forget set that the search for parameters draws; those that are reported count from 1
 
 
@@ -140,13 +159,16 @@ def read_split(path: Path, by_subject: bool) -> Samples:
 
 
 def open_study(name: str, params: Params, by_subject: bool, num_waves: int) -> Study:
-    """Returns the study of these parameters; with other ones, other code or more people forgotten it is another study.
+    """Returns the study of these parameters; with other ones, data, code, versions or people forgotten it is another.
 
     Args:
         name: of its folder.
         params: of data, model, training, references, search for adversarial examples and attack.
         by_subject: as for `Study`.
         num_waves: of the continuous protocol.
+
+    Raises:
+        InputError: the source's files are kept elsewhere and are not at hand.
     """
     content = params.model_dump(include={*USED}) | {
         "unlearning": params.unlearning.model_dump(exclude={"attempts", "schedule", "seed"}),
@@ -154,12 +176,29 @@ def open_study(name: str, params: Params, by_subject: bool, num_waves: int) -> S
         "device": select_device(params.runtime).type,
         "by_subject": by_subject,
         "num_waves": num_waves,
-        "torch": torch.__version__,
+        "versions": list_versions(),
         "code": digest_code(),
+        "source": describe_source(params),
         "forgotten": sorted(list_forgotten()),
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
     return Study(BENCHMARKS / name / digest, params, by_subject)
+
+
+def describe_source(params: Params) -> dict[str, Any]:
+    """Returns what tells the source from itself with other content: its revision, or its files where nobody keeps any.
+
+    Raises:
+        InputError: its files are kept elsewhere and are not at hand.
+    """
+    root, train_list = params.data.root, params.data.train_list
+    require_files(root)
+    revision = read_revision(root, load_secret(Path.cwd()))
+    return {
+        "revision": revision,
+        "files": list_files(root) if root is not None and revision is None else [],
+        "train_list": None if train_list is None else list_files(train_list),
+    }
 
 
 def list_forgotten() -> set[str]:
@@ -170,8 +209,8 @@ def list_forgotten() -> set[str]:
 def digest_code() -> str:
     """Returns a digest of the library's code, but for what only shows results, and of the workspace's own."""
     root = Path(amun.__file__).parent
-    shown = {root / "benchmark" / name for name in ("figures", "templates", "presets")}
-    paths = [path for path in root.rglob("*.py") if not shown & {*path.parents}]
+    shown = {root / "benchmark" / name for name in SHOWN}
+    paths = [path for path in root.rglob("*.py") if not shown & {path, *path.parents}]
     digest = hashlib.sha256()
     for path in [*sorted(paths), *sorted(CUSTOM.rglob("*.py"))]:
         digest.update(path.read_bytes())

@@ -208,8 +208,10 @@ def _describe(scene: Scene, model: nn.Module, costs: Costs, accuracies: list[flo
 
 
 def _make_attacker(scene: Scene) -> Attacker:
-    others = read_samples(scene.study.locate_candidates(scene.trial.share, scene.trial.seed))
-    return Attacker(scene.base, take(scene.adversarial, scene.device), take(others, scene.device))
+    study, trial, device = scene.study, scene.trial, scene.device
+    base = study.load(study.locate_base(trial.seed), device)  # a user's method may have changed the scene's
+    others = read_samples(study.locate_candidates(trial.share, trial.seed))
+    return Attacker(base, take(scene.adversarial, device), take(others, device))
 
 
 def _read_facts(scene: Scene) -> shared.AdversarialFacts:

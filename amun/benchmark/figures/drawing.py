@@ -52,12 +52,11 @@ def open_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def clean(axes: "Axes", *, grid: bool = True) -> None:
+def clean(axes: "Axes") -> None:
     """Takes away the frame's upper and right line; leaves a faint grid of the values."""
     axes.spines[["top", "right"]].set_visible(False)
-    if grid:
-        axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-        axes.set_axisbelow(True)
+    axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
 
 
 def count_on_x(axes: "Axes", last: int) -> None:

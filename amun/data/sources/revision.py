@@ -52,6 +52,13 @@ def read_revision(root: str | None, secret: bytes, workspace: Path = CURRENT) ->
     )
 
 
+def list_files(root: str, workspace: Path = CURRENT) -> list[tuple[str, int, int]]:
+    """Returns the path from `root`, the size in bytes and the time of change in ns of every file there, by path."""
+    top = workspace / root
+    files = ((path, path.stat()) for path in (top, *top.rglob("*")) if path.is_file())
+    return sorted((str(path.relative_to(top)), status.st_size, status.st_mtime_ns) for path, status in files)
+
+
 def require_files(root: str | None, workspace: Path = CURRENT) -> None:
     """Refuses a source whose files are kept elsewhere and are not, or not all, at hand.
 

@@ -1,10 +1,12 @@
 """Presets: shipped ones say all that their figures depend on, and wrong ones are refused in one line."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from torch import nn
 
 from amun.benchmark.methods import list_methods, load_method, make_attempt, works_in
 from amun.benchmark.parameters import RANGES, describe_trial, list_search_trials
@@ -12,7 +14,9 @@ from amun.benchmark.preset import NAMES, SHIPPED, apply_preset, list_known, load
 from amun.benchmark.study import USED
 from amun.errors import AttemptError, InputError
 from amun.unlearning.methods import METHODS
+from amun.unlearning.problem import Unlearned
 from tests.amun.shipped import PARAMS
+from tests.amun.unlearning.problems import make_problem
 
 OF_THE_MACHINE = {"root", "device"}
 CHOSEN = {"learning_rate": 0.1, "schedule": "cosine", "parameter": None}
@@ -59,6 +63,8 @@ def test_shipped_preset_leaves_nothing_to_the_workspace(name: str) -> None:
         ({"num_waves": 5, "wave_share": 0.2}, "5 waves of 0.2 each leave no remain set"),
         ({"chosen": {"use": {"amnesia": CHOSEN}}}, "use: there is no method 'amnesia'"),
         ({"chosen": {"none": {"salun": CHOSEN}}}, r"none: salun: .*mask_fraction"),
+        ({"chosen": {"use": {"amun": CHOSEN | {"parameter": 0.5}}}}, r"use: amun: parameter: 0\.5 is given"),
+        ({"methods": ["amun", "retrain"]}, r"unknown 'retrain'; .*adversarial_fgsm \(retrain is always run\)"),
     ],
 )
 def test_wrong_preset_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
@@ -76,6 +82,14 @@ def test_unknown_preset_and_method_are_refused() -> None:
         list_methods(("all",), ("mine",), 2)
     with pytest.raises(InputError, match="cannot import 'nowhere:forget'"):
         list_methods(("all",), ("nowhere:forget",), 2)
+
+
+def test_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """`chosen.yaml` pasted above the empty `chosen` of a preset would not count, without a word."""
+    path = Path(make_own(tmp_path))
+    path.write_text(path.read_text(encoding="utf-8") + "\nchosen: {}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"mine\.yaml: not valid YAML: key chosen stands twice"):
+        load_preset(str(path))
 
 
 def test_file_of_ones_own_does_not_take_the_place_of_a_shipped_preset(tmp_path: Path) -> None:
@@ -104,11 +118,17 @@ def test_ranges_reach_from_end_to_end() -> None:
     assert {RANGES["forget_weight"].place(position / 8) for position in range(8)} == {1, 2, 3, 4}
 
 
-def test_method_of_ones_own_that_fails_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "amun.benchmark.methods.import_function", lambda _, name: {"a:raises": len, "a:returns": id}[name]
-    )
-    with pytest.raises(AttemptError, match="a:raises failed: TypeError"):
-        load_method("a:raises")(None)
-    with pytest.raises(AttemptError, match="a:returns must return an Unlearned, but returned int"):
-        load_method("a:returns")(None)
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (len, "a:method failed: TypeError"),
+        (id, "a:method must return an Unlearned, but returned int"),
+        (lambda _: Unlearned(nn.Linear(2, 2), []), "a:method must return a model with the base's parameters"),
+    ],
+)
+def test_method_of_ones_own_that_fails_says_so_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, function: Callable[[Any], Any], words: str
+) -> None:
+    monkeypatch.setattr("amun.benchmark.methods.import_function", lambda *_: function)
+    with pytest.raises(AttemptError, match=words):
+        load_method("a:method")(make_problem("amun"))
