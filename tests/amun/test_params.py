@@ -48,6 +48,17 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
         ("{method: retrain}", "{method: retrain, learning_rate: 0.1}", "retrain takes no learning_rate"),
         ("{method: amun, learning_rate: 0.03}", "{method: amun}", "amun needs a learning_rate"),
         ("{method: amun, learning_rate: 0.03}", "{method: amnesia, learning_rate: 0.03}", "unknown method 'amnesia'"),
+        (
+            "{method: amun, learning_rate: 0.03}",
+            "{method: adversarial, learning_rate: 0.03}",
+            "attempts 1: adversarial is an ablation: it shows what does not work",
+        ),
+        (
+            "{method: amun, learning_rate: 0.03}",
+            "{method: 'custom.mine:forget', learning_rate: 0.03}",
+            "attempts 1: custom.mine:forget is a method of your own, which is for `amun benchmark --method`",
+        ),
+        ("  num_target: 4", "  num_target: 0", "attempts 4: never_seen needs target references"),
         ("  remain: use", "  remain: none", "unlearning.attempts 5: retrain needs the remain set"),
     ],
 )

@@ -1,7 +1,8 @@
 """The engine on a small study of real digits: what it runs, what it does not run twice, what it measures."""
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from amun.benchmark import shared
+from amun.benchmark import shared, study
 from amun.benchmark.plan import Plan
 from amun.benchmark.preset import SHIPPED, Preset, Scale, apply_preset
 from amun.benchmark.records import Record
@@ -28,7 +29,10 @@ from amun.benchmark.trials import make_problem, open_scene
 from amun.data.samples import read_samples
 from amun.errors import AmunError
 from amun.keys import store_secret
+from amun.params import AttemptParams
 from amun.paths import CUSTOM, EXCLUSIONS
+from amun.unlearning.problem import Unlearned, UnlearningProblem
+from amun.unlearning.tuning import fine_tune, get_adversarial
 from amun.wave import write_json
 from tests.amun.shipped import PARAMS
 
@@ -151,6 +155,69 @@ def test_method_that_fails_has_a_row_that_says_why(plan: Plan, outcome: Outcome)
     assert record.test is None
 
 
+def run_own(
+    plan: Plan, outcome: Outcome, monkeypatch: pytest.MonkeyPatch, function: Callable[[UnlearningProblem], Unlearned]
+) -> tuple[Record, Record]:
+    """Returns the records of a user's method in tables and in waves."""
+    monkeypatch.setattr("amun.benchmark.methods.import_function", lambda *_: function)
+    given = {"attempt": AttemptParams(method="custom.mine:forget", learning_rate=0.1)}
+    records = []
+    for kind in ("table", "waves"):
+        job = plan.plan_trial(find(outcome, kind, "use", "amun")[0].trial.model_copy(update=given))
+        job.function(*job.arguments, CPU)
+        records.append(Record.model_validate_json(job.output.read_text(encoding="utf-8")))
+        job.output.unlink()
+    return records[0], records[1]
+
+
+def test_model_whose_logits_are_no_numbers_has_a_row_that_says_so(
+    plan: Plan, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(problem: UnlearningProblem) -> Unlearned:
+        with torch.no_grad():
+            next(problem.base.parameters()).fill_(float("nan"))
+        return Unlearned(problem.base, [])
+
+    for record in run_own(plan, outcome, monkeypatch, break_down):
+        assert record.failure is not None
+        assert "samples are no numbers; lower the learning rate" in record.failure
+
+
+def test_attacker_holds_the_base_as_it_was(plan: Plan, outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method that trains what it is given, not a copy, leaves a trace like any other."""
+
+    def train_in_place(problem: UnlearningProblem) -> Unlearned:
+        model = fine_tune(problem, [get_adversarial(problem)]).model
+        problem.base.load_state_dict(model.state_dict())
+        return Unlearned(problem.base, [])
+
+    def train_copy(problem: UnlearningProblem) -> Unlearned:
+        return fine_tune(problem, [get_adversarial(problem)])
+
+    (in_place, _), (copied, _) = (run_own(plan, outcome, monkeypatch, each) for each in (train_in_place, train_copy))
+    assert in_place.test is not None
+    assert in_place.test == copied.test
+    assert in_place.test.trace != 0.5
+
+
+def test_people_are_forgotten_whole(plan: Plan, outcome: Outcome) -> None:
+    data = plan.study.params.data.model_copy(update={"subject_max_samples": 6})
+    params = plan.study.params.model_copy(update={"data": data})
+    by_subject = open_study("digits-by-subject", params, by_subject=True, num_waves=2)
+    shared.prepare_store(by_subject, CPU)
+    small = Plan(by_subject, plan.preset, plan.scale, False, ["amun"], samples_per_second=10_000)
+    found = run_benchmark(small, {pair: outcome.chosen[pair] for pair in small.list_pairs()})
+    assert {record.trial.method for record in found.records if record.test} == {"base", "retrain", "amun"}
+    train = by_subject.read_splits()[0]
+    is_forget = draw_forget_set(train.subject_ids, 0.2, 1)
+    owners, sizes = np.unique(train.subject_ids, return_counts=True)
+    assert max(sizes) > 1
+    assert {*train.subject_ids[is_forget]}.isdisjoint(train.subject_ids[~is_forget])
+    everybody = by_subject.read_everything().subject_ids
+    for owner in owners:
+        assert len(np.unique(by_subject.draw_halves("audit")[everybody == owner], axis=0)) == 1
+
+
 def test_waves_and_deltas_are_of_every_forget_set_and_seed(plan: Plan, outcome: Outcome) -> None:
     larger = replace(plan, scale=Scale(shares=(0.2,), num_forget_sets=3, num_seeds=2))
     draws = {(number, seed) for number in (1, 2, 3) for seed in (0, 1)}
@@ -167,6 +234,30 @@ def test_other_parameters_are_another_study(plan: Plan) -> None:
     assert open_study("digits", changed, False, 2).folder != plan.study.folder
     assert open_study("digits", params, True, 2).folder != plan.study.folder
     assert open_study("digits", params, False, 3).folder != plan.study.folder
+
+
+def test_other_data_and_other_versions_are_another_study(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = plan.study.params.data.model_copy(update={"root": "images", "train_list": "trained.txt"})
+    params = plan.study.params.model_copy(update={"data": data})
+
+    def locate() -> Path:
+        return open_study("digits", params, False, 2).folder
+
+    Path("images/left").mkdir(parents=True)
+    folders = [locate()]
+    for path in (Path("images/left/a.png"), Path("trained.txt"), Path("images/left/a.png")):
+        path.write_text(f"{len(folders)}", encoding="utf-8")
+        folders.append(locate())
+    monkeypatch.setattr("amun.benchmark.study.list_versions", lambda: {"numpy": "0.1"})
+    folders.append(locate())
+    assert len({*folders}) == 5
+    assert locate() == folders[-1]
+    shutil.rmtree("images")
+    Path("trained.txt").unlink()
+
+
+def test_code_that_only_shows_is_there() -> None:
+    assert all((Path(study.__file__).parent / name).exists() for name in study.SHOWN)
 
 
 def test_other_workspace_forgets_the_same_images(plan: Plan, tmp_path: Path) -> None:
@@ -222,7 +313,9 @@ def test_exact_retraining_that_fails_is_an_error(plan: Plan, outcome: Outcome) -
 def test_as_many_candidates_as_are_forgotten(plan: Plan, outcome: Outcome) -> None:
     (base,) = find(outcome, "table", "use", "base")
     path = plan.study.locate_candidates(base.trial.share, base.trial.seed)
-    assert len(read_samples(path)) == NUM_FORGET
+    found, test = read_samples(path), plan.study.read_splits()[2]
+    assert len(found) == NUM_FORGET
+    assert (found.sample_ids != test.sample_ids[:NUM_FORGET]).any(), "in the order of the source, which may be sorted"
 
 
 def test_trial_waits_for_what_it_reads(plan: Plan, outcome: Outcome) -> None:

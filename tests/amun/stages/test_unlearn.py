@@ -7,9 +7,11 @@ from contextlib import chdir
 import pytest
 import torch
 
+from amun.data.samples import read_samples, write_samples
+from amun.errors import AttemptError
 from amun.models import read_weights
 from amun.params import Params
-from amun.paths import ATTEMPT, UNLEARN_EPOCHS, UNLEARN_METRICS, UNLEARNED, WAVE_BASE
+from amun.paths import ATTEMPT, TARGET_LOGITS, UNLEARN_EPOCHS, UNLEARN_METRICS, UNLEARNED, WAVE_BASE
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.unlearn import unlearn
 from amun.unlearning.methods import METHODS
@@ -42,6 +44,19 @@ def params(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Params]:
         begin_wave(made, CPU, NUM_FORGET)
         build_adversarial_set(made, CPU)
         yield made
+
+
+def test_base_that_was_built_without_target_references(params: Params) -> None:
+    attempts = [make_attempt("never_seen"), make_attempt("retrain")]
+    chosen = params.model_copy(update={"unlearning": params.unlearning.model_copy(update={"attempts": attempts})})
+    write_json(ATTEMPT, Attempt(attempt=1))
+    kept = TARGET_LOGITS.read_bytes()
+    references = read_samples(TARGET_LOGITS)
+    write_samples(TARGET_LOGITS, references.slice(0, 0))
+    with pytest.raises(AttemptError, match="there are no target references"):
+        unlearn(chosen, CPU)
+    TARGET_LOGITS.write_bytes(kept)
+    unlearn(chosen, CPU)
 
 
 @pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.is_ablation])
