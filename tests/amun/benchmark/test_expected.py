@@ -65,13 +65,16 @@ def test_tolerance_is_the_floor_or_three_standard_errors(tmp_path: Path) -> None
     assert band["tolerance"] == pytest.approx(18 / math.sqrt(3), abs=1e-3)
 
 
-def test_published_figures_tell_every_method_from_the_untouched_base() -> None:
+def test_published_figures_tell_methods_from_the_untouched_base() -> None:
+    """All but fine-tuning, which does leave the digits' base as it is: FT AUC 57.6 beside 58.8, accuracies the same."""
     tables = json.loads((SHIPPED / "digits-expected.json").read_text(encoding="utf-8"))["tables"]
+    alike = set()
     for methods in tables.values():
         base = methods.pop("base")
         for method, bands in methods.items():
-            off = [key for key, band in bands.items() if abs(band["mean"] - base[key]["mean"]) > band["tolerance"]]
-            assert off, method
+            if all(abs(band["mean"] - base[key]["mean"]) <= band["tolerance"] for key, band in bands.items()):
+                alike.add(method)
+    assert alike == {"fine_tune"}
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"tables": 1}'])
