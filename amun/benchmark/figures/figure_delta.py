@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STYLES: dict[Setting, tuple[str, str, str]] = {"use": (BLUE, "-", "o"), "none": (VERMILLION, "--", "s")}
-PLACES: dict[Setting, tuple[int, int]] = {"use": (6, -11), "none": (-16, 6)}  # of a factor beside its mark, in points
+ASIDE: dict[Setting, float] = {"use": -0.01, "none": 0.01}  # of the axis, so that no bar hides another
 CAPTION = (
-    "AMUN with adversarial examples taken farther than needed, 1 to 8 times, with the same labels. If the bound is "
-    "what matters, the distance of the weights to exact retraining and the gap in FT AUC grow to the right. Farther "
-    "examples are clamped to valid pixels, and the base may label them otherwise than the nearest ones: where these "
-    "shares, the same in both settings, are large, delta is not all that has changed. Grey: the untouched base. The "
-    "axes need not begin at 0. Bars: standard deviation over the runs."
+    "AMUN with adversarial examples taken farther than needed, as many times as stands above, with the same labels; "
+    "the two settings, whose examples are the same, are drawn beside each other. If the bound is what matters, the "
+    "distance of the weights to exact retraining and the gap in FT AUC grow to the right. Farther examples are clamped "
+    "to valid pixels, and the base may label them otherwise than the nearest ones: where these shares, the same in "
+    "both settings, are large, delta is not all that has changed. Grey: the untouched base. The axes need not begin at "
+    "0. Bars: standard deviation over the runs."
 )
 
 
@@ -60,13 +61,16 @@ def draw_figure_delta(records: Sequence[Record]) -> Drawing | None:
         return None
     figure = open_figure(11.4, 4.2)
     panels = figure.subplots(1, 3)
-    base = _find_base(records)
+    base, of_one = _find_base(records), [point for point in points if point.setting == points[0].setting]
     _draw_lines(panels[0], points, base, "L2 distance of the weights to retraining", lambda point: point.distance)
     _draw_lines(panels[1], points, base, "FT AUC gap to retraining (points)", lambda point: point.ft_gap)
-    _draw_shares(panels[2], [point for point in points if point.setting == points[0].setting])
+    _draw_shares(panels[2], of_one)
     for axes in panels:
         axes.set_xlabel("mean delta_norm (L2, pixels in [0, 1])")
         clean(axes)
+        _mark_factors(axes, of_one)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), frameon=False, handlelength=3)
     title = "Figure delta: does the distance of the adversarial examples matter?"
     return Drawing("figure_delta", title, CAPTION, figure, _list_rows(points, base))
 
@@ -125,36 +129,34 @@ def _list_marks(points: Sequence[Point], read: Read) -> list[tuple[float, float,
 
 
 def _draw_lines(axes: "Axes", points: Sequence[Point], base: Point | None, label: str, read: Read) -> None:
+    width = max((norm for _, norm, _ in _list_marks(points, read)), default=0)
     for setting, (color, line, marker) in STYLES.items():
         marks = _list_marks([point for point in points if point.setting == setting], read)
-        norms, spreads = [norm for _, norm, _ in marks], [spread for _, _, spread in marks]
-        bars = [spread.deviation or 0 for spread in spreads]
         axes.errorbar(
-            norms,
-            [spread.mean for spread in spreads],
-            bars,
+            [norm + ASIDE[setting] * width for _, norm, _ in marks],
+            [spread.mean for _, _, spread in marks],
+            [spread.deviation or 0 for _, _, spread in marks],
             label=SETTINGS[setting],
-            capsize=3,
+            capsize=2,
             elinewidth=1,
             color=color,
             linestyle=line,
             marker=marker,
             markersize=5,
         )
-        for factor, norm, spread in marks:
-            axes.annotate(
-                f"{factor:g}x",
-                (norm, spread.mean),
-                xytext=PLACES[setting],
-                textcoords="offset points",
-                fontsize=8,
-                color=color,
-            )
     if base is not None and (before := read(base)) is not None:
         axes.axhline(before.mean, color=GREY, linewidth=2.5, zorder=0, label="the base")
-    axes.margins(x=0.1, y=0.18)
+    axes.margins(x=0.08, y=0.08)
     axes.set_ylabel(label)
-    axes.legend(frameon=False, loc="best", fontsize=8.5, handlelength=3)
+
+
+def _mark_factors(axes: "Axes", points: Sequence[Point]) -> None:
+    """Writes above the axes how many times farther than needed the examples of each point are."""
+    marks = _list_marks(points, lambda point: point.delta_norm)
+    above = axes.secondary_xaxis("top")
+    above.set_xticks([norm for _, norm, _ in marks], [f"{factor:g}x" for factor, _, _ in marks], fontsize=8)
+    above.tick_params(length=2)
+    above.spines["top"].set_visible(False)
 
 
 def _draw_shares(axes: "Axes", points: Sequence[Point]) -> None:
