@@ -44,7 +44,9 @@ def test_study_is_logged_once_and_a_killed_one_goes_on(workspace: Path) -> None:
     ]
     folder = workspace / "benchmark"
     folder.mkdir()
-    (folder / "index.html").write_text("<!DOCTYPE html>", encoding="utf-8")
+    published = ["chosen.yaml", "expected.json", "index.html"]
+    for name in published:
+        (folder / name).touch()
     (folder / "own.txt").write_text("a user's own", encoding="utf-8")
     log_benchmark(workspace, "faces", records[:4], folder, SETUP)
     log_benchmark(workspace, "faces", records, folder, SETUP)
@@ -57,7 +59,7 @@ def test_study_is_logged_once_and_a_killed_one_goes_on(workspace: Path) -> None:
     assert {run.data.tags["amun.failure"] for run in children if run.info.status == "FAILED"} == {REASON}
     assert len({run.data.tags[TRIAL_TAG] for run in children}) == len(children)
     assert parent.info.status == "FINISHED"
-    assert [file.path for file in open_registry().list_artifacts(parent.info.run_id)] == ["index.html"]
+    assert [file.path for file in open_registry().list_artifacts(parent.info.run_id)] == published
 
     amun = next(run for run in find_method(children, "amun") if run.data.params["setting"] == "none")
     assert amun.data.params == {
