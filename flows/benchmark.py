@@ -19,7 +19,7 @@ from amun.benchmark.methods import list_methods
 from amun.benchmark.parameters import list_tried
 from amun.benchmark.plan import Plan
 from amun.benchmark.preset import Chosen, Preset, apply_preset, list_known, load_preset, locate_expected
-from amun.benchmark.publish import publish
+from amun.benchmark.publish import CHOSEN, EXPECTED, publish
 from amun.benchmark.records import Pair
 from amun.benchmark.run import Outcome, estimate_seconds, find_unsearched, measure_training, run_benchmark
 from amun.benchmark.setup import DIFFERENCES, Setup
@@ -148,8 +148,8 @@ def _describe(name: str, plan: Plan, device: torch.device, estimate: float, seco
 def _publish(workspace: Workspace, outcome: Outcome, setup: Setup) -> Path:
     folder = workspace.root / FOLDER / setup.preset
     folder.mkdir(parents=True, exist_ok=True)
-    write_chosen(folder / "chosen.yaml", outcome.chosen)
-    write_expected(outcome.records, setup.machine, folder / "expected.json")
+    write_chosen(folder / CHOSEN, outcome.chosen)
+    write_expected(outcome.records, setup.machine, folder / EXPECTED)
     publish([*outcome.records, *outcome.searched], folder, setup)
     log_benchmark(workspace.root, workspace.model, outcome.records, folder, setup)
     return folder

@@ -8,7 +8,7 @@ from typing import Any
 from mlflow.entities import Metric, Param, ViewType
 
 from amun.benchmark.columns import COLUMNS
-from amun.benchmark.publish import list_published
+from amun.benchmark.publish import CHOSEN, EXPECTED, list_published
 from amun.benchmark.records import RETRAIN, Record, Trial, digest_trial
 from amun.benchmark.runs import Run, choose_records, list_shares, pair_runs
 from amun.benchmark.setup import Setup
@@ -18,7 +18,6 @@ from tasks import registry
 STUDY_TAG, TRIAL_TAG = "amun.benchmark_digest", "amun.trial_digest"
 PARENT = "mlflow.parentRunId"
 PAGE_SIZE = 1000
-KEPT_BESIDE = ("chosen.yaml", "expected.json")  # what a study publishes
 ENDED = ("FINISHED", "FAILED")
 
 
@@ -45,7 +44,7 @@ def log_benchmark(root: Path, model: str, records: Sequence[Record], folder: Pat
             if record.trial.kind == "table" and digest not in logged:
                 _log_record(experiment_id, parent_id, record, runs.get(digest))
         client = registry.open_registry()
-        for path in [*list_published(folder), *(folder / name for name in KEPT_BESIDE)]:
+        for path in [*list_published(folder), folder / CHOSEN, folder / EXPECTED]:
             client.log_artifact(parent_id, str(path))
         client.set_terminated(parent_id)
 

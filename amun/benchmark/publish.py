@@ -16,6 +16,7 @@ from amun.benchmark.setup import Setup
 from amun.benchmark.tables import ResultTable, make_tables, write_csv, write_markdown
 
 PAGE = "index.html"
+CHOSEN, EXPECTED = "chosen.yaml", "expected.json"  # written beside it: what the search found, and published figures
 FIGURES: dict[str, Callable[[Sequence[Record]], Drawing | None]] = {
     "figure1": draw_figure1,
     "figure2": draw_figure2,

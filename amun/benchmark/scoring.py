@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from amun.audit.drawing import draw_rows
 from amun.audit.plain import SVC_SAMPLES, find_confidence
 from amun.audit.rmia import score_membership
 from amun.audit.roc import compute_auc, compute_tpr
@@ -164,13 +163,10 @@ def measure_trace(attacker: Attacker, unlearned: nn.Module) -> float | None:
     size = min(len(attacker.forget[1]), len(attacker.others[1]))
     if not size:
         return None
-    forget, others = (_draw_images(part, size) for part in (attacker.forget, attacker.others))
+    forget, others = (
+        (_draw(images, size, 0), _draw(labels, size, 0)) for images, labels in (attacker.forget, attacker.others)
+    )
     return compute_trace(attacker.base, unlearned, forget, others)
-
-
-def _draw_images(part: LabelledImages, size: int) -> LabelledImages:
-    rows = torch.from_numpy(draw_rows(len(part[1]), size))
-    return part[0][rows.to(part[0].device)], part[1][rows.to(part[1].device)]
 
 
 def bin_confidence(logits: Tensor, labels: Tensor) -> list[float]:

@@ -12,12 +12,13 @@ import pytest
 import torch
 import yaml
 
-from amun.benchmark import shared, study
+from amun.benchmark import shared
 from amun.benchmark.plan import Plan
 from amun.benchmark.preset import SHIPPED, Preset, Scale, apply_preset
 from amun.benchmark.records import Record
 from amun.benchmark.run import Outcome, estimate_seconds, run_benchmark
 from amun.benchmark.study import (
+    SHOWN,
     Study,
     bound_forget_set,
     draw_forget_set,
@@ -257,7 +258,7 @@ def test_other_data_and_other_versions_are_another_study(plan: Plan, monkeypatch
 
 
 def test_code_that_only_shows_is_there() -> None:
-    assert all((Path(study.__file__).parent / name).exists() for name in study.SHOWN)
+    assert all((SHIPPED.parent / name).exists() for name in SHOWN)
 
 
 def test_other_workspace_forgets_the_same_images(plan: Plan, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from amun.errors import AttemptError, InputError
+from amun.params import Params
 from amun.training import compute_logits, fit
 from amun.unlearning.ablations import move_anywhere, step_until_wrong
 from amun.unlearning.amun_reference import search_on_references
@@ -33,15 +35,16 @@ from tests.amun.unlearning.problems import (
     weights_after,
 )
 
+
+def change(params: Params, **changes: Any) -> Params:
+    """Returns the parameters with others of fine-tuning."""
+    return params.model_copy(update={"unlearning": params.unlearning.model_copy(update=changes)})
+
+
 # one step of plain gradient descent on all of a set
-ONE_STEP = QUICK.model_copy(
-    update={
-        "unlearning": QUICK.unlearning.model_copy(
-            update={"epochs": 1, "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant"}
-        )
-    }
-)
-WHOLE_BATCH = ONE_STEP.model_copy(update={"unlearning": ONE_STEP.unlearning.model_copy(update={"batch_size": 100})})
+ONE_STEP = change(QUICK, epochs=1, momentum=0.0, weight_decay=0.0, schedule="constant")
+WHOLE_BATCH = change(ONE_STEP, batch_size=100)
+FLIPPED = change(QUICK, augmentation="flip_crop")
 
 Turn = tuple[Callable[[Tensor, Tensor, Tensor], Tensor], Tensor, Tensor]
 
@@ -218,9 +221,8 @@ def take_turns(problem: UnlearningProblem, *turns: Turn) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize(("share", "num_ascents"), [(0.0, 0), (0.5, 1), (1.0, 2)])
 def test_scrub_disobeys_and_obeys_in_turn(share: float, num_ascents: int) -> None:
-    two_epochs = WHOLE_BATCH.model_copy(update={"unlearning": WHOLE_BATCH.unlearning.model_copy(update={"epochs": 2})})
     attempt = make_attempt("scrub", ascent_share=share, learning_rate=1.0)
-    problem = make_problem("scrub", params=two_epochs, attempt=attempt)
+    problem = make_problem("scrub", params=change(WHOLE_BATCH, epochs=2), attempt=attempt)
     ascent, descent = (disobey, IMAGES[:20], LABELS[:20]), (obey, IMAGES[40:140], LABELS[40:140])
     turns = {number: [*[ascent, descent] * number, *[descent] * (2 - number)] for number in range(3)}
     student = get_weights(run(problem).model)
@@ -230,9 +232,7 @@ def test_scrub_disobeys_and_obeys_in_turn(share: float, num_ascents: int) -> Non
 
 
 def test_scrub_augments_what_it_learns_from() -> None:
-    flipped = QUICK.unlearning.model_copy(update={"augmentation": "flip_crop"})
-    augmented = weights_after("scrub", params=QUICK.model_copy(update={"unlearning": flipped}))
-    assert not have_same_weights(augmented, weights_after("scrub"))
+    assert not have_same_weights(weights_after("scrub", params=FLIPPED), weights_after("scrub"))
 
 
 def test_scrub_asks_its_teacher_about_the_images_as_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,9 +244,8 @@ def test_scrub_asks_its_teacher_about_the_images_as_augmented(monkeypatch: pytes
         return disobey(teacher_logits, logits, labels)
 
     monkeypatch.setattr("amun.unlearning.scrub.disobey", record)
-    flipped = QUICK.unlearning.model_copy(update={"augmentation": "flip_crop"})
     at_rest = make_attempt("scrub", learning_rate=1e-30, ascent_share=1.0)
-    run(make_problem("scrub", params=QUICK.model_copy(update={"unlearning": flipped}), attempt=at_rest))
+    run(make_problem("scrub", params=FLIPPED, attempt=at_rest))
     assert len(distances) == 2
     assert max(distances) < 1e-5
 
