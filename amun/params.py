@@ -30,6 +30,12 @@ Schedule = Literal["cosine", "constant"]
 Augmentation = Literal["none", "flip_crop"]
 
 
+# what earlier versions had, and what to do instead
+REMOVED_KEYS = {
+    "gate.pool_samples": "people forgotten earlier are no evidence about tonight's, who are judged alone; remove it",
+}
+
+
 class Section(BaseModel):
     """A block of `params.yaml`; all of its keys must be there."""
 
@@ -292,7 +298,6 @@ class GateParams(Section):
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
     auc_margin: Annotated[float, Field(gt=0, le=0.5)]
     max_trace: Annotated[float, Field(gt=0.5, lt=1)] | None
-    pool_samples: Count
     insufficient: Literal["retrain", "wait", "pass_with_warning"]
     wait_days: Annotated[int, Field(ge=0)]
 
@@ -440,6 +445,8 @@ def _describe_finding(finding: Any, *above: str | int) -> str:
     prefix = f"{key}: " if key else ""
     value = finding["input"]
     match finding["type"]:
+        case "extra_forbidden" if key in REMOVED_KEYS:
+            return f"{prefix}is gone: {REMOVED_KEYS[key]}"
         case "extra_forbidden":
             return f"{prefix}unknown key; remove it or correct its spelling"
         case "missing":

@@ -110,7 +110,7 @@ def run_seed(
     begin_wave(params, device, num_forget)
     exact = next(attempt for attempt in params.unlearning.attempts if METHODS[attempt.method].is_exact)
     build_adversarial_set(params, device)
-    retrained_ft_auc = _try(params, device, exact)["judged_ft_auc"]
+    retrained_ft_auc = _try(params, device, exact)["ft_auc"]
     rows = []
     for search in searches:
         changed = choose_search(params, search)
@@ -127,8 +127,8 @@ def run_seed(
                     search=search,
                     method=method,
                     learning_rate=rate,
-                    ft_auc=round(audited["judged_ft_auc"], 4),
-                    gap=round(abs(audited["judged_ft_auc"] - retrained_ft_auc), 4),
+                    ft_auc=round(audited["ft_auc"], 4),
+                    gap=round(abs(audited["ft_auc"] - retrained_ft_auc), 4),
                     accuracy_drop=round(audited["accuracy_base"] - audited["accuracy"], 4),
                     trace=round(audited["trace"], 4),
                     passed=decide({"is_exact": False}, audited, read_wave().yardstick, params.gate).passed,

@@ -183,7 +183,7 @@ def measure(
         accuracy=round(reported["accuracy"], 4),
         trace=round(reported["trace"], 4),
         passed=decide({"is_exact": False}, audited, read_wave().yardstick, params.gate).passed,
-        calibration_ft_auc=round(audited["judged_ft_auc"], 4),
+        calibration_ft_auc=round(audited["ft_auc"], 4),
         calibration_accuracy=round(audited["accuracy"], 4),
         seconds=round(seconds + extra_seconds, 2),
     )

@@ -9,7 +9,7 @@ from typing import Any
 from prefect import task
 
 from amun.adoption import read_adopted
-from amun.audit.decision import Plan, count_judged, count_references, plan_attempts
+from amun.audit.decision import Plan, count_references, plan_attempts
 from amun.data.samples import Owners
 from amun.data.store import read_owners, read_shape
 from amun.errors import AmunError, InputError
@@ -146,20 +146,15 @@ def _plan(
     stores: list[Owners],
     next_due: datetime | None,
 ) -> Plan:
-    train, calibration, _ = stores
+    _, calibration, _ = stores
     num_forget = len(forgetting.forget_ids)
-    earlier = [sample_id for wave in forgotten for sample_id in wave.forget_ids]
     gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
-    num_available = num_forget + int(train.is_among(earlier).sum())
     num_non_members = int((~calibration.is_among(gone)).sum())
     gate = workspace.params.gate
     return plan_attempts(
         workspace.params.unlearning,
         gate,
         num_forget=num_forget,
-        num_judged=count_judged(
-            num_forget, num_available, num_non_members, margin=gate.auc_margin, pool_samples=gate.pool_samples
-        ),
         num_non_members=num_non_members,
         num_references=count_references(read_shape(workspace.root / AUDIT_LOGITS)),
         next_due=next_due,

@@ -73,7 +73,7 @@ def check_report(root: Path, gate: GateParams) -> str:
     reported, unlearned = read_metrics(root, REPORT_METRICS), read_metrics(root, UNLEARN_METRICS)
     if unlearned["is_exact"]:
         return ""
-    contrary = [f"FT AUC {reported['judged_ft_auc']:.3f}"] if reported["agrees_with_gate"] is False else []
+    contrary = [f"FT AUC {reported['ft_auc']:.3f}"] if reported["agrees_with_gate"] is False else []
     trace, bound = reported["trace"], gate.max_trace
     if trace is not None and bound is not None and not judge_trace(trace, bound).passed:
         contrary.append(f"trace {trace:.3f}")

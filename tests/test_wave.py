@@ -155,7 +155,7 @@ def test_every_attempt_has_a_run_below_the_waves(wave_one: Site) -> None:
     audited = json.loads((wave_one.root / AUDIT_METRICS).read_text(encoding="utf-8"))
     assert passed.data.metrics["calibration/ft_auc"] == audited["ft_auc"]
     assert passed.data.metrics["calibration/trace"] == audited["trace"] != 0.5
-    assert passed.data.params["calibration/num_judged"] == str(audited["num_judged"])
+    assert passed.data.params["calibration/num_forget"] == str(audited["num_forget"])
     client = open_client(wave_one)
     for run, epochs in ((passed, 2), (find_version(wave_one, 0)[1], 12)):
         for name in ("by_epoch/loss", "by_epoch/accuracy"):

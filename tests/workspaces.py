@@ -119,7 +119,7 @@ def shrink(params: dict[str, Any]) -> None:
             {"method": "retrain"},
         ],
     }
-    params["gate"] |= {"max_accuracy_drop": 0.5, "auc_margin": 0.4}
+    params["gate"] |= {"max_accuracy_drop": 0.5, "auc_margin": 0.4, "max_trace": None}
 
 
 def move_registry(database: Path, old: str, new: str) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from amun.audit.gate import Verdict, is_judgeable, judge_accuracy, judge_forgetting, judge_trace
+from amun.audit.gate import Verdict, is_sufficient, judge_accuracy, judge_forgetting, judge_trace, shows_memory
 from amun.data.store import StoreShape
 from amun.params import GateParams, UnlearningParams
 from amun.unlearning.methods import METHODS
@@ -36,33 +36,21 @@ class Plan:
     wait_reason: str = ""
 
 
-def count_judged(num_forget: int, num_available: int, num_non_members: int, *, margin: float, pool_samples: int) -> int:
-    """Returns how many forget samples the gate's figure rests on: the wave's own, or pooled with the latest before.
-
-    Args:
-        num_forget: the wave's own.
-        num_available: those and all forgotten before and still held.
-        num_non_members: held-out samples to tell them from.
-        margin: `gate.auc_margin`.
-        pool_samples: `gate.pool_samples`, the most that a pool may hold.
-    """
-    if not num_forget or is_judgeable(num_forget, num_non_members, margin):
-        return num_forget
-    return max(num_forget, min(num_available, pool_samples))
-
-
 def count_references(logits: StoreShape) -> int:
     """Returns how many references there are, from the size of the file of their logits."""
     return logits.payload_shape[0] if logits.num_samples else 0
 
 
-def explain_insufficient(num_judged: int, num_non_members: int, num_references: int, gate: GateParams) -> str:
-    """Returns why forgetting cannot be shown at all; empty if it can."""
+def explain_insufficient(num_forget: int, num_non_members: int, num_references: int, gate: GateParams) -> str:
+    """Returns why tonight's samples cannot show that they are forgotten; empty if they can.
+
+    Only tonight's own count: people forgotten earlier say nothing of what tonight's attempt has done.
+    """
     if not num_references:
         return "without audit references (references.num_audit) it cannot be shown that they are forgotten"
-    if num_judged >= MIN_REPORTED and is_judgeable(num_judged, num_non_members, gate.auc_margin):
+    if num_forget >= MIN_REPORTED and is_sufficient(num_forget, num_non_members, gate.auc_margin):
         return ""
-    return f"{num_judged} samples are too few to show that they are forgotten"
+    return f"{num_forget} samples are too few to show that they are forgotten"
 
 
 def explain_traceless(num_forget: int, num_non_members: int, gate: GateParams) -> str:
@@ -76,7 +64,6 @@ def plan_attempts(
     gate: GateParams,
     *,
     num_forget: int,
-    num_judged: int,
     num_non_members: int,
     num_references: int,
     next_due: datetime | None,
@@ -86,7 +73,7 @@ def plan_attempts(
     every = tuple(range(1, len(unlearning.attempts) + 1))
     if not num_forget:
         return Plan(every[:1])  # nothing to forget: the base is copied
-    insufficient = explain_insufficient(num_judged, num_non_members, num_references, gate) or explain_traceless(
+    insufficient = explain_insufficient(num_forget, num_non_members, num_references, gate) or explain_traceless(
         num_forget, num_non_members, gate
     )
     if not insufficient or gate.insufficient == "pass_with_warning":
@@ -131,10 +118,12 @@ def decide(unlearned: dict[str, Any], audited: dict[str, Any], yardstick: float 
 
 def _judge_figures(audited: dict[str, Any], gate: GateParams) -> tuple[list[Verdict], str]:
     """Returns what the bounds on forgetting and trace say, as far as they can, and why one cannot; empty if all can."""
-    num_judged, num_non_members = audited["num_judged"], audited["num_calibration"]
-    verdicts, unshown = [], explain_insufficient(num_judged, num_non_members, audited["num_references"], gate)
-    if not unshown:
-        verdicts.append(judge_forgetting(audited["judged_ft_auc"], num_judged, num_non_members, gate.auc_margin))
+    num_forget, num_non_members = audited["num_forget"], audited["num_calibration"]
+    verdicts, auc = [], audited["ft_auc"]
+    unshown = explain_insufficient(num_forget, num_non_members, audited["num_references"], gate)
+    # too few samples to pass may still be enough to refuse
+    if not unshown or (auc is not None and shows_memory(auc, num_forget, num_non_members, gate.auc_margin)):
+        verdicts.append(judge_forgetting(auc, num_forget, num_non_members, gate.auc_margin))
     if gate.max_trace is None:
         return verdicts, unshown
     if audited["trace"] is None:

@@ -1,11 +1,13 @@
 """The gate's bounds, as pure functions of the figures."""
 
+import math
 from dataclasses import dataclass
 
 from amun.audit.roc import auc_standard_error
 
 ONE_SIDED_95 = 1.645  # standard errors
 ROUNDING = 1e-9  # 0.97 - 0.95 is a little more than 0.02
+MIN_POWER = 0.8  # a night in which exact retraining itself would pass less often than this shows nothing
 
 
 @dataclass(frozen=True)
@@ -16,11 +18,20 @@ class Verdict:
     reason: str
 
 
-def is_judgeable(num_forget: int, num_non_members: int, margin: float) -> bool:
-    """Returns whether an FT AUC from so many samples could pass at all, were it exactly 0.5."""
+def compute_power(num_forget: int, num_non_members: int, margin: float) -> float:
+    """Returns the chance, 0 to 1, that a model which truly has an FT AUC of 0.5 is shown to be within `margin` of it.
+
+    Its measured FT AUC scatters around 0.5 by the standard error of so many samples.
+    """
     if min(num_forget, num_non_members) == 0:
-        return False
-    return ONE_SIDED_95 * auc_standard_error(num_forget, num_non_members) <= margin + ROUNDING
+        return 0.0
+    room = margin / auc_standard_error(num_forget, num_non_members) - ONE_SIDED_95
+    return max(0.0, math.erf(room / math.sqrt(2)))
+
+
+def is_sufficient(num_forget: int, num_non_members: int, margin: float) -> bool:
+    """Returns whether so many samples would show the forgetting of an exactly retrained model in 4 of 5 nights."""
+    return compute_power(num_forget, num_non_members, margin) >= MIN_POWER
 
 
 def judge_forgetting(auc: float, num_forget: int, num_non_members: int, margin: float) -> Verdict:
@@ -37,6 +48,12 @@ def judge_forgetting(auc: float, num_forget: int, num_non_members: int, margin: 
     passed = distance + slack <= margin + ROUNDING
     relation = "within" if passed else "not within"
     return Verdict(passed, f"|FT AUC {auc:.3f} - 0.5| + {slack:.3f} = {distance + slack:.3f}, {relation} {margin:g}")
+
+
+def shows_memory(auc: float, num_forget: int, num_non_members: int, margin: float) -> bool:
+    """Returns whether an FT AUC is shown to be further than `margin` from 0.5: |AUC - 0.5| - 1.645 se > margin."""
+    slack = ONE_SIDED_95 * auc_standard_error(num_forget, num_non_members)
+    return abs(auc - 0.5) - slack > margin
 
 
 def judge_trace(trace: float, max_trace: float) -> Verdict:

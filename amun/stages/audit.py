@@ -17,20 +17,17 @@ from amun.wave import write_json
 def audit(params: Params, device: torch.device) -> None:
     """Writes accuracy and FT AUC of base and unlearned model, and the figures that the gate judges."""
     audited = audit_half(params, device, CALIBRATION)
-    num_forget, num_judged = audited.sets.num_forget, audited.num_judged
-    judged_ft_auc, ft_auc = audited.after.compute_nested_ft_aucs([num_judged, num_forget])
+    num_forget = audited.sets.num_forget
     unlearned, others = load_for(params, read_shape(TRAIN), device, UNLEARNED), read_samples(HELD_OUT_ADVERSARIAL)
     figures = {
         "num_forget": num_forget,
-        "num_judged": num_judged,
         "num_calibration": len(audited.sets.held_out),
         "num_references": audited.num_references,
         "accuracy_base": audited.before.accuracy,
         "accuracy": audited.after.accuracy,
         "ft_auc_base": audited.before.compute_ft_auc(num_forget),
-        "ft_auc": ft_auc,
-        "judged_ft_auc": judged_ft_auc,
-        "standard_error": audited.compute_standard_error(num_judged),
+        "ft_auc": audited.after.compute_ft_auc(num_forget),
+        "standard_error": audited.compute_standard_error(num_forget),
         "confidence_auc_base": compute_confidence_auc(audited.sets_before, audited.before),
         "confidence_auc": compute_confidence_auc(audited.sets, audited.after),
         "trace": measure_trace(params, device, unlearned, (others.images.to(device), others.labels)),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from amun.audit.decision import count_judged, count_references
+from amun.audit.decision import count_references
 from amun.audit.evaluation import AuditSets, ModelAudit, audit_model, choose_audit_sets
 from amun.audit.roc import auc_standard_error
 from amun.data.samples import read_samples
@@ -25,7 +25,6 @@ class WaveAudit:
         sets_before: what the base was audited on, as it was before the wave.
         before: the base.
         after: the unlearned model.
-        num_judged: how many forget samples, the wave's own first, a judgement rests on.
         num_references: how many models the membership attack compares with.
         not_measured: which figures are missing whatever the wave, and why; None where none is.
     """
@@ -34,7 +33,6 @@ class WaveAudit:
     sets_before: AuditSets
     before: ModelAudit
     after: ModelAudit
-    num_judged: int
     num_references: int
     not_measured: str | None
 
@@ -62,13 +60,6 @@ def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
         sets_before=sets_before,
         before=audit_model(load_for(params, shape, device, WAVE_BASE), sets_before, params.audit),
         after=audit_model(load_for(params, shape, device, UNLEARNED), sets, params.audit),
-        num_judged=count_judged(
-            sets.num_forget,
-            len(sets.forget),
-            len(sets.held_out),
-            margin=params.gate.auc_margin,
-            pool_samples=params.gate.pool_samples,
-        ),
         num_references=num_references,
         not_measured=_explain_missing(is_at_hand, num_references),
     )

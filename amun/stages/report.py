@@ -34,12 +34,10 @@ def report(params: Params, device: torch.device) -> None:
 
 def _compute_figures(audited: WaveAudit, params: Params) -> dict[str, float | bool | str | None]:
     sets, before, after = audited.sets, audited.before, audited.after
-    sizes = [audited.num_judged, sets.num_forget, len(sets.forget)]
-    judged_ft_auc, ft_auc, ft_auc_all = after.compute_nested_ft_aucs(sizes)
+    ft_auc, ft_auc_all = after.compute_nested_ft_aucs([sets.num_forget, len(sets.forget)])
     agrees = None
-    if judged_ft_auc is not None:
-        margin = params.gate.auc_margin
-        agrees = judge_forgetting(judged_ft_auc, audited.num_judged, len(sets.held_out), margin).passed
+    if ft_auc is not None:
+        agrees = judge_forgetting(ft_auc, sets.num_forget, len(sets.held_out), params.gate.auc_margin).passed
     return {
         "num_forget": sets.num_forget,
         "num_forgotten": len(sets.forget),
@@ -51,7 +49,6 @@ def _compute_figures(audited: WaveAudit, params: Params) -> dict[str, float | bo
         "ft_auc": ft_auc,
         "ft_auc_all": ft_auc_all,
         "standard_error": None if ft_auc is None else audited.compute_standard_error(sets.num_forget),
-        "judged_ft_auc": judged_ft_auc,
         "agrees_with_gate": agrees,
         "confidence_auc_base": compute_confidence_auc(audited.sets_before, before),
         "confidence_auc": compute_confidence_auc(sets, after),

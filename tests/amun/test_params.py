@@ -1,5 +1,6 @@
 """`params.yaml`: what is refused, and the one line that says why."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,14 +52,19 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
         (
             "{method: amun, learning_rate: 0.03}",
             "{method: adversarial, learning_rate: 0.03}",
-            "attempts 1: adversarial is an ablation: it shows what does not work",
+            "attempts 2: adversarial is an ablation: it shows what does not work",
         ),
         (
             "{method: amun, learning_rate: 0.03}",
             "{method: 'custom.mine:forget', learning_rate: 0.03}",
-            "attempts 1: custom.mine:forget is a method of your own, which is for `amun benchmark --method`",
+            "attempts 2: custom.mine:forget is a method of your own, which is for `amun benchmark --method`",
         ),
-        ("  num_target: 4", "  num_target: 0", "attempts 4: never_seen needs target references"),
+        (
+            "  insufficient: retrain",
+            "  pool_samples: 300\n  insufficient: retrain",
+            "pool_samples: is gone: .* remove it$",
+        ),
+        ("  num_target: 4", "  num_target: 0", "attempts 1: never_seen needs target references"),
         ("  remain: use", "  remain: none", "unlearning.attempts 5: retrain needs the remain set"),
     ],
 )
@@ -74,7 +80,7 @@ def test_faulty_key_is_named_in_one_line(tmp_path: Path, old: str, new: str, lin
 def test_methods_that_need_the_references_themselves_need_them_kept(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     first = "    - {method: amun_soft, learning_rate: 0.03, label_mix: 0}\n"
-    soft = SHIPPED.replace("    - {method: amun, learning_rate: 0.03}\n", first)
+    soft = re.sub(r"    - \{method: never_seen, .*\n", first, SHIPPED)
     path.write_text(soft, encoding="utf-8")
     with pytest.raises(InputError, match=r"attempts 1: amun_soft needs .* not kept \(references.keep_weights\)"):
         load_params(path)

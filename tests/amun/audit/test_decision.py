@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from amun.audit.decision import count_judged, decide, plan_attempts
+from amun.audit.decision import decide, explain_traceless, plan_attempts
 from amun.params import AttemptParams
 from tests.amun.shipped import PARAMS
 
@@ -23,32 +23,17 @@ GATE = PARAMS.gate.model_copy(
     update={
         "max_accuracy_drop": 0.02,
         "auc_margin": 0.1,
-        "pool_samples": 300,
+        "max_trace": None,
         "insufficient": "retrain",
         "wait_days": 7,
     }
 )
 
 
-@pytest.mark.parametrize(
-    ("num_forget", "num_available", "expected"),
-    [
-        (150, 400, 150),  # enough by itself: nobody else is looked at
-        (10, 150, 150),  # with all forgotten before
-        (10, 900, 300),  # with the latest, up to `pool_samples`
-        (10, 10, 10),  # there is nobody else
-        (0, 400, 0),
-    ],
-)
-def test_small_wave_is_judged_with_those_before(num_forget: int, num_available: int, expected: int) -> None:
-    assert count_judged(num_forget, num_available, 450, margin=0.1, pool_samples=300) == expected
-
-
 def plan(
-    num_judged: int,
+    num_forget: int,
     insufficient: str,
     days_left: int | None = 30,
-    num_forget: int = 10,
     num_references: int = 16,
     max_trace: float | None = None,
 ) -> tuple[int, ...]:
@@ -56,7 +41,6 @@ def plan(
         UNLEARNING,
         GATE.model_copy(update={"insufficient": insufficient, "max_trace": max_trace}),
         num_forget=num_forget,
-        num_judged=num_judged,
         num_non_members=450,
         num_references=num_references,
         next_due=None if days_left is None else NOW + timedelta(days=days_left),
@@ -85,7 +69,7 @@ def test_too_few_samples(insufficient: str, days_left: int, expected: tuple[int,
 
 
 def test_nothing_to_forget_makes_one_attempt() -> None:
-    assert plan(0, "wait", None, num_forget=0) == (1,)
+    assert plan(0, "wait", None) == (1,)
 
 
 def judge(
@@ -94,11 +78,10 @@ def judge(
     unlearned = {"attempt": 1, "method": "amun", "is_exact": is_exact}
     audited = {
         "num_forget": 150,
-        "num_judged": 150,
         "num_calibration": 450,
         "num_references": 16,
         "accuracy": 0.95,
-        "judged_ft_auc": 0.5,
+        "ft_auc": 0.5,
         "trace": 0.95,
     }
     return decide(unlearned, audited | changes, yardstick, GATE.model_copy(update={"max_trace": max_trace}))
@@ -117,7 +100,7 @@ def test_accuracy_is_measured_against_the_yardstick() -> None:
 
 @pytest.mark.parametrize("auc", [0.6, 0.4])
 def test_a_leak_on_either_side_is_refused(auc: float) -> None:
-    assert not judge(judged_ft_auc=auc).passed
+    assert not judge(ft_auc=auc).passed
 
 
 @pytest.mark.parametrize(("trace", "passes"), [(0.5, True), (0.6, True), (0.4, True), (0.61, False), (0.39, False)])
@@ -131,21 +114,37 @@ def test_a_trace_on_either_side_is_refused_where_there_is_a_bound(trace: float, 
 
 @pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])
 def test_a_trace_of_too_few_passes_only_where_asked_and_hides_no_leak(insufficient: str) -> None:
-    audited = {"num_forget": 15, "num_judged": 150, "num_calibration": 450, "num_references": 16, "accuracy": 0.95}
+    audited = {"num_forget": 150, "num_calibration": 450, "num_references": 16, "accuracy": 0.95}
     gate = GATE.model_copy(update={"insufficient": insufficient, "max_trace": 0.6})
     passes = insufficient == "pass_with_warning"
-    untraced = decide({"is_exact": False}, audited | {"judged_ft_auc": 0.5, "trace": None}, 0.95, gate)
+    untraced = decide({"is_exact": False}, audited | {"ft_auc": 0.5, "trace": None}, 0.95, gate)
     assert (untraced.passed, "gate.max_trace" in untraced.warning) == (passes, True)
-    assert not decide({"is_exact": False}, audited | {"judged_ft_auc": 0.7, "trace": None}, 0.95, gate).passed
-    assert not decide({"is_exact": False}, audited | {"num_references": 0, "trace": 0.7}, 0.95, gate).passed
-    assert plan(150, insufficient, num_forget=15, max_trace=0.6) == ((1, 2, 3) if passes else (3,))
-    assert plan(150, insufficient, num_forget=20, max_trace=0.6) == (1, 2, 3)
+    assert not decide({"is_exact": False}, audited | {"ft_auc": 0.7, "trace": None}, 0.95, gate).passed
+    unreferenced = audited | {"num_references": 0, "ft_auc": None, "trace": 0.7}
+    assert not decide({"is_exact": False}, unreferenced, 0.95, gate).passed
+
+
+@pytest.mark.parametrize("num_calibration", [450, 15])
+def test_a_night_that_will_show_no_trace_is_insufficient_where_one_is_asked_for(num_calibration: int) -> None:
+    assert bool(explain_traceless(150, num_calibration, GATE)) is False
+    assert bool(explain_traceless(150, num_calibration, GATE.model_copy(update={"max_trace": 0.6}))) is (
+        num_calibration < 20
+    )
+
+
+@pytest.mark.parametrize(("auc", "passes"), [(0.5, True), (0.6, True), (0.75, False), (0.25, False)])
+def test_too_few_samples_to_pass_may_be_enough_to_refuse(auc: float, passes: bool) -> None:
+    audited = {"num_forget": 40, "num_calibration": 450, "num_references": 16, "accuracy": 0.95, "ft_auc": auc}
+    gate = GATE.model_copy(update={"insufficient": "pass_with_warning"})
+    decision = decide({"is_exact": False}, audited, 0.95, gate)
+    assert decision.passed is passes
+    assert bool(decision.warning) is passes
 
 
 @pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])
 def test_too_few_to_show_it_pass_only_where_asked(insufficient: str) -> None:
     unlearned = {"attempt": 1, "method": "amun", "is_exact": False}
-    audited = {"num_forget": 5, "num_judged": 5, "num_calibration": 450, "num_references": 16, "accuracy": 0.95}
+    audited = {"num_forget": 5, "num_calibration": 450, "num_references": 16, "accuracy": 0.95, "ft_auc": None}
     decision = decide(unlearned, audited, 0.95, GATE.model_copy(update={"insufficient": insufficient}))
     assert decision.passed == (insufficient == "pass_with_warning")
     assert "too few" in decision.warning
@@ -155,20 +154,20 @@ def test_too_few_to_show_it_pass_only_where_asked(insufficient: str) -> None:
 def test_without_references_nothing_is_shown_however_many_samples(insufficient: str) -> None:
     passes = insufficient == "pass_with_warning"
     assert plan(150, insufficient, num_references=0) == ((1, 2, 3) if passes else (3,))
-    audited = {"num_forget": 150, "num_judged": 150, "num_calibration": 450, "num_references": 0, "accuracy": 0.95}
+    audited = {"num_forget": 150, "num_calibration": 450, "num_references": 0, "accuracy": 0.95}
     gate = GATE.model_copy(update={"insufficient": insufficient})
-    decision = decide({"is_exact": False}, audited | {"judged_ft_auc": None}, 0.95, gate)
+    decision = decide({"is_exact": False}, audited | {"ft_auc": None}, 0.95, gate)
     assert decision.passed == passes
     assert "without audit references" in decision.reason == decision.warning
     assert not decide({"is_exact": False}, audited | {"accuracy": 0.9}, 0.95, gate).passed
 
 
 def test_exact_retraining_is_exempt_and_a_drop_is_told() -> None:
-    assert judge(is_exact=True, judged_ft_auc=0.7).passed
+    assert judge(is_exact=True, ft_auc=0.7).passed
     dropped = judge(is_exact=True, accuracy=0.8)
     assert dropped.passed
     assert "new yardstick" in dropped.warning
 
 
 def test_nothing_to_forget_passes() -> None:
-    assert judge(num_forget=0, judged_ft_auc=None, accuracy=0.1).passed
+    assert judge(num_forget=0, ft_auc=None, accuracy=0.1).passed

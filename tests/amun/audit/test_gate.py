@@ -1,8 +1,9 @@
 """The gate: its bounds on either side, at equality, and with too few samples."""
 
+import numpy as np
 import pytest
 
-from amun.audit.gate import is_judgeable, judge_accuracy, judge_forgetting
+from amun.audit.gate import compute_power, is_sufficient, judge_accuracy, judge_forgetting, shows_memory
 from amun.audit.roc import auc_standard_error
 
 
@@ -27,15 +28,27 @@ def test_the_reason_shows_the_figures() -> None:
     assert judge_accuracy(0.94, 0.97, 0.02).reason == "accuracy 0.9400 is 0.0300 below 0.9700, more than 0.02"
 
 
-@pytest.mark.parametrize(("num_forget", "num_held_out"), [(30, 450), (32, 450), (33, 450), (150, 450), (150, 20)])
-def test_judgeable_is_what_could_pass_at_one_half(num_forget: int, num_held_out: int) -> None:
-    could_pass = judge_forgetting(0.5, num_forget, num_held_out, 0.1).passed
-    assert is_judgeable(num_forget, num_held_out, 0.1) is could_pass
+@pytest.mark.parametrize(("num_forget", "margin"), [(40, 0.1), (80, 0.1), (150, 0.1), (150, 0.05)])
+def test_power_is_the_share_of_exact_models_that_pass(num_forget: int, margin: float) -> None:
+    error = auc_standard_error(num_forget, 450)
+    aucs = np.random.default_rng(0).normal(0.5, error, size=4000)
+    share = np.mean([judge_forgetting(auc, num_forget, 450, margin).passed for auc in aucs])
+    assert compute_power(num_forget, 450, margin) == pytest.approx(share, abs=0.025)
 
 
-def test_no_samples_are_not_judgeable() -> None:
-    assert not is_judgeable(0, 450, 0.1)
-    assert not is_judgeable(150, 0, 0.1)
+@pytest.mark.parametrize(("num_forget", "expected"), [(12, False), (40, False), (80, False), (90, True), (150, True)])
+def test_a_night_is_sufficient_where_exact_retraining_passes_in_four_of_five(num_forget: int, expected: bool) -> None:
+    assert is_sufficient(num_forget, 450, 0.1) is expected
+
+
+def test_no_samples_show_nothing() -> None:
+    assert not is_sufficient(0, 450, 0.1)
+    assert not is_sufficient(150, 0, 0.1)
+
+
+@pytest.mark.parametrize(("auc", "expected"), [(0.5, False), (0.65, False), (0.75, True), (0.35, False), (0.25, True)])
+def test_memory_is_shown_on_either_side_where_the_whole_interval_is_outside(auc: float, expected: bool) -> None:
+    assert shows_memory(auc, 40, 450, 0.1) is expected
 
 
 def test_a_margin_met_exactly_passes() -> None:
