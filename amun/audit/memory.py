@@ -1,0 +1,300 @@
+"""Memory left: how much of what the base remembered of tonight's people is still in an unlearned model.
+
+An image's *excess* is the signal that a model gives it beyond what the references give that never had its person. A
+model that never had a person has no excess on average; the base has some, the more the more it remembers. Excesses are
+weighted where references that had an image differ most from those that had not, summed by person, and corrected by
+what held-out people of the same difficulty show. The sum of the unlearned model divided by that of the base is the
+memory left: 0 is what exact retraining leaves, 1 is what the base had.
+
+Source: ours. The excess is the signal of online attacks with references (LiRA, arXiv 2112.03570; RMIA, arXiv
+2312.03262); the interval of the ratio is Fieller's (1954), with people as the units.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm, t
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+MIN_PEOPLE = 12  # fewer, and an interval would rest on a handful of persons
+MIN_REFERENCES = 6  # without one pair of them the others still show how much they scatter
+NUM_BINS = 10  # of difficulty
+MIN_PER_BIN = 40  # samples
+VARIANCE_FLOOR = 0.01  # of the mean variance: where all references agree to the last bit, no sample weighs everything
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What K references say of N samples, those to forget and held-out ones.
+
+    Attributes:
+        signals: (N, K) float64, higher = surer of the true label.
+        inclusion: (N, K) bool, true where the reference was trained on the sample; columns 2j and 2j + 1 are
+            complementary.
+        subjects: (N,) whose each sample is.
+        is_forget: (N,) bool; the other samples are held out.
+    """
+
+    signals: Floats
+    inclusion: Mask
+    subjects: npt.NDArray[np.str_]
+    is_forget: Mask
+
+    @property
+    def num_references(self) -> int:
+        """K."""
+        return self.signals.shape[1]
+
+    @cached_property
+    def people(self) -> tuple[npt.NDArray[np.int64], Mask]:
+        """Which person each sample is of, (N,), and of each person whether they are to be forgotten, (P,)."""
+        names, codes = np.unique(self.subjects, return_inverse=True)
+        is_forgotten = np.zeros(len(names), dtype=np.bool_)
+        is_forgotten[codes[self.is_forget]] = True
+        return codes, is_forgotten
+
+    def count_people(self) -> tuple[int, int]:
+        """Returns how many people are to be forgotten, and how many are held out."""
+        is_forgotten = self.people[1]
+        return int(is_forgotten.sum()), int((~is_forgotten).sum())
+
+    def leave_out(self, reference: int) -> "Evidence":
+        """Returns it as if this reference were a model under audit: without it, its twin, and whom it has seen."""
+        is_kept = np.arange(self.num_references) // 2 != reference // 2
+        is_unseen = ~self.inclusion[:, reference]
+        return Evidence(
+            self.signals[is_unseen][:, is_kept],
+            self.inclusion[is_unseen][:, is_kept],
+            self.subjects[is_unseen],
+            self.is_forget[is_unseen],
+        )
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What each person adds to a model's total; persons of the two kinds are independent of one another.
+
+    Attributes:
+        forget: (P,) the weighted excess of each person to forget, less what held-out people show.
+        held_out: (Q,) how each held-out person moves that correction; they sum to 0.
+    """
+
+    forget: Floats
+    held_out: Floats
+
+    @property
+    def total(self) -> float:
+        """The model's total."""
+        return float(self.forget.sum())
+
+
+class Instrument:
+    """How samples are weighted and what is expected of them, from the references alone: it sees no audited model."""
+
+    def __init__(self, evidence: Evidence):
+        self.evidence = evidence
+        self.expected, gaps, variances, difficulty = _describe(evidence)
+        precision = 1 / variances
+        self.weights: Floats = gaps * precision
+        self.scale = float((self.weights * gaps)[evidence.is_forget].sum())
+        covariates = np.stack([np.ones_like(gaps), _standardise(gaps), _standardise(difficulty)], axis=1)
+        is_forget = evidence.is_forget
+        weighted = covariates[~is_forget] * precision[~is_forget, None]
+        inverse = np.linalg.pinv(weighted.T @ covariates[~is_forget])
+        self._covariates = covariates
+        self._solve = inverse @ weighted.T
+        pull = self.weights[is_forget] @ covariates[is_forget] @ inverse
+        self._leverage = weighted @ pull
+
+    def weigh(self, signals: Floats) -> Contributions:
+        """Returns what each person adds to the total of a model with these signals (N,)."""
+        is_forget = self.evidence.is_forget
+        excess = signals - self.expected
+        # what held-out samples of the same difficulty show is no memory: this model is surer, or less sure, of all
+        residuals = excess - self._covariates @ (self._solve @ excess[~is_forget])
+        codes, is_forgotten = self.evidence.people
+        count = len(is_forgotten)
+        forget = np.bincount(codes[is_forget], (self.weights * residuals)[is_forget], minlength=count)
+        held_out = np.bincount(codes[~is_forget], -self._leverage * residuals[~is_forget], minlength=count)
+        return Contributions(forget[is_forgotten], held_out[~is_forgotten])
+
+
+@dataclass(frozen=True)
+class ExactNull:
+    """How the total of an exactly retrained model scatters around 0, as the references show it.
+
+    Attributes:
+        variance: between people.
+        between: more than that, between one training and another; 0 where people account for all.
+        num_pairs: of complementary references, each of which tells of one training.
+    """
+
+    variance: float
+    between: float
+    num_pairs: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The totals of a base and of an unlearned model, and how sure they are.
+
+    Attributes:
+        total: of the unlearned model; of the base itself where that is asked for.
+        base_total: of the base.
+        variance: of `total`, between people.
+        covariance: of the two totals.
+        base_variance: of `base_total`.
+        null: of exact retraining.
+        num_people: the smaller number of people, of those to forget and of those held out.
+        scale: the total that the references would lead one to expect of a base.
+    """
+
+    total: float
+    base_total: float
+    variance: float
+    covariance: float
+    base_variance: float
+    null: ExactNull
+    num_people: int
+    scale: float
+
+    @property
+    def left(self) -> float:
+        """The memory left: 0 is what exact retraining leaves, 1 what the base had."""
+        return self.total / self.base_total
+
+    def bound(self, alpha: float) -> tuple[float, float] | None:
+        """Returns the lower and the upper bound of the memory left, each missed with probability `alpha`.
+
+        None where the base's own memory is not shown, so that no share of it can be bounded.
+        """
+        left = self.left
+        quantile = self._find_quantile(self._vary(left), alpha)
+        square = quantile**2
+        a = self.base_total**2 - square * self.base_variance
+        if a <= 0 or self.base_total <= 0:
+            return None
+        b = self.total * self.base_total - square * self.covariance
+        c = self.total**2 - square * (self.variance + self.null.between)
+        reach = np.sqrt(max(b**2 - a * c, 0.0))
+        return float((b - reach) / a), float((b + reach) / a)
+
+    def compute_power(self, margin: float, alpha: float) -> float:
+        """Returns the chance, 0 to 1, that exact retraining would be shown to leave less than `margin` of the memory.
+
+        An exactly retrained model's total scatters around 0 as the null says, independently of the base's.
+        """
+        if self.base_total <= 0:
+            return 0.0
+        scatter = self.null.variance + self.null.between
+        people = self.null.variance + margin**2 * self.base_variance
+        quantile = self._find_quantile(people, alpha)
+        room = (margin * self.base_total - quantile * np.sqrt(people + self.null.between)) / np.sqrt(scatter)
+        return float(max(0.0, 2 * norm.cdf(room) - 1))
+
+    def _vary(self, left: float) -> float:
+        """Returns the variance, between people, of the total less this share of the base's."""
+        return max(self.variance - 2 * left * self.covariance + left**2 * self.base_variance, 0.0)
+
+    def _find_quantile(self, people: float, alpha: float) -> float:
+        """Returns Student's quantile for a variance between people and that between trainings (Satterthwaite 1946)."""
+        between = self.null.between
+        freedom = float(self.num_people - 1)
+        if between > 0:
+            spread = people**2 / freedom + between**2 / (self.null.num_pairs - 1)
+            freedom = (people + between) ** 2 / spread
+        return float(t.ppf(1 - alpha, freedom))
+
+
+def measure_memory(evidence: Evidence, base: Floats, unlearned: Floats) -> Memory | None:
+    """Returns how much of the base's memory of the people to forget an unlearned model has.
+
+    Args:
+        evidence: what the references say of the N samples.
+        base: (N,) signals of the model before.
+        unlearned: (N,) signals of the model after; those of the base once more for what the base has itself.
+
+    Returns:
+        None where there are fewer than 12 people of either kind, fewer than six references, or where having been
+        trained on a sample makes no difference to the references.
+    """
+    if min(evidence.count_people()) < MIN_PEOPLE or evidence.num_references < MIN_REFERENCES:
+        return None
+    instrument = Instrument(evidence)
+    if instrument.scale <= 0:
+        return None
+    before, after = instrument.weigh(base), instrument.weigh(unlearned)
+    return Memory(
+        total=after.total,
+        base_total=before.total,
+        variance=_covary(after, after),
+        covariance=_covary(after, before),
+        base_variance=_covary(before, before),
+        null=_find_null(evidence, instrument.scale),
+        num_people=min(evidence.count_people()),
+        scale=instrument.scale,
+    )
+
+
+def _find_null(evidence: Evidence, scale: float) -> ExactNull:
+    """Takes each reference for an exactly retrained model: of half of the people it has seen nothing."""
+    totals, variances, scaled = [], [], []
+    for reference in range(evidence.num_references):
+        part = evidence.leave_out(reference)
+        instrument = Instrument(part)
+        if min(part.count_people()) < 2 or instrument.scale <= 0:
+            continue
+        signals = evidence.signals[~evidence.inclusion[:, reference], reference]
+        contributions = instrument.weigh(signals)
+        share = instrument.scale / scale
+        totals.append(contributions.total / share)
+        variances.append(_covary(contributions, contributions) / share**2)
+        # a variance between people grows with their number, not with its square
+        scaled.append(_covary(contributions, contributions) / share)
+    between = max(0.0, float(np.mean(np.square(totals)) - np.mean(variances)))
+    return ExactNull(float(np.mean(scaled)), between, evidence.num_references // 2)
+
+
+def _describe(evidence: Evidence) -> tuple[Floats, Floats, Floats, Floats]:
+    """Returns, each (N,), what is expected unseen, the gap to having been seen, the variance, and the difficulty.
+
+    Gap and variance of one sample rest on a handful of references, so they are those of samples of like difficulty.
+    The difficulty is the mean over both kinds of references: its noise says nothing of the gap.
+    """
+    seen = evidence.inclusion
+    num_seen, num_unseen = seen.sum(1), (~seen).sum(1)
+    mean_seen = (evidence.signals * seen).sum(1) / num_seen
+    mean_unseen = (evidence.signals * ~seen).sum(1) / num_unseen
+    deviations = evidence.signals - np.where(seen, mean_seen[:, None], mean_unseen[:, None])
+    variances = (deviations**2).sum(1) / (num_seen + num_unseen - 2)
+    difficulty = (mean_seen + mean_unseen) / 2
+    smooth = np.maximum(_smooth(difficulty, variances), VARIANCE_FLOOR * variances.mean())
+    gaps = _smooth(difficulty, mean_seen - mean_unseen)
+    return mean_unseen, gaps, smooth if smooth.all() else np.ones_like(smooth), difficulty
+
+
+def _smooth(difficulty: Floats, values: Floats) -> Floats:
+    """Returns (N,) the values' means over bins of equally many samples, interpolated between the bins' middles."""
+    num_bins = max(1, min(NUM_BINS, len(values) // MIN_PER_BIN))
+    order = np.argsort(difficulty, kind="stable")
+    parts = np.array_split(order, num_bins)
+    middles = np.array([difficulty[part].mean() for part in parts])
+    means = np.array([values[part].mean() for part in parts])
+    return np.interp(difficulty, middles, means)
+
+
+def _standardise(values: Floats) -> Floats:
+    spread = values.std()
+    return (values - values.mean()) / spread if spread > 0 else np.zeros_like(values)
+
+
+def _covary(first: Contributions, second: Contributions) -> float:
+    """Returns the covariance of two totals: people are drawn, each with all of their samples."""
+    return sum(
+        float(np.cov(one, other)[0, 1]) * len(one)
+        for one, other in ((first.forget, second.forget), (first.held_out, second.held_out))
+    )

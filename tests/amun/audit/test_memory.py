@@ -1,0 +1,148 @@
+"""Memory left: simulated truths come back, intervals by person cover, and what says nothing says so."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amun.audit.memory import MIN_PEOPLE, Evidence, Memory, measure_memory
+from amun.audit.references import draw_halves
+
+Floats = npt.NDArray[np.float64]
+NUM_REFERENCES = 16
+LIKENESS = 0.6  # of one person's samples: the share of a model's variance that they have in common
+
+
+class World:
+    """People with samples of which all is known: how sure models are that had them, and that had not."""
+
+    def __init__(self, seed: int, num_forget: int = 60, num_held_out: int = 120, *, style: float = 0.0):
+        self.random = np.random.default_rng(seed)
+        sizes = self.random.integers(1, 6, size=num_forget + num_held_out)
+        self.codes = np.repeat(np.arange(len(sizes)), sizes)
+        self.is_forget = self.codes < num_forget
+        difficulty = self.random.normal(size=len(self.codes))
+        # hard samples are those that are learned by heart
+        self.unseen = -difficulty
+        self.gap = 1.0 + np.maximum(difficulty, 0)
+        self.style = style * self.is_forget
+        subjects = np.array([f"person-{code:03}" for code in self.codes])
+        inclusion = draw_halves(subjects, NUM_REFERENCES, seed)
+        signals = np.stack([self.ask(inclusion[:, k].astype(float)) for k in range(NUM_REFERENCES)], axis=1)
+        self.evidence = Evidence(signals, inclusion, subjects, self.is_forget)
+
+    def ask(self, memory: Floats | float) -> Floats:
+        """Returns the signals of a newly trained model that has this share of the memory of each sample."""
+        alike = self.random.normal(size=self.codes.max() + 1)[self.codes]
+        noise = np.sqrt(LIKENESS) * alike + np.sqrt(1 - LIKENESS) * self.random.normal(size=len(self.codes))
+        # all of one style move together, another way in each training; and every model is surer or less sure of all
+        shift = self.style * self.random.normal() + self.random.normal()
+        return self.unseen + memory * self.gap + noise + shift
+
+    def measure(self, share: float) -> Memory:
+        """Returns what is measured of a model with this share of the memory, beside a base that has all of it."""
+        memory = measure_memory(self.evidence, self.ask(1.0 * self.is_forget), self.ask(share * self.is_forget))
+        assert memory is not None
+        return memory
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_known_share_comes_back_and_its_interval_covers(share: float) -> None:
+    measured = [World(seed).measure(share) for seed in range(200)]
+    assert np.median([memory.left for memory in measured]) == pytest.approx(share, abs=0.04)
+    bounds = [memory.bound(0.05) for memory in measured]
+    missed_above = np.mean([bound is not None and bound[1] < share for bound in bounds])
+    missed_below = np.mean([bound is not None and bound[0] > share for bound in bounds])
+    # three standard errors of 200 draws above 5 %
+    assert missed_above < 0.1
+    assert missed_below < 0.1
+
+
+def test_people_of_one_style_move_together_and_the_references_show_it() -> None:
+    """Nobody remembers them, but in each training they all look surer, or less sure, than other people."""
+    measured = [World(seed, style=0.5).measure(0.0) for seed in range(120)]
+    outside = np.mean([bound is not None and not bound[0] <= 0 <= bound[1] for bound in map(_bound, measured)])
+    blind = [replace(memory, null=replace(memory.null, between=0.0)) for memory in measured]
+    outside_blind = np.mean([bound is not None and not bound[0] <= 0 <= bound[1] for bound in map(_bound, blind)])
+    assert outside < 0.16 < outside_blind
+
+
+def _bound(memory: Memory) -> tuple[float, float] | None:
+    return memory.bound(0.05)
+
+
+@pytest.mark.parametrize("num_forget", [25, 60])
+def test_power_is_the_share_of_exact_models_that_are_shown_to_be_so(num_forget: int) -> None:
+    margin = 0.4
+    measured = [World(seed, num_forget).measure(0.0) for seed in range(150)]
+    shown = [bound is not None and -margin <= bound[0] and bound[1] <= margin for bound in map(_bound, measured)]
+    power = [memory.compute_power(margin, 0.05) for memory in measured]
+    assert np.mean(power) == pytest.approx(np.mean(shown), abs=0.12)
+    assert 0.02 < np.mean(shown) < 0.98, "neither certain nor hopeless, or it shows nothing"
+
+
+def test_a_base_is_wholly_itself() -> None:
+    world = World(0)
+    base = world.ask(1.0 * world.is_forget)
+    memory = measure_memory(world.evidence, base, base)
+    assert memory is not None
+    assert memory.left == 1
+    assert memory.base_total == pytest.approx(memory.scale, rel=0.5)
+
+
+def test_a_base_that_remembers_nothing_bounds_nothing() -> None:
+    world = World(1)
+    memory = measure_memory(world.evidence, world.ask(0.0), world.ask(0.0))
+    assert memory is not None
+    assert memory.bound(0.05) is None
+    assert memory.compute_power(0.5, 0.05) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("num_forget", "num_held_out", "is_measured"),
+    [(MIN_PEOPLE, 40, True), (MIN_PEOPLE - 1, 40, False), (40, MIN_PEOPLE - 1, False), (40, MIN_PEOPLE, True)],
+)
+def test_a_handful_of_people_has_no_figure(num_forget: int, num_held_out: int, is_measured: bool) -> None:
+    world = World(2, num_forget, num_held_out)
+    assert (measure_memory(world.evidence, world.ask(0.0), world.ask(0.0)) is not None) is is_measured
+
+
+@pytest.mark.parametrize(("num_references", "is_measured"), [(4, False), (6, True)])
+def test_a_handful_of_references_gives_no_figure(num_references: int, is_measured: bool) -> None:
+    world = World(3)
+    evidence = replace(
+        world.evidence,
+        signals=world.evidence.signals[:, :num_references],
+        inclusion=world.evidence.inclusion[:, :num_references],
+    )
+    assert (measure_memory(evidence, world.ask(1.0), world.ask(0.0)) is not None) is is_measured
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), factor=st.floats(0.1, 10), shift=st.floats(-5, 5))
+def test_order_unit_and_origin_of_the_signals_do_not_matter(seed: int, factor: float, shift: float) -> None:
+    world = World(seed)
+    base, unlearned = world.ask(1.0 * world.is_forget), world.ask(0.3 * world.is_forget)
+    evidence, order = world.evidence, world.random.permutation(len(base))
+    other = Evidence(
+        evidence.signals[order] * factor + shift,
+        evidence.inclusion[order],
+        evidence.subjects[order],
+        evidence.is_forget[order],
+    )
+    first = measure_memory(evidence, base, unlearned)
+    # a model that is surer of everything by the same amount remembers nobody the more
+    second = measure_memory(other, base[order] * factor + shift, unlearned[order] * factor - shift)
+    assert first is not None
+    assert second is not None
+    assert second.left == pytest.approx(first.left)
+    assert second.bound(0.05) == pytest.approx(first.bound(0.05))
+
+
+def test_references_to_which_it_makes_no_difference_give_no_figure() -> None:
+    world = World(4)
+    flat = replace(world.evidence, signals=np.ones_like(world.evidence.signals))
+    assert measure_memory(flat, np.ones(len(world.codes)), np.ones(len(world.codes))) is None
