@@ -19,6 +19,9 @@ from amun.params import load_params
 from amun.paths import AUDIT_METRICS, LEDGER, PARAMS, REPORT_METRICS, TEST, TRAIN, UNLEARNED
 from amun.stages.common import load_for
 from amun.training import compute_logits
+from tasks.store_files import CONTENT
+from tasks.trace import INCLUSIONS
+from tests.footers import assert_shows_nobody, find_store_files
 from tests.registry import find_version, list_attempts, open_client
 from tests.workspaces import MODEL, Finished, Site, choose_people, describe, dump_ledger, list_people, read_tree
 
@@ -275,6 +278,13 @@ def test_git_names_nobody(wave_one: Site) -> None:
     assert "wave 1 forgets" in history
     assert not SUBJECT.search(history)
     assert (wave_one.root / ".amun/secret").read_text(encoding="ascii").strip() not in history
+
+
+def test_store_files_show_nobody_outside_of_their_pages(wave_one: Site) -> None:
+    paths = find_store_files(wave_one.root)
+    assert {wave_one.root / path for path in (*CONTENT, *INCLUSIONS.values())} < set(paths)
+    for path in paths:
+        assert_shows_nobody(path)
 
 
 def test_stage_by_hand_gives_the_same_bytes(site: Site) -> None:

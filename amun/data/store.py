@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from amun.data.samples import Owners
@@ -26,13 +27,11 @@ class StoreShape:
 
 
 def read_shape(path: Path) -> StoreShape:
-    """Returns the size of a store file from its header alone."""
-    header = pq.read_metadata(path)
-    groups = [header.row_group(number) for number in range(header.num_row_groups)]
-    at_label = header.schema.names.index("label")
-    largest = [group.column(at_label).statistics.max for group in groups if group.num_rows]
-    shape = json.loads(header.metadata[b"shape"])
-    return StoreShape(header.num_rows, max(largest, default=-1) + 1, tuple(shape))
+    """Returns the size of a store file; no id and no payload is read."""
+    labels = pq.read_table(path, columns=["label"])
+    largest: int | None = pc.max(labels.column("label")).as_py()
+    shape = json.loads(labels.schema.metadata[b"shape"])
+    return StoreShape(labels.num_rows, 0 if largest is None else largest + 1, tuple(shape))
 
 
 def read_owners(path: Path) -> Owners:
