@@ -76,6 +76,7 @@ def init(
     from tasks.workspace import open_clone
 
     clone = open_clone(Path.cwd())
+    setup.refuse_wrong_secret(clone)
     if base is not None and (setup.is_joining(clone) or setup.is_finished(clone)):
         raise InputError(f"{clone.root} has its base already; another one takes a workspace of its own")
     if setup.is_joining(clone):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from flows.outcome import Outcome
 from tasks.git import require_branch, require_clean
+from tasks.history import require_history
 from tasks.intake_sources import count_waiting
 from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
 from tasks.workspace import Workspace, open_ledger
@@ -65,9 +66,10 @@ def require_ready(workspace: Workspace) -> None:
     """Refuses a work tree in which a wave could not be recorded.
 
     Raises:
-        InputError: uncommitted changes, or a detached head.
+        InputError: uncommitted changes, a detached head, or a history without the waves' commits.
     """
     require_branch(workspace.root)
+    require_history(workspace.root)
     with open_ledger() as ledger:
         wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
         rollback = ledger.find_rollback(workspace.model)

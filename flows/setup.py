@@ -2,18 +2,20 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amun.adoption import Adopted, read_adopted
 from amun.errors import AmunError, InputError
-from amun.keys import SECRET_VARIABLE, create_secret, parse_secret, store_secret
+from amun.keys import SECRET_VARIABLE, create_secret, load_secret, parse_secret, store_secret
 from amun.ledger import Ledger
-from amun.paths import SECRET, WAVE
+from amun.paths import SECRET
 from flows.outcome import Outcome
 from flows.running import run_build_base
 from tasks import pipeline
 from tasks.environment import LEDGER_VARIABLE
-from tasks.git import has_tag, name_tag, read_committed, require_branch, require_clean
+from tasks.git import list_wave_tags, require_branch, require_clean
+from tasks.history import find_recorded_wave, require_history
 from tasks.source import inspect_source, require_unknown_to_git
 from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
 from tasks.workspace import Workspace, require_own_secret
@@ -23,13 +25,26 @@ if TYPE_CHECKING:
 
 
 def is_finished(workspace: Workspace) -> bool:
-    """Tells whether this clone is a workspace whose wave 0 is recorded."""
-    return (workspace.root / SECRET).exists() and has_tag(workspace.root, name_tag(0)) and not _has_open_base(workspace)
+    """Tells whether this clone is a workspace whose wave 0 is complete."""
+    recorded = find_recorded_wave(workspace.root)
+    if recorded is None or not (workspace.root / SECRET).exists():
+        return False
+    return recorded > 0 or not _has_open_base(workspace)
 
 
 def is_joining(workspace: Workspace) -> bool:
     """Tells whether this clone comes from a workspace that has its wave 0 already."""
-    return has_tag(workspace.root, name_tag(0)) and not (workspace.root / SECRET).exists()
+    return _is_recorded(workspace.root) and not (workspace.root / SECRET).exists()
+
+
+def refuse_wrong_secret(workspace: Workspace) -> None:
+    """Refuses to go on in a workspace with another secret than keyed its waves.
+
+    Raises:
+        InputError: it has one.
+    """
+    if (workspace.root / SECRET).exists():
+        require_own_secret(workspace.root, load_secret(workspace.root))
 
 
 def create_workspace(workspace: Workspace, remote: str | None, git_remote: str | None, base: str | None) -> Outcome:
@@ -37,16 +52,20 @@ def create_workspace(workspace: Workspace, remote: str | None, git_remote: str |
 
     Raises:
         InputError: uncommitted changes, a detached head, a secret that is none, no images, a model that cannot be
-            built on them, a base that does not fit, or a remote that does not answer; nothing was created but a DVC
+            built on them, a base that does not fit, a remote that does not answer, or waves that this branch does not
+            record: tagged here or on the remote, in the ledger or in the registry; nothing was created but a DVC
             remote's folder.
     """
-    root = workspace.root
+    root, is_recorded = workspace.root, _is_recorded(workspace.root)
     require_branch(root)
+    require_history(root)
     # before the question whether all is committed: that is not what to do with images
     require_unknown_to_git(root, workspace.params.data.root)
     require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES])
     if secret := os.environ.get(SECRET_VARIABLE):
         parse_secret(secret, SECRET_VARIABLE)
+    if not is_recorded:
+        _refuse_other_waves(workspace)
     adopted, take_base = _choose_base(workspace, base)
     from tasks.registry import ensure_model, require_own_model, translate_errors
 
@@ -55,11 +74,13 @@ def create_workspace(workspace: Workspace, remote: str | None, git_remote: str |
 
         remote = require_remote(remote)
     if git_remote is not None:
-        from tasks.upstream import require_git_remote, set_git_remote
+        from tasks.upstream import require_git_remote, require_no_waves, set_git_remote
 
         require_git_remote(root, git_remote)
+        if not is_recorded:
+            require_no_waves(root, git_remote)
     with translate_errors():
-        require_own_model(root, workspace.model, adopted)
+        require_own_model(root, workspace.model, adopted, is_recorded=is_recorded)
         ensure_model(root, workspace.model)
     with Ledger.create(os.environ[LEDGER_VARIABLE]) as ledger:
         ledger.register_model(workspace.model)
@@ -77,15 +98,17 @@ def join_workspace(workspace: Workspace, git_remote: str | None) -> None:
     """Takes the secret from the environment and the data from the remote; runs nothing.
 
     Raises:
-        InputError: the secret is not in the environment, or it is another workspace's; the git remote does not answer.
+        InputError: the secret is not in the environment, or it is another workspace's; the clone lacks commits of the
+            waves; the git remote does not answer.
         AmunError: there is no remote, or it does not give the data.
     """
     secret = os.environ.get(SECRET_VARIABLE)
-    if secret is None:
+    if not secret:
         raise InputError(
-            f"{workspace.root} has wave/0000: to join that workspace put its secret (the content of its {SECRET}) "
-            f"into {SECRET_VARIABLE}"
+            f"{workspace.root} records the waves of a workspace: to join it put its secret (the content of its "
+            f"{SECRET}) into {SECRET_VARIABLE}"
         )
+    require_history(workspace.root)
     if not pipeline.has_remote(workspace.root):
         raise AmunError(f"{workspace.root}: no DVC remote is configured, so the workspace's data cannot be had")
     require_own_secret(workspace.root, parse_secret(secret, SECRET_VARIABLE))
@@ -115,7 +138,7 @@ def _choose_base(workspace: Workspace, base: str | None) -> tuple[Adopted | None
     Nothing is created before that: images, architecture and weights are checked here.
     """
     root = workspace.root
-    is_new, is_recorded = not (root / SECRET).exists(), read_committed(root, WAVE) is not None
+    is_new, is_recorded = not (root / SECRET).exists(), _is_recorded(root)
     # what is recorded stays, and an alias may already be on the version that wave 0 has registered
     if not is_new and (base is None or is_recorded):
         return read_adopted(root), lambda: None
@@ -145,6 +168,37 @@ def _build_model(workspace: Workspace) -> "nn.Module":
     if trainer := workspace.params.training.function:
         import_trainer(trainer)
     return build_model(workspace.params.model, len(listing.classes), (len(MODES[data.images.colour]), *size), seed=0)
+
+
+def _is_recorded(root: Path) -> bool:
+    """Tells whether HEAD records a wave. A tag tells nothing: a clone may lack it, or have another workspace's."""
+    return find_recorded_wave(root) is not None
+
+
+def _refuse_other_waves(workspace: Workspace) -> None:
+    """Refuses to build a first base where there are waves that this branch does not record.
+
+    Raises:
+        InputError: which, and what to do.
+    """
+    root = workspace.root
+    if tags := list_wave_tags(root):
+        raise InputError(
+            f"{root} has the tag {tags[-1]} of a workspace that this branch does not record: check out that one's "
+            "branch to join it, or `git tag --delete` its tags for a workspace of your own"
+        )
+    try:
+        with Ledger(os.environ[LEDGER_VARIABLE]) as ledger:
+            complete = [wave for wave in ledger.list_waves(workspace.model) if wave.state == "complete"]
+    except InputError:  # no ledger, or one that has nothing of the model yet
+        return
+    if complete:
+        wave = complete[-1]
+        raise InputError(
+            f"params.yaml: model.name: the ledger {ledger.name} has wave {wave.number} of {workspace.model} (commit "
+            f"{str(wave.commit)[:12]}), which this branch does not record; choose another name, or join that workspace "
+            "in a clone of its branch"
+        )
 
 
 def _has_open_base(workspace: Workspace) -> bool:

@@ -7,7 +7,6 @@ from mlflow.entities.model_registry import ModelVersion
 from amun.errors import AmunError
 from tasks import registry
 from tasks.descriptions import COMPARISON_MARK, describe_comparison
-from tasks.git import name_tag, run_git
 from tasks.model_page import update_model_page
 from tasks.wave_run import list_metrics, log_metrics
 from tasks.workspace import Workspace
@@ -15,13 +14,12 @@ from tasks.workspace import Workspace
 NOTE = "mlflow.note.content"
 
 
-def find_compared(workspace: Workspace, number: int) -> ModelVersion:
-    """Returns the version of the wave that is to be compared.
+def find_compared(workspace: Workspace, number: int, commit: str) -> ModelVersion:
+    """Returns the version of the wave that is to be compared, which that commit records.
 
     Raises:
         AmunError: the registry does not answer, or the wave has none.
     """
-    commit = run_git(workspace.root, "rev-list", "-n", "1", name_tag(number))
     with registry.translate_errors():
         version = registry.find_version(workspace.model, number, commit)
     if version is None:

@@ -12,7 +12,7 @@ from amun.adoption import read_adopted
 from amun.audit.decision import Plan, count_references, plan_attempts
 from amun.data.samples import Owners
 from amun.data.store import read_owners, read_shape
-from amun.errors import AmunError, InputError
+from amun.errors import AmunError
 from amun.forgetting import name_forgotten
 from amun.keys import file_digest, fingerprint, load_secret
 from amun.ledger import Claim
@@ -32,9 +32,9 @@ from amun.paths import (
 )
 from amun.wave import Attempt, ForgottenWave, Wave, parse_forgotten, write_json
 from tasks import pipeline
-from tasks.git import has_tag, name_tag, read_committed
+from tasks.git import read_committed
 from tasks.holdings import read_holdings
-from tasks.line import require_line
+from tasks.line import require_line, require_new_number
 from tasks.options import TASK_OPTIONS
 from tasks.registry import Champion, fetch_weights, find_champion
 from tasks.workspace import Workspace, open_ledger, require_lease
@@ -45,10 +45,7 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> Plan:
     """Writes `wave/wave.json` and fetches the base from the registry; returns which attempts to make."""
     require_lease(claim)
     root = workspace.root
-    if has_tag(root, name_tag(claim.number)):
-        raise InputError(
-            f"{root}: tag {name_tag(claim.number)} exists, but the ledger is only now at wave {claim.number}"
-        )
+    require_new_number(workspace, claim.number)
     with open_ledger() as ledger:
         subjects = ledger.subjects_of_wave(claim.model, claim.number)
         next_due = ledger.count_status(claim.model, datetime.now(UTC)).next_due

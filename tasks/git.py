@@ -137,6 +137,11 @@ def has_tag(root: Path, tag: str) -> bool:
     return bool(run_git(root, "tag", "--list", tag))
 
 
+def list_wave_tags(root: Path) -> list[str]:
+    """Returns the tags of all waves, by number."""
+    return run_git(root, "tag", "--list", "wave/*").split()
+
+
 def require_branch(root: Path) -> str:
     """Returns the checked-out branch.
 

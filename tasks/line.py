@@ -1,14 +1,13 @@
 """The champion's line: the waves that made it what it is, as HEAD records them."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from amun.errors import InputError
 from amun.ledger import Wave
-from amun.paths import WAVE
-from tasks.git import is_ancestor, read_committed
-from tasks.registry import Champion
+from tasks.git import has_tag, is_ancestor, name_tag
+from tasks.history import find_recorded_wave
+from tasks.registry import Champion, list_registered
 from tasks.workspace import Workspace, open_ledger
 
 
@@ -30,10 +29,21 @@ def require_line(root: Path, champion: Champion | None) -> None:
         )
 
 
-def find_recorded_wave(root: Path, revision: str = "HEAD") -> int | None:
-    """Returns the number of the wave that a revision records; None before wave 0."""
-    committed = read_committed(root, WAVE, revision)
-    return None if committed is None else int(json.loads(committed)["number"])
+def require_new_number(workspace: Workspace, number: int) -> None:
+    """Refuses a number that a wave has had: the ledger is then older than branch or registry.
+
+    Raises:
+        InputError: the number, or a later one, is recorded, registered or tagged already.
+    """
+    root = workspace.root
+    recorded, registered = find_recorded_wave(root), list_registered(workspace.model)
+    last = max([-1 if recorded is None else recorded, *(version.wave for version in registered)])
+    # tags alone would not do: a clone may lack them
+    if last >= number or has_tag(root, name_tag(number)):
+        raise InputError(
+            f"{root}: wave {max(last, number)} exists already, but the ledger is only now at wave {number}; "
+            "was the ledger restored from a backup?"
+        )
 
 
 def walk_line(workspace: Workspace) -> Iterator[Wave]:

@@ -99,17 +99,26 @@ def ensure_experiment(root: Path, name: str) -> str:
     return str(experiment.experiment_id)
 
 
-def require_own_model(root: Path, model: str, adopted: Adopted | None) -> None:
-    """Refuses a registry whose champion of this name comes from another workspace.
+def require_own_model(root: Path, model: str, adopted: Adopted | None, *, is_recorded: bool) -> None:
+    """Refuses a registry that has versions of this name from waves which this branch does not record.
+
+    Args:
+        root: of the clone.
+        model: the registered model.
+        adopted: where the base is adopted from, if it is.
+        is_recorded: whether HEAD records a wave.
 
     Raises:
-        InputError: its commit is not in this clone.
+        InputError: a new base would take the champion's place.
     """
     champion = find_champion(model, may_be_foreign=adopted is not None and adopted.name == model)
-    if champion is not None and not is_ancestor(root, champion.commit):
+    last = champion or next(reversed(list_registered(model)), None)
+    if last is not None and not (is_recorded and is_ancestor(root, last.commit)):
+        what = "champion" if champion is not None else "version"
         raise InputError(
-            f"params.yaml: model.name: MLflow has a champion of {model} from another workspace "
-            f"(version {champion.version}); choose another name, or join that workspace"
+            f"params.yaml: model.name: MLflow has a {what} of {model} from another workspace (version {last.version} "
+            f"of wave {last.wave}, commit {last.commit[:12]}), which a new base must not replace; choose another name, "
+            "or join that workspace in a clone of its branch"
         )
 
 
@@ -191,6 +200,16 @@ def find_version(model: str, number: int, commit: str) -> ModelVersion | None:
 def list_versions(model: str) -> list[ModelVersion]:
     """Returns all versions of the model by number, those that no wave has registered among them."""
     return sorted(open_registry().search_model_versions(f"name = '{model}'"), key=lambda found: int(found.version))
+
+
+def list_registered(model: str) -> list[Champion]:
+    """Returns the versions that waves have registered, by number.
+
+    Raises:
+        AmunError: the registry does not answer.
+    """
+    with translate_errors():
+        return [_read_version(version) for version in list_versions(model) if _is_ours(version)]
 
 
 def list_aliases(model: str) -> dict[int, list[str]]:

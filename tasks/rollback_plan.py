@@ -13,9 +13,9 @@ from amun.ledger import Held, describe_holder
 from amun.params import load_params
 from amun.paths import PARAMS
 from tasks import pipeline, registry
-from tasks.git import name_tag
+from tasks.history import find_recorded_wave
 from tasks.holdings import read_holdings
-from tasks.line import find_recorded_wave, require_line, walk_line
+from tasks.line import require_line, walk_line
 from tasks.registry import Champion
 from tasks.version_details import describe_version
 from tasks.workspace import Workspace, open_ledger
@@ -144,7 +144,7 @@ def _require_files(workspace: Workspace, target: Champion) -> None:
 def _open_line(root: Path, target: Champion) -> Iterator[Path]:
     """Gives a work tree as the version's wave recorded it, its data in the cache from then on."""
     try:
-        with open_worktree(root, target.wave) as path:
+        with open_worktree(root, target.commit) as path:
             yield path
     except pipeline.MissingDataError as error:
         raise InputError(f"version {target.version} cannot be gone back to, for its data are gone: {error}") from None
@@ -155,5 +155,5 @@ def _require_same_model(workspace: Workspace, path: Path, target: Champion) -> N
     if (made.architecture, made.options) != (present.architecture, present.options):
         raise InputError(
             f"params.yaml: version {target.version} was built as another `model`; "
-            f"bring that section back first (`git show {name_tag(target.wave)}:{PARAMS}`)"
+            f"bring that section back first (`git show {target.commit[:12]}:{PARAMS}`)"
         )

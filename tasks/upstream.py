@@ -65,6 +65,19 @@ def require_git_remote(root: Path, name: str) -> None:
         raise InputError(f"--git-remote {name}: it does not take the branch {branch}: {error}") from None
 
 
+def require_no_waves(root: Path, name: str) -> None:
+    """Refuses a git remote that has waves already: those of a new workspace would be tagged alike.
+
+    Raises:
+        InputError: it has.
+    """
+    if found := run_remote_git(root, "ls-remote", name, _TAGS).split():
+        raise InputError(
+            f"the git remote {name} has waves already (tag {found[1].removeprefix('refs/tags/')}); to join their "
+            "workspace check out its branch, a workspace of its own takes another repository"
+        )
+
+
 def set_git_remote(root: Path, name: str) -> None:
     """Makes this clone push its waves to a remote, and commits that they are pushed."""
     run_git(root, "config", _KEY, name)
@@ -86,6 +99,7 @@ def join_git_remote(root: Path, name: str | None) -> None:
     if (meant := name or find_git_remote(root)) is not None:
         require_git_remote(root, meant)
         run_git(root, "config", _KEY, meant)
+        _fetch_tags(root, meant)
 
 
 def push(root: Path, tag: str | None = None) -> bool:
@@ -142,9 +156,14 @@ def follow(workspace: Workspace, paths: list[str]) -> None:
         restore_paths(root, paths)
         _drop_tags(root, [commit for commit, _, _ in own])
         run_git(root, "reset", "--quiet", "--keep", upstream)
-    run_remote_git(root, "fetch", "--quiet", "--no-tags", name, f"{_TAGS}:{_TAGS}")
+    _fetch_tags(root, name)
     if read_committed(root, WAVE) is not None:
         pipeline.fetch(root)
+
+
+def _fetch_tags(root: Path, name: str) -> None:
+    """Brings the tags of all waves, whatever the clone fetches by itself."""
+    run_remote_git(root, "fetch", "--quiet", "--no-tags", name, f"{_TAGS}:{_TAGS}")
 
 
 def _is_given_up(workspace: Workspace) -> bool:

@@ -16,6 +16,7 @@ from amun.ledger import Wave
 from amun.paths import DECISIONS, PARAMS
 from tasks import registry
 from tasks.git import has_commit, name_tag, read_committed
+from tasks.history import tell_how_to_fetch
 from tasks.lineage import Version, list_versions
 from tasks.pipeline import LOCK_FILE
 from tasks.workspace import Workspace, open_ledger
@@ -123,7 +124,9 @@ def _describe_origin(root: Path, version: Version, registered: ModelVersion, wav
         "opened": None if wave is None else f"{wave.opened_at:%Y-%m-%d %H:%M:%S} UTC",
         "run by": None if wave is None else wave.holder.partition(":")[0],
         "tag": None if version.wave is None else name_tag(version.wave),
-        "commit": commit if commit is None or is_here else f"{commit} (not in this clone; `git pull` brings it)",
+        "commit": commit
+        if commit is None or is_here
+        else f"{commit} (not in this clone; {tell_how_to_fetch(root)} brings it)",
     } | {
         name.removeprefix("amun.").replace("_", " "): value or None
         for name, value in sorted(registered.tags.items())

@@ -9,7 +9,8 @@ from amun.errors import InputError
 from amun.paths import PARAMS
 from amun.wave import ForgottenWave
 from tasks import registry
-from tasks.git import has_commit, list_commits
+from tasks.git import list_commits
+from tasks.history import require_commit
 from tasks.lineage import Version, list_versions, read_forgotten_at
 from tasks.version_details import find_run, find_version, read_data, read_parameters
 from tasks.workspace import PACKAGES, Workspace
@@ -85,8 +86,7 @@ def _find_recorded(root: Path, versions: Sequence[Version], number: int, model: 
     version = find_version(versions, number, model)
     if version.commit is None:
         raise InputError(f"version {number} of {model} was registered by no wave: nothing is known of how it was made")
-    if not has_commit(root, version.commit):
-        raise InputError(f"version {number}: its commit {version.commit[:12]} is not in {root}; `git pull` brings it")
+    require_commit(root, version.commit, f"version {number}")
     return version
 
 

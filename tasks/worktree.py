@@ -1,4 +1,4 @@
-"""A wave as it was: a git worktree at its tag, with the workspace's DVC cache."""
+"""A wave as it was: a git worktree at its commit, with the workspace's DVC cache."""
 
 import json
 import os
@@ -13,46 +13,30 @@ from typing import Any
 
 import psutil
 
-from amun.errors import AmunError, InputError
+from amun.errors import AmunError
 from amun.paths import COMPARISON, STATE
 from amun.stage_result import RESULT_FILE_VARIABLE, StageResult
 from tasks import pipeline
-from tasks.git import has_tag, list_changes, name_tag, run_git
+from tasks.git import list_changes, run_git
 
 # of a folder under .amun/, followed by the id of the process it belongs to
 _PREFIX = "worktree-"
 
 
 @contextmanager
-def open_worktree(root: Path, number: int) -> Iterator[Path]:
-    """Gives a work tree of its own at the wave's tag, its data checked out from the shared cache.
-
-    Raises:
-        InputError: no such wave is tagged.
-    """
-    tag = require_tag(root, number)
+def open_worktree(root: Path, commit: str) -> Iterator[Path]:
+    """Gives a work tree of its own at a wave's commit, its data checked out from the shared cache."""
     _remove_abandoned(root)
+    (root / STATE).mkdir(exist_ok=True)  # a clone that has the secret in its environment need not have joined
     with tempfile.TemporaryDirectory(dir=root / STATE, prefix=f"{_PREFIX}{os.getpid()}-") as folder:
         path = Path(folder) / "worktree"
-        run_git(root, "worktree", "add", "--quiet", "--detach", str(path), tag)
+        run_git(root, "worktree", "add", "--quiet", "--detach", str(path), commit)
         try:
             pipeline.share_cache(root, path)
             pipeline.fetch(path)
             yield path
         finally:
             run_git(root, "worktree", "remove", "--force", str(path))
-
-
-def require_tag(root: Path, number: int) -> str:
-    """Returns the wave's tag.
-
-    Raises:
-        InputError: no such wave is tagged.
-    """
-    tag = name_tag(number)
-    if not has_tag(root, tag):
-        raise InputError(f"wave {number} has no tag {tag} in {root}; `amun wave list` shows the waves")
-    return tag
 
 
 def _remove_abandoned(root: Path) -> None:
@@ -63,9 +47,9 @@ def _remove_abandoned(root: Path) -> None:
     run_git(root, "worktree", "prune")
 
 
-def reproduce_wave(root: Path, number: int) -> list[str]:
-    """Runs the wave's stages anew at its tag; returns the outputs whose bytes differ, none if it reproduces."""
-    with open_worktree(root, number) as path:
+def reproduce_wave(root: Path, commit: str) -> list[str]:
+    """Runs a wave's stages anew at its commit; returns the outputs whose bytes differ, none if it reproduces."""
+    with open_worktree(root, commit) as path:
         before = pipeline.read_digests(path)
         for stage in pipeline.WAVE_STAGES:
             print(f"  {stage}", flush=True)
@@ -75,9 +59,13 @@ def reproduce_wave(root: Path, number: int) -> list[str]:
         return sorted(differing | set(list_changes(path)))
 
 
-def compare_wave(root: Path, number: int) -> dict[str, Any]:
-    """Retrains on what remained at the wave; returns that model's `accuracy`, `ft_auc` and `trace` on the test half."""
-    with open_worktree(root, number) as path:
+def compare_wave(root: Path, commit: str) -> dict[str, Any]:
+    """Retrains on what remained at a wave's commit.
+
+    Returns:
+        that model's `accuracy`, `ft_auc` and `trace` on the test half.
+    """
+    with open_worktree(root, commit) as path:
         result_path = path.parent / "result.json"
         finished = subprocess.run(
             [sys.executable, "-m", "amun.stages.compare"],
@@ -89,6 +77,6 @@ def compare_wave(root: Path, number: int) -> dict[str, Any]:
         )
         if finished.returncode:
             reason = StageResult.read(result_path).error if result_path.exists() else f"exit {finished.returncode}"
-            raise AmunError(f"retraining for wave {number} failed: {reason}")
+            raise AmunError(f"retraining at commit {commit[:12]} failed: {reason}")
         figures: dict[str, Any] = json.loads((path / COMPARISON).read_text(encoding="utf-8"))
         return figures

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from amun.paths import LEDGER, STATE
+from tests.test_bad_input import assert_init_refused, assert_one_line
 from tests.trap import KILLED, open_trap, read_all
-from tests.workspaces import Site, choose_people, describe, list_people, move_registry
+from tests.workspaces import Site, choose_people, describe, dump_ledger, list_people, move_registry, read_tree
 
 # where one clone after the other is killed; each is a new one that knows nothing of the others
 DEATHS = {
@@ -58,6 +59,57 @@ def assert_up_to_date(site: Site) -> None:
     assert site.git("rev-parse", "HEAD") == upstream
     assert site.git("status", "--porcelain") == ""
     assert json.loads(site.run("dvc", "status", "--json")) == {}
+
+
+def name_company(site: Site) -> dict[str, str]:
+    """Returns the variables that name a workspace's own ledger and registry to another clone."""
+    state = site.root / STATE
+    return {"AMUN_LEDGER_URL": f"sqlite:///{site.root / LEDGER}", "MLFLOW_TRACKING_URI": f"sqlite:///{state}/mlflow.db"}
+
+
+def test_clone_without_tags_and_history_is_told_what_to_fetch_and_then_joins(site: Site, tmp_path: Path) -> None:
+    # as CI checks out
+    site.git("clone", "--quiet", "--no-tags", "--depth=1", f"file://{site.root}", str(tmp_path / "second"))
+    second = Site(tmp_path / "second", site.variables | name_company(site))
+    assert_init_refused(second, 2, "AMUN_SECRET", ".amun/secret")
+    wrong = Site(second.root, second.variables | {"AMUN_SECRET": "00" * 32})
+    secret = (site.root / ".amun/secret").read_text(encoding="ascii").strip()
+    joined = Site(second.root, second.variables | {"AMUN_SECRET": secret})
+    person = list_people(site)[0][0]
+    for command in (("init",), ("model", "diff", "1", "2"), ("wave", "reproduce", "0"), ("subject", "trace", person)):
+        assert_one_line(joined.start("amun", *command), 2, "git fetch --unshallow")
+    assert not (second.root / ".amun/secret").exists()
+
+    second.git("fetch", "--quiet", "--unshallow")
+    assert_one_line(wrong.start("amun", "init"), 2, "secret", "not the one")
+    before = dump_ledger(site)
+    assert "joined" in joined.run("amun", "init")
+    assert joined.git("tag") == ""
+    assert joined.load("status")["champion"] == 2
+    assert joined.load("model", "diff", "1", "2")["forgotten"][0]["num_subjects"] == 13
+    back = joined.start("amun", "model", "rollback", "1", "--reason", "to see what it would do")
+    assert "undone: wave 1" in back.stdout, describe(back)
+    assert joined.run("amun", "wave", "reproduce", "1").splitlines()[-1] == "wave 1: same bytes"
+    assert dump_ledger(site) == before
+    assert joined.git("status", "--porcelain") == ""
+    assert joined.git("worktree", "list").count("\n") == 0
+    assert "is a workspace" in second.run("amun", "init")
+
+
+def test_init_builds_no_base_beside_waves_that_the_branch_does_not_record(site: Site, tmp_path: Path) -> None:
+    before = dump_ledger(site), read_tree(site.root / STATE / "mlartifacts")
+    site.git("clone", "--quiet", str(site.root), str(tmp_path / "second"))
+    second = Site(tmp_path / "second", site.variables)
+    second.git("switch", "--quiet", "--force-create", "main", "wave/0000~1")
+    assert_one_line(second.start("amun", "init"), 2, "tag wave/0001", "join")
+    second.git("tag", "--delete", "wave/0000", "wave/0001")
+    assert_init_refused(second, 2, "git remote origin", "wave/0000", "join", arguments=("--git-remote", "origin"))
+    for name, value in name_company(site).items():
+        shared = Site(second.root, second.variables | {name: value})
+        assert_init_refused(shared, 2, "model.name", "wave 1", site.git("rev-parse", "--short=12", "HEAD"), "join")
+    assert not (second.root / ".amun").exists()
+    assert (dump_ledger(site), read_tree(site.root / STATE / "mlartifacts")) == before
+    assert site.load("status")["champion"] == 2
 
 
 @pytest.mark.long

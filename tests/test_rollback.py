@@ -72,7 +72,8 @@ def test_erased_weights_and_another_architecture_are_refused(site: Site) -> None
     assert read_state(site) == before
     site.change_params(lambda params: params["model"]["options"].update(channels=[8, 8, 8]))
     before = read_state(site)
-    assert_one_line(site.start("amun", *COMMAND), 2, "params.yaml", "git show wave/0000:params.yaml")
+    first = site.git("rev-parse", "--short=12", "wave/0000^{commit}")
+    assert_one_line(site.start("amun", *COMMAND), 2, "params.yaml", f"git show {first}:params.yaml")
     assert read_state(site) == before
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -292,24 +291,6 @@ def test_stage_by_hand_gives_the_same_bytes(site: Site) -> None:
     site.run("dvc", "repro", "-s", "-f", "unlearn")
     assert (site.root / "dvc.lock").read_bytes() == before
     assert site.git("status", "--porcelain") == ""
-
-
-def test_joining_takes_the_secret_and_the_data(wave_one: Site, tmp_path: Path) -> None:
-    wave_one.git("clone", "--quiet", str(wave_one.root), str(tmp_path / "second"))
-    second = Site(tmp_path / "second", wave_one.variables)
-    refused = second.start("amun", "init")
-    assert refused.returncode == 2
-    assert len(refused.stderr.splitlines()) == 1
-    assert "AMUN_SECRET" in refused.stderr
-    assert not (second.root / ".amun").exists()
-
-    secret = (wave_one.root / ".amun/secret").read_text(encoding="ascii").strip()
-    joined = Site(second.root, second.variables | {"AMUN_SECRET": secret})
-    assert "joined" in joined.run("amun", "init")
-    assert second.run("amun", "wave", "reproduce", "1").splitlines()[-1] == "wave 1: same bytes"
-    assert second.git("status", "--porcelain") == ""
-    assert second.git("worktree", "list").count("\n") == 0
-    assert "workspace" in second.run("amun", "init")
 
 
 def test_nothing_pending_is_a_success(wave_one: Site) -> None:

@@ -58,15 +58,15 @@ def compare_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
     """Retrain exactly on what remained at a wave, and put that model's figures beside the wave's."""
     from flows import wave_tables
     from tasks.comparison import find_compared, show_comparison
+    from tasks.history import find_wave_commit
     from tasks.worktree import compare_wave as compare
-    from tasks.worktree import require_tag
 
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:
         ledger.get_wave(workspace.model, number)
-        require_tag(workspace.root, number)
-        version = find_compared(workspace, number)
-        comparison = compare(workspace.root, number)
+        commit = find_wave_commit(workspace, number)
+        version = find_compared(workspace, number, commit)
+        comparison = compare(workspace.root, commit)
         ledger.set_comparison(workspace.model, number, comparison)
         show_comparison(version, comparison)
         wave = ledger.get_wave(workspace.model, number)
@@ -75,10 +75,11 @@ def compare_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
 
 @app.command("reproduce")
 def reproduce_wave(number: WaveNumber) -> None:
-    """Run a wave's stages anew at its tag and compare the digests of what comes out."""
+    """Run a wave's stages anew at its commit and compare the digests of what comes out."""
+    from tasks.history import find_wave_commit
     from tasks.worktree import reproduce_wave as reproduce
 
     workspace = shared.open_here()
-    if differing := reproduce(workspace.root, number):
+    if differing := reproduce(workspace.root, find_wave_commit(workspace, number)):
         raise AmunError(f"wave {number}: other bytes in {', '.join(differing)}")
     print(f"wave {number}: same bytes")
