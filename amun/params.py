@@ -296,6 +296,7 @@ class GateParams(Section):
     """The bounds an attempt must keep."""
 
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
+    max_memory_left: Annotated[float, Field(gt=0, lt=1)]
     auc_margin: Annotated[float, Field(gt=0, le=0.5)]
     max_trace: Annotated[float, Field(gt=0.5, lt=1)] | None
     insufficient: Literal["retrain", "wait", "pass_with_warning"]

@@ -43,6 +43,7 @@ UNLEARNED = Path("wave/unlearned.safetensors")
 
 PREPARE_METRICS = Path("metrics/prepare.json")
 TRAIN_METRICS = Path("metrics/train.json")
+POWER_METRICS = Path("metrics/power.json")
 ADVERSARIAL_METRICS = Path("metrics/adversarial.json")
 UNLEARN_METRICS = Path("metrics/unlearn.json")
 AUDIT_METRICS = Path("metrics/audit.json")

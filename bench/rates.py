@@ -24,6 +24,7 @@ import torch
 
 from amun.adversarial.search import SEARCHES
 from amun.audit.decision import decide
+from amun.audit.night import read_night
 from amun.benchmark.machine import describe_machine
 from amun.errors import AmunError, DivergedError
 from amun.params import AttemptParams, Params
@@ -131,7 +132,9 @@ def run_seed(
                     gap=round(abs(audited["ft_auc"] - retrained_ft_auc), 4),
                     accuracy_drop=round(audited["accuracy_base"] - audited["accuracy"], 4),
                     trace=round(audited["trace"], 4),
-                    passed=decide({"is_exact": False}, audited, read_wave().yardstick, params.gate).passed,
+                    passed=decide(
+                        {"is_exact": False}, read_night(), audited, read_wave().yardstick, params.gate
+                    ).passed,
                 )
             )
     return rows

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from amun.audit.decision import decide
+from amun.audit.night import read_night
 from amun.data.samples import read_samples
 from amun.data.store import read_owners, read_shape
 from amun.errors import DivergedError
@@ -36,6 +37,7 @@ from amun.paths import (
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
 from amun.stages.common import load_for
+from amun.stages.power import measure_power
 from amun.stages.prepare import prepare
 from amun.stages.references import train_references
 from amun.stages.report import report
@@ -110,6 +112,7 @@ def begin_wave(params: Params, device: torch.device, num_forget: int) -> float:
     base_seconds = _time(lambda: train(params, device))
     train_references(params, device)
     freeze_wave(params, num_forget)
+    measure_power(params, device)
     return base_seconds
 
 
@@ -182,7 +185,7 @@ def measure(
         ft_auc=round(reported["ft_auc"], 4),
         accuracy=round(reported["accuracy"], 4),
         trace=round(reported["trace"], 4),
-        passed=decide({"is_exact": False}, audited, read_wave().yardstick, params.gate).passed,
+        passed=decide({"is_exact": False}, read_night(), audited, read_wave().yardstick, params.gate).passed,
         calibration_ft_auc=round(audited["ft_auc"], 4),
         calibration_accuracy=round(audited["accuracy"], 4),
         seconds=round(seconds + extra_seconds, 2),

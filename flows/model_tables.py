@@ -13,7 +13,7 @@ from tasks.version_details import Details
 from tasks.version_diff import Difference
 
 # figures that say how good a version is, among those of how it was made
-JUDGED = ("accuracy/", "ft_auc/", "trace/", "test/")
+JUDGED = ("accuracy/", "memory_left/", "ft_auc/", "trace/", "test/")
 
 
 def print_lineage(model: str, versions: Sequence[Version]) -> None:

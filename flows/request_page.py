@@ -148,7 +148,7 @@ def _tabulate(summary: dict[str, Any], comparison: dict[str, Any] | None) -> lis
         ("recognition by attack (FT AUC)", "ft_auc", lambda _: test["standard_error"]),
         ("recognition by who holds the model before (trace)", "trace", lambda _: test["trace_standard_error"]),
     )
-    return [
+    return _tabulate_memory(test, retrained) + [
         {
             "name": name,
             "before": _tell_share(test[f"{figure}_base"], error_of) if f"{figure}_base" in test else "",
@@ -158,6 +158,25 @@ def _tabulate(summary: dict[str, Any], comparison: dict[str, Any] | None) -> lis
         for name, figure, error_of in rows
         if figure in test
     ]
+
+
+def _tabulate_memory(test: dict[str, Any], retrained: dict[str, Any]) -> list[dict[str, str]]:
+    """Returns the row of what is left of the memory, by person; none where a wave could not, or did not, measure it."""
+    if test.get("memory_left_lower") is None:
+        return []
+    return [
+        {
+            "name": "memory that is left of the people of the wave",
+            "before": _tell_percent(1.0),
+            "after": _tell_left(test),
+            "retrained": _tell_left(retrained) if retrained.get("memory_left_lower") is not None else "not computed",
+        }
+    ]
+
+
+def _tell_left(figures: dict[str, Any]) -> str:
+    lower, upper = figures["memory_left_lower"], figures["memory_left_upper"]
+    return f"{_tell_percent(figures['memory_left'])}, between {_tell_percent(lower)} and {_tell_percent(upper)}"
 
 
 def _binomial_error(share: float, num_samples: int) -> float:
@@ -178,7 +197,7 @@ def _conclude(summary: dict[str, Any], comparison: dict[str, Any] | None, number
         return [
             f"The comparison with exact retraining was not computed (amun wave compare {number} does it). "
             "What the gate shows without it, on a half of the people set aside for the decision: "
-            f"{reason}. So the attack is, with 95 % confidence, no further from blindness than allowed."
+            f"{reason}."
         ]
     difference, slack = abs(test["ft_auc"] - comparison["ft_auc"]), sqrt(2) * TWO_SIDED_95 * test["standard_error"]
     return [

@@ -30,6 +30,8 @@ def print_waves(waves: Sequence[Wave]) -> None:
         "accuracy\nbefore",
         "\nafter",
         "\nretrained",
+        "memory\nleft",
+        "\nretrained",
         "FT AUC\nbefore",
         "\nafter",
         "\nretrained",
@@ -41,6 +43,12 @@ def print_waves(waves: Sequence[Wave]) -> None:
     for wave in waves:
         table.add_row(*_describe_row(wave))
     print_table(table)
+
+
+def _show_left(figures: dict[str, Any]) -> str:
+    """Returns memory left with its bounds; empty where a wave was not, or could not be, measured by person."""
+    left, lower, upper = (figures.get(name) for name in ("memory_left", "memory_left_lower", "memory_left_upper"))
+    return "" if left is None or lower is None or upper is None else f"{left:.2f}\n[{lower:.2f}, {upper:.2f}]"
 
 
 def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
@@ -107,6 +115,8 @@ def _describe_row(wave: Wave) -> list[str]:
         percent(test.get("accuracy_base")),
         percent(test.get("accuracy")),
         NOT_COMPUTED if comparison is None else percent(comparison["accuracy"]),
+        _show_left(test),
+        "" if comparison is None else _show_left(comparison),
         auc(test.get("ft_auc_base"), missing),
         auc(test.get("ft_auc"), missing),
         NOT_COMPUTED if comparison is None else auc(comparison["ft_auc"], missing),

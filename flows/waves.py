@@ -1,12 +1,13 @@
 """The two flows: a new base, and a deletion wave. Each reads as the steps it takes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from prefect import flow
 
-from amun.audit.decision import Decision, Plan
+from amun.audit.decision import Decision, list_exact
 from amun.errors import AmunError, AttemptError, LeaseLostError
 from amun.ledger import Claim, Held, Rollback, WaveKind
 from flows.intake import add_intake, take_in
@@ -16,8 +17,16 @@ from tasks.artifacts import show_wave
 from tasks.base import check_samples, finish_base, prepare_base, refresh_base_source
 from tasks.complete import complete_requests, park_wave
 from tasks.freeze import freeze_wave, record_holdings
-from tasks.gate import begin_attempt, check_report, judge_attempt, keep_decision
+from tasks.gate import (
+    begin_attempt,
+    check_report,
+    find_contradiction,
+    judge_attempt,
+    keep_decision,
+    overrule_attempt,
+)
 from tasks.lease import hold_wave
+from tasks.night import plan_night
 from tasks.pipeline import BASE_STAGES, repair_files
 from tasks.record import (
     find_recorded_commit,
@@ -101,24 +110,10 @@ def _honour(workspace: Workspace, claim: Claim) -> Outcome:
         return _park(workspace, claim, "nothing", "rolled back; nobody has to be forgotten anew")
     commit = find_recorded_commit(workspace, claim)
     if commit is None:
-        repair_files(workspace.root)
-        if claim.kind == "base":
-            try:
-                runs += _build_base_stages(workspace, claim)
-            except AmunError as error:
-                return _give_up_base(workspace, claim, error)
-        plan = freeze_wave(workspace, claim)
-        if not plan.attempts:
-            return _park(workspace, claim, "waiting", plan.wait_reason)
-        runs.append(reproduce_stage(workspace, claim, "adversarial"))
-        attempts = _make_attempts(workspace, claim, plan)
-        runs += attempts.runs
-        if not attempts.decision.passed:
-            return _park(workspace, claim, "parked", f"no attempt passed the gate; {attempts.decision.reason}")
-        runs.append(reproduce_stage(workspace, claim, "report"))
-        if warning := check_report(workspace.root, workspace.params.gate):
-            tell(f"  warning: {warning}")
-        commit = record_wave(workspace, claim)
+        computed = _compute(workspace, claim, runs)
+        if isinstance(computed, Outcome):
+            return computed
+        commit = computed
     tag = tag_wave(workspace, claim, commit)
     push_data(workspace, claim)
     push_lineage(workspace, claim, tag)
@@ -130,6 +125,37 @@ def _honour(workspace: Workspace, claim: Claim) -> Outcome:
     summary = complete_requests(workspace, claim, registered, commit, runs)
     tell(f"wave {claim.number} complete: {tag}, {claim.model} version {registered.version} is champion")
     return Outcome("complete", claim.number, summary=summary)
+
+
+def _compute(workspace: Workspace, claim: Claim, runs: list[StageRun]) -> str | Outcome:
+    """Computes the wave's stages and records them; returns the commit, or how the wave has ended without one.
+
+    Args:
+        workspace: whose wave it is.
+        claim: to it.
+        runs: gets the stages that ran.
+    """
+    repair_files(workspace.root)
+    if claim.kind == "base":
+        try:
+            runs += _build_base_stages(workspace, claim)
+        except AmunError as error:
+            return _give_up_base(workspace, claim, error)
+    freeze_wave(workspace, claim)
+    runs.append(reproduce_stage(workspace, claim, "power"))
+    plan = plan_night(workspace)
+    if not plan.attempts:
+        return _park(workspace, claim, "waiting", plan.wait_reason)
+    if plan.reason:
+        tell(f"  retrained at once: {plan.reason}")
+    runs.append(reproduce_stage(workspace, claim, "adversarial"))
+    made = _make_attempts(workspace, claim, plan.attempts)
+    runs += made.runs
+    if not made.decision.passed:
+        return _park(workspace, claim, "parked", f"no attempt passed the gate; {made.decision.reason}")
+    if warning := check_report(workspace.root, workspace.params.gate):
+        tell(f"  warning: {warning}")
+    return record_wave(workspace, claim)
 
 
 def _go_back(workspace: Workspace, claim: Claim, rollback: Rollback) -> None:
@@ -154,10 +180,13 @@ def _build_base_stages(workspace: Workspace, claim: Claim) -> list[StageRun]:
     return runs
 
 
-def _make_attempts(workspace: Workspace, claim: Claim, plan: Plan) -> Attempts:
-    """Makes the attempts in turn until one passes the gate."""
+def _make_attempts(workspace: Workspace, claim: Claim, numbers: Sequence[int]) -> Attempts:
+    """Makes the attempts in turn until one passes the gate, and reports on it.
+
+    Where the test half refutes it, exact retraining alone follows: another attempt would be chosen by the test half.
+    """
     runs: list[StageRun] = []
-    for number in plan.attempts:
+    for number in numbers:
         made = _make_attempt(workspace, claim, number)
         runs += made.runs
         tell(f"  attempt {number} {'passed' if made.decision.passed else 'refused'}: {made.decision.reason}")
@@ -165,7 +194,19 @@ def _make_attempts(workspace: Workspace, claim: Claim, plan: Plan) -> Attempts:
             tell(f"  warning: {made.decision.warning}")
         if made.decision.passed:
             break
-    return Attempts(made.decision, runs)
+    if not made.decision.passed:
+        return Attempts(made.decision, runs)
+    runs.append(reproduce_stage(workspace, claim, "report"))
+    contradiction = find_contradiction(workspace.root, workspace.params.gate)
+    if not contradiction:
+        return Attempts(made.decision, runs)
+    tell(f"  attempt {number} refused after all: {contradiction}")
+    overrule_attempt(workspace, number, contradiction)
+    exact = [later for later in list_exact(workspace.params.unlearning) if later > number]
+    if not exact:
+        return Attempts(Decision(False, contradiction), runs)
+    retrained = _make_attempts(workspace, claim, exact)
+    return Attempts(retrained.decision, runs + retrained.runs)
 
 
 def _make_attempt(workspace: Workspace, claim: Claim, number: int) -> Attempts:

@@ -7,7 +7,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from amun.ledger import Claim
-from tasks.descriptions import describe_wave, show_auc, show_percent, summarise
+from tasks.descriptions import describe_wave, show_auc, show_left, show_percent, summarise
 from tasks.facts import WaveFacts, read_facts
 from tasks.options import NETWORK_OPTIONS
 from tasks.register import Registered
@@ -58,7 +58,16 @@ def _list_figures(facts: WaveFacts) -> list[dict[str, Any]]:
             ("trace on the calibration half, as the gate saw it", audited, "trace", show_auc),
         ]
     is_exact = facts.unlearned["is_exact"]
+    left = [] if reported["memory_left"] is None else [("test", reported), ("calibration", audited)]
     return [
+        {
+            "figure": f"memory left on the {half} half (0: as exact retraining, 1: as the base)",
+            "before": "",
+            "after": show_left(figures),
+            "exact retraining": show_left(figures) if is_exact else "not computed",
+        }
+        for half, figures in left
+    ] + [
         {
             "figure": title,
             "before": show(figures[f"{name}_base"]) if f"{name}_base" in figures else "",

@@ -12,6 +12,7 @@ from tasks.wave_run import list_metrics, log_metrics
 from tasks.workspace import Workspace
 
 NOTE = "mlflow.note.content"
+COMPARED = ("accuracy", "memory_left", "ft_auc", "trace")
 
 
 def find_compared(workspace: Workspace, number: int, commit: str) -> ModelVersion:
@@ -30,7 +31,7 @@ def find_compared(workspace: Workspace, number: int, commit: str) -> ModelVersio
 def show_comparison(version: ModelVersion, comparison: dict[str, Any]) -> None:
     """Writes the figures of exact retraining to the wave's run, its version and the table of waves."""
     client, run_id = registry.open_registry(), str(version.run_id)
-    figures = {f"{name}/retrained": comparison.get(name) for name in ("accuracy", "ft_auc", "trace")}
+    figures = {f"{name}/retrained": comparison.get(name) for name in COMPARED}
     with registry.translate_errors():
         log_metrics(run_id, list_metrics(figures, str(version.source).removeprefix("models:/")))
         described = _append(version.description or "", comparison)

@@ -18,7 +18,8 @@ def summarise(facts: WaveFacts) -> str:
         return f"Wave {wave.number}: {origin}, accuracy {show_percent(reported['accuracy'])}"
     if not wave.forget_ids:
         return f"Wave {wave.number} forgot {count_forgotten(facts)}: the model is unchanged"
-    figures = f"FT AUC {show_change(facts, 'ft_auc')}, accuracy {show_change(facts, 'accuracy')}"
+    left = show_left(facts.reported)
+    figures = f"memory left {left}, FT AUC {show_change(facts, 'ft_auc')}, accuracy {show_change(facts, 'accuracy')}"
     return f"Wave {wave.number} forgot {count_forgotten(facts)} by {facts.unlearned['method']}: {figures}"
 
 
@@ -57,7 +58,9 @@ def describe_comparison(comparison: dict[str, Any]) -> str:
     """Returns the sentence that puts exact retraining beside a wave."""
     accuracy, ft_auc = show_percent(comparison["accuracy"]), show_auc(comparison["ft_auc"])
     trace = f", trace {show_auc(comparison['trace'])}" if comparison.get("trace") is not None else ""
-    return f"{COMPARISON_MARK}on what remained would have given FT AUC {ft_auc}, accuracy {accuracy}{trace}."
+    left = comparison.get("memory_left")
+    memory = "" if left is None else f"memory left {show_left(comparison)}, "
+    return f"{COMPARISON_MARK}on what remained would have given {memory}FT AUC {ft_auc}, accuracy {accuracy}{trace}."
 
 
 def count_forgotten(facts: WaveFacts) -> str:
@@ -89,6 +92,19 @@ def show_auc(value: float | None) -> str:
     return TOO_FEW if value is None else f"{value:.3f}"
 
 
+def show_share(value: float | None) -> str:
+    """Returns memory left for a person, without its bounds."""
+    return TOO_FEW if value is None else f"{value:.2f}"
+
+
+def show_left(figures: dict[str, Any]) -> str:
+    """Returns memory left with its bounds for a person: `0.05 [-0.30, 0.40]`."""
+    left, lower, upper = (figures.get(name) for name in ("memory_left", "memory_left_lower", "memory_left_upper"))
+    if left is None or lower is None or upper is None:
+        return TOO_FEW
+    return f"{left:.2f} [{lower:.2f}, {upper:.2f}]"
+
+
 def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
@@ -110,9 +126,9 @@ def _explain(facts: WaveFacts) -> str:
             f"{facts.decisions[-1]['warning']}. `gate.insufficient` lets such a wave pass with this warning."
         )
     return (
-        "**What it means:** whoever attacks the model to find out who was in its training data can hardly tell these "
-        f"people from strangers. The gate has shown, with 95 % confidence, that the FT AUC is within "
-        f"{facts.gate.auc_margin:g} of 0.5, where the two cannot be told apart at all."
+        "**What it means:** of what the model before remembered of these people, taken together, less than "
+        f"{facts.gate.max_memory_left:.0%} is left. The gate has shown it with 95 % confidence, by person, beside "
+        "people never trained on; exact retraining leaves 0. It says nothing of a single person."
     )
 
 
@@ -135,9 +151,10 @@ def _tell_attempts(facts: WaveFacts) -> str:
     gate = facts.gate
     bound_on_trace = "" if gate.max_trace is None else f", and for max(trace, 1 - trace) of at most {gate.max_trace:g}"
     bounds = (
-        f"**The gate** asks, on people never trained on, for |FT AUC - 0.5| + 1.645 standard errors of at most "
-        f"{gate.auc_margin:g}, and for an accuracy at most {gate.max_accuracy_drop:g} below that of the last exactly "
-        f"trained version{bound_on_trace}:"
+        f"**The gate** asks for memory left within {gate.max_memory_left:g} of 0 with 95 % confidence, for an FT AUC "
+        f"not shown to be further than {gate.auc_margin:g} from 0.5, and for an accuracy at most "
+        f"{gate.max_accuracy_drop:g} below that of the last exactly trained version{bound_on_trace}, all beside people "
+        "never trained on:"
     )
     return "\n".join([bounds, "", *(f"- {tell_attempt(made)}" for made in facts.attempts)])
 

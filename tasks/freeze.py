@@ -6,10 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from prefect import task
 
 from amun.adoption import read_adopted
 from amun.audit.decision import Plan, count_references, plan_attempts
+from amun.audit.memory import MIN_PEOPLE
+from amun.audit.night import NightPower
 from amun.data.samples import Owners
 from amun.data.store import read_owners, read_shape
 from amun.errors import AmunError
@@ -41,14 +44,13 @@ from tasks.workspace import Workspace, open_ledger, require_lease
 
 
 @task(name="freeze", **TASK_OPTIONS)
-def freeze_wave(workspace: Workspace, claim: Claim) -> Plan:
-    """Writes `wave/wave.json` and fetches the base from the registry; returns which attempts to make."""
+def freeze_wave(workspace: Workspace, claim: Claim) -> None:
+    """Writes `wave/wave.json` and fetches the base from the registry."""
     require_lease(claim)
     root = workspace.root
     require_new_number(workspace, claim.number)
     with open_ledger() as ledger:
         subjects = ledger.subjects_of_wave(claim.model, claim.number)
-        next_due = ledger.count_status(claim.model, datetime.now(UTC)).next_due
     adopted = read_adopted(root) if claim.number == 0 else None
     parent = adopted.version if adopted is not None and adopted.name == claim.model else None
     champion = find_champion(claim.model, may_be_foreign=parent is not None)
@@ -60,11 +62,13 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> Plan:
     write_json(root / WAVE, wave)
     write_json(root / DECISIONS, [])
     pipeline.add_file(root, WAVE_BASE)
-    return _plan(workspace, forgetting, forgotten, stores, next_due)
 
 
 def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
-    """Returns whom and what the next wave would forget, and which attempts it would make; nothing is written."""
+    """Returns whom and what the next wave would forget, and which attempts it would make; nothing is written.
+
+    Whether its people suffice to show anything is known for certain only where they are too few for any figure.
+    """
     root = workspace.root
     now = datetime.now(UTC)
     with open_ledger() as ledger:
@@ -75,7 +79,17 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     subjects = [request.subject_id for request in pending]
     forgetting = name_forgotten(load_secret(root), number, subjects, stores, forgotten)
-    return forgetting, _plan(workspace, forgetting, forgotten, stores, status.next_due)
+    gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
+    plan = plan_attempts(
+        workspace.params.unlearning,
+        workspace.params.gate,
+        num_forget=len(forgetting.forget_ids),
+        num_non_members=int((~stores[1].is_among(gone)).sum()),
+        insufficient=_foresee(root, forgetting, forgotten, stores),
+        next_due=status.next_due,
+        now=now,
+    )
+    return forgetting, plan
 
 
 def read_committed_forgotten(root: Path) -> list[ForgottenWave]:
@@ -136,27 +150,20 @@ def _read_committed_json(root: Path, path: Path) -> dict[str, Any]:
     return content
 
 
-def _plan(
-    workspace: Workspace,
-    forgetting: ForgottenWave,
-    forgotten: list[ForgottenWave],
-    stores: list[Owners],
-    next_due: datetime | None,
-) -> Plan:
-    _, calibration, _ = stores
-    num_forget = len(forgetting.forget_ids)
+def _foresee(root: Path, forgetting: ForgottenWave, forgotten: list[ForgottenWave], stores: list[Owners]) -> str:
+    """Returns why the next wave's people would be too few for any figure; empty if they may suffice."""
+    train, calibration, _ = stores
     gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
-    num_non_members = int((~calibration.is_among(gone)).sum())
-    gate = workspace.params.gate
-    return plan_attempts(
-        workspace.params.unlearning,
-        gate,
-        num_forget=num_forget,
-        num_non_members=num_non_members,
-        num_references=count_references(read_shape(workspace.root / AUDIT_LOGITS)),
-        next_due=next_due,
-        now=datetime.now(UTC),
-    )
+    forget = train.subject_ids[train.is_among(forgetting.forget_ids)]
+    held_out = calibration.subject_ids[~calibration.is_among(gone)]
+    num_people, num_held_out = len(np.unique(forget)), len(np.unique(held_out))
+    return NightPower(
+        num_people=num_people,
+        num_held_out_people=num_held_out,
+        num_references=count_references(read_shape(root / AUDIT_LOGITS)),
+        base_memory=None,
+        power=None if min(num_people, num_held_out) < MIN_PEOPLE else 1.0,
+    ).insufficient
 
 
 @task(name="record-holdings", **TASK_OPTIONS)

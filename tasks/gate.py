@@ -8,8 +8,9 @@ from typing import Any
 
 from prefect import task
 
-from amun.audit.decision import Decision, decide
-from amun.audit.gate import judge_trace
+from amun.audit.decision import Decision, decide, read_bounds
+from amun.audit.gate import contradicts_memory, judge_auc, judge_memory, judge_trace
+from amun.audit.night import read_night
 from amun.ledger import Claim
 from amun.params import GateParams
 from amun.paths import AUDIT_METRICS, DECISIONS, REPORT_METRICS, UNLEARN_EPOCHS, UNLEARN_METRICS
@@ -34,6 +35,7 @@ def judge_attempt(workspace: Workspace, number: int) -> Decision:
     root = workspace.root
     decision = decide(
         read_metrics(root, UNLEARN_METRICS),
+        read_night(root),
         read_metrics(root, AUDIT_METRICS),
         read_wave(root).yardstick,
         workspace.params.gate,
@@ -68,13 +70,35 @@ def read_decisions(root: Path) -> list[dict[str, Any]]:
     return decisions
 
 
+def find_contradiction(root: Path, gate: GateParams) -> str:
+    """Returns why the test half refutes an attempt that the gate has let pass; empty if it does not."""
+    reported, unlearned = read_metrics(root, REPORT_METRICS), read_metrics(root, UNLEARN_METRICS)
+    bounds = read_bounds(reported)
+    if unlearned["is_exact"] or not contradicts_memory(bounds, gate.max_memory_left):
+        return ""
+    return f"on the test half {judge_memory(bounds, reported['memory_left'], gate.max_memory_left).reason}"
+
+
+@task(name="overrule", **TASK_OPTIONS | {"task_run_name": "overrule attempt {number}"})
+def overrule_attempt(workspace: Workspace, number: int, reason: str) -> None:
+    """Turns the decision on an attempt into a refusal, for what the test half has shown."""
+    refused = asdict(Decision(False, reason))
+    decisions = read_decisions(workspace.root)
+    write_json(
+        workspace.root / DECISIONS,
+        [made | refused if made["attempt"] == number else made for made in decisions],
+    )
+
+
 def check_report(root: Path, gate: GateParams) -> str:
-    """Returns what to say where the test half contradicts the gate; the wave completes all the same."""
+    """Returns what to say where an alarm sounds on the test half; the wave completes all the same."""
     reported, unlearned = read_metrics(root, REPORT_METRICS), read_metrics(root, UNLEARN_METRICS)
     if unlearned["is_exact"]:
         return ""
-    contrary = [f"FT AUC {reported['ft_auc']:.3f}"] if reported["agrees_with_gate"] is False else []
-    trace, bound = reported["trace"], gate.max_trace
+    auc, trace, bound = reported["ft_auc"], reported["trace"], gate.max_trace
+    alarms = []
+    if auc is not None and not judge_auc(auc, reported["num_forget"], reported["num_test"], gate.auc_margin).passed:
+        alarms.append(f"FT AUC {auc:.3f}")
     if trace is not None and bound is not None and not judge_trace(trace, bound).passed:
-        contrary.append(f"trace {trace:.3f}")
-    return f"the test half does not confirm the gate: {', '.join(contrary)} there" if contrary else ""
+        alarms.append(f"trace {trace:.3f}")
+    return f"the test half does not confirm the gate: {', '.join(alarms)} there" if alarms else ""

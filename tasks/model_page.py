@@ -9,7 +9,7 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 from tasks import registry
-from tasks.descriptions import show_auc, show_percent
+from tasks.descriptions import show_auc, show_left, show_percent, show_share
 
 NUM_LISTED = 15  # waves; MLflow's databases keep 5,000 characters of a description
 NUM_COMPARED = 5
@@ -18,6 +18,8 @@ INTRODUCTION = """\
 An image classifier that forgets people on request. Every version is one **wave**: those who asked by that night are \
 forgotten in it and in every version made from it. The alias **champion** marks the version that serves.
 
+**Memory left** is how much of what the version before remembered of the wave's people is still there: 0 is what \
+exact retraining leaves, 1 is all of it, in brackets what it may be with 95 % confidence on either side. \
 **FT AUC** is how well an attacker can tell the forgotten from people never seen: 0.5 is not at all, what exact \
 retraining gives; more means that they are remembered, less is a leak too. **Trace** is the same for an attacker who \
 holds the version from before as well. **Accuracy** is on people never trained on. All are measured once for each \
@@ -31,10 +33,11 @@ COLUMNS = (
     "registered",
     "forgotten",
     "method",
+    "memory left",
     "FT AUC",
     "trace",
     "accuracy",
-    "exact retraining would give: FT AUC, trace, accuracy",
+    "exact retraining would give: memory left, FT AUC, trace, accuracy",
 )
 
 
@@ -62,12 +65,14 @@ def _describe_row(version: ModelVersion, run: Run) -> str:
         f"{registered_at:%Y-%m-%d}",
         "new base" if is_base else f"{params['people']} people, {params['samples']} samples",
         version.tags["amun.method"],
+        _show_left(metrics),
         _show_change(metrics, "ft_auc", show_auc),
         _show(metrics, "trace/after", show_auc),
         _show(metrics, "accuracy/after", show_percent) if is_base else _show_change(metrics, "accuracy", show_percent),
         ", ".join(
             shown
             for shown in (
+                _show(metrics, "memory_left/retrained", show_share),
                 _show(metrics, "ft_auc/retrained", show_auc),
                 _show(metrics, "trace/retrained", show_auc),
                 _show(metrics, "accuracy/retrained", show_percent),
@@ -80,6 +85,12 @@ def _describe_row(version: ModelVersion, run: Run) -> str:
 
 def _show(metrics: dict[str, float], name: str, show: Callable[[float | None], str]) -> str:
     return show(metrics[name]) if name in metrics else ""
+
+
+def _show_left(metrics: dict[str, float]) -> str:
+    names = {"memory_left": "after", "memory_left_lower": "lower", "memory_left_upper": "upper"}
+    figures = {name: metrics.get(f"memory_left/{moment}") for name, moment in names.items()}
+    return "" if figures["memory_left"] is None else show_left(figures)
 
 
 def _show_change(metrics: dict[str, float], group: str, show: Callable[[float | None], str]) -> str:

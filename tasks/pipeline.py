@@ -25,7 +25,7 @@ from amun.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, StageResult
 from tasks.git import restore_paths
 
 BASE_STAGES = ("prepare", "train", "references")
-WAVE_STAGES = ("adversarial", "unlearn", "audit", "report")
+WAVE_STAGES = ("power", "adversarial", "unlearn", "audit", "report")
 LOCK_FILE = "dvc.lock"
 
 
@@ -277,10 +277,21 @@ def share_cache(root: Path, worktree: Path) -> None:
         config["cache"]["dir"] = str(cache)
 
 
+def list_stages(root: Path, stages: Sequence[str]) -> list[str]:
+    """Returns which of these stages the pipeline has: earlier versions of this project had fewer."""
+    declared = _read_stages(root)
+    return [stage for stage in stages if stage in declared]
+
+
+def _read_stages(root: Path) -> dict[str, Any]:
+    with (root / "dvc.yaml").open(encoding="utf-8") as file:
+        stages: dict[str, Any] = yaml.safe_load(file)["stages"]
+    return stages
+
+
 def list_paths(root: Path, stages: Sequence[str]) -> list[str]:
     """Returns the outputs of these stages that git keeps."""
-    with (root / "dvc.yaml").open(encoding="utf-8") as file:
-        declared = yaml.safe_load(file)["stages"]
+    declared = _read_stages(root)
     return [
         path
         for stage in stages

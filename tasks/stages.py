@@ -12,7 +12,7 @@ from tasks.stage_progress import follow_progress
 from tasks.workspace import Workspace, require_lease
 
 # stages that train or differentiate, on the accelerator where there is one
-GPU_STAGES = ("train", "references", "adversarial", "unlearn", "audit", "report")
+GPU_STAGES = ("train", "references", "power", "adversarial", "unlearn", "audit", "report")
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,9 @@ METRICS_PER_CALL = 1000  # MLflow takes no more
 FINAL = {
     "accuracy_base": "accuracy/before",
     "accuracy": "accuracy/after",
+    "memory_left": "memory_left/after",
+    "memory_left_lower": "memory_left/lower",
+    "memory_left_upper": "memory_left/upper",
     "ft_auc_base": "ft_auc/before",
     "ft_auc": "ft_auc/after",
     "standard_error": "ft_auc/standard_error",

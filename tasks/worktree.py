@@ -51,7 +51,7 @@ def reproduce_wave(root: Path, commit: str) -> list[str]:
     """Runs a wave's stages anew at its commit; returns the outputs whose bytes differ, none if it reproduces."""
     with open_worktree(root, commit) as path:
         before = pipeline.read_digests(path)
-        for stage in pipeline.WAVE_STAGES:
+        for stage in pipeline.list_stages(path, pipeline.WAVE_STAGES):
             print(f"  {stage}", flush=True)
             pipeline.reproduce(path, stage, force=True)
         after = pipeline.read_digests(path)
@@ -60,11 +60,7 @@ def reproduce_wave(root: Path, commit: str) -> list[str]:
 
 
 def compare_wave(root: Path, commit: str) -> dict[str, Any]:
-    """Retrains on what remained at a wave's commit.
-
-    Returns:
-        that model's `accuracy`, `ft_auc` and `trace` on the test half.
-    """
+    """Retrains on what remained at a wave's commit; returns what that model shows on the test half."""
     with open_worktree(root, commit) as path:
         result_path = path.parent / "result.json"
         finished = subprocess.run(

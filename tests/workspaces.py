@@ -106,7 +106,7 @@ def make_clone(root: Path, variables: dict[str, str]) -> Site:
 
 
 def shrink(params: dict[str, Any]) -> None:
-    """Makes the parameters small, the gate wide and the first attempt one that cannot pass."""
+    """Makes the parameters small, the gate wide and lenient, and the first attempt one that cannot pass."""
     params["model"]["options"]["channels"] = [8, 16, 16]
     params["training"]["epochs"] = 12
     params["references"] |= {"num_audit": 4, "num_target": 2}
@@ -119,7 +119,13 @@ def shrink(params: dict[str, Any]) -> None:
             {"method": "retrain"},
         ],
     }
-    params["gate"] |= {"max_accuracy_drop": 0.5, "auc_margin": 0.4, "max_trace": None}
+    params["gate"] |= {
+        "max_accuracy_drop": 0.5,
+        "auc_margin": 0.4,
+        "max_trace": None,
+        # a dozen people on a model of seconds show nothing
+        "insufficient": "pass_with_warning",
+    }
 
 
 def move_registry(database: Path, old: str, new: str) -> None:

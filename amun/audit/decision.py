@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from amun.audit.gate import Verdict, is_sufficient, judge_accuracy, judge_forgetting, judge_trace, shows_memory
+from amun.audit.gate import Verdict, contradicts_memory, judge_accuracy, judge_auc, judge_memory, judge_trace
+from amun.audit.night import NightPower
 from amun.data.store import StoreShape
 from amun.params import GateParams, UnlearningParams
 from amun.unlearning.methods import METHODS
@@ -30,27 +31,22 @@ class Decision:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a wave does: the numbers of the attempts to make in turn, or why it waits."""
+    """What a wave does: the numbers of the attempts to make in turn, or why it waits.
+
+    Attributes:
+        attempts: none where the wave waits.
+        wait_reason: why it waits; empty if it does not.
+        reason: why it is retrained at once; empty if it is not.
+    """
 
     attempts: tuple[int, ...]
     wait_reason: str = ""
+    reason: str = ""
 
 
 def count_references(logits: StoreShape) -> int:
     """Returns how many references there are, from the size of the file of their logits."""
     return logits.payload_shape[0] if logits.num_samples else 0
-
-
-def explain_insufficient(num_forget: int, num_non_members: int, num_references: int, gate: GateParams) -> str:
-    """Returns why tonight's samples cannot show that they are forgotten; empty if they can.
-
-    Only tonight's own count: people forgotten earlier say nothing of what tonight's attempt has done.
-    """
-    if not num_references:
-        return "without audit references (references.num_audit) it cannot be shown that they are forgotten"
-    if num_forget >= MIN_REPORTED and is_sufficient(num_forget, num_non_members, gate.auc_margin):
-        return ""
-    return f"{num_forget} samples are too few to show that they are forgotten"
 
 
 def explain_traceless(num_forget: int, num_non_members: int, gate: GateParams) -> str:
@@ -65,32 +61,46 @@ def plan_attempts(
     *,
     num_forget: int,
     num_non_members: int,
-    num_references: int,
+    insufficient: str,
     next_due: datetime | None,
     now: datetime,
 ) -> Plan:
-    """Returns the attempts of a wave, or why it is parked until more requests have come."""
+    """Returns the attempts of a wave, or why it is parked until more requests have come.
+
+    Args:
+        unlearning: the attempts.
+        gate: what a night does that cannot show forgetting.
+        num_forget: training samples to forget.
+        num_non_members: calibration samples still held.
+        insufficient: why tonight's people cannot show that they are forgotten; empty if they can.
+        next_due: when the first request of the queue is due.
+        now: the time.
+    """
     every = tuple(range(1, len(unlearning.attempts) + 1))
     if not num_forget:
         return Plan(every[:1])  # nothing to forget: the base is copied
-    insufficient = explain_insufficient(num_forget, num_non_members, num_references, gate) or explain_traceless(
-        num_forget, num_non_members, gate
-    )
-    if not insufficient or gate.insufficient == "pass_with_warning":
+    reason = insufficient or explain_traceless(num_forget, num_non_members, gate)
+    if not reason or gate.insufficient == "pass_with_warning":
         return Plan(every)
     if gate.insufficient == "wait" and next_due is not None and now < next_due - timedelta(days=gate.wait_days):
-        return Plan(
-            (), f"{insufficient}; it waits for more requests until {gate.wait_days} days before {next_due:%Y-%m-%d}"
-        )
-    exact = tuple(number for number in every if METHODS[unlearning.attempts[number - 1].method].is_exact)
-    return Plan(exact)
+        return Plan((), f"{reason}; it waits for more requests until {gate.wait_days} days before {next_due:%Y-%m-%d}")
+    return Plan(list_exact(unlearning), reason=reason)
 
 
-def decide(unlearned: dict[str, Any], audited: dict[str, Any], yardstick: float | None, gate: GateParams) -> Decision:
+def list_exact(unlearning: UnlearningParams) -> tuple[int, ...]:
+    """Returns the numbers of the attempts that retrain exactly; none where the remain set is not at hand."""
+    attempts = enumerate(unlearning.attempts, start=1)
+    return tuple(number for number, attempt in attempts if METHODS[attempt.method].is_exact)
+
+
+def decide(
+    unlearned: dict[str, Any], night: NightPower, audited: dict[str, Any], yardstick: float | None, gate: GateParams
+) -> Decision:
     """Returns the gate's decision on an attempt.
 
     Args:
         unlearned: `metrics/unlearn.json`.
+        night: `metrics/power.json`: whether tonight's people can show that they are forgotten.
         audited: `metrics/audit.json`, on the calibration half.
         yardstick: accuracy of the last exactly trained version there; None where this one is it.
         gate: the bounds.
@@ -107,7 +117,7 @@ def decide(unlearned: dict[str, Any], audited: dict[str, Any], yardstick: float 
         return Decision(False, "too few calibration samples are held to measure accuracy")
     if not accuracy.passed:
         return Decision(False, accuracy.reason)
-    verdicts, unshown = _judge_figures(audited, gate)
+    verdicts, unshown = _judge_figures(night, audited, gate)
     for verdict in verdicts:
         if not verdict.passed:
             return Decision(False, verdict.reason)
@@ -116,16 +126,29 @@ def decide(unlearned: dict[str, Any], audited: dict[str, Any], yardstick: float 
     return Decision(True, "; ".join(verdict.reason for verdict in verdicts))
 
 
-def _judge_figures(audited: dict[str, Any], gate: GateParams) -> tuple[list[Verdict], str]:
-    """Returns what the bounds on forgetting and trace say, as far as they can, and why one cannot; empty if all can."""
-    num_forget, num_non_members = audited["num_forget"], audited["num_calibration"]
-    verdicts, auc = [], audited["ft_auc"]
-    unshown = explain_insufficient(num_forget, num_non_members, audited["num_references"], gate)
-    # too few samples to pass may still be enough to refuse
-    if not unshown or (auc is not None and shows_memory(auc, num_forget, num_non_members, gate.auc_margin)):
-        verdicts.append(judge_forgetting(auc, num_forget, num_non_members, gate.auc_margin))
+def _judge_figures(night: NightPower, audited: dict[str, Any], gate: GateParams) -> tuple[list[Verdict], str]:
+    """Returns what the bounds on forgetting and trace say, as far as they can, and why one cannot; empty if all can.
+
+    The bound on memory left alone lets an attempt pass; the others can only refuse it.
+    """
+    unshown = night.insufficient
+    verdicts = []
+    bounds = read_bounds(audited)
+    # too few people to pass may still be enough to refuse
+    if not unshown or contradicts_memory(bounds, gate.max_memory_left):
+        verdicts.append(judge_memory(bounds, audited["memory_left"], gate.max_memory_left))
+    if audited["ft_auc"] is not None:
+        verdicts.append(
+            judge_auc(audited["ft_auc"], audited["num_forget"], audited["num_calibration"], gate.auc_margin)
+        )
     if gate.max_trace is None:
         return verdicts, unshown
     if audited["trace"] is None:
         return verdicts, unshown or TRACELESS
     return [*verdicts, judge_trace(audited["trace"], gate.max_trace)], unshown
+
+
+def read_bounds(figures: dict[str, Any]) -> tuple[float, float] | None:
+    """Returns the bounds of memory left that a stage has measured; None where it could not bound it."""
+    lower, upper = figures["memory_left_lower"], figures["memory_left_upper"]
+    return None if lower is None or upper is None else (lower, upper)

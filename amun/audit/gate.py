@@ -1,13 +1,11 @@
 """The gate's bounds, as pure functions of the figures."""
 
-import math
 from dataclasses import dataclass
 
 from amun.audit.roc import auc_standard_error
 
 ONE_SIDED_95 = 1.645  # standard errors
 ROUNDING = 1e-9  # 0.97 - 0.95 is a little more than 0.02
-MIN_POWER = 0.8  # a night in which exact retraining itself would pass less often than this shows nothing
 
 
 @dataclass(frozen=True)
@@ -18,42 +16,46 @@ class Verdict:
     reason: str
 
 
-def compute_power(num_forget: int, num_non_members: int, margin: float) -> float:
-    """Returns the chance, 0 to 1, that a model which truly has an FT AUC of 0.5 is shown to be within `margin` of it.
+def judge_memory(bounds: tuple[float, float] | None, left: float, margin: float) -> Verdict:
+    """Passes memory left that is shown to be within `margin` of what exact retraining leaves, on either side.
 
-    Its measured FT AUC scatters around 0.5 by the standard error of so many samples.
+    Less than nothing is a leak too: people whom the model is less sure of than of strangers stand out.
+
+    Args:
+        bounds: lower and upper, each missed with the attempt's share of 5 %; None where the base's memory is not shown.
+        left: the estimate.
+        margin: `gate.max_memory_left`.
     """
-    if min(num_forget, num_non_members) == 0:
-        return 0.0
-    room = margin / auc_standard_error(num_forget, num_non_members) - ONE_SIDED_95
-    return max(0.0, math.erf(room / math.sqrt(2)))
+    if bounds is None:
+        return Verdict(False, f"memory left {left:.2f} has no bound: what the base remembered is not shown")
+    lower, upper = bounds
+    passed = -margin - ROUNDING <= lower and upper <= margin + ROUNDING
+    relation = "within" if passed else "not within"
+    return Verdict(passed, f"memory left {left:.2f} [{lower:.2f}, {upper:.2f}], {relation} {margin:g} of 0")
 
 
-def is_sufficient(num_forget: int, num_non_members: int, margin: float) -> bool:
-    """Returns whether so many samples would show the forgetting of an exactly retrained model in 4 of 5 nights."""
-    return compute_power(num_forget, num_non_members, margin) >= MIN_POWER
+def contradicts_memory(bounds: tuple[float, float] | None, margin: float) -> bool:
+    """Returns whether memory left is shown to lie beyond `margin` of what exact retraining leaves."""
+    return bounds is not None and (bounds[0] > margin or bounds[1] < -margin)
 
 
-def judge_forgetting(auc: float, num_forget: int, num_non_members: int, margin: float) -> Verdict:
-    """Passes an FT AUC shown to be within `margin` of 0.5, on either side: |AUC - 0.5| + 1.645 se <= margin.
+def judge_auc(auc: float, num_forget: int, num_non_members: int, margin: float) -> Verdict:
+    """Refuses an FT AUC shown to be further than `margin` from 0.5: |AUC - 0.5| - 1.645 se > margin.
+
+    It is an alarm, not a proof: images are counted as if they were independent, and 0.5 is not quite the null of people
+    whose images are alike.
 
     Args:
         auc: of the membership attack, 0 to 1.
         num_forget: samples it was measured on.
         num_non_members: held-out samples it was measured on.
-        margin: of equivalence.
+        margin: `gate.auc_margin`.
     """
     slack = ONE_SIDED_95 * auc_standard_error(num_forget, num_non_members)
-    distance = abs(auc - 0.5)
-    passed = distance + slack <= margin + ROUNDING
-    relation = "within" if passed else "not within"
-    return Verdict(passed, f"|FT AUC {auc:.3f} - 0.5| + {slack:.3f} = {distance + slack:.3f}, {relation} {margin:g}")
-
-
-def shows_memory(auc: float, num_forget: int, num_non_members: int, margin: float) -> bool:
-    """Returns whether an FT AUC is shown to be further than `margin` from 0.5: |AUC - 0.5| - 1.645 se > margin."""
-    slack = ONE_SIDED_95 * auc_standard_error(num_forget, num_non_members)
-    return abs(auc - 0.5) - slack > margin
+    shown = abs(auc - 0.5) - slack
+    passed = shown <= margin + ROUNDING
+    relation = "at most" if passed else "more than"
+    return Verdict(passed, f"|FT AUC {auc:.3f} - 0.5| - {slack:.3f} = {shown:.3f}, {relation} {margin:g}")
 
 
 def judge_trace(trace: float, max_trace: float) -> Verdict:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm, t
+from scipy.special import ndtr, stdtrit
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -47,7 +47,7 @@ class Evidence:
     @property
     def num_references(self) -> int:
         """K."""
-        return self.signals.shape[1]
+        return int(self.signals.shape[1])
 
     @cached_property
     def people(self) -> tuple[npt.NDArray[np.int64], Mask]:
@@ -118,8 +118,9 @@ class Instrument:
         residuals = excess - self._covariates @ (self._solve @ excess[~is_forget])
         codes, is_forgotten = self.evidence.people
         count = len(is_forgotten)
-        forget = np.bincount(codes[is_forget], (self.weights * residuals)[is_forget], minlength=count)
-        held_out = np.bincount(codes[~is_forget], -self._leverage * residuals[~is_forget], minlength=count)
+        forget, held_out = np.zeros(count), np.zeros(count)
+        np.add.at(forget, codes[is_forget], (self.weights * residuals)[is_forget])
+        np.add.at(held_out, codes[~is_forget], -self._leverage * residuals[~is_forget])
         return Contributions(forget[is_forgotten], held_out[~is_forgotten])
 
 
@@ -194,7 +195,7 @@ class Memory:
         people = self.null.variance + margin**2 * self.base_variance
         quantile = self._find_quantile(people, alpha)
         room = (margin * self.base_total - quantile * np.sqrt(people + self.null.between)) / np.sqrt(scatter)
-        return float(max(0.0, 2 * norm.cdf(room) - 1))
+        return float(max(0.0, 2 * ndtr(room) - 1))
 
     def _vary(self, left: float) -> float:
         """Returns the variance, between people, of the total less this share of the base's."""
@@ -207,7 +208,7 @@ class Memory:
         if between > 0:
             spread = people**2 / freedom + between**2 / (self.null.num_pairs - 1)
             freedom = (people + between) ** 2 / spread
-        return float(t.ppf(1 - alpha, freedom))
+        return float(stdtrit(freedom, 1 - alpha))
 
 
 def measure_memory(evidence: Evidence, base: Floats, unlearned: Floats) -> Memory | None:
@@ -284,7 +285,8 @@ def _smooth(difficulty: Floats, values: Floats) -> Floats:
     parts = np.array_split(order, num_bins)
     middles = np.array([difficulty[part].mean() for part in parts])
     means = np.array([values[part].mean() for part in parts])
-    return np.interp(difficulty, middles, means)
+    smoothed: Floats = np.interp(difficulty, middles, means)
+    return smoothed
 
 
 def _standardise(values: Floats) -> Floats:

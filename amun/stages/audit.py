@@ -7,7 +7,7 @@ from amun.data.samples import read_samples
 from amun.data.store import read_shape
 from amun.params import Params
 from amun.paths import AUDIT_METRICS, CALIBRATION, HELD_OUT_ADVERSARIAL, TRAIN, UNLEARNED
-from amun.stages.auditing import audit_half
+from amun.stages.auditing import audit_half, describe_memory
 from amun.stages.common import load_for
 from amun.stages.runner import run_stage
 from amun.stages.tracing import measure_trace
@@ -28,6 +28,7 @@ def audit(params: Params, device: torch.device) -> None:
         "ft_auc_base": audited.before.compute_ft_auc(num_forget),
         "ft_auc": audited.after.compute_ft_auc(num_forget),
         "standard_error": audited.compute_standard_error(num_forget),
+        **describe_memory(audited.memory, params),
         "confidence_auc_base": compute_confidence_auc(audited.sets_before, audited.before),
         "confidence_auc": compute_confidence_auc(audited.sets, audited.after),
         "trace": measure_trace(params, device, unlearned, (others.images.to(device), others.labels)),

@@ -4,16 +4,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from amun.audit.decision import count_references
 from amun.audit.evaluation import AuditSets, ModelAudit, audit_model, choose_audit_sets
+from amun.audit.evidence import compute_model_signals, gather_evidence
+from amun.audit.memory import Memory, measure_memory
+from amun.audit.night import share_alpha
 from amun.audit.roc import auc_standard_error
-from amun.data.samples import read_samples
+from amun.data.samples import Samples, read_samples
 from amun.data.store import read_shape
 from amun.params import Params
-from amun.paths import AUDIT_LOGITS, TRAIN, UNLEARNED, WAVE_BASE
+from amun.paths import AUDIT_INCLUSION, AUDIT_LOGITS, TRAIN, UNLEARNED, WAVE_BASE
 from amun.stages.common import load_for
 from amun.wave import read_wave
+
+LogitsPair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class WaveAudit:
         sets_before: what the base was audited on, as it was before the wave.
         before: the base.
         after: the unlearned model.
+        memory: how much of the base's memory of the wave's people is left; None where it cannot be measured.
         num_references: how many models the membership attack compares with.
         not_measured: which figures are missing whatever the wave, and why; None where none is.
     """
@@ -33,6 +40,7 @@ class WaveAudit:
     sets_before: AuditSets
     before: ModelAudit
     after: ModelAudit
+    memory: Memory | None
     num_references: int
     not_measured: str | None
 
@@ -55,14 +63,55 @@ def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
     held_out, references = read_samples(half), read_samples(AUDIT_LOGITS)
     sets = choose_audit_sets(wave, train, held_out, references)
     sets_before = choose_audit_sets(wave, train, held_out, references, is_before=True)
+    before = audit_model(load_for(params, shape, device, WAVE_BASE), sets_before, params.audit)
+    after = audit_model(load_for(params, shape, device, UNLEARNED), sets, params.audit)
+    # the base is asked of who is left after the wave, as the unlearned model is
+    is_left = torch.from_numpy(sets_before.held_out.is_among(sets.held_out.sample_ids.tolist()))
+    of_base = before.forget_logits, before.held_out_logits[is_left]
+    of_unlearned = after.forget_logits, after.held_out_logits
     return WaveAudit(
         sets=sets,
         sets_before=sets_before,
-        before=audit_model(load_for(params, shape, device, WAVE_BASE), sets_before, params.audit),
-        after=audit_model(load_for(params, shape, device, UNLEARNED), sets, params.audit),
+        before=before,
+        after=after,
+        memory=measure_wave_memory(sets, references, of_base, of_unlearned, params),
         num_references=num_references,
         not_measured=_explain_missing(is_at_hand, num_references),
     )
+
+
+def describe_memory(memory: Memory | None, params: Params) -> dict[str, float | None]:
+    """Returns memory left and its bounds for a stage's figures; None where they cannot be had."""
+    bounds = None if memory is None else memory.bound(share_alpha(params.unlearning.attempts))
+    lower, upper = (None, None) if bounds is None else bounds
+    return {
+        "memory_left": None if memory is None or memory.base_total <= 0 else memory.left,
+        "memory_left_lower": lower,
+        "memory_left_upper": upper,
+    }
+
+
+def measure_wave_memory(
+    sets: AuditSets, references: Samples, base: LogitsPair, unlearned: LogitsPair, params: Params
+) -> Memory | None:
+    """Returns how much of the base's memory of tonight's people a model has left.
+
+    Args:
+        sets: what both are asked of: tonight's own forget samples and the held-out ones who are left after the wave.
+        references: every sample's logits by the audit references; no samples where there are none.
+        base: its logits (F, C) of the forget samples and (H, C) of the held-out ones.
+        unlearned: likewise, of the model after.
+        params: the signal of the attack.
+    """
+    forget = sets.forget.slice(0, sets.num_forget)
+    evidence = gather_evidence(forget, sets.held_out, references, read_samples(AUDIT_INCLUSION), params.audit)
+    if evidence is None or not len(forget):
+        return None
+    before, after = (
+        compute_model_signals(of_forget[: len(forget)], of_held_out, forget, sets.held_out, params.audit)
+        for of_forget, of_held_out in (base, unlearned)
+    )
+    return measure_memory(evidence, before, after)
 
 
 def _explain_missing(is_at_hand: bool, num_references: int) -> str | None:

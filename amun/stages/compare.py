@@ -12,6 +12,7 @@ from amun.errors import InputError
 from amun.params import Params
 from amun.paths import AUDIT_LOGITS, COMPARISON, TEST, TRAIN, WAVE_BASE
 from amun.progress import show_progress
+from amun.stages.auditing import describe_memory, measure_wave_memory
 from amun.stages.common import build_for, describe_epoch, load_for
 from amun.stages.runner import run_stage
 from amun.stages.tracing import measure_trace, search_others
@@ -20,14 +21,15 @@ from amun.wave import read_wave, write_json
 
 
 def compare(params: Params, device: torch.device) -> None:
-    """Writes the exactly retrained model's accuracy, FT AUC and trace on the test half; then drops it.
+    """Writes the exactly retrained model's accuracy, memory left, FT AUC and trace on the test half; then drops it.
 
     Raises:
         InputError: the remaining training samples are not at hand.
     """
     if params.data.remain == "none":
         raise InputError("data.remain is none: exact retraining needs the remaining training samples")
-    sets = choose_audit_sets(read_wave(), read_samples(TRAIN), read_samples(TEST), read_samples(AUDIT_LOGITS))
+    references = read_samples(AUDIT_LOGITS)
+    sets = choose_audit_sets(read_wave(), read_samples(TRAIN), read_samples(TEST), references)
     model = build_for(params, read_shape(TRAIN), device, params.training.seed)
     with show_progress("retrain", count_epochs(params.training), "epochs") as advance:
         train_model(
@@ -41,8 +43,12 @@ def compare(params: Params, device: torch.device) -> None:
     audited = audit_model(model, sets, params.audit)
     base = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
     others = search_others(base, sets.held_out, sets.num_forget, params.adversarial, device)
+    before = audit_model(base, sets, params.audit)
+    of_base, of_model = ((each.forget_logits, each.held_out_logits) for each in (before, audited))
+    memory = measure_wave_memory(sets, references, of_base, of_model, params)
     figures = {
         "accuracy": audited.accuracy,
+        **describe_memory(memory, params),
         "ft_auc": audited.compute_ft_auc(sets.num_forget),
         "trace": measure_trace(params, device, model, others),
     }

@@ -7,14 +7,13 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from amun.audit.gate import judge_forgetting
 from amun.audit.plain import compute_confidence_auc, measure_svc_shares
 from amun.audit.roc import auc_standard_error, roc_curve_binned
 from amun.data.samples import count_samples
 from amun.data.store import read_shape
 from amun.params import Params
 from amun.paths import ADVERSARIAL, CONFIDENCE, REPORT_METRICS, ROC, TEST, TRAIN, UNLEARNED, WAVE_BASE
-from amun.stages.auditing import WaveAudit, audit_half
+from amun.stages.auditing import WaveAudit, audit_half, describe_memory
 from amun.stages.common import load_for
 from amun.stages.runner import run_stage
 from amun.stages.tracing import measure_trace, search_others
@@ -35,9 +34,6 @@ def report(params: Params, device: torch.device) -> None:
 def _compute_figures(audited: WaveAudit, params: Params) -> dict[str, float | bool | str | None]:
     sets, before, after = audited.sets, audited.before, audited.after
     ft_auc, ft_auc_all = after.compute_nested_ft_aucs([sets.num_forget, len(sets.forget)])
-    agrees = None
-    if ft_auc is not None:
-        agrees = judge_forgetting(ft_auc, sets.num_forget, len(sets.held_out), params.gate.auc_margin).passed
     return {
         "num_forget": sets.num_forget,
         "num_forgotten": len(sets.forget),
@@ -49,7 +45,7 @@ def _compute_figures(audited: WaveAudit, params: Params) -> dict[str, float | bo
         "ft_auc": ft_auc,
         "ft_auc_all": ft_auc_all,
         "standard_error": None if ft_auc is None else audited.compute_standard_error(sets.num_forget),
-        "agrees_with_gate": agrees,
+        **describe_memory(audited.memory, params),
         "confidence_auc_base": compute_confidence_auc(audited.sets_before, before),
         "confidence_auc": compute_confidence_auc(sets, after),
         **({} if audited.num_references else measure_svc_shares(sets, after)),

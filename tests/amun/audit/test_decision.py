@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from amun.audit.decision import decide, explain_traceless, plan_attempts
+from amun.audit.decision import Decision, decide, explain_traceless, list_exact, plan_attempts
+from amun.audit.night import NightPower
 from amun.params import AttemptParams
 from tests.amun.shipped import PARAMS
 
@@ -22,19 +23,42 @@ UNLEARNING = PARAMS.unlearning.model_copy(
 GATE = PARAMS.gate.model_copy(
     update={
         "max_accuracy_drop": 0.02,
+        "max_memory_left": 0.5,
         "auc_margin": 0.1,
         "max_trace": None,
         "insufficient": "retrain",
         "wait_days": 7,
     }
 )
+SUFFICIENT = NightPower(num_people=90, num_held_out_people=150, num_references=16, base_memory=1.0, power=0.9)
+SMALL = SUFFICIENT.model_copy(update={"num_people": 30, "power": 0.4})
+TINY = SUFFICIENT.model_copy(update={"num_people": 2, "base_memory": None, "power": None})
+UNREFERENCED = TINY.model_copy(update={"num_people": 90, "num_references": 0})
+FORGOTTEN: dict[str, Any] = {
+    "num_forget": 150,
+    "num_calibration": 450,
+    "num_references": 16,
+    "accuracy": 0.95,
+    "memory_left": 0.05,
+    "memory_left_lower": -0.3,
+    "memory_left_upper": 0.4,
+    "ft_auc": 0.5,
+    "trace": 0.95,
+}
+UNMEASURED: dict[str, Any] = {
+    "memory_left": None,
+    "memory_left_lower": None,
+    "memory_left_upper": None,
+    "ft_auc": None,
+    "trace": None,
+}
 
 
 def plan(
-    num_forget: int,
+    night: NightPower,
     insufficient: str,
     days_left: int | None = 30,
-    num_references: int = 16,
+    num_forget: int = 150,
     max_trace: float | None = None,
 ) -> tuple[int, ...]:
     return plan_attempts(
@@ -42,17 +66,18 @@ def plan(
         GATE.model_copy(update={"insufficient": insufficient, "max_trace": max_trace}),
         num_forget=num_forget,
         num_non_members=450,
-        num_references=num_references,
+        insufficient=night.insufficient,
         next_due=None if days_left is None else NOW + timedelta(days=days_left),
         now=NOW,
     ).attempts
 
 
 @pytest.mark.parametrize("insufficient", ["retrain", "wait", "pass_with_warning"])
-def test_enough_samples_try_every_attempt(insufficient: str) -> None:
-    assert plan(150, insufficient) == (1, 2, 3)
+def test_a_night_that_can_show_it_tries_every_attempt(insufficient: str) -> None:
+    assert plan(SUFFICIENT, insufficient) == (1, 2, 3)
 
 
+@pytest.mark.parametrize("night", [SMALL, TINY, UNREFERENCED])
 @pytest.mark.parametrize(
     ("insufficient", "days_left", "expected"),
     [
@@ -64,27 +89,48 @@ def test_enough_samples_try_every_attempt(insufficient: str) -> None:
         ("pass_with_warning", 30, (1, 2, 3)),
     ],
 )
-def test_too_few_samples(insufficient: str, days_left: int, expected: tuple[int, ...]) -> None:
-    assert plan(12, insufficient, days_left) == expected
+def test_a_night_that_cannot_show_it(
+    night: NightPower, insufficient: str, days_left: int, expected: tuple[int, ...]
+) -> None:
+    assert plan(night, insufficient, days_left) == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ""),
+        ({"power": 0.8}, ""),
+        ({"power": 0.79}, "90 people are too few"),
+        ({"power": None}, "90 people, beside 150 held out, are too few to show that they are forgotten: 12 of either"),
+        ({"num_references": 4}, "4 audit references (references.num_audit) are too few"),
+        ({"num_references": 0}, "without audit references (references.num_audit) it cannot be shown"),
+    ],
+)
+def test_why_a_night_cannot_show_it_is_told(changed: dict[str, Any], said: str) -> None:
+    insufficient = SUFFICIENT.model_copy(update=changed).insufficient
+    assert insufficient.startswith(said)
+    assert bool(insufficient) is bool(said)
 
 
 def test_nothing_to_forget_makes_one_attempt() -> None:
-    assert plan(0, "wait", None) == (1,)
+    assert plan(TINY, "wait", None, num_forget=0) == (1,)
+
+
+def test_attempts_that_retrain_exactly_are_known_by_their_method() -> None:
+    assert list_exact(UNLEARNING) == (3,)
+    assert list_exact(UNLEARNING.model_copy(update={"attempts": UNLEARNING.attempts[:2]})) == ()
 
 
 def judge(
-    *, is_exact: bool = False, yardstick: float | None = 0.95, max_trace: float | None = None, **changes: Any
-) -> Any:
+    night: NightPower = SUFFICIENT,
+    *,
+    is_exact: bool = False,
+    yardstick: float | None = 0.95,
+    gate: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Decision:
     unlearned = {"attempt": 1, "method": "amun", "is_exact": is_exact}
-    audited = {
-        "num_forget": 150,
-        "num_calibration": 450,
-        "num_references": 16,
-        "accuracy": 0.95,
-        "ft_auc": 0.5,
-        "trace": 0.95,
-    }
-    return decide(unlearned, audited | changes, yardstick, GATE.model_copy(update={"max_trace": max_trace}))
+    return decide(unlearned, night, FORGOTTEN | changes, yardstick, GATE.model_copy(update=gate or {}))
 
 
 def test_forgotten_and_accurate_passes() -> None:
@@ -98,76 +144,77 @@ def test_accuracy_is_measured_against_the_yardstick() -> None:
     assert "0.9500" in refused.reason
 
 
-@pytest.mark.parametrize("auc", [0.6, 0.4])
-def test_a_leak_on_either_side_is_refused(auc: float) -> None:
-    assert not judge(ft_auc=auc).passed
+@pytest.mark.parametrize(
+    ("lower", "upper", "passes"),
+    [(-0.5, 0.5, True), (-0.2, 0.51, False), (-0.51, 0.2, False), (0.6, 0.9, False), (None, None, False)],
+)
+def test_memory_left_must_be_shown_to_be_within_the_margin_on_either_side(
+    lower: float | None, upper: float | None, passes: bool
+) -> None:
+    judged = judge(memory_left_lower=lower, memory_left_upper=upper)
+    assert judged.passed is passes
+    assert "memory left" in judged.reason
+
+
+@pytest.mark.parametrize(("auc", "passes"), [(0.6, True), (0.64, True), (0.7, False), (0.3, False), (None, True)])
+def test_an_auc_by_image_can_only_refuse(auc: float | None, passes: bool) -> None:
+    assert judge(ft_auc=auc).passed is passes
+    assert not judge(ft_auc=0.5, memory_left_upper=0.6).passed
 
 
 @pytest.mark.parametrize(("trace", "passes"), [(0.5, True), (0.6, True), (0.4, True), (0.61, False), (0.39, False)])
 def test_a_trace_on_either_side_is_refused_where_there_is_a_bound(trace: float, passes: bool) -> None:
-    judged = judge(trace=trace, max_trace=0.6)
+    judged = judge(trace=trace, gate={"max_trace": 0.6})
     assert judged.passed == passes
     assert f"max(trace {trace:.3f}, 1 - trace)" in judged.reason
     assert judge(trace=trace).passed
-    assert judge(trace=trace, max_trace=0.6, is_exact=True).passed
+    assert judge(trace=trace, gate={"max_trace": 0.6}, is_exact=True).passed
 
 
 @pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])
-def test_a_trace_of_too_few_passes_only_where_asked_and_hides_no_leak(insufficient: str) -> None:
-    audited = {"num_forget": 150, "num_calibration": 450, "num_references": 16, "accuracy": 0.95}
-    gate = GATE.model_copy(update={"insufficient": insufficient, "max_trace": 0.6})
+def test_a_missing_trace_passes_only_where_asked_and_hides_no_leak(insufficient: str) -> None:
+    gate = {"insufficient": insufficient, "max_trace": 0.6}
+    untraced = judge(gate=gate, trace=None)
     passes = insufficient == "pass_with_warning"
-    untraced = decide({"is_exact": False}, audited | {"ft_auc": 0.5, "trace": None}, 0.95, gate)
     assert (untraced.passed, "gate.max_trace" in untraced.warning) == (passes, True)
-    assert not decide({"is_exact": False}, audited | {"ft_auc": 0.7, "trace": None}, 0.95, gate).passed
-    unreferenced = audited | {"num_references": 0, "ft_auc": None, "trace": 0.7}
-    assert not decide({"is_exact": False}, unreferenced, 0.95, gate).passed
+    assert not judge(gate=gate, trace=None, memory_left_upper=0.7).passed
+    assert not judge(UNREFERENCED, gate=gate, **UNMEASURED | {"trace": 0.7}).passed
 
 
 @pytest.mark.parametrize("num_calibration", [450, 15])
 def test_a_night_that_will_show_no_trace_is_insufficient_where_one_is_asked_for(num_calibration: int) -> None:
-    assert bool(explain_traceless(150, num_calibration, GATE)) is False
-    assert bool(explain_traceless(150, num_calibration, GATE.model_copy(update={"max_trace": 0.6}))) is (
-        num_calibration < 20
+    assert not explain_traceless(150, num_calibration, GATE)
+    bounded = GATE.model_copy(update={"max_trace": 0.6})
+    assert bool(explain_traceless(150, num_calibration, bounded)) is (num_calibration < 20)
+    assert plan(SUFFICIENT, "retrain", num_forget=15, max_trace=0.6) == (3,)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "passes"), [(-0.9, 0.9, True), (0.4, 1.4, True), (0.6, 1.4, False), (-1.4, -0.6, False)]
+)
+def test_too_few_people_to_pass_may_be_enough_to_refuse(lower: float, upper: float, passes: bool) -> None:
+    decision = judge(
+        SMALL, gate={"insufficient": "pass_with_warning"}, memory_left_lower=lower, memory_left_upper=upper
     )
-
-
-@pytest.mark.parametrize(("auc", "passes"), [(0.5, True), (0.6, True), (0.75, False), (0.25, False)])
-def test_too_few_samples_to_pass_may_be_enough_to_refuse(auc: float, passes: bool) -> None:
-    audited = {"num_forget": 40, "num_calibration": 450, "num_references": 16, "accuracy": 0.95, "ft_auc": auc}
-    gate = GATE.model_copy(update={"insufficient": "pass_with_warning"})
-    decision = decide({"is_exact": False}, audited, 0.95, gate)
     assert decision.passed is passes
     assert bool(decision.warning) is passes
 
 
+@pytest.mark.parametrize("night", [SMALL, TINY, UNREFERENCED])
 @pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])
-def test_too_few_to_show_it_pass_only_where_asked(insufficient: str) -> None:
-    unlearned = {"attempt": 1, "method": "amun", "is_exact": False}
-    audited = {"num_forget": 5, "num_calibration": 450, "num_references": 16, "accuracy": 0.95, "ft_auc": None}
-    decision = decide(unlearned, audited, 0.95, GATE.model_copy(update={"insufficient": insufficient}))
+def test_too_few_to_show_it_pass_only_where_asked(night: NightPower, insufficient: str) -> None:
+    decision = judge(night, gate={"insufficient": insufficient}, **UNMEASURED)
     assert decision.passed == (insufficient == "pass_with_warning")
-    assert "too few" in decision.warning
-
-
-@pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])
-def test_without_references_nothing_is_shown_however_many_samples(insufficient: str) -> None:
-    passes = insufficient == "pass_with_warning"
-    assert plan(150, insufficient, num_references=0) == ((1, 2, 3) if passes else (3,))
-    audited = {"num_forget": 150, "num_calibration": 450, "num_references": 0, "accuracy": 0.95}
-    gate = GATE.model_copy(update={"insufficient": insufficient})
-    decision = decide({"is_exact": False}, audited | {"ft_auc": None}, 0.95, gate)
-    assert decision.passed == passes
-    assert "without audit references" in decision.reason == decision.warning
-    assert not decide({"is_exact": False}, audited | {"accuracy": 0.9}, 0.95, gate).passed
+    assert decision.warning == decision.reason == night.insufficient
+    assert not judge(night, gate={"insufficient": insufficient}, **UNMEASURED | {"accuracy": 0.9}).passed
 
 
 def test_exact_retraining_is_exempt_and_a_drop_is_told() -> None:
-    assert judge(is_exact=True, ft_auc=0.7).passed
+    assert judge(is_exact=True, ft_auc=0.7, memory_left_upper=0.9).passed
     dropped = judge(is_exact=True, accuracy=0.8)
     assert dropped.passed
     assert "new yardstick" in dropped.warning
 
 
 def test_nothing_to_forget_passes() -> None:
-    assert judge(num_forget=0, ft_auc=None, accuracy=0.1).passed
+    assert judge(TINY, num_forget=0, accuracy=0.1, **UNMEASURED).passed

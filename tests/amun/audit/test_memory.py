@@ -31,16 +31,17 @@ class World:
         self.style = style * self.is_forget
         subjects = np.array([f"person-{code:03}" for code in self.codes])
         inclusion = draw_halves(subjects, NUM_REFERENCES, seed)
-        signals = np.stack([self.ask(inclusion[:, k].astype(float)) for k in range(NUM_REFERENCES)], axis=1)
+        signals = np.stack([self.ask(inclusion[:, k].astype(np.float64)) for k in range(NUM_REFERENCES)], axis=1)
         self.evidence = Evidence(signals, inclusion, subjects, self.is_forget)
 
-    def ask(self, memory: Floats | float) -> Floats:
+    def ask(self, memory: npt.ArrayLike) -> Floats:
         """Returns the signals of a newly trained model that has this share of the memory of each sample."""
         alike = self.random.normal(size=self.codes.max() + 1)[self.codes]
         noise = np.sqrt(LIKENESS) * alike + np.sqrt(1 - LIKENESS) * self.random.normal(size=len(self.codes))
         # all of one style move together, another way in each training; and every model is surer or less sure of all
         shift = self.style * self.random.normal() + self.random.normal()
-        return self.unseen + memory * self.gap + noise + shift
+        signals: Floats = self.unseen + np.asarray(memory) * self.gap + noise + shift
+        return signals
 
     def measure(self, share: float) -> Memory:
         """Returns what is measured of a model with this share of the memory, beside a base that has all of it."""
