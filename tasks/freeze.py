@@ -23,18 +23,17 @@ from amun.paths import (
     BASE_MODEL,
     CALIBRATION,
     DECISIONS,
-    FORGOTTEN,
     TEST,
     TRAIN,
     UNLEARN_METRICS,
     WAVE,
     WAVE_BASE,
 )
-from amun.wave import Attempt, ForgottenWave, Wave, parse_forgotten, write_json
+from amun.wave import Attempt, ForgottenWave, Wave, write_json
 from tasks import pipeline
 from tasks.git import has_tag, name_tag, read_committed
 from tasks.holdings import read_holdings
-from tasks.line import require_line
+from tasks.line import read_line, require_line
 from tasks.options import TASK_OPTIONS
 from tasks.registry import Champion, fetch_weights, find_champion
 from tasks.workspace import Workspace, open_ledger, require_lease
@@ -49,6 +48,7 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> Plan:
         raise InputError(
             f"{root}: tag {name_tag(claim.number)} exists, but the ledger is only now at wave {claim.number}"
         )
+    forgotten = read_line(workspace)
     with open_ledger() as ledger:
         subjects = ledger.subjects_of_wave(claim.model, claim.number)
         next_due = ledger.count_status(claim.model, datetime.now(UTC)).next_due
@@ -56,7 +56,6 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> Plan:
     parent = adopted.version if adopted is not None and adopted.name == claim.model else None
     champion = find_champion(claim.model, may_be_foreign=parent is not None)
     require_line(root, champion)
-    forgotten = read_committed_forgotten(root)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     forgetting = name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten)
     wave = _describe_wave(root, claim, champion, parent, forgetting, forgotten)
@@ -74,16 +73,11 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
         status = ledger.count_status(workspace.model, now)
         pending = ledger.list_requests(workspace.model, "pending")
         number = len(ledger.list_waves(workspace.model))
-    forgotten = read_committed_forgotten(root)
+    forgotten = read_line(workspace)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     subjects = [request.subject_id for request in pending]
     forgetting = name_forgotten(load_secret(root), number, subjects, stores, forgotten)
     return forgetting, _plan(workspace, forgetting, forgotten, stores, status.next_due)
-
-
-def read_committed_forgotten(root: Path) -> list[ForgottenWave]:
-    """Returns whom HEAD records as forgotten; what a killed run left in the work tree counts for nothing."""
-    return parse_forgotten(read_committed(root, FORGOTTEN) or "[]")
 
 
 def write_attempt(root: Path, number: int) -> None:
