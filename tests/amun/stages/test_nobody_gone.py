@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -24,6 +25,7 @@ from amun.paths import (
     AUDIT_METRICS,
     BASE_MODEL,
     CALIBRATION,
+    CONFIDENCE,
     FORGOTTEN,
     HELD_OUT_ADVERSARIAL,
     REPORT_METRICS,
@@ -52,7 +54,7 @@ NUM_PEOPLE, NUM_LEAVERS, WAVES = 48, 7, (1, 2, 3)
 SHARES = {TRAIN: 3, CALIBRATION: 1, TEST: 1}
 CHANGES: dict[str, dict[str, Any]] = {
     "model": {"architecture": "tests.amun.witness:build_witness", "options": {}},
-    "training": {"epochs": 40, "learning_rate": 0.5},
+    "training": {"epochs": 15, "learning_rate": 1.0},
     "references": {"num_audit": 2, "num_target": 2, "keep_weights": True},
     "unlearning": {"epochs": 2, "attempts": tuple(make_attempt(name) for name in METHODS)},
 }
@@ -83,6 +85,8 @@ def join(numbers: dict[Path, Numbers]) -> Numbers:
 @pytest.fixture(scope="module", autouse=True)
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The current folder: the samples, a base and its references, with nobody forgotten yet."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a witness is small: threads would only wait for each other
     with chdir(tmp_path_factory.mktemp("workspace")):
         first = 1
         for path, share in SHARES.items():
@@ -92,6 +96,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         train(SHOWN, CPU)
         train_references(SHOWN, CPU)
         yield
+    torch.set_num_threads(num_threads)
 
 
 def write_store(path: Path, first: int, share: int) -> None:
@@ -195,6 +200,10 @@ def test_wave_is_judged_by_nobody_who_is_gone(people: People, monkeypatch: pytes
         assert figures["accuracy_base"] == pytest.approx(num_left / (num_left + num_own)), "as before the wave"
         assert figures.get("remain_accuracy", 1) == 1
         assert None not in (figures["ft_auc"], figures["trace"])
+    binned, num_before = pd.read_csv(CONFIDENCE), num_left + num_own
+    unsure, sure = binned.iloc[0], binned.iloc[-1]
+    assert (unsure["forget_after"], sure["remain_after"], sure["test_after"]) == (1, 1, 1), "confidence in the label"
+    assert unsure["test_before"] == pytest.approx(num_own / num_before, abs=1e-5)
 
 
 def test_examples_for_the_trace_are_of_nobody_who_is_gone(people: People) -> None:
@@ -218,3 +227,17 @@ def test_no_base_is_trained_on_anybody_who_is_gone(stage: Any) -> None:
     with pytest.raises(InputError, match="forgotten people"):
         stage(SHOWN, CPU)
     assert listen() == (frozenset(), frozenset())
+
+
+@pytest.mark.usefixtures("workspace")
+def test_few_who_remain_have_no_figure_of_their_own(tmp_path: Path) -> None:
+    shutil.copytree(Path(), tmp_path, dirs_exist_ok=True)
+    with chdir(tmp_path):
+        begin_wave([range(6, NUM_PEOPLE)])
+        build_adversarial_set(SHOWN, CPU)
+        shutil.copyfile(WAVE_BASE, UNLEARNED)
+        report(SHOWN, CPU)
+        figures = json.loads(REPORT_METRICS.read_text(encoding="utf-8"))
+        assert figures["num_forget"] == 3 * (NUM_PEOPLE - 6)
+        told = ("remain_accuracy", "accuracy", "ft_auc", "trace")
+        assert [figures[name] for name in told] == [None] * len(told), "18 training samples and 6 others are left"
