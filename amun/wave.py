@@ -96,14 +96,33 @@ def read_attempt(workspace: Path = CURRENT) -> Attempt:
 
 
 def read_forgotten(workspace: Path = CURRENT) -> list[ForgottenWave]:
-    """Returns all waves that the champion's line has forgotten, oldest first; none where no wave was recorded."""
+    """Returns all waves that the champion's line has forgotten, oldest first.
+
+    Raises:
+        InputError: the file is missing: that nobody was forgotten stands in it too.
+        AmunError: it is damaged.
+    """
     path = workspace / FORGOTTEN
-    return parse_forgotten(path.read_text(encoding="utf-8")) if path.exists() else []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} is missing, which says who is forgotten: bring it back (`git checkout HEAD -- {FORGOTTEN}`), "
+            "or run `amun init` where no wave has run yet"
+        ) from None
+    return parse_forgotten(text, str(path))
 
 
-def parse_forgotten(text: str) -> list[ForgottenWave]:
-    """Returns the content of a `forgotten.json`."""
-    return TypeAdapter(list[ForgottenWave]).validate_json(text)
+def parse_forgotten(text: str, where: str) -> list[ForgottenWave]:
+    """Returns the content of a `forgotten.json`.
+
+    Raises:
+        AmunError: it is damaged; the line says `where` it stands.
+    """
+    try:
+        return TypeAdapter(list[ForgottenWave]).validate_json(text)
+    except ValidationError as error:
+        raise AmunError(f"{where} is damaged ({error.error_count()} findings); restore it from git") from None
 
 
 def write_json(path: Path, content: Any) -> None:

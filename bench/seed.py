@@ -26,6 +26,7 @@ from amun.paths import (
     BASE_MODEL,
     CALIBRATION,
     EXCLUSIONS,
+    FORGOTTEN,
     REPORT_METRICS,
     TEST,
     TRAIN,
@@ -130,6 +131,7 @@ def prepare_store(params: Params, device: torch.device) -> None:
     """Gives the current folder a secret and runs the stage *prepare*."""
     store_secret(Path(), SECRET)
     write_json(EXCLUSIONS, [])
+    write_json(FORGOTTEN, [])
     prepare(params, device)
 
 

@@ -91,6 +91,9 @@ def _describe(field: Schema, schema: Schema) -> str:
     bounds = [form.format(field[name]) for name, form in BOUNDS.items() if name in field]
     if "properties" in field:
         return "; ".join(f"`{name}`: {_describe(part, schema)}" for name, part in field["properties"].items())
+    if parts := field.get("prefixItems"):
+        kinds = dict.fromkeys(_describe(part, schema) for part in parts)
+        return f"list of {len(parts)}, each: {'; '.join(kinds)}" if len(kinds) == 1 else f"list of {'; '.join(kinds)}"
     if field.get("type") == "array":
         kind = f"list of {_describe(field.get('items', {}), schema)}"
     elif field.get("type") == "object":

@@ -1,7 +1,7 @@
 """The record of one request as one self-contained page, for the privacy officer and the person's file."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -131,9 +131,13 @@ def _tell_method(method: str) -> str:
 
 
 def _tell_margin(outcome: Outcome, due_at: datetime) -> str:
-    """Returns how long before or after its due date a request was honoured."""
-    days = (due_at - (outcome.decided_at or due_at)).days
-    return f"{days} days before it was due" if days >= 0 else f"{-days} days after it was due"
+    """Returns how many days before or after its due date a request was honoured, by the dates that the page shows."""
+    due_on, decided_on = (moment.astimezone(UTC).date() for moment in (due_at, outcome.decided_at or due_at))
+    days = (due_on - decided_on).days
+    if not days:
+        return "on the day it was due"
+    told = f"{abs(days)} day{'s' if abs(days) > 1 else ''}"
+    return f"{told} before it was due" if days > 0 else f"{told} after it was due"
 
 
 def _is_exact(method: str) -> bool:

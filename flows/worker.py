@@ -7,7 +7,7 @@ from amun.errors import InputError
 from amun.keys import SECRET_VARIABLE
 from flows.setup import is_joining, join_workspace
 from tasks.environment import LEDGER_VARIABLE, MLFLOW_VARIABLE
-from tasks.git import run_remote_git
+from tasks.git_remote import run_remote_git
 from tasks.workspace import open_clone
 
 FOLDER = "workspace"

@@ -3,11 +3,11 @@
 from prefect import task
 
 from amun.ledger import Claim
-from amun.paths import EXCLUSIONS
+from amun.paths import EXCLUSIONS, FORGOTTEN
 from amun.wave import write_json
 from tasks import pipeline
 from tasks.adopt import describe_base, drop_base
-from tasks.freeze import read_committed_forgotten
+from tasks.line import read_line
 from tasks.options import NETWORK_OPTIONS, TASK_OPTIONS
 from tasks.source import describe_samples, refresh_source, require_same_people
 from tasks.story import tell
@@ -16,13 +16,14 @@ from tasks.workspace import Workspace, require_lease
 
 @task(name="thaw", **TASK_OPTIONS)
 def prepare_base(workspace: Workspace, claim: Claim) -> None:
-    """Thaws the base stages and writes whom `prepare` leaves out: everybody forgotten so far.
+    """Thaws the base stages and writes whom they leave out and refuse: everybody forgotten so far.
 
     An adopted base is that of wave 0 alone: it has learned people who are forgotten since.
     """
     require_lease(claim)
-    keys = sorted({key for wave in read_committed_forgotten(workspace.root) for key in wave.subject_keys})
-    write_json(workspace.root / EXCLUSIONS, keys)
+    forgotten = read_line(workspace)
+    write_json(workspace.root / FORGOTTEN, forgotten)
+    write_json(workspace.root / EXCLUSIONS, sorted({key for wave in forgotten for key in wave.subject_keys}))
     if claim.number:
         drop_base(workspace.root)
     pipeline.thaw_base(workspace.root)

@@ -82,9 +82,11 @@ def _list_weights(versions: Sequence[TracedVersion]) -> Iterator[Copy]:
     learned = [version for version in versions if version.num_train and version.forgotten_by is None]
     forgotten = [version for version in versions if version.num_train and version.forgotten_by is not None]
     unlearned = [version for version in forgotten if not version.is_retrained]
+    unknown = [version for version in versions if version.num_train is None]
     for what, kind in (
         ("models trained on the samples", learned),
         ("models made from such a model by unlearning", unlearned),
+        ("models of which it is not known here whether they were trained on the samples", unknown),
     ):
         if kind:
             numbers = ", ".join(str(version.version) for version in kind)

@@ -31,7 +31,7 @@ def _draw_confidence(table: pd.DataFrame, path: Path) -> Path:
             shares = table[f"{name}_{moment}"]
             if shares.notna().all():
                 axes.stairs(shares, [*table["confidence"], 1.0], label=name, linewidth=1.8, **style)
-        axes.set(title=moment, xlabel="confidence", xlim=(0, 1))
+        axes.set(title=moment, xlabel="confidence in the label", xlim=(0, 1))
         axes.set_yscale("symlog", linthresh=0.01)
         axes.legend(loc="upper left", frameon=False)
         axes.spines[["top", "right"]].set_visible(False)

@@ -26,18 +26,17 @@ from amun.paths import (
     BASE_MODEL,
     CALIBRATION,
     DECISIONS,
-    FORGOTTEN,
     TEST,
     TRAIN,
     UNLEARN_METRICS,
     WAVE,
     WAVE_BASE,
 )
-from amun.wave import Attempt, ForgottenWave, Wave, parse_forgotten, write_json
+from amun.wave import Attempt, ForgottenWave, Wave, write_json
 from tasks import pipeline
 from tasks.git import read_committed
 from tasks.holdings import read_holdings
-from tasks.line import require_line, require_new_number
+from tasks.line import read_line, require_line, require_new_number
 from tasks.options import TASK_OPTIONS
 from tasks.registry import Champion, fetch_weights, find_champion
 from tasks.workspace import Workspace, open_ledger, require_lease
@@ -49,13 +48,13 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> None:
     require_lease(claim)
     root = workspace.root
     require_new_number(workspace, claim.number)
+    forgotten = read_line(workspace)
     with open_ledger() as ledger:
         subjects = ledger.subjects_of_wave(claim.model, claim.number)
     adopted = read_adopted(root) if claim.number == 0 else None
     parent = adopted.version if adopted is not None and adopted.name == claim.model else None
     champion = find_champion(claim.model, may_be_foreign=parent is not None)
     require_line(root, champion)
-    forgotten = read_committed_forgotten(root)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     forgetting = name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten)
     wave = _describe_wave(root, claim, champion, parent, forgetting, forgotten)
@@ -75,7 +74,7 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
         status = ledger.count_status(workspace.model, now)
         pending = ledger.list_requests(workspace.model, "pending")
         number = len(ledger.list_waves(workspace.model))
-    forgotten = read_committed_forgotten(root)
+    forgotten = read_line(workspace)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     subjects = [request.subject_id for request in pending]
     forgetting = name_forgotten(load_secret(root), number, subjects, stores, forgotten)
@@ -90,11 +89,6 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
         now=now,
     )
     return forgetting, plan
-
-
-def read_committed_forgotten(root: Path) -> list[ForgottenWave]:
-    """Returns whom HEAD records as forgotten; what a killed run left in the work tree counts for nothing."""
-    return parse_forgotten(read_committed(root, FORGOTTEN) or "[]")
 
 
 def write_attempt(root: Path, number: int) -> None:

@@ -1,7 +1,6 @@
 """Git, by its command: the wave's commit and tag, and questions about the work tree."""
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -12,14 +11,14 @@ from amun.errors import AmunError, InputError
 EMAIL = "amun@localhost"
 
 # The pipeline's commits are its own, whoever runs it; no hook, signature or editor may stop a night.
-_IDENTITY = {
+IDENTITY = {
     "GIT_AUTHOR_NAME": "amun",
     "GIT_AUTHOR_EMAIL": EMAIL,
     "GIT_COMMITTER_NAME": "amun",
     "GIT_COMMITTER_EMAIL": EMAIL,
     "GIT_TERMINAL_PROMPT": "0",
 }
-_OPTIONS = (
+OPTIONS = (
     "-c",
     "commit.gpgsign=false",
     "-c",
@@ -35,17 +34,6 @@ _OPTIONS = (
 STALE_LOCK_SECONDS = 600.0
 
 
-# Nor may a question: a remote that asks for a password refuses instead.
-_UNASKING = {
-    "GIT_ASKPASS": "",
-    "SSH_ASKPASS": "",
-    "SSH_ASKPASS_REQUIRE": "never",
-    "GCM_INTERACTIVE": "never",
-    "LC_ALL": "C",
-}
-REMOTE_SECONDS = 300.0
-
-
 def run_git(root: Path, *arguments: str, date: str | None = None) -> str:
     """Returns what a git command prints, less its last newline.
 
@@ -57,58 +45,49 @@ def run_git(root: Path, *arguments: str, date: str | None = None) -> str:
     Raises:
         AmunError: git failed; the line holds its own first one.
     """
-    finished = subprocess.run(
-        ["git", *_OPTIONS, *arguments],
-        cwd=root,
-        env=os.environ | _IDENTITY | ({"GIT_COMMITTER_DATE": date} if date else {}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    finished = _start(root, arguments, date)
     if finished.returncode:
-        raise AmunError(f"git {arguments[0]} failed in {root}: {_pick_line(finished.stdout, finished.stderr)}")
+        raise _describe_failure(root, arguments, finished)
     return finished.stdout.rstrip("\n")
 
 
-def run_remote_git(root: Path, *arguments: str) -> str:
-    """Returns what a git command that talks to a remote prints, less its last newline.
-
-    It has no terminal to ask on, and is stopped when the remote keeps silent.
+def _ask(root: Path, *arguments: str) -> bool:
+    """Returns what a git command answers by its exit code: 0 is yes, 1 is no.
 
     Raises:
-        AmunError: git failed, or took too long; the line holds its own first one.
+        AmunError: it ended otherwise: git could not tell, which is neither.
     """
-    with subprocess.Popen(
-        ["git", *_OPTIONS, *arguments],
-        cwd=root,
-        env=os.environ | _IDENTITY | _UNASKING | _choose_ssh(root),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # its helpers too are to be stopped, and to have no terminal
-        start_new_session=True,
-    ) as process:
-        try:
-            printed, said = process.communicate(timeout=REMOTE_SECONDS)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise AmunError(f"git {arguments[0]}: no end after {REMOTE_SECONDS:.0f} seconds") from None
-            raise
-    if process.returncode:
-        raise AmunError(f"git {arguments[0]}: {_pick_line(printed, said)}")
-    return printed.rstrip("\n")
+    finished = _start(root, arguments)
+    if finished.returncode not in (0, 1):
+        raise _describe_failure(root, arguments, finished)
+    return finished.returncode == 0
 
 
-def _choose_ssh(root: Path) -> dict[str, str]:
-    """Returns the variable that makes OpenSSH refuse where it would ask, unless somebody has chosen another ssh."""
-    configured = run_git(root, "config", "--default", "", "--get", "core.sshCommand")
-    is_chosen = configured or {"GIT_SSH", "GIT_SSH_COMMAND"} & set(os.environ)
-    return {} if is_chosen else {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=30"}
+def _start(root: Path, arguments: Sequence[str], date: str | None = None) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["git", *OPTIONS, *arguments],
+            cwd=root,
+            env=os.environ | IDENTITY | ({"GIT_COMMITTER_DATE": date} if date else {}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        # Python says the same of a program that is missing and of a folder that is
+        missing = "git is not installed" if root.is_dir() else f"{root} is no folder"
+        raise AmunError(f"git {arguments[0]} cannot be run: {missing} ({error.strerror})") from None
 
 
-def _pick_line(printed: str, said: str) -> str:
+def _describe_failure(root: Path, arguments: Sequence[str], finished: subprocess.CompletedProcess[str]) -> AmunError:
+    if finished.returncode < 0:
+        reason = f"it was killed by signal {-finished.returncode}; run this again"
+    else:
+        reason = pick_line(finished.stdout, finished.stderr)
+    return AmunError(f"git {arguments[0]} failed in {root}: {reason}")
+
+
+def pick_line(printed: str, said: str) -> str:
     """Returns the line that says why git failed: of a push which branch or tag was refused."""
     lines = (said or printed).strip().splitlines() or ["no message"]
     refused = [line[2:].replace("\t", " ") for line in printed.splitlines() if line.startswith("!\t")]
@@ -120,10 +99,14 @@ def find_root(path: Path) -> Path:
 
     Raises:
         InputError: there is none.
+        AmunError: there is one, and git does not open it.
     """
     try:
         return Path(run_git(path, "rev-parse", "--show-toplevel"))
-    except (AmunError, FileNotFoundError):
+    except AmunError:
+        folder = path.resolve()
+        if folder.is_dir() and any((parent / ".git").exists() for parent in (folder, *folder.parents)):
+            raise
         raise InputError(f"{path} is no git repository: run this in a clone of the project") from None
 
 
@@ -154,20 +137,28 @@ def require_branch(root: Path) -> str:
 
 
 def read_committed(root: Path, path: Path, revision: str = "HEAD") -> str | None:
-    """Returns a file's content at a revision; None where it is not there."""
+    """Returns a file's content at a revision; None where that revision has no such file.
+
+    Raises:
+        AmunError: the revision is not in this clone, or git could not read it or the file.
+    """
     try:
-        return run_git(root, "show", f"{revision}:{path}")
-    except AmunError:
-        return None
+        listed = run_git(root, "ls-tree", "--full-tree", "-z", revision, "--", str(path))
+        if not listed:
+            return None
+        _, _, blob = listed.partition("\t")[0].split()
+        return run_git(root, "cat-file", "blob", blob)
+    except AmunError as error:
+        raise AmunError(f"{path} at {revision} cannot be read: {error}; `git fsck` says what is damaged") from None
 
 
 def has_commit(root: Path, commit: str) -> bool:
-    """Tells whether the commit is in this clone."""
-    try:
-        run_git(root, "cat-file", "-e", f"{commit}^{{commit}}")
-    except AmunError:
-        return False
-    return True
+    """Tells whether the commit is in this clone.
+
+    Raises:
+        AmunError: it is, damaged.
+    """
+    return _ask(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
 
 
 def list_commits(root: Path, start: str, end: str, paths: Sequence[str]) -> list[str]:
@@ -179,11 +170,7 @@ def is_kept(root: Path, path: Path) -> bool:
     """Tells whether git would keep a file of this name: it lies in the work tree and is not ignored."""
     if not path.resolve().is_relative_to(root):
         return False
-    try:
-        run_git(root, "check-ignore", "--quiet", str(path.resolve()))
-    except AmunError:
-        return True
-    return False
+    return not _ask(root, "check-ignore", "--quiet", str(path.resolve()))
 
 
 def list_changes(root: Path) -> list[str]:
@@ -242,12 +229,12 @@ def _remove_stale_lock(root: Path) -> None:
 
 
 def is_ancestor(root: Path, commit: str) -> bool:
-    """Tells whether a commit is in the history of HEAD."""
-    try:
-        run_git(root, "merge-base", "--is-ancestor", commit, "HEAD")
-    except AmunError:
-        return False
-    return True
+    """Tells whether a commit is in the history of HEAD; one that is not in this clone is not.
+
+    Raises:
+        AmunError: that history cannot be read.
+    """
+    return has_commit(root, commit) and _ask(root, "merge-base", "--is-ancestor", commit, "HEAD")
 
 
 def list_own_commits(root: Path, upstream: str) -> list[tuple[str, str, list[str]]]:

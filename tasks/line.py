@@ -1,11 +1,14 @@
-"""The champion's line: the waves that made it what it is, as HEAD records them."""
+"""The champion's line: the waves that made it what it is, and whom they forgot, as HEAD records them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from amun.errors import InputError
+from amun.keys import load_secret, subject_key
 from amun.ledger import Wave
-from tasks.git import has_tag, is_ancestor, name_tag
+from amun.paths import FORGOTTEN
+from amun.wave import ForgottenWave, parse_forgotten
+from tasks.git import has_tag, is_ancestor, name_tag, read_committed
 from tasks.history import find_recorded_wave
 from tasks.registry import Champion, list_registered
 from tasks.workspace import Workspace, open_ledger
@@ -43,6 +46,43 @@ def require_new_number(workspace: Workspace, number: int) -> None:
         raise InputError(
             f"{root}: wave {max(last, number)} exists already, but the ledger is only now at wave {number}; "
             "was the ledger restored from a backup?"
+        )
+
+
+def read_line(workspace: Workspace) -> list[ForgottenWave]:
+    """Returns whom the champion's line has forgotten, oldest wave first, once HEAD and the ledger agree on it.
+
+    What a killed run left in the work tree counts for nothing.
+
+    Raises:
+        InputError: HEAD does not say it, or says it of fewer people than the ledger.
+        AmunError: HEAD cannot be read.
+    """
+    root = workspace.root
+    committed, recorded = read_committed(root, FORGOTTEN), find_recorded_wave(root)
+    if committed is None and recorded is not None:
+        raise InputError(
+            f"{root}: HEAD records wave {recorded}, but not {FORGOTTEN}, which says who is forgotten: bring it back "
+            f"(`git checkout {name_tag(recorded)} -- {FORGOTTEN}`) and commit it"
+        )
+    line = [] if committed is None else parse_forgotten(committed, f"{FORGOTTEN} at HEAD of {root}")
+    _require_remembered(workspace, line)
+    return line
+
+
+def _require_remembered(workspace: Workspace, line: list[ForgottenWave]) -> None:
+    """Refuses a line without somebody whom the ledger has as forgotten: a wave would train on them again."""
+    secret = load_secret(workspace.root)
+    keys = {key for wave in line for key in wave.subject_keys}
+    with open_ledger() as ledger:
+        forgotten = ledger.subjects_forgotten(workspace.model)
+    missing = [number for subject, number in forgotten.items() if subject_key(secret, subject) not in keys]
+    if missing:
+        waves = ", ".join(map(str, sorted(set(missing))))
+        raise InputError(
+            f"{workspace.root}: {FORGOTTEN} at HEAD lacks {len(missing)} people whom the ledger has as forgotten by "
+            f"wave {waves} of {workspace.model}: check out the waves' branch and pull, or bring the file back "
+            f"(`git checkout {name_tag(max(missing))} -- {FORGOTTEN}`) and commit it"
         )
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
 
+from amun.errors import AmunError
 from amun.ledger import Wave
 from amun.paths import FORGOTTEN
 from amun.wave import ForgottenWave, parse_forgotten
 from tasks import registry
-from tasks.git import read_committed
+from tasks.git import has_commit, read_committed
 from tasks.workspace import Workspace, open_ledger
 
 
@@ -72,9 +73,18 @@ def list_versions(workspace: Workspace) -> list[Version]:
     return [_describe(version, aliases.get(int(version.version), []), waves, counts) for version in found]
 
 
-def read_forgotten_at(root: Path, commit: str) -> list[ForgottenWave]:
-    """Returns whom the line of a commit has forgotten, oldest wave first; nobody where the commit is not here."""
-    return parse_forgotten(read_committed(root, FORGOTTEN, commit) or "[]")
+def read_forgotten_at(root: Path, commit: str) -> list[ForgottenWave] | None:
+    """Returns whom the line of a wave's commit has forgotten, oldest wave first; None where it is not in this clone.
+
+    Raises:
+        AmunError: the commit cannot be read, or does not say it.
+    """
+    if not has_commit(root, commit):
+        return None
+    committed = read_committed(root, FORGOTTEN, commit)
+    if committed is None:
+        raise AmunError(f"{root}: {FORGOTTEN} is not in commit {commit[:12]}, which is said to record a wave")
+    return parse_forgotten(committed, f"{FORGOTTEN} at {commit[:12]}")
 
 
 def _count_subjects(root: Path, versions: Sequence[ModelVersion]) -> dict[int, int]:
@@ -86,7 +96,7 @@ def _count_subjects(root: Path, versions: Sequence[ModelVersion]) -> dict[int, i
     registered = [version.tags for version in versions if "amun.wave" in version.tags]
     for tags in sorted(registered, key=lambda tags: -int(tags["amun.wave"])):
         if int(tags["amun.wave"]) not in counts:
-            counts = _count_line(read_forgotten_at(root, tags["amun.commit"])) | counts
+            counts = _count_line(read_forgotten_at(root, tags["amun.commit"]) or []) | counts
     return counts
 
 

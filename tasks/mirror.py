@@ -90,6 +90,7 @@ def _update(client: Any, location: Location, wanted: dict[str, StoredObject], wo
         journal.touch()
         for name in vanished:
             (mirror / name).unlink()
+        _remove_empty_folders(mirror)
         _fetch_all(client, location, {name: wanted[name] for name in missing}, workspace, mirror, journal)
         write_json(manifest, {name: _describe(entry) for name, entry in wanted.items()})
         journal.unlink()
@@ -141,6 +142,13 @@ def _read_state(manifest: Path, journal: Path) -> State:
 def _list_files(mirror: Path) -> Iterator[str]:
     for parent, _, names in os.walk(mirror):
         yield from ((Path(parent) / name).relative_to(mirror).as_posix() for name in names)
+
+
+def _remove_empty_folders(mirror: Path) -> None:
+    """Removes folders without a file: an object may have come that bears the name of one."""
+    for parent, _, _ in os.walk(mirror, topdown=False):
+        if Path(parent) != mirror and not any(Path(parent).iterdir()):
+            Path(parent).rmdir()
 
 
 def _remove_others(workspace: Path, root: str) -> None:

@@ -55,7 +55,7 @@ class ModelFacts:
         wave: that handled it, if one did.
         versions: of this workspace's model alone, what each has to do with the person.
         copies: of this workspace's model alone, what still holds copies; None for another model.
-        thresholds: None where the wave's commit is not in this clone.
+        thresholds: None where the wave's commit is not in this clone, or has no `params.yaml`.
         events: what happened, oldest first.
     """
 
@@ -120,17 +120,20 @@ def _describe(workspace: Workspace, request: Request, outcome: Outcome, wave: Wa
         wave=wave,
         versions=trace.versions if is_own else [],
         copies=list_copies(workspace, trace) if is_own else None,
-        thresholds=_read_thresholds(workspace.root, wave),
+        thresholds=read_thresholds(workspace.root, None if wave is None else wave.commit),
         events=sorted(_list_events(request, outcome, wave), key=lambda event: event.at),
     )
 
 
-def _read_thresholds(root: Path, wave: Wave | None) -> Thresholds | None:
-    if wave is None or wave.commit is None or not has_commit(root, wave.commit):
+def read_thresholds(root: Path, commit: str | None) -> Thresholds | None:
+    """Returns the gate's bounds at a wave's commit; None where that is not in this clone, or has no parameters."""
+    if commit is None or not has_commit(root, commit):
         return None
-    committed = read_committed(root, PARAMS, wave.commit)
-    gate: dict[str, Any] = yaml.safe_load(committed)["gate"] if committed else {}
-    changed = run_git(root, "log", "-1", "--format=%H%n%an%n%cs", wave.commit, "--", str(PARAMS)).splitlines()
+    committed = read_committed(root, PARAMS, commit)
+    if committed is None:
+        return None
+    gate: dict[str, Any] = yaml.safe_load(committed)["gate"]
+    changed = run_git(root, "log", "-1", "--format=%H%n%an%n%cs", commit, "--", str(PARAMS)).splitlines()
     return Thresholds(gate["max_accuracy_drop"], gate["auc_margin"], gate.get("max_trace"), *changed)
 
 

@@ -88,11 +88,18 @@ def require_same_people(root: Path) -> None:
     """Refuses a new base whose invented subjects are not those of the base before, once any are forgotten.
 
     Raises:
-        InputError: the forgotten could be among the others now.
+        InputError: the forgotten could be among the others now, or HEAD does not say who was invented.
     """
-    committed = json.loads(read_committed(root, PREPARE_METRICS) or "{}").get("people_digest")
-    has_forgotten = json.loads((root / EXCLUSIONS).read_text(encoding="utf-8")) != []
-    if has_forgotten and committed is not None and _read_metrics(root)["people_digest"] != committed:
+    if not json.loads((root / EXCLUSIONS).read_text(encoding="utf-8")):
+        return
+    committed = read_committed(root, PREPARE_METRICS)
+    if committed is None:
+        raise InputError(
+            f"{root}: {PREPARE_METRICS} is not in HEAD, so nobody knows whether the source's people are still those of "
+            "whom some are forgotten; bring it back from the last wave's commit"
+        )
+    digest = json.loads(committed).get("people_digest")
+    if digest is not None and _read_metrics(root)["people_digest"] != digest:
         raise InputError(
             "the source names no subjects, and its images, data.seed or data.subject_max_samples have changed since "
             "invented people were forgotten: nobody knows who they are now; restore them, or name the subjects"

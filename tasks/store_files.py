@@ -15,7 +15,7 @@ from amun.ledger import Holding
 from amun.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, HELD_OUT_ADVERSARIAL, TARGET_LOGITS, TEST, TRAIN
 from tasks import pipeline
 from tasks.contents import find_cached
-from tasks.git import read_committed
+from tasks.git import has_commit, read_committed
 
 CONTENT = (TRAIN, CALIBRATION, TEST, ADVERSARIAL, HELD_OUT_ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS)
 OF_A_WAVE = (str(ADVERSARIAL), str(HELD_OUT_ADVERSARIAL))  # whose samples are not those of a base
@@ -45,7 +45,7 @@ class StoreFile:
 
 def read_lock(root: Path, commit: str) -> dict[str, str]:
     """Returns the MD5 of every output at a commit, by path; nothing where the commit is not in this clone."""
-    committed = read_committed(root, Path(pipeline.LOCK_FILE), commit)
+    committed = read_committed(root, Path(pipeline.LOCK_FILE), commit) if has_commit(root, commit) else None
     stages = yaml.safe_load(committed)["stages"] if committed else {}
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 

@@ -64,7 +64,7 @@ class TracedVersion:
         aliases: of the version.
         num_train: the person's training samples in the data of its base; None where that cannot be known.
         num_held_out: likewise, the person's samples that were never trained on.
-        forgotten_by: the wave of its line that forgot the person, this one or an earlier one.
+        forgotten_by: the wave of its line that forgot the person, this one or an earlier one, as far as is known here.
         is_retrained: it, or a version it was made from, was trained anew without the person.
         role: in words.
     """
@@ -170,9 +170,11 @@ def _trace_version(
 ) -> TracedVersion:
     wave, commit = int(version.wave or 0), str(version.commit)
     num_train, num_held_out = (count_in(files, wave, paths, holding) for paths in ((TRAIN,), (CALIBRATION, TEST)))
-    forgotten_by = next((gone.number for gone in read_forgotten_at(root, commit) if key in gone.subject_keys), None)
+    line = read_forgotten_at(root, commit)
+    forgotten_by = next((gone.number for gone in line or [] if key in gone.subject_keys), None)
     is_retrained = forgotten_by is not None and _is_retrained(version, versions, forgotten_by)
-    is_excluded = key in json.loads(read_committed(root, EXCLUSIONS, commit) or "[]")
+    is_excluded = line is not None and key in json.loads(read_committed(root, EXCLUSIONS, commit) or "[]")
+    told = _tell_role(wave, num_train, num_held_out, forgotten_by, is_excluded)
     return TracedVersion(
         version=version.number,
         wave=wave,
@@ -183,8 +185,9 @@ def _trace_version(
         num_held_out=num_held_out,
         forgotten_by=forgotten_by,
         is_retrained=is_retrained,
-        role=_tell_role(wave, num_train, num_held_out, forgotten_by, is_excluded)
-        + (", by exact retraining" if is_retrained and num_train != 0 else ""),
+        role="its commit is not in this clone: not known; `git pull` brings it"
+        if line is None
+        else told + (", by exact retraining" if is_retrained and num_train != 0 else ""),
     )
 
 

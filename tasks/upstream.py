@@ -19,8 +19,8 @@ from tasks.git import (
     require_branch,
     restore_paths,
     run_git,
-    run_remote_git,
 )
+from tasks.git_remote import run_remote_git
 from tasks.wave_paths import list_wave_paths
 from tasks.workspace import Workspace, open_ledger
 

@@ -70,14 +70,14 @@ def describe_version(workspace: Workspace, number: int) -> Details:
         run = find_run(registered)
         files = dict(_list_files(registered))
     wave = _find_wave(workspace, version)
-    commit = version.commit or ""
+    commit = version.commit if version.commit and has_commit(root, version.commit) else ""
     return Details(
         model=workspace.model,
         version=version,
-        origin=_describe_origin(root, version, registered, wave),
+        origin=_describe_origin(version, registered, wave, _locate_commit(root, version.commit, commit)),
         decisions=json.loads(read_committed(root, DECISIONS, commit) or "[]") if commit else [],
         metrics={} if run is None else dict(sorted(run.data.metrics.items())),
-        parameters=_choose_parameters(root, version),
+        parameters=_choose_parameters(version, read_parameters(root, commit)),
         data=read_data(root, commit),
         digests=_list_digests(registered),
         files=files,
@@ -108,9 +108,14 @@ def _find_wave(workspace: Workspace, version: Version) -> Wave | None:
         return ledger.get_wave(workspace.model, version.wave)
 
 
-def _describe_origin(root: Path, version: Version, registered: ModelVersion, wave: Wave | None) -> dict[str, Any]:
-    commit = version.commit
-    is_here = commit is not None and has_commit(root, commit)
+def _locate_commit(root: Path, named: str | None, found: str) -> str | None:
+    """Returns the commit that a version names, and how to fetch it where it was not found."""
+    return named if named is None or found else f"{named} (not in this clone; {tell_how_to_fetch(root)} brings it)"
+
+
+def _describe_origin(
+    version: Version, registered: ModelVersion, wave: Wave | None, commit: str | None
+) -> dict[str, Any]:
     return {
         "registered": f"{version.registered_at:%Y-%m-%d %H:%M:%S} UTC",
         "description": (registered.description or "").partition("\n")[0] or None,
@@ -124,9 +129,7 @@ def _describe_origin(root: Path, version: Version, registered: ModelVersion, wav
         "opened": None if wave is None else f"{wave.opened_at:%Y-%m-%d %H:%M:%S} UTC",
         "run by": None if wave is None else wave.holder.partition(":")[0],
         "tag": None if version.wave is None else name_tag(version.wave),
-        "commit": commit
-        if commit is None or is_here
-        else f"{commit} (not in this clone; {tell_how_to_fetch(root)} brings it)",
+        "commit": commit,
     } | {
         name.removeprefix("amun.").replace("_", " "): value or None
         for name, value in sorted(registered.tags.items())
@@ -134,20 +137,20 @@ def _describe_origin(root: Path, version: Version, registered: ModelVersion, wav
     }
 
 
-def _choose_parameters(root: Path, version: Version) -> dict[str, Any]:
-    """Returns the parameters that made a version: of its attempts, the one that passed."""
+def _choose_parameters(version: Version, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Returns which of a commit's parameters made a version: of its attempts, the one that passed."""
     sections = BASE_SECTIONS if version.kind == "base" else WAVE_SECTIONS
     attempts = "unlearning.attempts."
     return {
         name: value
-        for name, value in read_parameters(root, version.commit or "").items()
+        for name, value in parameters.items()
         if name.partition(".")[0] in sections
         and (not name.startswith(attempts) or name == f"{attempts}{version.attempt}")
     }
 
 
 def read_parameters(root: Path, commit: str) -> dict[str, Any]:
-    """Returns the parameters at a commit by their dotted keys; none where it is not in this clone."""
+    """Returns the parameters at a commit of this clone by their dotted keys; none at an empty one."""
     committed = read_committed(root, PARAMS, commit) if commit else None
     return dict(_flatten(yaml.safe_load(committed))) if committed else {}
 
@@ -166,7 +169,7 @@ def _flatten(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def read_data(root: Path, commit: str) -> dict[str, str]:
-    """Returns the MD5 of each data file that `dvc.lock` names at a commit; none where it is not in this clone."""
+    """Returns the MD5 of each data file that `dvc.lock` names at a commit of this clone; none at an empty one."""
     committed = read_committed(root, Path(LOCK_FILE), commit) if commit else None
     stages = yaml.safe_load(committed)["stages"] if committed else {}
     return {

@@ -64,7 +64,7 @@ def compare_versions(workspace: Workspace, before: int, after: int) -> Differenc
     root, versions = workspace.root, list_versions(workspace)
     one, other = (_find_recorded(root, versions, number, workspace.model) for number in (before, after))
     start, end = str(one.commit), str(other.commit)
-    gone_before, gone_after = (read_forgotten_at(root, commit) for commit in (start, end))
+    gone_before, gone_after = (read_forgotten_at(root, commit) or [] for commit in (start, end))
     with registry.translate_errors():
         client = registry.open_registry()
         runs = [find_run(client.get_model_version(workspace.model, str(number))) for number in (before, after)]

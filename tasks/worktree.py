@@ -1,5 +1,6 @@
 """A wave as it was: a git worktree at its commit, with the workspace's DVC cache."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -11,25 +12,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from amun.errors import AmunError
 from amun.paths import COMPARISON, STATE
 from amun.stage_result import RESULT_FILE_VARIABLE, StageResult
 from tasks import pipeline
 from tasks.git import list_changes, run_git
 
-# of a folder under .amun/, followed by the id of the process it belongs to
-_PREFIX = "worktree-"
+_PREFIX = "worktree-"  # of a folder under .amun/
+# in it: held as long as its command lives, in whatever container that is, and let go by the kernel
+_LOCK = "lock"
 
 
 @contextmanager
 def open_worktree(root: Path, commit: str) -> Iterator[Path]:
     """Gives a work tree of its own at a wave's commit, its data checked out from the shared cache."""
     _remove_abandoned(root)
-    (root / STATE).mkdir(exist_ok=True)  # a clone that has the secret in its environment need not have joined
-    with tempfile.TemporaryDirectory(dir=root / STATE, prefix=f"{_PREFIX}{os.getpid()}-") as folder:
-        path = Path(folder) / "worktree"
+    with _make_folder(root) as folder:
+        path = folder / "worktree"
         run_git(root, "worktree", "add", "--quiet", "--detach", str(path), commit)
         try:
             pipeline.share_cache(root, path)
@@ -39,12 +38,40 @@ def open_worktree(root: Path, commit: str) -> Iterator[Path]:
             run_git(root, "worktree", "remove", "--force", str(path))
 
 
+@contextmanager
+def _make_folder(root: Path) -> Iterator[Path]:
+    """Gives a folder that no other command removes while this one lives; it is gone afterwards."""
+    (root / STATE).mkdir(exist_ok=True)  # a clone that has the secret in its environment need not have joined
+    folder = Path(tempfile.mkdtemp(dir=root / STATE, prefix=_PREFIX))
+    unheld = folder / "unheld"
+    with unheld.open("w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            unheld.rename(folder / _LOCK)  # nobody ever sees it free while this command lives
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+
 def _remove_abandoned(root: Path) -> None:
     """Removes the work trees that killed commands left: they hold people's data."""
     for folder in (root / STATE).glob(f"{_PREFIX}*"):
-        if not psutil.pid_exists(int(folder.name.removeprefix(_PREFIX).partition("-")[0])):
-            shutil.rmtree(folder)
+        if _is_abandoned(folder):
+            # another command may be at it too
+            shutil.rmtree(folder, ignore_errors=True)
     run_git(root, "worktree", "prune")
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Tells whether nobody holds a work tree's folder; one without a lock is being made, and has no data yet."""
+    try:
+        with (folder / _LOCK).open("r+", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return (folder / "worktree").exists()
+    except BlockingIOError:
+        return False
+    return True
 
 
 def reproduce_wave(root: Path, commit: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from tests.processes import kill_dvc
 from tests.registry import find_version, list_attempts, open_client
 from tests.trap import FAILED, KILLED, open_trap, read_all
-from tests.workspaces import MODEL, Site, choose_people, read_tree
+from tests.workspaces import MODEL, Site, choose_people, describe, list_people, read_tree
 
 KILLS = {
     "claim": ("after", "amun.ledger:Ledger.claim_wave"),
@@ -99,3 +99,23 @@ def test_stage_of_a_killed_dvc_ends_by_itself(site: Site) -> None:
     # whatever it left is made good by the next run
     site.run("dvc", "repro")
     assert site.git("status", "--porcelain") == ""
+
+
+def test_wave_on_a_branch_whose_record_of_the_forgotten_is_damaged_stops_and_then_goes_on(site: Site) -> None:
+    digest = site.git("rev-parse", "HEAD:wave/forgotten.json")
+    blob = site.root / ".git/objects" / digest[:2] / digest[2:]
+    content, outputs, head = blob.read_bytes(), read_tree(site.root / "wave"), site.git("rev-parse", "HEAD")
+    site.run("amun", "request", "add", list_people(site)[1][1])
+    blob.chmod(0o644)
+    blob.write_bytes(b"not what git wrote")
+    refused = site.start("amun", "wave", "run")
+    assert refused.returncode == 1, describe(refused)
+    (line,) = refused.stderr.splitlines()
+    assert "wave/forgotten.json at HEAD cannot be read" in line
+    assert "git fsck" in line
+    assert (site.git("rev-parse", "HEAD"), site.load("status")["champion"]) == (head, 2)
+    assert read_tree(site.root / "wave") == outputs
+    blob.write_bytes(content)
+    site.run("amun", "wave", "run")
+    line_of = json.loads((site.root / "wave/wave.json").read_text(encoding="utf-8"))["forgotten"]
+    assert [len(wave["subject_keys"]) for wave in line_of] == [0, 13]

@@ -8,6 +8,7 @@ from amun.data.samples import read_samples
 from amun.ledger import Ledger
 from amun.paths import CALIBRATION, LEDGER, TEST, TRAIN
 from tasks.pipeline import read_digests
+from tests.registry import open_client
 from tests.test_bad_input import assert_one_line
 from tests.workspaces import MODEL, Site, choose_people, list_people
 
@@ -56,6 +57,18 @@ def test_trace_of_what_the_cache_has_lost(site: Site) -> None:
     assert trace["versions"][1]["role"] == "forgotten by this wave"
     after = site.load("subject", "trace", held_out)
     assert [version["num_held_out"] for version in after["versions"]] == [count(site, held_out, CALIBRATION, TEST)] * 2
+
+
+def test_version_of_another_clone_may_have_learned_the_person(site: Site, tmp_path: Path) -> None:
+    open_client(site).set_model_version_tag(MODEL, "2", "amun.commit", "1" * 40)
+    _, unknown = site.load("subject", "trace", choose_people(site)[0])["versions"]
+    assert (unknown["num_train"], unknown["forgotten_by"]) == (None, None)
+    assert unknown["role"] == "its commit is not in this clone: not known; `git pull` brings it"
+    assert "it is not known here whether" in write_record(site, "R-000001", tmp_path / "page.html").text
+    details = site.load("model", "show", "2")
+    assert "not in this clone" in details["origin"]["commit"]
+    assert details["decisions"] == []
+    assert details["data"] == details["parameters"] == {}
 
 
 def test_unknown_person(wave_one: Site) -> None:

@@ -1,6 +1,5 @@
 """Jobs: each writes one file and begins when those it reads are there; none is done twice; they share the cores."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amun.params import RuntimeParams
+from amun.processors import count_processors
 from amun.progress import show_progress
 from amun.stages.runner import end_with_parent
 from amun.training import configure_torch, select_device
@@ -93,7 +93,7 @@ def count_workers(runtime: RuntimeParams) -> int:
     """Returns how many processes fill the machine: one for an accelerator."""
     if select_device(runtime).type != "cpu":
         return 1
-    return max(1, len(os.sched_getaffinity(0)) // runtime.num_threads)
+    return max(1, count_processors() // runtime.num_threads)
 
 
 @contextmanager

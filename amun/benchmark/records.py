@@ -46,7 +46,7 @@ class Figures(Kept):
         fr: remain set against forget set.
         rt: remain set against the half.
         svc_confidence: share of the forget set that the SVC attack on confidence calls non-members.
-        trace: AUC of the attacker who holds the base; None where there is no adversarial example.
+        trace: AUC of the attacker who holds the base; None below 20 adversarial examples.
     """
 
     unlearn_accuracy: float

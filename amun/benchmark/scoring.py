@@ -21,6 +21,7 @@ from amun.data.samples import Samples, read_samples
 from amun.errors import DivergedError
 from amun.params import AuditParams
 from amun.training import compute_accuracy, compute_logits
+from amun.wave import MIN_REPORTED
 
 Split = Literal["train", "calibration", "test"]
 SPLITS: tuple[Split, ...] = ("train", "calibration", "test")
@@ -159,9 +160,12 @@ def measure_svc(forget: Judged, remain: Judged, half: Judged) -> float:
 
 
 def measure_trace(attacker: Attacker, unlearned: nn.Module) -> float | None:
-    """Returns the trace, of as many test samples as forget samples, both drawn; None without an example of either."""
+    """Returns the trace, of as many test samples as forget samples, both drawn.
+
+    None below 20 examples of either kind: it would be a few persons' score.
+    """
     size = min(len(attacker.forget[1]), len(attacker.others[1]))
-    if not size:
+    if size < MIN_REPORTED:
         return None
     forget, others = (
         (_draw(images, size, 0), _draw(labels, size, 0)) for images, labels in (attacker.forget, attacker.others)

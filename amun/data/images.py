@@ -1,6 +1,5 @@
 """Images of any source made alike, by the rules of `data.images`: rotated as EXIF says, one colour mode, one size."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from amun.data.sources.source import Listing, Opener, raise_problems
 from amun.params import ImagesParams
+from amun.processors import count_processors
 
 Pixels = npt.NDArray[Any]
 Size = tuple[int, int]
@@ -187,7 +187,7 @@ def _try(function: Callable[[Opener], Result], open_image: Opener) -> Result | s
 
 def _map_in_threads(function: Callable[[Opener], Result], openers: Iterator[Opener]) -> Iterator[Result]:
     """Yields the results in order; a bounded number of images is in memory. Decoders run without Python's lock."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(count_processors()) as pool:
         while waiting := list(islice(openers, IMAGES_AT_ONCE)):
             parts = [waiting[start : start + IMAGES_A_TASK] for start in range(0, len(waiting), IMAGES_A_TASK)]
             yield from chain.from_iterable(pool.map(partial(_map_part, function), parts))

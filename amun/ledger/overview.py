@@ -76,6 +76,21 @@ class Overview(Database):
             get_wave_row(session, model, number, self.name)
             return list(session.scalars(query))
 
+    def subjects_forgotten(self, model: str) -> dict[str, int]:
+        """Returns whom the model has forgotten, each with the wave that did it; no wave that was undone since.
+
+        Raises:
+            InputError: the model is not registered.
+        """
+        query = select(OutcomeRow.subject_id, OutcomeRow.wave_number).where(
+            OutcomeRow.model == model, OutcomeRow.state == "completed"
+        )
+        with self._read() as session:
+            check_model(session, model, self.name)
+            undone = _find_undone(session, model)
+            rows = session.execute(query).tuples()
+            return {subject: number for subject, number in rows if number is not None and number not in undone}
+
     def requests_of_wave(self, model: str, number: int) -> list[Request]:
         """Returns the requests the wave handles, each with its outcome for this model, in the order of the queue.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -79,7 +80,19 @@ def is_forced() -> bool:
     """
     if os.environ.get(FORCED_VARIABLE):
         return True
-    return any("repro" in command and {"-f", "--force"} & set(command) for command in _list_commands())
+    return any(is_forced_reproduction(command) for command in _list_commands())
+
+
+def is_forced_reproduction(command: list[str]) -> bool:
+    """Tells whether a command line is DVC's, told to reproduce whether inputs have changed or not.
+
+    Its short options may stand together, as in `-sf`.
+    """
+    names = [Path(word).name for word in command]
+    if "dvc" not in names or "repro" not in names[names.index("dvc") :]:
+        return False
+    options = command[names.index("repro", names.index("dvc")) + 1 :]
+    return any(re.fullmatch(r"-[a-zA-Z]*f[a-zA-Z]*|--force", option) for option in options)
 
 
 def _list_commands() -> Iterator[list[str]]:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from amun.audit.plain import compute_confidence_auc, measure_svc_shares
+from amun.audit.plain import compute_confidence_auc, find_confidence, measure_svc_shares
 from amun.audit.roc import auc_standard_error, roc_curve_binned
 from amun.data.samples import count_samples
 from amun.data.store import read_shape
@@ -40,7 +40,9 @@ def _compute_figures(audited: WaveAudit, params: Params) -> dict[str, float | bo
         "num_test": len(sets.held_out),
         "accuracy_base": before.accuracy,
         "accuracy": after.accuracy,
-        "remain_accuracy": compute_accuracy(after.remain_logits, sets.remain.labels) if len(sets.remain) else None,
+        "remain_accuracy": compute_accuracy(after.remain_logits, sets.remain.labels)
+        if len(sets.remain) >= MIN_REPORTED
+        else None,
         "ft_auc_base": before.compute_ft_auc(sets.num_forget),
         "ft_auc": ft_auc,
         "ft_auc_all": ft_auc_all,
@@ -77,16 +79,19 @@ def _bin_confidence(audited: WaveAudit) -> pd.DataFrame:
     num_forget = audited.sets.num_forget
     edges = np.linspace(0, 1, NUM_BINS + 1)
     table = pd.DataFrame({"confidence": edges[:-1]})
-    for moment, model in (("before", audited.before), ("after", audited.after)):
-        for name, logits in (
-            ("forget", model.forget_logits[:num_forget]),
-            ("remain", model.remain_logits),
-            ("test", model.held_out_logits),
+    for moment, model, sets in (
+        ("before", audited.before, audited.sets_before),
+        ("after", audited.after, audited.sets),
+    ):
+        for name, logits, labels in (
+            ("forget", model.forget_logits[:num_forget], sets.forget.labels[:num_forget]),
+            ("remain", model.remain_logits, sets.remain.labels),
+            ("test", model.held_out_logits, sets.held_out.labels),
         ):
             # the base's histogram of what then remained is in the last wave's report: less this one's, it would be
             # that of a few forget samples
             is_told = moment == "after" or name != "remain" or num_forget not in range(1, MIN_REPORTED)
-            counts, _ = np.histogram(logits.softmax(dim=-1).amax(dim=-1).numpy(), edges)
+            counts, _ = np.histogram(find_confidence(logits, labels).numpy(), edges)
             is_enough = len(logits) >= MIN_REPORTED
             table[f"{name}_{moment}"] = counts / len(logits) if is_told and is_enough else np.nan
     return table

@@ -44,10 +44,16 @@ def test_attempt_reads_as_written(tmp_path: Path) -> None:
     assert read_attempt(tmp_path).attempt == 2
 
 
-def test_forgotten_are_none_before_a_wave(tmp_path: Path) -> None:
-    assert read_forgotten(tmp_path) == []
-    write_json(tmp_path / FORGOTTEN, [FIRST, SECOND])
-    assert read_forgotten(tmp_path) == [FIRST, SECOND]
+def test_forgotten_are_read_as_written_and_never_guessed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"forgotten\.json is missing.*`git checkout HEAD --"):
+        read_forgotten(tmp_path)
+    for forgotten in ([], [FIRST, SECOND]):
+        write_json(tmp_path / FORGOTTEN, forgotten)
+        assert read_forgotten(tmp_path) == forgotten
+    for content in ("", "[{", "{}", '[{"number": 1}]'):
+        (tmp_path / FORGOTTEN).write_text(content, encoding="utf-8")
+        with pytest.raises(AmunError, match=r"forgotten\.json is damaged"):
+            read_forgotten(tmp_path)
 
 
 def test_missing_wave_says_what_to_do(tmp_path: Path) -> None:

@@ -119,9 +119,21 @@ def test_forgotten_before_by_a_wave_that_was_undone_is_said_to_be_open_again() -
     assert "forgotten before, by wave 4, which rollback 2 has undone since" in undone
 
 
-def test_late_request_says_so() -> None:
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (timedelta(minutes=1), "on the day it was due"),
+        (timedelta(hours=-9), "on the day it was due"),
+        (timedelta(hours=-9, minutes=-1), "1 day before it was due"),
+        (timedelta(hours=15), "1 day after it was due"),
+        (timedelta(days=2), "2 days after it was due"),
+        (timedelta(days=-2, minutes=1), "2 days before it was due"),
+    ],
+)
+def test_days_before_or_after_the_due_date_are_counted_by_the_calendar(after: timedelta, words: str) -> None:
     wave = make_wave(make_summary("amun"))
-    late = Outcome("faces", "completed", 4, DUE + timedelta(days=2), None, ())
-    facts = ModelFacts(late, DUE, replace(wave, closed_at=late.decided_at), [], [], None, [])
-    request = Request("R-000009", "person", RECEIVED, DUE, None, None, (), (late,))
-    assert "2 days after it was due" in render_page(RequestFacts(request, [facts], CLOSED, "faces", "e" * 40))
+    done = Outcome("faces", "completed", 4, DUE + after, None, ())
+    facts = ModelFacts(done, DUE, replace(wave, closed_at=done.decided_at), [], [], None, [])
+    request = Request("R-000009", "person", RECEIVED, DUE, None, None, (), (done,))
+    page = render_page(RequestFacts(request, [facts], CLOSED, "faces", "e" * 40))
+    assert f"Honoured by wave 4, {words}:" in page

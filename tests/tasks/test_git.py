@@ -1,6 +1,10 @@
-"""Git's helpers commit and restore exactly what they are told to, and nothing of a person's own."""
+"""Git's helpers commit and restore exactly what they are told to, and nothing of a person's own.
+
+What is absent and what cannot be read are two answers.
+"""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,9 @@ from amun.errors import AmunError, InputError
 from tasks.git import (
     commit_paths,
     find_root,
+    has_commit,
+    is_ancestor,
+    is_kept,
     list_changes,
     read_committed,
     require_branch,
@@ -143,11 +150,102 @@ def test_tag_stays_where_it_is(root: Path) -> None:
 
 def test_committed_content_is_not_the_work_tree(root: Path) -> None:
     write(root, "a", content="second")
-    assert read_committed(root, Path("a")) == "first"
-    assert read_committed(root, Path("nowhere")) is None
+    assert read_committed(root, Path("a")) == read_committed(root, Path("folder/b")) == "first"
+    assert read_committed(root, Path("nowhere")) is read_committed(root, Path("folder/nowhere")) is None
 
 
 def test_root_is_found_from_inside(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     assert find_root(root / "folder") == root
-    with pytest.raises(InputError, match="no git repository"):
-        find_root(tmp_path_factory.mktemp("elsewhere"))
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for path in (elsewhere, elsewhere / "nowhere"):
+        with pytest.raises(InputError, match="no git repository"):
+            find_root(path)
+
+
+def test_commit_is_here_or_not_and_an_ancestor_or_not(root: Path) -> None:
+    first = run_git(root, "rev-parse", "HEAD")
+    run_git(root, "switch", "--quiet", "--create", "side")
+    write(root, "a", content="second")
+    second = commit_paths(root, ["a"], "second")
+    run_git(root, "switch", "--quiet", "main")
+    for commit, is_here, is_before in ((first, True, True), (second, True, False), (UNKNOWN, False, False)):
+        assert (has_commit(root, commit), is_ancestor(root, commit)) == (is_here, is_before)
+
+
+def test_file_is_kept_unless_ignored_or_elsewhere(root: Path) -> None:
+    write(root, ".gitignore", content="/private\n")
+    assert is_kept(root, root / "a")
+    assert not is_kept(root, root / "private")
+    assert not is_kept(root, root.parent / "a")
+
+
+UNKNOWN = "1" * 40
+QUESTIONS: dict[str, Callable[[Path], object]] = {
+    "read": lambda root: read_committed(root, Path("a")),
+    "read what is not there": lambda root: read_committed(root, Path("nowhere")),
+    "here": lambda root: has_commit(root, "main"),
+    "ancestor": lambda root: is_ancestor(root, "main"),
+    "kept": lambda root: is_kept(root, root / "a"),
+    "root": find_root,
+}
+
+
+def locate_object(root: Path, name: str) -> Path:
+    digest = run_git(root, "rev-parse", name)
+    return root / ".git/objects" / digest[:2] / digest[2:]
+
+
+def damage(path: Path) -> None:
+    path.chmod(0o644)
+    path.write_bytes(b"not what git wrote")
+
+
+@pytest.mark.parametrize(
+    ("harm", "question", "name"),
+    [
+        *((harm, "read", name) for harm in (damage, Path.unlink) for name in ("HEAD:a", "HEAD^{tree}", "HEAD")),
+        *((harm, "read what is not there", name) for harm in (damage, Path.unlink) for name in ("HEAD^{tree}", "HEAD")),
+        # one that is lost is not here
+        *((damage, question, "HEAD") for question in ("here", "ancestor")),
+    ],
+)
+def test_damaged_or_lost_object_is_an_error_and_no_answer(
+    harm: Callable[[Path], None], question: str, name: str, root: Path
+) -> None:
+    assert QUESTIONS[question](root) in (None, True, "first")
+    harm(locate_object(root, name))
+    with pytest.raises(AmunError, match=f"{root}"):
+        QUESTIONS[question](root)
+
+
+def test_history_that_cannot_be_read_is_an_error(root: Path) -> None:
+    first = run_git(root, "rev-parse", "HEAD")
+    for content in ("second", "third"):
+        write(root, "a", content=content)
+        commit_paths(root, ["a"], content)
+    damage(locate_object(root, "HEAD~1"))
+    with pytest.raises(AmunError, match="merge-base failed"):
+        is_ancestor(root, first)
+
+
+def test_file_of_a_commit_that_is_not_here_is_not_absent(root: Path) -> None:
+    for revision in (UNKNOWN, "HEAD~1"):
+        with pytest.raises(AmunError, match=f"a at {revision} cannot be read"):
+            read_committed(root, Path("a"), revision)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("ending", ["kill -9 $$", "exit 128", "exit 127"])
+def test_git_that_fails_has_answered_nothing(
+    ending: str, question: str, root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "git").write_text(f"#!/bin/sh\n{ending}\n", encoding="ascii")
+    (folder / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    with pytest.raises(AmunError) as error:
+        QUESTIONS[question](root)
+    assert not isinstance(error.value, InputError)
+    monkeypatch.setenv("PATH", str(root))
+    with pytest.raises(AmunError, match="git is not installed"):
+        QUESTIONS[question](root)

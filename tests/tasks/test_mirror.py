@@ -61,6 +61,21 @@ def test_mirror_follows_the_bucket(root: str, tmp_path: Path) -> None:
     assert {path.relative_to(tmp_path) for path in (tmp_path / MIRRORS).iterdir()} == paths
 
 
+def test_object_takes_the_place_of_a_folder_and_a_folder_that_of_an_object(root: str, tmp_path: Path) -> None:
+    prefix, client = root.rpartition("/")[2], open_client()
+    put(f"{prefix}/cat", "a file")
+    put(f"{prefix}/bird/small/1.png", "in a folder")
+    update_mirror(tmp_path, root)
+    for name in ("cat", "bird/small/1.png"):
+        client.delete_object(Bucket=BUCKET, Key=f"{prefix}/{name}")
+    put(f"{prefix}/cat/1.png", "in a folder now")
+    put(f"{prefix}/bird", "a file now")
+    assert update_mirror(tmp_path, root) == Update(9, 2, 2)
+    mirrored = read_mirror(tmp_path, root)
+    assert (mirrored["cat/1.png"], mirrored["bird"]) == ("in a folder now", "a file now")
+    assert update_mirror(tmp_path, root) == Update(9, 0, 0)
+
+
 def test_mirror_of_another_address_is_removed(root: str, tmp_path: Path) -> None:
     update_mirror(tmp_path, root)
     update_mirror(tmp_path, f"{root}/dog")

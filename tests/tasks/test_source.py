@@ -33,6 +33,15 @@ def test_invented_people_must_stay_the_same_once_one_is_forgotten(root: Path) ->
     require_same_people(root)
 
 
+def test_people_of_a_base_that_head_does_not_tell_of_are_not_taken_for_the_same(root: Path) -> None:
+    run_git(root, "rm", "--quiet", "--cached", str(PREPARE_METRICS))
+    run_git(root, "commit", "--quiet", "--message", "Tidied up")
+    with pytest.raises(InputError, match=r"prepare\.json is not in HEAD"):
+        require_same_people(root)
+    write_json(root / EXCLUSIONS, [])
+    require_same_people(root)
+
+
 def test_samples_and_revision_are_told_in_a_line(root: Path) -> None:
     assert describe_samples(root) == "  samples: 5 train, 2 calibration, 2 test; refused of forgotten people: 3"
     assert describe_revision(root) == ""

@@ -31,7 +31,7 @@ from amun.data.samples import read_samples
 from amun.errors import AmunError
 from amun.keys import store_secret
 from amun.params import AttemptParams
-from amun.paths import CUSTOM, EXCLUSIONS
+from amun.paths import CUSTOM, EXCLUSIONS, FORGOTTEN
 from amun.unlearning.problem import Unlearned, UnlearningProblem
 from amun.unlearning.tuning import fine_tune, get_adversarial
 from amun.wave import write_json
@@ -62,6 +62,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
     with chdir(tmp_path_factory.mktemp("workspace")):
         store_secret(Path(), "0" * 64)
         write_json(EXCLUSIONS, [])
+        write_json(FORGOTTEN, [])
         study = open_study("digits", apply_preset(preset, PARAMS), by_subject=False, num_waves=2)
         shared.prepare_store(study, CPU)
         yield Plan(study, preset, preset.full, is_full=True, methods=METHODS, samples_per_second=10_000)
@@ -274,6 +275,7 @@ def test_other_workspace_forgets_the_same_images(plan: Plan, tmp_path: Path) -> 
     with chdir(tmp_path):
         store_secret(Path(), "1" * 64)
         write_json(EXCLUSIONS, [])
+        write_json(FORGOTTEN, [])
         shared.prepare_store(plan.study, CPU)
         there = read_drawn()
     read_split.cache_clear()

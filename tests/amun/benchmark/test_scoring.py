@@ -11,6 +11,7 @@ from amun.benchmark import scoring
 from amun.benchmark.records import Figures
 from amun.benchmark.scoring import NUM_DRAWS, Attacker, Judge, Judged, attack, measure_trace
 from amun.benchmark.study import Study
+from amun.wave import MIN_REPORTED
 from tests.amun.shipped import PARAMS
 
 PLAIN = PARAMS.audit.model_copy(update={"signal": "softmax", "gamma": 1.0})
@@ -83,4 +84,7 @@ def test_trace_compares_drawn_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(labels) == len(other_labels) == len(other_images) == 20
     assert torch.equal(images[:, 0], labels)
     assert labels.max() > 50
-    assert measure_trace(Attacker(model, forget, (others[0][:0], others[1][:0])), model) is None
+    for size in (0, MIN_REPORTED - 1):
+        few = others[0][:size], others[1][:size]
+        assert measure_trace(Attacker(model, forget, few), model) is None
+        assert measure_trace(Attacker(model, few, others), model) is None

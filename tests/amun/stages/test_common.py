@@ -1,13 +1,20 @@
-"""What stages share: the layout of a model's weights is that of the parameters, and changes nothing else."""
+"""What stages share: how a model's weights are laid out, and that no base is trained on anybody forgotten."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from amun.data.samples import Samples
 from amun.data.store import StoreShape
+from amun.errors import InputError
 from amun.models import copy_weights
 from amun.params import Params
-from amun.stages.common import MEMORY_FORMATS, build_for
+from amun.paths import FORGOTTEN
+from amun.stages.common import MEMORY_FORMATS, build_for, refuse_forgotten
+from amun.wave import ForgottenWave, write_json
 from tests.amun.shipped import PARAMS
 
 IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -41,3 +48,17 @@ def test_the_layout_changes_neither_first_weights_nor_files_nor_logits_beyond_ro
     stored, other = copy_weights(contiguous), copy_weights(channels_last)
     assert all(torch.equal(stored[name], other[name]) and other[name].is_contiguous() for name in stored)
     torch.testing.assert_close(channels_last(IMAGES), contiguous(IMAGES), rtol=1e-4, atol=1e-5)
+
+
+def test_nobody_is_trained_on_who_is_forgotten_or_where_that_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = np.array(["a", "b", "c", "d"])
+    samples = Samples(names, names, torch.zeros(4, dtype=torch.int64), IMAGES)
+    with pytest.raises(InputError, match=r"forgotten\.json is missing"):
+        refuse_forgotten(samples)
+    write_json(FORGOTTEN, [ForgottenWave(number=1, subject_keys=["key"], forget_ids=["a", "x"], held_out_ids=["d"])])
+    with pytest.raises(InputError, match="refused to train on 2 samples of forgotten people"):
+        refuse_forgotten(samples)
+    refuse_forgotten(samples.slice(1, 3))
