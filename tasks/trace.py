@@ -10,7 +10,7 @@ from pathlib import Path
 
 from amun.data.samples import Samples, read_samples
 from amun.errors import InputError
-from amun.keys import load_secret, subject_key
+from amun.keys import load_secret, subject_key, subject_keys
 from amun.ledger import Holding, Request
 from amun.paths import (
     AUDIT_INCLUSION,
@@ -21,6 +21,7 @@ from amun.paths import (
     TEST,
     TRAIN,
 )
+from amun.subject_ids import normalise
 from amun.target_weights import count_references
 from amun.unlearning.methods import METHODS
 from tasks.contents import find_cached
@@ -119,14 +120,15 @@ def trace_subject(workspace: Workspace, subject_id: str) -> Trace:
     files = find_files(root, subject_id, locks, holding, holdings_wave)
     if not requests and found is None and not any(file.num_samples for file in files):
         raise InputError(f"nobody is called {subject_id!r} in the data of {workspace.model}, and no request names them")
-    key = subject_key(load_secret(root), subject_id)
+    secret = load_secret(root)
+    keys = frozenset(subject_keys(secret, subject_id))
     return Trace(
         model=workspace.model,
         subject_id=subject_id,
-        subject_key=key,
+        subject_key=subject_key(secret, normalise(subject_id)),
         files=[file for file in files if file.num_samples != 0],
         references=_find_references(root, subject_id, locks),
-        versions=[_trace_version(root, version, versions, key, files, holding) for version in versions],
+        versions=[_trace_version(root, version, versions, keys, files, holding) for version in versions],
         requests=requests,
     )
 
@@ -160,15 +162,17 @@ def _trace_version(
     root: Path,
     version: Version,
     versions: Sequence[Version],
-    key: str,
+    keys: frozenset[str],
     files: Sequence[StoreFile],
     holding: Holding,
 ) -> TracedVersion:
     wave, commit = int(version.wave or 0), str(version.commit)
     num_train, num_held_out = (count_in(files, wave, paths, holding) for paths in ((TRAIN,), (CALIBRATION, TEST)))
-    forgotten_by = next((gone.number for gone in read_forgotten_at(root, commit) if key in gone.subject_keys), None)
+    forgotten_by = next(
+        (gone.number for gone in read_forgotten_at(root, commit) if keys.intersection(gone.subject_keys)), None
+    )
     is_retrained = forgotten_by is not None and _is_retrained(version, versions, forgotten_by)
-    is_excluded = key in json.loads(read_committed(root, EXCLUSIONS, commit) or "[]")
+    is_excluded = not keys.isdisjoint(json.loads(read_committed(root, EXCLUSIONS, commit) or "[]"))
     return TracedVersion(
         version=version.number,
         wave=wave,
