@@ -41,6 +41,11 @@ def suggest_ids(unknown: Iterable[str], known: Iterable[str]) -> dict[str, list[
     }
 
 
+def ask_for(suggested: list[str]) -> str:
+    """Returns the question whether one of these is meant; empty where there is none."""
+    return f"is it {' or '.join(map(repr, suggested))}?" if suggested else ""
+
+
 def fold_id(subject_id: str) -> str:
     """Returns the skeleton of an id: equal for ids that may be confused."""
     plain = subject_id.strip()

@@ -12,6 +12,8 @@ from amun.data.samples import Samples, read_samples
 from amun.errors import InputError
 from amun.keys import load_secret, subject_key, subject_keys
 from amun.ledger import Holding, Request
+from amun.ledger.checks import check_subject
+from amun.near_ids import ask_for
 from amun.paths import (
     AUDIT_INCLUSION,
     CALIBRATION,
@@ -108,8 +110,9 @@ def trace_subject(workspace: Workspace, subject_id: str) -> Trace:
     """Returns where the person's samples went.
 
     Raises:
-        InputError: neither the data of any wave nor any request know the person.
+        InputError: it is no id, or neither the data of any wave nor any request know the person.
     """
+    check_subject(subject_id)
     root = workspace.root
     with open_ledger() as ledger:
         requests = ledger.requests_of_subject(subject_id)
@@ -119,7 +122,7 @@ def trace_subject(workspace: Workspace, subject_id: str) -> Trace:
     locks = {int(version.wave or 0): read_lock(root, str(version.commit)) for version in versions}
     files = find_files(root, subject_id, locks, holding, holdings_wave)
     if not requests and found is None and not any(file.num_samples for file in files):
-        raise InputError(f"nobody is called {subject_id!r} in the data of {workspace.model}, and no request names them")
+        raise InputError(_describe_stranger(workspace, subject_id))
     secret = load_secret(root)
     keys = frozenset(subject_keys(secret, subject_id))
     return Trace(
@@ -131,6 +134,13 @@ def trace_subject(workspace: Workspace, subject_id: str) -> Trace:
         versions=[_trace_version(root, version, versions, keys, files, holding) for version in versions],
         requests=requests,
     )
+
+
+def _describe_stranger(workspace: Workspace, subject_id: str) -> str:
+    with open_ledger() as ledger:
+        near = ask_for(ledger.suggest_ids([subject_id])[subject_id])
+    said = f"nobody is called {subject_id!r} in the data of {workspace.model}, and no request names them"
+    return f"{said}; {near}" if near else said
 
 
 def _find_references(root: Path, subject_id: str, locks: Locks) -> list[ReferenceSet]:

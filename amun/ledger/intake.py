@@ -61,7 +61,8 @@ class UnmatchedError(InputError):
     def __init__(self, strangers: Sequence[str], num_demands: int, max_share: float):
         super().__init__(
             f"{len(strangers)} of {num_demands} people match nobody in the data, more than intake.max_unmatched_share "
-            f"({max_share:g}) allows, so nothing was recorded; are they spelled as in the data?"
+            f"({max_share:g}) allows, so nothing was recorded; spell them as the data do, or take them by "
+            "`amun request add --csv FILE --confirm-unknown` where they are right"
         )
         self.strangers = strangers
 
