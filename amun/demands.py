@@ -4,15 +4,16 @@ Text is UTF-8, with or without a byte order mark, or UTF-16 with one; columns ar
 """
 
 import codecs
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from io import StringIO
 from typing import Any, NamedTuple
 
+from amun.csv_lines import TornLineError, describe_count, read_lines
 from amun.errors import InputError
 from amun.ledger import Demand
 from amun.ledger.checks import check_received, check_reference, check_subject
+from amun.subject_ids import normalise
 
 COLUMNS = ("subject_id", "received_at", "reference")
 NUM_SHOWN = 20
@@ -63,10 +64,10 @@ def parse_demands(content: bytes, now: datetime) -> list[Demand]:
         if not header:
             header = _read_header(line, fields)
         elif len(fields) != len(header):
-            faults.append(Fault(line, "", f"{len(fields)} fields where the header names {len(header)}"))
+            faults.append(Fault(line, "", describe_count(len(fields), len(header))))
         else:
             demand = _read_demand(line, dict(zip(header, fields, strict=True)), now, faults)
-            first_line = first_lines.setdefault(demand.subject_id, line)
+            first_line = first_lines.setdefault(normalise(demand.subject_id), line)
             if demand.subject_id and first_line != line:
                 faults.append(Fault(line, "subject_id", f"the same person as in line {first_line}; keep one of them"))
             demands.append(demand)
@@ -88,16 +89,12 @@ def _decode(content: bytes) -> str:
 
 
 def _read_lines(text: str, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
-    """Yields each line that is not empty with its number; of a field with line breaks the first one's."""
-    reader = csv.reader(StringIO(text, newline=""), strict=True)
-    line = 1
+    """Yields each line that is not empty with its number, up to one that cannot be read."""
     try:
-        for fields in reader:
-            if fields:
-                yield line, fields
-            line = reader.line_num + 1
-    except csv.Error as error:
-        faults.append(Fault(line, "", f"{error}, so nothing is read from here on; is a quotation mark not closed?"))
+        yield from read_lines(StringIO(text, newline=""))
+    except TornLineError as error:
+        reason = f"{error.reason}, so nothing is read from here on; is a quotation mark not closed?"
+        faults.append(Fault(error.line, "", reason))
 
 
 def _read_header(line: int, fields: Sequence[str]) -> list[str]:
@@ -130,8 +127,6 @@ def _read_demand(line: int, row: dict[str, str], now: datetime, faults: list[Fau
 
 def _parse_subject(text: str, _: datetime) -> str:
     check_subject(text)
-    if text != text.strip():
-        raise InputError(f"subject id {text!r} has blanks around it, and would be another person's; remove them")
     return text
 
 

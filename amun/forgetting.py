@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from amun.data.samples import Owners
+from amun.data.samples import Mask, Owners
 from amun.keys import subject_key
+from amun.subject_ids import normalise
 from amun.wave import ForgottenWave
 
 
@@ -20,13 +21,18 @@ def name_forgotten(
         forgotten: the earlier waves; what is gone already is not forgotten again.
     """
     gone = {sample_id for wave in forgotten for sample_id in [*wave.forget_ids, *wave.held_out_ids]}
-    owned = [
-        sorted(set(store.sample_ids[np.isin(store.subject_ids, np.array(subjects, dtype=np.str_))].tolist()) - gone)
-        for store in stores
-    ]
+    asked = {normalise(subject) for subject in subjects}
+    owned = [sorted(set(store.sample_ids[_is_owned(store, asked)].tolist()) - gone) for store in stores]
     return ForgottenWave(
         number=number,
         subject_keys=sorted(subject_key(secret, subject) for subject in subjects),
         forget_ids=owned[0],
         held_out_ids=sorted(owned[1] + owned[2]),
     )
+
+
+def _is_owned(store: Owners, asked: set[str]) -> Mask:
+    """Returns (N,) bool: whose samples are to be forgotten, however the store spells their names."""
+    people, positions = np.unique(store.subject_ids, return_inverse=True)
+    is_asked = np.array([normalise(person) in asked for person in people.tolist()], dtype=np.bool_)
+    return is_asked[positions]

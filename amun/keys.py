@@ -12,6 +12,7 @@ from pathlib import Path
 
 from amun.errors import InputError
 from amun.paths import SECRET
+from amun.subject_ids import list_spellings
 
 SECRET_VARIABLE = "AMUN_SECRET"  # noqa: S105 - the name of a variable
 ID_LENGTH = 32
@@ -61,6 +62,11 @@ def keyed_digest(secret: bytes, purpose: str, *parts: bytes) -> str:
 def subject_key(secret: bytes, subject_id: str) -> str:
     """Returns the id by which git knows a subject."""
     return keyed_digest(secret, "subject", subject_id.encode())
+
+
+def subject_keys(secret: bytes, subject_id: str) -> list[str]:
+    """Returns every id by which git may know a subject: one for each spelling of the same name."""
+    return [subject_key(secret, spelling) for spelling in list_spellings(subject_id)]
 
 
 def fingerprint(secret: bytes) -> str:

@@ -304,9 +304,10 @@ class GateParams(Section):
 
 
 class IntakeParams(Section):
-    """Where requests come from besides the command line."""
+    """Where requests come from besides the command line, and which files of them are not taken."""
 
     source: Annotated[str, Field(min_length=1)] | None
+    max_unmatched_share: Annotated[float, Field(ge=0, le=1)]
 
 
 class RuntimeParams(Section):

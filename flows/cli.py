@@ -96,7 +96,7 @@ def init(
 
 @app.command()
 def status(as_json: shared.AsJson = False) -> None:
-    """Show pending, overdue and held requests, the open wave and the champion; exit code 1 when one is overdue."""
+    """Show pending, overdue, unmatched and held requests, open wave, champion; exit code 1 when one is overdue."""
     from datetime import UTC, datetime
 
     from flows import wave_tables

@@ -27,6 +27,8 @@ def take_in(workspace: Workspace) -> TakenIn:
         tell(f"warning: {error}; the night goes on without what waits there")
         return TakenIn(failure=error)
     tell(f"intake: {intake.num_files} files taken, {intake.num_requests} new requests")
+    if intake.num_unmatched:
+        tell(f"warning: {intake.num_unmatched} of them match nobody: `amun request list --state unmatched`")
     if intake.num_rejected:
         tell(f"warning: {intake.num_rejected} files of requests rejected, see rejected/ in the intake source")
     return TakenIn(intake)

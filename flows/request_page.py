@@ -23,7 +23,8 @@ STATES = {
     "completed": "honoured",
     "withdrawn": "withdrawn before any wave",
     "already_forgotten": "the person had been forgotten before",
-    "nothing_held": "no sample of the person was held",
+    "nothing_held": "no sample is held under this id",
+    "unmatched": "nobody in the data is called so",
 }
 
 
@@ -97,6 +98,11 @@ def _tell_answer(facts: ModelFacts) -> str:
         return (
             f"Honoured by wave {wave.number}, {_tell_margin(outcome, facts.due_at)}: version {wave.version}, in which "
             "this person is forgotten, was put into service."
+        )
+    if outcome.state == "unmatched":
+        return (
+            "Neither honoured nor closed: nobody in the data is called so, and the person may be spelled otherwise "
+            f"there. It waits until somebody has looked; its due date is {_tell_moment(facts.due_at)}."
         )
     if outcome.state == "already_forgotten":
         told = f"The person had been forgotten before, by wave {outcome.wave_number}"

@@ -1,9 +1,10 @@
 """What people read of the requests."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from amun.ledger import AddedOutcome, AddedRequest, Request, UndoneOutcome
+from amun.near_ids import ask_for
 from flows.layout import day, new_table, print_table, text
 
 MAX_LISTED = 10  # requests just added; more are counted
@@ -25,6 +26,35 @@ def print_added(added: Sequence[AddedRequest]) -> None:
             state = _describe_answer(outcome)
             table.add_row(request.subject_id, outcome.request_id, outcome.model, state, day(outcome.due_at))
     print_table(table)
+
+
+def print_near(suggestions: Mapping[str, list[str]]) -> None:
+    """Prints which known people may be meant by ids that match nobody: for the eyes of who typed them alone."""
+    for line in list_near(suggestions):
+        print(line)
+
+
+def describe_unmatched(strangers: Sequence[AddedRequest]) -> str:
+    """Returns in one line what is to be done about requests that match nobody."""
+    head = "1 person matches" if len(strangers) == 1 else f"{len(strangers)} people match"
+    ids = " ".join(answer.request_id for answer in strangers) if len(strangers) <= MAX_LISTED else "REQUEST..."
+    return (
+        f"{head} nobody in the data, and the requests wait for you: withdraw each one that is spelled otherwise there "
+        f"and add it anew, or say `amun request confirm {ids}`"
+    )
+
+
+def list_near(suggestions: Mapping[str, list[str]]) -> list[str]:
+    """Returns a line for each id of which somebody known may be meant."""
+    return [f"nobody is called {asked!r}; {ask_for(near)}" for asked, near in suggestions.items() if near]
+
+
+def print_list(requests: Sequence[Request]) -> None:
+    """Prints requests, and how many of them match nobody."""
+    print_requests(requests)
+    count = sum(any(outcome.state == "unmatched" for outcome in request.outcomes) for request in requests)
+    if count:
+        print(f"unmatched: {count}, which match nobody in the data; `amun request show` says who may be meant")
 
 
 def print_requests(requests: Sequence[Request]) -> None:

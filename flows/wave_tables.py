@@ -89,6 +89,8 @@ def print_status(status: dict[str, Any]) -> None:
         + (f", next due {day(status['next_due'])}" if status["next_due"] else "")
     )
     print(f"overdue    {status['overdue']} requests")
+    if status["unmatched"]:
+        print(f"unmatched  {status['unmatched']} requests of nobody in the data; `amun request list --state unmatched`")
     if status["held"]:
         print(f"on hold    {status['held']} requests, {status['held_overdue']} of them past their due date")
     if last is not None:

@@ -22,11 +22,13 @@ class Intake:
     Attributes:
         num_files: files taken.
         num_requests: requests that are new with them.
-        num_rejected: files that were rejected: none of their lines counts.
+        num_unmatched: how many of these match nobody, and wait for a person.
+        num_rejected: files that were rejected, for faults or because too many in them match nobody: no line counts.
     """
 
     num_files: int = 0
     num_requests: int = 0
+    num_unmatched: int = 0
     num_rejected: int = 0
 
 
@@ -44,15 +46,16 @@ def take_requests(workspace: Workspace) -> Intake:
     records = []
     with open_ledger() as ledger:
         for waiting in source.read_waiting():
-            record = record_file(ledger, waiting)
+            record = record_file(ledger, waiting, workspace.params.intake.max_unmatched_share)
             source.put_away(waiting, record)
             records.append(record)
     taken = [record for record in records if record.reason is None]
-    num_requests = sum(answer.is_new for record in taken for answer in record.added)
-    return Intake(len(taken), num_requests, len(records) - len(taken))
+    new = [answer for record in taken for answer in record.added if answer.is_new]
+    num_unmatched = sum(answer.is_unmatched for answer in new)
+    return Intake(len(taken), len(new), num_unmatched, len(records) - len(taken))
 
 
-def record_file(ledger: Ledger, waiting: Waiting) -> TakenFile:
+def record_file(ledger: Ledger, waiting: Waiting, max_unmatched_share: float) -> TakenFile:
     """Records a file as taken, with its requests, or as rejected; one that is on record stays as it is.
 
     A demand that does not say when it was received was received when its file was written.
@@ -66,4 +69,4 @@ def record_file(ledger: Ledger, waiting: Waiting) -> TakenFile:
     except FaultyFileError as error:
         return ledger.reject_file(waiting.id, describe_faults(error.faults, NUM_REASONS), now=now)
     dated = [replace(demand, received_at=demand.received_at or arrived_at) for demand in demands]
-    return ledger.take_file(waiting.id, dated, now=now)
+    return ledger.take_file(waiting.id, dated, now=now, max_unmatched_share=max_unmatched_share)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amun.errors import InputError
-from amun.keys import load_secret, subject_key
+from amun.keys import load_secret, subject_keys
 from amun.ledger import Wave
 from amun.paths import FORGOTTEN
 from amun.wave import ForgottenWave, parse_forgotten
@@ -76,7 +76,7 @@ def _require_remembered(workspace: Workspace, line: list[ForgottenWave]) -> None
     keys = {key for wave in line for key in wave.subject_keys}
     with open_ledger() as ledger:
         forgotten = ledger.subjects_forgotten(workspace.model)
-    missing = [number for subject, number in forgotten.items() if subject_key(secret, subject) not in keys]
+    missing = [number for subject, number in forgotten.items() if keys.isdisjoint(subject_keys(secret, subject))]
     if missing:
         waves = ", ".join(map(str, sorted(set(missing))))
         raise InputError(

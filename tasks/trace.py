@@ -10,8 +10,10 @@ from pathlib import Path
 
 from amun.data.samples import Samples, read_samples
 from amun.errors import InputError
-from amun.keys import load_secret, subject_key
+from amun.keys import load_secret, subject_key, subject_keys
 from amun.ledger import Holding, Request
+from amun.ledger.checks import check_subject
+from amun.near_ids import ask_for
 from amun.paths import (
     AUDIT_INCLUSION,
     CALIBRATION,
@@ -21,6 +23,7 @@ from amun.paths import (
     TEST,
     TRAIN,
 )
+from amun.subject_ids import normalise
 from amun.target_weights import count_references
 from amun.unlearning.methods import METHODS
 from tasks.contents import find_cached
@@ -108,8 +111,10 @@ def trace_subject(workspace: Workspace, subject_id: str) -> Trace:
     """Returns where the person's samples went.
 
     Raises:
-        InputError: neither the data of any wave nor any request know the person, or a version's commit is not here.
+        InputError: it is no id, neither the data of any wave nor any request know the person, or a version's commit is
+            not here.
     """
+    check_subject(subject_id)
     root = workspace.root
     with open_ledger() as ledger:
         requests = ledger.requests_of_subject(subject_id)
@@ -122,17 +127,25 @@ def trace_subject(workspace: Workspace, subject_id: str) -> Trace:
     locks = {int(version.wave or 0): read_lock(root, str(version.commit)) for version in versions}
     files = find_files(root, subject_id, locks, holding, holdings_wave)
     if not requests and found is None and not any(file.num_samples for file in files):
-        raise InputError(f"nobody is called {subject_id!r} in the data of {workspace.model}, and no request names them")
-    key = subject_key(load_secret(root), subject_id)
+        raise InputError(_describe_stranger(workspace, subject_id))
+    secret = load_secret(root)
+    keys = frozenset(subject_keys(secret, subject_id))
     return Trace(
         model=workspace.model,
         subject_id=subject_id,
-        subject_key=key,
+        subject_key=subject_key(secret, normalise(subject_id)),
         files=[file for file in files if file.num_samples != 0],
         references=_find_references(root, subject_id, locks),
-        versions=[_trace_version(root, version, versions, key, files, holding) for version in versions],
+        versions=[_trace_version(root, version, versions, keys, files, holding) for version in versions],
         requests=requests,
     )
+
+
+def _describe_stranger(workspace: Workspace, subject_id: str) -> str:
+    with open_ledger() as ledger:
+        near = ask_for(ledger.suggest_ids([subject_id])[subject_id])
+    said = f"nobody is called {subject_id!r} in the data of {workspace.model}, and no request names them"
+    return f"{said}; {near}" if near else said
 
 
 def _find_references(root: Path, subject_id: str, locks: Locks) -> list[ReferenceSet]:
@@ -164,16 +177,17 @@ def _trace_version(
     root: Path,
     version: Version,
     versions: Sequence[Version],
-    key: str,
+    keys: frozenset[str],
     files: Sequence[StoreFile],
     holding: Holding,
 ) -> TracedVersion:
     wave, commit = int(version.wave or 0), str(version.commit)
     num_train, num_held_out = (count_in(files, wave, paths, holding) for paths in ((TRAIN,), (CALIBRATION, TEST)))
     line = read_forgotten_at(root, commit)
-    forgotten_by = next((gone.number for gone in line or [] if key in gone.subject_keys), None)
+    forgotten_by = next((gone.number for gone in line or [] if keys.intersection(gone.subject_keys)), None)
     is_retrained = forgotten_by is not None and _is_retrained(version, versions, forgotten_by)
-    is_excluded = line is not None and key in json.loads(read_committed(root, EXCLUSIONS, commit) or "[]")
+    excluded = [] if line is None else json.loads(read_committed(root, EXCLUSIONS, commit) or "[]")
+    is_excluded = not keys.isdisjoint(excluded)
     told = _tell_role(wave, num_train, num_held_out, forgotten_by, is_excluded)
     return TracedVersion(
         version=version.number,

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from amun.errors import AmunError
+from amun.subject_ids import normalise
 
 Strings = npt.NDArray[np.str_]
 Mask = npt.NDArray[np.bool_]
@@ -198,11 +199,21 @@ def count_samples(path: Path) -> int:
 
 
 def read_samples(path: Path, subject_id: str | None = None, *, sample_ids: list[str] | None = None) -> Samples:
-    """Returns what `write_samples` wrote, or of it one subject's samples or those of these ids, in the file's order."""
-    chosen = None if subject_id is None else pc.field("subject_id") == subject_id
+    """Returns what `write_samples` wrote, or of it one subject's samples or those of these ids, in the file's order.
+
+    A subject's samples are theirs however the file composes the letters of the name.
+    """
+    chosen = None if subject_id is None else pc.field("subject_id").isin(_find_spellings(path, subject_id))
     if sample_ids is not None:
         chosen = pc.field("sample_id").isin(pa.array(sample_ids, pa.string()))
     return _read_table(pq.read_table(path, filters=chosen))
+
+
+def _find_spellings(path: Path, subject_id: str) -> pa.Array:
+    """Returns the spellings of one name that a store file has (Arrow's own `utf8_normalize` composes nothing)."""
+    people = pc.unique(pq.read_table(path, columns=["subject_id"]).column("subject_id")).to_pylist()
+    asked = normalise(subject_id)
+    return pa.array([person for person in people if normalise(person) == asked], pa.string())
 
 
 def read_in_groups(path: Path) -> Iterator[Samples]:

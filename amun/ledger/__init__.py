@@ -5,6 +5,7 @@ from amun.ledger.files import FileBook
 from amun.ledger.heartbeat import Heartbeat, heartbeat
 from amun.ledger.holder import describe_holder, is_holder_alive
 from amun.ledger.holds import HoldBook
+from amun.ledger.intake import UnmatchedError
 from amun.ledger.overview import Overview
 from amun.ledger.records import (
     Claim,
@@ -43,6 +44,7 @@ __all__ = [
     "Status",
     "TakenFile",
     "UndoneOutcome",
+    "UnmatchedError",
     "Wave",
     "WaveKind",
     "WaveState",

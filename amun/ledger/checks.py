@@ -4,20 +4,23 @@ import re
 from datetime import UTC, datetime
 
 from amun.errors import InputError
+from amun.subject_ids import MAX_LENGTH, find_fault
 
-MAX_LENGTH = 500  # characters; Postgres indexes up to about 2,700 bytes
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 # control characters, line and paragraph separators, halves of characters from undecodable bytes
 UNFIT_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def check_subject(subject_id: str) -> None:
-    """Refuses a subject id that nobody could have meant.
+    """Refuses a subject id that no source could have, wherever it comes from.
 
     Raises:
-        InputError: it is empty, blank, too long or has control characters.
+        InputError: it is empty, blank or too long, has blanks around it or invisible characters.
     """
-    check_text("subject id", subject_id, "name the person as the data set does")
+    if not subject_id.strip():
+        raise InputError("a subject id is empty; name the person as the data set does")
+    if fault := find_fault(subject_id):
+        raise InputError(f"subject id {subject_id[:40]!r} has {fault}; write it as the data set does")
 
 
 def check_reference(reference: str) -> None:

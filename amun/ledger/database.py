@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from amun.errors import AmunError, InputError
 from amun.ledger.columns import Base
+from amun.ledger.migrations import MIGRATIONS
 from amun.ledger.schema import SCHEMA_VERSION, InfoRow
 
 BUSY_SECONDS = 60
@@ -29,13 +30,13 @@ class Database:
     """Opens a ledger; every public method of its subclasses is one transaction."""
 
     def __init__(self, url: str):
-        """Opens the ledger at a SQLAlchemy url.
+        """Opens the ledger at a SQLAlchemy url, and brings it up to date where an earlier release has made it.
 
         Args:
             url: `sqlite:///PATH` or `postgresql+psycopg://USER:PASSWORD@HOST/DATABASE`.
 
         Raises:
-            InputError: the url is none of these, nothing is there, or it is of another schema version.
+            InputError: the url is none of these, nothing is there, or it is of a schema version that is not known.
             AmunError: the database does not answer.
         """
         self._connect(url)
@@ -148,11 +149,22 @@ class Database:
             if not inspect(session.connection()).has_table(InfoRow.__tablename__):
                 raise InputError(f"no ledger at {self.name}; run `amun init`, or name the ledger in AMUN_LEDGER_URL")
             version = session.get_one(InfoRow, 1).schema_version
+        if version in MIGRATIONS:
+            version = self._migrate()
         if version != SCHEMA_VERSION:
             raise InputError(
                 f"the ledger {self.name} has schema version {version}, this release needs {SCHEMA_VERSION}; "
                 "use the release that wrote it"
             )
+
+    def _migrate(self) -> int:
+        """Takes the steps from the ledger's schema version to the latest, all or none, and returns where it is then."""
+        with self._write() as session:
+            info = session.get_one(InfoRow, 1)
+            while step := MIGRATIONS.get(info.schema_version):
+                step(session.connection())
+                info.schema_version += 1
+            return info.schema_version
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:

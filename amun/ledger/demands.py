@@ -28,7 +28,7 @@ class AddedOutcome:
     Attributes:
         model: the model that answers.
         state: where the demand stands for this model now.
-        is_new: it was recorded just now; false where an earlier request is still pending or in the open wave.
+        is_new: it was recorded just now; false where an earlier request still waits or is in the open wave.
         request_id: the request it stands under, this one or the earlier one.
         due_at: when that request is due.
         wave_number: the open wave it is in, or the wave that has forgotten the subject already.
@@ -48,7 +48,7 @@ class AddedRequest:
 
     Attributes:
         subject_id: whose demand.
-        is_new: a request was recorded; false where every model has an earlier one pending or in the open wave.
+        is_new: a request was recorded; false where every model has an earlier one waiting or in the open wave.
         request_id: the new request, or else the earliest one it stands under.
         due_at: when that request is due.
         outcomes: one for each registered model, by name.
@@ -59,6 +59,11 @@ class AddedRequest:
     request_id: str
     due_at: datetime
     outcomes: tuple[AddedOutcome, ...]
+
+    @property
+    def is_unmatched(self) -> bool:
+        """Whether it matches nobody, and waits for a person."""
+        return any(outcome.state == "unmatched" for outcome in self.outcomes)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from amun.ledger.database import Database
 from amun.ledger.demands import Demand, FileId, TakenFile
-from amun.ledger.intake import check_demands, record_demands
+from amun.ledger.intake import Unknown, UnmatchedError, check_demands, record_demands
 from amun.ledger.schema import FileRow
 
 
@@ -23,8 +23,12 @@ class FileBook(Database):
         with self._read() as session:
             return _find(session, file)
 
-    def take_file(self, file: FileId, demands: Sequence[Demand], *, now: datetime) -> TakenFile:
+    def take_file(
+        self, file: FileId, demands: Sequence[Demand], *, now: datetime, max_unmatched_share: float | None = None
+    ) -> TakenFile:
         """Records the demands of a file, as `add_demands` does, and the file as taken; said again it changes nothing.
+
+        One of which too many match nobody is recorded as rejected, and none of its demands is.
 
         Raises:
             InputError: as `add_demands`; nothing is recorded.
@@ -33,8 +37,14 @@ class FileBook(Database):
         with self._write() as session:
             if known := _find(session, file):
                 return known
+            unknown = Unknown(max_share=max_unmatched_share)
             number = _record(session, file, None, now)
-            return TakenFile(number, None, tuple(record_demands(session, checked, self.name, now, number)))
+            try:
+                added = record_demands(session, checked, self.name, now, unknown, number)
+            except UnmatchedError as error:
+                session.get_one(FileRow, number).reason = str(error)
+                return TakenFile(number, str(error))
+            return TakenFile(number, None, tuple(added))
 
     def reject_file(self, file: FileId, reason: str, *, now: datetime) -> TakenFile:
         """Records a file as rejected; said again it changes nothing."""

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from amun.errors import InputError
 from amun.ledger.checks import check_reason, parse_request_id
 from amun.ledger.records import OutcomeState, Request
-from amun.ledger.requests import RequestBook, end_hold
+from amun.ledger.requests import RequestBook, end_hold, tell_states
 from amun.ledger.schema import HoldRow, OutcomeRow
 
 
@@ -61,7 +61,7 @@ def _require_holdable(request: Request) -> None:
                 "open; it can be held only if that wave is parked, for a complete one has forgotten the person"
             )
     if not any(outcome.state == "pending" for outcome in request.outcomes):
-        states = ", ".join(f"{outcome.state} for {outcome.model}" for outcome in request.outcomes)
+        states = tell_states(request.outcomes)
         raise InputError(f"request {request.request_id} is {states}; only a pending request can be held")
 
 

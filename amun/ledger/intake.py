@@ -13,10 +13,13 @@ from amun.errors import InputError
 from amun.ledger.checks import check_received, check_reference, check_subject, format_request_id, parse_request_id
 from amun.ledger.database import split_chunks
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand
+from amun.ledger.matching import find_known
 from amun.ledger.records import OutcomeState
 from amun.ledger.schema import LIVE_STATES, HoldingRow, InfoRow, ModelRow, OutcomeRow, RequestRow
+from amun.subject_ids import normalise
 
 ONE_MONTH = relativedelta(months=1)
+FEW_STRANGERS = 10  # fewer together are looked at one by one, whatever their share
 
 
 class Standing(NamedTuple):
@@ -40,8 +43,48 @@ class Received(NamedTuple):
     reference: str | None
 
 
+class Unknown(NamedTuple):
+    """What is done about demands of people whom no model knows.
+
+    Attributes:
+        is_confirmed: a person has said that they are right: nothing is held of them.
+        max_share: of all demands together; more are not taken, if they are more than a few. None takes any.
+    """
+
+    is_confirmed: bool = False
+    max_share: float | None = None
+
+
+class UnmatchedError(InputError):
+    """Too many demands together match nobody: whoever made them may have meant other ids."""
+
+    def __init__(self, strangers: Sequence[str], num_demands: int, max_share: float):
+        super().__init__(
+            f"{len(strangers)} of {num_demands} people match nobody in the data, more than intake.max_unmatched_share "
+            f"({max_share:g}) allows, so nothing was recorded; spell them as the data do, or take them by "
+            "`amun request add --csv FILE --confirm-unknown` where they are right"
+        )
+        self.strangers = strangers
+
+
+class Knowledge(NamedTuple):
+    """What decides on a subject's demand.
+
+    Attributes:
+        standings: of the subject's earlier requests.
+        held: which models hold whom; a model without a base may hold anybody.
+        known: whom any model is known to hold or to have forgotten.
+        is_confirmed: strangers are right as they are.
+    """
+
+    standings: Standings
+    held: set[tuple[str, str]]
+    known: set[str]
+    is_confirmed: bool
+
+
 def check_demands(demands: Iterable[Demand], now: datetime) -> list[Received]:
-    """Returns the demands, checked; of a subject's several the first.
+    """Returns the demands, checked, ids composed (NFC); of a subject's several the first.
 
     Raises:
         InputError: a subject id, time or reference is none.
@@ -51,14 +94,19 @@ def check_demands(demands: Iterable[Demand], now: datetime) -> list[Received]:
         check_subject(demand.subject_id)
         if demand.reference is not None:
             check_reference(demand.reference)
-        received_at = check_received(demand.received_at, now)
-        received = Received(demand.subject_id, received_at, compute_due(received_at), demand.reference)
-        checked.setdefault(demand.subject_id, received)
+        received_at, subject = check_received(demand.received_at, now), normalise(demand.subject_id)
+        received = Received(subject, received_at, compute_due(received_at), demand.reference)
+        checked.setdefault(subject, received)
     return list(checked.values())
 
 
 def record_demands(
-    session: Session, demands: Sequence[Received], ledger: str, now: datetime, file_number: int | None = None
+    session: Session,
+    demands: Sequence[Received],
+    ledger: str,
+    now: datetime,
+    unknown: Unknown,
+    file_number: int | None = None,
 ) -> list[AddedRequest]:
     """Writes a request for each subject that needs one, and returns what becomes of each demand.
 
@@ -67,24 +115,35 @@ def record_demands(
         demands: one for each subject.
         ledger: its name, for the error.
         now: the present time.
+        unknown: what is done about people whom no model knows.
         file_number: the file they came in, if any.
 
     Raises:
         InputError: no model is registered.
+        UnmatchedError: too many are unknown; nothing was written.
     """
     models = session.scalars(select(ModelRow).order_by(ModelRow.name)).all()
     if not models:
         raise InputError(f"no model is registered in the ledger {ledger}; run `amun init`")
     subjects = [demand.subject_id for demand in demands]
-    standings = _find_standings(session, subjects)
     held = _find_held(session, subjects)
     # what a model holds is unknown until its first base is built: until then it may hold anybody
     held |= {(model.name, subject) for model in models if model.holdings_wave is None for subject in subjects}
+    knowledge = Knowledge(_find_standings(session, subjects), held, find_known(session, subjects), unknown.is_confirmed)
     names = [model.name for model in models]
     first_number = session.get_one(InfoRow, 1).next_request
-    answers = _answer(demands, names, standings, held, first_number)
+    answers = _answer(demands, names, knowledge, first_number)
+    _require_few_strangers(answers, unknown.max_share)
     _record(session, demands, answers, now, file_number)
     return answers
+
+
+def _require_few_strangers(answers: Sequence[AddedRequest], max_share: float | None) -> None:
+    strangers = [answer.subject_id for answer in answers if answer.is_unmatched]
+    if max_share is None or len(strangers) < FEW_STRANGERS:
+        return
+    if len(strangers) > max_share * len(answers):
+        raise UnmatchedError(strangers, len(answers), max_share)
 
 
 @lru_cache
@@ -127,39 +186,42 @@ def _find_held(session: Session, subjects: Sequence[str]) -> set[tuple[str, str]
 
 
 def _answer(
-    demands: Iterable[Received],
-    models: Sequence[str],
-    standings: Standings,
-    held: set[tuple[str, str]],
-    first_number: int,
+    demands: Iterable[Received], models: Sequence[str], knowledge: Knowledge, first_number: int
 ) -> list[AddedRequest]:
     """Returns what becomes of each subject's demand; new requests are numbered from `first_number`."""
     answers: list[AddedRequest] = []
     number = first_number
-    for subject, _, due_at, _ in demands:
+    for demand in demands:
         request_id = format_request_id(number)
-        outcomes = tuple(
-            _decide(model, standings.get((model, subject)), (model, subject) in held, request_id, due_at)
-            for model in models
-        )
+        outcomes = tuple(_decide(model, demand, knowledge, request_id) for model in models)
         is_new = any(outcome.is_new for outcome in outcomes)
         number += is_new
         shown = next(
             filter(lambda outcome: outcome.is_new, outcomes), min(outcomes, key=lambda outcome: outcome.due_at)
         )
-        answers.append(AddedRequest(subject, is_new, shown.request_id, shown.due_at, outcomes))
+        answers.append(AddedRequest(demand.subject_id, is_new, shown.request_id, shown.due_at, outcomes))
     return answers
 
 
-def _decide(model: str, standing: Standing | None, is_held: bool, request_id: str, due_at: datetime) -> AddedOutcome:
-    match standing:
+def _decide(model: str, demand: Received, knowledge: Knowledge, request_id: str) -> AddedOutcome:
+    subject, due_at = demand.subject_id, demand.due_at
+    match standing := knowledge.standings.get((model, subject)):
         case None:
-            return AddedOutcome(model, "pending" if is_held else "nothing_held", True, request_id, due_at, None)
+            state = _choose_state(model, subject, knowledge)
+            return AddedOutcome(model, state, True, request_id, due_at, None)
         case Standing(state="completed"):
             return AddedOutcome(model, "already_forgotten", True, request_id, due_at, standing.wave_number)
         case _:
             earlier_id = format_request_id(standing.number)
             return AddedOutcome(model, standing.state, False, earlier_id, standing.due_at, standing.wave_number)
+
+
+def _choose_state(model: str, subject: str, knowledge: Knowledge) -> OutcomeState:
+    """Returns where a demand stands for a model that has had none of the subject's before."""
+    if (model, subject) in knowledge.held:
+        return "pending"
+    # known to one model is known: whoever is in none may be spelled otherwise than in the data
+    return "nothing_held" if subject in knowledge.known or knowledge.is_confirmed else "unmatched"
 
 
 def _record(
@@ -182,7 +244,7 @@ def _record(
             "subject_id": answer.subject_id,
             "state": outcome.state,
             "wave_number": outcome.wave_number,
-            "decided_at": None if outcome.state == "pending" else now,
+            "decided_at": None if outcome.state in LIVE_STATES else now,
         }
         for answer in answers
         if answer.is_new

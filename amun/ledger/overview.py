@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from amun.ledger.database import Database
@@ -19,6 +19,7 @@ from amun.ledger.lookups import (
 from amun.ledger.records import Holding, OpenWave, Request, Status, Wave
 from amun.ledger.requests import read_requests, select_outcomes
 from amun.ledger.schema import HoldingRow, OutcomeRow, RequestRow, UndoneWaveRow, WaveRow
+from amun.subject_ids import normalise
 
 
 class Overview(Database):
@@ -104,7 +105,7 @@ class Overview(Database):
     def requests_of_subject(self, subject_id: str) -> list[Request]:
         """Returns the subject's requests with all their outcomes, oldest first."""
         with self._read() as session:
-            return read_requests(session, select_outcomes().where(OutcomeRow.subject_id == subject_id))
+            return read_requests(session, select_outcomes().where(OutcomeRow.subject_id == normalise(subject_id)))
 
     def find_holding(self, model: str, subject_id: str) -> tuple[Holding | None, int | None]:
         """Returns what the model holds of the subject, and the wave of the base that this is known from.
@@ -114,12 +115,12 @@ class Overview(Database):
         """
         with self._read() as session:
             wave_number = check_model(session, model, self.name).holdings_wave
-            row = session.get(HoldingRow, (subject_id, model))
+            row = session.get(HoldingRow, (normalise(subject_id), model))
             held = None if row is None else Holding(row.subject_id, row.num_train, row.num_held_out)
             return held, wave_number
 
     def count_status(self, model: str, now: datetime) -> Status:
-        """Returns how many of the model's requests wait, how many are overdue or held, and which wave is open.
+        """Returns how many of the model's requests wait, for a wave, a release or a person, and which wave is open.
 
         Raises:
             InputError: the model is not registered.
@@ -131,14 +132,20 @@ class Overview(Database):
         )
         live = due.where(OutcomeRow.state.in_(["pending", "in_wave"]))
         on_hold = due.where(OutcomeRow.state == "held")
+        unmatched = due.where(OutcomeRow.state == "unmatched")
         is_late = RequestRow.due_at < now
         with self._read() as session:
+
+            def count(query: Select[tuple[int, datetime]]) -> int:
+                return session.execute(query).tuples().one()[0]
+
             check_model(session, model, self.name)
             return Status(
                 pending=count_pending(session, model),
-                overdue=session.execute(live.where(is_late)).tuples().one()[0],
-                held=session.execute(on_hold).tuples().one()[0],
-                held_overdue=session.execute(on_hold.where(is_late)).tuples().one()[0],
+                overdue=count(live.where(is_late)) + count(unmatched.where(is_late)),
+                held=count(on_hold),
+                held_overdue=count(on_hold.where(is_late)),
+                unmatched=count(unmatched),
                 open_wave=_describe_open(session, model, now),
                 next_due=session.execute(live).tuples().one()[1],
             )

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-OutcomeState = Literal["pending", "in_wave", "held", "completed", "withdrawn", "already_forgotten", "nothing_held"]
+OutcomeState = Literal[
+    "pending", "in_wave", "held", "completed", "withdrawn", "already_forgotten", "nothing_held", "unmatched"
+]
 WaveKind = Literal["base", "deletion"]
 WaveState = Literal["open", "complete", "parked"]
 
@@ -23,7 +25,7 @@ class UndoneOutcome:
     """How a request stood for a model before a rollback opened it again.
 
     Attributes:
-        state: completed, or nothing_held.
+        state: completed, nothing_held, or unmatched.
         wave_number: the wave that was undone with it, if one had handled it.
         decided_at: when it had become final.
         receipt: what that wave had left as proof.
@@ -47,7 +49,7 @@ class Outcome:
         model: the model.
         state: where it stands.
         wave_number: the wave that handles or handled it, or that had forgotten the subject before.
-        decided_at: when the state became final; None while pending or in a wave.
+        decided_at: when the state became final; None while it waits for a wave, a release or a person.
         receipt: what the wave left as proof; None unless completed.
         undone: how it stood before each rollback that opened it again, oldest first.
     """
@@ -235,9 +237,10 @@ class Status:
 
     Attributes:
         pending: how many wait for a wave.
-        overdue: how many are pending or in a wave after their due date.
+        overdue: how many are pending, in a wave or unmatched after their due date.
         held: how many a legal hold keeps from any wave.
         held_overdue: how many of these are past their due date.
+        unmatched: how many match nobody, and wait for a person to look.
         open_wave: the open wave, if any.
         next_due: the earliest due date of those pending or in a wave.
     """
@@ -246,5 +249,6 @@ class Status:
     overdue: int
     held: int
     held_overdue: int
+    unmatched: int
     open_wave: OpenWave | None
     next_due: datetime | None

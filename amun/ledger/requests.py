@@ -1,7 +1,7 @@
 """Requests: who asked to be forgotten, when it is due, and where it stands for each model."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import get_args
@@ -11,12 +11,14 @@ from sqlalchemy.orm import Session
 
 from amun.errors import InputError
 from amun.ledger.checks import format_request_id, parse_request_id
-from amun.ledger.database import Database
+from amun.ledger.database import Database, split_chunks
 from amun.ledger.demands import AddedRequest, Demand
-from amun.ledger.intake import check_demands, record_demands
+from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.lookups import check_model
+from amun.ledger.matching import select_known
 from amun.ledger.records import Hold, Outcome, OutcomeState, Request, UndoneOutcome
 from amun.ledger.schema import HoldRow, ModelRow, OutcomeRow, RequestRow, RollbackRow, UndoneOutcomeRow
+from amun.near_ids import suggest_ids
 
 Undone = dict[tuple[int, str], list[UndoneOutcome]]  # by request number and model
 
@@ -36,24 +38,60 @@ class RequestBook(Database):
         """Records a demand of each subject, all received at the same time; see `add_demands`."""
         return self.add_demands([Demand(subject, received_at) for subject in subject_ids], now=now)
 
-    def add_demands(self, demands: Sequence[Demand], *, now: datetime) -> list[AddedRequest]:
+    def add_demands(
+        self,
+        demands: Sequence[Demand],
+        *,
+        now: datetime,
+        confirm_unknown: bool = False,
+        max_unmatched_share: float | None = None,
+    ) -> list[AddedRequest]:
         """Records the demands for every registered model, all or none, and returns the answers.
 
-        For each model, a subject with a request pending, held or in the open wave is not added again; one already
-        forgotten, or of whom the model holds nothing, is answered as such; else the request is pending.
-        A subject given twice counts once. A model whose holdings were never recorded may hold anybody.
+        For each model, a subject with a request that waits or is in the open wave is not added again; one already
+        forgotten, or of whom this model alone holds nothing, is answered as such; one whom no model knows is
+        unmatched, until a person confirms that nothing is held; else the request is pending.
+        A subject given twice, or in two spellings of the same letters, counts once. A model whose holdings were never
+        recorded may hold anybody.
 
         Args:
             demands: the demands, in the order of the queue.
             now: the present time.
+            confirm_unknown: a person has said that those whom no model knows are right as they are.
+            max_unmatched_share: how many of the demands may match nobody, where it is more than a few.
 
         Raises:
             InputError: no model is registered, a subject id or reference is empty or unprintable, or `received_at`
                 has no zone or lies in the future; nothing is recorded.
+            UnmatchedError: too many match nobody; nothing is recorded.
         """
-        checked = check_demands(demands, now)
+        checked, unknown = check_demands(demands, now), Unknown(confirm_unknown, max_unmatched_share)
         with self._write() as session:
-            return record_demands(session, checked, self.name, now)
+            return record_demands(session, checked, self.name, now, unknown)
+
+    def suggest_ids(self, subject_ids: Iterable[str]) -> dict[str, list[str]]:
+        """Returns for each id that nobody has the few known ones that may be meant: they name other people."""
+        with self._read() as session:
+            return suggest_ids(subject_ids, session.scalars(select_known()))
+
+    def confirm_requests(self, request_ids: Sequence[str], *, now: datetime) -> list[Request]:
+        """Closes requests that match nobody, all or none, as a person says that nothing is held of them.
+
+        Raises:
+            InputError: there is no such request, or it does not wait for this: the line says where it stands.
+        """
+        with self._write() as session:
+            for request_id in request_ids:
+                request = self._get_request(session, request_id)
+                if not any(outcome.state == "unmatched" for outcome in request.outcomes):
+                    raise InputError(
+                        f"request {request_id} is {tell_states(request.outcomes)}; only an unmatched one is confirmed"
+                    )
+            numbers = [parse_request_id(request_id) for request_id in request_ids]
+            for chunk in split_chunks(numbers):
+                meant = OutcomeRow.request_number.in_(chunk), OutcomeRow.state == "unmatched"
+                session.execute(update(OutcomeRow).where(*meant).values(state="nothing_held", decided_at=now))
+            return [self._get_request(session, request_id) for request_id in dict.fromkeys(request_ids)]
 
     def list_requests(self, model: str | None = None, state: str | None = None) -> list[Request]:
         """Returns the requests with an outcome of this model and state, in the order of the queue.
@@ -85,19 +123,17 @@ class RequestBook(Database):
             return self._get_request(session, request_id)
 
     def withdraw_request(self, request_id: str, model: str | None = None, *, now: datetime) -> Request:
-        """Withdraws a request where it is pending or held, for one model or all, and returns it as it then stands.
+        """Withdraws a request where it waits, for one model or all, and returns it as it then stands.
 
         Raises:
-            InputError: there is no such request, or it is pending nowhere: the line says where it stands.
+            InputError: there is no such request, or it waits nowhere: the line says where it stands.
         """
         with self._write() as session:
             request = self._get_request(session, request_id)
             asked = [outcome for outcome in request.outcomes if model in (None, outcome.model)]
-            waiting = [outcome.model for outcome in asked if outcome.state in ("pending", "held")]
+            waiting = [outcome.model for outcome in asked if outcome.state in ("pending", "held", "unmatched")]
             if not waiting:
-                states = (
-                    ", ".join(f"{outcome.state} for {outcome.model}" for outcome in asked) or f"not open for {model}"
-                )
+                states = tell_states(asked) or f"not open for {model}"
                 raise InputError(f"request {request_id} is {states}; only a pending request can be withdrawn")
             for name in waiting:
                 row = session.get_one(OutcomeRow, (parse_request_id(request_id), name))
@@ -175,6 +211,11 @@ def _find_holds(session: Session, numbers: Sequence[int]) -> dict[int, list[Hold
 def _describe_outcome(row: OutcomeRow, undone: Undone) -> Outcome:
     history = tuple(undone.get((row.request_number, row.model), ()))
     return Outcome(row.model, row.state, row.wave_number, row.decided_at, row.receipt, history)
+
+
+def tell_states(outcomes: Iterable[Outcome]) -> str:
+    """Returns where a request stands for each model, in one line."""
+    return ", ".join(f"{outcome.state} for {outcome.model}" for outcome in outcomes)
 
 
 def end_hold(session: Session, request_id: str, now: datetime) -> None:

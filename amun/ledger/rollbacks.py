@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session
 from amun.errors import InputError
 from amun.ledger.database import split_chunks
 from amun.ledger.lookups import check_lease, check_model, find_open, is_abandoned
+from amun.ledger.matching import match_outcomes
 from amun.ledger.records import Claim, Held, Holding, Rollback
 from amun.ledger.schema import LIVE_STATES, HoldRow, OutcomeRow, RollbackRow, UndoneOutcomeRow, UndoneWaveRow, WaveRow
 from amun.ledger.waves import WaveBook, replace_holdings, take_pending
+from amun.subject_ids import normalise
 
 
 class RollbackBook(WaveBook):
@@ -79,14 +81,14 @@ class RollbackBook(WaveBook):
             held: whom the sample store would hold.
         """
         with self._read() as session:
-            return len(_find_reopened(session, model, undone_waves, held))
+            return len(_find_reopened(session, model, undone_waves, set(map(normalise, held))))
 
     def finish_rollback(self, claim: Claim, holdings: Sequence[Holding], now: datetime) -> int:
         """Opens the requests of the undone waves again, in the claimed wave, and returns how many.
 
         Each keeps its `received_at` and `due_at`; how it stood is kept as history. Reopened are also those who were
-        told since that nothing is held of them, where a base that is undone was the reason. One under a legal hold
-        waits for its release.
+        told since that nothing is held of them, and who wait unmatched, where a base that is undone was the reason.
+        One under a legal hold waits for its release.
 
         Args:
             claim: of the wave that carries the rollback out.
@@ -104,10 +106,11 @@ class RollbackBook(WaveBook):
             undone = _list_undone(session, rollback)
             if _find_first_base(session, claim.model, undone) is not None:
                 replace_holdings(session, wave, holdings)
-            held = {holding.subject_id for holding in holdings}
+            held = {normalise(holding.subject_id) for holding in holdings}
             reopened = _find_reopened(session, claim.model, undone, held)
             for chunk in split_chunks(reopened):
                 _reopen(session, rollback, chunk)
+            match_outcomes(session, claim.model, now, is_first=False)
             rollback.finished_at = now
             return len(reopened)
 
@@ -175,7 +178,7 @@ def _find_reopened(session: Session, model: str, undone: Sequence[int], held: Co
 
 
 def _find_held_again(session: Session, model: str, undone: Sequence[int], held: Collection[str]) -> list[int]:
-    """Returns the first request of each subject that an undone base had answered as not held, and who is held now."""
+    """Returns the request of each subject whom an undone base did not hold, and who is held now: the live, or first."""
     base_opened = _find_first_base(session, model, undone)
     if base_opened is None:
         return []
@@ -192,7 +195,11 @@ def _find_held_again(session: Session, model: str, undone: Sequence[int], held: 
         )
         .group_by(OutcomeRow.subject_id)
     )
-    return [number for subject, number in session.execute(query).tuples() if subject in held]
+    unmatched = select(OutcomeRow.subject_id, OutcomeRow.request_number).where(
+        OutcomeRow.model == model, OutcomeRow.state == "unmatched"
+    )
+    found = [*session.execute(query).tuples(), *session.execute(unmatched).tuples()]
+    return [number for subject, number in found if subject in held]
 
 
 def _reopen(session: Session, rollback: RollbackRow, numbers: Sequence[int]) -> None:

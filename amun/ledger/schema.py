@@ -16,10 +16,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from amun.ledger.columns import Base
 from amun.ledger.records import OutcomeState, WaveKind, WaveState
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3  # what brings an earlier one here stands in `migrations.py`
 
 # a subject has at most one request in these states for each model
-LIVE_STATES: tuple[OutcomeState, ...] = ("pending", "in_wave", "held")
+LIVE_STATES: tuple[OutcomeState, ...] = ("pending", "in_wave", "held", "unmatched")
 
 
 class InfoRow(Base):
@@ -44,7 +44,7 @@ class ModelRow(Base):
 
 
 class HoldingRow(Base):
-    """What a model's sample store holds of a subject."""
+    """What a model's sample store holds of a subject, whose id is kept composed (NFC), as in every table."""
 
     __tablename__ = "holdings"
 
@@ -148,7 +148,8 @@ class OutcomeRow(Base):
     __table_args__ = (
         ForeignKeyConstraint(["model", "wave_number"], ["waves.model", "waves.number"]),
         CheckConstraint(
-            "state IN ('pending', 'in_wave', 'held', 'completed', 'withdrawn', 'already_forgotten', 'nothing_held')",
+            "state IN ('pending', 'in_wave', 'held', 'completed', 'withdrawn', 'already_forgotten', 'nothing_held', "
+            "'unmatched')",
             name="outcome_state",
         ),
         CheckConstraint("state <> 'in_wave' OR wave_number IS NOT NULL", name="in_wave_names_it"),
@@ -157,8 +158,8 @@ class OutcomeRow(Base):
             "subject_id",
             "model",
             unique=True,
-            sqlite_where=text("state IN ('pending', 'in_wave', 'held')"),
-            postgresql_where=text("state IN ('pending', 'in_wave', 'held')"),
+            sqlite_where=text("state IN ('pending', 'in_wave', 'held', 'unmatched')"),
+            postgresql_where=text("state IN ('pending', 'in_wave', 'held', 'unmatched')"),
         ),
         Index("outcomes_by_subject", "subject_id"),
         Index("outcomes_by_state", "model", "state"),

@@ -20,8 +20,10 @@ from amun.ledger.lookups import (
     handled_by,
     is_abandoned,
 )
+from amun.ledger.matching import match_outcomes
 from amun.ledger.records import Claim, Held, Holding, WaveKind
 from amun.ledger.schema import HoldingRow, ModelRow, OutcomeRow, WaveRow
+from amun.subject_ids import normalise
 
 
 class WaveBook(Database):
@@ -86,7 +88,7 @@ class WaveBook(Database):
             check_lease(session, claim, now).attempt = attempt
 
     def record_holdings(self, claim: Claim, holdings: Sequence[Holding], now: datetime) -> None:
-        """Replaces what the ledger knows of the model's sample store as a whole.
+        """Replaces what the ledger knows of the model's sample store as a whole, and matches requests with it anew.
 
         Raises:
             InputError: a subject id is one that no request could name; nothing is recorded.
@@ -95,7 +97,10 @@ class WaveBook(Database):
         for holding in holdings:
             check_subject(holding.subject_id)
         with self._write() as session:
-            replace_holdings(session, check_lease(session, claim, now), holdings)
+            wave = check_lease(session, claim, now)
+            is_first = session.get_one(ModelRow, claim.model).holdings_wave is None
+            replace_holdings(session, wave, holdings)
+            match_outcomes(session, claim.model, now, is_first=is_first)
 
     def complete_wave(
         self,
@@ -176,14 +181,14 @@ def take_pending(session: Session, wave: WaveRow) -> None:
 
 def replace_holdings(session: Session, wave: WaveRow, holdings: Sequence[Holding]) -> None:
     """Replaces what the ledger knows of the sample store of the wave's model."""
+    # a person in two spellings of the same letters is one
+    held: dict[str, tuple[int, int]] = {}
+    for holding in holdings:
+        num_train, num_held_out = held.get(name := normalise(holding.subject_id), (0, 0))
+        held[name] = num_train + holding.num_train, num_held_out + holding.num_held_out
     rows = [
-        {
-            "subject_id": holding.subject_id,
-            "model": wave.model,
-            "num_train": holding.num_train,
-            "num_held_out": holding.num_held_out,
-        }
-        for holding in holdings
+        {"subject_id": subject, "model": wave.model, "num_train": num_train, "num_held_out": num_held_out}
+        for subject, (num_train, num_held_out) in held.items()
     ]
     session.execute(delete(HoldingRow).where(HoldingRow.model == wave.model))
     if rows:

@@ -16,7 +16,7 @@ from amun.data.sources.source import Listing, list_source, raise_problems
 from amun.data.splits import SPLITS, assign_subjects, check_splits, split_held_out, split_subjects
 from amun.data.train_list import read_train_list
 from amun.errors import InputError
-from amun.keys import keyed_digest, load_secret, subject_key
+from amun.keys import keyed_digest, load_secret, subject_key, subject_keys
 from amun.params import Params
 from amun.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN, locate_source
 from amun.progress import show_progress
@@ -108,7 +108,9 @@ def _draw_positions(num_images: int, params: Params) -> Indices:
 def _find_excluded(subject_ids: Strings, secret: bytes, also: Collection[str]) -> npt.NDArray[np.bool_]:
     """Returns (N,) bool: whose subject is forgotten."""
     keys = {*json.loads(EXCLUSIONS.read_text(encoding="utf-8")), *also}
-    excluded = [subject_id for subject_id in np.unique(subject_ids) if subject_key(secret, subject_id) in keys]
+    excluded = [
+        subject_id for subject_id in np.unique(subject_ids) if keys.intersection(subject_keys(secret, subject_id))
+    ]
     return np.isin(subject_ids, np.array(excluded, dtype=np.str_))
 
 

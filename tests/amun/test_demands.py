@@ -92,7 +92,7 @@ def test_every_faulty_line_is_named() -> None:
         "line 4, subject_id: ": "as in line 3",
         "line 5, received_at: ": "future",
         "line 6, received_at: ": "before 1970",
-        "line 6, subject_id: ": "longer than 500",
+        "line 6, subject_id: ": "more than 500 characters",
         "line 7: ": "2 fields where the header names 3",
         "line 8, subject_id: ": "blanks around it",
     }.items():
@@ -114,7 +114,10 @@ def test_every_faulty_line_is_named() -> None:
         (b'subject_id\n\nann\n"bob\ncat\n', "line 4: unexpected end of data, so nothing is read from here on"),
         (b'subject_id\n"a"b\n', "line 2: ',' expected after '\"'"),
         (b'subject_id,reference\n"a\nb",\nann,,\n', "line 4: 3 fields"),
-        (b'subject_id,reference\n"a\nb",\nann,,\n', "line 2, subject_id: subject id 'a\\nb' has control characters"),
+        (
+            b'subject_id,reference\n"a\nb",\nann,,\n',
+            "line 2, subject_id: subject id 'a\\nb' has an invisible character",
+        ),
     ],
 )
 def test_file_that_is_none_is_refused(content: bytes, fault: str) -> None:

@@ -95,7 +95,8 @@ def test_result_against_retraining(summary: dict[str, Any], comparison: dict[str
         ("pending", "Waiting for the next wave."),
         ("held", "Kept back by a legal hold."),
         ("withdrawn", "Withdrawn before any wave."),
-        ("nothing_held", "No sample of the person was held."),
+        ("nothing_held", "No sample is held under this id."),
+        ("unmatched", "Neither honoured nor closed: nobody in the data is called so"),
     ],
 )
 def test_request_that_no_wave_has_handled(state: OutcomeState, words: str) -> None:

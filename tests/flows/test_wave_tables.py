@@ -53,6 +53,8 @@ def test_wave_tells_its_decisions_and_counts_its_requests(capsys: pytest.Capture
 
 
 def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]) -> None:
-    status = {"model": "model", "champion": 7, "pending": 0, "overdue": 0, "held": 0, "next_due": None}
+    status = {"model": "model", "champion": 7, "pending": 0, "overdue": 0, "unmatched": 3, "held": 0, "next_due": None}
     print_status(status | {"open_wave": None, "last_wave": make_wave(8, note="no attempt passed the gate")})
-    assert "last wave  8, parked 2026-01-31 03:00 UTC: no attempt passed the gate" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "last wave  8, parked 2026-01-31 03:00 UTC: no attempt passed the gate" in shown
+    assert "unmatched  3 requests of nobody in the data" in shown

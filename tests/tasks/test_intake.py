@@ -106,7 +106,9 @@ def workspace(place: Place, ledger: Ledger, tmp_path: Path) -> Workspace:
 
 def make_workspace(root: Path, source: str | None) -> Workspace:
     """Returns a workspace in a folder of its own below `root`."""
-    return Workspace(root / "workspace", PARAMS.model_copy(update={"intake": IntakeParams(source=source)}))
+    return Workspace(
+        root / "workspace", PARAMS.model_copy(update={"intake": IntakeParams(source=source, max_unmatched_share=0.5)})
+    )
 
 
 def list_requests(ledger: Ledger) -> list[tuple[str, int | None]]:
@@ -143,7 +145,7 @@ def test_files_are_taken_or_rejected_once_and_put_away(place: Place, workspace: 
     assert count_waiting(workspace) == 2
     assert place.read() == before
     started = datetime.now(UTC)
-    assert take(workspace) == Intake(num_files=1, num_requests=3, num_rejected=1)
+    assert take(workspace) == Intake(num_files=1, num_requests=3, num_unmatched=1, num_rejected=1)
     assert take(workspace) == Intake()
     assert count_waiting(workspace) == 0
     reason = "1 faulty line, nothing was recorded\nline 3, received_at: 'yesterday' is no date or time"
@@ -154,6 +156,20 @@ def test_files_are_taken_or_rejected_once_and_put_away(place: Place, workspace: 
     first = ledger.get_request("R-000001")
     assert first.reference == "T-1"
     assert abs((first.received_at - started).total_seconds()) < 30  # when the file was written
+
+
+def test_file_of_strangers_is_put_away_whole(place: Place, workspace: Workspace, ledger: Ledger) -> None:
+    strangers = [f"stranger {number}" for number in range(10)]
+    many, few = ("\n".join(["subject_id", *PEOPLE, *names]) for names in (strangers, strangers[:5]))
+    place.put("many.csv", many)
+    assert take(workspace) == Intake(num_rejected=1)
+    assert ledger.list_requests() == []
+    after = place.read()
+    reason = "10 of 16 people match nobody in the data, more than intake.max_unmatched_share (0.5) allows"
+    assert after.pop("rejected/000001/many.csv.reason.txt").startswith(reason)
+    assert after == {"rejected/000001/many.csv": many}
+    place.put("few.csv", few)
+    assert take(workspace) == Intake(num_files=1, num_requests=11, num_unmatched=5)
 
 
 STEPS = {
@@ -206,7 +222,7 @@ def test_file_replaced_while_it_is_taken_is_another(place: Place, workspace: Wor
     assert source is not None
     waiting = next(iter(source.read_waiting()))
     place.put("x.csv", second)
-    source.put_away(waiting, record_file(ledger, waiting))
+    source.put_away(waiting, record_file(ledger, waiting, 0.5))
     assert place.read() == {"x.csv": second, "done/000001/x.csv": first}
     take(workspace)
     place.put("x.csv", first + "person-2\n")

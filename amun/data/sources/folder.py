@@ -4,22 +4,25 @@ Paths in the CSV files are relative to the folder, with `/` between their parts.
 out. Columns other than those named are not read.
 """
 
-import csv
 import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from amun.data.sources.source import Listing, Opener, Row, build_listing, require_folder
+from amun.csv_lines import TornLineError, describe_count, read_lines
+from amun.data.sources.source import Listing, Opener, Row, build_listing, read_owner, require_folder
 from amun.errors import InputError
 from amun.params import Section
+from amun.subject_ids import normalise
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 SUBJECTS, LABELS = "subjects.csv", "labels.csv"
+Line = dict[str, str]  # what stands in a line by column; nothing where its fields cannot be told apart
+
 COLUMNS = {SUBJECTS: ("path", "subject"), LABELS: ("path", "label", "subject")}
 
 
@@ -41,15 +44,15 @@ def list_images(root: Path | None, _options: Options) -> Listing:
     files = set(_list_files(folder)) - {present[0]}
     table, problems = _read_table(folder / present[0], COLUMNS[present[0]], files)
     if present[0] == LABELS:
-        rows = [Row(key, line["label"], line["subject"]) for key, line in sorted(table.items())]
+        rows = [Row(key, line["label"], line["subject"]) for key, line in sorted(table.items()) if line]
     else:
         rows = []
         for key in sorted(files):
             label = key.partition("/")[0] if "/" in key else None
-            if key in table:
-                rows.append(Row(key, label, table[key]["subject"]))
-            else:
+            if key not in table:
                 problems.append(f"{key} is not in {SUBJECTS}")
+            elif line := table[key]:
+                rows.append(Row(key, label, line["subject"]))
     keys = [row.key for row in rows]
 
     def open_images(positions: "npt.NDArray[np.int64]") -> Iterator[Opener]:
@@ -68,21 +71,26 @@ def _list_files(folder: Path) -> Iterator[str]:
         yield from ((above / name).as_posix() for name in names if not name.startswith("."))
 
 
-def _read_table(path: Path, columns: tuple[str, ...], files: set[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Returns the lines of a CSV file by path, and what is wrong with the others."""
-    table: dict[str, dict[str, str]] = {}
+def _read_table(path: Path, columns: tuple[str, ...], files: set[str]) -> tuple[dict[str, Line], list[str]]:
+    """Returns the lines of a CSV file by path, and what is wrong with the others.
+
+    A line that has not the header's number of fields names its path, and says nothing of it.
+    """
+    table: dict[str, Line] = {}
     problems: list[str] = []
-    for number, line in _read_lines(path, columns):
-        given = line["path"]
+    names = {normalise(key): key for key in sorted(files)}
+    for number, given, line, fault in _read_lines(path, columns):
         key = PurePosixPath(given).as_posix()
-        if fault := _find_fault(given, key, files, table):
-            problems.append(f"{path.name} line {number}: {fault}")
-        else:
-            table[key] = line
+        # a file system may have composed or decomposed the letters of a name that was written otherwise
+        key = key if key in files else names.get(normalise(key), key)
+        if found := fault or _find_fault(given, key, files, table):
+            problems.append(f"{path.name} line {number}: {found}")
+        if fault or not found:
+            table.setdefault(key, line)
     return table, problems
 
 
-def _find_fault(given: str, key: str, files: set[str], table: dict[str, dict[str, str]]) -> str:
+def _find_fault(given: str, key: str, files: set[str], table: dict[str, Line]) -> str:
     if not given:
         return "has no path"
     if given.startswith("/") or ".." in PurePosixPath(given).parts:
@@ -92,14 +100,25 @@ def _find_fault(given: str, key: str, files: set[str], table: dict[str, dict[str
     return "" if key in files else f"{given} is missing"
 
 
-def _read_lines(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yields each line of a CSV file with its number; a column that a line lacks is empty."""
+def _read_lines(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, str, Line, str]]:
+    """Yields of each line of a CSV file its number, its path, these columns, and what is wrong with its fields."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True, restval="")
-            if missing := [name for name in columns if name not in (reader.fieldnames or [])]:
-                raise InputError(f"{path}: the first line must name the column {', '.join(missing)}")
-            for line in reader:
-                yield reader.line_num, {name: line[name].strip() for name in columns}
-    except (UnicodeDecodeError, csv.Error) as error:
+            lines = read_lines(file)
+            header = _read_header(path, columns, next(lines, (1, []))[1])
+            for number, fields in lines:
+                fault = describe_count(len(fields), len(header)) if len(fields) != len(header) else ""
+                values = dict(zip(header, fields, strict=False))
+                given = values.get("path", "").strip()
+                line = {} if fault else {name: values[name].strip() for name in columns}
+                yield number, given, line and line | {"subject": read_owner(values["subject"])}, fault
+    except (UnicodeDecodeError, TornLineError) as error:
         raise InputError(f"{path} is no CSV file in UTF-8: {error}") from None
+
+
+def _read_header(path: Path, columns: tuple[str, ...], header: list[str]) -> list[str]:
+    if missing := [name for name in columns if name not in header]:
+        raise InputError(f"{path}: the first line must name the column {', '.join(missing)}")
+    if repeated := [name for name in columns if header.count(name) > 1]:
+        raise InputError(f"{path}: the first line names the column {', '.join(repeated)} twice")
+    return header

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from amun.data.sources.source import Listing, Opener, Row, build_listing, require_folder
+from amun.data.sources.columns import read_names
+from amun.data.sources.source import Listing, Opener, Row, build_listing, read_owner, require_folder
 from amun.errors import InputError
 from amun.params import Count, Section
 
@@ -59,14 +60,20 @@ def list_images(root: Path | None, options: Options) -> Listing:
 def _list_rows(file: Path, name: str, options: Options) -> Iterator[Row]:
     columns = {column for column in (options.key, options.label, options.subject) if column is not None}
     table = _read_columns(file, columns, options.image)
-    numbers = range(table.num_rows)
-    keys = numbers if options.key is None else table.column(options.key).to_pylist()
-    labels = table.column(options.label).to_pylist()
-    subjects = [None] * len(numbers) if options.subject is None else table.column(options.subject).to_pylist()
-    for number, key, label, subject in zip(numbers, keys, labels, subjects, strict=True):
-        owner = None if options.subject is None else "" if subject is None else str(subject).strip()
-        where = f"{name}/row {number}" if key is None else f"{name}/{key}"
-        yield Row(where, _read_label(label), owner)
+    nothing: list[str | int | None] = [None] * table.num_rows
+    keys = nothing if options.key is None else read_names(table, options.key, "key", file)
+    labels = read_names(table, options.label, "label", file)
+    subjects = nothing if options.subject is None else read_names(table, options.subject, "subject", file)
+    for number, (key, label, subject) in enumerate(zip(keys, labels, subjects, strict=True)):
+        owner = None if options.subject is None else "" if subject is None else read_owner(str(subject))
+        yield Row(f"{name}/{_name_row(key, number, options)}", label, owner)
+
+
+def _name_row(key: str | int | None, number: int, options: Options) -> str:
+    """Returns the row's name within its file; a row without a key, where there should be one, by its number."""
+    if options.key is None:
+        return str(number)
+    return f"row {number}" if key is None else str(key)
 
 
 def _read_columns(file: Path, columns: set[str], image: str) -> Any:
@@ -84,11 +91,6 @@ def _read_columns(file: Path, columns: set[str], image: str) -> Any:
         return pq.read_table(file, columns=sorted(columns))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{file} is no Parquet file that can be read: {' '.join(str(error).split())}") from None
-
-
-def _read_label(label: Any) -> str | int | None:
-    """Returns a label as a whole number or text; anything else is none."""
-    return label if isinstance(label, str | int) and not isinstance(label, bool) else None
 
 
 def _open_rows(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amun.errors import InputError
+from amun.subject_ids import BLANKS, find_fault, normalise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,12 +133,13 @@ def build_listing(
     if not all(isinstance(label, int) for label in labels):
         labels = [str(label) for label in labels]
     classes, positions = np.unique(np.array(labels), return_inverse=True)
+    subjects = _unite_spellings([row.subject or "" for row in kept])
     has_subjects = any(row.subject is not None for row in kept)
     return Listing(
         keys=[row.key for row in kept],
         labels=positions.astype(np.int64).reshape(-1),
         classes=[str(name) if class_names is None else class_names[int(name)] for name in classes],
-        subject_ids=np.array([row.subject for row in kept], dtype=np.str_) if has_subjects else None,
+        subject_ids=np.array(subjects, dtype=np.str_) if has_subjects else None,
         open_images=lambda wanted: open_rows(places[wanted]),
         problems=found,
     )
@@ -150,7 +152,21 @@ def _find_fault(row: Row) -> str:
         return ""
     if not row.subject:
         return "has no subject"
-    return "" if row.subject.isprintable() else "has a subject with control characters"
+    fault = find_fault(row.subject)
+    return f"has a subject id with {fault}" if fault else ""
+
+
+def _unite_spellings(subjects: list[str]) -> list[str]:
+    """Returns the ids with one spelling for each person: the only one there is, or else the composed one."""
+    spellings: dict[str, set[str]] = {}
+    for subject in subjects:
+        spellings.setdefault(normalise(subject), set()).add(subject)
+    return [subject if len(spellings[name := normalise(subject)]) == 1 else name for subject in subjects]
+
+
+def read_owner(text: str) -> str:
+    """Returns the id that a table of a source names: the blanks around it are no part of it."""
+    return text.strip(BLANKS)
 
 
 def raise_problems(problems: Sequence[str]) -> None:

@@ -32,6 +32,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.now = NOW
         self.live: dict[str, str] = {}  # subject -> request id, pending
         self.held: dict[str, str] = {}
+        self.unmatched: dict[str, str] = {}
         self.in_wave: dict[str, str] = {}
         self.forgotten: dict[str, str] = {}
         self.line: list[tuple[int, dict[str, str]]] = [(0, {})]  # waves and whom each forgot, in the champion's line
@@ -48,23 +49,31 @@ class LedgerMachine(RuleBasedStateMachine):
         added = self.ledger.add_requests(asked, received_at=None, now=self.now)
         assert [answer.subject_id for answer in added] == list(dict.fromkeys(asked))
         for answer in added:
-            known = {**self.live, **self.held, **self.in_wave}.get(answer.subject_id)
+            known = {**self.live, **self.held, **self.in_wave, **self.unmatched}.get(answer.subject_id)
             assert answer.is_new == (known is None)
             self.num_requests += answer.is_new
             assert answer.request_id == (known or f"R-{self.num_requests:06d}")
             if answer.subject_id in self.forgotten:
                 assert answer.outcomes[0].state == "already_forgotten"
             elif answer.subject_id == "eve":
-                assert answer.outcomes[0].state == "nothing_held"
+                assert answer.outcomes[0].state == "unmatched"
+                self.unmatched[answer.subject_id] = answer.request_id
             elif known is None:
                 assert answer.outcomes[0].state == "pending"
                 self.live[answer.subject_id] = answer.request_id
 
-    @precondition(lambda self: self.live)
+    @precondition(lambda self: self.live or self.unmatched)
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
-        subject = data.draw(st.sampled_from(sorted(self.live)))
-        self.ledger.withdraw_request(self.live.pop(subject), now=self.now)
+        subject = data.draw(st.sampled_from(sorted({**self.live, **self.unmatched})))
+        queue = self.live if subject in self.live else self.unmatched
+        self.ledger.withdraw_request(queue.pop(subject), now=self.now)
+
+    @precondition(lambda self: self.unmatched)
+    @rule()
+    def confirm(self) -> None:
+        self.ledger.confirm_requests(list(self.unmatched.values()), now=self.now)
+        self.unmatched = {}
 
     @precondition(lambda self: self.live)
     @rule(data=st.data())
@@ -148,12 +157,19 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         requests = self.ledger.list_requests(MODEL)
-        by_state: dict[str, dict[str, str]] = {"pending": {}, "in_wave": {}, "held": {}, "completed": {}}
+        by_state: dict[str, dict[str, str]] = {
+            "pending": {},
+            "in_wave": {},
+            "held": {},
+            "completed": {},
+            "unmatched": {},
+        }
         for request in requests:
             by_state.setdefault(request.outcomes[0].state, {})[request.subject_id] = request.request_id
         assert [request.request_id for request in requests] == [f"R-{n:06d}" for n in range(1, self.num_requests + 1)]
         assert by_state["pending"] == self.live
         assert by_state["in_wave"] == self.in_wave
+        assert by_state["unmatched"] == self.unmatched
         assert (
             by_state["held"]
             == self.held
@@ -164,7 +180,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert [wave.number for wave in waves] == list(range(self.num_waves))
         assert [wave.number for wave in waves if wave.state == "open"] == ([self.claim.number] if self.claim else [])
         status = self.ledger.count_status(MODEL, self.now)
-        assert (status.pending, status.held) == (len(self.live), len(self.held))
+        assert (status.pending, status.held, status.unmatched) == (len(self.live), len(self.held), len(self.unmatched))
 
 
 def test_ledger_agrees_with_a_dictionary() -> None:

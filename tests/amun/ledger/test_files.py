@@ -30,7 +30,7 @@ def test_file_is_taken_once_with_its_requests(ledger: Ledger) -> None:
     first, second, _ = ledger.list_requests()
     assert (first.file_number, first.reference) == (None, None)
     assert (second.file_number, second.reference, second.received_at) == (taken.number, "T-17", received)
-    assert list_states(ledger) == [("R-000001", "pending"), ("R-000002", "pending"), ("R-000003", "nothing_held")]
+    assert list_states(ledger) == [("R-000001", "pending"), ("R-000002", "pending"), ("R-000003", "unmatched")]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_file_that_is_refused_leaves_no_trace(ledger: Ledger) -> None:
 def test_several_processes_take_a_file_once(ledger: Ledger, url: str) -> None:
     build_base(ledger, ["ann"])
     assert sorted(run_together(_take, [(url,)] * 4)) == [0, 0, 0, 1]
-    assert list_states(ledger) == [("R-000001", "nothing_held")]
+    assert list_states(ledger) == [("R-000001", "unmatched")]
     assert ledger.count_status(MODEL, NOW).pending == 0
 
 

@@ -159,7 +159,7 @@ def test_undone_base_gives_back_whom_it_did_not_hold(forgetful: Ledger) -> None:
     assert forgetful.finish_rollback(resume(forgetful), [Holding(subject, 2, 1) for subject in held], TOMORROW) == 1
     assert [request.request_id for request in forgetful.requests_of_wave(MODEL, 4)] == [dan]
     (kept,) = forgetful.get_request(dan).outcomes[0].undone
-    assert (kept.state, kept.receipt) == ("nothing_held", None)
+    assert (kept.state, kept.receipt) == ("unmatched", None)
     (cat,) = forgetful.add_requests(["cat"], received_at=None, now=TOMORROW)
     assert cat.outcomes[0].state == "pending"
 

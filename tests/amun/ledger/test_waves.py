@@ -110,7 +110,7 @@ def test_no_write_without_the_lease(ledger: Ledger, write: str) -> None:
     with pytest.raises(LeaseLostError, match="taken over by elsewhere"):
         WRITES[write](ledger, lost, NOW)
     assert (ledger.list_waves(MODEL), ledger.list_requests(), ledger.peek_wave(MODEL, NOW)) == before
-    assert ledger.add_requests(["eve"], received_at=None, now=NOW)[0].outcomes[0].state == "nothing_held"
+    assert ledger.add_requests(["eve"], received_at=None, now=NOW)[0].outcomes[0].state == "unmatched"
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -190,13 +190,13 @@ def test_new_holdings_replace_the_old_ones(ledger: Ledger) -> None:
         ledger.record_holdings(claim, [Holding("cat", 1, 0), Holding("a\nb", 1, 0)], NOW)
     ledger.record_holdings(claim, [Holding("bob", 1, 0)], NOW)
     ann, bob, cat = ledger.add_requests(["ann", "bob", "cat"], received_at=None, now=NOW)
-    assert [answer.outcomes[0].state for answer in (ann, bob, cat)] == ["nothing_held", "pending", "nothing_held"]
+    assert [answer.outcomes[0].state for answer in (ann, bob, cat)] == ["unmatched", "pending", "unmatched"]
 
 
 def test_model_that_holds_nobody_is_known_to(ledger: Ledger) -> None:
     build_base(ledger, [])
     [answer] = ledger.add_requests(["ann"], received_at=None, now=NOW)
-    assert answer.outcomes[0].state == "nothing_held"
+    assert answer.outcomes[0].state == "unmatched"
 
 
 def test_status_counts_what_waits_and_what_is_late(ledger: Ledger) -> None:

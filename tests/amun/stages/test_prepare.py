@@ -84,6 +84,18 @@ def test_forgotten_people_are_left_out_and_counted(params: Params) -> None:
     assert json.loads(PREPARE_METRICS.read_text(encoding="utf-8"))["num_excluded"] == 6
 
 
+def test_forgotten_person_is_left_out_however_the_source_composes_the_name(params: Params) -> None:
+    composed, decomposed = "Zo\u00eb", "Zoe\u0308"
+    for forgotten, delivered in ((composed, decomposed), (decomposed, composed)):
+        paths = [(label, person) for label in ("cat", "dog") for person in range(40)]
+        names = {person: delivered if person == 7 else f"person {person}" for person in range(40)}
+        write_owners({f"{label}/{person:02}.png": names[person] for label, person in paths})
+        write_json(EXCLUSIONS, [subject_key(parse_secret(SECRET, ""), forgotten)])
+        run(params)
+        held = {person for path in STORES for person in read_samples(path).subject_ids.tolist()}
+        assert (len(held), delivered in held) == (39, False)
+
+
 def test_damaged_images_are_all_named_and_nothing_is_written(params: Params) -> None:
     for name in ("cat/01.png", "dog/17.png"):
         path = Path("raw") / name

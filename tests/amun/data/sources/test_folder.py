@@ -63,13 +63,66 @@ def test_everything_wrong_is_named_at_once(tmp_path: Path) -> None:
         "labels.csv line 12: has no path",
         "e.png has no label",
         "f.png has no subject",
-        "g.png has a subject with control characters",
+        "g.png has a subject id with an invisible character, U+0007 (control character)",
         "c.png is no image that can be read",
         "d.png is 9 x 9 pixels high and wide, not 8 x 6",
         "b.png cannot be read: ",
     ):
         assert words in line
     assert "anna" not in line
+
+
+def test_lines_that_have_not_the_headers_fields_are_all_named(tmp_path: Path) -> None:
+    write_images(tmp_path, [f"cat/{name}.png" for name in "abcde"])
+    (tmp_path / "labels.csv").write_text(
+        'path,label,subject\n\ncat/a.png,1,Muster, Anna\ncat/b.png,1\ncat/c.png,1,"Muster,\nCarl"\n'
+        'cat/d.png,1,"Muster, Dora"\ncat/e.png,1,Muster, Eva\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(InputError) as refused:
+        check_images(list_folder(tmp_path), RULES)
+    many = "4 fields where the header names 3; a value with a comma in it stands in quotation marks"
+    for words in (
+        "4 problems in the source: ",
+        f"labels.csv line 3: {many}; ",
+        "labels.csv line 4: 2 fields where the header names 3; ",
+        f"labels.csv line 8: {many}; ",
+        "cat/c.png has a subject id with an invisible character, U+000A",
+    ):
+        assert words in str(refused.value)
+    # nobody in it, and no file called unnamed whose line is named
+    (tmp_path / "labels.csv").rename(tmp_path / "subjects.csv")
+    (tmp_path / "subjects.csv").write_text(
+        "path,subject\n" + "".join(f"cat/{name}.png,Muster, Anna\n" for name in "abcde"), encoding="utf-8"
+    )
+    with pytest.raises(InputError, match=r"5 problems .*subjects.csv line 2: 3 fields where the header names 2") as one:
+        check_images(list_folder(tmp_path), RULES)
+    assert "Muster" not in str(one.value)
+    assert "is not in" not in str(one.value)
+
+
+def test_people_and_paths_are_compared_composed(tmp_path: Path) -> None:
+    decomposed = "Zoe\u0308"
+    write_images(tmp_path, [f"{decomposed}.png", "b.png", "c.png"])
+    lines = f"Zo\u00eb.png,1,{decomposed}\nb.png,1,Zo\u00eb\nc.png,1,Jose\u0301\n"
+    (tmp_path / "labels.csv").write_text(f"path,label,subject\n{lines}", encoding="utf-8")
+    listing = list_folder(tmp_path)
+    assert listing.problems == []
+    # what stands in the store, and its keyed ids, change only where one person would be two
+    assert dict(zip(listing.keys, listing.subject_ids if listing.subject_ids is not None else [], strict=True)) == {
+        f"{decomposed}.png": "Zo\u00eb",
+        "b.png": "Zo\u00eb",
+        "c.png": "Jose\u0301",
+    }
+
+
+@pytest.mark.parametrize("subject", ["00042\u200b", "\u200e10003", "a\u00a0b", "\u00a0a", "\ufeffa", "a\u3164", "a\tb"])
+def test_ids_with_what_nobody_sees_are_refused(subject: str, tmp_path: Path) -> None:
+    write_images(tmp_path, ["a.png"])
+    (tmp_path / "labels.csv").write_text(f"path,label,subject\na.png,1,{subject}\n", encoding="utf-8")
+    (problem,) = list_folder(tmp_path).problems
+    assert problem.startswith("a.png has a subject id with ")
+    assert subject not in problem
 
 
 def test_the_first_twenty_are_named(tmp_path: Path) -> None:
@@ -86,6 +139,8 @@ def test_the_first_twenty_are_named(tmp_path: Path) -> None:
         ({}, "has none of them"),
         ({"labels.csv": "path,label,subject\n", "subjects.csv": "path,subject\n"}, "has both of them"),
         ({"labels.csv": "path,label\n"}, "must name the column subject"),
+        ({"subjects.csv": "path,subject,subject\n"}, "names the column subject twice"),
+        ({"subjects.csv": ""}, "must name the column path, subject"),
         ({"subjects.csv": "path,subject\n"}, "it has no images"),
     ],
 )

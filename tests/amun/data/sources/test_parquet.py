@@ -1,10 +1,15 @@
 """The sources `parquet` and `cifar10`: bytes or arrays, any columns, rows in the order of files."""
 
+import uuid
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from amun.data.images import check_images
@@ -78,13 +83,83 @@ def test_rows_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         tmp_path / "a.parquet",
         range(5),
         id=["x", "x", "y", "z", "w"],
-        label=[1.5, 1.0, None, 1.0, 1.0],
+        label=[2.0, 1.0, None, 1.0, 1.0],
         image=[*images[:3], None, images[4][:-30]],
         owner=["a", "a", "a", None, "b"],
     )
     with pytest.raises(InputError) as refused:
         check_images(list_source("parquet", tmp_path, COLUMNS | {"subject": "owner"}), RULES)
-    assert "5 problems" in str(refused.value)
+    assert "4 problems" in str(refused.value)
+
+
+def write_people(path: Path, people: pa.Array) -> None:
+    """Writes one row for each of these people, with no image that could be read."""
+    others = {"label": pa.array([0] * len(people)), "image": pa.array([b""] * len(people))}
+    pq.write_table(pa.table({"owner": people} | others), path)
+
+
+@pytest.mark.parametrize(
+    ("people", "names"),
+    [
+        (pa.array(["P01", "00042"]), ["P01", "00042"]),
+        (pa.array(["P01", "P02"], pa.large_string()), ["P01", "P02"]),
+        (pa.array(["P01", "P02"]).dictionary_encode(), ["P01", "P02"]),
+        (pa.array([1, 2], pa.uint16()), ["1", "2"]),
+        (pa.array([b"P01", "Zo\u00eb".encode()]), ["P01", "Zo\u00eb"]),
+        (pa.array([b"P01", b"P02"], pa.binary(3)), ["P01", "P02"]),
+        (pa.array([b"P01", b"P02"]).dictionary_encode(), ["P01", "P02"]),
+        (pa.array([1.0, 2.0**53, -0.0]), ["1", str(2**53), "0"]),
+        (pa.array([7.0], pa.float32()), ["7"]),
+    ],
+)
+def test_people_keys_and_labels_are_text_or_whole_numbers_in_any_type(
+    people: pa.Array, names: list[str], tmp_path: Path
+) -> None:
+    write_people(tmp_path / "a.parquet", people)
+    listing = list_source("parquet", tmp_path, COLUMNS | dict.fromkeys(("subject", "key", "label"), "owner"))
+    assert listing.subject_ids is not None
+    assert listing.subject_ids.tolist() == names
+    assert listing.keys == [f"a/{name}" for name in names]
+    assert [listing.classes[label] for label in listing.labels] == names
+
+
+@pytest.mark.parametrize("option", ["subject", "key", "label"])
+@pytest.mark.parametrize(
+    ("people", "words"),
+    [
+        (pa.array([["P01"], ["P01", "P02"]]), "(list<element: string>) is of a type"),
+        (pa.array([{"id": "P01"}, {"id": "P02"}]), "(struct<id: string>) is of a type"),
+        (pa.array([Decimal("1.00"), Decimal("2.00")]), "is of a type"),
+        (pa.array([datetime(2026, 1, 1), None]), "(timestamp[us]) is of a type"),
+        (pa.array([True, False]), "(bool) is of a type"),
+        (pa.array([uuid.UUID(int=1).bytes, uuid.UUID(int=2).bytes], pa.binary(16)), "has in row 0 bytes that are no"),
+        (pa.array([b"P01", b"Zo\xeb"]), "(binary) has in row 1 bytes that are no UTF-8"),
+        (pa.array([1.0, 1.5]), "(double) has in row 1 a number that is not whole"),
+        (pa.array([float("inf")]), "has in row 0 a number too large"),
+        (pa.array([2.0**53 + 2]), "has in row 0 a number too large"),
+        (pa.array([2.0**24 + 2], pa.float32()), "(float) has in row 0 a number too large"),
+    ],
+)
+def test_column_that_names_nobody_is_refused_in_one_line(
+    people: pa.Array, words: str, option: str, tmp_path: Path
+) -> None:
+    write_people(tmp_path / "a.parquet", people)
+    columns = COLUMNS | {"key": None, option: "owner"}
+    with pytest.raises(InputError) as refused:
+        list_source("parquet", tmp_path, columns)
+    line = str(refused.value)
+    assert line.startswith(f"params.yaml: data.options.{option}: column owner of {tmp_path}/a.parquet (")
+    assert words in line
+    assert line.endswith("; write text or whole numbers")
+
+
+def test_nothing_and_nan_are_no_subject_and_no_label(tmp_path: Path) -> None:
+    write_people(tmp_path / "a.parquet", pa.array([1.0, float("nan"), None]))
+    for option, word in (("subject", "subject"), ("label", "label")):
+        listing = list_source("parquet", tmp_path, COLUMNS | {"key": None, option: "owner"})
+        assert listing.problems == [f"a/1 has no {word}", f"a/2 has no {word}"]
+    listing = list_source("parquet", tmp_path, COLUMNS | {"key": "owner"})
+    assert listing.keys == ["a/1", "a/row 1", "a/row 2"]
 
 
 def test_faults_are_named_by_row(tmp_path: Path) -> None:

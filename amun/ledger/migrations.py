@@ -1,0 +1,118 @@
+"""How a ledger of an earlier release is brought up to date: in place, in one transaction, by whoever opens it first.
+
+Each step is frozen as it was released: it says in SQL what it changes, and never looks at the tables of today.
+"""
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from amun.subject_ids import normalise
+
+# what version 3 allows; version 2 knew no 'unmatched'
+STATES = "'pending', 'in_wave', 'held', 'completed', 'withdrawn', 'already_forgotten', 'nothing_held', 'unmatched'"
+LIVE_STATES = "'pending', 'in_wave', 'held', 'unmatched'"
+
+
+def add_unmatched(connection: Connection) -> None:
+    """Version 2 to 3: requests that match nobody wait for a person, and ids are kept composed (NFC)."""
+    if connection.dialect.name == "sqlite":
+        _remake_outcomes(connection)
+    else:
+        _change_outcomes(connection)
+    _compose_requests(connection)
+    _compose_holdings(connection)
+
+
+# by the version that a step starts from
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: add_unmatched}
+
+
+def _change_outcomes(connection: Connection) -> None:
+    for statement in (
+        "ALTER TABLE request_outcomes DROP CONSTRAINT outcome_state",
+        f"ALTER TABLE request_outcomes ADD CONSTRAINT outcome_state CHECK (state IN ({STATES}))",
+        "DROP INDEX one_live_request",
+        f"CREATE UNIQUE INDEX one_live_request ON request_outcomes (subject_id, model) WHERE state IN ({LIVE_STATES})",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+def _remake_outcomes(connection: Connection) -> None:
+    """Makes the table anew: SQLite changes no constraint of one that is there, nor drops one that others refer to."""
+    for statement in (
+        "CREATE TEMPORARY TABLE outcomes_kept AS SELECT * FROM request_outcomes",
+        "CREATE TEMPORARY TABLE undone_kept AS SELECT * FROM undone_outcomes",
+        "DELETE FROM undone_outcomes",
+        "DROP TABLE request_outcomes",
+        f"""CREATE TABLE request_outcomes (
+            request_number INTEGER NOT NULL,
+            model VARCHAR NOT NULL,
+            subject_id VARCHAR NOT NULL,
+            state VARCHAR NOT NULL,
+            wave_number INTEGER,
+            decided_at DATETIME,
+            receipt JSON,
+            PRIMARY KEY (request_number, model),
+            FOREIGN KEY(model, wave_number) REFERENCES waves (model, number),
+            CONSTRAINT outcome_state CHECK (state IN ({STATES})),
+            CONSTRAINT in_wave_names_it CHECK (state <> 'in_wave' OR wave_number IS NOT NULL),
+            FOREIGN KEY(request_number) REFERENCES requests (number),
+            FOREIGN KEY(model) REFERENCES models (name)
+        )""",
+        "INSERT INTO request_outcomes "
+        "SELECT request_number, model, subject_id, state, wave_number, decided_at, receipt FROM outcomes_kept",
+        f"CREATE UNIQUE INDEX one_live_request ON request_outcomes (subject_id, model) WHERE state IN ({LIVE_STATES})",
+        "CREATE INDEX outcomes_by_subject ON request_outcomes (subject_id)",
+        "CREATE INDEX outcomes_by_state ON request_outcomes (model, state)",
+        "CREATE INDEX outcomes_by_wave ON request_outcomes (model, wave_number)",
+        "INSERT INTO undone_outcomes SELECT * FROM undone_kept",
+        "DROP TABLE undone_kept",
+        "DROP TABLE outcomes_kept",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+def _compose_requests(connection: Connection) -> None:
+    """Composes the ids of requests, but where a person would then have two that wait: they keep both spellings."""
+    for number, subject_id in connection.execute(text("SELECT number, subject_id FROM requests")).all():
+        if (composed := normalise(subject_id)) == subject_id:
+            continue
+        values = {"number": number, "subject_id": composed}
+        try:
+            with connection.begin_nested():
+                connection.execute(
+                    text("UPDATE request_outcomes SET subject_id = :subject_id WHERE request_number = :number"), values
+                )
+                connection.execute(text("UPDATE requests SET subject_id = :subject_id WHERE number = :number"), values)
+        except IntegrityError:
+            continue
+
+
+def _compose_holdings(connection: Connection) -> None:
+    """Composes the ids of those held; who was held in several spellings is one person."""
+    rows = connection.execute(text("SELECT model, subject_id, num_train, num_held_out FROM holdings")).all()
+    for model, subject_id, num_train, num_held_out in rows:
+        if (composed := normalise(subject_id)) == subject_id:
+            continue
+        values = {
+            "model": model,
+            "subject_id": subject_id,
+            "composed": composed,
+            "num_train": num_train,
+            "num_held_out": num_held_out,
+        }
+        added = connection.execute(
+            text(
+                "UPDATE holdings SET num_train = num_train + :num_train, num_held_out = num_held_out + :num_held_out "
+                "WHERE model = :model AND subject_id = :composed"
+            ),
+            values,
+        )
+        change = (
+            "DELETE FROM holdings WHERE model = :model AND subject_id = :subject_id"
+            if added.rowcount
+            else "UPDATE holdings SET subject_id = :composed WHERE model = :model AND subject_id = :subject_id"
+        )
+        connection.execute(text(change), values)
