@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import torch
 
+from amun.audit.night import read_night
 from amun.data.samples import Samples, read_samples, write_samples
 from amun.data.store import read_owners
 from amun.errors import InputError
@@ -38,6 +39,7 @@ from amun.paths import (
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
 from amun.stages.compare import compare
+from amun.stages.power import measure_power
 from amun.stages.references import train_references
 from amun.stages.report import report
 from amun.stages.train import train
@@ -204,6 +206,15 @@ def test_wave_is_judged_by_nobody_who_is_gone(people: People, monkeypatch: pytes
     unsure, sure = binned.iloc[0], binned.iloc[-1]
     assert (unsure["forget_after"], sure["remain_after"], sure["test_after"]) == (1, 1, 1), "confidence in the label"
     assert unsure["test_before"] == pytest.approx(num_own / num_before, abs=1e-5)
+
+
+def test_power_is_that_of_tonights_people_beside_those_who_are_held(people: People) -> None:
+    hear()
+    measure_power(SHOWN, CPU)
+    assert listen() == (frozenset(), people.own[TRAIN] | people.left[CALIBRATION])
+    night = read_night()
+    assert (night.num_people, night.num_held_out_people) == (NUM_LEAVERS, len(people.left[CALIBRATION]))
+    assert night.insufficient
 
 
 def test_examples_for_the_trace_are_of_nobody_who_is_gone(people: People) -> None:
