@@ -4,13 +4,14 @@ import ctypes
 import gc
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, pad
+from torch.optim.sgd import sgd
 
 from amun.errors import AmunError, DivergedError, InputError
 from amun.params import OptimisationParams, RuntimeParams
@@ -121,7 +122,7 @@ def fit(
     if len(images) == 0:
         raise AmunError("training: no sample is left to train on")
     num_batches = math.ceil(len(images) / optimisation.batch_size)
-    optimizer, scheduler = make_optimizer(model, optimisation, learning_rate, num_batches * optimisation.epochs)
+    optimizer = make_optimizer(model, optimisation, learning_rate, num_batches * optimisation.epochs)
     hooks = (before_step, after_step)
     order = Generator().manual_seed(optimisation.seed)  # on the CPU: the same order on every device
     model.train()
@@ -132,7 +133,6 @@ def fit(
                 batch_images = augment(images[batch.to(images.device)], optimisation.augmentation, order)
                 batch_labels = labels[batch.to(labels.device)]
                 totals += take_step(model, optimizer, batch_images, batch_labels, precision, cross_entropy, *hooks)
-                scheduler.step()
             on_epoch(summarise_epoch(epoch, totals, len(images)))
 
 
@@ -211,21 +211,62 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def make_optimizer(
-    model: nn.Module, optimisation: OptimisationParams, learning_rate: float, num_steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """Returns SGD and the schedule of its learning rate over `num_steps` steps."""
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=learning_rate, momentum=optimisation.momentum, weight_decay=optimisation.weight_decay
-    )
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: decay_learning_rate(optimisation.schedule, step / num_steps)
+class Sgd:
+    """SGD with momentum and weight decay, the same to the bit as `torch.optim.SGD` under a `LambdaLR`.
+
+    The steps are torch's own. Its class around them imports the compiler, which costs a stage as much as torch itself.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        *,
+        learning_rate: Callable[[int], float],
+        momentum: float,
+        weight_decay: float,
+    ) -> None:
+        """Takes the rate as a function of the number of steps taken before."""
+        self._parameters = list(parameters)
+        self._velocities: list[Tensor | None] = [None] * len(self._parameters)
+        self._learning_rate = learning_rate
+        self._momentum = momentum
+        self._weight_decay = weight_decay
+        self._num_steps = 0
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Moves every parameter that has a gradient."""
+        moved = [place for place, parameter in enumerate(self._parameters) if parameter.grad is not None]
+        velocities = [self._velocities[place] for place in moved]
+        sgd(
+            [self._parameters[place] for place in moved],
+            [gradient for parameter in self._parameters if (gradient := parameter.grad) is not None],
+            velocities,
+            lr=self._learning_rate(self._num_steps),
+            momentum=self._momentum,
+            weight_decay=self._weight_decay,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+        for place, velocity in zip(moved, velocities, strict=True):
+            self._velocities[place] = velocity
+        self._num_steps += 1
+
+
+def make_optimizer(model: nn.Module, optimisation: OptimisationParams, learning_rate: float, num_steps: int) -> Sgd:
+    """Returns SGD whose learning rate follows its schedule over `num_steps` steps."""
+    return Sgd(
+        model.parameters(),
+        learning_rate=lambda step: learning_rate * decay_learning_rate(optimisation.schedule, step / num_steps),
+        momentum=optimisation.momentum,
+        weight_decay=optimisation.weight_decay,
     )
 
 
 def take_step(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Sgd,
     images: Tensor,
     labels: Tensor,
     precision: str,
@@ -249,7 +290,7 @@ def take_step(
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         logits = model(images.repeat(copies, 1, 1, 1))
         loss = compute_loss(logits, torch.cat([labels] * copies))
-    optimizer.zero_grad()
+    model.zero_grad()
     torch.autograd.backward(loss)
     if before_step is not None:
         before_step(model)

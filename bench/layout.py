@@ -16,7 +16,7 @@ from amun.data.store import StoreShape
 from amun.params import ModelParams, Params, load_params
 from amun.paths import PARAMS
 from amun.stages.common import MEMORY_FORMATS, build_for
-from amun.training import PASS_SIZE, compute_logits, configure_torch, select_device, take_step
+from amun.training import PASS_SIZE, compute_logits, configure_torch, make_optimizer, select_device, take_step
 from bench.victims import RESNET
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,7 +66,7 @@ def make_work(params: Params, case: Case, memory_format: str) -> dict[str, Calla
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(PASS_SIZE, *case.image_shape, generator=generator).to(device)
     labels = torch.randint(10, (PASS_SIZE,), generator=generator).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=params.training.momentum)
+    optimizer = make_optimizer(model, params.training, learning_rate=0.01, num_steps=1)
     size = params.training.batch_size
     model.train()
     return {

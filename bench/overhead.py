@@ -1,74 +1,121 @@
-"""What the orchestration adds to a wave: wall clock of `amun wave run` less the stages' own computing."""
+"""What starting up costs: process CPU time of a training stage and of commands, in a tiny workspace.
 
-import json
+    python -m bench.overhead                      of this checkout
+    python -m bench.overhead --against ../before  beside another checkout, which has a `.venv` of its own
+
+CPU time is user and system time of a command with all that it has started and waited for, the least of the rounds.
+The checkouts take turns, so that a busy machine slows both alike.
+"""
+
+import argparse
 import os
+import resource
 import subprocess
 import sys
-import time
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from amun.data.samples import read_samples
-from amun.errors import AmunError, InputError
-from amun.keys import load_secret, subject_key
-from amun.paths import SECRET, TRAIN
-from amun.wave import read_forgotten
-from bench.statistics import mean_and_deviation
-from tasks.environment import set_environment
-from tasks.servers import provide_prefect
+from amun.errors import AmunError
+from amun.paths import PARAMS, TRAIN
+from tasks.git import run_git
 
-NUM_SUBJECTS = 3  # of a wave
+ROOT = Path(__file__).resolve().parent.parent
+STAGE = "a training stage"
+COMMANDS = {"amun status": ("status",), "amun model list": ("model", "list"), "amun wave run": ("wave", "run")}
+CLONE = (
+    "import sys; from pathlib import Path; from flows.demo import ensure_clone; ensure_clone(*map(Path, sys.argv[1:]))"
+)
 
 
-def print_overhead(root: Path, num_waves: int) -> None:
-    """Runs real waves in the workspace `root`, a Prefect server running, and prints what each took.
+@dataclass(frozen=True)
+class Build:
+    """A checkout and a tiny workspace that runs its code."""
 
-    Raises:
-        InputError: `root` is no workspace, or holds too few people.
-    """
-    workspace = root.resolve()
-    if not (workspace / SECRET).exists():
-        raise InputError(f"{workspace} is no workspace: run `amun init` there first")
-    set_environment(workspace)
-    provide_prefect(workspace)()
-    print(f"machine: {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} before", flush=True)
-    subjects = _find_subjects(workspace, NUM_SUBJECTS * num_waves)
-    added = []
-    for number in range(num_waves):
-        _run(workspace, "request", "add", *subjects[number * NUM_SUBJECTS : (number + 1) * NUM_SUBJECTS])
-        started_at = time.monotonic()
-        _run(workspace, "wave", "run")
-        seconds = time.monotonic() - started_at
-        wave = json.loads(_run(workspace, "wave", "list", "--json"))[-1]
-        computing, num_attempts = wave["summary"]["stage_seconds"], wave["summary"]["attempt"]
-        added.append(seconds - computing)
-        print(
-            f"wave {wave['number']}, ended by attempt {num_attempts}: {seconds:.1f} s, "
-            f"of which the stages computed {computing:.1f} s; the orchestration added {added[-1]:.1f} s",
-            flush=True,
+    checkout: Path
+    workspace: Path
+
+    def spend(self, program: str, *arguments: str) -> float:
+        """Runs a program of the checkout's environment in the workspace; returns its CPU seconds.
+
+        Raises:
+            AmunError: it failed; with what it said last.
+        """
+        before = _read_spent()
+        finished = subprocess.run(
+            [self.checkout / ".venv/bin" / program, *arguments],
+            cwd=self.workspace if self.workspace.exists() else self.checkout,
+            check=False,
+            capture_output=True,
+            text=True,
         )
-    mean, deviation = mean_and_deviation(added)
-    print(f"added to a wave: {mean:.1f} ± {deviation:.1f} s, at most {max(added):.1f} s ({num_waves} waves)")
+        if finished.returncode:
+            raise AmunError(f"{self.checkout}: {program} {arguments[0]}: {finished.stderr.strip()[-300:]}")
+        return _read_spent() - before
 
 
-def _find_subjects(workspace: Path, num_subjects: int) -> list[str]:
-    """Returns people of whom training samples are held and whom no wave has forgotten."""
-    secret = load_secret(workspace)
-    gone = {key for wave in read_forgotten(workspace) for key in wave.subject_keys}
-    subjects = sorted(set(read_samples(workspace / TRAIN).subject_ids.tolist()))
-    held = [subject for subject in subjects if subject_key(secret, subject) not in gone]
-    if len(held) < num_subjects:
-        raise InputError(f"{workspace}: only {len(held)} people are left to forget; ask for fewer waves")
-    return held[:num_subjects]
+def _read_spent() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
-def _run(workspace: Path, *arguments: str) -> str:
-    """Runs an `amun` command; returns what it printed.
+def build_workspace(checkout: Path, folder: Path) -> Build:
+    """Makes a workspace of the checkout's code as it is now, with a base that takes seconds."""
+    build = Build(checkout, folder)
+    build.spend("python", "-c", CLONE, str(checkout), str(folder))
+    content = yaml.safe_load((folder / PARAMS).read_text(encoding="utf-8"))
+    content["training"]["epochs"] = 1
+    content["references"] |= {"num_audit": 2, "num_target": 2}
+    content["unlearning"]["attempts"] = [{"method": "retrain"}]
+    (folder / PARAMS).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    run_git(folder, "commit", "--quiet", "--all", "--message", "A tiny model")
+    build.spend("amun", "init")
+    return build
 
-    Raises:
-        AmunError: it failed; with its own line.
-    """
-    command = [str(Path(sys.executable).parent / "amun"), *arguments]
-    finished = subprocess.run(command, cwd=workspace, check=False, capture_output=True, text=True)
-    if finished.returncode:
-        raise AmunError(f"amun {' '.join(arguments[:2])}: {finished.stderr.strip()}")
-    return finished.stdout
+
+def measure_builds(builds: list[Build], num_rounds: int) -> list[dict[str, float]]:
+    """Returns for each build the CPU seconds of the stage and of each command, the least of the rounds."""
+    spent: list[dict[str, list[float]]] = [{STAGE: [], **{name: [] for name in COMMANDS}} for _ in builds]
+    for _ in range(num_rounds):
+        # before anybody is forgotten: the stage refuses afterwards
+        for build, found in zip(builds, spent, strict=True):
+            found[STAGE].append(build.spend("python", "-m", "amun.stages.train"))
+    for number in range(num_rounds):
+        for build, found in zip(builds, spent, strict=True):
+            people = sorted(set(read_samples(build.workspace / TRAIN).subject_ids.tolist()))
+            build.spend("amun", "request", "add", people[number])
+            for name, arguments in COMMANDS.items():
+                found[name].append(build.spend("amun", *arguments))
+    return [{name: min(seconds) for name, seconds in found.items()} for found in spent]
+
+
+def print_table(measured: list[dict[str, float]]) -> None:
+    """Prints a line for each command; with two builds also the share that this one needs of the other's time."""
+    print(f"{'CPU seconds':<20}{'here':>8}" + (f"{'there':>8}{'ratio':>8}" if len(measured) > 1 else ""))
+    for name, here in measured[0].items():
+        others = "".join(f"{there[name]:>8.2f}{here / there[name]:>8.2f}" for there in measured[1:])
+        print(f"{name:<20}{here:>8.2f}{others}")
+
+
+def main() -> None:
+    """Runs the bench."""
+    parser = argparse.ArgumentParser(prog="python -m bench.overhead", description=__doc__)
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    checkouts = [ROOT, *([options.against.resolve()] if options.against else [])]
+    print(f"machine: {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} before", flush=True)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            builds = [build_workspace(path, Path(folder) / str(number)) for number, path in enumerate(checkouts)]
+            print_table(measure_builds(builds, options.rounds))
+    except AmunError as error:
+        print(f"bench.overhead: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

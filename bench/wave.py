@@ -33,7 +33,7 @@ from amun.params import Params, load_params
 from amun.paths import PARAMS
 from amun.training import configure_torch
 from amun.wave import write_json
-from bench.overhead import print_overhead
+from bench.orchestration import print_overhead
 from bench.paired import merge_paired, print_across, print_paired, read_paired, read_rows, run_paired_seed
 from bench.seed import Row, run_seed
 from bench.statistics import compare_with_retraining

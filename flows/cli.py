@@ -72,10 +72,11 @@ def init(
     ] = None,
 ) -> None:
     """Make this clone a workspace and build the base, or join the workspace it was cloned from."""
-    from flows import setup
     from tasks.workspace import open_clone
 
     clone = open_clone(Path.cwd())
+    from flows import setup
+
     setup.refuse_wrong_secret(clone)
     if base is not None and (setup.is_joining(clone) or setup.is_finished(clone)):
         raise InputError(f"{clone.root} has its base already; another one takes a workspace of its own")

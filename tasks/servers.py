@@ -20,6 +20,14 @@ HOST = "127.0.0.1"
 START_SECONDS = 120.0
 POLL_SECONDS = 0.2
 
+# Prefect's own default writes each change of a task run by itself, just when the next task asks for its slot: SQLite
+# then refuses one of the two, and the task tries again two seconds later, several times in a wave
+RECORDER = {
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",  # seconds
+}
+
 
 @dataclass(frozen=True)
 class Server:
@@ -65,7 +73,7 @@ def provide_prefect(root: Path) -> Callable[[], None]:
 def start_prefect(port: int, log: IO[bytes] | None = None) -> Server:
     """Starts a Prefect server on this port, whose pages and API only this machine reaches."""
     url = f"http://{HOST}:{port}/api"
-    variables = {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_UI_API_URL": url}
+    variables = RECORDER | {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_UI_API_URL": url}
     arguments = ("server", "start", "--host", HOST, "--port", str(port))
     program = start_program("prefect", *arguments, variables=variables, output=log)
     return Server("Prefect", url, program, "above" if log is None else str(log.name))

@@ -188,6 +188,13 @@ def test_flow_run_is_found_by_its_wave_and_shows_it(wave_one: Site) -> None:
     assert (trace["before"], trace["after"]) == ("", f"{report['trace']:.3f}")
 
 
+def test_server_writes_changes_of_task_runs_together(variables: dict[str, str]) -> None:
+    settings = httpx.get(f"{variables['PREFECT_API_URL']}/admin/settings", timeout=30).json()
+    recorder = settings["server"]["services"]["task_run_recorder"]
+    # one by one they stand in the next task's way
+    assert (recorder["read_batch_size"], recorder["batch_size"], recorder["flush_interval"]) == (100, 100, 1)
+
+
 def ask_prefect(site: Site, noun: str, content: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns what the session's Prefect server has of this kind."""
     answer = httpx.post(f"{site.variables['PREFECT_API_URL']}/{noun}/filter", json=content, timeout=30)

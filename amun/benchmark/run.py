@@ -5,7 +5,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import chain
 
-import torch
 from torch.nn.functional import cross_entropy
 
 from amun.benchmark.jobs import Clock, Job, count_workers, measure_speed, open_pool, run_jobs, select_pending
@@ -14,7 +13,7 @@ from amun.benchmark.plan import Plan
 from amun.benchmark.preset import Chosen
 from amun.benchmark.records import Pair, Record, Trial
 from amun.benchmark.study import Study
-from amun.training import configure_torch, take_step
+from amun.training import configure_torch, make_optimizer, take_step
 from amun.unlearning.methods import METHODS
 
 MIN_MEASURED = 3.0  # seconds of training steps, from which the whole is estimated
@@ -41,7 +40,7 @@ def measure_training(study: Study) -> float:
     model = study.build(0, device)
     samples = study.read_splits()[0].slice(0, study.params.training.batch_size)
     images, labels = samples.images.to(device), samples.labels.to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    optimizer = make_optimizer(model, study.params.training, learning_rate=0.0, num_steps=1)
     model.train()
 
     def step() -> int:

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
 from amun.params import Params
-from amun.training import augment, compute_logits, draw_batches, make_optimizer, seeded, summarise_epoch, take_step
+from amun.training import Sgd, augment, compute_logits, draw_batches, make_optimizer, seeded, summarise_epoch, take_step
 from amun.unlearning.problem import Unlearned, UnlearningProblem
 from amun.unlearning.tuning import LabelledImages, get_forget, keep_history, require_parameter, require_remain
 
@@ -47,14 +47,14 @@ def unlearn_scrub(problem: UnlearningProblem) -> Unlearned:
     epochs = [[ascent, descent] if epoch < num_ascents else [descent] for epoch in range(optimisation.epochs)]
     num_steps = sum(_count_batches(lesson, optimisation.batch_size) for lessons in epochs for lesson in lessons)
     student = deepcopy(problem.base)
-    optimizer, scheduler = make_optimizer(student, optimisation, require_parameter(problem, "learning_rate"), num_steps)
+    optimizer = make_optimizer(student, optimisation, require_parameter(problem, "learning_rate"), num_steps)
     order = Generator().manual_seed(optimisation.seed)
     history, on_epoch = keep_history(problem)
     student.train()
     with seeded(problem.forget_images.device, optimisation.seed):
         for epoch, lessons in enumerate(epochs, start=1):
             for lesson in lessons:
-                totals = _learn(student, optimizer, scheduler, lesson, order, problem.params)
+                totals = _learn(student, optimizer, lesson, order, problem.params)
                 metrics = summarise_epoch(epoch, totals, len(lesson.images))
             on_epoch(metrics)
     return Unlearned(student.eval(), history)
@@ -62,8 +62,7 @@ def unlearn_scrub(problem: UnlearningProblem) -> Unlearned:
 
 def _learn(
     student: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler,
+    optimizer: Sgd,
     lesson: Lesson,
     order: Generator,
     params: Params,
@@ -76,7 +75,6 @@ def _learn(
         images = augment(lesson.images[chosen], optimisation.augmentation, order)
         compute_loss = partial(lesson.compute_loss, lesson.ask_teacher(chosen, images))
         totals += take_step(student, optimizer, images, lesson.labels[chosen], precision, compute_loss)
-        scheduler.step()
     return totals
 
 

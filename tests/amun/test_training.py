@@ -19,8 +19,10 @@ from amun.training import (
     augment,
     compute_accuracy,
     compute_logits,
+    decay_learning_rate,
     draw_batches,
     fit,
+    make_optimizer,
     select_device,
 )
 from tests.amun.shipped import (
@@ -79,6 +81,44 @@ def test_each_step_takes_the_rate_of_its_schedule(schedule: str) -> None:
     for step, (before, after, gradient) in enumerate(zip(snapshots[1:], snapshots[2:], gradients, strict=False)):
         factor = 0.5 * (1 + math.cos(math.pi * step / 4)) if schedule == "cosine" else 1
         torch.testing.assert_close(before - after, 0.2 * factor * gradient)
+
+
+@pytest.mark.parametrize("foreach", [False, True])
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+@pytest.mark.parametrize(("momentum", "weight_decay"), [(0.9, 0.0005), (0.9, 0.0), (0.0, 0.0005), (0.0, 0.0)])
+def test_steps_are_those_of_torchs_own_class_to_the_bit(
+    momentum: float, weight_decay: float, schedule: str, foreach: bool
+) -> None:
+    ours, theirs = build("small_resnet", widths=[4, 8]), build("small_resnet", widths=[4, 8])
+    changed = change_optimisation(momentum=momentum, weight_decay=weight_decay, schedule=schedule)
+    mine = make_optimizer(ours, changed, learning_rate=0.3, num_steps=9)
+    reference = torch.optim.SGD(
+        theirs.parameters(), lr=0.3, momentum=momentum, weight_decay=weight_decay, foreach=foreach
+    )
+    scheduler = torch.optim.lr_scheduler.LambdaLR(reference, lambda step: decay_learning_rate(schedule, step / 9))
+    for step in range(9):
+        for model in (ours, theirs):
+            model.zero_grad()
+            torch.autograd.backward(cross_entropy(model(IMAGES[step * 20 :][:20]), LABELS[step * 20 :][:20]))
+            if step in (0, 4):  # a weight that has no part in a step is left where it is
+                next(model.parameters()).grad = None
+        mine.step()
+        reference.step()
+        scheduler.step()
+        assert have_same_weights(copy_weights(ours), copy_weights(theirs)), step
+
+
+def test_training_does_not_import_the_compiler() -> None:
+    program = (
+        "import sys, torch; from amun.training import *; from tests.amun.shipped import PARAMS;"
+        "configure_torch(PARAMS.runtime.model_copy(update={'device': 'cpu'}));"
+        "model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2));"
+        "fit(model, torch.rand(9, 1, 2, 2), torch.ones(9).long(), optimisation=PARAMS.unlearning,"
+        "learning_rate=0.1, precision='float32', on_epoch=lambda metrics: None);"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    run = run_apart(program)
+    assert run.stdout == "False\n", run.stderr
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
