@@ -239,6 +239,7 @@ def test_commit_holds_exactly_what_a_wave_writes(wave_one: Site) -> None:
         "dvc.lock",
         "metrics/adversarial.json",
         "metrics/audit.json",
+        "metrics/power.json",
         "metrics/report.json",
         "metrics/unlearn.json",
         "plots/confidence.csv",
