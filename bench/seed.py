@@ -66,6 +66,7 @@ class Row:
         calibration_ft_auc: what the gate judged.
         calibration_accuracy: what the gate judged, 0 to 1.
         seconds: to make it, the stage *adversarial* included where its examples are used.
+        memory_left: what the gate judged; None where it could not be measured, or was not yet.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Row:
     calibration_ft_auc: float
     calibration_accuracy: float
     seconds: float
+    memory_left: float | None = None
 
 
 def run_seed(params: Params, device: torch.device, num_forget: int) -> list[Row]:
@@ -139,7 +141,7 @@ def freeze_wave(params: Params, num_forget: int) -> None:
     """Writes the wave's files, as the step *freeze* does from the ledger and the registry."""
     WAVE_BASE.parent.mkdir(exist_ok=True)
     shutil.copyfile(BASE_MODEL, WAVE_BASE)
-    secret, subjects = load_secret(Path()), choose_subjects(Path(), 1, num_forget)
+    secret, subjects = load_secret(Path()), choose_subjects(Path(), 1, [num_forget])
     stores = [read_owners(path) for path in (TRAIN, CALIBRATION, TEST)]
     forgetting = name_forgotten(secret, 1, subjects, stores, [])
     wave = Wave(
@@ -191,6 +193,7 @@ def measure(
         calibration_ft_auc=round(audited["ft_auc"], 4),
         calibration_accuracy=round(audited["accuracy"], 4),
         seconds=round(seconds + extra_seconds, 2),
+        memory_left=audited["memory_left"],
     )
 
 

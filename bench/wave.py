@@ -112,14 +112,15 @@ def run_paired_bench(source: str, data_root: Path, seeds: Sequence[int], out: Pa
 
 
 def load_bench_params(source: str, data_root: Path) -> Params:
-    """Returns `params.yaml` with the changes of the file `SOURCE.yaml` in this folder, where there is one."""
-    changes_path = Path(__file__).parent / f"{source}.yaml"
-    if not changes_path.exists():
-        return load_params(ROOT / PARAMS)
+    """Returns `params.yaml` with the attempts of this folder, and the changes of `SOURCE.yaml` where there is one."""
     content: dict[str, Any] = yaml.safe_load((ROOT / PARAMS).read_text(encoding="utf-8"))
-    for section, changes in yaml.safe_load(changes_path.read_text(encoding="utf-8")).items():
-        content[section] |= changes
-    content["data"]["root"] = str(data_root)
+    paths = [Path(__file__).parent / f"{name}.yaml" for name in ("attempts", source)]
+    for path in paths:
+        if path.exists():
+            for section, changes in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+                content[section] |= changes
+    if paths[-1].exists():
+        content["data"]["root"] = str(data_root)
     return Params.model_validate(content)
 
 

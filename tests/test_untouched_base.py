@@ -1,5 +1,6 @@
-"""The untouched base is refused: on the demo's own people the gate sees the leak, whatever seed trained the base."""
+"""The gate on the demo's own people: an untouched base and AMUN are refused, exact retraining and `never_seen` pass."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
@@ -8,41 +9,56 @@ from pathlib import Path
 import pytest
 import torch
 
-from amun.params import Params
-from amun.paths import ATTEMPT, UNLEARNED, WAVE_BASE
+from amun.params import AttemptParams, Params, load_params
+from amun.paths import ATTEMPT, PARAMS, UNLEARNED, WAVE_BASE
 from amun.stages.adversarial import build_adversarial_set
+from amun.stages.power import measure_power
 from amun.stages.references import train_references
 from amun.stages.train import train
 from amun.stages.unlearn import unlearn
 from amun.wave import Attempt, write_json
 from bench.seed import BASE, RETRAINED, Row, freeze_wave, measure, prepare_store
-from flows.demo import NUM_SAMPLES
-from tests.amun.shipped import PARAMS
+from flows.demo import NUM_SAMPLES, OF_THE_BASE
+from tests.workspaces import ROOT
 
 NUM_SEEDS = 5
 CPU = torch.device("cpu")
+OTHERS = {
+    "amun": AttemptParams(method="amun", learning_rate=0.03),
+    "amun_a": AttemptParams(method="amun_a", learning_rate=0.03),
+    "never_seen": AttemptParams(method="never_seen", learning_rate=0.05, forget_weight=2),
+}
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Row, Row]]:
-    """Base and exactly retrained model for each seed, on the demo's split, references and first wave."""
-    # the references that judge are the shipped ones; those for labels take no part
-    params = PARAMS.model_copy(update={"references": PARAMS.references.model_copy(update={"num_target": 2})})
-    with enter_workspace(tmp_path_factory.mktemp("demo")):
+def params(tmp_path_factory: pytest.TempPathFactory) -> Params:
+    """The shipped parameters with the demo's own."""
+    content = (ROOT / PARAMS).read_text(encoding="utf-8")
+    for pattern, replacement in OF_THE_BASE.items():
+        content = re.sub(pattern, replacement, content)
+    path = tmp_path_factory.mktemp("params") / "params.yaml"
+    path.write_text(content, encoding="utf-8")
+    return load_params(path)
+
+
+@pytest.fixture(scope="module")
+def measured(params: Params, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[tuple[Row, Row]], dict[str, Row]]:
+    """On the demo's split, references and first wave: base and retrained model by seed, then the other methods."""
+    with enter_workspace(params, tmp_path_factory.mktemp("demo")):
         prepare_store(params, CPU)
         train_references(params, CPU)
-        write_json(ATTEMPT, Attempt(attempt=len(params.unlearning.attempts)))
-        measured = [measure_pair(params, seed) for seed in range(NUM_SEEDS)]
-    for pair in measured:
-        print(*pair, sep="\n")
-    return measured
+        pairs = [measure_pair(params, seed) for seed in range(NUM_SEEDS)]
+        others = {name: measure_attempt(params, attempt, name) for name, attempt in OTHERS.items()}
+    for row in [*(row for pair in pairs for row in pair), *others.values()]:
+        print(row)
+    return pairs, others
 
 
 @contextmanager
-def enter_workspace(folder: Path) -> Iterator[None]:
+def enter_workspace(params: Params, folder: Path) -> Iterator[None]:
     """Works in the folder, with the shipped number of threads, as a stage does."""
     num_threads = torch.get_num_threads()
-    torch.set_num_threads(PARAMS.runtime.num_threads)
+    torch.set_num_threads(params.runtime.num_threads)
     with chdir(folder):
         yield
     torch.set_num_threads(num_threads)
@@ -52,15 +68,39 @@ def measure_pair(params: Params, seed: int) -> tuple[Row, Row]:
     """Trains a base with this seed and retrains without the wave's people; returns the figures of both."""
     seeded = params.model_copy(update={"training": params.training.model_copy(update={"seed": seed})})
     train(seeded, CPU)
-    freeze_wave(seeded, NUM_SAMPLES)
+    freeze_wave(seeded, NUM_SAMPLES[0])
+    measure_power(seeded, CPU)
     build_adversarial_set(seeded, CPU)
     base = measure(BASE, seeded, CPU, lambda: shutil.copyfile(WAVE_BASE, UNLEARNED))
-    return base, measure(RETRAINED, seeded, CPU, lambda: unlearn(seeded, CPU))
+    return base, measure_attempt(seeded, params.unlearning.attempts[-1], RETRAINED)
 
 
-def test_every_untouched_base_is_refused(rows: list[tuple[Row, Row]]) -> None:
-    assert [base.passed for base, _ in rows] == [False] * NUM_SEEDS
+def measure_attempt(params: Params, attempt: AttemptParams, name: str) -> Row:
+    """Returns the figures of one attempt, as if it were one that the gate judges, with all of the 5 %."""
+    alone = params.model_copy(update={"unlearning": params.unlearning.model_copy(update={"attempts": (attempt,)})})
+    write_json(ATTEMPT, Attempt(attempt=1))
+    return measure(name, alone, CPU, lambda: unlearn(alone, CPU))
 
 
-def test_exact_retraining_is_nearer_to_one_half(rows: list[tuple[Row, Row]]) -> None:
-    assert all(abs(retrained.calibration_ft_auc - 0.5) < abs(base.calibration_ft_auc - 0.5) for base, retrained in rows)
+def test_every_untouched_base_is_refused(measured: tuple[list[tuple[Row, Row]], dict[str, Row]]) -> None:
+    pairs, _ = measured
+    assert [base.passed for base, _ in pairs] == [False] * NUM_SEEDS
+    assert [base.memory_left for base, _ in pairs] == [1] * NUM_SEEDS
+
+
+def test_exact_retraining_leaves_little_and_mostly_passes(
+    measured: tuple[list[tuple[Row, Row]], dict[str, Row]],
+) -> None:
+    retrained = [row for _, row in measured[0]]
+    assert all(row.memory_left is not None and abs(row.memory_left) < 0.6 for row in retrained)
+    # four of five are expected; three of five come in 94 of 100 such fives
+    assert sum(row.passed for row in retrained) >= 3
+
+
+def test_amun_leaves_most_and_never_seen_little(measured: tuple[list[tuple[Row, Row]], dict[str, Row]]) -> None:
+    _, others = measured
+    assert {name: row.passed for name, row in others.items()} == {"amun": False, "amun_a": False, "never_seen": True}
+    left = {name: row.memory_left for name, row in others.items()}
+    assert left["amun"] is not None
+    assert left["never_seen"] is not None
+    assert left["amun"] > 0.5 > left["never_seen"]

@@ -10,6 +10,7 @@ from amun.params import load_params
 from tests.imports import ROOT
 
 SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")
+FIRST = "{method: never_seen, learning_rate: 0.05, forget_weight: 2}"
 
 
 def test_shipped_parameters_are_read(tmp_path: Path) -> None:
@@ -47,17 +48,17 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
         ("  num_audit: 16", "  num_audit: 15", "references.num_audit: input should be a multiple of 2"),
         ("{method: retrain}", "{method: amun, learning_rate: 0.1}", "the last one must be exact"),
         ("{method: retrain}", "{method: retrain, learning_rate: 0.1}", "retrain takes no learning_rate"),
-        ("{method: amun, learning_rate: 0.03}", "{method: amun}", "amun needs a learning_rate"),
-        ("{method: amun, learning_rate: 0.03}", "{method: amnesia, learning_rate: 0.03}", "unknown method 'amnesia'"),
+        (FIRST, "{method: amun}", "amun needs a learning_rate"),
+        (FIRST, "{method: amnesia, learning_rate: 0.03}", "unknown method 'amnesia'"),
         (
-            "{method: amun, learning_rate: 0.03}",
+            FIRST,
             "{method: adversarial, learning_rate: 0.03}",
-            "attempts 2: adversarial is an ablation: it shows what does not work",
+            "attempts 1: adversarial is an ablation: it shows what does not work",
         ),
         (
-            "{method: amun, learning_rate: 0.03}",
+            FIRST,
             "{method: 'custom.mine:forget', learning_rate: 0.03}",
-            "attempts 2: custom.mine:forget is a method of your own, which is for `amun benchmark --method`",
+            "attempts 1: custom.mine:forget is a method of your own, which is for `amun benchmark --method`",
         ),
         (
             "  insufficient: retrain",
@@ -65,7 +66,7 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
             "pool_samples: is gone: .* remove it$",
         ),
         ("  num_target: 4", "  num_target: 0", "attempts 1: never_seen needs target references"),
-        ("  remain: use", "  remain: none", "unlearning.attempts 5: retrain needs the remain set"),
+        ("  remain: use", "  remain: none", "unlearning.attempts 2: retrain needs the remain set"),
     ],
 )
 def test_faulty_key_is_named_in_one_line(tmp_path: Path, old: str, new: str, line: str) -> None:
