@@ -19,7 +19,7 @@ setup: .venv/.installed ## build .venv with everything pinned in constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: setup ## a workspace in .demo/: a base model, two waves of deletion, a table
+demo: setup ## a workspace in .demo/: a base model, three waves of deletion, a table
 	@$(BIN)/python -m flows.demo
 
 test: setup lint ## lint, types, layers and all tests

@@ -40,7 +40,7 @@ Floats = npt.NDArray[np.float64]
 NUM_REFERENCES = {"digits": 48, "cifar10": 40}
 MAX_SAMPLES = 5  # of a person
 NUM_JUDGES = 16  # references of a draw, as shipped
-MARGINS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+MARGINS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 NUM_PEOPLE = (12, 25, 50, 75, 100, 150, 200)
 NUM_HELD_OUT = 150
 
