@@ -32,8 +32,8 @@ FOLDER = ".demo"
 NUM_SAMPLES = (260, 400)
 NUM_IN_SMALL_WAVE = 2  # people
 # of `params.yaml`, as regular expressions. Before the base: more and smaller people, more of them held out to compare
-# with, and a margin that so few images of digits can show; in the first wave the paper's method comes first, in the second it
-# is taken out again.
+# with, and a margin that so few images of digits can show. In the first wave the paper's method comes first; in the
+# second it is taken out again.
 OF_THE_BASE = {
     r"(?m)^(  subject_max_samples: )\S+": r"\g<1>5",
     r"(?m)^(  calibration_fraction: )\S+": r"\g<1>0.35",
