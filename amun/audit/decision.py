@@ -115,12 +115,10 @@ def decide(
         return Decision(True, "exact by construction", warning)
     if accuracy is None:
         return Decision(False, "too few calibration samples are held to measure accuracy")
-    if not accuracy.passed:
-        return Decision(False, accuracy.reason)
     verdicts, unshown = _judge_figures(night, audited, gate)
-    for verdict in verdicts:
-        if not verdict.passed:
-            return Decision(False, verdict.reason)
+    refusals = [verdict.reason for verdict in (accuracy, *verdicts) if not verdict.passed]
+    if refusals:
+        return Decision(False, "; ".join(refusals))
     if unshown:
         return Decision(gate.insufficient == "pass_with_warning", unshown, unshown)
     return Decision(True, "; ".join(verdict.reason for verdict in verdicts))

@@ -142,6 +142,8 @@ def test_accuracy_is_measured_against_the_yardstick() -> None:
     refused = judge(accuracy=0.925)
     assert not refused.passed
     assert "0.9500" in refused.reason
+    assert "memory left" not in refused.reason
+    assert "memory left" in judge(accuracy=0.925, memory_left_upper=0.9).reason, "every refusal is told"
 
 
 @pytest.mark.parametrize(
