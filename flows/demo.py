@@ -36,7 +36,7 @@ NUM_IN_SMALL_WAVE = 2  # people
 # second it is taken out again.
 OF_THE_BASE = {
     r"(?m)^(  subject_max_samples: )\S+": r"\g<1>5",
-    r"(?m)^(  calibration_fraction: )\S+": r"\g<1>0.35",
+    r"(?m)^(  calibration_fraction: )\S+": r"\g<1>0.3",
     r"(?m)^(  max_memory_left: )\S+": r"\g<1>0.8",
     r"(?m)^    # (- \{method: amun, )": r"    \1",
 }
