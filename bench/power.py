@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from amun.audit.memory import Evidence, Memory, measure_memory
+from amun.audit.memory import Evidence, Instrument, Memory, compare_totals
 from amun.audit.night import ALPHA
 from amun.audit.signals import compute_signals
 from amun.benchmark.machine import describe_machine
@@ -126,38 +126,33 @@ def measure_power(trained: Trained, num_people: int, num_draws: int) -> list[Pow
     """Returns a row for each margin; every draw serves them all."""
     random = np.random.default_rng(num_people)
     nights = [draw_night(trained, num_people, random) for _ in range(num_draws)]
-    counts = [night.evidence.count_people() for night in nights]
-    rows = []
-    for margin in MARGINS:
-        shares = [
-            float(np.mean([is_within(night.measure(share), margin) for night in nights]))
-            for share in (0.0, margin, 1.0)
-        ]
-        rows.append(
-            PowerRow(
-                num_people=max(count for count, _ in counts),
-                num_samples=round(float(np.mean([night.evidence.is_forget.sum() for night in nights])), 1),
-                num_held_out=max(count for _, count in counts),
-                margin=margin,
-                exact=shares[0],
-                at_margin=shares[1],
-                untouched=shares[2],
-            )
+    ends = [[night.measure(share) for night in nights] for share in (0.0, 1.0)]
+    counts = [night.instrument.evidence.count_people() for night in nights]
+    return [
+        PowerRow(
+            num_people=max(count for count, _ in counts),
+            num_samples=round(float(np.mean([night.instrument.evidence.is_forget.sum() for night in nights])), 1),
+            num_held_out=max(count for _, count in counts),
+            margin=margin,
+            exact=count_within(ends[0], margin),
+            at_margin=count_within([night.measure(margin) for night in nights], margin),
+            untouched=count_within(ends[1], margin),
         )
-    return rows
+        for margin in MARGINS
+    ]
 
 
 @dataclass(frozen=True)
 class Night:
     """People who ask, and two models: one that has seen them, one that has not."""
 
-    evidence: Evidence
+    instrument: Instrument
     base: Floats
     exact: Floats
 
-    def measure(self, share: float) -> Memory | None:
+    def measure(self, share: float) -> Memory:
         """Returns what is measured of a model that has this share of the base's memory."""
-        return measure_memory(self.evidence, self.base, share * self.base + (1 - share) * self.exact)
+        return compare_totals(self.instrument, self.base, share * self.base + (1 - share) * self.exact)
 
 
 def draw_night(trained: Trained, num_people: int, random: np.random.Generator) -> Night:
@@ -178,13 +173,13 @@ def draw_night(trained: Trained, num_people: int, random: np.random.Generator) -
         names[codes[rows]],
         is_forget[rows],
     )
-    return Night(evidence, trained.signals[rows, base], trained.signals[rows, exact])
+    return Night(Instrument(evidence), trained.signals[rows, base], trained.signals[rows, exact])
 
 
-def is_within(memory: Memory | None, margin: float) -> bool:
-    """Tells whether memory left is shown to lie within the margin, as the gate asks for."""
-    bounds = None if memory is None else memory.bound(ALPHA)
-    return bounds is not None and -margin <= bounds[0] and bounds[1] <= margin
+def count_within(measured: Sequence[Memory], margin: float) -> float:
+    """Returns the share that is shown to lie within the margin, as the gate asks for."""
+    bounds = [memory.bound(ALPHA) for memory in measured]
+    return float(np.mean([bound is not None and -margin <= bound[0] and bound[1] <= margin for bound in bounds]))
 
 
 def print_power(rows: Sequence[PowerRow]) -> None:

@@ -92,6 +92,21 @@ class Contributions:
         return float(self.forget.sum())
 
 
+@dataclass(frozen=True)
+class ExactNull:
+    """How the total of an exactly retrained model scatters around 0, as the references show it.
+
+    Attributes:
+        variance: between people.
+        between: more than that, between one training and another; 0 where people account for all.
+        num_pairs: of complementary references, each of which tells of one training.
+    """
+
+    variance: float
+    between: float
+    num_pairs: int
+
+
 class Instrument:
     """How samples are weighted and what is expected of them, from the references alone: it sees no audited model."""
 
@@ -110,6 +125,11 @@ class Instrument:
         pull = self.weights[is_forget] @ covariates[is_forget] @ inverse
         self._leverage = weighted @ pull
 
+    @cached_property
+    def null(self) -> ExactNull:
+        """How the total of an exactly retrained model scatters, by the references."""
+        return _find_null(self.evidence, self.scale)
+
     def weigh(self, signals: Floats) -> Contributions:
         """Returns what each person adds to the total of a model with these signals (N,)."""
         is_forget = self.evidence.is_forget
@@ -122,21 +142,6 @@ class Instrument:
         np.add.at(forget, codes[is_forget], (self.weights * residuals)[is_forget])
         np.add.at(held_out, codes[~is_forget], -self._leverage * residuals[~is_forget])
         return Contributions(forget[is_forgotten], held_out[~is_forgotten])
-
-
-@dataclass(frozen=True)
-class ExactNull:
-    """How the total of an exactly retrained model scatters around 0, as the references show it.
-
-    Attributes:
-        variance: between people.
-        between: more than that, between one training and another; 0 where people account for all.
-        num_pairs: of complementary references, each of which tells of one training.
-    """
-
-    variance: float
-    between: float
-    num_pairs: int
 
 
 @dataclass(frozen=True)
@@ -226,8 +231,11 @@ def measure_memory(evidence: Evidence, base: Floats, unlearned: Floats) -> Memor
     if min(evidence.count_people()) < MIN_PEOPLE or evidence.num_references < MIN_REFERENCES:
         return None
     instrument = Instrument(evidence)
-    if instrument.scale <= 0:
-        return None
+    return None if instrument.scale <= 0 else compare_totals(instrument, base, unlearned)
+
+
+def compare_totals(instrument: Instrument, base: Floats, unlearned: Floats) -> Memory:
+    """Returns what an instrument measures of two models; who has several to compare keeps the instrument."""
     before, after = instrument.weigh(base), instrument.weigh(unlearned)
     return Memory(
         total=after.total,
@@ -235,8 +243,8 @@ def measure_memory(evidence: Evidence, base: Floats, unlearned: Floats) -> Memor
         variance=_covary(after, after),
         covariance=_covary(after, before),
         base_variance=_covary(before, before),
-        null=_find_null(evidence, instrument.scale),
-        num_people=min(evidence.count_people()),
+        null=instrument.null,
+        num_people=min(instrument.evidence.count_people()),
         scale=instrument.scale,
     )
 
