@@ -200,6 +200,8 @@ def _conclude(summary: dict[str, Any], comparison: dict[str, Any] | None, number
         return [
             "The model is exactly retrained: nothing of the samples can be left in it, and nothing has to be compared."
         ]
+    if test.get("memory_left_lower") is not None:
+        return _conclude_memory(summary, comparison, number)
     if test["ft_auc"] is None:
         return ["Too few samples for a figure that is not a few persons' own: none is told."]
     if comparison is None or comparison["ft_auc"] is None:
@@ -215,6 +217,26 @@ def _conclude(summary: dict[str, Any], comparison: dict[str, Any] | None, number
         f"{100 * difference:.1f} percentage points. By chance alone they may differ by up to {100 * slack:.1f}, with "
         "95 % confidence: "
         f"{'no difference to exact retraining is shown' if difference <= slack else 'the two do differ'}."
+    ]
+
+
+def _conclude_memory(summary: dict[str, Any], comparison: dict[str, Any] | None, number: int | None) -> list[str]:
+    """Returns what memory left says, in sentences; what the gate could not show is said first."""
+    warning = next((made["warning"] for made in summary["decisions"] if made["passed"]), "")
+    unshown = (
+        [f"It was not shown by measurement that the people of the wave are forgotten: {warning}."] if warning else []
+    )
+    retrained = {} if comparison is None else comparison
+    beside = (
+        f"An exactly retrained model showed {_tell_left(retrained)}."
+        if retrained.get("memory_left_lower") is not None
+        else f"What an exactly retrained model shows here was not computed (amun wave compare {number} does it)."
+    )
+    return [
+        *unshown,
+        "Of what the model before remembered of the people of this wave, taken together, it has left "
+        f"{_tell_left(summary['test'])} (each bound is missed with a probability of at most 5 %); exact retraining "
+        f"leaves 0 % on average. {beside} This says nothing of one of these people.",
     ]
 
 

@@ -74,11 +74,9 @@ def create_workspace(workspace: Workspace, remote: str | None, git_remote: str |
 
         remote = require_remote(remote)
     if git_remote is not None:
-        from tasks.upstream import require_git_remote, require_no_waves, set_git_remote
+        from tasks.upstream import require_git_remote, set_git_remote
 
-        require_git_remote(root, git_remote)
-        if not is_recorded:
-            require_no_waves(root, git_remote)
+        require_git_remote(root, git_remote, is_new=not is_recorded)
     with translate_errors():
         require_own_model(root, workspace.model, adopted, is_recorded=is_recorded)
         ensure_model(root, workspace.model)

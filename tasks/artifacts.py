@@ -58,7 +58,7 @@ def _list_figures(facts: WaveFacts) -> list[dict[str, Any]]:
             ("trace on the calibration half, as the gate saw it", audited, "trace", show_auc),
         ]
     is_exact = facts.unlearned["is_exact"]
-    left = [] if reported["memory_left"] is None else [("test", reported), ("calibration", audited)]
+    left = [] if reported.get("memory_left") is None else [("test", reported), ("calibration", audited)]
     return [
         {
             "figure": f"memory left on the {half} half (0: as exact retraining, 1: as the base)",

@@ -128,7 +128,8 @@ def _explain(facts: WaveFacts) -> str:
     return (
         "**What it means:** of what the model before remembered of these people, taken together, less than "
         f"{facts.gate.max_memory_left:.0%} is left. The gate has shown it with 95 % confidence, by person, beside "
-        "people never trained on; exact retraining leaves 0. It says nothing of a single person."
+        "people never trained on; exact retraining leaves 0 on average. It is an average over them: it says nothing of "
+        "a single person, and up to about that share of them may be remembered as before."
     )
 
 

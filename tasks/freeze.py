@@ -11,8 +11,8 @@ from prefect import task
 
 from amun.adoption import read_adopted
 from amun.audit.decision import Plan, count_references, plan_attempts
-from amun.audit.memory import MIN_PEOPLE
-from amun.audit.night import NightPower
+from amun.audit.evidence import find_strangers
+from amun.audit.memory import explain_too_few
 from amun.data.samples import Owners
 from amun.data.store import read_owners, read_shape
 from amun.errors import AmunError
@@ -148,16 +148,14 @@ def _foresee(root: Path, forgetting: ForgottenWave, forgotten: list[ForgottenWav
     """Returns why the next wave's people would be too few for any figure; empty if they may suffice."""
     train, calibration, _ = stores
     gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
-    forget = train.subject_ids[train.is_among(forgetting.forget_ids)]
-    held_out = calibration.subject_ids[~calibration.is_among(gone)]
-    num_people, num_held_out = len(np.unique(forget)), len(np.unique(held_out))
-    return NightPower(
-        num_people=num_people,
-        num_held_out_people=num_held_out,
-        num_references=count_references(read_shape(root / AUDIT_LOGITS)),
-        base_memory=None,
-        power=None if min(num_people, num_held_out) < MIN_PEOPLE else 1.0,
-    ).insufficient
+    is_forget = train.is_among(forgetting.forget_ids)
+    is_held_out = ~calibration.is_among(gone) & find_strangers(calibration, train)
+    owners = train.subject_ids[is_forget], calibration.subject_ids[is_held_out]
+    return explain_too_few(
+        (len(np.unique(owners[0])), len(np.unique(owners[1]))),
+        (len(owners[0]), len(owners[1])),
+        count_references(read_shape(root / AUDIT_LOGITS)),
+    )
 
 
 @task(name="record-holdings", **TASK_OPTIONS)

@@ -20,10 +20,10 @@ forgotten in it and in every version made from it. The alias **champion** marks 
 
 **Memory left** is how much of what the version before remembered of the wave's people is still there: 0 is what \
 exact retraining leaves, 1 is all of it, in brackets what it may be with 95 % confidence on either side. \
-**FT AUC** is how well an attacker can tell the forgotten from people never seen: 0.5 is not at all, what exact \
-retraining gives; more means that they are remembered, less is a leak too. **Trace** is the same for an attacker who \
-holds the version from before as well. **Accuracy** is on people never trained on. All are measured once for each \
-wave, on a test half that decides nothing.
+**FT AUC** is how well an attacker can tell the forgotten from people never seen: 0.5 is not at all, about what \
+exact retraining gives; more means that they are remembered, less is a leak too. **Trace** is the same for an \
+attacker who holds the version from before as well. **Accuracy** is on people never trained on. All are measured once \
+for each wave, on a test half that can only refuse.
 
 A version's description says whom it forgot, how each attempt was judged, and what that means. Its source run holds \
 the figures; the runs below that one are the attempts."""

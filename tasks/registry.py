@@ -19,6 +19,7 @@ from amun.adoption import Adopted
 from amun.errors import AmunError, InputError
 from amun.keys import file_digest
 from amun.paths import STATE
+from tasks.environment import MLFLOW_VARIABLE
 from tasks.git import is_ancestor
 
 CHAMPION = "champion"
@@ -68,8 +69,11 @@ def _shorten(error: Exception) -> str:
 
 
 def open_registry() -> MlflowClient:
-    """Returns a client of the tracking server or database that the environment names."""
-    return MlflowClient()
+    """Returns a client of the tracking server or database that the environment names.
+
+    It is named to MLflow, which would prefer an address that something else in this process has set.
+    """
+    return MlflowClient(os.environ.get(MLFLOW_VARIABLE))
 
 
 def ensure_model(root: Path, model: str) -> str:

@@ -31,6 +31,7 @@ class Thresholds:
     Attributes:
         max_accuracy_drop: 0 to 1.
         auc_margin: of the FT AUC around 0.5.
+        max_memory_left: of what the base remembered, on either side of 0; None in waves that were not judged by it.
         max_trace: of the larger of trace and 1 - trace; None where the gate does not judge it.
         commit: the last one before the wave that changed `params.yaml`.
         author: of that commit.
@@ -39,6 +40,7 @@ class Thresholds:
 
     max_accuracy_drop: float
     auc_margin: float
+    max_memory_left: float | None
     max_trace: float | None
     commit: str
     author: str
@@ -134,7 +136,9 @@ def read_thresholds(root: Path, commit: str | None) -> Thresholds | None:
         return None
     gate: dict[str, Any] = yaml.safe_load(committed)["gate"]
     changed = run_git(root, "log", "-1", "--format=%H%n%an%n%cs", commit, "--", str(PARAMS)).splitlines()
-    return Thresholds(gate["max_accuracy_drop"], gate["auc_margin"], gate.get("max_trace"), *changed)
+    return Thresholds(
+        gate["max_accuracy_drop"], gate["auc_margin"], gate.get("max_memory_left"), gate.get("max_trace"), *changed
+    )
 
 
 def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Iterator[Event]:

@@ -28,7 +28,6 @@ from amun.target_weights import count_references
 from amun.unlearning.methods import METHODS
 from tasks.contents import find_cached
 from tasks.git import name_tag, read_committed
-from tasks.history import require_commit
 from tasks.lineage import Version, list_versions, read_forgotten_at
 from tasks.store_files import Locks, StoreFile, count_in, find_files, gather, read_lock
 from tasks.workspace import Workspace, open_ledger
@@ -111,8 +110,7 @@ def trace_subject(workspace: Workspace, subject_id: str) -> Trace:
     """Returns where the person's samples went.
 
     Raises:
-        InputError: it is no id, neither the data of any wave nor any request know the person, or a version's commit is
-            not here.
+        InputError: it is no id, or neither the data of any wave nor any request know the person.
     """
     check_subject(subject_id)
     root = workspace.root
@@ -121,9 +119,6 @@ def trace_subject(workspace: Workspace, subject_id: str) -> Trace:
         found, holdings_wave = ledger.find_holding(workspace.model, subject_id)
     holding = found or Holding(subject_id, 0, 0)
     versions = [version for version in list_versions(workspace) if version.wave is not None]
-    for version in versions:
-        # what is not here would be told as not known, and be missing among what is left
-        require_commit(root, str(version.commit), f"version {version.number}")
     locks = {int(version.wave or 0): read_lock(root, str(version.commit)) for version in versions}
     files = find_files(root, subject_id, locks, holding, holdings_wave)
     if not requests and found is None and not any(file.num_samples for file in files):

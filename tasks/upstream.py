@@ -47,8 +47,13 @@ def find_git_remote(root: Path) -> str | None:
     return named if named in known else known[0]
 
 
-def require_git_remote(root: Path, name: str) -> None:
+def require_git_remote(root: Path, name: str, *, is_new: bool = False) -> None:
     """Refuses a git remote that does not answer or does not take this branch as it is.
+
+    Args:
+        root: of the clone.
+        name: of the remote.
+        is_new: it is to take the waves of a new workspace: one that has waves already is refused.
 
     Raises:
         InputError: what it said.
@@ -60,12 +65,16 @@ def require_git_remote(root: Path, name: str) -> None:
         )
     branch = require_branch(root)
     try:
+        if is_new:
+            _require_no_waves(root, name)
         run_remote_git(root, "push", "--dry-run", "--porcelain", name, f"HEAD:refs/heads/{branch}")
+    except InputError:
+        raise
     except AmunError as error:
         raise InputError(f"--git-remote {name}: it does not take the branch {branch}: {error}") from None
 
 
-def require_no_waves(root: Path, name: str) -> None:
+def _require_no_waves(root: Path, name: str) -> None:
     """Refuses a git remote that has waves already: those of a new workspace would be tagged alike.
 
     Raises:

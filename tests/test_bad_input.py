@@ -73,7 +73,11 @@ PARAMETERS: dict[str, tuple[Callable[[Any], Any], tuple[str, ...]]] = {
         ("unlearning.attempts 3", "retrain", "data.remain"),
     ),
     "a fallback that needs the remain set": (
-        lambda params: (params["data"].update(remain="none"), params["unlearning"]["attempts"].pop()),
+        lambda params: (
+            params["data"].update(remain="none"),
+            params["gate"].update(insufficient="retrain"),
+            params["unlearning"]["attempts"].pop(),
+        ),
         ("gate.insufficient", "pass_with_warning"),
     ),
 }

@@ -110,7 +110,7 @@ def test_record_of_a_request(site: Site, tmp_path: Path) -> None:
     person = choose_people(site)[0]
     text = write_record(site, "R-000001", tmp_path / "first.html").text
     assert set(SUBJECT.findall(text)) == {person}
-    for words in ("Honoured by wave 1", "not computed", "within 0.4", "DVC cache", "near-copies", "refused"):
+    for words in ("Honoured by wave 1", "not computed", "too few to show", "DVC cache", "near-copies", "refused"):
         assert words in text
     assert site.git("rev-list", "-n", "1", "wave/0001") in text
 

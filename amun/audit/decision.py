@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from amun.audit.gate import Verdict, contradicts_memory, judge_accuracy, judge_auc, judge_memory, judge_trace
+from amun.audit.gate import (
+    Verdict,
+    contradicts_memory,
+    judge_accuracy,
+    judge_auc,
+    judge_memory,
+    judge_spread,
+    judge_trace,
+)
 from amun.audit.night import NightPower
 from amun.data.store import StoreShape
 from amun.params import GateParams, UnlearningParams
@@ -112,7 +120,8 @@ def decide(
         accuracy = judge_accuracy(audited["accuracy"], yardstick, gate.max_accuracy_drop)
     if unlearned["is_exact"]:
         warning = "" if accuracy is None or accuracy.passed else f"{accuracy.reason}; it is the new yardstick"
-        return Decision(True, "exact by construction", warning)
+        unshown = f"; {night.insufficient}" if night.insufficient else ""
+        return Decision(True, f"exact by construction{unshown}", warning)
     if accuracy is None:
         return Decision(False, "too few calibration samples are held to measure accuracy")
     verdicts, unshown = _judge_figures(night, audited, gate)
@@ -120,7 +129,8 @@ def decide(
     if refusals:
         return Decision(False, "; ".join(refusals))
     if unshown:
-        return Decision(gate.insufficient == "pass_with_warning", unshown, unshown)
+        measured = _tell_measured(audited)
+        return Decision(gate.insufficient == "pass_with_warning", f"{unshown}{measured}", f"{unshown}{measured}")
     return Decision(True, "; ".join(verdict.reason for verdict in verdicts))
 
 
@@ -135,6 +145,8 @@ def _judge_figures(night: NightPower, audited: dict[str, Any], gate: GateParams)
     # too few people to pass may still be enough to refuse
     if not unshown or contradicts_memory(bounds, gate.max_memory_left):
         verdicts.append(judge_memory(bounds, audited["memory_left"], gate.max_memory_left))
+    if audited["spread"] is not None:
+        verdicts.append(judge_spread(audited["spread"], audited["max_spread"]))
     if audited["ft_auc"] is not None:
         verdicts.append(
             judge_auc(audited["ft_auc"], audited["num_forget"], audited["num_calibration"], gate.auc_margin)
@@ -144,6 +156,14 @@ def _judge_figures(night: NightPower, audited: dict[str, Any], gate: GateParams)
     if audited["trace"] is None:
         return verdicts, unshown or TRACELESS
     return [*verdicts, judge_trace(audited["trace"], gate.max_trace)], unshown
+
+
+def _tell_measured(audited: dict[str, Any]) -> str:
+    """Returns what was measured of memory left all the same, for whoever is warned; empty where nothing was."""
+    bounds = read_bounds(audited)
+    if bounds is None:
+        return ""
+    return f"; memory left {audited['memory_left']:.2f} [{bounds[0]:.2f}, {bounds[1]:.2f}]"
 
 
 def read_bounds(figures: dict[str, Any]) -> tuple[float, float] | None:

@@ -6,8 +6,16 @@ from torch import Tensor
 
 from amun.audit.memory import Evidence, Floats
 from amun.audit.signals import compute_signals
-from amun.data.samples import Samples
+from amun.data.samples import Mask, Owners, Samples
 from amun.params import AuditParams
+
+
+def find_strangers(held_out: Owners, train: Owners) -> Mask:
+    """Returns (N,) bool: which held-out samples are of people of whom no sample was ever trained on.
+
+    A person may have samples on both sides, where a list names the training samples: the model knows them.
+    """
+    return ~np.isin(held_out.subject_ids, train.subject_ids)
 
 
 def gather_evidence(

@@ -16,7 +16,7 @@ class Verdict:
     reason: str
 
 
-def judge_memory(bounds: tuple[float, float] | None, left: float, margin: float) -> Verdict:
+def judge_memory(bounds: tuple[float, float] | None, left: float | None, margin: float) -> Verdict:
     """Passes memory left that is shown to be within `margin` of what exact retraining leaves, on either side.
 
     Less than nothing is a leak too: people whom the model is less sure of than of strangers stand out.
@@ -26,8 +26,8 @@ def judge_memory(bounds: tuple[float, float] | None, left: float, margin: float)
         left: the estimate.
         margin: `gate.max_memory_left`.
     """
-    if bounds is None:
-        return Verdict(False, f"memory left {left:.2f} has no bound: what the base remembered is not shown")
+    if bounds is None or left is None:
+        return Verdict(False, "memory left has no bound: what the base remembered is not shown")
     lower, upper = bounds
     passed = -margin - ROUNDING <= lower and upper <= margin + ROUNDING
     relation = "within" if passed else "not within"
@@ -37,6 +37,18 @@ def judge_memory(bounds: tuple[float, float] | None, left: float, margin: float)
 def contradicts_memory(bounds: tuple[float, float] | None, margin: float) -> bool:
     """Returns whether memory left is shown to lie beyond `margin` of what exact retraining leaves."""
     return bounds is not None and (bounds[0] > margin or bounds[1] < -margin)
+
+
+def judge_spread(spread: float, max_spread: float) -> Verdict:
+    """Refuses people who lie further from what is expected of them, on either side, than exact retraining lets them.
+
+    Args:
+        spread: as a multiple of what the references lead one to expect of exact retraining.
+        max_spread: the largest that is no surprise.
+    """
+    passed = spread <= max_spread
+    relation = "at most" if passed else "more than"
+    return Verdict(passed, f"spread by person {spread:.2f}, {relation} {max_spread:.2f}")
 
 
 def judge_auc(auc: float, num_forget: int, num_non_members: int, margin: float) -> Verdict:

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
+from amun.wave import MIN_REPORTED
+
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
@@ -24,7 +26,26 @@ MIN_PEOPLE = 12  # fewer, and an interval would rest on a handful of persons
 MIN_REFERENCES = 6  # without one pair of them the others still show how much they scatter
 NUM_BINS = 10  # of difficulty
 MIN_PER_BIN = 40  # samples
+SPREAD_DEVIATIONS = 3  # of the references' own, beyond which people stand out on either side
 VARIANCE_FLOOR = 0.01  # of the mean variance: where all references agree to the last bit, no sample weighs everything
+
+
+def explain_too_few(num_people: tuple[int, int], num_samples: tuple[int, int], num_references: int) -> str:
+    """Returns why so few people, samples (to forget, held out) or references give no figure; empty where they may."""
+    if not num_references:
+        return "without audit references (references.num_audit) it cannot be shown that they are forgotten"
+    if num_references < MIN_REFERENCES:
+        return (
+            f"{num_references} audit references (references.num_audit) are too few to show that they are forgotten: "
+            f"{MIN_REFERENCES} at least"
+        )
+    if min(num_people) >= MIN_PEOPLE and min(num_samples) >= MIN_REPORTED:
+        return ""
+    return (
+        f"{num_people[0]} people with {num_samples[0]} samples, beside {num_people[1]} with {num_samples[1]} who were "
+        f"never trained on, are too few to show that they are forgotten: {MIN_PEOPLE} people and {MIN_REPORTED} "
+        "samples of either at least"
+    )
 
 
 @dataclass(frozen=True)
@@ -61,6 +82,14 @@ class Evidence:
         """Returns how many people are to be forgotten, and how many are held out."""
         is_forgotten = self.people[1]
         return int(is_forgotten.sum()), int((~is_forgotten).sum())
+
+    def explain_missing(self) -> str:
+        """Returns why there can be no figure; empty where nothing is too few."""
+        return explain_too_few(self.count_people(), self.count_samples(), self.num_references)
+
+    def count_samples(self) -> tuple[int, int]:
+        """Returns how many samples are to be forgotten, and how many are held out."""
+        return int(self.is_forget.sum()), int((~self.is_forget).sum())
 
     def leave_out(self, reference: int) -> "Evidence":
         """Returns it as if this reference were a model under audit: without it, its twin, and whom it has seen."""
@@ -100,11 +129,15 @@ class ExactNull:
         variance: between people.
         between: more than that, between one training and another; 0 where people account for all.
         num_pairs: of complementary references, each of which tells of one training.
+        mean_square: of what a person adds to the total.
+        max_spread: the largest mean square that is no surprise, as a multiple of it.
     """
 
     variance: float
     between: float
     num_pairs: int
+    mean_square: float
+    max_spread: float
 
 
 class Instrument:
@@ -157,6 +190,7 @@ class Memory:
         null: of exact retraining.
         num_people: the smaller number of people, of those to forget and of those held out.
         scale: the total that the references would lead one to expect of a base.
+        mean_square: of what a person to forget adds to `total`.
     """
 
     total: float
@@ -167,6 +201,15 @@ class Memory:
     null: ExactNull
     num_people: int
     scale: float
+    mean_square: float
+
+    @property
+    def spread(self) -> float:
+        """How far people lie from what is expected of them, on either side, as a multiple of what retraining leaves.
+
+        Where some are remembered and others pushed below strangers, the total is 0 and the spread is not.
+        """
+        return self.mean_square / self.null.mean_square
 
     @property
     def left(self) -> float:
@@ -185,6 +228,7 @@ class Memory:
         if a <= 0 or self.base_total <= 0:
             return None
         b = self.total * self.base_total - square * self.covariance
+        # a fine-tuned model shares its base's training: what scatters between trainings enters at most once
         c = self.total**2 - square * (self.variance + self.null.between)
         reach = np.sqrt(max(b**2 - a * c, 0.0))
         return float((b - reach) / a), float((b + reach) / a)
@@ -225,10 +269,10 @@ def measure_memory(evidence: Evidence, base: Floats, unlearned: Floats) -> Memor
         unlearned: (N,) signals of the model after; those of the base once more for what the base has itself.
 
     Returns:
-        None where there are fewer than 12 people of either kind, fewer than six references, or where having been
-        trained on a sample makes no difference to the references.
+        None where there are fewer than 12 people or 20 samples of either kind, fewer than six references, where
+        a signal is no number, or where having been trained on a sample makes no difference to the references.
     """
-    if min(evidence.count_people()) < MIN_PEOPLE or evidence.num_references < MIN_REFERENCES:
+    if evidence.explain_missing() or not (np.isfinite(evidence.signals).all() and np.isfinite(base).all()):
         return None
     instrument = Instrument(evidence)
     return None if instrument.scale <= 0 else compare_totals(instrument, base, unlearned)
@@ -246,12 +290,13 @@ def compare_totals(instrument: Instrument, base: Floats, unlearned: Floats) -> M
         null=instrument.null,
         num_people=min(instrument.evidence.count_people()),
         scale=instrument.scale,
+        mean_square=float(np.mean(np.square(after.forget))),
     )
 
 
 def _find_null(evidence: Evidence, scale: float) -> ExactNull:
     """Takes each reference for an exactly retrained model: of half of the people it has seen nothing."""
-    totals, variances, scaled = [], [], []
+    totals, variances, scaled, squares = [], [], [], []
     for reference in range(evidence.num_references):
         part = evidence.leave_out(reference)
         instrument = Instrument(part)
@@ -264,8 +309,16 @@ def _find_null(evidence: Evidence, scale: float) -> ExactNull:
         variances.append(_covary(contributions, contributions) / share**2)
         # a variance between people grows with their number, not with its square
         scaled.append(_covary(contributions, contributions) / share)
+        squares.append(float(np.mean(np.square(contributions.forget))))
     between = max(0.0, float(np.mean(np.square(totals)) - np.mean(variances)))
-    return ExactNull(float(np.mean(scaled)), between, evidence.num_references // 2)
+    mean_square = float(np.mean(squares))
+    return ExactNull(
+        variance=float(np.mean(scaled)),
+        between=between,
+        num_pairs=evidence.num_references // 2,
+        mean_square=mean_square,
+        max_spread=1 + SPREAD_DEVIATIONS * float(np.std(squares)) / mean_square,
+    )
 
 
 def _describe(evidence: Evidence) -> tuple[Floats, Floats, Floats, Floats]:

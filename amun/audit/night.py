@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from amun.audit.memory import MIN_PEOPLE, MIN_REFERENCES, Evidence, Floats, measure_memory
+import numpy as np
+
+from amun.audit.memory import Memory, explain_too_few
+from amun.data.samples import Owners
 from amun.params import AttemptParams
 from amun.paths import POWER_METRICS
 from amun.unlearning.methods import find_method
@@ -18,15 +21,20 @@ class NightPower(Record):
 
     Attributes:
         num_people: whose training samples are to be forgotten.
-        num_held_out_people: of the calibration half, who are still held.
+        num_samples: of them.
+        num_held_out_people: of the calibration half, still held and with no sample that was trained on.
+        num_held_out_samples: of them.
         num_references: audit references.
         base_memory: how much the base remembers of tonight's people, as a share of what references remember of them;
-            None where there are too few people to say.
-        power: the chance, 0 to 1, that exact retraining, were it an attempt like others, would pass; None likewise.
+            None where that cannot be measured.
+        power: the chance, 0 to 1, that memory left would pass exact retraining, were it an attempt like others; None
+            likewise.
     """
 
     num_people: int
+    num_samples: int
     num_held_out_people: int
+    num_held_out_samples: int
     num_references: int
     base_memory: float | None
     power: float | None
@@ -34,23 +42,18 @@ class NightPower(Record):
     @property
     def insufficient(self) -> str:
         """Why tonight cannot show that its people are forgotten; empty if it can."""
-        if not self.num_references:
-            return "without audit references (references.num_audit) it cannot be shown that they are forgotten"
-        if self.num_references < MIN_REFERENCES:
-            return (
-                f"{self.num_references} audit references (references.num_audit) are too few to show that they are "
-                f"forgotten: {MIN_REFERENCES} at least"
-            )
+        num_people = self.num_people, self.num_held_out_people
+        too_few = explain_too_few(num_people, (self.num_samples, self.num_held_out_samples), self.num_references)
+        if too_few:
+            return too_few
         if self.power is None:
-            return (
-                f"{self.num_people} people, beside {self.num_held_out_people} held out, are too few to show that they "
-                f"are forgotten: {MIN_PEOPLE} of either at least"
-            )
+            return "the references tell nothing of these people: it cannot be shown that they are forgotten"
         if self.power >= MIN_POWER:
             return ""
         return (
-            f"{self.num_people} people are too few to show that they are forgotten: exact retraining itself would pass "
-            f"in {self.power:.0%} of such nights, {MIN_POWER:.0%} are asked for"
+            f"{self.num_people} people, of whom the base remembers so much, are too few to show that they are "
+            f"forgotten: exact retraining itself would pass in {self.power:.0%} of such nights, {MIN_POWER:.0%} are "
+            "asked for"
         )
 
 
@@ -61,22 +64,24 @@ def share_alpha(attempts: Sequence[AttemptParams]) -> float:
 
 
 def foresee_night(
-    evidence: Evidence | None, base: Floats | None, num_people: tuple[int, int], margin: float, alpha: float
+    forget: Owners, held_out: Owners, memory: Memory | None, num_references: int, *, margin: float, alpha: float
 ) -> NightPower:
     """Returns what tonight could show.
 
     Args:
-        evidence: what the references say of tonight's samples; None without references.
-        base: (N,) the base's signals of them.
-        num_people: to forget, and held out.
+        forget: the samples to forget.
+        held_out: those to compare them with.
+        memory: the base's own; None where it cannot be measured.
+        num_references: audit references.
         margin: `gate.max_memory_left`.
         alpha: of one attempt.
     """
-    memory = None if evidence is None or base is None else measure_memory(evidence, base, base)
     return NightPower(
-        num_people=num_people[0],
-        num_held_out_people=num_people[1],
-        num_references=0 if evidence is None else evidence.num_references,
+        num_people=len(np.unique(forget.subject_ids)),
+        num_samples=len(forget),
+        num_held_out_people=len(np.unique(held_out.subject_ids)),
+        num_held_out_samples=len(held_out),
+        num_references=num_references,
         base_memory=None if memory is None else memory.base_total / memory.scale,
         power=None if memory is None else memory.compute_power(margin, alpha),
     )

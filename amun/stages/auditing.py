@@ -8,12 +8,12 @@ from torch import Tensor
 
 from amun.audit.decision import count_references
 from amun.audit.evaluation import AuditSets, ModelAudit, audit_model, choose_audit_sets
-from amun.audit.evidence import compute_model_signals, gather_evidence
+from amun.audit.evidence import compute_model_signals, find_strangers, gather_evidence
 from amun.audit.memory import Memory, measure_memory
 from amun.audit.night import share_alpha
 from amun.audit.roc import auc_standard_error
 from amun.data.samples import Samples, read_samples
-from amun.data.store import read_shape
+from amun.data.store import read_owners, read_shape
 from amun.params import Params
 from amun.paths import AUDIT_INCLUSION, AUDIT_LOGITS, TRAIN, UNLEARNED, WAVE_BASE
 from amun.stages.common import load_for
@@ -88,6 +88,8 @@ def describe_memory(memory: Memory | None, params: Params) -> dict[str, float | 
         "memory_left": None if memory is None or memory.base_total <= 0 else memory.left,
         "memory_left_lower": lower,
         "memory_left_upper": upper,
+        "spread": None if memory is None else memory.spread,
+        "max_spread": None if memory is None else memory.null.max_spread,
     }
 
 
@@ -104,11 +106,13 @@ def measure_wave_memory(
         params: the signal of the attack.
     """
     forget = sets.forget.slice(0, sets.num_forget)
-    evidence = gather_evidence(forget, sets.held_out, references, read_samples(AUDIT_INCLUSION), params.audit)
-    if evidence is None or not len(forget):
+    is_stranger = find_strangers(sets.held_out, read_owners(TRAIN))
+    held_out = sets.held_out.select(is_stranger)
+    evidence = gather_evidence(forget, held_out, references, read_samples(AUDIT_INCLUSION), params.audit)
+    if evidence is None or evidence.explain_missing():
         return None
     before, after = (
-        compute_model_signals(of_forget[: len(forget)], of_held_out, forget, sets.held_out, params.audit)
+        compute_model_signals(of_forget[: len(forget)], of_held_out[is_stranger], forget, held_out, params.audit)
         for of_forget, of_held_out in (base, unlearned)
     )
     return measure_memory(evidence, before, after)

@@ -51,7 +51,7 @@ def make_wave(summary: dict[str, Any] | None, comparison: dict[str, Any] | None 
     )
 
 
-def render(state: OutcomeState, wave: Wave | None, *, is_own: bool = True) -> str:
+def render(state: OutcomeState, wave: Wave | None, *, is_own: bool = True, max_memory_left: float | None = None) -> str:
     outcome = Outcome("faces", state, None if wave is None else wave.number, CLOSED, None, ())
     facts = ModelFacts(
         outcome=outcome,
@@ -59,7 +59,7 @@ def render(state: OutcomeState, wave: Wave | None, *, is_own: bool = True) -> st
         wave=wave,
         versions=[],
         copies=[Copy("images", "DVC cache", "3 in 1 file")] if is_own else None,
-        thresholds=Thresholds(0.02, 0.1, 0.6, "d" * 40, "Somebody", "2026-01-01") if is_own else None,
+        thresholds=Thresholds(0.02, 0.1, max_memory_left, 0.6, "d" * 40, "Somebody", "2026-01-01") if is_own else None,
         events=[Event(RECEIVED, "received")],
     )
     request = Request("R-000009", "person <7>", RECEIVED, DUE, "T-1", None, (), (outcome,))
@@ -87,6 +87,19 @@ def test_result_against_retraining(summary: dict[str, Any], comparison: dict[str
     assert ("recognition by attack (FT AUC)" in page) == (summary["num_forget"] > 0)
     assert ("(trace)</th><td></td><td>91.0 % ± 7.8 %</td>" in page) == (summary["num_forget"] > 0)
     assert "at most 60.0 %, at least 40.0 %" in page
+
+
+LEFT = {"memory_left": 0.05, "memory_left_lower": -0.2, "memory_left_upper": 0.4}
+
+
+@pytest.mark.parametrize("comparison", [None, {"accuracy": 0.88, "ft_auc": 0.5} | LEFT])
+def test_memory_left_concludes_where_it_was_measured(comparison: dict[str, Any] | None) -> None:
+    page = render("completed", make_wave(make_summary("amun", **LEFT), comparison), max_memory_left=0.5)
+    assert "5.0 %, between -20.0 % and 40.0 %" in page
+    assert "It was not shown by measurement that the people of the wave are forgotten: look." in page
+    assert "no difference to exact retraining" not in page
+    assert ("An exactly retrained model showed 5.0 %" in page) is (comparison is not None)
+    assert "to be within 50.0 % of none" in page
 
 
 @pytest.mark.parametrize(

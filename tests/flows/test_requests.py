@@ -31,6 +31,8 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
         (root / package).symlink_to(ROOT / package)
     shutil.copy(ROOT / PARAMS, root)
     run_git(root, "init", "--quiet")
+    run_git(root, "add", str(PARAMS))
+    run_git(root, "commit", "--quiet", "--message", "no wave yet")
     create_secret(root)
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", [*sys.path])

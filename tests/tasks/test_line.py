@@ -14,7 +14,7 @@ from amun.ledger import Ledger
 from amun.paths import FORGOTTEN, LEDGER, WAVE
 from amun.wave import ForgottenWave, write_json
 from tasks.base import prepare_base
-from tasks.environment import LEDGER_VARIABLE
+from tasks.environment import LEDGER_VARIABLE, MLFLOW_VARIABLE
 from tasks.freeze import freeze_wave, preview_wave
 from tasks.git import run_git
 from tasks.line import read_line
@@ -32,6 +32,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     root = tmp_path / "workspace"
     root.mkdir()
     monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{root / LEDGER}")
+    monkeypatch.setenv(MLFLOW_VARIABLE, f"sqlite:///{tmp_path}/mlflow.db")
     store_secret(root, "ab" * 32)
     (root / ".gitignore").write_text("/.amun\n", encoding="ascii")
     run_git(root, "init", "--quiet", "--initial-branch", "main")

@@ -30,9 +30,17 @@ GATE = PARAMS.gate.model_copy(
         "wait_days": 7,
     }
 )
-SUFFICIENT = NightPower(num_people=90, num_held_out_people=150, num_references=16, base_memory=1.0, power=0.9)
+SUFFICIENT = NightPower(
+    num_people=90,
+    num_samples=200,
+    num_held_out_people=150,
+    num_held_out_samples=330,
+    num_references=16,
+    base_memory=1.0,
+    power=0.9,
+)
 SMALL = SUFFICIENT.model_copy(update={"num_people": 30, "power": 0.4})
-TINY = SUFFICIENT.model_copy(update={"num_people": 2, "base_memory": None, "power": None})
+TINY = SUFFICIENT.model_copy(update={"num_people": 2, "num_samples": 12, "base_memory": None, "power": None})
 UNREFERENCED = TINY.model_copy(update={"num_people": 90, "num_references": 0})
 FORGOTTEN: dict[str, Any] = {
     "num_forget": 150,
@@ -42,16 +50,14 @@ FORGOTTEN: dict[str, Any] = {
     "memory_left": 0.05,
     "memory_left_lower": -0.3,
     "memory_left_upper": 0.4,
+    "spread": 1.1,
+    "max_spread": 2.5,
     "ft_auc": 0.5,
     "trace": 0.95,
 }
-UNMEASURED: dict[str, Any] = {
-    "memory_left": None,
-    "memory_left_lower": None,
-    "memory_left_upper": None,
-    "ft_auc": None,
-    "trace": None,
-}
+UNMEASURED: dict[str, Any] = dict.fromkeys(
+    ("memory_left", "memory_left_lower", "memory_left_upper", "spread", "max_spread", "ft_auc", "trace")
+)
 
 
 def plan(
@@ -100,8 +106,11 @@ def test_a_night_that_cannot_show_it(
     [
         ({}, ""),
         ({"power": 0.8}, ""),
-        ({"power": 0.79}, "90 people are too few"),
-        ({"power": None}, "90 people, beside 150 held out, are too few to show that they are forgotten: 12 of either"),
+        ({"power": 0.79}, "90 people, of whom the base remembers so much, are too few"),
+        ({"power": None}, "the references tell nothing of these people"),
+        ({"num_people": 11}, "11 people with 200 samples, beside 150 with 330 who were never trained on, are too few"),
+        ({"num_samples": 19}, "90 people with 19 samples"),
+        ({"num_held_out_people": 11}, "90 people with 200 samples, beside 11 with 330"),
         ({"num_references": 4}, "4 audit references (references.num_audit) are too few"),
         ({"num_references": 0}, "without audit references (references.num_audit) it cannot be shown"),
     ],
@@ -158,6 +167,11 @@ def test_memory_left_must_be_shown_to_be_within_the_margin_on_either_side(
     assert "memory left" in judged.reason
 
 
+@pytest.mark.parametrize(("spread", "passes"), [(0.3, True), (2.5, True), (2.6, False)])
+def test_people_who_stand_out_on_both_sides_are_refused_though_their_mean_is_none(spread: float, passes: bool) -> None:
+    assert judge(spread=spread, memory_left=0.0).passed is passes
+
+
 @pytest.mark.parametrize(("auc", "passes"), [(0.6, True), (0.64, True), (0.7, False), (0.3, False), (None, True)])
 def test_an_auc_by_image_can_only_refuse(auc: float | None, passes: bool) -> None:
     assert judge(ft_auc=auc).passed is passes
@@ -208,6 +222,7 @@ def test_too_few_to_show_it_pass_only_where_asked(night: NightPower, insufficien
     decision = judge(night, gate={"insufficient": insufficient}, **UNMEASURED)
     assert decision.passed == (insufficient == "pass_with_warning")
     assert decision.warning == decision.reason == night.insufficient
+    assert night.insufficient in judge(night, is_exact=True, **UNMEASURED).reason
     assert not judge(night, gate={"insufficient": insufficient}, **UNMEASURED | {"accuracy": 0.9}).passed
 
 

@@ -85,6 +85,29 @@ def test_power_is_the_share_of_exact_models_that_are_shown_to_be_so(num_forget: 
     assert 0.02 < np.mean(shown) < 0.98, "neither certain nor hopeless, or it shows nothing"
 
 
+def test_people_kept_and_people_pushed_below_strangers_cancel_in_the_total_and_not_in_the_spread() -> None:
+    for seed in range(10):
+        world = World(seed, 150)
+        kept = np.where(world.codes % 2 == 0, 1.0, -1.0) * world.is_forget
+        evidence, base = world.evidence, world.ask(1.0 * world.is_forget)
+        mixed, exact = (measure_memory(evidence, base, world.ask(share)) for share in (kept, 0.0))
+        assert mixed is not None
+        assert exact is not None
+        assert abs(mixed.left) < 0.5, "the total alone would take it for forgotten"
+        assert mixed.spread > mixed.null.max_spread
+        assert exact.spread <= exact.null.max_spread
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_signals_that_are_no_numbers_give_no_figure(value: float) -> None:
+    world = World(5)
+    base = world.ask(1.0 * world.is_forget)
+    broken = world.evidence.signals.copy()
+    broken[3, 2] = value
+    assert measure_memory(replace(world.evidence, signals=broken), base, base) is None
+    assert measure_memory(world.evidence, np.where(np.arange(len(base)) == 3, value, base), base) is None
+
+
 def test_a_base_is_wholly_itself() -> None:
     world = World(0)
     base = world.ask(1.0 * world.is_forget)
@@ -147,3 +170,12 @@ def test_references_to_which_it_makes_no_difference_give_no_figure() -> None:
     world = World(4)
     flat = replace(world.evidence, signals=np.ones_like(world.evidence.signals))
     assert measure_memory(flat, np.ones(len(world.codes)), np.ones(len(world.codes))) is None
+
+
+def test_a_handful_of_samples_has_no_figure() -> None:
+    world = World(6, 14, 40)
+    first = np.unique(world.codes, return_index=True)[1]
+    ones = world.evidence
+    one_each = Evidence(ones.signals[first], ones.inclusion[first], ones.subjects[first], ones.is_forget[first])
+    assert one_each.count_samples() == (14, 40)
+    assert measure_memory(one_each, world.ask(1.0)[first], world.ask(0.0)[first]) is None

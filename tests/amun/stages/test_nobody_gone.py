@@ -208,13 +208,15 @@ def test_wave_is_judged_by_nobody_who_is_gone(people: People, monkeypatch: pytes
     assert unsure["test_before"] == pytest.approx(num_own / num_before, abs=1e-5)
 
 
-def test_power_is_that_of_tonights_people_beside_those_who_are_held(people: People) -> None:
+def test_people_who_were_trained_on_are_no_strangers_to_compare_with(people: People) -> None:
     hear()
     measure_power(SHOWN, CPU)
-    assert listen() == (frozenset(), people.own[TRAIN] | people.left[CALIBRATION])
     night = read_night()
-    assert (night.num_people, night.num_held_out_people) == (NUM_LEAVERS, len(people.left[CALIBRATION]))
+    assert (night.num_people, night.num_samples) == (NUM_LEAVERS, len(people.own[TRAIN]))
+    # everybody here has training samples: their held-out ones are of people whom the model knows
+    assert (night.num_held_out_people, night.num_held_out_samples) == (0, 0)
     assert night.insufficient
+    assert listen() == (frozenset(), frozenset())
 
 
 def test_examples_for_the_trace_are_of_nobody_who_is_gone(people: People) -> None:
