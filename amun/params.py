@@ -30,6 +30,7 @@ Schedule = Literal["cosine", "constant"]
 Augmentation = Literal["none", "flip_crop"]
 
 
+NUM_CRON_FIELDS = 5
 # what earlier versions had, and what to do instead
 REMOVED_KEYS = {
     "gate.pool_samples": "people forgotten earlier are no evidence about tonight's, who are judged alone; remove it",
@@ -324,6 +325,17 @@ class ScheduleParams(Section):
 
     cron: str
     timezone: str
+
+    @field_validator("cron")
+    @classmethod
+    def check_cron(cls, cron: str) -> str:
+        """Refuses seconds and years: the scheduler would take a sixth field for seconds, sixty runs in a minute."""
+        if len(cron.split()) != NUM_CRON_FIELDS:
+            raise ValueError(
+                f"{len(cron.split())} fields, where {NUM_CRON_FIELDS} are meant: minute, hour, day of the month, "
+                f"month, day of the week; every night at three is 0 3 * * *, found {cron!r}"
+            )
+        return cron
 
 
 class Params(Section):

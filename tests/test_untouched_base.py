@@ -93,7 +93,7 @@ def test_exact_retraining_leaves_little_and_mostly_passes(
 ) -> None:
     retrained = [row for _, row in measured[0]]
     assert all(row.memory_left is not None and abs(row.memory_left) < 0.6 for row in retrained)
-    # four of five are expected; three of five come in 94 of 100 such fives
+    # of nights that are sufficient four in five are expected to pass; all five are of the same people
     assert sum(row.passed for row in retrained) >= 3
 
 
