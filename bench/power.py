@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from amun.audit.memory import Evidence, Instrument, Memory, compare_totals
+from amun.audit.evidence import Evidence
+from amun.audit.memory import Instrument, Memory, compare_totals
 from amun.audit.night import ALPHA
 from amun.audit.signals import compute_signals
 from amun.benchmark.machine import describe_machine

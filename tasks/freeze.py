@@ -11,8 +11,8 @@ from prefect import task
 
 from amun.adoption import read_adopted
 from amun.audit.decision import Plan, count_references, plan_attempts
-from amun.audit.evidence import find_strangers
-from amun.audit.memory import explain_too_few
+from amun.audit.evidence import explain_too_few
+from amun.audit.gather import find_strangers
 from amun.data.samples import Owners
 from amun.data.store import read_owners, read_shape
 from amun.errors import AmunError

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from amun.audit.memory import Memory, explain_too_few
+from amun.audit.evidence import explain_too_few
+from amun.audit.memory import Memory
 from amun.data.samples import Owners
 from amun.params import AttemptParams
 from amun.paths import POWER_METRICS

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from amun.audit.decision import count_references
 from amun.audit.evaluation import AuditSets, ModelAudit, audit_model, choose_audit_sets
-from amun.audit.evidence import compute_model_signals, find_strangers, gather_evidence
+from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
 from amun.audit.memory import Memory, measure_memory
 from amun.audit.night import share_alpha
 from amun.audit.roc import auc_standard_error

@@ -2,7 +2,7 @@
 
 import torch
 
-from amun.audit.evidence import compute_model_signals, find_strangers, gather_evidence
+from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
 from amun.audit.memory import measure_memory
 from amun.audit.night import foresee_night, share_alpha
 from amun.data.samples import read_samples

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from amun.audit.decision import Decision, decide, explain_traceless, list_exact, plan_attempts
-from amun.audit.night import NightPower
+from amun.audit.night import NightPower, share_alpha
 from amun.params import AttemptParams
 from tests.amun.shipped import PARAMS
 
@@ -119,6 +119,12 @@ def test_why_a_night_cannot_show_it_is_told(changed: dict[str, Any], said: str) 
     insufficient = SUFFICIENT.model_copy(update=changed).insufficient
     assert insufficient.startswith(said)
     assert bool(insufficient) is bool(said)
+
+
+def test_the_nights_five_percent_are_shared_over_the_attempts_that_are_judged() -> None:
+    assert share_alpha(UNLEARNING.attempts) == pytest.approx(0.025)
+    assert share_alpha(UNLEARNING.attempts[1:]) == pytest.approx(0.05)
+    assert share_alpha(UNLEARNING.attempts[2:]) == pytest.approx(0.05)
 
 
 def test_nothing_to_forget_makes_one_attempt() -> None:

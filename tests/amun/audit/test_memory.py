@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amun.audit.memory import MIN_PEOPLE, Evidence, Memory, measure_memory
+from amun.audit.evidence import MIN_PEOPLE, Evidence
+from amun.audit.memory import Memory, measure_memory
 from amun.audit.references import draw_halves
 
 Floats = npt.NDArray[np.float64]
