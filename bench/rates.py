@@ -118,7 +118,7 @@ def run_seed(
         build_adversarial_set(changed, device)
         for method, rate in product(TRIED, rates):
             try:
-                audited = _try(changed, device, choose_attempt(params, method, rate))
+                audited = _try(changed, device, AttemptParams(method=method, learning_rate=rate))
             except DivergedError as error:
                 print(f"  {method}, rate {rate:g}: {error}")
                 continue
@@ -165,12 +165,6 @@ def choose_rate(by_rate: dict[float, list[RateRow]], max_accuracy_drop: float) -
     """Returns the rate of the smallest mean gap whose mean loss of accuracy is allowed; None where there is none."""
     allowed = {rate: part for rate, part in by_rate.items() if _mean(part, "accuracy_drop") <= max_accuracy_drop}
     return min(allowed, key=lambda rate: _mean(allowed[rate], "gap")) if allowed else None
-
-
-def choose_attempt(params: Params, method: str, rate: float) -> AttemptParams:
-    """Returns the method's first shipped attempt, at another rate."""
-    shipped = next(attempt for attempt in params.unlearning.attempts if attempt.method == method)
-    return shipped.model_copy(update={"learning_rate": rate})
 
 
 def _try(params: Params, device: torch.device, attempt: AttemptParams) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from bench.rates import RateRow, choose_attempt, choose_rate
-from tests.amun.shipped import PARAMS
+from amun.params import AttemptParams
+from bench.rates import TRIED, RateRow, choose_rate
 
 ROW = RateRow(100, "adaptive_boundary", "amun", 0.03, 0.51, 0.02, 0.005, 0.6, passed=True)
 
@@ -19,6 +19,6 @@ def test_the_nearest_rate_is_chosen_among_those_that_stay_accurate_enough() -> N
     assert choose_rate(by_rate, 0.001) is None
 
 
-def test_a_rate_replaces_that_of_the_shipped_attempt() -> None:
-    attempt = choose_attempt(PARAMS, "amun_a", 0.015)
-    assert (attempt.method, attempt.learning_rate) == ("amun_a", 0.015)
+def test_every_method_is_tried_at_every_rate_alone() -> None:
+    attempts = [AttemptParams(method=method, learning_rate=0.015) for method in TRIED]
+    assert [attempt.learning_rate for attempt in attempts] == [0.015] * len(TRIED)
