@@ -28,6 +28,7 @@ from amun.target_weights import count_references
 from amun.unlearning.methods import METHODS
 from tasks.contents import find_cached
 from tasks.git import name_tag, read_committed
+from tasks.history import tell_how_to_fetch
 from tasks.lineage import Version, list_versions, read_forgotten_at
 from tasks.store_files import Locks, StoreFile, count_in, find_files, gather, read_lock
 from tasks.workspace import Workspace, open_ledger
@@ -194,7 +195,7 @@ def _trace_version(
         num_held_out=num_held_out,
         forgotten_by=forgotten_by,
         is_retrained=is_retrained,
-        role="its commit is not in this clone: not known; `git pull` brings it"
+        role=f"its commit is not in this clone: not known; {tell_how_to_fetch(root)} brings it"
         if line is None
         else told + (", by exact retraining" if is_retrained and num_train != 0 else ""),
     )

@@ -76,8 +76,10 @@ def test_clone_without_tags_and_history_is_told_what_to_fetch_and_then_joins(sit
     secret = (site.root / ".amun/secret").read_text(encoding="ascii").strip()
     joined = Site(second.root, second.variables | {"AMUN_SECRET": secret})
     person = list_people(site)[0][0]
-    for command in (("init",), ("model", "diff", "1", "2"), ("wave", "reproduce", "0"), ("subject", "trace", person)):
+    for command in (("init",), ("model", "diff", "1", "2"), ("wave", "reproduce", "0")):
         assert_one_line(joined.start("amun", *command), 2, "git fetch --unshallow")
+    # of a version that is not here nothing is left out: it is told as not known
+    assert "not known; `git fetch --unshallow --tags` brings it" in joined.run("amun", "subject", "trace", person)
     assert not (second.root / ".amun/secret").exists()
 
     second.git("fetch", "--quiet", "--unshallow")

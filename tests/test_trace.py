@@ -118,7 +118,7 @@ def test_record_of_a_request(site: Site, tmp_path: Path) -> None:
         ledger.set_comparison(MODEL, 1, {"accuracy": 0.9, "ft_auc": 0.5})
     assert "exactly retrained one by" in write_record(site, "R-000001", tmp_path / "second.html").text
 
-    unknown, waiting = site.load("request", "add", "<b>nobody</b>", list_people(site)[0][0])
+    unknown, waiting = site.load("request", "add", "<b>nobody</b>", list_people(site)[0][0], "--confirm-unknown")
     outline = write_record(site, unknown["request_id"], tmp_path / "third.html")
     assert "<b>nobody</b>" in outline.text
     assert "No sample of the person was held" in outline.text
