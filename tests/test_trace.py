@@ -121,7 +121,7 @@ def test_record_of_a_request(site: Site, tmp_path: Path) -> None:
     unknown, waiting = site.load("request", "add", "<b>nobody</b>", list_people(site)[0][0], "--confirm-unknown")
     outline = write_record(site, unknown["request_id"], tmp_path / "third.html")
     assert "<b>nobody</b>" in outline.text
-    assert "No sample of the person was held" in outline.text
+    assert "No sample is held under this id" in outline.text
     site.run("amun", "request", "hold", waiting["request_id"], "--reason", "a court's order")
     text = write_record(site, waiting["request_id"], tmp_path / "fourth.html").text
     assert "kept back by a legal hold: a court's order" in text
