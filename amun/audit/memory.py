@@ -226,10 +226,11 @@ def _find_null(evidence: Evidence, scale: float) -> ExactNull:
         signals = evidence.signals[~evidence.inclusion[:, reference], reference]
         contributions = instrument.weigh(signals)
         share = instrument.scale / scale
+        variance = _covary(contributions, contributions)
         totals.append(contributions.total / share)
-        variances.append(_covary(contributions, contributions) / share**2)
+        variances.append(variance / share**2)
         # a variance between people grows with their number, not with its square
-        scaled.append(_covary(contributions, contributions) / share)
+        scaled.append(variance / share)
         squares.append(float(np.mean(np.square(contributions.forget))))
     between = max(0.0, float(np.mean(np.square(totals)) - np.mean(variances)))
     mean_square = float(np.mean(squares))
