@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from amun.errors import InputError
-from amun.unlearning.methods import METHODS, find_method, is_own
+from amun.core.errors import InputError
+from amun.methods.catalogue import METHODS, find_method, is_own
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -86,7 +86,7 @@ class DataParams(Section):
     @classmethod
     def check_source(cls, name: str) -> str:
         """Refuses a source that is not in the registry."""
-        from amun.data.sources.source import get_options_model
+        from amun.store.sources.catalogue import get_options_model
 
         get_options_model(name)
         return name
@@ -95,7 +95,7 @@ class DataParams(Section):
     @classmethod
     def check_options(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         """Refuses options that the source does not take."""
-        from amun.data.sources.source import get_options_model
+        from amun.store.sources.catalogue import get_options_model
 
         if "source" in info.data:
             get_options_model(info.data["source"]).model_validate(options)

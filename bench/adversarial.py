@@ -24,12 +24,12 @@ from pathlib import Path
 
 import torch
 
-from amun.benchmark.machine import describe_machine
-from amun.errors import AmunError
+from amun.core.errors import AmunError
+from amun.core.paths import PARAMS
+from amun.evidence.wave import write_json
+from amun.model.training import configure_torch
 from amun.params import load_params
-from amun.paths import PARAMS
-from amun.training import configure_torch
-from amun.wave import write_json
+from amun.study.machine import describe_machine
 from bench.flat import run_flat_bench
 from bench.measuring import Row, measure_rows
 from bench.pareto import describe_ratios, draw_front, judge

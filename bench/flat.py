@@ -14,15 +14,15 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from amun.benchmark.cost import read_peak_mib
-from amun.benchmark.machine import describe_machine
-from amun.data.samples import Samples, write_samples
-from amun.errors import AmunError
-from amun.models import build_model, save_weights
+from amun.core.errors import AmunError
+from amun.core.paths import CALIBRATION, PARAMS, TRAIN, WAVE, WAVE_BASE
+from amun.evidence.wave import ForgottenWave, Wave, write_json
+from amun.model.architectures import build_model, save_weights
+from amun.model.training import compute_logits, configure_torch, fit
 from amun.params import Params, load_params
-from amun.paths import CALIBRATION, PARAMS, TRAIN, WAVE, WAVE_BASE
-from amun.training import compute_logits, configure_torch, fit
-from amun.wave import ForgottenWave, Wave, write_json
+from amun.store.samples import Samples, write_samples
+from amun.study.cost import read_peak_mib
+from amun.study.machine import describe_machine
 from bench.victims import load_cifar10
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from amun.benchmark.machine import describe_machine
-from amun.data.store import StoreShape
+from amun.core.paths import PARAMS
+from amun.model.training import PASS_SIZE, compute_logits, configure_torch, make_optimizer, select_device, take_step
 from amun.params import ModelParams, Params, load_params
-from amun.paths import PARAMS
 from amun.stages.common import MEMORY_FORMATS, build_for
-from amun.training import PASS_SIZE, compute_logits, configure_torch, make_optimizer, select_device, take_step
+from amun.store.store import StoreShape
+from amun.study.machine import describe_machine
 from bench.victims import RESNET
 
 ROOT = Path(__file__).resolve().parent.parent

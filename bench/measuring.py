@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from amun.adversarial.geometry import compute_norms
-from amun.benchmark.cost import read_peak, reset_peak
-from amun.training import compute_logits
+from amun.model.training import compute_logits
+from amun.search.geometry import compute_norms
+from amun.study.cost import read_peak, reset_peak
 from bench.searches import Find
 from bench.victims import Victim
 

@@ -7,14 +7,14 @@ import sys
 import time
 from pathlib import Path
 
-from amun.data.samples import read_samples
-from amun.errors import AmunError, InputError
-from amun.keys import load_secret, subject_key
-from amun.paths import SECRET, TRAIN
-from amun.wave import read_forgotten
+from amun.core.errors import AmunError, InputError
+from amun.core.keys import load_secret, subject_key
+from amun.core.paths import SECRET, TRAIN
+from amun.evidence.wave import read_forgotten
+from amun.store.samples import read_samples
 from bench.statistics import mean_and_deviation
-from tasks.environment import set_environment
-from tasks.servers import provide_prefect
+from tasks.tools.environment import set_environment
+from tasks.tools.servers import provide_prefect
 
 NUM_SUBJECTS = 3  # of a wave
 

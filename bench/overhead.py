@@ -18,10 +18,10 @@ from pathlib import Path
 
 import yaml
 
-from amun.data.samples import read_samples
-from amun.errors import AmunError
-from amun.paths import PARAMS, TRAIN
-from tasks.git import run_git
+from amun.core.errors import AmunError
+from amun.core.paths import PARAMS, TRAIN
+from amun.store.samples import read_samples
+from tasks.tools.git import run_git
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGE = "a training stage"

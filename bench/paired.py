@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from amun.errors import DivergedError, InputError
+from amun.core.errors import DivergedError, InputError
+from amun.core.paths import ADVERSARIAL_METRICS, ATTEMPT
+from amun.evidence.wave import Attempt, write_json
+from amun.methods.catalogue import METHODS
 from amun.params import Params
-from amun.paths import ADVERSARIAL_METRICS, ATTEMPT
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.unlearn import unlearn
-from amun.unlearning.methods import METHODS
-from amun.wave import Attempt, write_json
 from bench.seed import begin_wave, choose_search, measure, name_attempt
 from bench.statistics import find_interval, mean_and_deviation
 

@@ -22,17 +22,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from amun.audit.evidence import Evidence
 from amun.audit.memory import Instrument, Memory, compare_totals
 from amun.audit.night import ALPHA
+from amun.audit.observations import Evidence
 from amun.audit.signals import compute_signals
-from amun.benchmark.machine import describe_machine
-from amun.data.samples import read_samples
+from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS
+from amun.evidence.wave import write_json
+from amun.model.training import configure_torch
 from amun.params import Params
-from amun.paths import AUDIT_INCLUSION, AUDIT_LOGITS
 from amun.stages.references import train_references
-from amun.training import configure_torch
-from amun.wave import write_json
+from amun.store.samples import read_samples
+from amun.study.machine import describe_machine
 from bench.seed import prepare_store
 from bench.wave import NUM_FORGET, ROOT, load_bench_params
 

@@ -22,19 +22,19 @@ from typing import Any
 
 import torch
 
-from amun.adversarial.search import SEARCHES
 from amun.audit.decision import decide
 from amun.audit.night import read_night
-from amun.benchmark.machine import describe_machine
-from amun.errors import AmunError, DivergedError
+from amun.core.errors import AmunError, DivergedError
+from amun.core.paths import ATTEMPT, AUDIT_METRICS
+from amun.evidence.wave import Attempt, read_wave, write_json
+from amun.methods.catalogue import METHODS
+from amun.model.training import configure_torch
 from amun.params import AttemptParams, Params
-from amun.paths import ATTEMPT, AUDIT_METRICS
+from amun.search.catalogue import SEARCHES
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
 from amun.stages.unlearn import unlearn
-from amun.training import configure_torch
-from amun.unlearning.methods import METHODS
-from amun.wave import Attempt, read_wave, write_json
+from amun.study.machine import describe_machine
 from bench.seed import begin_wave, choose_search
 from bench.statistics import find_interval, mean_and_deviation
 from bench.wave import NUM_FORGET, ROOT, load_bench_params, set_seed

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from amun.adversarial.search import SEARCHES, search_together
 from amun.params import AdversarialParams
+from amun.search.catalogue import SEARCHES, search_together
 
 # from model, images (N, C, H, W) and labels (N,) to adversarial images (N, C, H, W), all samples at once
 Find = Callable[[nn.Module, Tensor, Tensor], Tensor]

@@ -13,14 +13,9 @@ import torch
 
 from amun.audit.decision import decide
 from amun.audit.night import read_night
-from amun.data.samples import read_samples
-from amun.data.store import read_owners, read_shape
-from amun.errors import DivergedError
-from amun.forgetting import name_forgotten
-from amun.keys import file_digest, fingerprint, load_secret, store_secret
-from amun.models import save_weights
-from amun.params import AttemptParams, Params
-from amun.paths import (
+from amun.core.errors import DivergedError
+from amun.core.keys import file_digest, fingerprint, load_secret, store_secret
+from amun.core.paths import (
     ATTEMPT,
     AUDIT_METRICS,
     BASE_MODEL,
@@ -35,6 +30,11 @@ from amun.paths import (
     WAVE,
     WAVE_BASE,
 )
+from amun.evidence.wave import Attempt, Wave, read_wave, write_json
+from amun.methods.catalogue import METHODS
+from amun.model.architectures import save_weights
+from amun.model.training import fit
+from amun.params import AttemptParams, Params
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
 from amun.stages.common import load_for
@@ -44,9 +44,9 @@ from amun.stages.references import train_references
 from amun.stages.report import report
 from amun.stages.train import train
 from amun.stages.unlearn import unlearn
-from amun.training import fit
-from amun.unlearning.methods import METHODS
-from amun.wave import Attempt, Wave, read_wave, write_json
+from amun.store.forgetting import name_forgotten
+from amun.store.samples import read_samples
+from amun.store.store import read_owners, read_shape
 from flows.demo import choose_subjects
 
 BASE, FINE_TUNED, RETRAINED = "base, untouched", "fine-tuned on what remains", "retrained exactly"

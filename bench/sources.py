@@ -23,13 +23,13 @@ import torch
 import yaml
 from PIL import Image
 
-from amun.benchmark.machine import describe_machine
-from amun.data.images import check_images
-from amun.data.sources.source import list_source
-from amun.keys import store_secret
+from amun.core.keys import store_secret
+from amun.core.paths import EXCLUSIONS, PARAMS
+from amun.evidence.wave import write_json
 from amun.params import load_params
-from amun.paths import EXCLUSIONS, PARAMS
-from amun.wave import write_json
+from amun.store.images import check_images
+from amun.store.sources.catalogue import list_source
+from amun.study.machine import describe_machine
 from bench.seed import SECRET
 
 ROOT = Path(__file__).resolve().parent.parent

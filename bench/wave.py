@@ -26,13 +26,13 @@ from typing import Any
 
 import yaml
 
-from amun.adversarial.search import SEARCHES
-from amun.benchmark.machine import describe_machine
-from amun.errors import AmunError
+from amun.core.errors import AmunError
+from amun.core.paths import PARAMS
+from amun.evidence.wave import write_json
+from amun.model.training import configure_torch
 from amun.params import Params, load_params
-from amun.paths import PARAMS
-from amun.training import configure_torch
-from amun.wave import write_json
+from amun.search.catalogue import SEARCHES
+from amun.study.machine import describe_machine
 from bench.orchestration import print_overhead
 from bench.paired import merge_paired, print_across, print_paired, read_paired, read_rows, run_paired_seed
 from bench.seed import Row, run_seed

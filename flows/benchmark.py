@@ -11,24 +11,24 @@ import numpy as np
 import torch
 import yaml
 
-from amun.benchmark import shared
-from amun.benchmark.expected import find_deviations, write_expected
-from amun.benchmark.jobs import describe_seconds
-from amun.benchmark.machine import describe_machine, list_versions
-from amun.benchmark.methods import list_methods
-from amun.benchmark.parameters import list_tried
-from amun.benchmark.plan import Plan
-from amun.benchmark.preset import Chosen, Preset, apply_preset, list_known, load_preset, locate_expected
-from amun.benchmark.publish import CHOSEN, EXPECTED, publish
-from amun.benchmark.records import Pair
-from amun.benchmark.run import Outcome, estimate_seconds, find_unsearched, measure_training, run_benchmark
-from amun.benchmark.setup import DIFFERENCES, Setup
-from amun.benchmark.study import USED, Study, open_study
-from amun.errors import InputError
+from amun.core.errors import InputError
+from amun.model.training import select_device
 from amun.stages.runner import hold_device, hold_lock
-from amun.training import select_device
-from tasks.benchmark_runs import log_benchmark
-from tasks.workspace import Workspace
+from amun.study import shared
+from amun.study.expected import find_deviations, write_expected
+from amun.study.jobs import describe_seconds
+from amun.study.machine import describe_machine, list_versions
+from amun.study.methods import list_methods
+from amun.study.parameters import list_tried
+from amun.study.plan import Plan
+from amun.study.preset import Chosen, Preset, apply_preset, list_known, load_preset, locate_expected
+from amun.study.publish import CHOSEN, EXPECTED, publish
+from amun.study.records import Pair
+from amun.study.run import Outcome, estimate_seconds, find_unsearched, measure_training, run_benchmark
+from amun.study.setup import DIFFERENCES, Setup
+from amun.study.study import USED, Study, open_study
+from tasks.views.benchmark_runs import log_benchmark
+from tasks.workspace.workspace import Workspace
 
 ASK_ABOVE = 6 * 3600.0  # seconds: nobody starts this by mistake
 FOLDER = Path("benchmark")

@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from amun.data.samples import read_samples
-from amun.errors import AmunError, InputError
-from amun.keys import SECRET_VARIABLE
+from amun.core.errors import AmunError, InputError
+from amun.core.keys import SECRET_VARIABLE
+from amun.core.paths import LEDGER, PARAMS, TRAIN
 from amun.ledger import Ledger, Wave
 from amun.params import load_params
-from amun.paths import LEDGER, PARAMS, TRAIN
-from tasks import pipeline
-from tasks.environment import LEDGER_VARIABLE, set_environment
-from tasks.git import find_root, list_changes, run_git
-from tasks.servers import provide_prefect
+from amun.store.samples import read_samples
+from tasks.tools import dvc
+from tasks.tools.environment import LEDGER_VARIABLE, set_environment
+from tasks.tools.git import find_root, list_changes, run_git
+from tasks.tools.servers import provide_prefect
 
 FOLDER = ".demo"
 # training samples of the two large waves, of about 115 and 180 people, in which exact retraining itself would pass
@@ -103,7 +103,7 @@ def ensure_clone(source: Path, root: Path) -> None:
     _apply_edits(source, root)
     run_git(root, "rm", "-r", "--quiet", "--force", "--ignore-unmatch", "--", *_WORKSPACE_FILES)
     # the data of a demo go nowhere
-    pipeline.unset_remote(root)
+    dvc.unset_remote(root)
     if list_changes(root):
         run_git(root, "commit", "--quiet", "--no-verify", "--message", "The project as it is here and now")
     marker.write_text(code, encoding="ascii")

@@ -11,13 +11,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.exceptions import ObjectNotFound
 
-from amun.errors import InputError
+from amun.core.errors import InputError
 from flows.deployment import make_deployment
-from tasks import pipeline
-from tasks.environment import API_VARIABLE
-from tasks.git import require_branch, run_git
-from tasks.upstream import find_git_remote
-from tasks.workspace import Workspace
+from tasks.tools import dvc
+from tasks.tools.environment import API_VARIABLE
+from tasks.tools.git import require_branch, run_git
+from tasks.workspace.upstream import find_git_remote
+from tasks.workspace.workspace import Workspace
 
 CLONING_STEP = "flows.worker.enter_clone"
 
@@ -58,7 +58,7 @@ def _describe_step(root: Path) -> dict[str, Any]:
     remote = find_git_remote(root)
     if remote is None:
         raise InputError(f"{root}: pushes its waves nowhere; `amun init --git-remote origin` names where")
-    if not pipeline.has_remote(root):
+    if not dvc.has_remote(root):
         raise InputError(f"{root}: no DVC remote is configured, so a clone could not fetch the data")
     repository = run_git(root, "remote", "get-url", remote)
     if urlsplit(repository).password:

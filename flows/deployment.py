@@ -9,8 +9,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.types.entrypoint import EntrypointType
 
 from flows.waves import deletion_wave
-from tasks.schedule import read_schedule
-from tasks.workspace import Workspace
+from tasks.tools.schedule import read_schedule
+from tasks.workspace.workspace import Workspace
 
 
 def make_deployment(workspace: Workspace, folder: str, **options: Any) -> RunnerDeployment:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field, replace
 
-from amun.errors import AmunError
+from amun.core.errors import AmunError
 from flows.outcome import Outcome
-from tasks.intake import Intake, take_requests
-from tasks.story import tell
-from tasks.workspace import Workspace
+from tasks.steps.intake import Intake, take_requests
+from tasks.tools.story import tell
+from tasks.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True)

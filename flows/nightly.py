@@ -10,8 +10,8 @@ from uuid import UUID
 from prefect.runner import Runner
 
 from flows.deployment import is_paused, make_deployment, name_deployment
-from tasks.overdue_runs import close_lost_runs, merge_overdue_runs, start_run
-from tasks.workspace import Workspace, open_ledger, open_workspace
+from tasks.tools.overdue_runs import close_lost_runs, merge_overdue_runs, start_run
+from tasks.workspace.workspace import Workspace, open_ledger, open_workspace
 
 
 async def run_nights(root: Path, has_own_prefect: bool) -> None:

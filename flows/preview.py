@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 
 from flows.outcome import Outcome
-from tasks.git import require_branch, require_clean
-from tasks.history import require_history
-from tasks.intake_sources import count_waiting
-from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
-from tasks.workspace import Workspace, open_ledger
+from tasks.tools.git import require_branch, require_clean
+from tasks.workspace.history import require_history
+from tasks.workspace.intake_sources import count_waiting
+from tasks.workspace.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
+from tasks.workspace.workspace import Workspace, open_ledger
 
 
 def describe_next_wave(workspace: Workspace) -> str:
@@ -31,7 +31,7 @@ def _describe_wave(workspace: Workspace) -> str:
         first = f", after the rollback to version {rollback.to_version}" if rollback is not None else ""
         opened = f"{wave.opened_at:%Y-%m-%d %H:%M} UTC"
         return f"would go on with wave {wave.number} ({wave.kind}), open since {opened}{first}"
-    from tasks.freeze import preview_wave
+    from tasks.steps.freeze import preview_wave
 
     forgetting, plan = preview_wave(workspace)
     attempts = workspace.params.unlearning.attempts

@@ -3,13 +3,13 @@
 Prefect reads its settings once, when it is imported: so it is imported here only after they are set.
 """
 
-from amun.errors import InputError
+from amun.core.errors import InputError
 from flows.outcome import Outcome
 from flows.preview import find_idle, find_idle_queue, require_ready
-from tasks.git import require_clean
-from tasks.servers import provide_prefect
-from tasks.wave_paths import WAVE_PREFIXES, list_wave_paths
-from tasks.workspace import Workspace, open_ledger
+from tasks.tools.git import require_clean
+from tasks.tools.servers import provide_prefect
+from tasks.workspace.wave_paths import WAVE_PREFIXES, list_wave_paths
+from tasks.workspace.workspace import Workspace, open_ledger
 
 
 def run_deletion_wave(workspace: Workspace) -> Outcome:
@@ -46,7 +46,7 @@ def rebuild_base(workspace: Workspace) -> Outcome:
     if outcome is not None and outcome.state == "held":
         return outcome
     require_ready(workspace)
-    from tasks.source import inspect_source
+    from tasks.workspace.source import inspect_source
 
     inspect_source(workspace.root, workspace.params.data)
     return run_build_base(workspace)
@@ -59,7 +59,7 @@ def roll_back(workspace: Workspace, version: int, reason: str, *, accept_remembe
         InputError: the version is not one to go back to, a wave is in the way, or people would be remembered whom
             nobody has accepted to remember.
     """
-    from tasks.rollback_plan import check_reason, plan_rollback, require_no_wave, write_intent
+    from tasks.views.rollback_plan import check_reason, plan_rollback, require_no_wave, write_intent
 
     line = check_reason(reason)
     with open_ledger() as ledger:
@@ -90,7 +90,7 @@ def run_build_base(workspace: Workspace) -> Outcome:
 
 def _follow(workspace: Workspace) -> None:
     """Brings a clone that has nothing to do to where the others are."""
-    from tasks.upstream import find_git_remote, follow
+    from tasks.workspace.upstream import find_git_remote, follow
 
     if find_git_remote(workspace.root) is not None:
         require_clean(workspace.root, WAVE_PREFIXES)

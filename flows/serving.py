@@ -9,13 +9,13 @@ from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
 
-from amun.errors import AmunError, InputError
-from amun.paths import SERVE_LOCK
-from tasks.addresses import Addresses, find_addresses, read_addresses, write_addresses
-from tasks.environment import API_VARIABLE, MLFLOW_VARIABLE, choose_port, name_database
-from tasks.programs import Program, start_program, stop_program
-from tasks.servers import Server, require_answer, start_mlflow, start_prefect, wait_for
-from tasks.workspace import Workspace
+from amun.core.errors import AmunError, InputError
+from amun.core.paths import SERVE_LOCK
+from tasks.tools.addresses import Addresses, find_addresses, read_addresses, write_addresses
+from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE, choose_port, name_database
+from tasks.tools.programs import Program, start_program, stop_program
+from tasks.tools.servers import Server, require_answer, start_mlflow, start_prefect, wait_for
+from tasks.workspace.workspace import Workspace
 
 MLFLOW_PORT, PREFECT_PORT = 5000, 4200
 # a run that is told to stop has half a minute, then it is killed
@@ -30,7 +30,7 @@ def serve(workspace: Workspace) -> None:
         InputError: the workspace is served already, or its schedule is none.
         AmunError: an address of the user's does not answer, or a program has ended by itself.
     """
-    from tasks.schedule import read_schedule
+    from tasks.tools.schedule import read_schedule
 
     root = workspace.root
     read_schedule(workspace.params.schedule)

@@ -5,20 +5,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from amun.adoption import Adopted, read_adopted
-from amun.errors import AmunError, InputError
-from amun.keys import SECRET_VARIABLE, create_secret, load_secret, parse_secret, store_secret
+from amun.core.errors import AmunError, InputError
+from amun.core.keys import SECRET_VARIABLE, create_secret, load_secret, parse_secret, store_secret
+from amun.core.paths import SECRET
+from amun.evidence.adoption import Adopted, read_adopted
 from amun.ledger import Ledger
-from amun.paths import SECRET
 from flows.outcome import Outcome
 from flows.running import run_build_base
-from tasks import pipeline
-from tasks.environment import LEDGER_VARIABLE
-from tasks.git import list_wave_tags, require_branch, require_clean
-from tasks.history import find_recorded_wave, require_history
-from tasks.source import inspect_source, require_unknown_to_git
-from tasks.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
-from tasks.workspace import Workspace, require_own_secret
+from tasks.tools import dvc
+from tasks.tools.environment import LEDGER_VARIABLE
+from tasks.tools.git import list_wave_tags, require_branch, require_clean
+from tasks.workspace.history import find_recorded_wave, require_history
+from tasks.workspace.source import inspect_source, require_unknown_to_git
+from tasks.workspace.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
+from tasks.workspace.workspace import Workspace, require_own_secret
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,14 +67,14 @@ def create_workspace(workspace: Workspace, remote: str | None, git_remote: str |
     if not is_recorded:
         _refuse_other_waves(workspace)
     adopted, take_base = _choose_base(workspace, base)
-    from tasks.registry import ensure_model, require_own_model, translate_errors
+    from tasks.tools.registry import ensure_model, require_own_model, translate_errors
 
     if remote is not None:
-        from tasks.remote import require_remote
+        from tasks.tools.remote import require_remote
 
         remote = require_remote(remote)
     if git_remote is not None:
-        from tasks.upstream import require_git_remote, set_git_remote
+        from tasks.workspace.upstream import require_git_remote, set_git_remote
 
         require_git_remote(root, git_remote, is_new=not is_recorded)
     with translate_errors():
@@ -83,7 +83,7 @@ def create_workspace(workspace: Workspace, remote: str | None, git_remote: str |
     with Ledger.create(os.environ[LEDGER_VARIABLE]) as ledger:
         ledger.register_model(workspace.model)
     if remote is not None:
-        pipeline.set_remote(root, remote)
+        dvc.set_remote(root, remote)
     if git_remote is not None:
         set_git_remote(root, git_remote)
     take_base()
@@ -107,13 +107,13 @@ def join_workspace(workspace: Workspace, git_remote: str | None) -> None:
             f"{SECRET}) into {SECRET_VARIABLE}"
         )
     require_history(workspace.root)
-    if not pipeline.has_remote(workspace.root):
+    if not dvc.has_remote(workspace.root):
         raise AmunError(f"{workspace.root}: no DVC remote is configured, so the workspace's data cannot be had")
     require_own_secret(workspace.root, parse_secret(secret, SECRET_VARIABLE))
-    from tasks.upstream import join_git_remote
+    from tasks.workspace.upstream import join_git_remote
 
     join_git_remote(workspace.root, git_remote)
-    pipeline.pull(workspace.root)
+    dvc.pull(workspace.root)
     store_secret(workspace.root, secret)
 
 
@@ -123,7 +123,7 @@ def push_from_now_on(workspace: Workspace, git_remote: str) -> None:
     Raises:
         InputError: the remote does not answer or does not take the branch.
     """
-    from tasks.upstream import push_all, require_git_remote, set_git_remote
+    from tasks.workspace.upstream import push_all, require_git_remote, set_git_remote
 
     require_git_remote(workspace.root, git_remote)
     set_git_remote(workspace.root, git_remote)
@@ -140,7 +140,7 @@ def _choose_base(workspace: Workspace, base: str | None) -> tuple[Adopted | None
     # what is recorded stays, and an alias may already be on the version that wave 0 has registered
     if not is_new and (base is None or is_recorded):
         return read_adopted(root), lambda: None
-    from tasks.adopt import drop_base, keep_base, read_base
+    from tasks.workspace.adopt import drop_base, keep_base, read_base
 
     model = _build_model(workspace)
     if base is None:
@@ -154,10 +154,10 @@ def _build_model(workspace: Workspace) -> "nn.Module":
 
     Every image's header is read, and none of their pixels: that is left to the stage.
     """
-    from amun.data.images import MODES
-    from amun.data.train_list import read_train_list
-    from amun.models import build_model
-    from amun.trainer import import_trainer
+    from amun.model.architectures import build_model
+    from amun.model.trainer import import_trainer
+    from amun.store.images import MODES
+    from amun.store.train_list import read_train_list
 
     data = workspace.params.data
     listing, size = inspect_source(workspace.root, data)

@@ -8,16 +8,16 @@ from typing import Literal
 from prefect import flow
 
 from amun.audit.decision import Decision, list_exact
-from amun.errors import AmunError, AttemptError, LeaseLostError
+from amun.core.errors import AmunError, AttemptError, LeaseLostError
 from amun.ledger import Claim, Held, Rollback, WaveKind
 from flows.intake import add_intake, take_in
 from flows.outcome import Outcome
 from flows.preview import describe_next_wave, require_ready
-from tasks.artifacts import show_wave
-from tasks.base import check_samples, finish_base, prepare_base, refresh_base_source
-from tasks.complete import complete_requests, park_wave
-from tasks.freeze import freeze_wave, record_holdings
-from tasks.gate import (
+from tasks.steps.artifacts import show_wave
+from tasks.steps.base import check_samples, finish_base, prepare_base, refresh_base_source
+from tasks.steps.complete import complete_requests, park_wave
+from tasks.steps.freeze import freeze_wave, record_holdings
+from tasks.steps.gate import (
     begin_attempt,
     check_report,
     find_contradiction,
@@ -25,10 +25,9 @@ from tasks.gate import (
     keep_decision,
     overrule_attempt,
 )
-from tasks.lease import hold_wave
-from tasks.night import plan_night
-from tasks.pipeline import BASE_STAGES, repair_files
-from tasks.record import (
+from tasks.steps.lease import hold_wave
+from tasks.steps.night import plan_night
+from tasks.steps.record import (
     find_recorded_commit,
     follow_upstream,
     push_data,
@@ -37,13 +36,14 @@ from tasks.record import (
     restore_files,
     tag_wave,
 )
-from tasks.register import promote_version, register_version
-from tasks.rollback import find_rollback, has_requests, promote_back, reopen_requests, restore_line
-from tasks.stages import StageRun, reproduce_stage
-from tasks.story import tell, tell_failure, tell_plan
-from tasks.upstream import follow
-from tasks.wave_paths import list_wave_paths
-from tasks.workspace import Workspace, open_workspace
+from tasks.steps.register import promote_version, register_version
+from tasks.steps.rollback import find_rollback, has_requests, promote_back, reopen_requests, restore_line
+from tasks.steps.stages import StageRun, reproduce_stage
+from tasks.tools.dvc import BASE_STAGES, repair_files
+from tasks.tools.story import tell, tell_failure, tell_plan
+from tasks.workspace.upstream import follow
+from tasks.workspace.wave_paths import list_wave_paths
+from tasks.workspace.workspace import Workspace, open_workspace
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from amun.errors import InputError
-from amun.keys import SECRET_VARIABLE
+from amun.core.errors import InputError
+from amun.core.keys import SECRET_VARIABLE
 from flows.setup import is_joining, join_workspace
-from tasks.environment import LEDGER_VARIABLE, MLFLOW_VARIABLE
-from tasks.git_remote import run_remote_git
-from tasks.workspace import open_clone
+from tasks.tools.environment import LEDGER_VARIABLE, MLFLOW_VARIABLE
+from tasks.tools.git_remote import run_remote_git
+from tasks.workspace.workspace import open_clone
 
 FOLDER = "workspace"
 # each of them would otherwise be a new one, in a folder that is gone with the run

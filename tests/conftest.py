@@ -10,8 +10,8 @@ import boto3
 import pytest
 from filelock import FileLock
 
-from tasks.environment import API_VARIABLE
-from tasks.servers import UI_VARIABLE, provide_prefect
+from tasks.tools.environment import API_VARIABLE
+from tasks.tools.servers import UI_VARIABLE, provide_prefect
 from tests.readme import list_commands
 from tests.swift import BUCKET, run_swift
 from tests.workspaces import Finished, Site, choose_people, make_clone

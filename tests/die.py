@@ -24,7 +24,7 @@ from tests.processes import find_computing_stage
 
 def main() -> None:
     """Answers the lines until there are no more."""
-    from tasks.environment import set_environment
+    from tasks.tools.environment import set_environment
 
     # Prefect, which the flows import, reads its variables once
     set_environment(Path.cwd())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from amun.data.samples import read_samples
+from amun.store.samples import read_samples
 
 MAGIC = b"PAR1"
 PIECE = 16  # bytes of a payload that a footer has by chance in no file

@@ -3,8 +3,8 @@
 import ast
 from pathlib import Path
 
-from amun.data.sources.source import SOURCES
-from amun.unlearning.methods import METHODS
+from amun.methods.catalogue import METHODS
+from amun.store.sources.catalogue import SOURCES
 
 ROOT = Path(__file__).parent.parent
 

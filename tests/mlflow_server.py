@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.environment import find_free_port
+from tasks.tools.environment import find_free_port
 
 START_SECONDS = 90.0
 

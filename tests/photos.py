@@ -8,7 +8,7 @@ import pandas as pd
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from amun.data.splits import assign_subjects
+from amun.store.splits import assign_subjects
 from tests.workspaces import ROOT
 
 CIFAR10 = ROOT.parent / "shared" / "data" / "cifar10" / "train.parquet"

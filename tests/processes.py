@@ -8,7 +8,7 @@ from time import monotonic, sleep
 
 import psutil
 
-from amun.paths import STAGE_LOCK
+from amun.core.paths import STAGE_LOCK
 from tests.workspaces import BIN, Site
 
 PATIENCE_SECONDS = 60.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from tasks.addresses import Addresses, find_addresses
+from tasks.tools.addresses import Addresses, find_addresses
 from tests.processes import wait_until
 from tests.workspaces import BIN, Finished, Site
 

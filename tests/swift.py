@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tasks.environment import find_free_port
+from tasks.tools.environment import find_free_port
 
 REQUIREMENTS = Path(__file__).parent / "swift-requirements.txt"
 KEY, SECRET = "test:tester", "testing"

@@ -13,17 +13,17 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
 
-from amun.adoption import digest_file
-from amun.data.samples import read_samples
-from amun.keys import keyed_digest, load_secret
-from amun.paths import ADOPTED, ADOPTED_WEIGHTS, BASE_MODEL, TRAIN, TRAIN_EPOCHS
+from amun.core.keys import keyed_digest, load_secret
+from amun.core.paths import ADOPTED, ADOPTED_WEIGHTS, BASE_MODEL, TRAIN, TRAIN_EPOCHS
+from amun.evidence.adoption import digest_file
+from amun.store.samples import read_samples
 from tests.trap import KILLED, open_trap, read_all
 from tests.workspaces import MODEL, Finished, Site, choose_people, make_clone, set_key
 
 KILLS = (
-    "tasks.adopt:save_weights",
-    "tasks.stages:pipeline.reproduce=train",
-    "tasks.register:registry.promote",
+    "tasks.workspace.adopt:save_weights",
+    "tasks.steps.stages:pipeline.reproduce=train",
+    "tasks.steps.register:registry.promote",
 )
 SOURCE = f"models:/{MODEL}/1"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from amun.paths import PARAMS
-from tasks.environment import find_free_port
+from amun.core.paths import PARAMS
+from tasks.tools.environment import find_free_port
 from tests.workspaces import BIN, Finished, Site, describe, dump_ledger, list_people, make_clone, read_tree, set_key
 
 
@@ -181,7 +181,7 @@ def test_wrong_sqlalchemy(clone: Site, tmp_path: Path) -> None:
 
 
 def test_other_code_than_installed(site: Site) -> None:
-    with (site.root / "tasks/git.py").open("a", encoding="utf-8") as file:
+    with (site.root / "tasks/tools/git.py").open("a", encoding="utf-8") as file:
         file.write("# changed\n")
     assert_one_line(site.start("amun", "status"), 2, str(site.root / "tasks"), "pip install")
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from amun.wave import write_json
+from amun.evidence.wave import write_json
 from bench.adversarial import NUM_SAMPLES, judge_recorded, keep_rows
 from bench.measuring import Counted, Row, measure_rows
 from bench.paired import PairedRow, merge_paired, read_paired
 from bench.pareto import judge
 from bench.searches import ALGORITHM_1, FAST, THOROUGH, list_contestants
 from bench.victims import VICTIMS, Victim
-from tests.amun.adversarial.models import choose_search, draw_linear
+from tests.amun.search.models import choose_search, draw_linear
 from tests.amun.shipped import PARAMS, ROOT
 
 ROW = Row("digits", 32, ALGORITHM_1, 10, 1.0, 1.0, 100.0, 100.0, 1.0, 2.0, 0.0, 1.0, 1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from amun.audit.references import draw_halves
+from amun.model.references import draw_halves
 from bench.power import MARGINS, NUM_JUDGES, Trained, draw_night, measure_power, print_power
 
 NUM_PEOPLE, NUM_REFERENCES = 400, NUM_JUDGES + 4

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from amun.benchmark.preset import SHIPPED
-from amun.paths import PARAMS, STATE
+from amun.core.paths import PARAMS, STATE
+from amun.study.preset import SHIPPED
 from tests.photos import CIFAR10
 from tests.readme import list_commands, read_blocks
 from tests.registry import open_client

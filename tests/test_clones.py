@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from amun.paths import LEDGER, STATE
+from amun.core.paths import LEDGER, STATE
 from tests.test_bad_input import assert_init_refused, assert_one_line
 from tests.trap import KILLED, open_trap, read_all
 from tests.workspaces import Site, choose_people, describe, dump_ledger, list_people, move_registry, read_tree
@@ -15,8 +15,8 @@ from tests.workspaces import Site, choose_people, describe, dump_ledger, list_pe
 # where one clone after the other is killed; each is a new one that knows nothing of the others
 DEATHS = {
     "during unlearn": ("during", "unlearn"),
-    "after record, before the push": ("after", "tasks.record:commit_paths"),
-    "after the push, before register": ("after", "tasks.upstream:run_remote_git=--atomic"),
+    "after record, before the push": ("after", "tasks.steps.record:commit_paths"),
+    "after the push, before register": ("after", "tasks.workspace.upstream:run_remote_git=--atomic"),
     "after register, before promote": ("after", "mlflow:MlflowClient.create_model_version"),
 }
 

@@ -7,8 +7,8 @@ from typing import Any
 import psutil
 import pytest
 
-from amun.data.samples import read_samples
-from amun.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, TEST, TRAIN, UNLEARNED, WAVE_BASE
+from amun.core.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, TEST, TRAIN, UNLEARNED, WAVE_BASE
+from amun.store.samples import read_samples
 from tests.processes import kill_dvc
 from tests.registry import find_version, list_attempts
 from tests.workspaces import Finished, Site, describe, list_people, read_tree, set_key

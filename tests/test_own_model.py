@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-from amun.data.samples import read_samples
-from amun.paths import AUDIT_LOGITS, BASE_MODEL, TARGET_LOGITS, TRAIN_EPOCHS, UNLEARN_EPOCHS, UNLEARNED
+from amun.core.paths import AUDIT_LOGITS, BASE_MODEL, TARGET_LOGITS, TRAIN_EPOCHS, UNLEARN_EPOCHS, UNLEARNED
+from amun.store.samples import read_samples
 from tests.workspaces import Site, choose_people, make_clone
 
 # every model that the trainer has made bears its mark: 100 more in each logit

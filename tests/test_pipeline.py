@@ -33,7 +33,7 @@ def test_base_stage_depends_on_nothing_of_a_wave(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_that_builds_a_model_depends_on_the_users_code(stage: str) -> None:
-    assert ("custom" in STAGES[stage]["deps"]) == ("amun/custom.py" in find_imports(stage))
+    assert ("custom" in STAGES[stage]["deps"]) == ("amun/core/custom.py" in find_imports(stage))
 
 
 def test_audit_never_reads_the_target_references() -> None:

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from amun.data.samples import read_samples, write_samples
-from amun.paths import CONFIDENCE, TRAIN
+from amun.core.paths import CONFIDENCE, TRAIN
+from amun.store.samples import read_samples, write_samples
 from tests.registry import find_version
 from tests.workspaces import BIN, Site, choose_people, read_tree, set_key
 

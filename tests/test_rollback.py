@@ -17,11 +17,11 @@ KILLS = {
     "before the intent": ("before", "amun.ledger:Ledger.begin_rollback"),
     "after the intent": ("after", "amun.ledger:Ledger.begin_rollback"),
     "claim": ("after", "amun.ledger:Ledger.claim_wave"),
-    "champion": ("after", "tasks.rollback:registry.promote"),
-    "marks": ("after", "tasks.rollback:registry.mark_undone"),
-    "before the commit": ("before", "tasks.rollback:commit_paths"),
-    "after the commit": ("after", "tasks.rollback:commit_paths"),
-    "data": ("after", "tasks.rollback:pipeline.fetch"),
+    "champion": ("after", "tasks.steps.rollback:registry.promote"),
+    "marks": ("after", "tasks.steps.rollback:registry.mark_undone"),
+    "before the commit": ("before", "tasks.steps.rollback:commit_paths"),
+    "after the commit": ("after", "tasks.steps.rollback:commit_paths"),
+    "data": ("after", "tasks.steps.rollback:dvc.fetch"),
     "before the requests": ("before", "amun.ledger:Ledger.finish_rollback"),
     "after the requests": ("after", "amun.ledger:Ledger.finish_rollback"),
 }
@@ -138,7 +138,7 @@ def test_back_over_a_new_base(readme_run: tuple[Site, dict[str, Finished]], tmp_
     # nobody was forgotten since: nothing to accept
     back = ("model", "rollback", "2", "--reason", REASON)
     with (tmp_path / "said").open("w+", encoding="utf-8") as said, open_trap(site, said, *back) as run_and_die:
-        assert run_and_die("before", "tasks.rollback:commit_paths") == KILLED, read_all(said)
+        assert run_and_die("before", "tasks.steps.rollback:commit_paths") == KILLED, read_all(said)
         assert "remember 0 people" in read_all(said)
     assert site.git("status", "--porcelain", "data/exclusions.json") != ""
     site.run("amun", *back)

@@ -5,10 +5,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from amun.errors import InputError
-from amun.paths import ADVERSARIAL, TRAIN, UNLEARNED, WAVE_BASE
-from tasks.pipeline import read_digests
-from tasks.remote import require_remote
+from amun.core.errors import InputError
+from amun.core.paths import ADVERSARIAL, TRAIN, UNLEARNED, WAVE_BASE
+from tasks.tools.dvc import read_digests
+from tasks.tools.remote import require_remote
 from tests.swift import BUCKET
 from tests.workspaces import Site, choose_people
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from amun.data.samples import read_samples
-from amun.paths import CALIBRATION, TEST, TRAIN, locate_journal
-from tasks.s3 import open_client
+from amun.core.paths import CALIBRATION, TEST, TRAIN, locate_journal
+from amun.store.samples import read_samples
+from tasks.tools.s3 import open_client
 from tests.amun.pictures import write_class_folder
 from tests.registry import find_version
 from tests.swift import BUCKET

@@ -4,10 +4,10 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from amun.data.samples import read_samples
+from amun.core.paths import CALIBRATION, LEDGER, TEST, TRAIN
 from amun.ledger import Ledger
-from amun.paths import CALIBRATION, LEDGER, TEST, TRAIN
-from tasks.pipeline import read_digests
+from amun.store.samples import read_samples
+from tasks.tools.dvc import read_digests
 from tests.registry import open_client
 from tests.test_bad_input import assert_one_line
 from tests.workspaces import MODEL, Site, choose_people, list_people

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from amun.paths import PARAMS
+from amun.core.paths import PARAMS
 from flows.demo import ensure_clone
 from tests.photos import CIFAR10, write_cifar10, write_digits, write_requests
 from tests.readme import list_commands, read_blocks

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from tasks.environment import API_VARIABLE
+from tasks.tools.environment import API_VARIABLE
 from tests.mlflow_server import run_mlflow
 from tests.postgres import run_postgres
 from tests.workspaces import MODEL, Finished, Site, describe, list_people, make_clone

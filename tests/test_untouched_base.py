@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from amun.core.paths import ATTEMPT, PARAMS, UNLEARNED, WAVE_BASE
+from amun.evidence.wave import Attempt, write_json
 from amun.params import AttemptParams, Params, load_params
-from amun.paths import ATTEMPT, PARAMS, UNLEARNED, WAVE_BASE
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.power import measure_power
 from amun.stages.references import train_references
 from amun.stages.train import train
 from amun.stages.unlearn import unlearn
-from amun.wave import Attempt, write_json
 from bench.seed import BASE, RETRAINED, Row, freeze_wave, measure, prepare_store
 from flows.demo import NUM_SAMPLES, OF_THE_BASE
 from tests.workspaces import ROOT

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from amun.data.samples import read_samples
-from amun.data.store import read_shape
+from amun.core.paths import AUDIT_METRICS, LEDGER, PARAMS, REPORT_METRICS, TEST, TRAIN, UNLEARNED
 from amun.ledger import Claim, Ledger, describe_holder
+from amun.model.training import compute_logits
 from amun.params import load_params
-from amun.paths import AUDIT_METRICS, LEDGER, PARAMS, REPORT_METRICS, TEST, TRAIN, UNLEARNED
 from amun.stages.common import load_for
-from amun.training import compute_logits
-from tasks.store_files import CONTENT
-from tasks.trace import INCLUSIONS
+from amun.store.samples import read_samples
+from amun.store.store import read_shape
+from tasks.views.trace import INCLUSIONS
+from tasks.workspace.store_files import CONTENT
 from tests.footers import assert_shows_nobody, find_store_files
 from tests.registry import find_version, list_attempts, open_client
 from tests.workspaces import MODEL, Finished, Site, choose_people, describe, dump_ledger, list_people, read_tree

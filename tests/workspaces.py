@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from amun.data.samples import Samples, read_samples
-from amun.paths import CALIBRATION, LEDGER, PARAMS, STATE, TEST, TRAIN
+from amun.core.paths import CALIBRATION, LEDGER, PARAMS, STATE, TEST, TRAIN
+from amun.store.samples import Samples, read_samples
 from flows.demo import ensure_clone
 
 ROOT = Path(__file__).parent.parent

@@ -14,10 +14,10 @@ from amun.audit.gate import (
     judge_trace,
 )
 from amun.audit.night import NightPower
-from amun.data.store import StoreShape
+from amun.evidence.wave import MIN_REPORTED
+from amun.methods.catalogue import METHODS
 from amun.params import GateParams, UnlearningParams
-from amun.unlearning.methods import METHODS
-from amun.wave import MIN_REPORTED
+from amun.store.store import StoreShape
 
 TRACELESS = "too few adversarial examples to measure the trace that gate.max_trace bounds"
 

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from amun.audit.rmia import score_membership
 from amun.audit.roc import compute_auc
-from amun.data.samples import Samples
+from amun.evidence.wave import MIN_REPORTED, Wave
+from amun.model.training import compute_accuracy, compute_logits
 from amun.params import AuditParams
-from amun.training import compute_accuracy, compute_logits
-from amun.wave import MIN_REPORTED, Wave
+from amun.store.samples import Samples
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amun.audit.evidence import Evidence, Floats
+from amun.audit.observations import Evidence, Floats
 from amun.audit.signals import compute_signals
-from amun.data.samples import Mask, Owners, Samples
 from amun.params import AuditParams
+from amun.store.samples import Mask, Owners, Samples
 
 
 def find_strangers(held_out: Owners, train: Owners) -> Mask:

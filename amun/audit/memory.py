@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from amun.audit.evidence import Evidence, Floats
+from amun.audit.observations import Evidence, Floats
 
 NUM_BINS = 10  # of difficulty
 MIN_PER_BIN = 40  # samples

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from amun.audit.evidence import explain_too_few
 from amun.audit.memory import Memory
-from amun.data.samples import Owners
+from amun.audit.observations import explain_too_few
+from amun.core.paths import POWER_METRICS
+from amun.evidence.wave import CURRENT, Record
+from amun.methods.catalogue import find_method
 from amun.params import AttemptParams
-from amun.paths import POWER_METRICS
-from amun.unlearning.methods import find_method
-from amun.wave import CURRENT, Record
+from amun.store.samples import Owners
 
 ALPHA = 0.05  # the chance, in a night, that a model truly at the margin passes
 MIN_POWER = 0.8  # a night in which exact retraining itself would pass less often than this shows nothing

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from amun.adversarial.search import search_together
 from amun.audit.roc import compute_auc
+from amun.model.training import compute_logits
 from amun.params import AdversarialParams
-from amun.training import compute_logits
+from amun.search.catalogue import search_together
 
 LabelledImages = tuple[Tensor, Tensor]
 

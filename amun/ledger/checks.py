@@ -3,8 +3,8 @@
 import re
 from datetime import UTC, datetime
 
-from amun.errors import InputError
-from amun.subject_ids import MAX_LENGTH, find_fault
+from amun.core.errors import InputError
+from amun.core.subject_ids import MAX_LENGTH, find_fault
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 # control characters, line and paragraph separators, halves of characters from undecodable bytes

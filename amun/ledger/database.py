@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_u
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
 
-from amun.errors import AmunError, InputError
+from amun.core.errors import AmunError, InputError
 from amun.ledger.columns import Base
 from amun.ledger.migrations import MIGRATIONS
 from amun.ledger.schema import SCHEMA_VERSION, InfoRow

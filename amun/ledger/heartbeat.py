@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
-from amun.errors import AmunError, LeaseLostError
+from amun.core.errors import AmunError, LeaseLostError
 from amun.ledger.records import Claim
 from amun.ledger.waves import WaveBook
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from amun.errors import InputError
+from amun.core.errors import InputError
 from amun.ledger.checks import check_reason, parse_request_id
 from amun.ledger.records import OutcomeState, Request
 from amun.ledger.requests import RequestBook, end_hold, tell_states

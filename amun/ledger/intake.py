@@ -9,14 +9,14 @@ from dateutil.relativedelta import relativedelta
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from amun.errors import InputError
+from amun.core.errors import InputError
+from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_received, check_reference, check_subject, format_request_id, parse_request_id
 from amun.ledger.database import split_chunks
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand
 from amun.ledger.matching import find_known
 from amun.ledger.records import OutcomeState
 from amun.ledger.schema import LIVE_STATES, HoldingRow, InfoRow, ModelRow, OutcomeRow, RequestRow
-from amun.subject_ids import normalise
 
 ONE_MONTH = relativedelta(months=1)
 FEW_STRANGERS = 10  # fewer together are looked at one by one, whatever their share

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from amun.errors import InputError, LeaseLostError
+from amun.core.errors import InputError, LeaseLostError
 from amun.ledger.holder import is_holder_alive
 from amun.ledger.records import Claim
 from amun.ledger.schema import ModelRow, OutcomeRow, WaveRow

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from amun.subject_ids import normalise
+from amun.core.subject_ids import normalise
 
 # what version 3 allows; version 2 knew no 'unmatched'
 STATES = "'pending', 'in_wave', 'held', 'completed', 'withdrawn', 'already_forgotten', 'nothing_held', 'unmatched'"

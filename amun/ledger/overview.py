@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from amun.core.subject_ids import normalise
 from amun.ledger.database import Database
 from amun.ledger.lookups import (
     HANDLED_STATES,
@@ -19,7 +20,6 @@ from amun.ledger.lookups import (
 from amun.ledger.records import Holding, OpenWave, Request, Status, Wave
 from amun.ledger.requests import read_requests, select_outcomes
 from amun.ledger.schema import HoldingRow, OutcomeRow, RequestRow, UndoneWaveRow, WaveRow
-from amun.subject_ids import normalise
 
 
 class Overview(Database):

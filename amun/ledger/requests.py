@@ -9,16 +9,16 @@ from typing import get_args
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
-from amun.errors import InputError
+from amun.core.errors import InputError
 from amun.ledger.checks import format_request_id, parse_request_id
 from amun.ledger.database import Database, split_chunks
 from amun.ledger.demands import AddedRequest, Demand
 from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.lookups import check_model
 from amun.ledger.matching import select_known
+from amun.ledger.near_ids import suggest_ids
 from amun.ledger.records import Hold, Outcome, OutcomeState, Request, UndoneOutcome
 from amun.ledger.schema import HoldRow, ModelRow, OutcomeRow, RequestRow, RollbackRow, UndoneOutcomeRow
-from amun.near_ids import suggest_ids
 
 Undone = dict[tuple[int, str], list[UndoneOutcome]]  # by request number and model
 

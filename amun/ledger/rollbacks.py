@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from amun.errors import InputError
+from amun.core.errors import InputError
+from amun.core.subject_ids import normalise
 from amun.ledger.database import split_chunks
 from amun.ledger.lookups import check_lease, check_model, find_open, is_abandoned
 from amun.ledger.matching import match_outcomes
 from amun.ledger.records import Claim, Held, Holding, Rollback
 from amun.ledger.schema import LIVE_STATES, HoldRow, OutcomeRow, RollbackRow, UndoneOutcomeRow, UndoneWaveRow, WaveRow
 from amun.ledger.waves import WaveBook, replace_holdings, take_pending
-from amun.subject_ids import normalise
 
 
 class RollbackBook(WaveBook):

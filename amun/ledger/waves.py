@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from amun.errors import InputError
+from amun.core.errors import InputError
+from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_subject
 from amun.ledger.database import Database
 from amun.ledger.lookups import (
@@ -23,7 +24,6 @@ from amun.ledger.lookups import (
 from amun.ledger.matching import match_outcomes
 from amun.ledger.records import Claim, Held, Holding, WaveKind
 from amun.ledger.schema import HoldingRow, ModelRow, OutcomeRow, WaveRow
-from amun.subject_ids import normalise
 
 
 class WaveBook(Database):

@@ -11,13 +11,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from amun.adversarial.geometry import compute_norms
-from amun.adversarial.search import describe_missing
 from amun.audit.drawing import draw_rows
-from amun.data.samples import Samples, SampleWriter, read_ids, read_in_groups
-from amun.data.store import read_shape
-from amun.params import AdversarialParams, Params
-from amun.paths import (
+from amun.core.paths import (
     ADVERSARIAL,
     ADVERSARIAL_METRICS,
     CALIBRATION,
@@ -27,12 +22,17 @@ from amun.paths import (
     WAVE,
     WAVE_BASE,
 )
-from amun.progress import show_progress
+from amun.core.progress import show_progress
+from amun.evidence.wave import MIN_REPORTED, read_wave, write_json
+from amun.params import AdversarialParams, Params
+from amun.search.catalogue import describe_missing
+from amun.search.geometry import compute_norms
+from amun.search.partial import PartialResults, digest_inputs, keep_partial_results
+from amun.search.resumable import ResumableSearch, read_among
 from amun.stages.common import load_for
-from amun.stages.partial import PartialResults, digest_inputs, keep_partial_results
-from amun.stages.resumable_search import ResumableSearch, read_among
 from amun.stages.runner import run_stage
-from amun.wave import MIN_REPORTED, read_wave, write_json
+from amun.store.samples import Samples, SampleWriter, read_ids, read_in_groups
+from amun.store.store import read_shape
 
 
 def build_adversarial_set(params: Params, device: torch.device) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from amun.data.samples import Samples
-from amun.data.store import StoreShape
-from amun.errors import InputError
-from amun.models import build_model, load_weights
+from amun.core.errors import InputError
+from amun.evidence.wave import read_forgotten
+from amun.model.architectures import build_model, load_weights
+from amun.model.training import EpochMetrics
 from amun.params import Params
-from amun.training import EpochMetrics
-from amun.wave import read_forgotten
+from amun.store.samples import Samples
+from amun.store.store import StoreShape
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 

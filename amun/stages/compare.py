@@ -6,18 +6,18 @@ A night never retrains for comparison; `amun wave compare` runs this at the wave
 import torch
 
 from amun.audit.evaluation import audit_model, choose_audit_sets
-from amun.data.samples import read_samples
-from amun.data.store import read_shape
-from amun.errors import InputError
+from amun.core.errors import InputError
+from amun.core.paths import AUDIT_LOGITS, COMPARISON, TEST, TRAIN, WAVE_BASE
+from amun.core.progress import show_progress
+from amun.evidence.wave import read_wave, write_json
+from amun.model.trainer import count_epochs, train_model
 from amun.params import Params
-from amun.paths import AUDIT_LOGITS, COMPARISON, TEST, TRAIN, WAVE_BASE
-from amun.progress import show_progress
 from amun.stages.auditing import describe_memory, measure_wave_memory
 from amun.stages.common import build_for, describe_epoch, load_for
 from amun.stages.runner import run_stage
 from amun.stages.tracing import measure_trace, search_others
-from amun.trainer import count_epochs, train_model
-from amun.wave import read_wave, write_json
+from amun.store.samples import read_samples
+from amun.store.store import read_shape
 
 
 def compare(params: Params, device: torch.device) -> None:

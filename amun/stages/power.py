@@ -5,14 +5,14 @@ import torch
 from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
 from amun.audit.memory import measure_memory
 from amun.audit.night import foresee_night, share_alpha
-from amun.data.samples import read_samples
-from amun.data.store import read_owners, read_shape
+from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, POWER_METRICS, TRAIN, WAVE_BASE
+from amun.evidence.wave import read_wave, write_json
+from amun.model.training import compute_logits
 from amun.params import Params
-from amun.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, POWER_METRICS, TRAIN, WAVE_BASE
 from amun.stages.common import load_for
 from amun.stages.runner import run_stage
-from amun.training import compute_logits
-from amun.wave import read_wave, write_json
+from amun.store.samples import read_samples
+from amun.store.store import read_owners, read_shape
 
 
 def measure_power(params: Params, device: torch.device) -> None:

@@ -9,19 +9,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from amun.data.images import check_images, read_images
-from amun.data.samples import Samples, SampleWriter
-from amun.data.sources.revision import read_revision, require_files
-from amun.data.sources.source import Listing, list_source, raise_problems
-from amun.data.splits import SPLITS, assign_subjects, check_splits, split_held_out, split_subjects
-from amun.data.train_list import read_train_list
-from amun.errors import InputError
-from amun.keys import keyed_digest, load_secret, subject_key, subject_keys
+from amun.core.errors import InputError
+from amun.core.keys import keyed_digest, load_secret, subject_key, subject_keys
+from amun.core.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN, locate_source
+from amun.core.progress import show_progress
+from amun.evidence.wave import write_json
 from amun.params import Params
-from amun.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN, locate_source
-from amun.progress import show_progress
 from amun.stages.runner import run_stage
-from amun.wave import write_json
+from amun.store.images import check_images, read_images
+from amun.store.samples import Samples, SampleWriter
+from amun.store.sources.catalogue import Listing, list_source, raise_problems
+from amun.store.sources.revision import read_revision, require_files
+from amun.store.splits import SPLITS, assign_subjects, check_splits, split_held_out, split_subjects
+from amun.store.train_list import read_train_list
 
 Strings = npt.NDArray[np.str_]
 Indices = npt.NDArray[np.int64]

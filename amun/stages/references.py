@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from amun.audit.references import draw_halves, train_reference_logits
-from amun.data.samples import Samples, concatenate, read_samples, write_samples
-from amun.data.store import read_shape
-from amun.models import copy_weights
+from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TARGET_INCLUSION, TARGET_LOGITS, TEST, TRAIN
+from amun.core.progress import show_progress
+from amun.model.architectures import copy_weights
+from amun.model.references import draw_halves, train_reference_logits
+from amun.model.target_weights import save_references
 from amun.params import Params
-from amun.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TARGET_INCLUSION, TARGET_LOGITS, TEST, TRAIN
-from amun.progress import show_progress
 from amun.stages.common import build_for, refuse_forgotten
 from amun.stages.runner import run_stage
-from amun.target_weights import save_references
+from amun.store.samples import Samples, concatenate, read_samples, write_samples
+from amun.store.store import read_shape
 
 # Apart, so that no target reference trains on the same half, or from the same start, as an audit reference.
 AUDIT_SEED, TARGET_SEED = 1_000_000, 2_000_000

@@ -9,16 +9,16 @@ import torch
 
 from amun.audit.plain import compute_confidence_auc, find_confidence, measure_svc_shares
 from amun.audit.roc import auc_standard_error, roc_curve_binned
-from amun.data.samples import count_samples
-from amun.data.store import read_shape
+from amun.core.paths import ADVERSARIAL, CONFIDENCE, REPORT_METRICS, ROC, TEST, TRAIN, UNLEARNED, WAVE_BASE
+from amun.evidence.wave import MIN_REPORTED, write_json
+from amun.model.training import compute_accuracy
 from amun.params import Params
-from amun.paths import ADVERSARIAL, CONFIDENCE, REPORT_METRICS, ROC, TEST, TRAIN, UNLEARNED, WAVE_BASE
 from amun.stages.auditing import WaveAudit, audit_half, describe_memory
 from amun.stages.common import load_for
 from amun.stages.runner import run_stage
 from amun.stages.tracing import measure_trace, search_others
-from amun.training import compute_accuracy
-from amun.wave import MIN_REPORTED, write_json
+from amun.store.samples import count_samples
+from amun.store.store import read_shape
 
 NUM_BINS = 20
 

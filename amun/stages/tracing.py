@@ -5,12 +5,12 @@ from torch import nn
 
 from amun.audit.drawing import draw_rows
 from amun.audit.trace import LabelledImages, compute_trace, find_candidates
-from amun.data.samples import Samples, count_samples, read_samples
-from amun.data.store import read_shape
+from amun.core.paths import ADVERSARIAL, TRAIN, WAVE_BASE
+from amun.evidence.wave import MIN_REPORTED
 from amun.params import AdversarialParams, Params
-from amun.paths import ADVERSARIAL, TRAIN, WAVE_BASE
 from amun.stages.common import load_for
-from amun.wave import MIN_REPORTED
+from amun.store.samples import Samples, count_samples, read_samples
+from amun.store.store import read_shape
 
 
 def measure_trace(params: Params, device: torch.device, unlearned: nn.Module, others: LabelledImages) -> float | None:

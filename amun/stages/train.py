@@ -3,18 +3,18 @@
 import torch
 from torch import nn
 
-from amun.adoption import Adopted, judge_adopted, read_adopted
-from amun.data.samples import Samples, read_samples
-from amun.data.store import read_shape
-from amun.models import load_weights, save_weights
+from amun.core.paths import ADOPTED_WEIGHTS, BASE_MODEL, CALIBRATION, TRAIN, TRAIN_EPOCHS, TRAIN_METRICS
+from amun.core.progress import show_progress
+from amun.evidence.adoption import Adopted, judge_adopted, read_adopted
+from amun.evidence.wave import write_json
+from amun.model.architectures import load_weights, save_weights
+from amun.model.trainer import count_epochs, train_model
+from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
 from amun.params import Params
-from amun.paths import ADOPTED_WEIGHTS, BASE_MODEL, CALIBRATION, TRAIN, TRAIN_EPOCHS, TRAIN_METRICS
-from amun.progress import show_progress
 from amun.stages.common import build_for, describe_epoch, refuse_forgotten, write_history
 from amun.stages.runner import run_stage
-from amun.trainer import count_epochs, train_model
-from amun.training import EpochMetrics, compute_accuracy, compute_logits
-from amun.wave import write_json
+from amun.store.samples import Samples, read_samples
+from amun.store.store import read_shape
 
 
 def train(params: Params, device: torch.device) -> None:

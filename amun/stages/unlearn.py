@@ -5,12 +5,8 @@ import shutil
 import numpy as np
 import torch
 
-from amun.data.samples import Samples, read_samples
-from amun.data.store import StoreShape, read_shape
-from amun.errors import AttemptError, InputError
-from amun.models import save_weights
-from amun.params import AttemptParams, Params
-from amun.paths import (
+from amun.core.errors import AttemptError, InputError
+from amun.core.paths import (
     ADVERSARIAL,
     TARGET_INCLUSION,
     TARGET_LOGITS,
@@ -20,15 +16,19 @@ from amun.paths import (
     UNLEARNED,
     WAVE_BASE,
 )
-from amun.progress import Advance, show_progress
+from amun.core.progress import Advance, show_progress
+from amun.evidence.wave import MIN_REPORTED, Wave, read_attempt, read_wave, write_json
+from amun.methods.catalogue import METHODS, Method
+from amun.methods.problem import Targets, Unlearned, UnlearningProblem
+from amun.model.architectures import save_weights
+from amun.model.target_weights import open_references
+from amun.model.trainer import count_epochs
+from amun.model.training import EpochMetrics
+from amun.params import AttemptParams, Params
 from amun.stages.common import build_for, describe_epoch, load_for, write_history
 from amun.stages.runner import run_stage
-from amun.target_weights import open_references
-from amun.trainer import count_epochs
-from amun.training import EpochMetrics
-from amun.unlearning.methods import METHODS, Method
-from amun.unlearning.problem import Targets, Unlearned, UnlearningProblem
-from amun.wave import MIN_REPORTED, Wave, read_attempt, read_wave, write_json
+from amun.store.samples import Samples, read_samples
+from amun.store.store import StoreShape, read_shape
 
 
 def unlearn(params: Params, device: torch.device) -> None:

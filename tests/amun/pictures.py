@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from amun.data.images import read_images
-from amun.data.sources.source import Listing
 from amun.params import ImagesParams
+from amun.store.images import read_images
+from amun.store.sources.catalogue import Listing
 
 RULES = ImagesParams(colour="rgb", size=None, resize="refuse", transparent="white")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from amun.errors import InputError
+from amun.core.errors import InputError
 from amun.params import load_params
 from tests.imports import ROOT
 

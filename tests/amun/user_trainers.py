@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from amun.model.trainer import TrainingSamples
 from amun.params import TrainingParams
-from amun.trainer import TrainingSamples
 
 
 def train_by_adam(model: nn.Module, samples: TrainingSamples, params: TrainingParams, seed: int) -> nn.Module:

@@ -3,7 +3,7 @@
 import torch
 
 from amun.audit.evaluation import MembershipScores, ModelAudit
-from amun.wave import MIN_REPORTED
+from amun.evidence.wave import MIN_REPORTED
 
 
 def make_audit(num_forget: int, num_held_out: int) -> ModelAudit:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amun.audit.evidence import MIN_PEOPLE, Evidence
 from amun.audit.memory import Memory, measure_memory
-from amun.audit.references import draw_halves
+from amun.audit.observations import MIN_PEOPLE, Evidence
+from amun.model.references import draw_halves
 
 Floats = npt.NDArray[np.float64]
 NUM_REFERENCES = 16

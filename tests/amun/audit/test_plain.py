@@ -8,7 +8,7 @@ from torch import Tensor
 
 from amun.audit.evaluation import AuditSets, ModelAudit
 from amun.audit.plain import compute_confidence_auc, measure_svc_shares
-from amun.data.samples import Samples
+from amun.store.samples import Samples
 
 NUM_CLASSES = 4
 

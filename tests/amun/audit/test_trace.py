@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from amun.adversarial.search import find_adversarial
 from amun.audit.trace import compute_trace, find_candidates, measure_rise
-from amun.training import compute_logits, fit
-from tests.amun.adversarial.models import draw_linear
+from amun.model.training import compute_logits, fit
+from amun.search.catalogue import find_adversarial
+from tests.amun.search.models import draw_linear
 from tests.amun.shipped import PARAMS, change_optimisation
 
 NUM_EACH = 40

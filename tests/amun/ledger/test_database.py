@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import StatementError
 
-from amun.errors import AmunError, InputError
+from amun.core.errors import AmunError, InputError
 from amun.ledger import Ledger
 from amun.ledger.schema import InfoRow
 from tests.amun.ledger.conftest import MakeUrl

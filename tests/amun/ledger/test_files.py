@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from amun.errors import InputError
+from amun.core.errors import InputError
 from amun.ledger import Demand, FileId, Ledger
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, list_states, run_together
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from amun.errors import InputError
+from amun.core.errors import InputError
 from amun.ledger import Hold, Ledger
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_wave, complete_wave, list_states
 

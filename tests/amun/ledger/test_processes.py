@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import psutil
 import pytest
 
-from amun.errors import LeaseLostError
+from amun.core.errors import LeaseLostError
 from amun.ledger import Claim, Heartbeat, Held, Ledger, describe_holder, heartbeat, is_holder_alive
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_in_process, complete_wave, run_together
 

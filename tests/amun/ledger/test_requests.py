@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from amun.errors import InputError
+from amun.core.errors import InputError
 from amun.ledger import Ledger
 from tests.amun.ledger.helpers import (
     MODEL,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from amun.errors import InputError
+from amun.core.errors import InputError
 from amun.ledger import Claim, Held, Holding, Ledger, Request
 from tests.amun.ledger.helpers import LATER, MODEL, NOW, add, build_base, claim_wave, complete_wave
 

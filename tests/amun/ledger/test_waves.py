@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
-from amun.errors import InputError, LeaseLostError
+from amun.core.errors import InputError, LeaseLostError
 from amun.ledger import Claim, Held, Holding, Ledger
 from tests.amun.ledger.helpers import (
     LATER,

@@ -14,10 +14,7 @@ import pytest
 import torch
 import yaml
 
-from amun.data.samples import Samples, read_samples, write_samples
-from amun.models import build_model, save_weights
-from amun.params import ModelParams, Params
-from amun.paths import (
+from amun.core.paths import (
     ADVERSARIAL,
     ADVERSARIAL_METRICS,
     CALIBRATION,
@@ -28,9 +25,12 @@ from amun.paths import (
     WAVE,
     WAVE_BASE,
 )
-from amun.stage_result import FORCED_VARIABLE
-from amun.training import fit
-from amun.wave import ForgottenWave, Wave, write_json
+from amun.core.stage_result import FORCED_VARIABLE
+from amun.evidence.wave import ForgottenWave, Wave, write_json
+from amun.model.architectures import build_model, save_weights
+from amun.model.training import fit
+from amun.params import ModelParams, Params
+from amun.store.samples import Samples, read_samples, write_samples
 from tests.amun.shipped import ROOT, load_digit_images
 
 NUM_TRAIN, NUM_FORGET, NUM_CALIBRATION = 150, 60, 100

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from amun.data.samples import Samples
-from amun.data.store import StoreShape
-from amun.errors import InputError
-from amun.models import copy_weights
+from amun.core.errors import InputError
+from amun.core.paths import FORGOTTEN
+from amun.evidence.wave import ForgottenWave, write_json
+from amun.model.architectures import copy_weights
 from amun.params import Params
-from amun.paths import FORGOTTEN
 from amun.stages.common import MEMORY_FORMATS, build_for, refuse_forgotten
-from amun.wave import ForgottenWave, write_json
+from amun.store.samples import Samples
+from amun.store.store import StoreShape
 from tests.amun.shipped import PARAMS
 
 IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))

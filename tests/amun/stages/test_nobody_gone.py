@@ -17,11 +17,8 @@ import pytest
 import torch
 
 from amun.audit.night import read_night
-from amun.data.samples import Samples, read_samples, write_samples
-from amun.data.store import read_owners
-from amun.errors import InputError
-from amun.forgetting import name_forgotten
-from amun.paths import (
+from amun.core.errors import InputError
+from amun.core.paths import (
     ATTEMPT,
     AUDIT_METRICS,
     BASE_MODEL,
@@ -36,6 +33,8 @@ from amun.paths import (
     WAVE,
     WAVE_BASE,
 )
+from amun.evidence.wave import Attempt, ForgottenWave, Wave, write_json
+from amun.methods.catalogue import METHODS
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
 from amun.stages.compare import compare
@@ -44,10 +43,11 @@ from amun.stages.references import train_references
 from amun.stages.report import report
 from amun.stages.train import train
 from amun.stages.unlearn import unlearn
-from amun.unlearning.methods import METHODS
-from amun.wave import Attempt, ForgottenWave, Wave, write_json
+from amun.store.forgetting import name_forgotten
+from amun.store.samples import Samples, read_samples, write_samples
+from amun.store.store import read_owners
+from tests.amun.methods.problems import make_attempt
 from tests.amun.shipped import PARAMS
-from tests.amun.unlearning.problems import make_attempt
 from tests.amun.witness import NUM_CLASSES, Witness, hear, paint
 
 CPU = torch.device("cpu")

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from amun.data.samples import read_samples
-from amun.errors import InputError
-from amun.keys import parse_secret, store_secret, subject_key
+from amun.core.errors import InputError
+from amun.core.keys import parse_secret, store_secret, subject_key
+from amun.core.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN
+from amun.evidence.wave import write_json
 from amun.params import Params
-from amun.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN
 from amun.stages.prepare import prepare
-from amun.wave import write_json
+from amun.store.samples import read_samples
 from tests.amun.pictures import RULES, paint, write_class_folder
 from tests.amun.shipped import PARAMS
 

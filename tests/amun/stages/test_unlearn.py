@@ -7,18 +7,18 @@ from contextlib import chdir
 import pytest
 import torch
 
-from amun.data.samples import read_samples, write_samples
-from amun.errors import AttemptError
-from amun.models import read_weights
+from amun.core.errors import AttemptError
+from amun.core.paths import ATTEMPT, TARGET_LOGITS, UNLEARN_EPOCHS, UNLEARN_METRICS, UNLEARNED, WAVE_BASE
+from amun.evidence.wave import Attempt, write_json
+from amun.methods.catalogue import METHODS
+from amun.model.architectures import read_weights
 from amun.params import Params
-from amun.paths import ATTEMPT, TARGET_LOGITS, UNLEARN_EPOCHS, UNLEARN_METRICS, UNLEARNED, WAVE_BASE
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.unlearn import unlearn
-from amun.unlearning.methods import METHODS
-from amun.wave import Attempt, write_json
+from amun.store.samples import read_samples, write_samples
 from bench.seed import begin_wave
+from tests.amun.methods.problems import make_attempt
 from tests.amun.shipped import PARAMS, have_same_weights
-from tests.amun.unlearning.problems import make_attempt
 
 CPU = torch.device("cpu")
 NUM_FORGET = 30

@@ -1,0 +1,1 @@
+"""Parameters' forms, paths, errors, keys, progress: what every other package of the library stands on."""

@@ -1,0 +1,143 @@
+"""The files that say what a wave is about: `wave/wave.json`, `wave/attempt.json`, `wave/forgotten.json`."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from amun.core.errors import AmunError, InputError
+from amun.core.paths import ATTEMPT, FORGOTTEN, WAVE
+
+# Below this many samples a histogram, a curve or a mean tells of single persons: no file that git or MLflow
+# keeps may hold it.
+MIN_REPORTED = 20
+
+# stages and tools run in the root of a workspace
+CURRENT = Path()
+
+
+class Record(BaseModel):
+    """What one of the workspace's JSON files holds."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+class ForgottenWave(Record):
+    """What one wave forgot: keyed ids, which mean nothing without the workspace secret."""
+
+    number: int
+    subject_keys: list[str]
+    forget_ids: list[str]
+    held_out_ids: list[str]
+
+
+class Wave(Record):
+    """What the wave stages need to know of the wave.
+
+    Attributes:
+        secret_fingerprint: of the workspace secret that keys its ids.
+        base_version: the registered version it starts from; None where a new base is built, unless one of this model's
+            own versions was adopted for it.
+        base_digest: the keyed digest of that version's weights.
+        yardstick: accuracy on the calibration half of the last exactly trained version; None where that is this one.
+        forgetting: the wave's own subjects and samples.
+        forgotten: those of the earlier waves, oldest first.
+    """
+
+    number: int
+    model: str
+    kind: Literal["base", "deletion"]
+    secret_fingerprint: str
+    base_version: int | None
+    base_digest: str
+    yardstick: float | None
+    forgetting: ForgottenWave
+    forgotten: list[ForgottenWave]
+
+    @property
+    def forget_ids(self) -> list[str]:
+        """Training samples to forget in this wave."""
+        return self.forgetting.forget_ids
+
+    @property
+    def earlier_forget_ids(self) -> list[str]:
+        """Training samples forgotten in earlier waves, the latest wave's first."""
+        return [sample_id for wave in reversed(self.forgotten) for sample_id in wave.forget_ids]
+
+    @property
+    def earlier_gone_ids(self) -> list[str]:
+        """Every sample, trained on or held out, that was gone before this wave."""
+        return [sample_id for wave in self.forgotten for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
+
+    @property
+    def gone_ids(self) -> list[str]:
+        """Every sample, trained on or held out, that no later step may use as remaining, calibration or test data."""
+        return [*self.earlier_gone_ids, *self.forget_ids, *self.forgetting.held_out_ids]
+
+
+class Attempt(Record):
+    """Which of `unlearning.attempts` the `unlearn` stage makes, counted from 1."""
+
+    attempt: int
+
+
+def read_wave(workspace: Path = CURRENT) -> Wave:
+    """Returns the wave that the workspace's files are about."""
+    return _read(Wave, workspace / WAVE)
+
+
+def read_attempt(workspace: Path = CURRENT) -> Attempt:
+    """Returns the attempt that the workspace's files are about."""
+    return _read(Attempt, workspace / ATTEMPT)
+
+
+def read_forgotten(workspace: Path = CURRENT) -> list[ForgottenWave]:
+    """Returns all waves that the champion's line has forgotten, oldest first.
+
+    Raises:
+        InputError: the file is missing: that nobody was forgotten stands in it too.
+        AmunError: it is damaged.
+    """
+    path = workspace / FORGOTTEN
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} is missing, which says who is forgotten: bring it back (`git checkout HEAD -- {FORGOTTEN}`), "
+            "or run `amun init` where no wave has run yet"
+        ) from None
+    return parse_forgotten(text, str(path))
+
+
+def parse_forgotten(text: str, where: str) -> list[ForgottenWave]:
+    """Returns the content of a `forgotten.json`.
+
+    Raises:
+        AmunError: it is damaged; the line says `where` it stands.
+    """
+    try:
+        return TypeAdapter(list[ForgottenWave]).validate_json(text)
+    except ValidationError as error:
+        raise AmunError(f"{where} is damaged ({error.error_count()} findings); restore it from git") from None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file in one piece; models as their fields, keys in order, so that equal content is equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    plain = TypeAdapter(Any).dump_python(content, mode="json")
+    unfinished.write_text(json.dumps(plain, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _read(record: type[AnyRecord], path: Path) -> AnyRecord:
+    try:
+        return record.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `amun init`, or `amun wave run` in a workspace") from None
+    except ValidationError as error:
+        raise AmunError(f"{path} is damaged ({error.error_count()} findings); restore it from git") from None

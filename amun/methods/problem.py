@@ -1,0 +1,67 @@
+"""What an unlearning method is given, and what it returns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from amun.model.training import EpochMetrics
+from amun.params import AttemptParams, Params
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The target references, as far as a method may use them: they label, they never judge.
+
+    Attributes:
+        logits: (F, K, C) of the forget samples by each of the K references.
+        inclusion: (F, K) bool, true where the reference was trained on the sample; half of each row is false.
+        load: returns reference k in eval mode on the device of the base; None where weights are not kept.
+    """
+
+    logits: Tensor
+    inclusion: npt.NDArray[np.bool_]
+    load: Callable[[int], nn.Module] | None
+
+
+@dataclass(frozen=True)
+class UnlearningProblem:
+    """A base model, what it must forget, and by which attempt; all tensors on the device of the base.
+
+    Attributes:
+        base: the model the wave starts from; no method alters it.
+        forget_images: (F, C, H, W) float32 in [0, 1], the forget set D_F.
+        forget_labels: (F,) int64 true labels.
+        adversarial_images: (F, C, H, W), the adversarial set D_A.
+        adversarial_labels: (F,) int64, the base model's labels of it.
+        remain_images: (R, C, H, W), the remain set D_R; None where it is not available.
+        remain_labels: (R,) int64, or None.
+        targets: the target references on D_F; None where there are none.
+        attempt: the method's parameters.
+        params: all of `params.yaml`.
+        build: returns a freshly initialised model on the same device.
+        on_epoch: called after each epoch.
+    """
+
+    base: nn.Module
+    forget_images: Tensor
+    forget_labels: Tensor
+    adversarial_images: Tensor
+    adversarial_labels: Tensor
+    remain_images: Tensor | None
+    remain_labels: Tensor | None
+    targets: Targets | None
+    attempt: AttemptParams
+    params: Params
+    build: Callable[[], nn.Module]
+    on_epoch: Callable[[EpochMetrics], None]
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """The unlearned model and how its training went."""
+
+    model: nn.Module
+    history: list[EpochMetrics]

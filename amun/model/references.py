@@ -1,0 +1,101 @@
+"""Reference models: each trained on a half of everything held, by subject; their logits are kept."""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from amun.model.trainer import train_model
+from amun.model.training import compute_logits
+from amun.params import TrainingParams
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def draw_halves(subject_ids: npt.NDArray[np.str_], num_references: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Draws which samples each reference is trained on: every subject whole, and in exactly half of the references.
+
+    References come in pairs of complementary halves. For each pair the subjects, in order of size and shuffled
+    among equals, are dealt two by two, one to each half by the toss of a coin: the halves differ by less than
+    the largest subject.
+
+    Args:
+        subject_ids: (N,) whose each sample is.
+        num_references: K, even.
+        seed: of the draw.
+
+    Returns:
+        (N, K) bool, true where the reference is trained on the sample.
+    """
+    _, subjects, sizes = np.unique(subject_ids, return_inverse=True, return_counts=True)
+    generator = np.random.default_rng(seed)
+    halves = [_draw_half(sizes, generator)[subjects] for _ in range(num_references // 2)]
+    return np.stack([column for half in halves for column in (half, ~half)], axis=1)
+
+
+def train_reference_logits(
+    images: Tensor,
+    labels: Tensor,
+    inclusion: npt.NDArray[np.bool_],
+    *,
+    build: Callable[[int], nn.Module],
+    params: TrainingParams,
+    precision: str,
+    seed: int,
+    on_reference: Callable[[int], None],
+    keep: Callable[[nn.Module], None] | None = None,
+) -> Tensor:
+    """Trains one reference after another; returns their logits of all samples and drops the models.
+
+    Args:
+        images: (N, C, H, W) float32 in [0, 1], on the device to train on.
+        labels: (N,) int64.
+        inclusion: (N, K) bool, who is in whose training set.
+        build: returns a freshly initialised model for a seed.
+        params: how the base is trained; the references are trained likewise.
+        precision: as for `train_model`.
+        seed: reference k is built and trained with seed + k.
+        on_reference: called with the number, from 1, of each reference done.
+        keep: called with each trained reference, in their order, before it is dropped.
+
+    Returns:
+        (N, K, C) float32 on the CPU.
+    """
+
+    def train_reference(number: int) -> Tensor:
+        chosen = torch.from_numpy(inclusion[:, number]).to(images.device)
+        model = build(seed + number).to(images.device)
+        train_model(
+            model,
+            images[chosen],
+            labels[chosen],
+            params=params.model_copy(update={"seed": seed + number}),
+            precision=precision,
+            on_epoch=lambda _: None,
+        )
+        if keep is not None:
+            keep(model)
+        on_reference(number + 1)
+        return compute_logits(model, images)
+
+    return torch.stack(map_shards(train_reference, range(inclusion.shape[1])), dim=1)
+
+
+def map_shards(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Returns the function's results for all items in their order; here one after the other, in this process."""
+    return [function(item) for item in items]
+
+
+def _draw_half(sizes: npt.NDArray[np.int64], generator: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Returns (S,) bool: which of the subjects, given their sizes (S,), are in the first half of a pair."""
+    shuffled = generator.permutation(len(sizes))
+    by_size = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
+    coins = generator.integers(2, size=(len(sizes) + 1) // 2, dtype=np.int64).astype(np.bool_)
+    is_first = np.stack([coins, ~coins], axis=1).ravel()[: len(sizes)]
+    half = np.empty(len(sizes), dtype=np.bool_)
+    half[by_size] = is_first
+    return half

@@ -1,0 +1,182 @@
+"""What a source tells of its images before any is read, and the registry of sources."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amun.core.errors import InputError
+from amun.core.subject_ids import BLANKS, find_fault, normalise
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+
+Opener = Callable[[], "Image.Image | npt.NDArray[Any]"]
+
+MAX_SHOWN = 20
+
+# each module has `Options`, the model of `data.options`, and `list_images(root, options)`; params.yaml is checked with
+# the former on every command, so these modules import what is heavy only where they list
+SOURCES = {
+    "cifar10": "amun.store.sources.cifar10",
+    "digits": "amun.store.sources.digits",
+    "folder": "amun.store.sources.folder",
+    "parquet": "amun.store.sources.parquet",
+    "torchvision": "amun.store.sources.torchvision",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image as its source names it.
+
+    Attributes:
+        key: the source's own name of it.
+        label: its class, as text or a whole number; None where it is missing.
+        subject: whose it is; None where the source names no subjects, empty where it should have.
+    """
+
+    key: str
+    label: str | int | None
+    subject: str | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """N images as their source names them, none of them read yet.
+
+    Attributes:
+        keys: (N,) the source's own names, unique.
+        labels: (N,) int64 positions in `classes`.
+        classes: names of the classes, sorted: whole numbers by value, text by its characters.
+        subject_ids: (N,) whose images they are; None where the source names no subjects.
+        open_images: yields, for ascending positions, a function that opens the image there: a PIL image, or an array
+            (H, W) or (H, W, C) of uint8, or of float32 in [0, 1].
+        problems: what was found that cannot be used, one line each; it is not among the N.
+    """
+
+    keys: list[str]
+    labels: "npt.NDArray[np.int64]"
+    classes: list[str]
+    subject_ids: "npt.NDArray[np.str_] | None"
+    open_images: Callable[["npt.NDArray[np.int64]"], Iterator[Opener]]
+    problems: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def get_options_model(name: str) -> Any:
+    """Returns the pydantic model of a source's `data.options`.
+
+    Raises:
+        ValueError: no source has this name.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"unknown source '{name}'; known are {', '.join(SOURCES)}")
+    return import_module(SOURCES[name]).Options
+
+
+def list_source(name: str, root: Path | None, options: dict[str, Any]) -> Listing:
+    """Returns what the source called `name` has in the folder `root`.
+
+    Raises:
+        InputError: the folder is not there, or not such a source at all.
+    """
+    module = import_module(SOURCES[name])
+    listing: Listing = module.list_images(root, module.Options.model_validate(options))
+    return listing
+
+
+def require_folder(root: Path | None) -> Path:
+    """Returns the folder that a source reads.
+
+    Raises:
+        InputError: none is named, or it is not there.
+    """
+    if root is None:
+        raise InputError("params.yaml: data.root: name the folder of the source's files")
+    if not root.is_dir():
+        raise InputError(f"params.yaml: data.root: there is no folder {root}")
+    return root
+
+
+def build_listing(
+    rows: Sequence[Row],
+    open_rows: Callable[["npt.NDArray[np.int64]"], Iterator[Opener]],
+    problems: list[str],
+    class_names: Sequence[str] | None = None,
+) -> Listing:
+    """Returns the listing of the rows that can be used, and adds a problem for each of the others.
+
+    Args:
+        rows: in the source's order.
+        open_rows: as `open_images`, for positions in `rows`.
+        problems: what the source has found itself.
+        class_names: by label, where labels are numbers and the source has names for them.
+    """
+    import numpy as np
+
+    found, seen = list(problems), set[str]()
+    usable: list[int] = []
+    for position, row in enumerate(rows):
+        if fault := "comes twice" if row.key in seen else _find_fault(row):
+            found.append(f"{row.key} {fault}")
+        else:
+            usable.append(position)
+        seen.add(row.key)
+    places, kept = np.array(usable, dtype=np.int64), [rows[position] for position in usable]
+    labels: Any = [row.label for row in kept]
+    if not all(isinstance(label, int) for label in labels):
+        labels = [str(label) for label in labels]
+    classes, positions = np.unique(np.array(labels), return_inverse=True)
+    subjects = _unite_spellings([row.subject or "" for row in kept])
+    has_subjects = any(row.subject is not None for row in kept)
+    return Listing(
+        keys=[row.key for row in kept],
+        labels=positions.astype(np.int64).reshape(-1),
+        classes=[str(name) if class_names is None else class_names[int(name)] for name in classes],
+        subject_ids=np.array(subjects, dtype=np.str_) if has_subjects else None,
+        open_images=lambda wanted: open_rows(places[wanted]),
+        problems=found,
+    )
+
+
+def _find_fault(row: Row) -> str:
+    if row.label is None or row.label == "":
+        return "has no label"
+    if row.subject is None:
+        return ""
+    if not row.subject:
+        return "has no subject"
+    fault = find_fault(row.subject)
+    return f"has a subject id with {fault}" if fault else ""
+
+
+def _unite_spellings(subjects: list[str]) -> list[str]:
+    """Returns the ids with one spelling for each person: the only one there is, or else the composed one."""
+    spellings: dict[str, set[str]] = {}
+    for subject in subjects:
+        spellings.setdefault(normalise(subject), set()).add(subject)
+    return [subject if len(spellings[name := normalise(subject)]) == 1 else name for subject in subjects]
+
+
+def read_owner(text: str) -> str:
+    """Returns the id that a table of a source names: the blanks around it are no part of it."""
+    return text.strip(BLANKS)
+
+
+def raise_problems(problems: Sequence[str]) -> None:
+    """Refuses a source of which something cannot be used.
+
+    Raises:
+        InputError: there are problems; the line names the first of them and how many there are.
+    """
+    if not problems:
+        return
+    more = f"; and {len(problems) - MAX_SHOWN} more" if len(problems) > MAX_SHOWN else ""
+    found = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    raise InputError(f"params.yaml: data.root: {found} in the source: {'; '.join(problems[:MAX_SHOWN])}{more}")

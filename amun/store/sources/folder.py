@@ -1,0 +1,124 @@
+"""A folder of image files: `class/...` with a `subjects.csv`, or a `labels.csv` that names files, labels and subjects.
+
+Paths in the CSV files are relative to the folder, with `/` between their parts. Names that begin with a dot are left
+out. Columns other than those named are not read.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from amun.core.csv_lines import TornLineError, describe_count, read_lines
+from amun.core.errors import InputError
+from amun.core.subject_ids import normalise
+from amun.params import Section
+from amun.store.sources.catalogue import Listing, Opener, Row, build_listing, read_owner, require_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+SUBJECTS, LABELS = "subjects.csv", "labels.csv"
+Line = dict[str, str]  # what stands in a line by column; nothing where its fields cannot be told apart
+
+COLUMNS = {SUBJECTS: ("path", "subject"), LABELS: ("path", "label", "subject")}
+
+
+class Options(Section):
+    """This source has none: which CSV file is there says how the folder is read."""
+
+
+def list_images(root: Path | None, _options: Options) -> Listing:
+    """Returns the images that `labels.csv` names, or else those in the folders of the classes.
+
+    Raises:
+        InputError: the folder is missing, it has none of the two CSV files or both, or one that is no such table.
+    """
+    folder = require_folder(root)
+    present = [name for name in COLUMNS if (folder / name).is_file()]
+    if len(present) != 1:
+        found = "both" if present else "none"
+        raise InputError(f"params.yaml: data.root: {folder} needs {SUBJECTS} or {LABELS}, and has {found} of them")
+    files = set(_list_files(folder)) - {present[0]}
+    table, problems = _read_table(folder / present[0], COLUMNS[present[0]], files)
+    if present[0] == LABELS:
+        rows = [Row(key, line["label"], line["subject"]) for key, line in sorted(table.items()) if line]
+    else:
+        rows = []
+        for key in sorted(files):
+            label = key.partition("/")[0] if "/" in key else None
+            if key not in table:
+                problems.append(f"{key} is not in {SUBJECTS}")
+            elif line := table[key]:
+                rows.append(Row(key, label, line["subject"]))
+    keys = [row.key for row in rows]
+
+    def open_images(positions: "npt.NDArray[np.int64]") -> Iterator[Opener]:
+        from PIL import Image
+
+        return (partial(Image.open, folder / keys[position]) for position in positions)
+
+    return build_listing(rows, open_images, problems)
+
+
+def _list_files(folder: Path) -> Iterator[str]:
+    """Yields every file below a folder by its path from there, those with a dot in front left out."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        above = Path(parent).relative_to(folder)
+        yield from ((above / name).as_posix() for name in names if not name.startswith("."))
+
+
+def _read_table(path: Path, columns: tuple[str, ...], files: set[str]) -> tuple[dict[str, Line], list[str]]:
+    """Returns the lines of a CSV file by path, and what is wrong with the others.
+
+    A line that has not the header's number of fields names its path, and says nothing of it.
+    """
+    table: dict[str, Line] = {}
+    problems: list[str] = []
+    names = {normalise(key): key for key in sorted(files)}
+    for number, given, line, fault in _read_lines(path, columns):
+        key = PurePosixPath(given).as_posix()
+        # a file system may have composed or decomposed the letters of a name that was written otherwise
+        key = key if key in files else names.get(normalise(key), key)
+        if found := fault or _find_fault(given, key, files, table):
+            problems.append(f"{path.name} line {number}: {found}")
+        if fault or not found:
+            table.setdefault(key, line)
+    return table, problems
+
+
+def _find_fault(given: str, key: str, files: set[str], table: dict[str, Line]) -> str:
+    if not given:
+        return "has no path"
+    if given.startswith("/") or ".." in PurePosixPath(given).parts:
+        return f"{given} leads out of the folder"
+    if key in table:
+        return f"{given} comes twice"
+    return "" if key in files else f"{given} is missing"
+
+
+def _read_lines(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, str, Line, str]]:
+    """Yields of each line of a CSV file its number, its path, these columns, and what is wrong with its fields."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = read_lines(file)
+            header = _read_header(path, columns, next(lines, (1, []))[1])
+            for number, fields in lines:
+                fault = describe_count(len(fields), len(header)) if len(fields) != len(header) else ""
+                values = dict(zip(header, fields, strict=False))
+                given = values.get("path", "").strip()
+                line = {} if fault else {name: values[name].strip() for name in columns}
+                yield number, given, line and line | {"subject": read_owner(values["subject"])}, fault
+    except (UnicodeDecodeError, TornLineError) as error:
+        raise InputError(f"{path} is no CSV file in UTF-8: {error}") from None
+
+
+def _read_header(path: Path, columns: tuple[str, ...], header: list[str]) -> list[str]:
+    if missing := [name for name in columns if name not in header]:
+        raise InputError(f"{path}: the first line must name the column {', '.join(missing)}")
+    if repeated := [name for name in columns if header.count(name) > 1]:
+        raise InputError(f"{path}: the first line names the column {', '.join(repeated)} twice")
+    return header

@@ -1,0 +1,39 @@
+"""The list of the images that a base was trained on, where that is known and not drawn."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from amun.core.errors import InputError
+from amun.core.subject_ids import normalise
+
+MAX_NAMED = 3
+
+
+def read_train_list(path: Path, keys: list[str]) -> npt.NDArray[np.bool_]:
+    """Returns (N,) bool: which of a source's images the list names.
+
+    Args:
+        path: a text file with one of the source's own names a line, with or without a byte order mark.
+        keys: (N,) the source's own names.
+
+    Raises:
+        InputError: there is no such text file, or it names what the source does not have.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"params.yaml: data.train_list: {path} cannot be read as text: {error}") from None
+    # a name may have been composed or decomposed on its way, and looks the same
+    listed = {normalise(line.strip()) for line in lines} - {""}
+    names = [normalise(key) for key in keys]
+    if unknown := sorted(listed - set(names)):
+        shown = ", ".join(unknown[:MAX_NAMED]) + (
+            f" and {len(unknown) - MAX_NAMED} more" if unknown[MAX_NAMED:] else ""
+        )
+        raise InputError(
+            f"params.yaml: data.train_list: {path} names images that the source does not have: {shown}; "
+            f"its names are like {keys[0]}"
+        )
+    return np.array([name in listed for name in names], dtype=np.bool_)

@@ -1,0 +1,134 @@
+"""A benchmark from its first run to the last: what has been computed is not computed again."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import chain
+
+from torch.nn.functional import cross_entropy
+
+from amun.methods.catalogue import METHODS
+from amun.model.training import configure_torch, make_optimizer, take_step
+from amun.study.jobs import Clock, Job, count_workers, measure_speed, open_pool, run_jobs, select_pending
+from amun.study.parameters import choose, describe_trial, make_yardstick
+from amun.study.plan import Plan
+from amun.study.preset import Chosen
+from amun.study.records import Pair, Record, Trial
+from amun.study.study import Study
+
+MIN_MEASURED = 3.0  # seconds of training steps, from which the whole is estimated
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a benchmark has found.
+
+    Attributes:
+        records: of all runs that the tables and figures show.
+        searched: of the search for parameters.
+        chosen: parameters by setting and method.
+    """
+
+    records: list[Record]
+    searched: list[Record]
+    chosen: dict[Pair, Chosen]
+
+
+def measure_training(study: Study) -> float:
+    """Returns how many samples a second one process trains on here."""
+    device = configure_torch(study.params.runtime)
+    model = study.build(0, device)
+    samples = study.read_splits()[0].slice(0, study.params.training.batch_size)
+    images, labels = samples.images.to(device), samples.labels.to(device)
+    optimizer = make_optimizer(model, study.params.training, learning_rate=0.0, num_steps=1)
+    model.train()
+
+    def step() -> int:
+        take_step(model, optimizer, images, labels, study.params.runtime.precision, cross_entropy)
+        return len(labels)
+
+    return measure_speed(step, MIN_MEASURED)
+
+
+def find_unsearched(plan: Plan, known: Mapping[Pair, Chosen]) -> list[Pair]:
+    """Returns the methods, with their settings, whose parameters are to be searched for."""
+    return [pair for pair in plan.list_pairs() if pair not in known]
+
+
+def estimate_seconds(plan: Plan, known: Mapping[Pair, Chosen]) -> float:
+    """Returns about how long what is left to run takes here, on all processes together."""
+    pending = select_pending([*chain(*list_jobs(plan, known))])
+    return sum(job.seconds for job in pending) / count_workers(plan.study.params.runtime)
+
+
+def list_jobs(plan: Plan, known: Mapping[Pair, Chosen]) -> tuple[list[Job], list[Job]]:
+    """Returns the jobs that no search for parameters has to come before, and those of the methods that are shown.
+
+    A method whose parameters are still searched for stands there with the first ones it tries.
+    """
+    searched = list_searches(plan, known)
+    tried = [trial for trials in searched.values() for trial in trials]
+    before = [make_yardstick(plan.first_share), *tried] if searched else []
+    first = [plan.plan_trial(trial) for trial in [*plan.list_retrained(), *before]]
+    shown = [plan.plan_trial(trial) for trial in plan.list_reported(settle(plan, known, searched))]
+    return [*plan.plan_shared(select_pending([*first, *shown]), with_search_set=bool(searched)), *first], shown
+
+
+def list_searches(plan: Plan, known: Mapping[Pair, Chosen]) -> dict[Pair, list[Trial]]:
+    """Returns the trials of every method and setting whose parameters are not known."""
+    return {pair: plan.list_search(*pair) for pair in find_unsearched(plan, known)}
+
+
+def settle(plan: Plan, known: Mapping[Pair, Chosen], searched: Mapping[Pair, Sequence[Trial]]) -> dict[Pair, Chosen]:
+    """Returns the parameters of the plan's methods, in its order, but for those whose trials all failed."""
+    found = {pair: _settle_one(plan, trials) for pair, trials in searched.items()}
+    settled = {**known, **{pair: chosen for pair, chosen in found.items() if chosen is not None}}
+    return {pair: settled[pair] for pair in plan.list_pairs() if pair in settled}
+
+
+def _settle_one(plan: Plan, tried: Sequence[Trial]) -> Chosen | None:
+    """Returns what a search chose that has been run; else, to reckon with, the first parameters that it tries."""
+    yardstick = make_yardstick(plan.first_share)
+    if select_pending([plan.plan_trial(trial) for trial in [yardstick, *tried]]):
+        return describe_trial(tried[0])
+    (exact,) = plan.study.read_records([yardstick])
+    return choose(plan.study.read_records(tried), exact)
+
+
+def run_benchmark(plan: Plan, known: Mapping[Pair, Chosen]) -> Outcome:
+    """Runs all that has not been run, and returns everything found.
+
+    Args:
+        plan: what belongs to it.
+        known: the parameters of those methods that are not searched for.
+
+    Raises:
+        AmunError: exact retraining failed: there is nothing to compare with.
+    """
+    runtime = plan.study.params.runtime
+    try:
+        with open_pool(runtime, count_workers(runtime), load_methods) as pool:
+            return _run_all(pool, plan, known)
+    finally:
+        for path in plan.study.list_weights():
+            path.unlink(missing_ok=True)
+
+
+def load_methods() -> None:
+    """Imports every method of the registry: code that is edited while a benchmark runs has no part in it."""
+    for method in METHODS.values():
+        method.load()
+
+
+def _run_all(pool: Executor, plan: Plan, known: Mapping[Pair, Chosen]) -> Outcome:
+    study, searched = plan.study, list_searches(plan, known)
+    first, shown = list_jobs(plan, known)
+    clock = Clock(sum(job.seconds for job in select_pending([*first, *shown])), count_workers(study.params.runtime))
+    if searched:
+        run_jobs(pool, study.params.runtime, first, clock, "search")
+    chosen = settle(plan, known, searched)
+    reported = plan.list_reported(chosen)
+    methods = [plan.plan_trial(trial) for trial in reported]
+    run_jobs(pool, study.params.runtime, [*first, *methods], clock, "methods")
+    records = study.read_records([*plan.list_retrained(), *reported])
+    return Outcome(records, study.read_records(chain(*searched.values())), chosen)

@@ -1,0 +1,128 @@
+"""The command line `amun`. Nothing heavy is imported before a command needs it: `--help` answers at once."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from amun.core.errors import AmunError, InputError
+from flows.cli import base, benchmark, models, requests, serving, shared, subjects, waves
+
+
+class Commands(TyperGroup):
+    """Turns an error into its one line and its exit code: 2 for bad input, 1 for a failure."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except AmunError as error:
+            print(f"amun: {error}", file=sys.stderr)
+            raise typer.Exit(InputError.exit_code if isinstance(error, InputError) else 1) from None
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Runs the command line and ends the process; what typer itself refuses is told in one line as well."""
+        try:
+            exit_code = super().main(*arguments, **options | {"standalone_mode": False})
+        except typer.TyperException as error:
+            # no message: the help was asked for, and is printed
+            if message := " ".join(error.format_message().split()).rstrip("."):
+                context = getattr(error, "ctx", None)
+                command = "amun" if context is None else context.command_path
+                print(f"amun: {message[0].lower()}{message[1:]}; see `{command} --help`", file=sys.stderr)
+            exit_code = error.exit_code
+        sys.exit(exit_code)
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Makes a trained image classifier forget people's data, in waves that run unattended.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(requests.app, name="request")
+app.add_typer(waves.app, name="wave")
+app.add_typer(base.app, name="base")
+app.add_typer(models.app, name="model")
+app.add_typer(subjects.app, name="subject")
+app.command()(serving.serve)
+app.command()(serving.deploy)
+app.command()(benchmark.benchmark)
+
+
+@app.command()
+def init(
+    remote: Annotated[
+        str | None, typer.Option(help="DVC remote for the data: s3://bucket/prefix or a folder.", show_default=False)
+    ] = None,
+    git_remote: Annotated[
+        str | None,
+        typer.Option(help="Git remote of this clone (origin, ...) to push each wave to.", show_default=False),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="A base trained elsewhere: weights.safetensors, models:/NAME@alias or models:/NAME/VERSION.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Make this clone a workspace and build the base, or join the workspace it was cloned from."""
+    from tasks.workspace.workspace import open_clone
+
+    clone = open_clone(Path.cwd())
+    from flows import setup
+
+    setup.refuse_wrong_secret(clone)
+    if base is not None and (setup.is_joining(clone) or setup.is_finished(clone)):
+        raise InputError(f"{clone.root} has its base already; another one takes a workspace of its own")
+    if setup.is_joining(clone):
+        setup.join_workspace(clone, git_remote)
+        print(f"joined the workspace of {clone.model}: its data are here, its waves can be reproduced")
+    elif setup.is_finished(clone):
+        if remote is not None:
+            raise InputError(f"{clone.root} is a workspace already; change its remote with `dvc remote`")
+        if git_remote is not None:
+            setup.push_from_now_on(clone, git_remote)
+            print(f"pushed to {git_remote}, as every wave will be")
+            return
+        print(f"{clone.root} is a workspace of {clone.model} already; `amun status` shows it")
+    else:
+        shared.tell_outcome(setup.create_workspace(clone, remote, git_remote, base))
+
+
+@app.command()
+def status(as_json: shared.AsJson = False) -> None:
+    """Show pending, overdue, unmatched and held requests, open wave, champion; exit code 1 when one is overdue."""
+    from datetime import UTC, datetime
+
+    from flows.pages import wave_tables
+    from tasks.tools.registry import find_champion
+
+    workspace = shared.open_here()
+    with shared.open_ledger() as ledger:
+        counts = ledger.count_status(workspace.model, datetime.now(UTC))
+        closed = [wave for wave in ledger.list_waves(workspace.model) if wave.closed_at is not None]
+    champion = find_champion(workspace.model)
+    shown = {
+        "model": workspace.model,
+        "champion": None if champion is None else champion.version,
+        **vars(counts),
+        "last_wave": closed[-1] if closed else None,
+    }
+    shared.show(shown, as_json, wave_tables.print_status)
+    if counts.overdue:
+        raise typer.Exit(1)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line."""
+    app(args=None if arguments is None else list(arguments), prog_name="amun")
+
+
+if __name__ == "__main__":
+    main()

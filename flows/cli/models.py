@@ -1,0 +1,56 @@
+"""`amun model`: the versions of the model and their lineage."""
+
+from typing import Annotated
+
+import typer
+
+from flows.cli import shared
+
+app = typer.Typer(help="Versions of the model.", no_args_is_help=True)
+
+_HELP = "Number of a version, as `amun model list` shows it."
+VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", min=1, help=_HELP)]
+Before = Annotated[int, typer.Argument(metavar="BEFORE", min=1, help=_HELP)]
+After = Annotated[int, typer.Argument(metavar="AFTER", min=1, help=_HELP)]
+
+
+@app.command("list")
+def list_models(as_json: shared.AsJson = False) -> None:
+    """Show the lineage: every version, what it was made from, and how many people it has forgotten."""
+    from flows.pages.model_tables import print_lineage
+    from tasks.views.lineage import list_versions
+
+    workspace = shared.open_here()
+    shared.show(list_versions(workspace), as_json, lambda versions: print_lineage(workspace.model, versions))
+
+
+@app.command("show")
+def show_model(version: VersionNumber, as_json: shared.AsJson = False) -> None:
+    """Show one version in full: how it was made, what the gate said, its parameters, data and files."""
+    from flows.pages.model_tables import print_version
+    from tasks.views.version_details import describe_version
+
+    shared.show(describe_version(shared.open_here(), version), as_json, print_version)
+
+
+@app.command("diff")
+def diff_models(before: Before, after: After, as_json: shared.AsJson = False) -> None:
+    """Show what changed between two versions: people forgotten, figures, parameters, data and code."""
+    from flows.pages.model_tables import print_difference
+    from tasks.views.version_diff import compare_versions
+
+    shared.show(compare_versions(shared.open_here(), before, after), as_json, print_difference)
+
+
+@app.command("rollback")
+def roll_back(
+    version: VersionNumber,
+    reason: Annotated[str, typer.Option(help="Why, for ledger and MLflow; name nobody in it.", show_default=False)],
+    accept_remembering: Annotated[
+        bool, typer.Option("--accept-remembering", help="Do it, although people are remembered until the next wave.")
+    ] = False,
+) -> None:
+    """Make an earlier version the champion again, and forget anew, at once, whom it still remembers."""
+    from flows import running
+
+    shared.tell_outcome(running.roll_back(shared.open_here(), version, reason, accept_remembering=accept_remembering))

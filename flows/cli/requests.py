@@ -1,0 +1,188 @@
+"""`amun request`: who asks to be forgotten, and what became of it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amun.core.errors import InputError
+from flows.cli import shared
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from amun.ledger import Demand
+
+app = typer.Typer(help="Requests to be forgotten.", no_args_is_help=True)
+
+UNMATCHED = 3  # exit code: recorded, and somebody has to look
+
+RequestId = Annotated[
+    str, typer.Argument(metavar="REQUEST", help="Id of the request, as `amun request list` shows it.")
+]
+
+
+@app.command("add")
+def add_requests(
+    subjects: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SUBJECT]...", help="Ids of the people to forget.", show_default=False),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A CSV file of requests: subject_id and, optional, received_at and reference.",
+            show_default=False,
+        ),
+    ] = None,
+    confirm_unknown: Annotated[
+        bool, typer.Option("--confirm-unknown", help="Whoever matches nobody is right so: nothing is held of them.")
+    ] = False,
+    as_json: shared.AsJson = False,
+) -> None:
+    """Record requests to be forgotten, all or none: of the people named, or of those in a CSV file.
+
+    Exit code 3 when some match nobody in the data: their requests wait for you.
+    """
+    from datetime import UTC, datetime
+
+    from amun.ledger import Demand, UnmatchedError
+    from flows.pages import tables
+
+    if bool(subjects) == (csv is not None):
+        raise InputError("name the people to forget, or a file of them with --csv FILE: one of the two")
+    intake = shared.open_here().params.intake
+    now = datetime.now(UTC)
+    demands = [Demand(subject) for subject in subjects or []] if csv is None else _read_file(csv, now)
+    # people who are named one by one are looked at one by one; whoever confirms has looked
+    max_share = None if csv is None or confirm_unknown else intake.max_unmatched_share
+    with shared.open_ledger() as ledger:
+        try:
+            added = ledger.add_demands(demands, now=now, confirm_unknown=confirm_unknown, max_unmatched_share=max_share)
+        except UnmatchedError as error:
+            near = {} if as_json else ledger.suggest_ids(error.strangers[: tables.MAX_LISTED])
+            raise InputError("\n".join([f"{csv}: {error}", *tables.list_near(near)])) from None
+        strangers = [answer for answer in added if answer.is_unmatched]
+        asked = [answer.subject_id for answer in strangers[: tables.MAX_LISTED]]
+        near = ledger.suggest_ids(asked) if asked and not as_json else {}
+    shared.show(added, as_json, tables.print_added)
+    tables.print_near(near)
+    if strangers:
+        print(f"amun: {tables.describe_unmatched(strangers)}", file=sys.stderr)
+        raise typer.Exit(UNMATCHED)
+
+
+@app.command("list")
+def list_requests(
+    state: Annotated[
+        str | None,
+        typer.Option(help="Only those in this state: pending, unmatched, held, completed, ...", show_default=False),
+    ] = None,
+    as_json: shared.AsJson = False,
+) -> None:
+    """List the requests and what became of them."""
+    from flows.pages import tables
+
+    workspace = shared.open_here()
+    with shared.open_ledger() as ledger:
+        requests = ledger.list_requests(workspace.model, state)
+    shared.show(requests, as_json, tables.print_list)
+
+
+@app.command("show")
+def show_request(
+    request: RequestId,
+    as_json: shared.AsJson = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write its record as one page to a new file.", show_default=False),
+    ] = None,
+) -> None:
+    """Show one request, for every model, with its receipts."""
+    from flows.pages import tables
+
+    workspace = shared.open_here()
+    if html is not None:
+        from flows.pages.request_page import write_page
+
+        write_page(workspace, request, html)
+        print(f"written: {html}")
+        return
+    with shared.open_ledger() as ledger:
+        found = ledger.get_request(request)
+        is_unmatched = any(outcome.state == "unmatched" for outcome in found.outcomes)
+        near = ledger.suggest_ids([found.subject_id]) if is_unmatched and not as_json else {}
+    shared.show(found, as_json, tables.print_request)
+    tables.print_near(near)
+
+
+@app.command("confirm")
+def confirm_requests(
+    requests: Annotated[list[str], typer.Argument(metavar="REQUEST...", help="Ids of requests that match nobody.")],
+    as_json: shared.AsJson = False,
+) -> None:
+    """Say that requests which match nobody are right as they are: nothing is held of these people."""
+    from datetime import UTC, datetime
+
+    from flows.pages import tables
+
+    shared.open_here()
+    with shared.open_ledger() as ledger:
+        confirmed = ledger.confirm_requests(requests, now=datetime.now(UTC))
+    shared.show(confirmed, as_json, tables.print_requests)
+
+
+@app.command("withdraw")
+def withdraw_request(request: RequestId, as_json: shared.AsJson = False) -> None:
+    """Withdraw a request that still waits: pending, held or unmatched."""
+    from datetime import UTC, datetime
+
+    from flows.pages import tables
+
+    shared.open_here()
+    with shared.open_ledger() as ledger:
+        withdrawn = ledger.withdraw_request(request, now=datetime.now(UTC))
+    shared.show(withdrawn, as_json, tables.print_request)
+
+
+@app.command("hold")
+def hold_request(
+    request: RequestId,
+    reason: Annotated[str, typer.Option(help="Why it may not be honoured yet; stays on record.", show_default=False)],
+    as_json: shared.AsJson = False,
+) -> None:
+    """Keep a pending request out of every wave until it is released: a legal hold."""
+    from datetime import UTC, datetime
+
+    from flows.pages import tables
+
+    shared.open_here()
+    with shared.open_ledger() as ledger:
+        held = ledger.hold_request(request, reason, now=datetime.now(UTC))
+    shared.show(held, as_json, tables.print_request)
+
+
+@app.command("release")
+def release_request(request: RequestId, as_json: shared.AsJson = False) -> None:
+    """End the hold on a request: it is pending again, with the dates it had."""
+    from datetime import UTC, datetime
+
+    from flows.pages import tables
+
+    shared.open_here()
+    with shared.open_ledger() as ledger:
+        released = ledger.release_request(request, now=datetime.now(UTC))
+    shared.show(released, as_json, tables.print_request)
+
+
+def _read_file(path: Path, now: "datetime") -> "list[Demand]":
+    from amun.ledger.demand_files import FaultyFileError, parse_demands
+
+    try:
+        return parse_demands(path.read_bytes(), now)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except FaultyFileError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,41 @@
+"""`amun serve` and `amun deploy`: the nightly job, here or by a worker elsewhere."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from amun.core.errors import InputError
+from flows.cli import shared
+
+
+def serve() -> None:
+    """Run MLflow, Prefect and the nightly job until Ctrl-C or SIGTERM."""
+    from flows import serving
+
+    serving.serve(shared.open_here())
+
+
+def deploy(
+    work_pool: Annotated[str, typer.Option(help="Where a worker of yours fetches its runs.", show_default=False)],
+    clone: Annotated[
+        bool, typer.Option("--clone", help="Each run clones the workspace's git remote into its empty folder.")
+    ] = False,
+) -> None:
+    """Register the nightly job on your Prefect server, for a worker of yours."""
+    from tasks.tools.addresses import find_addresses
+    from tasks.tools.environment import API_VARIABLE
+    from tasks.tools.servers import require_answer
+
+    workspace = shared.open_here()
+    url, served = os.environ.get(API_VARIABLE), find_addresses(workspace.root)
+    if not url:
+        raise InputError(f"{API_VARIABLE}: not set; it names the Prefect server that your worker asks")
+    if served is not None and served.prefect == url:
+        raise InputError(f"{workspace.root}: `amun serve` runs the nights there; stop it, or name another server")
+    require_answer(API_VARIABLE, url)
+    from flows.deploying import deploy as register
+
+    register(workspace, work_pool, clones=clone)
+    schedule = workspace.params.schedule
+    print(f"{workspace.model}-nightly at {schedule.cron} ({schedule.timezone}), by the workers of {work_pool}")

@@ -1,0 +1,85 @@
+"""`amun wave`: run a wave, look at it, compare it, reproduce it."""
+
+from typing import Annotated
+
+import typer
+
+from amun.core.errors import AmunError
+from flows.cli import shared
+
+app = typer.Typer(help="Waves of deletion.", no_args_is_help=True)
+
+WaveNumber = Annotated[int, typer.Argument(metavar="N", min=0, max=999_999, help="Number of the wave.")]
+
+
+@app.command("run")
+def run_wave(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what a wave would do, and do nothing.")] = False,
+) -> None:
+    """Honour all pending requests in one wave, or go on with the open one."""
+    from flows import preview, running
+
+    workspace = shared.open_here()
+    if dry_run:
+        print(preview.describe_next_wave(workspace))
+    else:
+        shared.tell_outcome(running.run_deletion_wave(workspace))
+
+
+@app.command("list")
+def list_waves(
+    is_all: Annotated[bool, typer.Option("--all", help="Not the latest 30 alone.")] = False,
+    as_json: shared.AsJson = False,
+) -> None:
+    """List the waves with their figures, the latest last."""
+    from flows.pages import wave_tables
+
+    workspace = shared.open_here()
+    with shared.open_ledger() as ledger:
+        waves = ledger.list_waves(workspace.model)
+    shared.show(waves, as_json, wave_tables.print_waves if is_all else wave_tables.print_latest)
+
+
+@app.command("show")
+def show_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
+    """Show one wave in full."""
+    from flows.pages import wave_tables
+
+    workspace = shared.open_here()
+    with shared.open_ledger() as ledger:
+        wave = ledger.get_wave(workspace.model, number)
+        requests = ledger.requests_of_wave(workspace.model, number)
+    shown = {**vars(wave), "requests": [request.request_id for request in requests]}
+    shared.show(shown, as_json, lambda _: wave_tables.print_wave(wave, requests))
+
+
+@app.command("compare")
+def compare_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
+    """Retrain exactly on what remained at a wave, and put that model's figures beside the wave's."""
+    from flows.pages import wave_tables
+    from tasks.views.comparison import find_compared, show_comparison
+    from tasks.workspace.history import find_wave_commit
+    from tasks.workspace.worktree import compare_wave as compare
+
+    workspace = shared.open_here()
+    with shared.open_ledger() as ledger:
+        ledger.get_wave(workspace.model, number)
+        commit = find_wave_commit(workspace, number)
+        version = find_compared(workspace, number, commit)
+        comparison = compare(workspace.root, commit)
+        ledger.set_comparison(workspace.model, number, comparison)
+        show_comparison(version, comparison)
+        wave = ledger.get_wave(workspace.model, number)
+    shared.show(wave, as_json, lambda compared: wave_tables.print_waves([compared]))
+
+
+@app.command("reproduce")
+def reproduce_wave(number: WaveNumber) -> None:
+    """Run a wave's stages anew at its commit and compare the digests of what comes out."""
+    from tasks.workspace.history import find_wave_commit
+    from tasks.workspace.worktree import reproduce_wave as reproduce
+
+    workspace = shared.open_here()
+    if differing := reproduce(workspace.root, find_wave_commit(workspace, number)):
+        raise AmunError(f"wave {number}: other bytes in {', '.join(differing)}")
+    print(f"wave {number}: same bytes")

@@ -1,1 +1,0 @@
-"""The commands of `amun`, one file for each noun; `flows/cli.py` puts them together."""

@@ -1,0 +1,255 @@
+"""The record of one request as one self-contained page, for the privacy officer and the person's file."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from amun.core.errors import InputError
+from amun.ledger import Outcome
+from amun.methods.catalogue import METHODS
+from tasks.tools.git import is_kept, name_tag
+from tasks.views.request_facts import ModelFacts, RequestFacts, gather_facts
+from tasks.workspace.workspace import Workspace
+
+TWO_SIDED_95 = 1.96  # standard errors
+STATES = {
+    "pending": "waiting for the next wave",
+    "held": "kept back by a legal hold",
+    "in_wave": "being handled in the wave under way",
+    "completed": "honoured",
+    "withdrawn": "withdrawn before any wave",
+    "already_forgotten": "the person had been forgotten before",
+    "nothing_held": "no sample is held under this id",
+    "unmatched": "nobody in the data is called so",
+}
+
+
+def write_page(workspace: Workspace, request_id: str, path: Path) -> None:
+    """Writes a request's record in one piece, readable by its owner alone.
+
+    Raises:
+        InputError: there is no such request; the file exists, its folder does not, or git would keep it.
+    """
+    _require_free(path, workspace.root)
+    page = render_page(gather_facts(workspace, request_id))
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise InputError(f"--html {path}: {error.strerror}") from None
+
+
+def _require_free(path: Path, root: Path) -> None:
+    if path.exists():
+        raise InputError(f"--html {path}: it exists already; remove it or name another file")
+    if not path.parent.is_dir():
+        raise InputError(f"--html {path}: there is no folder {path.parent}; make it first")
+    if is_kept(root, path):
+        raise InputError(f"--html {path}: it names a person and git would keep it; name a file outside {root}")
+
+
+def render_page(facts: RequestFacts) -> str:
+    """Returns the page: one HTML document that refers to nothing outside it."""
+    environment = Environment(
+        loader=PackageLoader("flows.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"moment": _tell_moment, "percent": _tell_percent}
+    return environment.get_template("request.html").render(
+        request=facts.request,
+        models=[_describe(model) for model in facts.models],
+        written_at=facts.written_at,
+        workspace_model=facts.workspace_model,
+        commit=facts.commit,
+    )
+
+
+def _describe(facts: ModelFacts) -> dict[str, Any]:
+    wave, outcome = facts.wave, facts.outcome
+    summary = None if wave is None else wave.summary
+    measured = summary if summary is not None and summary["num_forget"] else None
+    comparison = None if wave is None else wave.comparison
+    machine, process = ("", "") if wave is None else (wave.holder.split(":")[0], wave.holder.split(":")[-2])
+    return {
+        **{name: getattr(facts, name) for name in ("outcome", "wave", "thresholds", "events", "copies")},
+        "summary": summary,
+        "state": STATES.get(outcome.state, outcome.state.replace("_", " ")),
+        "answer": _tell_answer(facts),
+        "tag": None if wave is None or wave.commit is None else name_tag(wave.number),
+        "serving": _tell_serving(facts),
+        "own_samples": _tell_own_samples(facts),
+        "method": None if summary is None else _tell_method(summary["method"]),
+        "result": [] if measured is None else _tabulate(measured, comparison),
+        "conclusions": [] if measured is None else _conclude(measured, comparison, outcome.wave_number),
+        "machine": machine,
+        "process": process,
+    }
+
+
+def _tell_answer(facts: ModelFacts) -> str:
+    outcome, wave = facts.outcome, facts.wave
+    state = STATES.get(outcome.state, outcome.state.replace("_", " "))
+    if outcome.state == "completed" and wave is not None:
+        return (
+            f"Honoured by wave {wave.number}, {_tell_margin(outcome, facts.due_at)}: version {wave.version}, in which "
+            "this person is forgotten, was put into service."
+        )
+    if outcome.state == "unmatched":
+        return (
+            "Neither honoured nor closed: nobody in the data is called so, and the person may be spelled otherwise "
+            f"there. It waits until somebody has looked; its due date is {_tell_moment(facts.due_at)}."
+        )
+    if outcome.state == "already_forgotten":
+        told = f"The person had been forgotten before, by wave {outcome.wave_number}"
+        if wave is not None and wave.undone_by is not None:
+            return (
+                f"{told}, which rollback {wave.undone_by} has undone since: the request that it honoured is open again."
+            )
+        return f"{told}."
+    return f"{state[0].upper()}{state[1:]}."
+
+
+def _tell_own_samples(facts: ModelFacts) -> str:
+    found = [version for version in facts.versions if facts.wave is not None and version.wave == facts.wave.number]
+    if not found:
+        return ""
+    counts = (("that the model before had been trained on", found[0].num_train), ("held out", found[0].num_held_out))
+    return ", ".join(f"{'an unknown number of' if n is None else n} samples {what}" for what, n in counts if n != 0)
+
+
+def _tell_serving(facts: ModelFacts) -> str:
+    """Returns what the version that serves now has to do with the person."""
+    serving = [version for version in facts.versions if "champion" in version.aliases]
+    return f"version {serving[0].version}: {serving[0].role}" if serving else ""
+
+
+def _tell_method(method: str) -> str:
+    if method == "none":
+        return "none: the model had not been trained on any sample of the wave, so it was kept as it was"
+    if _is_exact(method):
+        return f"{method}: trained anew, without the samples of anybody who has been forgotten; exact"
+    return f"{method}: trained further on altered samples until the forgotten ones look unseen; approximate"
+
+
+def _tell_margin(outcome: Outcome, due_at: datetime) -> str:
+    """Returns how many days before or after its due date a request was honoured, by the dates that the page shows."""
+    due_on, decided_on = (moment.astimezone(UTC).date() for moment in (due_at, outcome.decided_at or due_at))
+    days = (due_on - decided_on).days
+    if not days:
+        return "on the day it was due"
+    told = f"{abs(days)} day{'s' if abs(days) > 1 else ''}"
+    return f"{told} before it was due" if days > 0 else f"{told} after it was due"
+
+
+def _is_exact(method: str) -> bool:
+    return method in METHODS and METHODS[method].is_exact
+
+
+def _tabulate(summary: dict[str, Any], comparison: dict[str, Any] | None) -> list[dict[str, str]]:
+    test = summary["test"]
+    retrained = test if _is_exact(summary["method"]) else comparison or {}
+    rows = (
+        ("right answers (accuracy)", "accuracy", lambda share: _binomial_error(share, test["num_test"])),
+        ("recognition by attack (FT AUC)", "ft_auc", lambda _: test["standard_error"]),
+        ("recognition by who holds the model before (trace)", "trace", lambda _: test["trace_standard_error"]),
+    )
+    return _tabulate_memory(test, retrained) + [
+        {
+            "name": name,
+            "before": _tell_share(test[f"{figure}_base"], error_of) if f"{figure}_base" in test else "",
+            "after": _tell_share(test[figure], error_of),
+            "retrained": _tell_share(retrained[figure], error_of) if figure in retrained else "not computed",
+        }
+        for name, figure, error_of in rows
+        if figure in test
+    ]
+
+
+def _tabulate_memory(test: dict[str, Any], retrained: dict[str, Any]) -> list[dict[str, str]]:
+    """Returns the row of what is left of the memory, by person; none where a wave could not, or did not, measure it."""
+    if test.get("memory_left_lower") is None:
+        return []
+    return [
+        {
+            "name": "memory that is left of the people of the wave",
+            "before": _tell_percent(1.0),
+            "after": _tell_left(test),
+            "retrained": _tell_left(retrained) if retrained.get("memory_left_lower") is not None else "not computed",
+        }
+    ]
+
+
+def _tell_left(figures: dict[str, Any]) -> str:
+    lower, upper = figures["memory_left_lower"], figures["memory_left_upper"]
+    return f"{_tell_percent(figures['memory_left'])}, between {_tell_percent(lower)} and {_tell_percent(upper)}"
+
+
+def _binomial_error(share: float, num_samples: int) -> float:
+    return sqrt(share * (1 - share) / num_samples)
+
+
+def _conclude(summary: dict[str, Any], comparison: dict[str, Any] | None, number: int | None) -> list[str]:
+    """Returns what may be said of the result against exact retraining, in sentences."""
+    test = summary["test"]
+    if _is_exact(summary["method"]):
+        return [
+            "The model is exactly retrained: nothing of the samples can be left in it, and nothing has to be compared."
+        ]
+    if test.get("memory_left_lower") is not None:
+        return _conclude_memory(summary, comparison, number)
+    if test["ft_auc"] is None:
+        return ["Too few samples for a figure that is not a few persons' own: none is told."]
+    if comparison is None or comparison["ft_auc"] is None:
+        reason = next(made["reason"] for made in summary["decisions"] if made["passed"])
+        return [
+            f"The comparison with exact retraining was not computed (amun wave compare {number} does it). "
+            "What the gate shows without it, on a half of the people set aside for the decision: "
+            f"{reason}."
+        ]
+    difference, slack = abs(test["ft_auc"] - comparison["ft_auc"]), sqrt(2) * TWO_SIDED_95 * test["standard_error"]
+    return [
+        "In recognition by attack the model differs from the exactly retrained one by "
+        f"{100 * difference:.1f} percentage points. By chance alone they may differ by up to {100 * slack:.1f}, with "
+        "95 % confidence: "
+        f"{'no difference to exact retraining is shown' if difference <= slack else 'the two do differ'}."
+    ]
+
+
+def _conclude_memory(summary: dict[str, Any], comparison: dict[str, Any] | None, number: int | None) -> list[str]:
+    """Returns what memory left says, in sentences; what the gate could not show is said first."""
+    warning = next((made["warning"] for made in summary["decisions"] if made["passed"]), "")
+    unshown = (
+        [f"It was not shown by measurement that the people of the wave are forgotten: {warning}."] if warning else []
+    )
+    retrained = {} if comparison is None else comparison
+    beside = (
+        f"An exactly retrained model showed {_tell_left(retrained)}."
+        if retrained.get("memory_left_lower") is not None
+        else f"What an exactly retrained model shows here was not computed (amun wave compare {number} does it)."
+    )
+    return [
+        *unshown,
+        "Of what the model before remembered of the people of this wave, taken together, it has left "
+        f"{_tell_left(summary['test'])} (each bound is missed with a probability of at most 5 %); exact retraining "
+        f"leaves 0 % on average. {beside} This says nothing of one of these people.",
+    ]
+
+
+def _tell_share(value: float | None, error_of: Callable[[float], float]) -> str:
+    """Returns a share with its 95 % uncertainty."""
+    if value is None:
+        return "too few samples"
+    return f"{_tell_percent(value)} ± {_tell_percent(TWO_SIDED_95 * error_of(value))}"
+
+
+def _tell_percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _tell_moment(moment: datetime) -> str:
+    return f"{moment:%-d %B %Y, %H:%M} UTC"

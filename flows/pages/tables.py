@@ -1,0 +1,103 @@
+"""What people read of the requests."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from amun.ledger import AddedOutcome, AddedRequest, Request, UndoneOutcome
+from amun.ledger.near_ids import ask_for
+from flows.pages.layout import day, new_table, print_table, text
+
+MAX_LISTED = 10  # requests just added; more are counted
+
+
+def print_added(added: Sequence[AddedRequest]) -> None:
+    """Prints what was answered to each demand, by model; of many, how often each answer was given."""
+    if not added:
+        print("no request in it: nothing was recorded")
+        return
+    if len(added) > MAX_LISTED:
+        answers = Counter(_describe_answer(outcome) for request in added for outcome in request.outcomes)
+        counts = ", ".join(f"{count} {answer}" for answer, count in answers.items())
+        print(f"{len(added)} requests, due {day(min(request.due_at for request in added))}: {counts}")
+        return
+    table = new_table("subject", "request", "model", "state", "due")
+    for request in added:
+        for outcome in request.outcomes:
+            state = _describe_answer(outcome)
+            table.add_row(request.subject_id, outcome.request_id, outcome.model, state, day(outcome.due_at))
+    print_table(table)
+
+
+def print_near(suggestions: Mapping[str, list[str]]) -> None:
+    """Prints which known people may be meant by ids that match nobody: for the eyes of who typed them alone."""
+    for line in list_near(suggestions):
+        print(line)
+
+
+def describe_unmatched(strangers: Sequence[AddedRequest]) -> str:
+    """Returns in one line what is to be done about requests that match nobody."""
+    head = "1 person matches" if len(strangers) == 1 else f"{len(strangers)} people match"
+    ids = " ".join(answer.request_id for answer in strangers) if len(strangers) <= MAX_LISTED else "REQUEST..."
+    return (
+        f"{head} nobody in the data, and the requests wait for you: withdraw each one that is spelled otherwise there "
+        f"and add it anew, or say `amun request confirm {ids}`"
+    )
+
+
+def list_near(suggestions: Mapping[str, list[str]]) -> list[str]:
+    """Returns a line for each id of which somebody known may be meant."""
+    return [f"nobody is called {asked!r}; {ask_for(near)}" for asked, near in suggestions.items() if near]
+
+
+def print_list(requests: Sequence[Request]) -> None:
+    """Prints requests, and how many of them match nobody."""
+    print_requests(requests)
+    count = sum(any(outcome.state == "unmatched" for outcome in request.outcomes) for request in requests)
+    if count:
+        print(f"unmatched: {count}, which match nobody in the data; `amun request show` says who may be meant")
+
+
+def print_requests(requests: Sequence[Request]) -> None:
+    """Prints requests, oldest first; the company's tickets and the holds where there are any."""
+    has_references = any(request.reference for request in requests)
+    has_holds = any(request.is_held for request in requests)
+    optional = [*["reference"] * has_references, *["held because"] * has_holds]
+    table = new_table("request", "subject", "received", "due", "model", "state", "wave", *optional)
+    for request in requests:
+        for outcome in request.outcomes:
+            table.add_row(
+                request.request_id,
+                request.subject_id,
+                day(request.received_at),
+                day(request.due_at),
+                outcome.model,
+                outcome.state,
+                text(outcome.wave_number),
+                *[text(request.reference)] * has_references,
+                *[request.holds[-1].reason if outcome.state == "held" else ""] * has_holds,
+            )
+    print_table(table)
+
+
+def print_request(request: Request) -> None:
+    """Prints one request with its file, its holds and its receipts."""
+    print_requests([request])
+    if request.file_number is not None:
+        print(f"  {'file':<16} done/{request.file_number:06d}/ in the intake source")
+    for hold in request.holds:
+        end = f"released {day(hold.released_at)}" if hold.released_at else "not released"
+        print(f"  {'hold':<16} {day(hold.held_at)}, {end}: {hold.reason}")
+    for outcome in request.outcomes:
+        for kept in outcome.undone:
+            print(f"  {'undone':<16} {day(kept.undone_at)}, {_describe_undone(kept)}: {kept.reason}")
+        for name, value in (outcome.receipt or {}).items():
+            print(f"  {name:<16} {text(value)}")
+
+
+def _describe_answer(outcome: AddedOutcome) -> str:
+    return outcome.state if outcome.is_new else f"{outcome.state} already"
+
+
+def _describe_undone(kept: UndoneOutcome) -> str:
+    wave = f" by wave {kept.wave_number}" if kept.wave_number is not None else ""
+    return f"{kept.state}{wave} on {day(kept.decided_at)}" if kept.decided_at else f"{kept.state}{wave}"

@@ -1,0 +1,140 @@
+"""What people read of the waves: a table of them, one in full, and how the model stands."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amun.ledger import Request, Wave
+from flows.pages.layout import (
+    NO_REFERENCES,
+    TOO_FEW,
+    auc,
+    day,
+    moment,
+    new_table,
+    percent,
+    print_facts,
+    print_table,
+    text,
+)
+
+NOT_COMPUTED = "not computed"
+LATEST = 30  # waves in a table, unless all are asked for
+MAX_LISTED = 10  # requests of a wave; of more, the first and the last
+
+
+def print_latest(waves: Sequence[Wave]) -> None:
+    """Prints the latest waves, and how many there are before them."""
+    print_waves(waves[-LATEST:])
+    if len(waves) > LATEST:
+        print(f"{len(waves) - LATEST} earlier waves; `amun wave list --all` shows them")
+
+
+def print_waves(waves: Sequence[Wave]) -> None:
+    """Prints the waves: what was forgotten, at what cost, and how that compares to exact retraining."""
+    table = new_table(
+        "wave",
+        "closed",
+        "state",
+        "requests",
+        "samples",
+        "method",
+        "accuracy\nbefore",
+        "\nafter",
+        "\nretrained",
+        "memory\nleft",
+        "\nretrained",
+        "FT AUC\nbefore",
+        "\nafter",
+        "\nretrained",
+        "trace\nafter",
+        "\nretrained",
+        "seconds",
+        "version",
+    )
+    for wave in waves:
+        table.add_row(*_describe_row(wave))
+    print_table(table)
+
+
+def _show_left(figures: dict[str, Any]) -> str:
+    """Returns memory left with its bounds; empty where a wave was not, or could not be, measured by person."""
+    left, lower, upper = (figures.get(name) for name in ("memory_left", "memory_left_lower", "memory_left_upper"))
+    return "" if left is None or lower is None or upper is None else f"{left:.2f}\n[{lower:.2f}, {upper:.2f}]"
+
+
+def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
+    """Prints one wave in full, with the requests it handles or handled."""
+    print_waves([wave])
+    facts: dict[str, Any] = {
+        "kind": wave.kind,
+        "opened": moment(wave.opened_at),
+        "closed": None if wave.closed_at is None else moment(wave.closed_at),
+        "undone": None if wave.undone_by is None else f"by rollback {wave.undone_by}",
+        "parent version": wave.parent_version,
+        "commit": wave.commit,
+        "note": wave.note,
+        "requests": _list_requests(requests),
+    }
+    for made in (wave.summary or {}).get("decisions", []):
+        outcome = "passed" if made["passed"] else "refused"
+        facts[f"attempt {made['attempt']}"] = f"{made['method']} {outcome}: {made['reason']}"
+    for half in ("calibration", "test"):
+        facts |= {f"{half} {name}": value for name, value in (wave.summary or {}).get(half, {}).items()}
+    print_facts(facts)
+
+
+def _list_requests(requests: Sequence[Request]) -> str | None:
+    names = [request.request_id for request in requests]
+    if len(names) > MAX_LISTED:
+        return f"{len(names)}, from {names[0]} to {names[-1]}"
+    return ", ".join(names) or None
+
+
+def print_status(status: dict[str, Any]) -> None:
+    """Prints how the model stands."""
+    wave, last = status["open_wave"], status["last_wave"]
+    print(f"model      {status['model']}")
+    print(f"champion   {'none yet' if status['champion'] is None else 'version ' + str(status['champion'])}")
+    print(
+        f"pending    {status['pending']} requests"
+        + (f", next due {day(status['next_due'])}" if status["next_due"] else "")
+    )
+    print(f"overdue    {status['overdue']} requests")
+    if status["unmatched"]:
+        print(f"unmatched  {status['unmatched']} requests of nobody in the data; `amun request list --state unmatched`")
+    if status["held"]:
+        print(f"on hold    {status['held']} requests, {status['held_overdue']} of them past their due date")
+    if last is not None:
+        note = f": {last.note}" if last.note else ""
+        print(f"last wave  {last.number}, {last.state} {moment(last.closed_at)}{note}")
+    print(f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), held by {wave.holder}'}")
+
+
+def _describe_row(wave: Wave) -> list[str]:
+    summary = wave.summary or {}
+    test, comparison = summary.get("test", {}), wave.comparison
+    seconds = None if wave.closed_at is None else (wave.closed_at - wave.opened_at).total_seconds()
+    # of a wave from before the audit told how many there are, there were some
+    has_references = bool(summary.get("calibration", {}).get("num_references", True))
+    too_few = TOO_FEW if summary.get("num_forget") else ""
+    missing = too_few if has_references or not too_few else NO_REFERENCES
+    return [
+        str(wave.number),
+        "" if wave.closed_at is None else day(wave.closed_at),
+        wave.state if wave.undone_by is None else "undone",
+        str(wave.num_requests),
+        text(summary.get("num_forget")),
+        text(summary.get("method")),
+        percent(test.get("accuracy_base")),
+        percent(test.get("accuracy")),
+        NOT_COMPUTED if comparison is None else percent(comparison["accuracy"]),
+        _show_left(test),
+        "" if comparison is None else _show_left(comparison),
+        auc(test.get("ft_auc_base"), missing),
+        auc(test.get("ft_auc"), missing),
+        NOT_COMPUTED if comparison is None else auc(comparison["ft_auc"], missing),
+        auc(test.get("trace"), too_few if "trace" in test else ""),
+        "" if comparison is None or "trace" not in comparison else auc(comparison["trace"], too_few),
+        "" if seconds is None else f"{seconds:.0f}",
+        text(wave.version),
+    ]

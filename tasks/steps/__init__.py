@@ -1,0 +1,1 @@
+"""The steps of a wave: Prefect tasks, none of which imports another."""

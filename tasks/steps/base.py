@@ -1,0 +1,57 @@
+"""What a new base needs around its stages: thawed before, nobody forgotten in it, frozen after."""
+
+from prefect import task
+
+from amun.core.paths import EXCLUSIONS, FORGOTTEN
+from amun.evidence.wave import write_json
+from amun.ledger import Claim
+from tasks.tools import dvc
+from tasks.tools.options import NETWORK_OPTIONS, TASK_OPTIONS
+from tasks.tools.story import tell
+from tasks.workspace.adopt import describe_base, drop_base
+from tasks.workspace.line import read_line
+from tasks.workspace.source import describe_samples, refresh_source, require_same_people
+from tasks.workspace.workspace import Workspace, require_lease
+
+
+@task(name="thaw", **TASK_OPTIONS)
+def prepare_base(workspace: Workspace, claim: Claim) -> None:
+    """Thaws the base stages and writes whom they leave out and refuse: everybody forgotten so far.
+
+    An adopted base is that of wave 0 alone: it has learned people who are forgotten since.
+    """
+    require_lease(claim)
+    forgotten = read_line(workspace)
+    write_json(workspace.root / FORGOTTEN, forgotten)
+    write_json(workspace.root / EXCLUSIONS, sorted({key for wave in forgotten for key in wave.subject_keys}))
+    if claim.number:
+        drop_base(workspace.root)
+    dvc.thaw_base(workspace.root)
+
+
+@task(name="refresh-source", **NETWORK_OPTIONS)
+def refresh_base_source(workspace: Workspace, claim: Claim) -> None:
+    """Brings the source to hand as it is now, where it lies elsewhere."""
+    require_lease(claim)
+    refresh_source(workspace.root, workspace.params.data)
+
+
+@task(name="check-samples", **TASK_OPTIONS)
+def check_samples(workspace: Workspace, claim: Claim) -> None:
+    """Tells how many samples came in and how many were refused.
+
+    Raises:
+        InputError: invented subjects are other people than those of whom some are forgotten.
+    """
+    require_lease(claim)
+    tell(describe_samples(workspace.root))
+    require_same_people(workspace.root)
+
+
+@task(name="freeze-base", **TASK_OPTIONS)
+def finish_base(workspace: Workspace, claim: Claim) -> None:
+    """Freezes the base stages, so that nothing reruns them by accident; tells what an adopted base shows."""
+    require_lease(claim)
+    dvc.freeze_base(workspace.root)
+    if adopted := describe_base(workspace.root):
+        tell(adopted)

@@ -1,0 +1,167 @@
+"""Step *freeze*: the files that say what the wave is about, and the base it starts from."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prefect import task
+
+from amun.audit.decision import Plan, count_references, plan_attempts
+from amun.audit.gather import find_strangers
+from amun.audit.observations import explain_too_few
+from amun.core.errors import AmunError
+from amun.core.keys import file_digest, fingerprint, load_secret
+from amun.core.paths import (
+    ATTEMPT,
+    AUDIT_LOGITS,
+    AUDIT_METRICS,
+    BASE_MODEL,
+    CALIBRATION,
+    DECISIONS,
+    TEST,
+    TRAIN,
+    UNLEARN_METRICS,
+    WAVE,
+    WAVE_BASE,
+)
+from amun.evidence.adoption import read_adopted
+from amun.evidence.wave import Attempt, ForgottenWave, Wave, write_json
+from amun.ledger import Claim
+from amun.store.forgetting import name_forgotten
+from amun.store.samples import Owners
+from amun.store.store import read_owners, read_shape
+from tasks.tools import dvc
+from tasks.tools.git import read_committed
+from tasks.tools.options import TASK_OPTIONS
+from tasks.tools.registry import Champion, fetch_weights, find_champion
+from tasks.workspace.holdings import read_holdings
+from tasks.workspace.line import read_line, require_line, require_new_number
+from tasks.workspace.workspace import Workspace, open_ledger, require_lease
+
+
+@task(name="freeze", **TASK_OPTIONS)
+def freeze_wave(workspace: Workspace, claim: Claim) -> None:
+    """Writes `wave/wave.json` and fetches the base from the registry."""
+    require_lease(claim)
+    root = workspace.root
+    require_new_number(workspace, claim.number)
+    forgotten = read_line(workspace)
+    with open_ledger() as ledger:
+        subjects = ledger.subjects_of_wave(claim.model, claim.number)
+    adopted = read_adopted(root) if claim.number == 0 else None
+    parent = adopted.version if adopted is not None and adopted.name == claim.model else None
+    champion = find_champion(claim.model, may_be_foreign=parent is not None)
+    require_line(root, champion)
+    stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
+    forgetting = name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten)
+    wave = _describe_wave(root, claim, champion, parent, forgetting, forgotten)
+    write_json(root / WAVE, wave)
+    write_json(root / DECISIONS, [])
+    dvc.add_file(root, WAVE_BASE)
+
+
+def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
+    """Returns whom and what the next wave would forget, and which attempts it would make; nothing is written.
+
+    Whether its people suffice to show anything is known for certain only where they are too few for any figure.
+    """
+    root = workspace.root
+    now = datetime.now(UTC)
+    with open_ledger() as ledger:
+        status = ledger.count_status(workspace.model, now)
+        pending = ledger.list_requests(workspace.model, "pending")
+        number = len(ledger.list_waves(workspace.model))
+    forgotten = read_line(workspace)
+    stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
+    subjects = [request.subject_id for request in pending]
+    forgetting = name_forgotten(load_secret(root), number, subjects, stores, forgotten)
+    gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
+    plan = plan_attempts(
+        workspace.params.unlearning,
+        workspace.params.gate,
+        num_forget=len(forgetting.forget_ids),
+        num_non_members=int((~stores[1].is_among(gone)).sum()),
+        insufficient=_foresee(root, forgetting, forgotten, stores),
+        next_due=status.next_due,
+        now=now,
+    )
+    return forgetting, plan
+
+
+def write_attempt(root: Path, number: int) -> None:
+    """Writes `wave/attempt.json`."""
+    write_json(root / ATTEMPT, Attempt(attempt=number))
+
+
+def _describe_wave(
+    root: Path,
+    claim: Claim,
+    champion: Champion | None,
+    parent: int | None,
+    forgetting: ForgottenWave,
+    forgotten: list[ForgottenWave],
+) -> Wave:
+    secret = load_secret(root)
+    version = parent
+    if claim.kind == "base":
+        (root / WAVE_BASE).parent.mkdir(exist_ok=True)
+        shutil.copyfile(root / BASE_MODEL, root / WAVE_BASE)
+    else:
+        if champion is None:
+            raise AmunError(f"the registry has no champion of {claim.model}; run `amun init` or `amun base rebuild`")
+        fetch_weights(champion, root / WAVE_BASE, secret)
+        version = champion.version
+    return Wave(
+        number=claim.number,
+        model=claim.model,
+        kind=claim.kind,
+        secret_fingerprint=fingerprint(secret),
+        base_version=version,
+        base_digest=file_digest(secret, root / WAVE_BASE),
+        yardstick=None if claim.kind == "base" else _find_yardstick(root),
+        forgetting=forgetting,
+        forgotten=forgotten,
+    )
+
+
+def _find_yardstick(root: Path) -> float | None:
+    """Returns the calibration accuracy of the last exactly trained version, as recorded with the last wave."""
+    if _read_committed_json(root, UNLEARN_METRICS)["is_exact"]:
+        accuracy: float = _read_committed_json(root, AUDIT_METRICS)["accuracy"]
+        return accuracy
+    yardstick: float | None = _read_committed_json(root, WAVE)["yardstick"]
+    return yardstick
+
+
+def _read_committed_json(root: Path, path: Path) -> dict[str, Any]:
+    text = read_committed(root, path)
+    if text is None:
+        raise AmunError(f"{path} is not in HEAD of {root}; is another branch checked out than the waves' own?")
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def _foresee(root: Path, forgetting: ForgottenWave, forgotten: list[ForgottenWave], stores: list[Owners]) -> str:
+    """Returns why the next wave's people would be too few for any figure; empty if they may suffice."""
+    train, calibration, _ = stores
+    gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
+    is_forget = train.is_among(forgetting.forget_ids)
+    is_held_out = ~calibration.is_among(gone) & find_strangers(calibration, train)
+    owners = train.subject_ids[is_forget], calibration.subject_ids[is_held_out]
+    return explain_too_few(
+        (len(np.unique(owners[0])), len(np.unique(owners[1]))),
+        (len(owners[0]), len(owners[1])),
+        count_references(read_shape(root / AUDIT_LOGITS)),
+    )
+
+
+@task(name="record-holdings", **TASK_OPTIONS)
+def record_holdings(workspace: Workspace, claim: Claim) -> int:
+    """Tells the ledger of whom the sample store holds what; returns the number of subjects."""
+    holdings = read_holdings(workspace.root)
+    with open_ledger() as ledger:
+        ledger.record_holdings(claim, holdings, datetime.now(UTC))
+    return len(holdings)

@@ -1,0 +1,61 @@
+"""Step *claim*: the wave and its lease, for as long as a run works on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+
+from prefect import tags
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+
+from amun.core.errors import LeaseLostError
+from amun.ledger import Claim, Held, WaveKind, describe_holder, heartbeat
+from tasks.workspace.workspace import LEASE_SECONDS, Workspace, open_ledger
+
+
+@contextmanager
+def hold_wave(workspace: Workspace, kind: WaveKind) -> Iterator[Claim | Held | None]:
+    """Claims the model's open wave, or opens the next one, and holds its lease until the block ends.
+
+    The block gets the claim; or who holds the wave; or None where nothing is pending. A run that fails gives its
+    lease back, so that the next one need not wait for it to expire.
+    """
+    with open_ledger() as ledger:
+        claim = ledger.claim_wave(
+            workspace.model,
+            kind=kind,
+            holder=describe_holder(),
+            now=datetime.now(UTC),
+            lease_seconds=LEASE_SECONDS,
+        )
+        if not isinstance(claim, Claim):
+            yield claim
+            return
+        _name_flow_run(claim)
+        try:
+            with heartbeat(ledger, claim, lease_seconds=LEASE_SECONDS), tags(*_list_tags(claim)):
+                yield claim
+        except LeaseLostError:
+            raise
+        except BaseException:
+            with suppress(LeaseLostError):
+                ledger.renew_lease(claim, datetime.now(UTC), 0)
+            raise
+
+
+def _name_flow_run(claim: Claim) -> None:
+    """Names the running flow after its wave: until the claim nobody knows the number."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(
+            context.flow_run.id,
+            name=f"{claim.model}-wave-{claim.number:04d}",
+            tags=sorted({*context.flow_run.tags, *_list_tags(claim)}),
+        )
+
+
+def _list_tags(claim: Claim) -> list[str]:
+    """Returns the tags by which Prefect's page finds the wave's flow run and its tasks."""
+    return [f"model:{claim.model}", f"wave:{claim.number}"]

@@ -1,0 +1,31 @@
+"""Step *plan*: which attempts tonight makes, by what its people could show."""
+
+from datetime import UTC, datetime
+
+from prefect import task
+
+from amun.audit.decision import Plan, plan_attempts
+from amun.audit.night import read_night
+from amun.core.paths import CALIBRATION
+from amun.evidence.wave import read_wave
+from amun.store.store import read_owners
+from tasks.tools.options import TASK_OPTIONS
+from tasks.workspace.workspace import Workspace, open_ledger
+
+
+@task(name="plan", **TASK_OPTIONS)
+def plan_night(workspace: Workspace) -> Plan:
+    """Returns which attempts to make on the wave that is frozen and whose power is known."""
+    root, wave, now = workspace.root, read_wave(workspace.root), datetime.now(UTC)
+    calibration = read_owners(root / CALIBRATION)
+    with open_ledger() as ledger:
+        next_due = ledger.count_status(workspace.model, now).next_due
+    return plan_attempts(
+        workspace.params.unlearning,
+        workspace.params.gate,
+        num_forget=len(wave.forget_ids),
+        num_non_members=int((~calibration.is_among(wave.gone_ids)).sum()),
+        insufficient=read_night(root).insufficient,
+        next_due=next_due,
+        now=now,
+    )

@@ -1,0 +1,89 @@
+"""Steps *register* and *promote*: the unlearned model as a version in MLflow, then as the champion."""
+
+from dataclasses import dataclass
+
+from mlflow.entities import RunStatus
+from prefect import task
+
+from amun.core.errors import AmunError
+from amun.core.keys import file_digest, load_secret
+from amun.core.paths import UNLEARNED
+from amun.ledger import Claim
+from tasks.tools import dvc, registry
+from tasks.tools.options import NETWORK_OPTIONS
+from tasks.views.attempt_runs import log_attempts
+from tasks.views.descriptions import describe_wave
+from tasks.views.facts import read_facts
+from tasks.views.model_files import digest_serving_file, digest_weights, log_model
+from tasks.views.model_page import update_model_page
+from tasks.views.wave_run import describe_tags, log_final_metrics, name_run, start_wave_run
+from tasks.workspace.workspace import Workspace, require_lease
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version in the registry."""
+
+    version: int
+    run_id: str
+
+
+@task(name="register", **NETWORK_OPTIONS)
+def register_version(workspace: Workspace, claim: Claim, commit: str) -> Registered:
+    """Registers the wave's model with figures, digests and lineage; a version it already has is returned as it is."""
+    require_lease(claim)
+    with registry.translate_errors():
+        return _register(workspace, claim, commit)
+
+
+def _register(workspace: Workspace, claim: Claim, commit: str) -> Registered:
+    root, facts = workspace.root, read_facts(workspace)
+    dvc.check_digests(root)
+    experiment_id = registry.ensure_model(root, claim.model)
+    client = registry.open_registry()
+    if (known := registry.find_version(claim.model, claim.number, commit)) is not None:
+        return _finish(Registered(int(known.version), str(known.run_id)))
+    run_id = start_wave_run(workspace, claim, facts, experiment_id, commit)
+    model_uri, model_id = log_model(workspace, run_id, name_run(claim.number))
+    log_final_metrics(workspace, claim, facts, run_id, model_id)
+    log_attempts(workspace, facts, experiment_id, run_id, model_id)
+    tags = describe_tags(workspace, facts, commit) | {
+        # of the file at hand, so that promoting compares it with what the registry took
+        "amun.weights_digest": file_digest(load_secret(root), root / UNLEARNED),
+        "amun.serving_digest": digest_serving_file(root, model_uri),
+    }
+    require_lease(claim)
+    # last: whoever finds a version finds all that belongs to it
+    version = client.create_model_version(
+        claim.model, model_uri, run_id, tags=tags, description=describe_wave(facts, commit), model_id=model_id
+    )
+    return _finish(Registered(int(version.version), run_id))
+
+
+def _finish(registered: Registered) -> Registered:
+    registry.open_registry().set_terminated(registered.run_id, RunStatus.to_string(RunStatus.FINISHED))
+    return registered
+
+
+@task(name="promote", **NETWORK_OPTIONS)
+def promote_version(workspace: Workspace, claim: Claim, registered: Registered, commit: str) -> None:
+    """Makes the version the champion, once its files are what was registered.
+
+    Raises:
+        AmunError: the registry holds other bytes than were registered.
+    """
+    root = workspace.root
+    with registry.translate_errors():
+        version = registry.find_version(claim.model, claim.number, commit)
+        if version is None:
+            raise AmunError(f"version {registered.version} of {claim.model} has vanished from the registry")
+        held = {
+            "amun.weights_digest": digest_weights(root, str(version.run_id)),
+            "amun.serving_digest": digest_serving_file(root, str(version.source)),
+        }
+        for tag, digest in held.items():
+            if version.tags[tag] != digest:
+                raise AmunError(f"version {version.version}: {tag} does not fit the file in the registry; not promoted")
+        update_model_page(claim.model)
+        require_lease(claim)
+        registry.promote(claim.model, registered.version)

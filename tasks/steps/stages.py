@@ -1,0 +1,39 @@
+"""A task that reproduces one DVC stage: the nightly job runs exactly what a person runs by hand."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from prefect import task
+
+from amun.ledger import Claim
+from tasks.tools import dvc
+from tasks.tools.options import TASK_OPTIONS
+from tasks.tools.stage_progress import follow_progress
+from tasks.workspace.workspace import Workspace, require_lease
+
+# stages that train or differentiate, on the accelerator where there is one
+GPU_STAGES = ("train", "references", "power", "adversarial", "unlearn", "audit", "report")
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A stage that is up to date, and the seconds its program computed to become so (0 if it was)."""
+
+    stage: str
+    seconds: float
+
+
+@task(**TASK_OPTIONS | {"task_run_name": "{title}"})
+def _reproduce(workspace: Workspace, claim: Claim, stage: str, title: str, force: bool) -> StageRun:
+    require_lease(claim)
+    follow = partial(follow_progress, title=title)
+    return StageRun(stage, dvc.reproduce(workspace.root, stage, force=force, follow=follow))
+
+
+def reproduce_stage(
+    workspace: Workspace, claim: Claim, stage: str, *, attempt: int | None = None, force: bool = False
+) -> StageRun:
+    """Runs the task for one stage, up to date or not if forced; those for the accelerator carry the tag `gpu`."""
+    tags = {"gpu"} if stage in GPU_STAGES else set()
+    title = stage if attempt is None else f"{stage} attempt {attempt}"
+    return _reproduce.with_options(name=stage, tags=tags)(workspace, claim, stage, title, force)

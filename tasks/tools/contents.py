@@ -1,0 +1,32 @@
+"""Where the contents that DVC names by their MD5 still are: the cache, the default remote."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+from dvc.exceptions import DvcException
+
+from amun.core.errors import AmunError
+from tasks.tools.dvc import open_repo
+
+
+def find_cached(root: Path, digests: Collection[str]) -> dict[str, Path]:
+    """Returns where the cache holds the contents of these MD5s; what it has lost is left out."""
+    with open_repo(root) as repo:
+        paths = {digest: Path(repo.cache.local.oid_to_path(digest)) for digest in digests}
+    return {digest: path for digest, path in paths.items() if path.exists()}
+
+
+def find_sent(root: Path, digests: Collection[str]) -> tuple[str, set[str]]:
+    """Returns the default remote's address, and which of these MD5s it holds.
+
+    Raises:
+        AmunError: it does not answer.
+    """
+    with open_repo(root) as repo:
+        try:
+            remote = repo.cloud.get_remote_odb()
+            address: str = repo.config["remote"][repo.config["core"]["remote"]]["url"]
+            return address, {digest for digest in digests if remote.exists(digest)}
+        except (DvcException, OSError, BotoCoreError, ClientError) as error:
+            raise AmunError(f"the DVC remote does not answer: {' '.join(str(error).split())}") from None

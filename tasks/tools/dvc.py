@@ -1,0 +1,301 @@
+"""DVC, in this process: reproduce a single stage, freeze the base stages, and trust nothing that is not checked.
+
+In process, because a killed run then takes its DVC with it; the stage it had started ends by itself when it finds
+its parent gone.
+"""
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from amun.core.errors import AmunError, AttemptError, InputError
+from amun.core.paths import ADOPTED_WEIGHTS, ATTEMPT, WAVE, WAVE_BASE
+from amun.core.progress import PROGRESS_FILE_VARIABLE
+from amun.core.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, StageResult
+from tasks.tools.git import restore_paths
+
+BASE_STAGES = ("prepare", "train", "references")
+WAVE_STAGES = ("power", "adversarial", "unlearn", "audit", "report")
+LOCK_FILE = "dvc.lock"
+
+
+class DvcRefusalError(AmunError):
+    """DVC could not do what it was asked; another DVC at work in the workspace is a common reason."""
+
+
+class MissingDataError(AmunError):
+    """Data that git names are in no cache and on no remote."""
+
+
+def reproduce(
+    root: Path,
+    stage: str,
+    *,
+    force: bool = False,
+    follow: Callable[[Path], AbstractContextManager[object]] = nullcontext,
+) -> float:
+    """Brings one stage up to date, as `dvc repro -s` does, and returns the seconds its program computed.
+
+    Args:
+        root: of the workspace.
+        stage: to reproduce.
+        force: run it although it is up to date.
+        follow: is given the file to which the stage writes how far it has come, and entered while it runs.
+
+    Raises:
+        InputError, AmunError: the stage's own line.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        result_path, progress_path = Path(folder) / "result.json", Path(folder) / "progress.json"
+        told = {RESULT_FILE_VARIABLE: str(result_path), PROGRESS_FILE_VARIABLE: str(progress_path)}
+        told |= {FORCED_VARIABLE: "yes"} if force else {}
+        os.environ.update(told)
+        try:
+            with follow(progress_path), open_repo(root) as repo:
+                repo.reproduce(targets=[stage], single_item=True, force=force)
+        except DvcRefusalError as error:
+            _raise_stage_error(stage, result_path, error)
+        finally:
+            for name in told:
+                del os.environ[name]
+        return StageResult.read(result_path).seconds if result_path.exists() else 0.0
+
+
+def _raise_stage_error(stage: str, result_path: Path, refusal: DvcRefusalError) -> None:
+    result = StageResult.read(result_path) if result_path.exists() else None
+    if result is not None and result.exit_code:
+        kinds = {kind.exit_code: kind for kind in (AmunError, InputError, AttemptError)}
+        raise kinds[result.exit_code](f"{stage}: {result.error}") from None
+    error = refusal.__cause__ or refusal
+    raise AmunError(f"stage {stage} failed: {_join_lines(error.__cause__ or error)}") from None
+
+
+def freeze_base(root: Path) -> None:
+    """Freezes the base stages: no change of code or parameters reruns one by accident."""
+    with open_repo(root) as repo:
+        for stage in BASE_STAGES:
+            repo.freeze(stage)
+
+
+def thaw_base(root: Path) -> None:
+    """Thaws the base stages, for a new base."""
+    with open_repo(root) as repo:
+        for stage in BASE_STAGES:
+            repo.unfreeze(stage)
+
+
+def add_file(root: Path, path: Path) -> None:
+    """Puts one file under DVC with a `.dvc` file of its own."""
+    with open_repo(root) as repo:
+        repo.add([str(root / path)])
+
+
+def checkout(root: Path) -> None:
+    """Brings every output in the work tree to what `dvc.lock` and the `.dvc` files say, from the cache."""
+    with open_repo(root) as repo:
+        repo.checkout(targets=_list_targets(root), force=True)
+
+
+def has_remote(root: Path) -> bool:
+    """Tells whether a default remote is configured."""
+    with open_repo(root) as repo:
+        return bool(repo.config["core"].get("remote"))
+
+
+def push(root: Path) -> None:
+    """Sends what the work tree's `dvc.lock` and `.dvc` files name to the default remote."""
+    with open_repo(root) as repo:
+        try:
+            repo.push(targets=_list_targets(root))
+        except (DvcException, OSError, BotoCoreError, ClientError) as error:
+            raise AmunError(f"the DVC remote did not take the data: {_join_lines(error)}") from None
+
+
+def pull(root: Path) -> None:
+    """Fetches what the work tree's `dvc.lock` and `.dvc` files name from the default remote.
+
+    Raises:
+        MissingDataError: it does not give them.
+    """
+    with open_repo(root) as repo:
+        try:
+            repo.pull(targets=_list_targets(root), force=True)
+        except (DvcException, OSError, BotoCoreError, ClientError) as error:
+            raise MissingDataError(f"the DVC remote did not give the data: {_join_lines(error)}") from None
+
+
+def fetch(root: Path) -> None:
+    """Brings every output into the work tree, from the cache or else from the default remote."""
+    try:
+        checkout(root)
+    except DvcRefusalError:
+        pull(root)
+
+
+def _list_targets(root: Path) -> list[str]:
+    """Returns whose data are the pipeline's own: what else the workspace has under DVC is its owner's to move."""
+    names = ("dvc.yaml", f"{WAVE_BASE}.dvc", f"{ADOPTED_WEIGHTS}.dvc")
+    return [name for name in names if (root / name).exists()]
+
+
+def require_unchanged(root: Path, file: Path) -> None:
+    """Refuses data that are not what their `.dvc` file says.
+
+    Raises:
+        InputError: they have changed, or are not there.
+    """
+    with open_repo(root) as repo:
+        changes = [out.workspace_status() for out in repo.stage.load_one(str(root / file)).outs]
+    for path, what in (change for found in changes for change in found.items()):
+        raise InputError(
+            f"{path} is {what}, against what {file} says: run `dvc add {path}` to take the change, "
+            f"or `dvc checkout {file}` to undo it"
+        )
+
+
+def read_lock(root: Path) -> dict[str, Any]:
+    """Returns the stages of `dvc.lock`: for each its `deps` and `outs` with their digests."""
+    stages: dict[str, Any] = yaml.safe_load((root / LOCK_FILE).read_text(encoding="utf-8"))["stages"]
+    return stages
+
+
+def read_digests(root: Path) -> dict[str, str]:
+    """Returns the MD5 of every output that `dvc.lock` and the wave's base name, by path."""
+    digests = {out["path"]: out["md5"] for stage in read_lock(root).values() for out in stage.get("outs", [])}
+    base = yaml.safe_load((root / f"{WAVE_BASE}.dvc").read_text(encoding="utf-8"))
+    return digests | {str(WAVE_BASE): base["outs"][0]["md5"]}
+
+
+def check_digests(root: Path) -> None:
+    """Refuses a lock file whose stages do not fit together, or files that are not what it says.
+
+    A late orphan of a killed run can overwrite an output while DVC still reports success.
+
+    Raises:
+        AmunError: names the stage and the file.
+    """
+    digests = read_digests(root)
+    for name, stage in read_lock(root).items():
+        for dependency in stage.get("deps", []):
+            path = dependency["path"]
+            if path in (str(WAVE), str(ATTEMPT)):
+                present = _compute_md5(root / path)
+            else:
+                present = digests.get(path, dependency["md5"])  # code is not compared: the base stages are frozen
+            if dependency["md5"] != present:
+                raise AmunError(f"{name} was computed from another {path} than the one at hand; run the wave again")
+    for path, digest in digests.items():
+        if _compute_md5(root / path) != digest:
+            raise AmunError(f"{path} is not what {LOCK_FILE} says; run the wave again")
+
+
+def _compute_md5(path: Path) -> str | None:
+    import hashlib
+
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def repair_rwlock(root: Path) -> None:
+    """Removes a torn `.dvc/tmp/rwlock`: DVC does not write it in one piece and refuses it for ever."""
+    path = root / ".dvc/tmp/rwlock"
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except ValueError:
+        path.unlink()
+
+
+def repair_files(root: Path) -> None:
+    """Brings DVC's own files back to HEAD where a killed run has left them torn: DVC writes them in place."""
+    for path, key in ((LOCK_FILE, "stages"), ("dvc.yaml", "stages"), (f"{WAVE_BASE}.dvc", "outs")):
+        if (root / path).exists() and not _has_key(root / path, key):
+            restore_paths(root, [path])
+
+
+def _has_key(path: Path, key: str) -> bool:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return False
+    return isinstance(content, dict) and isinstance(content.get(key), dict | list)
+
+
+@contextmanager
+def open_repo(root: Path) -> Iterator[Repo]:
+    """Gives DVC's view of a work tree; what DVC refuses meanwhile is told in one line.
+
+    Raises:
+        DvcRefusalError: what it said.
+    """
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+    repair_rwlock(root)
+    # DVC takes many a path from where the process happens to be
+    with chdir(root), Repo(str(root)) as repo:
+        try:
+            yield repo
+        except DvcException as error:
+            raise DvcRefusalError(f"DVC failed in {root}: {_join_lines(error)}") from error
+
+
+def _join_lines(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def set_remote(root: Path, url: str) -> None:
+    """Makes `url` (a folder or `s3://bucket/prefix`) the default remote, its objects verified when fetched."""
+    with open_repo(root) as repo, repo.config.edit("repo") as config:
+        config["remote"]["storage"] = {"url": url, "verify": True}
+        config["core"]["remote"] = "storage"
+
+
+def unset_remote(root: Path) -> None:
+    """Makes a clone send its data nowhere."""
+    if has_remote(root):
+        with open_repo(root) as repo, repo.config.edit("repo") as config:
+            del config["core"]["remote"]
+
+
+def share_cache(root: Path, worktree: Path) -> None:
+    """Makes a worktree use the cache of the workspace, for itself alone."""
+    with open_repo(root) as repo:
+        cache = repo.cache.local_cache_dir
+    with open_repo(worktree) as repo, repo.config.edit("local") as config:
+        config["cache"]["dir"] = str(cache)
+
+
+def list_stages(root: Path, stages: Sequence[str]) -> list[str]:
+    """Returns which of these stages the pipeline has: earlier versions of this project had fewer."""
+    declared = _read_stages(root)
+    return [stage for stage in stages if stage in declared]
+
+
+def _read_stages(root: Path) -> dict[str, Any]:
+    with (root / "dvc.yaml").open(encoding="utf-8") as file:
+        stages: dict[str, Any] = yaml.safe_load(file)["stages"]
+    return stages
+
+
+def list_paths(root: Path, stages: Sequence[str]) -> list[str]:
+    """Returns the outputs of these stages that git keeps."""
+    declared = _read_stages(root)
+    return [
+        path
+        for stage in stages
+        for kind in ("metrics", "plots")
+        for entry in declared[stage].get(kind, [])
+        for path in entry
+    ]

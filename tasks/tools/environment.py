@@ -1,0 +1,86 @@
+"""The environment in which this project starts its tools: their homes in the workspace, and nobody phones home.
+
+Set before Prefect, MLflow or DVC are imported: they read their variables once.
+"""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+from amun.core.paths import LEDGER, STATE
+from tasks.tools.addresses import find_addresses
+
+LEDGER_VARIABLE = "AMUN_LEDGER_URL"
+MLFLOW_VARIABLE = "MLFLOW_TRACKING_URI"
+API_VARIABLE = "PREFECT_API_URL"
+
+_SILENCE = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # a server that is down is said so in seconds; the task that asked tries again
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # a person reads this command's own lines; Prefect's page keeps what Prefect logs
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_COLORS": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def set_environment(root: Path) -> None:
+    """Points every tool at the workspace, unless its own variable already points elsewhere.
+
+    MLflow and Prefect are the servers of `amun serve` where it runs.
+    """
+    state = root / STATE
+    defaults = _SILENCE | {
+        "PREFECT_HOME": str(state / "prefect"),
+        MLFLOW_VARIABLE: name_database(root),
+        LEDGER_VARIABLE: f"sqlite:///{root / LEDGER}",
+        "DVC_SITE_CACHE_DIR": str(state / "dvc"),
+    }
+    if (served := find_addresses(root)) is not None:
+        defaults |= {MLFLOW_VARIABLE: served.mlflow, API_VARIABLE: served.prefect}
+    for name, value in defaults.items():
+        # a service's environment file sets a variable to nothing where it is not used
+        if not os.environ.get(name):
+            os.environ[name] = value
+    # DVC runs `python -m amun.stages...`: with this interpreter, also where a service has none on its path
+    interpreter = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if path[0] != interpreter:
+        os.environ["PATH"] = os.pathsep.join([interpreter, *path])
+
+
+def name_database(root: Path) -> str:
+    """Returns the address of the workspace's own MLflow database."""
+    return f"sqlite:///{root / STATE / 'mlflow.db'}"
+
+
+def choose_port(*wanted: int | None) -> int:
+    """Returns the first of these ports that nobody listens on, or else any free one."""
+    return next((port for port in wanted if port is not None and _is_free(port)), None) or find_free_port()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # connections that have ended keep a port for minutes, and hinder no server
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def find_free_port() -> int:
+    """Returns a port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,264 @@
+"""The MLflow registry: versions of the model, the alias `champion`, and a version's weights."""
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from amun.core.errors import AmunError, InputError
+from amun.core.keys import file_digest
+from amun.core.paths import STATE
+from amun.evidence.adoption import Adopted
+from tasks.tools.environment import MLFLOW_VARIABLE
+from tasks.tools.git import is_ancestor
+
+CHAMPION = "champion"
+WEIGHTS = "model.safetensors"
+SERVING_FILE = "data/model.pt2"
+
+# MLflow tells of each of its housekeeping steps
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", module=r"mlflow(\..*)?")
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A version that a wave has registered, as a rule the one that serves.
+
+    Attributes:
+        version: its number.
+        run_id: the MLflow run that holds its files.
+        weights_digest: the keyed digest of its safetensors file.
+        wave: the wave that registered it.
+        commit: the git commit that records that wave.
+    """
+
+    version: int
+    run_id: str
+    weights_digest: str
+    wave: int
+    commit: str
+
+
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Turns MLflow's refusals and silences into one line.
+
+    Raises:
+        AmunError: what MLflow said.
+    """
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} failed: {_shorten(error)}") from None
+
+
+def _shorten(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def open_registry() -> MlflowClient:
+    """Returns a client of the tracking server or database that the environment names.
+
+    It is named to MLflow, which would prefer an address that something else in this process has set.
+    """
+    return MlflowClient(os.environ.get(MLFLOW_VARIABLE))
+
+
+def ensure_model(root: Path, model: str) -> str:
+    """Creates the experiment and the registered model where they are missing; returns the experiment's id."""
+    client, experiment_id = open_registry(), ensure_experiment(root, model)
+    if not client.search_registered_models(f"name = '{model}'"):
+        client.create_registered_model(model)
+    return experiment_id
+
+
+def ensure_experiment(root: Path, name: str) -> str:
+    """Creates the experiment where it is missing; returns its id.
+
+    Without a server the artifacts lie in the workspace; a server puts them where it is told to.
+    """
+    client = open_registry()
+    if client.get_experiment_by_name(name) is None:
+        # a server puts artifacts where it is told to; a database knows no place
+        is_local = not os.environ["MLFLOW_TRACKING_URI"].startswith("http")
+        location = (root / STATE / "mlartifacts" / name).as_uri() if is_local else None
+        # MLflow's page then shows training runs first, not evaluations of language models
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        client.create_experiment(name, artifact_location=location, tags=tags)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        raise AmunError(f"MLflow has no experiment {name} although it was just created; is it marked as deleted?")
+    return str(experiment.experiment_id)
+
+
+def require_own_model(root: Path, model: str, adopted: Adopted | None, *, is_recorded: bool) -> None:
+    """Refuses a registry that has versions of this name from waves which this branch does not record.
+
+    Args:
+        root: of the clone.
+        model: the registered model.
+        adopted: where the base is adopted from, if it is.
+        is_recorded: whether HEAD records a wave.
+
+    Raises:
+        InputError: a new base would take the champion's place.
+    """
+    champion = find_champion(model, may_be_foreign=adopted is not None and adopted.name == model)
+    last = champion or next(reversed(list_registered(model)), None)
+    if last is not None and not (is_recorded and is_ancestor(root, last.commit)):
+        what = "champion" if champion is not None else "version"
+        raise InputError(
+            f"params.yaml: model.name: MLflow has a {what} of {model} from another workspace (version {last.version} "
+            f"of wave {last.wave}, commit {last.commit[:12]}), which a new base must not replace; choose another name, "
+            "or join that workspace in a clone of its branch"
+        )
+
+
+def find_champion(model: str, *, may_be_foreign: bool = False) -> Champion | None:
+    """Returns the version that serves; None before wave 0 has ended.
+
+    Args:
+        model: the registered model.
+        may_be_foreign: one that no wave has registered counts as none: a base is being adopted from this very model.
+
+    Raises:
+        AmunError: the registry does not answer, or its champion is not one of this pipeline's versions.
+    """
+    try:
+        version = open_registry().get_model_version_by_alias(model, CHAMPION)
+    except MlflowException as error:
+        # a registry that has the model without the alias says "invalid parameter"
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} does not answer: {_shorten(error)}") from None
+    if not _is_ours(version):
+        if may_be_foreign:
+            return None
+        raise AmunError(
+            f"MLflow: the champion of {model} is version {version.version}, which no wave has registered; set the "
+            "alias back, or adopt that version in a new workspace (`amun init --base`)"
+        )
+    return _read_version(version)
+
+
+def get_registered(model: str, number: int) -> Champion:
+    """Returns a version that a wave has registered, whether it serves or not.
+
+    Raises:
+        InputError: there is none of this number.
+        AmunError: the registry does not answer.
+    """
+    try:
+        version = open_registry().get_model_version(model, str(number))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise InputError(f"MLflow has no version {number} of {model}; `amun model list` shows them") from None
+        raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} does not answer: {_shorten(error)}") from None
+    if not _is_ours(version):
+        raise InputError(f"version {number} of {model} in MLflow was registered by no wave")
+    return _read_version(version)
+
+
+def _is_ours(version: ModelVersion) -> bool:
+    return "amun.weights_digest" in version.tags
+
+
+def _read_version(version: ModelVersion) -> Champion:
+    tags = version.tags
+    return Champion(
+        int(version.version),
+        str(version.run_id),
+        tags["amun.weights_digest"],
+        int(tags["amun.wave"]),
+        tags["amun.commit"],
+    )
+
+
+def find_version(model: str, number: int, commit: str) -> ModelVersion | None:
+    """Returns the version that a wave has registered, if it has.
+
+    Raises:
+        AmunError: another workspace's wave of that number has registered one under this model's name.
+    """
+    found = open_registry().search_model_versions(f"name = '{model}' and tags.`amun.wave` = '{number}'")
+    if found and found[0].tags["amun.commit"] != commit:
+        raise AmunError(
+            f"MLflow has version {found[0].version} of {model} from another wave {number} "
+            f"(commit {found[0].tags['amun.commit'][:12]}): two workspaces need two model.name"
+        )
+    return found[0] if found else None
+
+
+def list_versions(model: str) -> list[ModelVersion]:
+    """Returns all versions of the model by number, those that no wave has registered among them."""
+    return sorted(open_registry().search_model_versions(f"name = '{model}'"), key=lambda found: int(found.version))
+
+
+def list_registered(model: str) -> list[Champion]:
+    """Returns the versions that waves have registered, by number.
+
+    Raises:
+        AmunError: the registry does not answer.
+    """
+    with translate_errors():
+        return [_read_version(version) for version in list_versions(model) if _is_ours(version)]
+
+
+def list_aliases(model: str) -> dict[int, list[str]]:
+    """Returns the aliases of each version that has any."""
+    aliases: dict[int, list[str]] = {}
+    for alias, version in sorted(open_registry().get_registered_model(model).aliases.items()):
+        aliases.setdefault(int(version), []).append(alias)
+    return aliases
+
+
+def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
+    """Writes a version's weights to `destination`, once they are what was registered.
+
+    Raises:
+        AmunError: the registry does not answer, or gives other bytes than were registered.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with translate_errors():
+            fetched = Path(download_artifacts(run_id=champion.run_id, artifact_path=WEIGHTS, dst_path=folder))
+        if file_digest(secret, fetched) != champion.weights_digest:
+            raise AmunError(f"version {champion.version}: {WEIGHTS} in the registry is not what was registered")
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = destination.with_suffix(".unfinished")
+        unfinished.write_bytes(fetched.read_bytes())
+        unfinished.replace(destination)
+
+
+def start_run(experiment_id: str, name: str, number: int, tags: dict[str, str], started_at: datetime) -> str:
+    """Returns the id of a new run for a wave; runs that a killed attempt at registering left are removed."""
+    client = open_registry()
+    for run in client.search_runs([experiment_id], f"tags.`amun.wave` = '{number}'"):
+        for model in client.search_logged_models([experiment_id], f"source_run_id = '{run.info.run_id}'"):
+            client.delete_logged_model(model.model_id)
+        client.delete_run(run.info.run_id)
+    start_time = int(started_at.timestamp() * 1000)
+    run_id: str = client.create_run(experiment_id, start_time, tags, name).info.run_id
+    return run_id
+
+
+def promote(model: str, version: int) -> None:
+    """Makes a version the champion."""
+    open_registry().set_registered_model_alias(model, CHAMPION, str(version))
+
+
+def mark_undone(model: str, versions: Sequence[int], mark: str) -> None:
+    """Says of versions that a rollback has taken them back."""
+    for version in versions:
+        open_registry().set_model_version_tag(model, str(version), "amun.rolled_back", mark)

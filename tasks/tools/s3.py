@@ -1,0 +1,100 @@
+"""S3, for data remotes, image sources and requests: one client, one listing, errors in one line."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from amun.core.errors import AmunError, InputError
+
+SCHEME = "s3://"
+NUM_CONNECTIONS = 16  # threads that share a client; more would wait for each other
+
+_ADDRESS = re.compile(r"(https?://[^/\s\"]+)[^\s\"]*")
+_CONFIG = Config(
+    connect_timeout=10,
+    read_timeout=30,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    max_pool_connections=NUM_CONNECTIONS,
+)
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place in a bucket; `prefix` stands without slashes around it, the whole bucket's is empty."""
+
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.bucket}/{self.prefix}".rstrip("/")
+
+    def join(self, name: str) -> str:
+        """Returns the key of `name` below the prefix."""
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as the listing knows it; `size` in bytes, `etag` without its quotes."""
+
+    key: str
+    etag: str
+    size: int
+
+
+def is_location(text: str) -> bool:
+    """Tells whether the text names a place on S3."""
+    return text.startswith(SCHEME)
+
+
+def parse_location(url: str) -> Location:
+    """Returns the place that `s3://bucket/prefix` names.
+
+    Raises:
+        InputError: it is no such address.
+    """
+    bucket, _, prefix = url.removeprefix(SCHEME).partition("/")
+    if not is_location(url) or not bucket:
+        raise InputError(f"{url}: not a place on S3; write s3://bucket/prefix")
+    return Location(bucket, prefix.strip("/"))
+
+
+def open_client() -> Any:
+    """Returns a client that several threads may share; its address and keys come from Amazon's own variables.
+
+    Raises:
+        InputError: the variables name no server that could be asked.
+    """
+    with translate_errors("S3", InputError):
+        # a session of its own: the default one keeps the credentials that it found first
+        return boto3.Session().client("s3", config=_CONFIG)
+
+
+def list_objects(client: Any, location: Location) -> Iterator[StoredObject]:
+    """Yields all objects below the prefix by key, page after page, without the empty ones that stand for folders.
+
+    Raises:
+        AmunError: the bucket does not answer or refuses.
+    """
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=location.join(""))
+    with translate_errors(str(location)):
+        for page in pages:
+            for entry in page.get("Contents", []):
+                if not entry["Key"].endswith("/"):
+                    yield StoredObject(entry["Key"], entry["ETag"].strip('"'), entry["Size"])
+
+
+@contextmanager
+def translate_errors(where: str, kind: type[AmunError] = AmunError) -> Iterator[None]:
+    """Turns what boto3 raises into one line that begins with `where` and names no object: a key may be a person's."""
+    try:
+        yield
+    except (BotoCoreError, ClientError, ValueError) as error:
+        reason = _ADDRESS.sub(r"\1", " ".join(str(error).split()))
+        raise kind(f"{where}: it does not answer or refuses: {reason}") from None

@@ -1,0 +1,164 @@
+"""What the pages say of a wave, in plain words and Markdown: what was forgotten, how it was judged, what it means."""
+
+from typing import Any
+
+from tasks.tools.git import name_tag
+from tasks.views.facts import WaveFacts
+
+TOO_FEW = "too few samples to say"
+NO_REFERENCES = "no references to say"
+COMPARISON_MARK = "\n\n**Exact retraining** "
+
+
+def summarise(facts: WaveFacts) -> str:
+    """Returns the wave in one line, without Markdown: lists show no more of a description."""
+    wave, reported = facts.wave, facts.reported
+    if wave.kind == "base":
+        origin = "a new base" if facts.adopted is None else f"a base adopted from {facts.adopted.source}"
+        return f"Wave {wave.number}: {origin}, accuracy {show_percent(reported['accuracy'])}"
+    if not wave.forget_ids:
+        return f"Wave {wave.number} forgot {count_forgotten(facts)}: the model is unchanged"
+    left = show_left(facts.reported)
+    figures = f"memory left {left}, FT AUC {show_change(facts, 'ft_auc')}, accuracy {show_change(facts, 'accuracy')}"
+    return f"Wave {wave.number} forgot {count_forgotten(facts)} by {facts.unlearned['method']}: {figures}"
+
+
+def describe_wave(facts: WaveFacts, commit: str) -> str:
+    """Returns the wave in Markdown, for the page of its version and of its run."""
+    origin = f"Git commit `{commit[:12]}`, tag `{name_tag(facts.wave.number)}`."
+    if facts.wave.base_version is not None:
+        origin = f"Made from version {facts.wave.base_version}. {origin}"
+    parts = [
+        f"{summarise(facts)}.",
+        _explain(facts),
+        _tell_trace(facts),
+        _tell_attempts(facts),
+        _tell_warning(facts),
+        origin,
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def describe_attempt(made: dict[str, Any], number: int) -> str:
+    """Returns one attempt of a wave in Markdown."""
+    return f"Wave {number}, {tell_attempt(made)}. Figures `calibration/...` are those that the gate judged."
+
+
+def tell_attempt(made: dict[str, Any]) -> str:
+    """Returns what was tried and what the gate said of it, in one line."""
+    outcome = "passed" if made["passed"] else "refused"
+    warning = f" (warning: {made['warning']})" if made["warning"] else ""
+    settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in made["parameters"].items())
+    return f"attempt {made['attempt']}, {made['method']}{f' ({settings})' if settings else ''}: {outcome}: " + (
+        f"{made['reason']}{warning}"
+    )
+
+
+def describe_comparison(comparison: dict[str, Any]) -> str:
+    """Returns the sentence that puts exact retraining beside a wave."""
+    accuracy, ft_auc = show_percent(comparison["accuracy"]), show_auc(comparison["ft_auc"])
+    trace = f", trace {show_auc(comparison['trace'])}" if comparison.get("trace") is not None else ""
+    left = comparison.get("memory_left")
+    memory = "" if left is None else f"memory left {show_left(comparison)}, "
+    return f"{COMPARISON_MARK}on what remained would have given {memory}FT AUC {ft_auc}, accuracy {accuracy}{trace}."
+
+
+def count_forgotten(facts: WaveFacts) -> str:
+    """Returns how many people and training samples a wave forgot."""
+    return (
+        f"{_count(len(facts.wave.forgetting.subject_keys), 'person', 'people')} "
+        f"({_count(len(facts.wave.forget_ids), 'training sample', 'training samples')})"
+    )
+
+
+def show_change(facts: WaveFacts, figure: str) -> str:
+    """Returns a figure of the test half before and after the wave."""
+    show = show_auc if figure == "ft_auc" else show_percent
+    before, after = (facts.reported[name] for name in (f"{figure}_base", figure))
+    if after is None:
+        has_references = figure != "ft_auc" or facts.audited["num_references"] > 0
+        return TOO_FEW if has_references else NO_REFERENCES
+    error = f" ± {facts.reported['standard_error']:.3f}" if figure == "ft_auc" else ""
+    return f"{show(before)} → {show(after)}{error}"
+
+
+def show_percent(value: float | None) -> str:
+    """Returns an accuracy for a person."""
+    return TOO_FEW if value is None else f"{value:.1%}"
+
+
+def show_auc(value: float | None) -> str:
+    """Returns an FT AUC or a trace for a person."""
+    return TOO_FEW if value is None else f"{value:.3f}"
+
+
+def show_share(value: float | None) -> str:
+    """Returns memory left for a person, without its bounds."""
+    return TOO_FEW if value is None else f"{value:.2f}"
+
+
+def show_left(figures: dict[str, Any]) -> str:
+    """Returns memory left with its bounds for a person: `0.05 [-0.30, 0.40]`."""
+    left, lower, upper = (figures.get(name) for name in ("memory_left", "memory_left_lower", "memory_left_upper"))
+    if left is None or lower is None or upper is None:
+        return TOO_FEW
+    return f"{left:.2f} [{lower:.2f}, {upper:.2f}]"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _explain(facts: WaveFacts) -> str:
+    """Says what the wave's result means."""
+    if facts.wave.kind == "base":
+        return "Nobody is forgotten in it; the waves after it start from it."
+    if not facts.wave.forget_ids:
+        return (
+            "None of their samples was trained on, so the model is the one before, byte for byte. Their held-out "
+            "samples are used no more."
+        )
+    if facts.unlearned["is_exact"]:
+        return "**What it means:** the model was trained anew without them, so it has never seen them."
+    if facts.decisions[-1]["warning"]:
+        return (
+            f"**What it means:** it is not shown by measurement that they are forgotten: "
+            f"{facts.decisions[-1]['warning']}. `gate.insufficient` lets such a wave pass with this warning."
+        )
+    return (
+        "**What it means:** of what the model before remembered of these people, taken together, less than "
+        f"{facts.gate.max_memory_left:.0%} is left. The gate has shown it with 95 % confidence, by person, beside "
+        "people never trained on; exact retraining leaves 0 on average. It is an average over them: it says nothing of "
+        "a single person, and up to about that share of them may be remembered as before."
+    )
+
+
+def _tell_trace(facts: WaveFacts) -> str:
+    """Says what an attacker sees who holds the model from before as well."""
+    trace, bound = facts.reported["trace"], facts.gate.max_trace
+    if trace is None:
+        return ""
+    bounded = "`gate.max_trace` is null: the gate does not judge it" if bound is None else f"the gate allows {bound:g}"
+    return (
+        "**The trace:** whoever holds the model from before as well tells them from strangers with an AUC of "
+        f"{trace:.3f} ± {facts.reported['trace_standard_error']:.3f}; 0.5 is not at all, and less tells as much as "
+        f"more ({bounded})."
+    )
+
+
+def _tell_attempts(facts: WaveFacts) -> str:
+    if not facts.attempts:
+        return ""
+    gate = facts.gate
+    bound_on_trace = "" if gate.max_trace is None else f", and for max(trace, 1 - trace) of at most {gate.max_trace:g}"
+    bounds = (
+        f"**The gate** asks for memory left within {gate.max_memory_left:g} of 0 with 95 % confidence, for an FT AUC "
+        f"not shown to be further than {gate.auc_margin:g} from 0.5, and for an accuracy at most "
+        f"{gate.max_accuracy_drop:g} below that of the last exactly trained version{bound_on_trace}, all beside people "
+        "never trained on:"
+    )
+    return "\n".join([bounds, "", *(f"- {tell_attempt(made)}" for made in facts.attempts)])
+
+
+def _tell_warning(facts: WaveFacts) -> str:
+    return f"**Warning:** {facts.warning}." if facts.warning else ""

@@ -1,0 +1,63 @@
+"""The model's files in MLflow: the one for serving, and the digests of what the registry holds."""
+
+import tempfile
+import zipfile
+from pathlib import Path
+
+import mlflow
+import mlflow.pytorch
+import torch
+from mlflow.artifacts import download_artifacts
+from mlflow.models import ModelSignature, infer_signature
+
+from amun.core.errors import AmunError
+from amun.core.keys import file_digest, load_secret
+from amun.core.paths import TRAIN, UNLEARNED
+from amun.stages.common import load_for
+from amun.store.store import read_shape
+from tasks.tools import registry
+from tasks.tools.registry import SERVING_FILE
+from tasks.workspace.workspace import Workspace
+
+
+def log_model(workspace: Workspace, run_id: str, name: str) -> tuple[str, str]:
+    """Logs the model for serving, as pt2; its input example is noise, for MLflow stores it in clear.
+
+    Returns its address and its id.
+    """
+    train = read_shape(workspace.root / TRAIN)
+    model = load_for(workspace.params, train, torch.device("cpu"), workspace.root / UNLEARNED)
+    noise = torch.rand((2, *train.payload_shape), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        signature: ModelSignature = infer_signature(noise.numpy(), model(noise).numpy())
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.pytorch.log_model(
+            model,
+            name=name,
+            serialization_format="pt2",
+            input_example=noise.numpy(),
+            signature=signature,
+            pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
+        )
+    return logged.model_uri, logged.model_id
+
+
+def digest_weights(root: Path, run_id: str) -> str:
+    """Returns the keyed digest of the weights as the registry gives them now."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = download_artifacts(run_id=run_id, artifact_path=registry.WEIGHTS, dst_path=folder)
+        return file_digest(load_secret(root), Path(weights))
+
+
+def digest_serving_file(root: Path, model_uri: str) -> str:
+    """Returns the keyed digest of the pt2 file as the registry gives it now.
+
+    Raises:
+        AmunError: it is damaged.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(download_artifacts(artifact_uri=model_uri, dst_path=folder))
+        serving = model / SERVING_FILE
+        if not zipfile.is_zipfile(serving) or zipfile.ZipFile(serving).testzip():
+            raise AmunError(f"the registry gives a damaged {SERVING_FILE}; run the wave again")
+        return file_digest(load_secret(root), serving)

@@ -1,0 +1,159 @@
+"""Everything about one request that its record tells: for each model what was done, shown and decided, what is left."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from amun.core.paths import PARAMS
+from amun.ledger import Outcome, Request, Wave
+from tasks.tools.git import has_commit, read_committed, run_git
+from tasks.views.copies import Copy, list_copies
+from tasks.views.trace import Trace, TracedVersion, trace_subject
+from tasks.workspace.workspace import Workspace, open_ledger
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a request."""
+
+    at: datetime
+    what: str
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The gate's bounds of a wave, and who set them.
+
+    Attributes:
+        max_accuracy_drop: 0 to 1.
+        auc_margin: of the FT AUC around 0.5.
+        max_memory_left: of what the base remembered, on either side of 0; None in waves that were not judged by it.
+        max_trace: of the larger of trace and 1 - trace; None where the gate does not judge it.
+        commit: the last one before the wave that changed `params.yaml`.
+        author: of that commit.
+        changed_at: its date.
+    """
+
+    max_accuracy_drop: float
+    auc_margin: float
+    max_memory_left: float | None
+    max_trace: float | None
+    commit: str
+    author: str
+    changed_at: str
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What one model did about a request.
+
+    Attributes:
+        outcome: where it stands for this model.
+        due_at: the request's.
+        wave: that handled it, if one did.
+        versions: of this workspace's model alone, what each has to do with the person.
+        copies: of this workspace's model alone, what still holds copies; None for another model.
+        thresholds: None where the wave's commit is not in this clone, or has no `params.yaml`.
+        events: what happened, oldest first.
+    """
+
+    outcome: Outcome
+    due_at: datetime
+    wave: Wave | None
+    versions: list[TracedVersion]
+    copies: list[Copy] | None
+    thresholds: Thresholds | None
+    events: list[Event]
+
+
+@dataclass(frozen=True)
+class RequestFacts:
+    """A request's record.
+
+    Attributes:
+        request: as the ledger has it.
+        models: one for each model that it concerns.
+        written_at: now.
+        workspace_model: the model of the workspace that wrote the record.
+        commit: of that workspace.
+    """
+
+    request: Request
+    models: list[ModelFacts]
+    written_at: datetime
+    workspace_model: str
+    commit: str
+
+
+def gather_facts(workspace: Workspace, request_id: str) -> RequestFacts:
+    """Returns everything about one request.
+
+    Raises:
+        InputError: there is no such request.
+    """
+    with open_ledger() as ledger:
+        request = ledger.get_request(request_id)
+        waves = {
+            outcome.model: ledger.get_wave(outcome.model, outcome.wave_number)
+            for outcome in request.outcomes
+            if outcome.wave_number is not None
+        }
+    trace = trace_subject(workspace, request.subject_id)
+    return RequestFacts(
+        request=request,
+        models=[
+            _describe(workspace, request, outcome, waves.get(outcome.model), trace) for outcome in request.outcomes
+        ],
+        written_at=datetime.now(UTC),
+        workspace_model=workspace.model,
+        commit=run_git(workspace.root, "rev-parse", "HEAD"),
+    )
+
+
+def _describe(workspace: Workspace, request: Request, outcome: Outcome, wave: Wave | None, trace: Trace) -> ModelFacts:
+    is_own = outcome.model == workspace.model
+    return ModelFacts(
+        outcome=outcome,
+        due_at=request.due_at,
+        wave=wave,
+        versions=trace.versions if is_own else [],
+        copies=list_copies(workspace, trace) if is_own else None,
+        thresholds=read_thresholds(workspace.root, None if wave is None else wave.commit),
+        events=sorted(_list_events(request, outcome, wave), key=lambda event: event.at),
+    )
+
+
+def read_thresholds(root: Path, commit: str | None) -> Thresholds | None:
+    """Returns the gate's bounds at a wave's commit; None where that is not in this clone, or has no parameters."""
+    if commit is None or not has_commit(root, commit):
+        return None
+    committed = read_committed(root, PARAMS, commit)
+    if committed is None:
+        return None
+    gate: dict[str, Any] = yaml.safe_load(committed)["gate"]
+    changed = run_git(root, "log", "-1", "--format=%H%n%an%n%cs", commit, "--", str(PARAMS)).splitlines()
+    return Thresholds(
+        gate["max_accuracy_drop"], gate["auc_margin"], gate.get("max_memory_left"), gate.get("max_trace"), *changed
+    )
+
+
+def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Iterator[Event]:
+    yield Event(request.received_at, "received")
+    for hold in request.holds:
+        yield Event(hold.held_at, f"kept back by a legal hold: {hold.reason}")
+        if hold.released_at is not None:
+            yield Event(hold.released_at, "released from the hold")
+    for undone in outcome.undone:
+        if undone.decided_at is not None:
+            made = f" by wave {undone.wave_number}" if undone.wave_number is not None else ""
+            yield Event(undone.decided_at, f"{undone.state.replace('_', ' ')}{made}")
+        yield Event(undone.undone_at, f"opened again, because an earlier version of the model serves: {undone.reason}")
+    if wave is not None and outcome.state in ("in_wave", "completed"):
+        yield Event(wave.opened_at, f"wave {wave.number} took it in")
+    if outcome.decided_at is not None:
+        made = f" by wave {outcome.wave_number}" if outcome.wave_number is not None else ""
+        yield Event(outcome.decided_at, f"{outcome.state.replace('_', ' ')}{made}")

@@ -1,0 +1,130 @@
+"""A base that was trained elsewhere: found in MLflow or a file, checked, and put into the workspace.
+
+No Prefect in here: `amun init` looks at the base before there is a server.
+"""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow.artifacts import download_artifacts, list_artifacts
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from torch import nn
+
+from amun.core.errors import InputError
+from amun.core.paths import ADOPTED, ADOPTED_WEIGHTS, TRAIN_METRICS
+from amun.evidence.adoption import Adopted, digest_file, read_adopted
+from amun.evidence.wave import write_json
+from amun.model.architectures import save_weights
+from amun.model.foreign_weights import EXPORT, load_foreign_weights
+from tasks.tools import dvc
+from tasks.tools.registry import WEIGHTS, open_registry, translate_errors
+
+_VERSION = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+SCHEME = "models:/"
+
+
+def read_base(root: Path, source: str, model: nn.Module) -> Adopted:
+    """Reads a base's weights into a model of the workspace's architecture; returns where they come from.
+
+    Args:
+        root: a relative file name starts there.
+        source: a safetensors file, `models:/NAME@alias` or `models:/NAME/VERSION`.
+        model: as `build_model` returns it.
+
+    Raises:
+        InputError: there is no such file or version, it holds no safetensors file, or another architecture's.
+        AmunError: MLflow does not answer.
+    """
+    if not source.startswith(SCHEME):
+        path = root / source
+        if not path.is_file():
+            raise InputError(f"--base {source}: there is no such file; a version in MLflow is {SCHEME}NAME@alias")
+        load_foreign_weights(path, model, path.name)
+        return Adopted(source=path.name, digest=digest_file(path))
+    with translate_errors():
+        version = _find_version(source)
+        resolved = f"{SCHEME}{version.name}/{version.version}"
+        with _fetch(resolved, version) as path:
+            load_foreign_weights(path, model, resolved)
+            digest = digest_file(path)
+    return Adopted(source=resolved, digest=digest, name=version.name, version=int(version.version))
+
+
+def keep_base(root: Path, adopted: Adopted, model: nn.Module) -> None:
+    """Puts an adopted base into the workspace, its weights under DVC."""
+    save_weights(root / ADOPTED_WEIGHTS, model)
+    dvc.add_file(root, ADOPTED_WEIGHTS)
+    write_json(root / ADOPTED, adopted)
+
+
+def drop_base(root: Path) -> None:
+    """Makes the workspace train its base itself, from now on."""
+    if read_adopted(root) is not None:
+        write_json(root / ADOPTED, None)
+    for path in (ADOPTED_WEIGHTS, Path(f"{ADOPTED_WEIGHTS}.dvc")):
+        (root / path).unlink(missing_ok=True)
+
+
+def describe_base(root: Path) -> str:
+    """Returns what the stage `train` found of an adopted base; empty for one that was trained here."""
+    adopted = read_adopted(root)
+    if adopted is None:
+        return ""
+    measured = json.loads((root / TRAIN_METRICS).read_text(encoding="utf-8"))
+    shown = (
+        f"  adopted {adopted.source}: accuracy {measured['train_accuracy']:.1%} on training samples, "
+        f"{measured['calibration_accuracy']:.1%} on held-out ones"
+    )
+    return f"{shown}\n  warning: {measured['warning']}" if measured["warning"] else shown
+
+
+def _find_version(source: str) -> ModelVersion:
+    named = _VERSION.fullmatch(source)
+    if named is None:
+        raise InputError(f"--base {source}: write {SCHEME}NAME@alias or {SCHEME}NAME/VERSION")
+    client = open_registry()
+    try:
+        if alias := named["alias"]:
+            return client.get_model_version_by_alias(named["name"], alias)
+        return client.get_model_version(named["name"], named["version"])
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise InputError(f"--base {source}: {' '.join(str(error).split())}") from None
+        raise
+
+
+@contextmanager
+def _fetch(resolved: str, version: ModelVersion) -> Iterator[Path]:
+    """Gives the one safetensors file of a version, from its own folder or else from its run's."""
+    folders = [resolved, *([f"runs:/{version.run_id}"] if version.run_id else [])]
+    seen: set[str] = set()
+    for folder in folders:
+        files = _list_files(folder)
+        seen.update(files)
+        weights = [name for name in files if name.endswith(".safetensors")]
+        # the name that this project gives them goes before others
+        chosen = [name for name in weights if name == WEIGHTS] or weights
+        if len(chosen) > 1:
+            raise InputError(f"--base {resolved}: several safetensors files ({', '.join(chosen)}); name one as a file")
+        if chosen:
+            with tempfile.TemporaryDirectory() as target:
+                yield Path(download_artifacts(artifact_uri=f"{folder}/{chosen[0]}", dst_path=target))
+            return
+    raise InputError(
+        f"--base {resolved}: no safetensors file among its files ({', '.join(sorted(seen)) or 'there are none'}); "
+        f"other formats are not read, for loading them can run code: write one with {EXPORT}"
+    )
+
+
+def _list_files(folder: str) -> list[str]:
+    """Returns the paths of all files below an artifact folder, relative to it."""
+    waiting, files = [""], list[str]()
+    while waiting:
+        for entry in list_artifacts(artifact_uri=f"{folder}/{waiting.pop()}"):
+            (waiting if entry.is_dir else files).append(entry.path)
+    return sorted(files)

@@ -1,0 +1,79 @@
+"""What a clone's history records of the waves, and what it lacks: tags are not always fetched, nor all commits.
+
+Whether a clone belongs to a workspace, and which commit records a wave, is told by what is committed; a tag is only a
+name for it.
+"""
+
+import json
+from pathlib import Path
+
+from amun.core.errors import InputError
+from amun.core.paths import WAVE
+from tasks.tools.git import has_commit, has_tag, is_ancestor, name_tag, read_committed, run_git
+from tasks.workspace.workspace import Workspace, open_ledger
+
+
+def find_recorded_wave(root: Path, revision: str = "HEAD") -> int | None:
+    """Returns the number of the wave that a revision records; None before wave 0."""
+    committed = read_committed(root, WAVE, revision)
+    return None if committed is None else int(json.loads(committed)["number"])
+
+
+def require_history(root: Path) -> None:
+    """Refuses a shallow clone that lacks commits of the waves: it would take its oldest commit for one of them.
+
+    Raises:
+        InputError: what to fetch.
+    """
+    if _is_cut(root):
+        raise InputError(
+            f"{root} is a shallow clone and lacks commits of earlier waves; `git fetch --unshallow --tags` brings them"
+        )
+
+
+def require_commit(root: Path, commit: str, what: str) -> None:
+    """Refuses to go on without a commit.
+
+    Raises:
+        InputError: it is not in this clone; the line begins with `what` it records.
+    """
+    if not has_commit(root, commit):
+        raise InputError(f"{what}: its commit {commit[:12]} is not in {root}; {tell_how_to_fetch(root)} brings it")
+
+
+def tell_how_to_fetch(root: Path) -> str:
+    """Returns the command that brings the commits which other clones have recorded."""
+    return "`git fetch --unshallow --tags`" if _is_cut(root) else "`git pull`"
+
+
+def find_wave_commit(workspace: Workspace, number: int) -> str:
+    """Returns the commit that records a wave: its tag's, or else, as tags may not have been fetched, the ledger's.
+
+    Raises:
+        InputError: neither is here.
+    """
+    root, tag = workspace.root, name_tag(number)
+    if has_tag(root, tag):
+        return run_git(root, "rev-list", "-n", "1", tag)
+    try:
+        with open_ledger() as ledger:
+            commit = ledger.get_wave(workspace.model, number).commit
+    except InputError:  # a joined clone whose ledger is elsewhere, or one that never had such a wave
+        commit = None
+    if commit is None:
+        require_history(root)
+        raise InputError(
+            f"wave {number} has no tag {tag} in {root}, and the ledger has no commit of it; `git fetch --tags` brings "
+            "the tags of recorded waves, `amun wave list` shows the waves"
+        )
+    require_commit(root, commit, f"wave {number}")
+    return commit
+
+
+def _is_cut(root: Path) -> bool:
+    """Tells whether the oldest commit that this clone has of the branch is one that already records a wave."""
+    shallow = root / run_git(root, "rev-parse", "--git-path", "shallow")
+    if not shallow.exists():
+        return False
+    oldest = shallow.read_text(encoding="ascii").split()
+    return any(is_ancestor(root, commit) and find_recorded_wave(root, commit) is not None for commit in oldest)

@@ -1,0 +1,121 @@
+"""Requests from a folder: each file is moved out of the way in one step before it is read.
+
+So whatever is put there under the same name later is another file, and nothing unread is ever put away.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from amun.core.errors import AmunError, InputError
+from amun.ledger import FileId, TakenFile
+from tasks.workspace.intake_files import REASON_SUFFIX, TAKING, IntakeSource, Waiting, is_meant, name_target
+
+
+class FolderSource(IntakeSource):
+    """A folder and all below it; whoever puts a file there writes it elsewhere, or as `.tmp`, and renames it."""
+
+    def __init__(self, folder: Path):
+        """Opens the folder.
+
+        Raises:
+            InputError: there is none.
+        """
+        if not folder.is_dir():
+            raise InputError(f"intake.source: {folder} is no folder; make it, or write null")
+        self._folder = folder
+        self._taking = folder / TAKING
+
+    def count_waiting(self) -> int:
+        """Returns how many files wait, those that a killed run has left in between with them."""
+        with self._translate_errors():
+            return len(self._list_new()) + len(self._list_staged())
+
+    def read_waiting(self) -> Iterator[Waiting]:
+        """Yields each file that waits.
+
+        Raises:
+            AmunError: the folder may not be read or changed; or files may not be read, once the others were yielded.
+        """
+        unreadable: list[OSError] = []
+        with self._translate_errors():
+            for path in self._list_new():
+                self._stage(path)
+            staged = self._list_staged()
+        for path in staged:
+            try:
+                waiting = self._read(path)
+            except FileNotFoundError:  # another run has put it away
+                continue
+            except OSError as error:
+                unreadable.append(error)
+                continue
+            yield waiting
+        if unreadable:
+            raise AmunError(f"intake.source: {len(unreadable)} files in {self._taking}: {unreadable[0].strerror}")
+
+    def put_away(self, waiting: Waiting, record: TakenFile) -> None:
+        """Moves the file in one step, after the file with the reason is there."""
+        target = self._folder / name_target(waiting, record)
+        with self._translate_errors():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if record.reason is not None:
+                target.with_name(target.name + REASON_SUFFIX).write_text(record.reason + "\n", encoding="utf-8")
+            with suppress(FileNotFoundError):  # another run has put it away
+                Path(waiting.place).rename(target)
+            shutil.rmtree(self._get_stage(Path(waiting.place)), ignore_errors=True)
+
+    def _list_new(self) -> list[Path]:
+        paths = _list_files(self._folder)
+        return sorted(path for path in paths if is_meant(path.relative_to(self._folder).as_posix()))
+
+    def _list_staged(self) -> list[Path]:
+        return sorted(_list_files(self._taking), key=lambda path: path.relative_to(self._taking).parts[1:])
+
+    def _stage(self, path: Path) -> None:
+        """Moves a file to where nothing of its name can meet it."""
+        staged = self._taking / uuid4().hex / path.relative_to(self._folder)
+        staged.parent.mkdir(parents=True)
+        with suppress(FileNotFoundError):  # another run was first
+            path.rename(staged)
+
+    def _get_stage(self, staged: Path) -> Path:
+        return self._taking / staged.relative_to(self._taking).parts[0]
+
+    def _read(self, staged: Path) -> Waiting:
+        content = staged.read_bytes()
+        file = FileId(
+            source=str(self._folder),
+            name=_spell(staged.relative_to(self._get_stage(staged)).as_posix()),
+            version="",
+            etag=hashlib.sha256(content).hexdigest(),
+            modified_at=datetime.fromtimestamp(staged.stat().st_mtime, UTC),
+        )
+        return Waiting(file, str(staged), content)
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise AmunError(f"intake.source: {self._folder}: {error.strerror}") from None
+
+
+def _spell(name: str) -> str:
+    """Returns a file's name as text that a database takes: bytes that are no UTF-8 by their numbers."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _list_files(folder: Path) -> list[Path]:
+    """Returns all files below a folder; none where there is no folder."""
+    return [Path(parent) / name for parent, _, names in os.walk(folder, onerror=_raise_unless_gone) for name in names]
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

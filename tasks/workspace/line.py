@@ -1,0 +1,107 @@
+"""The champion's line: the waves that made it what it is, and whom they forgot, as HEAD records them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from amun.core.errors import InputError
+from amun.core.keys import load_secret, subject_keys
+from amun.core.paths import FORGOTTEN
+from amun.evidence.wave import ForgottenWave, parse_forgotten
+from amun.ledger import Wave
+from tasks.tools.git import has_tag, is_ancestor, name_tag, read_committed
+from tasks.tools.registry import Champion, list_registered
+from tasks.workspace.history import find_recorded_wave
+from tasks.workspace.workspace import Workspace, open_ledger
+
+
+def require_line(root: Path, champion: Champion | None) -> None:
+    """Refuses a branch that is not where the champion was recorded last: it would not know who is forgotten.
+
+    Raises:
+        InputError: the champion's commit is not in the branch, or the branch has recorded another wave since.
+    """
+    recorded = find_recorded_wave(root)
+    if champion is None and recorded is None:
+        return
+    if champion is None:
+        raise InputError(f"{root}: wave {recorded} is recorded, but the registry has no champion; is it another one?")
+    if champion.wave != recorded or not is_ancestor(root, champion.commit):
+        raise InputError(
+            f"{root}: the champion is version {champion.version} of wave {champion.wave}, recorded in commit "
+            f"{champion.commit[:12]}, which is not where this branch is; check out the waves' branch and pull"
+        )
+
+
+def require_new_number(workspace: Workspace, number: int) -> None:
+    """Refuses a number that a wave has had: the ledger is then older than branch or registry.
+
+    Raises:
+        InputError: the number, or a later one, is recorded, registered or tagged already.
+    """
+    root = workspace.root
+    recorded, registered = find_recorded_wave(root), list_registered(workspace.model)
+    last = max([-1 if recorded is None else recorded, *(version.wave for version in registered)])
+    # tags alone would not do: a clone may lack them
+    if last >= number or has_tag(root, name_tag(number)):
+        raise InputError(
+            f"{root}: wave {max(last, number)} exists already, but the ledger is only now at wave {number}; "
+            "was the ledger restored from a backup?"
+        )
+
+
+def read_line(workspace: Workspace) -> list[ForgottenWave]:
+    """Returns whom the champion's line has forgotten, oldest wave first, once HEAD and the ledger agree on it.
+
+    What a killed run left in the work tree counts for nothing.
+
+    Raises:
+        InputError: HEAD does not say it, or says it of fewer people than the ledger.
+        AmunError: HEAD cannot be read.
+    """
+    root = workspace.root
+    committed, recorded = read_committed(root, FORGOTTEN), find_recorded_wave(root)
+    if committed is None and recorded is not None:
+        raise InputError(
+            f"{root}: HEAD records wave {recorded}, but not {FORGOTTEN}, which says who is forgotten: bring it back "
+            f"(`git checkout {name_tag(recorded)} -- {FORGOTTEN}`) and commit it"
+        )
+    line = [] if committed is None else parse_forgotten(committed, f"{FORGOTTEN} at HEAD of {root}")
+    _require_remembered(workspace, line)
+    return line
+
+
+def _require_remembered(workspace: Workspace, line: list[ForgottenWave]) -> None:
+    """Refuses a line without somebody whom the ledger has as forgotten: a wave would train on them again."""
+    secret = load_secret(workspace.root)
+    keys = {key for wave in line for key in wave.subject_keys}
+    with open_ledger() as ledger:
+        forgotten = ledger.subjects_forgotten(workspace.model)
+    missing = [number for subject, number in forgotten.items() if keys.isdisjoint(subject_keys(secret, subject))]
+    if missing:
+        waves = ", ".join(map(str, sorted(set(missing))))
+        raise InputError(
+            f"{workspace.root}: {FORGOTTEN} at HEAD lacks {len(missing)} people whom the ledger has as forgotten by "
+            f"wave {waves} of {workspace.model}: check out the waves' branch and pull, or bring the file back "
+            f"(`git checkout {name_tag(max(missing))} -- {FORGOTTEN}`) and commit it"
+        )
+
+
+def walk_line(workspace: Workspace) -> Iterator[Wave]:
+    """Yields the waves of the champion's line, newest first, through new bases too.
+
+    What a wave was built on stands in the commit before its own.
+
+    Raises:
+        InputError: the ledger does not know a wave that the branch records.
+    """
+    with open_ledger() as ledger:
+        waves = {wave.number: wave for wave in ledger.list_waves(workspace.model)}
+    number = find_recorded_wave(workspace.root)
+    while number is not None:
+        if number not in waves:
+            raise InputError(
+                f"{workspace.root}: the branch records wave {number}, the ledger does not know it; "
+                "was the ledger restored from a backup?"
+            )
+        yield waves[number]
+        number = find_recorded_wave(workspace.root, f"{waves[number].commit}~1")

@@ -1,0 +1,117 @@
+"""The source around the stage that reads it: brought to hand before, what came of it after.
+
+No Prefect in here: `amun init` looks at the source before there is a server.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amun.core.errors import InputError
+from amun.core.paths import EXCLUSIONS, PREPARE_METRICS, is_bucket, locate_source
+from amun.params import DataParams
+from amun.store.sources.revision import find_dvc_file, require_files
+from tasks.tools import dvc
+from tasks.tools.git import list_files, read_committed
+from tasks.workspace.mirror import Update, update_mirror
+
+if TYPE_CHECKING:
+    from amun.store.images import Size
+    from amun.store.sources.catalogue import Listing
+
+# of a folder that holds data, what git keeps beside it
+_NO_DATA = (".gitignore", ".dvc")
+
+
+def refresh_source(root: Path, data: DataParams) -> Update | None:
+    """Brings the mirror of a source on S3 up to date; None where there is none.
+
+    Raises:
+        InputError: files under DVC are not what their `.dvc` file says, so that the lineage would name others.
+        AmunError: S3 does not answer or refuses.
+    """
+    if data.root is not None and is_bucket(data.root):
+        return update_mirror(root, data.root)
+    require_files(data.root, root)
+    if (file := find_dvc_file(data.root, root)) is not None:
+        dvc.require_unchanged(root, file)
+    return None
+
+
+def inspect_source(root: Path, data: DataParams) -> tuple["Listing", "Size"]:
+    """Returns what the source has, and the (height, width) of its images, from their headers.
+
+    To be called before anything is created, or a wave is opened, for it.
+
+    Raises:
+        InputError: what cannot be used, all of it; or images lie where git would take them.
+        AmunError: S3 does not answer or refuses.
+    """
+    from amun.store.images import check_images
+    from amun.store.sources.catalogue import list_source
+
+    require_unknown_to_git(root, data.root)
+    if (update := refresh_source(root, data)) is not None:
+        print(
+            f"  {data.root}: {update.num_objects} objects, {update.num_fetched} fetched, "
+            f"{update.num_deleted} gone since the last time",
+            flush=True,
+        )
+    folder = locate_source(data.root)
+    listing = list_source(data.source, None if folder is None else root / folder, data.options)
+    return listing, check_images(listing, data.images)
+
+
+def require_unknown_to_git(root: Path, data_root: str | None) -> None:
+    """Refuses images that git has or would take.
+
+    Raises:
+        InputError: what git has cannot be forgotten.
+    """
+    if data_root is None or is_bucket(data_root) or not (root / data_root).resolve().is_relative_to(root):
+        return
+    if [path for path in list_files(root, data_root) if not path.endswith(_NO_DATA)]:
+        raise InputError(
+            f"params.yaml: data.root: {data_root} lies where git takes it, and what git has cannot be forgotten; "
+            f"run `dvc add {data_root}`, or keep it elsewhere"
+        )
+
+
+def describe_samples(root: Path) -> str:
+    """Returns what the stage `prepare` took and refused."""
+    metrics = _read_metrics(root)
+    counts = ", ".join(f"{metrics[f'num_{split}']} {split}" for split in ("train", "calibration", "test"))
+    return f"  samples: {counts}; refused of forgotten people: {metrics['num_excluded']}"
+
+
+def require_same_people(root: Path) -> None:
+    """Refuses a new base whose invented subjects are not those of the base before, once any are forgotten.
+
+    Raises:
+        InputError: the forgotten could be among the others now, or HEAD does not say who was invented.
+    """
+    if not json.loads((root / EXCLUSIONS).read_text(encoding="utf-8")):
+        return
+    committed = read_committed(root, PREPARE_METRICS)
+    if committed is None:
+        raise InputError(
+            f"{root}: {PREPARE_METRICS} is not in HEAD, so nobody knows whether the source's people are still those of "
+            "whom some are forgotten; bring it back from the last wave's commit"
+        )
+    digest = json.loads(committed).get("people_digest")
+    if digest is not None and _read_metrics(root)["people_digest"] != digest:
+        raise InputError(
+            "the source names no subjects, and its images, data.seed or data.subject_max_samples have changed since "
+            "invented people were forgotten: nobody knows who they are now; restore them, or name the subjects"
+        )
+
+
+def describe_revision(root: Path) -> str:
+    """Returns of which revision the base's source is, in one line; empty where nobody keeps revisions."""
+    revision = _read_metrics(root).get("revision") or {}
+    return ", ".join(f"{name} {value}" for name, value in sorted(revision.items()))
+
+
+def _read_metrics(root: Path) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads((root / PREPARE_METRICS).read_text(encoding="utf-8"))
+    return metrics

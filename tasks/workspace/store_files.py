@@ -1,0 +1,107 @@
+"""The files of the sample store that each wave's commit names, and how much of one person is in them.
+
+Read from the DVC cache, each content once: the data stay the same through all waves of a base. Of what the cache has
+lost, the ledger knows the latest base.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from amun.core.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, HELD_OUT_ADVERSARIAL, TARGET_LOGITS, TEST, TRAIN
+from amun.ledger import Holding
+from amun.store.samples import read_samples
+from tasks.tools import dvc
+from tasks.tools.contents import find_cached
+from tasks.tools.git import has_commit, read_committed
+
+CONTENT = (TRAIN, CALIBRATION, TEST, ADVERSARIAL, HELD_OUT_ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS)
+OF_A_WAVE = (str(ADVERSARIAL), str(HELD_OUT_ADVERSARIAL))  # whose samples are not those of a base
+
+Locks = Mapping[int, Mapping[str, str]]  # for each wave the MD5 of every output, by path
+
+
+@dataclass(frozen=True)
+class StoreFile:
+    """One content of a file that holds samples, and how much of the person is in it.
+
+    Attributes:
+        path: in the workspace.
+        md5: of the content, as `dvc.lock` names it.
+        waves: whose commits name it.
+        num_samples: the person's; None where that cannot be known, or the ledger knows only what both held-out files
+            hold together.
+        known_from: `file`, `ledger`, or `nothing` where the cache has lost the file and the ledger knows another base.
+    """
+
+    path: str
+    md5: str
+    waves: tuple[int, ...]
+    num_samples: int | None
+    known_from: str
+
+
+def read_lock(root: Path, commit: str) -> dict[str, str]:
+    """Returns the MD5 of every output at a commit, by path; nothing where the commit is not in this clone."""
+    committed = read_committed(root, Path(dvc.LOCK_FILE), commit) if has_commit(root, commit) else None
+    stages = yaml.safe_load(committed)["stages"] if committed else {}
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+
+
+def find_files(
+    root: Path,
+    subject_id: str,
+    locks: Locks,
+    holding: Holding,
+    holdings_wave: int | None,
+) -> list[StoreFile]:
+    """Returns each content of a file that waves' commits name, with what it holds of the subject.
+
+    Args:
+        root: of the workspace.
+        subject_id: the person.
+        locks: of the waves.
+        holding: what the ledger knows of the person.
+        holdings_wave: of the base that it knows this from.
+    """
+    contents = gather(locks, CONTENT)
+    cached = find_cached(root, {md5 for _, md5 in contents})
+    files = []
+    for (path, md5), waves in contents.items():
+        if md5 in cached:
+            files.append(StoreFile(path, md5, waves, len(read_samples(cached[md5], subject_id)), "file"))
+        elif holdings_wave in waves and path not in OF_A_WAVE:
+            files.append(StoreFile(path, md5, waves, _count_held(path, holding), "ledger"))
+        else:
+            files.append(StoreFile(path, md5, waves, None, "nothing"))
+    return files
+
+
+def gather(locks: Locks, paths: Sequence[Path]) -> dict[tuple[str, str], tuple[int, ...]]:
+    """Returns each content of these files, with the waves whose commits name it."""
+    contents: dict[tuple[str, str], tuple[int, ...]] = {}
+    for wave, lock in locks.items():
+        for path in map(str, paths):
+            if path in lock:
+                contents[path, lock[path]] = (*contents.get((path, lock[path]), ()), wave)
+    return contents
+
+
+def count_in(files: Sequence[StoreFile], wave: int, paths: Sequence[Path], holding: Holding) -> int | None:
+    """Returns how many samples of the person these files of a wave hold; None where that cannot be known."""
+    named = [file for file in files if file.path in map(str, paths) and wave in file.waves]
+    if any(file.known_from == "ledger" for file in named):
+        return holding.num_train if paths == (TRAIN,) else holding.num_held_out
+    counts = [file.num_samples for file in named if file.num_samples is not None]
+    return sum(counts) if len(counts) == len(paths) else None
+
+
+def _count_held(path: str, holding: Holding) -> int | None:
+    """Returns what the ledger's holding says of a file; None where it does not tell calibration from test."""
+    if path == str(TRAIN):
+        return holding.num_train
+    if path in (str(AUDIT_LOGITS), str(TARGET_LOGITS)):
+        return holding.num_train + holding.num_held_out
+    return None if holding.num_held_out else 0

@@ -1,0 +1,36 @@
+"""What a wave writes into the work tree: the explicit list that is committed, and nothing else."""
+
+from pathlib import Path
+
+from amun.core.paths import (
+    ADOPTED,
+    ADOPTED_WEIGHTS,
+    ATTEMPT,
+    DECISIONS,
+    EXCLUSIONS,
+    FORGOTTEN,
+    WAVE,
+    WAVE_BASE,
+    WORKSPACE,
+)
+from tasks.tools.dvc import BASE_STAGES, LOCK_FILE, WAVE_STAGES, list_paths
+
+WAVE_FILES = (LOCK_FILE, str(WAVE), str(ATTEMPT), str(DECISIONS), str(FORGOTTEN), f"{WAVE_BASE}.dvc")
+BASE_FACTS = (str(EXCLUSIONS), str(ADOPTED), f"{ADOPTED_WEIGHTS}.dvc")
+BASE_FILES = ("dvc.yaml", ".dvc/config", *BASE_FACTS)
+
+# where a killed run may have left something uncommitted
+WAVE_PREFIXES = (LOCK_FILE, "wave/", "metrics/", "plots/")
+BASE_PREFIXES = (*BASE_FILES, str(WORKSPACE))
+
+
+def list_wave_paths(root: Path, kind: str) -> list[str]:
+    """Returns the paths that a wave of this kind (`base` or `deletion`) commits."""
+    if kind == "base":
+        return [*WAVE_FILES, *BASE_FILES, *list_paths(root, [*BASE_STAGES, *WAVE_STAGES])]
+    return [*WAVE_FILES, *list_paths(root, WAVE_STAGES)]
+
+
+def list_restored_paths(root: Path) -> list[str]:
+    """Returns the paths that going back to an earlier version brings back: what waves found out, no configuration."""
+    return [*WAVE_FILES, *BASE_FACTS, *list_paths(root, [*BASE_STAGES, *WAVE_STAGES])]

@@ -1,0 +1,105 @@
+"""A wave as it was: a git worktree at its commit, with the workspace's DVC cache."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from amun.core.errors import AmunError
+from amun.core.paths import COMPARISON, STATE
+from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
+from tasks.tools import dvc
+from tasks.tools.git import list_changes, run_git
+
+_PREFIX = "worktree-"  # of a folder under .amun/
+# in it: held as long as its command lives, in whatever container that is, and let go by the kernel
+_LOCK = "lock"
+
+
+@contextmanager
+def open_worktree(root: Path, commit: str) -> Iterator[Path]:
+    """Gives a work tree of its own at a wave's commit, its data checked out from the shared cache."""
+    _remove_abandoned(root)
+    with _make_folder(root) as folder:
+        path = folder / "worktree"
+        run_git(root, "worktree", "add", "--quiet", "--detach", str(path), commit)
+        try:
+            dvc.share_cache(root, path)
+            dvc.fetch(path)
+            yield path
+        finally:
+            run_git(root, "worktree", "remove", "--force", str(path))
+
+
+@contextmanager
+def _make_folder(root: Path) -> Iterator[Path]:
+    """Gives a folder that no other command removes while this one lives; it is gone afterwards."""
+    (root / STATE).mkdir(exist_ok=True)  # a clone that has the secret in its environment need not have joined
+    folder = Path(tempfile.mkdtemp(dir=root / STATE, prefix=_PREFIX))
+    unheld = folder / "unheld"
+    with unheld.open("w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            unheld.rename(folder / _LOCK)  # nobody ever sees it free while this command lives
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+
+def _remove_abandoned(root: Path) -> None:
+    """Removes the work trees that killed commands left: they hold people's data."""
+    for folder in (root / STATE).glob(f"{_PREFIX}*"):
+        if _is_abandoned(folder):
+            # another command may be at it too
+            shutil.rmtree(folder, ignore_errors=True)
+    run_git(root, "worktree", "prune")
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Tells whether nobody holds a work tree's folder; one without a lock is being made, and has no data yet."""
+    try:
+        with (folder / _LOCK).open("r+", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return (folder / "worktree").exists()
+    except BlockingIOError:
+        return False
+    return True
+
+
+def reproduce_wave(root: Path, commit: str) -> list[str]:
+    """Runs a wave's stages anew at its commit; returns the outputs whose bytes differ, none if it reproduces."""
+    with open_worktree(root, commit) as path:
+        before = dvc.read_digests(path)
+        for stage in dvc.list_stages(path, dvc.WAVE_STAGES):
+            print(f"  {stage}", flush=True)
+            dvc.reproduce(path, stage, force=True)
+        after = dvc.read_digests(path)
+        differing = {name for name in before | after if before.get(name) != after.get(name)}
+        return sorted(differing | set(list_changes(path)))
+
+
+def compare_wave(root: Path, commit: str) -> dict[str, Any]:
+    """Retrains on what remained at a wave's commit; returns what that model shows on the test half."""
+    with open_worktree(root, commit) as path:
+        result_path = path.parent / "result.json"
+        finished = subprocess.run(
+            [sys.executable, "-m", "amun.stages.compare"],
+            cwd=path,
+            env=os.environ | {RESULT_FILE_VARIABLE: str(result_path)},
+            # how far it has come is no part of what `--json` prints
+            stdout=sys.stderr,
+            check=False,
+        )
+        if finished.returncode:
+            reason = StageResult.read(result_path).error if result_path.exists() else f"exit {finished.returncode}"
+            raise AmunError(f"retraining at commit {commit[:12]} failed: {reason}")
+        figures: dict[str, Any] = json.loads((path / COMPARISON).read_text(encoding="utf-8"))
+        return figures

@@ -1,0 +1,114 @@
+"""Models: any architecture by name, repeatable, and their weights on disk."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from amun.core.errors import InputError
+from amun.model.architectures import build_model, load_weights, save_weights
+from amun.params import ModelParams
+from tests.amun.shipped import PARAMS, copy_weights, have_same_weights
+
+GREY = (1, 8, 8)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Works outside the project: a user's code in a workspace must lie in its `custom/`."""
+    monkeypatch.chdir(tmp_path)
+
+
+def build(architecture: str, shape: tuple[int, int, int] = GREY, seed: int = 0, **options: Any) -> nn.Module:
+    return build_model(ModelParams(name="m", architecture=architecture, options=options), 10, shape, seed)
+
+
+def find_stem(model: nn.Module) -> nn.Conv2d:
+    return next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
+
+
+def count_max_pools(model: nn.Module) -> int:
+    return sum(isinstance(layer, nn.MaxPool2d) for layer in model.modules())
+
+
+def test_the_seed_decides_the_weights_and_the_global_state_is_left_alone() -> None:
+    before = torch.get_rng_state()
+    first, again, other = (copy_weights(build_model(PARAMS.model, 10, GREY, seed)) for seed in (3, 3, 4))
+    assert have_same_weights(first, again)
+    assert not have_same_weights(first, other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_images_are_normalised_inside_the_model() -> None:
+    model = build("tests.amun.user_models:build_linear", has_bias=False)
+    assert model(torch.full((1, *GREY), 0.5)).abs().max() == 0
+    torch.testing.assert_close(model(torch.ones(1, *GREY)), -model(torch.zeros(1, *GREY)))
+
+
+@pytest.mark.parametrize("shape", [GREY, (3, 32, 32)])
+@pytest.mark.parametrize("architecture", ["resnet18", "mobilenet_v3_small", "densenet121", "googlenet", "swin_t"])
+def test_torchvision_classifiers_take_small_images(architecture: str, shape: tuple[int, int, int]) -> None:
+    model = build(architecture, shape).train()
+    assert model(torch.rand(2, *shape)).shape == (2, 10)
+
+
+def test_the_stem_keeps_small_images_whole() -> None:
+    small, large = build("resnet18"), build("resnet18", (1, 64, 64))
+    assert (find_stem(small).kernel_size, find_stem(small).stride, count_max_pools(small)) == ((3, 3), (1, 1), 0)
+    assert (find_stem(large).kernel_size, find_stem(large).stride, count_max_pools(large)) == ((7, 7), (2, 2), 1)
+    assert find_stem(small).in_channels == find_stem(large).in_channels == 1
+    assert find_stem(small).bias is None
+
+
+def test_a_vision_transformer_keeps_its_patches() -> None:
+    assert find_stem(build("vit_b_16", (3, 32, 32))).kernel_size == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "message"),
+    [
+        ("resnet81", {}, r"model\.architecture: unknown 'resnet81'; write small_cnn"),
+        ("small_cnn", {"channels": [4], "depth": 3}, r"model\.options: small_cnn refuses .*depth"),
+        ("small_cnn", {}, r"model\.options: small_cnn refuses .*channels"),
+        ("resnet18", {"weights": "DEFAULT"}, r"model\.options: resnet18 refuses .*weights"),
+        ("no_such_package:build", {}, r"model\.architecture: cannot import 'no_such_package:build'"),
+        ("tests.amun.user_models:build_nothing", {}, r"model\.architecture: cannot import"),
+        ("tests.amun.user_models:build_features", {}, r"must return a tensor of shape \(N, 10\)"),
+        ("maxvit_t", {}, r"model\.architecture: maxvit_t cannot take images of \(1, 8, 8\)"),
+    ],
+)
+def test_bad_names_and_options_are_named(architecture: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        build(architecture, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_come_back_to_the_last_bit(tmp_path: Path) -> None:
+    saved, loaded = build("resnet18", seed=1), build("resnet18", seed=2)
+    save_weights(tmp_path / "new" / "model.safetensors", saved)
+    load_weights(tmp_path / "new" / "model.safetensors", loaded)
+    assert have_same_weights(copy_weights(saved), copy_weights(loaded))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["model.safetensors"]
+
+
+def test_the_same_weights_are_the_same_file(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save_weights(tmp_path / name, build_model(PARAMS.model, 10, GREY, seed=0))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_unusable_weights_are_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    model = build("small_cnn", channels=[4])
+    with pytest.raises(InputError, match="not found"):
+        load_weights(path, model)
+    path.write_bytes(b"no weights at all")
+    with pytest.raises(InputError, match="no readable safetensors file"):
+        load_weights(path, model)
+    save_weights(path, build("small_cnn", channels=[8]))
+    before = copy_weights(model)
+    with pytest.raises(InputError, match=r"another architecture \(3 tensors differ, first 1\.0\.bias\)"):
+        load_weights(path, model)
+    assert have_same_weights(before, copy_weights(model))

@@ -1,0 +1,81 @@
+"""References: halves balanced by subject, and logits that are those of models trained on them."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amun.model.architectures import build_model
+from amun.model.references import draw_halves, map_shards, train_reference_logits
+from amun.model.training import compute_logits, fit
+from tests.amun.shipped import PARAMS, copy_weights, have_same_weights, load_digit_images
+
+IMAGES, LABELS = load_digit_images()
+
+
+@given(
+    sizes=st.lists(st.integers(1, 20), min_size=1, max_size=40),
+    num_references=st.sampled_from([2, 4, 16]),
+    seed=st.integers(0, 2**32),
+)
+@settings(deadline=None)
+def test_halves_are_balanced_by_subject(sizes: list[int], num_references: int, seed: int) -> None:
+    subject_ids = np.repeat([f"s{number}" for number in range(len(sizes))], sizes)
+    shuffled = np.random.default_rng(seed).permutation(subject_ids)
+    inclusion = draw_halves(shuffled, num_references, seed)
+    assert inclusion.shape == (len(shuffled), num_references)
+    assert (inclusion.sum(axis=1) == num_references // 2).all()
+    for subject in np.unique(shuffled):
+        assert len(np.unique(inclusion[shuffled == subject], axis=0)) == 1
+    counts = inclusion.sum(axis=0)
+    assert (abs(2 * counts - len(shuffled)) <= max(sizes)).all()
+
+
+def test_halves_are_drawn_by_the_seed_and_independent_of_one_another() -> None:
+    subject_ids = np.array([f"s{number}" for number in range(400)])
+    inclusion = draw_halves(subject_ids, 16, seed=0)
+    assert np.array_equal(inclusion, draw_halves(subject_ids, 16, seed=0))
+    assert not np.array_equal(inclusion, draw_halves(subject_ids, 16, seed=1))
+    first_of_pairs = inclusion[:, ::2].astype(float)
+    correlations = np.corrcoef(first_of_pairs.T)[np.triu_indices(8, 1)]
+    assert abs(correlations).max() < 0.25  # five standard errors
+
+
+def test_logits_are_those_of_models_trained_on_the_halves() -> None:
+    images, labels = IMAGES[:60], LABELS[:60]
+    inclusion = draw_halves(np.array([f"s{number // 3}" for number in range(60)]), 2, seed=0)
+    params = PARAMS.training.model_copy(update={"epochs": 2})
+    done: list[int] = []
+    kept: list[dict[str, torch.Tensor]] = []
+    logits = train_reference_logits(
+        images,
+        labels,
+        inclusion,
+        build=lambda seed: build_model(PARAMS.model, 10, (1, 8, 8), seed),
+        params=params,
+        precision="float32",
+        seed=7,
+        on_reference=done.append,
+        keep=lambda model: kept.append(copy_weights(model)),
+    )
+    assert done == [1, 2]
+    assert logits.shape == (60, 2, 10)
+    for number in range(2):
+        model, chosen = build_model(PARAMS.model, 10, (1, 8, 8), 7 + number), inclusion[:, number]
+        fit(
+            model,
+            images[chosen],
+            labels[chosen],
+            optimisation=params.model_copy(update={"seed": 7 + number}),
+            learning_rate=params.learning_rate,
+            precision="float32",
+            on_epoch=lambda _: None,
+        )
+        assert torch.equal(logits[:, number], compute_logits(model, images))
+        assert have_same_weights(kept[number], copy_weights(model))
+
+
+@pytest.mark.parametrize("items", [[], [3, 1, 2]])
+def test_shards_come_back_in_their_order(items: list[int]) -> None:
+    assert map_shards(lambda item: item * 10, items) == [item * 10 for item in items]

@@ -1,0 +1,160 @@
+"""A user's own trainer: what it is given, what it must return, and the one line where it does not."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from amun.core.custom import import_function
+from amun.core.errors import AmunError, DivergedError, InputError
+from amun.methods.problem import UnlearningProblem
+from amun.methods.retrain import retrain
+from amun.model.architectures import build_model
+from amun.model.references import draw_halves, train_reference_logits
+from amun.model.trainer import TrainingSamples, train_model
+from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
+from amun.params import AttemptParams, TrainingParams
+from tests.amun.shipped import PARAMS, copy_weights, have_same_weights, load_digit_images
+from tests.amun.user_trainers import train_by_adam
+
+IMAGES, LABELS = load_digit_images()
+IMAGES, LABELS = IMAGES[:200], LABELS[:200]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Works outside the project: a user's code in a workspace must lie in its `custom/`."""
+    monkeypatch.chdir(tmp_path)
+
+
+def build(seed: int = 0) -> nn.Module:
+    return build_model(PARAMS.model, 10, (1, 8, 8), seed)
+
+
+def name(function: str, seed: int = 0) -> TrainingParams:
+    options = {"rate": 0.01, "steps": 20}
+    changes = {"function": f"tests.amun.user_trainers:{function}", "options": options, "seed": seed}
+    return PARAMS.training.model_copy(update=changes)
+
+
+def train(function: str, seed: int = 0) -> tuple[nn.Module, list[EpochMetrics]]:
+    model, history = build(), list[EpochMetrics]()
+    train_model(model, IMAGES, LABELS, params=name(function, seed), precision="float32", on_epoch=history.append)
+    return model, history
+
+
+def train_alone(params: TrainingParams, images: torch.Tensor, labels: torch.Tensor, first_seed: int) -> nn.Module:
+    return train_by_adam(build(first_seed), TrainingSamples(images, labels), params, params.seed)
+
+
+def test_trained_model_is_the_functions_and_its_curve_what_was_measured() -> None:
+    model, history = train("train_by_adam")
+    expected = train_alone(name("train_by_adam"), IMAGES, LABELS, 0)
+    assert have_same_weights(copy_weights(model), copy_weights(expected))
+    logits = compute_logits(expected, IMAGES)
+    assert history == [EpochMetrics(1, float(cross_entropy(logits, LABELS)), compute_accuracy(logits, LABELS))]
+    assert history[0].accuracy > 0.5
+
+
+def test_every_generator_is_seeded_and_another_object_serves() -> None:
+    first, again, other = (copy_weights(train("train_by_chance", seed)[0]) for seed in (1, 1, 2))
+    assert have_same_weights(first, again)
+    assert not have_same_weights(first, other)
+    assert not have_same_weights(first, copy_weights(build()))
+
+
+def test_references_are_trained_by_it() -> None:
+    inclusion = draw_halves(np.array([f"s{number}" for number in range(200)]), 2, seed=0)
+    logits = train_reference_logits(
+        IMAGES,
+        LABELS,
+        inclusion,
+        build=build,
+        params=name("train_by_adam"),
+        precision="float32",
+        seed=7,
+        on_reference=lambda _: None,
+    )
+    for number in range(2):
+        chosen = inclusion[:, number]
+        expected = train_alone(name("train_by_adam", 7 + number), IMAGES[chosen], LABELS[chosen], 7 + number)
+        assert torch.equal(logits[:, number], compute_logits(expected, IMAGES))
+
+
+def test_exact_retraining_is_done_by_it() -> None:
+    training = name("train_by_adam")
+    reported: list[EpochMetrics] = []
+    problem = UnlearningProblem(
+        base=build(1),
+        forget_images=IMAGES[:20],
+        forget_labels=LABELS[:20],
+        adversarial_images=IMAGES[:20],
+        adversarial_labels=LABELS[:20],
+        remain_images=IMAGES[20:],
+        remain_labels=LABELS[20:],
+        targets=None,
+        attempt=AttemptParams(method="retrain"),
+        params=PARAMS.model_copy(update={"training": training}),
+        build=lambda: build(training.seed),
+        on_epoch=reported.append,
+    )
+    unlearned = retrain(problem)
+    expected = train_alone(training, IMAGES[20:], LABELS[20:], training.seed)
+    assert have_same_weights(copy_weights(unlearned.model), copy_weights(expected))
+    assert len(reported) == 1
+    assert reported == unlearned.history
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "line"),
+    [
+        ("no_function", InputError, "cannot import 'tests.amun.user_trainers:no_function': AttributeError"),
+        ("NOT_A_FUNCTION", InputError, "is no function"),
+        ("take_two", InputError, r"must take \(model, samples, params, seed\)"),
+        ("return_nothing", InputError, "must return the trained model, but returned NoneType"),
+        ("wrap", InputError, "returned another architecture than it was given"),
+        ("replace_layer", InputError, "another architecture .* layer 1.1: "),
+        ("halve", InputError, "another architecture .*float16"),
+        ("diverge", DivergedError, "weights that are not finite"),
+        ("fail", AmunError, r"failed: KeyError: .*no such.*thing.* \(user_trainers.py, line \d+\)"),
+    ],
+)
+def test_what_is_no_trainer_is_refused_in_one_line(function: str, kind: type[AmunError], line: str) -> None:
+    with pytest.raises(AmunError, match=rf"training\.function: .*{line}") as refused:
+        train(function)
+    assert type(refused.value) is kind
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("import no_such_thing", r"ModuleNotFoundError: No module named 'no_such_thing' \(faulty.py, line 1\)"),
+        ("def train(:", "SyntaxError"),
+        ("1 / 0", r"ZeroDivisionError: division by zero \(faulty.py, line 1\)"),
+    ],
+)
+def test_module_that_cannot_be_imported_is_named(
+    content: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "faulty.py").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=f"training.function: cannot import 'faulty:train': {line}") as refused:
+        import_function("training.function", "faulty:train")
+    assert "\n" not in str(refused.value)
+
+
+def test_code_that_no_stage_depends_on_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for path in ("astray.py", "custom/inside.py"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("def build(): ...", encoding="utf-8")
+    with pytest.raises(InputError, match=r"astray.py lies where no stage .* custom/ and write custom.astray"):
+        import_function("model.architecture", "astray:build")
+    monkeypatch.syspath_prepend(tmp_path / "custom")
+    found: Any = import_function("model.architecture", "inside:build")
+    assert callable(found)

@@ -1,0 +1,141 @@
+"""`amun request` for people whom the data do not name so: what is told, what is recorded, how a person ends it."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from amun.core.keys import create_secret
+from amun.core.paths import PARAMS
+from amun.ledger import Ledger
+from flows.cli import main
+from tasks.tools.environment import LEDGER_VARIABLE
+from tasks.tools.git import run_git
+from tests.amun.ledger.helpers import MODEL, build_base
+from tests.amun.shipped import ROOT
+
+PEOPLE = ["heavy", "person 00002", "00042", "Zoe\u0308", *(f"guest-{number}" for number in range(30))]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+    """The ledger of a workspace which is the current folder, and whose model holds the people; no wave was ever run."""
+    root = tmp_path / "workspace"
+    root.mkdir()
+    for package in ("amun", "tasks", "flows"):
+        (root / package).symlink_to(ROOT / package)
+    shutil.copy(ROOT / PARAMS, root)
+    run_git(root, "init", "--quiet")
+    run_git(root, "add", str(PARAMS))
+    run_git(root, "commit", "--quiet", "--message", "no wave yet")
+    create_secret(root)
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = dict(os.environ)
+    os.environ[LEDGER_VARIABLE] = f"sqlite:///{tmp_path}/ledger.db"
+    with Ledger.create(os.environ[LEDGER_VARIABLE]) as opened:
+        build_base(opened, PEOPLE)
+        yield opened
+    # a command sets the variables of its tools
+    os.environ.clear()
+    os.environ.update(before)
+
+
+class Typed:
+    """A command typed in the workspace: its exit code and what it printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *command: str):
+        with pytest.raises(SystemExit) as ended:
+            main(["request", *command])
+        self.exit_code = ended.value.code or 0
+        self.out, self.err = capsys.readouterr()
+
+
+def test_id_spelled_otherwise_is_told_and_waits(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = Typed(capsys, "add", "PERSON 00002", "heavy")
+    assert typed.exit_code == 3
+    assert "nobody is called 'PERSON 00002'; is it 'person 00002'?" in typed.out
+    assert "confirm R-000001" in typed.err
+    assert "person 00002" not in typed.err
+    assert [request.outcomes[0].state for request in ledger.list_requests()] == ["unmatched", "pending"]
+    assert "is it 'person 00002'?" in Typed(capsys, "show", "R-000001").out
+    assert "unmatched: 1, which match nobody" in Typed(capsys, "list", "--state", "unmatched").out
+    assert "unmatched: " not in Typed(capsys, "list", "--state", "pending").out
+
+    typed = Typed(capsys, "confirm", "R-000001")
+    assert (typed.exit_code, typed.err) == (0, "")
+    assert "nothing_held" in typed.out
+    typed = Typed(capsys, "confirm", "R-000002")
+    assert (typed.exit_code, typed.err.count("\n")) == (2, 1)
+
+
+def test_program_gets_the_exit_code_and_nobody_elses_name(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = Typed(capsys, "add", "PERSON 00002", "--json")
+    assert typed.exit_code == 3
+    assert json.loads(typed.out)[0]["outcomes"][0]["state"] == "unmatched"
+    shown = Typed(capsys, "show", "R-000001", "--json")
+    assert "person 00002" not in typed.out + typed.err + shown.out
+    assert ledger.count_status(MODEL, datetime.now(UTC)).unmatched == 1
+
+
+def test_unknown_is_closed_where_it_is_confirmed(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = Typed(capsys, "add", "stranger", "heavy", "--confirm-unknown")
+    assert (typed.exit_code, typed.err) == (0, "")
+    assert [request.outcomes[0].state for request in ledger.list_requests()] == ["nothing_held", "pending"]
+
+
+@pytest.mark.parametrize("subject", ["heavy ", " heavy", "00042\u200b", "\u200eheavy", "person\u00a000002"])
+def test_blanks_and_what_nobody_sees_are_refused_as_in_files(
+    subject: str, ledger: Ledger, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "requests.csv"
+    path.write_text(f"subject_id\n{subject}\n", encoding="utf-8")
+    by_hand, by_file = Typed(capsys, "add", subject), Typed(capsys, "add", "--csv", str(path))
+    assert by_hand.exit_code == by_file.exit_code == 2
+    fault = by_hand.err.removeprefix("amun: ").strip()
+    assert fault.startswith("subject id ")
+    assert f"line 2, subject_id: {fault}" in by_file.err
+    assert ledger.list_requests() == []
+
+
+def test_file_of_strangers_is_not_taken_until_a_person_says_so(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "requests.csv"
+    path.write_text("\n".join(["subject_id", "PERSON 00002", "42", *map(str, range(1000, 1020))]), encoding="utf-8")
+    held = Typed(capsys, "add", "--csv", str(path))
+    assert (held.exit_code, held.out) == (2, "")
+    head, *near = held.err.splitlines()
+    assert head.startswith(f"amun: {path}: 22 of 22 people match nobody in the data, more than intake.max_unmatched")
+    assert "--confirm-unknown" in head
+    assert near == [
+        "nobody is called 'PERSON 00002'; is it 'person 00002'?",
+        "nobody is called '42'; is it '00042'?",
+    ]
+    assert Typed(capsys, "add", "--csv", str(path), "--json").err.splitlines() == [head]
+    assert ledger.list_requests() == []
+    taken = Typed(capsys, "add", "--csv", str(path), "--confirm-unknown")
+    assert (taken.exit_code, taken.err) == (0, "")
+    assert "22 nothing_held" in taken.out
+
+
+def test_file_with_ids_as_editors_spell_them(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "requests.csv"
+    lines = ["Zo\u00eb,T-1", "42,T-2", '"=""00042""",T-3', "Guest-7,T-4"]
+    path.write_text("\n".join(["subject_id,reference", *lines]), encoding="utf-8")
+    typed = Typed(capsys, "add", "--csv", str(path))
+    assert typed.exit_code == 3
+    assert "3 people match nobody" in typed.err
+    for asked, meant in (("42", "00042"), ('="00042"', "00042"), ("Guest-7", "guest-7")):
+        assert f"nobody is called {asked!r}; is it {meant!r}" in typed.out
+    states = [request.outcomes[0].state for request in ledger.list_requests()]
+    assert states == ["pending", "unmatched", "unmatched", "unmatched"]
+    late = ledger.count_status(MODEL, datetime.now(UTC) + timedelta(days=40))
+    assert (late.overdue, late.unmatched) == (4, 3)

@@ -1,0 +1,153 @@
+"""The record of a request, for every way in which a request can stand."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from amun.ledger import Outcome, OutcomeState, Request, Wave
+from flows.pages.request_page import render_page
+from tasks.views.copies import Copy
+from tasks.views.request_facts import Event, ModelFacts, RequestFacts, Thresholds
+
+RECEIVED = datetime(2026, 1, 31, 9, tzinfo=UTC)
+DUE = datetime(2026, 2, 28, 9, tzinfo=UTC)
+CLOSED = RECEIVED + timedelta(days=1)
+
+
+def make_summary(method: str, **figures: Any) -> dict[str, Any]:
+    test = {"accuracy_base": 0.9, "accuracy": 0.89, "ft_auc_base": 0.7, "ft_auc": 0.52, "trace": 0.91}
+    return {
+        "num_subjects": 3,
+        "num_forget": 40,
+        "num_held_out": 5,
+        "attempt": 1,
+        "method": method,
+        "decisions": [{"attempt": 1, "method": method, "passed": True, "reason": "shown", "warning": "look"}],
+        "warning": "",
+        "test": test | {"standard_error": 0.03, "trace_standard_error": 0.04, "num_test": 400} | figures,
+    }
+
+
+def make_wave(summary: dict[str, Any] | None, comparison: dict[str, Any] | None = None) -> Wave:
+    return Wave(
+        model="faces",
+        number=4,
+        kind="deletion",
+        state="open" if summary is None else "complete",
+        holder="night:boot:123:4.5",
+        opened_at=RECEIVED,
+        closed_at=None if summary is None else CLOSED,
+        attempt=1,
+        note=None,
+        parent_version="4",
+        version="5",
+        commit=None if summary is None else "c" * 40,
+        summary=summary,
+        comparison=comparison,
+        num_requests=3,
+        undone_by=None,
+    )
+
+
+def render(state: OutcomeState, wave: Wave | None, *, is_own: bool = True, max_memory_left: float | None = None) -> str:
+    outcome = Outcome("faces", state, None if wave is None else wave.number, CLOSED, None, ())
+    facts = ModelFacts(
+        outcome=outcome,
+        due_at=DUE,
+        wave=wave,
+        versions=[],
+        copies=[Copy("images", "DVC cache", "3 in 1 file")] if is_own else None,
+        thresholds=Thresholds(0.02, 0.1, max_memory_left, 0.6, "d" * 40, "Somebody", "2026-01-01") if is_own else None,
+        events=[Event(RECEIVED, "received")],
+    )
+    request = Request("R-000009", "person <7>", RECEIVED, DUE, "T-1", None, (), (outcome,))
+    page = render_page(RequestFacts(request, [facts], CLOSED, "digits", "e" * 40))
+    assert "person &lt;7&gt;" in page
+    assert "<7>" not in page
+    return " ".join(page.split())
+
+
+@pytest.mark.parametrize(
+    ("summary", "comparison", "words"),
+    [
+        (make_summary("amun"), {"accuracy": 0.88, "ft_auc": 0.5}, "no difference to exact retraining is shown"),
+        (make_summary("amun", ft_auc=0.7), {"accuracy": 0.88, "ft_auc": 0.5}, "the two do differ"),
+        (make_summary("amun"), None, "was not computed"),
+        (make_summary("amun", ft_auc=None), {"accuracy": 0.88, "ft_auc": None}, "none is told"),
+        (make_summary("retrain"), None, "exactly retrained"),
+        (make_summary("none") | {"num_forget": 0}, None, "kept as it was"),
+    ],
+)
+def test_result_against_retraining(summary: dict[str, Any], comparison: dict[str, Any] | None, words: str) -> None:
+    page = render("completed", make_wave(summary, comparison))
+    assert words in page
+    assert "Honoured by wave 4, 27 days before it was due" in page
+    assert ("recognition by attack (FT AUC)" in page) == (summary["num_forget"] > 0)
+    assert ("(trace)</th><td></td><td>91.0 % ± 7.8 %</td>" in page) == (summary["num_forget"] > 0)
+    assert "at most 60.0 %, at least 40.0 %" in page
+
+
+LEFT = {"memory_left": 0.05, "memory_left_lower": -0.2, "memory_left_upper": 0.4}
+
+
+@pytest.mark.parametrize("comparison", [None, {"accuracy": 0.88, "ft_auc": 0.5} | LEFT])
+def test_memory_left_concludes_where_it_was_measured(comparison: dict[str, Any] | None) -> None:
+    page = render("completed", make_wave(make_summary("amun", **LEFT), comparison), max_memory_left=0.5)
+    assert "5.0 %, between -20.0 % and 40.0 %" in page
+    assert "It was not shown by measurement that the people of the wave are forgotten: look." in page
+    assert "no difference to exact retraining" not in page
+    assert ("An exactly retrained model showed 5.0 %" in page) is (comparison is not None)
+    assert "to be within 50.0 % of none" in page
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("pending", "Waiting for the next wave."),
+        ("held", "Kept back by a legal hold."),
+        ("withdrawn", "Withdrawn before any wave."),
+        ("nothing_held", "No sample is held under this id."),
+        ("unmatched", "Neither honoured nor closed: nobody in the data is called so"),
+    ],
+)
+def test_request_that_no_wave_has_handled(state: OutcomeState, words: str) -> None:
+    page = render(state, None)
+    assert words in page
+    assert "What was done" not in page
+    assert "does not claim" not in page
+
+
+def test_open_wave_and_another_model() -> None:
+    assert "it is under way" in render("in_wave", make_wave(None))
+    page = render("completed", make_wave(make_summary("amun")), is_own=False)
+    assert "To be looked up in the workspace of faces" in page
+    assert "machine night, process 123" in page
+
+
+def test_forgotten_before_by_a_wave_that_was_undone_is_said_to_be_open_again() -> None:
+    wave = make_wave(make_summary("amun"))
+    assert "forgotten before, by wave 4." in render("already_forgotten", wave)
+    undone = render("already_forgotten", replace(wave, undone_by=2))
+    assert "forgotten before, by wave 4, which rollback 2 has undone since" in undone
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (timedelta(minutes=1), "on the day it was due"),
+        (timedelta(hours=-9), "on the day it was due"),
+        (timedelta(hours=-9, minutes=-1), "1 day before it was due"),
+        (timedelta(hours=15), "1 day after it was due"),
+        (timedelta(days=2), "2 days after it was due"),
+        (timedelta(days=-2, minutes=1), "2 days before it was due"),
+    ],
+)
+def test_days_before_or_after_the_due_date_are_counted_by_the_calendar(after: timedelta, words: str) -> None:
+    wave = make_wave(make_summary("amun"))
+    done = Outcome("faces", "completed", 4, DUE + after, None, ())
+    facts = ModelFacts(done, DUE, replace(wave, closed_at=done.decided_at), [], [], None, [])
+    request = Request("R-000009", "person", RECEIVED, DUE, None, None, (), (done,))
+    page = render_page(RequestFacts(request, [facts], CLOSED, "faces", "e" * 40))
+    assert f"Honoured by wave 4, {words}:" in page

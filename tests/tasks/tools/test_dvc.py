@@ -1,0 +1,52 @@
+"""Nothing is recorded that is not what DVC's lock file says."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from amun.core.errors import AmunError
+from amun.core.paths import ADVERSARIAL, UNLEARNED, WAVE_BASE
+from tasks.tools.dvc import LOCK_FILE, check_digests, read_digests, repair_rwlock
+from tests.workspaces import Site
+
+
+def test_finished_wave_fits_its_lock_file(wave_one: Site) -> None:
+    check_digests(wave_one.root)
+    assert {str(UNLEARNED), str(WAVE_BASE), "data/train.parquet"} <= set(read_digests(wave_one.root))
+
+
+@pytest.mark.parametrize("path", [UNLEARNED, ADVERSARIAL, WAVE_BASE, Path("metrics/audit.json")])
+def test_overwritten_output_is_caught(path: Path, site: Site) -> None:
+    content = bytearray((site.root / path).read_bytes())
+    content[-1] ^= 1
+    # a file of its own: the cache may hold the same one
+    (site.root / path).unlink()
+    (site.root / path).write_bytes(content)
+    with pytest.raises(AmunError, match=f"{path} is not what dvc.lock says"):
+        check_digests(site.root)
+
+
+def test_missing_output_is_caught(site: Site) -> None:
+    (site.root / UNLEARNED).unlink()
+    with pytest.raises(AmunError, match=str(UNLEARNED)):
+        check_digests(site.root)
+
+
+def test_stage_run_on_another_input_is_caught(site: Site) -> None:
+    lock = yaml.safe_load((site.root / LOCK_FILE).read_text(encoding="utf-8"))
+    dependency = next(entry for entry in lock["stages"]["audit"]["deps"] if entry["path"] == str(UNLEARNED))
+    dependency["md5"] = "0" * 32
+    (site.root / LOCK_FILE).write_text(yaml.safe_dump(lock), encoding="utf-8")
+    with pytest.raises(AmunError, match=f"audit was computed from another {UNLEARNED}"):
+        check_digests(site.root)
+
+
+@pytest.mark.parametrize(("content", "stays"), [('{"read": {}}', True), ('{"re', False), ("", False)])
+def test_torn_rwlock_is_removed(content: str, stays: bool, tmp_path: Path) -> None:
+    path = tmp_path / ".dvc/tmp/rwlock"
+    path.parent.mkdir(parents=True)
+    path.write_text(content, encoding="ascii")
+    repair_rwlock(tmp_path)
+    assert path.exists() == stays
+    repair_rwlock(tmp_path)

@@ -1,0 +1,36 @@
+"""What a registry that dies, or gives other bytes, is answered."""
+
+import os
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from amun.core.errors import AmunError
+from amun.core.keys import file_digest
+from tasks.tools.registry import WEIGHTS, Champion, fetch_weights, open_registry
+from tests.mlflow_server import run_mlflow
+
+KEY = bytes(32)
+
+
+def test_server_that_dies_before_the_weights_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = tmp_path / WEIGHTS
+    weights.write_bytes(b"weights")
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"):
+        monkeypatch.setenv(name, os.environ.get(name, "1"))
+    with run_mlflow(tmp_path) as (url, kill):
+        mlflow.set_tracking_uri(url)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        client = open_registry()
+        run_id = client.create_run("0").info.run_id
+        client.log_artifact(run_id, str(weights))
+        champion = Champion(1, run_id, file_digest(KEY, weights), 0, "")
+        fetch_weights(champion, tmp_path / "fetched", KEY)
+        assert (tmp_path / "fetched").read_bytes() == b"weights"
+
+        kill()
+        with pytest.raises(AmunError, match=f"MLflow at {url} failed: ") as refused:
+            fetch_weights(champion, tmp_path / "later", KEY)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "later").exists()

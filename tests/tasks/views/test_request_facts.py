@@ -1,0 +1,34 @@
+"""The rules of a wave as the record of a request has them: as far as its commit has any."""
+
+from pathlib import Path
+
+import pytest
+
+from amun.core.paths import PARAMS
+from tasks.tools.git import commit_paths, run_git
+from tasks.views.request_facts import read_thresholds
+
+RULES = "gate: {max_accuracy_drop: 0.02, auc_margin: 0.1, max_trace: null}\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository whose first commit has no parameters."""
+    run_git(tmp_path, "init", "--quiet", "--initial-branch", "main")
+    (tmp_path / "a").write_text("a", encoding="ascii")
+    run_git(tmp_path, "add", "a")
+    run_git(tmp_path, "commit", "--quiet", "--message", "first")
+    return tmp_path
+
+
+def test_rules_are_those_of_the_commit(root: Path) -> None:
+    (root / PARAMS).write_text(RULES, encoding="ascii")
+    commit = commit_paths(root, [str(PARAMS)], "rules")
+    found = read_thresholds(root, commit)
+    assert found is not None
+    assert (found.max_accuracy_drop, found.auc_margin, found.max_trace, found.commit) == (0.02, 0.1, None, commit)
+
+
+def test_without_rules_or_commit_none_are_told(root: Path) -> None:
+    for commit in (run_git(root, "rev-parse", "HEAD"), "1" * 40, None):
+        assert read_thresholds(root, commit) is None

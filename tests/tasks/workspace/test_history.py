@@ -1,0 +1,86 @@
+"""What a clone knows of the waves where tags or commits were not fetched, or the ledger is an old one."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from amun.core.errors import InputError
+from amun.core.paths import PARAMS, WAVE
+from amun.params import load_params
+from tasks.tools.git import run_git
+from tasks.workspace.history import find_recorded_wave, require_commit, require_history
+from tasks.workspace.line import require_new_number
+from tasks.workspace.workspace import Workspace
+from tests.workspaces import Site
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    """A repository with two commits of the project, three waves and somebody's own commit on top."""
+    root = tmp_path / "origin"
+    (root / WAVE).parent.mkdir(parents=True)
+    run_git(root, "init", "--quiet", "--initial-branch", "main")
+    for number in (None, None, 0, 1, 2, None):
+        if number is not None:
+            (root / WAVE).write_text(f'{{"number": {number}}}', encoding="ascii")
+            run_git(root, "add", "--", str(WAVE))
+        run_git(root, "commit", "--quiet", "--allow-empty", "--message", "some commit")
+    return root
+
+
+def clone(origin: Path, *options: str) -> Path:
+    """Returns a new clone without tags."""
+    root = origin.parent / "clone"
+    run_git(origin, "clone", "--quiet", "--no-tags", *options, f"file://{origin}", str(root))
+    return root
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_history_cut_among_the_waves_is_refused(depth: int, origin: Path) -> None:
+    root = clone(origin, f"--depth={depth}")
+    assert find_recorded_wave(root) == 2
+    with pytest.raises(InputError, match=r"shallow clone.*`git fetch --unshallow --tags`"):
+        require_history(root)
+    run_git(root, "fetch", "--quiet", "--unshallow", "--tags")
+    require_history(root)
+
+
+@pytest.mark.parametrize("options", [(), ("--depth=5",)])
+def test_history_cut_before_the_waves_or_nowhere_is_taken(options: tuple[str, ...], origin: Path) -> None:
+    require_history(clone(origin, *options))
+
+
+def test_shallow_clone_before_any_wave_may_become_a_workspace(origin: Path) -> None:
+    run_git(origin, "branch", "project", "main~4")
+    root = clone(origin, "--depth=1", "--branch", "project")
+    assert find_recorded_wave(root) is None
+    require_history(root)
+
+
+def test_missing_commit_is_named_with_what_brings_it(origin: Path) -> None:
+    newest = run_git(origin, "rev-parse", "HEAD")
+    root = clone(origin)
+    run_git(origin, "commit", "--quiet", "--allow-empty", "--message", "later")
+    require_commit(root, newest, "wave 2")
+    with pytest.raises(InputError, match=r"wave 3: its commit .* is not in .*; `git pull` brings it"):
+        require_commit(root, run_git(origin, "rev-parse", "HEAD"), "wave 3")
+
+
+def test_number_that_a_wave_has_had_is_refused_without_tags(
+    wave_one: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{wave_one.root}/.amun/mlflow.db")
+    run_git(wave_one.root, "clone", "--quiet", "--no-tags", str(wave_one.root), str(tmp_path / "clone"))
+    workspace = Workspace(tmp_path / "clone", load_params(tmp_path / "clone" / PARAMS))
+    name = workspace.params.model.model_copy(update={"name": "unregistered"})
+    of_git_alone = replace(workspace, params=workspace.params.model_copy(update={"model": name}))
+    for known in (workspace, of_git_alone):
+        require_new_number(known, 2)
+        with pytest.raises(InputError, match=r"wave 1 exists already, .* at wave 0; was the ledger restored"):
+            require_new_number(known, 0)
+    # the branch is behind as well: the registry still knows
+    run_git(workspace.root, "reset", "--quiet", "--hard", "HEAD~1")
+    require_new_number(of_git_alone, 1)
+    with pytest.raises(InputError, match="wave 1 exists already"):
+        require_new_number(workspace, 1)

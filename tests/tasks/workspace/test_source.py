@@ -1,0 +1,64 @@
+"""What is asked of a source around the stage: unknown to git, and the same invented people as before."""
+
+from pathlib import Path
+
+import pytest
+
+from amun.core.errors import InputError
+from amun.core.paths import EXCLUSIONS, PREPARE_METRICS
+from amun.evidence.wave import write_json
+from tasks.tools.git import run_git
+from tasks.workspace.source import describe_revision, describe_samples, require_same_people, require_unknown_to_git
+
+METRICS = {"num_train": 5, "num_calibration": 2, "num_test": 2, "num_excluded": 3}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository in which a base with invented people is committed."""
+    run_git(tmp_path, "init", "--quiet")
+    write_json(tmp_path / PREPARE_METRICS, METRICS | {"people_digest": "first"})
+    write_json(tmp_path / EXCLUSIONS, ["somebody"])
+    run_git(tmp_path, "add", "--all")
+    run_git(tmp_path, "commit", "--quiet", "--message", "A base")
+    return tmp_path
+
+
+def test_invented_people_must_stay_the_same_once_one_is_forgotten(root: Path) -> None:
+    require_same_people(root)
+    write_json(root / PREPARE_METRICS, METRICS | {"people_digest": "second"})
+    with pytest.raises(InputError, match="names no subjects, and its images"):
+        require_same_people(root)
+    write_json(root / EXCLUSIONS, [])
+    require_same_people(root)
+
+
+def test_people_of_a_base_that_head_does_not_tell_of_are_not_taken_for_the_same(root: Path) -> None:
+    run_git(root, "rm", "--quiet", "--cached", str(PREPARE_METRICS))
+    run_git(root, "commit", "--quiet", "--message", "Tidied up")
+    with pytest.raises(InputError, match=r"prepare\.json is not in HEAD"):
+        require_same_people(root)
+    write_json(root / EXCLUSIONS, [])
+    require_same_people(root)
+
+
+def test_samples_and_revision_are_told_in_a_line(root: Path) -> None:
+    assert describe_samples(root) == "  samples: 5 train, 2 calibration, 2 test; refused of forgotten people: 3"
+    assert describe_revision(root) == ""
+    write_json(root / PREPARE_METRICS, METRICS | {"revision": {"rev_lock": "beef", "md5": "0123.dir"}})
+    assert describe_revision(root) == "md5 0123.dir, rev_lock beef"
+
+
+def test_images_that_git_has_or_would_take_are_refused(root: Path) -> None:
+    (root / "raw/images").mkdir(parents=True)
+    (root / "raw/images/x.png").write_bytes(b"somebody")
+    for data_root in ("raw/images", "raw", str(root / "raw")):
+        with pytest.raises(InputError, match="what git has cannot be forgotten"):
+            require_unknown_to_git(root, data_root)
+    (root / "raw/.gitignore").write_text("/images\n", encoding="ascii")
+    (root / "raw/images.dvc").write_text("outs: []\n", encoding="ascii")
+    for elsewhere in ("raw/images", "raw", None, "s3://bucket/images", str(root.parent)):
+        require_unknown_to_git(root, elsewhere)
+    run_git(root, "add", "--force", "raw/images/x.png")
+    with pytest.raises(InputError, match="what git has cannot be forgotten"):
+        require_unknown_to_git(root, "raw/images")

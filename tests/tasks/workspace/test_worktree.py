@@ -1,0 +1,85 @@
+"""Work trees of waves: one that a killed command left is removed, one in use is not, in whatever container it is."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from amun.core.paths import STATE
+from tasks.tools.git import run_git
+from tasks.workspace.worktree import open_worktree
+from tests.processes import wait_until
+from tests.workspaces import ROOT
+
+HOLD = """
+import sys
+from pathlib import Path
+from tasks.workspace.worktree import open_worktree
+with open_worktree(Path.cwd(), "HEAD"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+APART = ["unshare", "--map-root-user", "--fork", "--pid", "--kill-child"]  # whose process ids mean nothing here
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository under DVC with one commit."""
+    run_git(tmp_path, "init", "--quiet", "--initial-branch", "main")
+    with Repo.init(str(tmp_path)):
+        (tmp_path / ".gitignore").write_text(f"/{STATE}\n", encoding="ascii")
+        (tmp_path / "dvc.yaml").write_text("stages: {}\n", encoding="ascii")
+    (tmp_path / STATE).mkdir()
+    run_git(tmp_path, "add", "--all")
+    run_git(tmp_path, "commit", "--quiet", "--message", "first")
+    return tmp_path
+
+
+def list_folders(root: Path) -> list[Path]:
+    return sorted((root / STATE).glob("worktree-*"))
+
+
+def test_work_tree_is_there_and_then_gone(root: Path) -> None:
+    with open_worktree(root, "HEAD") as path:
+        assert (path / ".gitignore").exists()
+        assert run_git(path, "rev-parse", "HEAD") == run_git(root, "rev-parse", "HEAD")
+    assert list_folders(root) == []
+    assert run_git(root, "worktree", "list").count("\n") == 0
+
+
+@pytest.mark.parametrize("apart", [[], APART], ids=["beside", "in a container"])
+def test_work_tree_in_use_stays_and_one_left_behind_goes(apart: list[str], root: Path) -> None:
+    if apart and (not shutil.which(apart[0]) or subprocess.run([*apart, "true"], check=False).returncode):
+        pytest.skip("this machine lets nobody number processes anew")
+    with subprocess.Popen(
+        [*apart, sys.executable, "-c", HOLD],
+        cwd=root,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        (held,) = list_folders(root)
+        with open_worktree(root, "HEAD"):
+            assert held in list_folders(root)
+        assert list_folders(root) == [held]
+        assert (held / "worktree/.gitignore").exists()
+        holder.kill()
+    wait_until(lambda: open_and_list(root) == [], "the removal of what was left behind")
+
+
+def open_and_list(root: Path) -> list[Path]:
+    with open_worktree(root, "HEAD"):
+        pass
+    return list_folders(root)
+
+
+def test_folder_that_is_being_made_stays(root: Path) -> None:
+    (root / STATE / "worktree-new").mkdir()
+    (root / STATE / "worktree-older/worktree").mkdir(parents=True)  # of a build that knew no lock
+    assert open_and_list(root) == [root / STATE / "worktree-new"]
