@@ -1,483 +1,63 @@
-"""`params.yaml` as frozen, strict models: unknown, missing and mistyped keys are refused in one line."""
+"""`params.yaml` checked to the end: what a source, a search or a method takes is known in its own file."""
 
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
 
 from amun.core.errors import InputError
-from amun.methods.catalogue import METHODS, find_method, is_own
-
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
-Schedule = Literal["cosine", "constant"]
-Augmentation = Literal["none", "flip_crop"]
-
-
-NUM_CRON_FIELDS = 5
-# what earlier versions had, and what to do instead
-REMOVED_KEYS = {
-    "gate.pool_samples": "people forgotten earlier are no evidence about tonight's, who are judged alone; remove it",
-}
-
-
-class Section(BaseModel):
-    """A block of `params.yaml`; all of its keys must be there."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ModelParams(Section):
-    """Which model: its name in every tool, and how it is built."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-    architecture: str
-    options: dict[str, Any]
-
-
-class ImagesParams(Section):
-    """How a source's images are made alike; arrays of floats must be so already."""
-
-    colour: Literal["greyscale", "rgb", "rgba"]
-    size: Annotated[tuple[Count, Count], Field(strict=False)] | None
-    resize: Literal["refuse", "stretch", "crop", "pad"]
-    transparent: Literal["white", "black"]
-
-    @model_validator(mode="after")
-    def check_size(self) -> Self:
-        """Refuses to resize to nothing in particular."""
-        if self.size is None and self.resize != "refuse":
-            raise ValueError(f"resize: {self.resize} needs a size: height and width in pixels")
-        return self
-
-
-class DataParams(Section):
-    """Where samples come from and how they are split."""
-
-    source: str
-    root: str | None
-    options: dict[str, Any]
-    images: ImagesParams
-    num_samples: Count | None
-    train_list: str | None
-    train_fraction: Fraction
-    calibration_fraction: Fraction
-    subject_max_samples: Count
-    remain: Literal["use", "none"]
-    seed: Seed
-
-    @field_validator("source")
-    @classmethod
-    def check_source(cls, name: str) -> str:
-        """Refuses a source that is not in the registry."""
-        from amun.store.sources.catalogue import get_options_model
-
-        get_options_model(name)
-        return name
-
-    @field_validator("options")
-    @classmethod
-    def check_options(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        """Refuses options that the source does not take."""
-        from amun.store.sources.catalogue import get_options_model
-
-        if "source" in info.data:
-            get_options_model(info.data["source"]).model_validate(options)
-        return options
-
-    @model_validator(mode="after")
-    def check_fractions(self) -> Self:
-        """Refuses fractions that leave nothing for the test half."""
-        if self.train_fraction + self.calibration_fraction >= 1:
-            raise ValueError(
-                "train_fraction and calibration_fraction must sum to less than 1: the rest is the test half"
-            )
-        return self
-
-
-class OptimisationParams(Section):
-    """What SGD needs besides a learning rate."""
-
-    epochs: Count
-    batch_size: Count
-    schedule: Schedule
-    momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: NonNegative
-    augmentation: Augmentation
-    seed: Seed
-
-
-class TrainingParams(OptimisationParams):
-    """How the base, the references and exact retraining are trained."""
-
-    learning_rate: Positive
-    function: Annotated[str, Field(pattern=r"^[^:]+:[^:]+$")] | None
-    options: dict[str, Any]
-
-    @model_validator(mode="after")
-    def check_options(self) -> Self:
-        """Refuses options that nobody reads."""
-        if self.options and self.function is None:
-            raise ValueError("options are read by training.function alone, which is null; write {}")
-        return self
-
-
-class ReferencesParams(Section):
-    """How many references of each set; both even, so that every subject is in exactly half. 0: none."""
-
-    num_audit: Annotated[int, Field(ge=0, multiple_of=2)]
-    num_target: Annotated[int, Field(ge=0, multiple_of=2)]
-    keep_weights: bool
-    seed: Seed
-
-
-class PgdDoublingParams(Section):
-    """Algorithm 1; it also finishes what another search misses."""
-
-    epsilon: Positive
-    num_steps: Count
-    step_fraction: Annotated[float, Field(gt=0, le=1)]
-    max_epsilon: Positive
-
-    @model_validator(mode="after")
-    def check_radii(self) -> Self:
-        """Refuses a maximum below the first radius."""
-        if self.max_epsilon < self.epsilon:
-            raise ValueError("max_epsilon must not be below epsilon")
-        return self
-
-
-class AdaptiveBoundaryParams(Section):
-    """Along the boundary, for the likeliest other labels in turn."""
-
-    num_targets: Count
-    num_steps: Annotated[int, Field(ge=2)]
-    max_steps: Annotated[int, Field(ge=2)]
-    overshoot: Positive
-    pull: Annotated[float, Field(ge=0, le=1)]
-    pull_decay: Annotated[float, Field(ge=0, le=1)]
-    max_distance_ratio: Positive
-
-    @model_validator(mode="after")
-    def check_steps(self) -> Self:
-        """Refuses fewer steps without an example than with one."""
-        if self.max_steps < self.num_steps:
-            raise ValueError("max_steps must not be below num_steps")
-        return self
-
-
-class MarginStepsParams(Section):
-    """Straight across the margin's tangent plane."""
-
-    num_steps: Count
-    overshoot: Positive
-
-
-class FmnParams(Section):
-    """Fast minimum norm."""
-
-    num_steps: Count
-    step_size: Positive
-    radius_step: Fraction
-
-
-class DdnParams(Section):
-    """Decoupled direction and norm."""
-
-    num_steps: Count
-    epsilon: Positive
-    step_size: Positive
-    radius_step: Fraction
-
-
-class MarginFmnParams(Section):
-    """Margin steps to the boundary, then fast minimum norm along it."""
-
-    num_steps: Count
-    overshoot: Positive
-    num_steps_along: Count
-    step_fraction: Annotated[float, Field(gt=0, le=1)]
-    radius_step: Fraction
-
-
-class AdversarialParams(Section):
-    """The search for the nearest adversarial example; each search reads its own block."""
-
-    search: Literal["pgd_doubling", "adaptive_boundary", "margin_steps", "fmn", "ddn", "margin_fmn"]
-    batch_size: Count
-    num_secants: Annotated[int, Field(ge=0)]
-    pgd_doubling: PgdDoublingParams
-    adaptive_boundary: AdaptiveBoundaryParams
-    margin_steps: MarginStepsParams
-    fmn: FmnParams
-    ddn: DdnParams
-    margin_fmn: MarginFmnParams
-
-
-class AttemptParams(Section):
-    """One method with its parameters: a learning rate unless it is exact, and the one other that it has, if any.
-
-    Attributes:
-        method: its name.
-        learning_rate: of the first step of SGD.
-        clip_norm: gradient_ascent: the largest L2 norm of a gradient.
-        fgsm_step: boundary_shrink, adversarial_fgsm: the (first) step, L-infinity, pixels in [0, 1].
-        l1_penalty: l1_sparse: of the weights' L1 norm in the first epoch.
-        mask_fraction: salun and AMUN on its mask: the share of the weights that may move.
-        ascent_share: scrub: the share of the epochs that begin with an ascent.
-        label_mix: amun_soft: the weight of the adversarial label; the rest is the reference's.
-        forget_weight: never_seen: how often each forget sample stands in the fine-tuning set.
-    """
-
-    method: str
-    learning_rate: Positive | None = None
-    clip_norm: Positive | None = None
-    fgsm_step: Share | None = None
-    l1_penalty: NonNegative | None = None
-    mask_fraction: Share | None = None
-    ascent_share: Annotated[float, Field(ge=0, le=1)] | None = None
-    label_mix: Annotated[float, Field(ge=0, le=1)] | None = None
-    forget_weight: Count | None = None
-
-    @model_serializer(mode="wrap")
-    def omit_absent(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Returns the attempt without the parameters that it does not have."""
-        return {name: value for name, value in serialise(self).items() if value is not None}
-
-    @model_validator(mode="after")
-    def check_method(self) -> Self:
-        """Refuses an unknown method, a parameter that it has no use for, and a missing one that it needs."""
-        if self.method not in METHODS and not is_own(self.method):
-            raise ValueError(f"unknown method '{self.method}'; known are {', '.join(METHODS)}")
-        method = find_method(self.method)
-        if method.is_exact and self.learning_rate is not None:
-            raise ValueError(f"{self.method} takes no learning_rate: it trains as `training` says")
-        needed = {method.parameter} | (set() if method.is_exact else {"learning_rate"})
-        for name in type(self).model_fields:
-            if name in needed and getattr(self, name) is None:
-                raise ValueError(f"{self.method} needs a {name}")
-            if name not in {*needed, "method"} and getattr(self, name) is not None:
-                raise ValueError(f"{self.method} takes no {name}")
-        return self
-
-
-class UnlearningParams(OptimisationParams):
-    """Fine-tuning for unlearning, and the attempts in their order."""
-
-    attempts: Annotated[tuple[AttemptParams, ...], Field(strict=False, min_length=1)]
-
-
-class AuditParams(Section):
-    """The membership attack: RMIA online and its signal."""
-
-    signal: Literal["taylor_soft_margin", "softmax"]
-    soft_margin: NonNegative
-    taylor_order: Count
-    temperature: Positive
-    gamma: Positive
-
-
-class GateParams(Section):
-    """The bounds an attempt must keep."""
-
-    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
-    max_memory_left: Annotated[float, Field(gt=0, lt=1)]
-    auc_margin: Annotated[float, Field(gt=0, le=0.5)]
-    max_trace: Annotated[float, Field(gt=0.5, lt=1)] | None
-    insufficient: Literal["retrain", "wait", "pass_with_warning"]
-    wait_days: Annotated[int, Field(ge=0)]
-
-
-class IntakeParams(Section):
-    """Where requests come from besides the command line, and which files of them are not taken."""
-
-    source: Annotated[str, Field(min_length=1)] | None
-    max_unmatched_share: Annotated[float, Field(ge=0, le=1)]
-
-
-class RuntimeParams(Section):
-    """Where and how exactly the arithmetic is done."""
-
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
-    precision: Literal["float32", "bfloat16"]
-    memory_format: Literal["contiguous", "channels_last"]
-    num_threads: Count
-
-
-class ScheduleParams(Section):
-    """When the nightly job runs; Prefect's own library checks both where they are used."""
-
-    cron: str
-    timezone: str
-
-    @field_validator("cron")
-    @classmethod
-    def check_cron(cls, cron: str) -> str:
-        """Refuses seconds and years: the scheduler would take a sixth field for seconds, sixty runs in a minute."""
-        if len(cron.split()) != NUM_CRON_FIELDS:
-            raise ValueError(
-                f"{len(cron.split())} fields, where {NUM_CRON_FIELDS} are meant: minute, hour, day of the month, "
-                f"month, day of the week; every night at three is 0 3 * * *, found {cron!r}"
-            )
-        return cron
-
-
-class Params(Section):
-    """All of `params.yaml`."""
-
-    model: ModelParams
-    data: DataParams
-    training: TrainingParams
-    references: ReferencesParams
-    adversarial: AdversarialParams
-    unlearning: UnlearningParams
-    audit: AuditParams
-    gate: GateParams
-    intake: IntakeParams
-    runtime: RuntimeParams
-    schedule: ScheduleParams
-
-    @model_validator(mode="after")
-    def check_last_attempt(self) -> Self:
-        """Refuses attempts that could leave a request unhonoured although exact retraining is at hand."""
-        if self.data.remain == "use" and not find_method(self.unlearning.attempts[-1].method).is_exact:
-            raise ValueError(
-                "unlearning.attempts: the last one must be exact (retrain), so that every request is honoured"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def check_attempts(self) -> Self:
-        """Refuses methods that no wave can use."""
-        for number, attempt in enumerate(self.unlearning.attempts, start=1):
-            where, method = f"unlearning.attempts {number}: {attempt.method}", find_method(attempt.method)
-            if is_own(attempt.method):
-                raise ValueError(f"{where} is a method of your own, which is for `amun benchmark --method`")
-            if method.is_ablation:
-                raise ValueError(f"{where} is an ablation: it shows what does not work, and is for benchmarks")
-            if method.needs_target_weights and not self.references.keep_weights:
-                raise ValueError(
-                    f"{where} needs the target references' weights, which are not kept (references.keep_weights)"
-                )
-            if method.asks_targets and not self.references.num_target:
-                raise ValueError(f"{where} needs target references, but references.num_target is 0")
-        return self
-
-    @model_validator(mode="after")
-    def check_references(self) -> Self:
-        """Refuses to wait for what more requests do not bring."""
-        if self.references.num_audit == 0 and self.gate.insufficient == "wait":
-            raise ValueError(
-                "gate.insufficient: wait is for more requests, but without references (references.num_audit: 0) they "
-                "show nothing; write retrain or pass_with_warning"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def check_remain(self) -> Self:
-        """Refuses what needs the remain set where it is not available."""
-        if self.data.remain == "use":
-            return self
-        for number, attempt in enumerate(self.unlearning.attempts, start=1):
-            if find_method(attempt.method).needs_remain:
-                raise ValueError(
-                    f"unlearning.attempts {number}: {attempt.method} needs the remain set, but data.remain is none"
-                )
-        if self.gate.insufficient != "pass_with_warning":
-            raise ValueError(
-                f"gate.insufficient: {self.gate.insufficient} ends in retraining, which needs the remain set, "
-                "but data.remain is none; write pass_with_warning"
-            )
-        return self
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe types, and no key twice: the last one would win without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep) for key, _ in node.value]
-        if repeated := [key for key in keys if keys.count(key) > 1]:
-            raise yaml.constructor.ConstructorError(None, None, f"key {repeated[0]} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> Any:
-    """Returns the content of a YAML file.
-
-    Raises:
-        FileNotFoundError: there is none.
-        UnicodeDecodeError: it is not UTF-8.
-        yaml.YAMLError: it is no YAML, or a key stands twice.
-    """
-    return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - a safe loader
+from amun.core.params import Params, read_params
+from amun.methods.catalogue import check_attempt, find_method, load_method
+from amun.methods.method import Method
+from amun.search.catalogue import check_blocks
+from amun.store.sources.catalogue import check_options
 
 
 def load_params(path: Path) -> Params:
-    """Returns the checked content of a `params.yaml`.
+    """Returns the content of a `params.yaml` in which every key is known and in its range.
 
     Raises:
-        InputError: the file is missing or no YAML, or a key is unknown, missing or mistyped; the line names it.
+        InputError: the file is missing or no YAML, or a key is unknown, missing or mistyped; the line names it. Or a
+            method of the user's own cannot be imported.
     """
     try:
-        content = read_yaml(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found; run this from the root of a workspace") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    try:
-        return Params.model_validate(content)
-    except ValidationError as error:
-        raise InputError(f"{path.name}: {describe_findings(error)}") from None
+        return check_params(read_params(path))
+    except ValueError as error:
+        raise InputError(f"{path.name}: {error}") from None
 
 
-def describe_findings(error: ValidationError) -> str:
-    """Returns every finding of a validation in one line: key, what is wrong, what to write."""
-    return "; ".join(_describe_finding(finding) for finding in error.errors())
+def check_params(params: Params) -> Params:
+    """Returns the parameters with each search's block as its model.
+
+    Raises:
+        ValueError: a source, a search or a method is unknown, or does not take what it is given.
+    """
+    check_options(params.data)
+    _check_attempts(params)
+    if params.data.remain == "none" and params.gate.insufficient != "pass_with_warning":
+        raise ValueError(
+            f"gate.insufficient: {params.gate.insufficient} ends in retraining, which needs the remain set, "
+            "but data.remain is none; write pass_with_warning"
+        )
+    return params.model_copy(update={"adversarial": check_blocks(params.adversarial)})
 
 
-def _describe_finding(finding: Any, *above: str | int) -> str:
-    parts = (*above, *finding["loc"])
-    key = ".".join(str(part) for part in parts)
-    prefix = f"{key}: " if key else ""
-    value = finding["input"]
-    match finding["type"]:
-        case "extra_forbidden" if key in REMOVED_KEYS:
-            return f"{prefix}is gone: {REMOVED_KEYS[key]}"
-        case "extra_forbidden":
-            return f"{prefix}unknown key; remove it or correct its spelling"
-        case "missing":
-            return f"{prefix}missing; every key must be there"
-        case "float_type" if isinstance(value, str) and _is_number(value):
-            return f"{prefix}YAML reads {value} as text; write {Decimal(value):f}"
-        case "value_error" if isinstance(inner := finding["ctx"]["error"], ValidationError):
-            return "; ".join(_describe_finding(found, *parts) for found in inner.errors())
-        case "value_error":
-            return prefix + str(finding["ctx"]["error"])
-        case _:
-            return f"{prefix}{finding['msg'][0].lower()}{finding['msg'][1:]}, found {value!r}"
+def _check_attempts(params: Params) -> None:
+    """Refuses attempts that no wave can make."""
+    for number, attempt in enumerate(params.unlearning.attempts, start=1):
+        try:
+            check_attempt(attempt)
+            _check_needs(find_method(attempt.method), params)
+            load_method(attempt.method)
+        except ValueError as error:
+            raise ValueError(f"unlearning.attempts {number}: {error}") from None
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _check_needs(method: Method, params: Params) -> None:
+    if method.is_ablation:
+        raise ValueError(f"{method.name} is an ablation: it shows what does not work, and is for benchmarks")
+    if method.needs_target_weights and not params.references.keep_weights:
+        raise ValueError(
+            f"{method.name} needs the target references' weights, which are not kept (references.keep_weights)"
+        )
+    if method.asks_targets and not params.references.num_target:
+        raise ValueError(f"{method.name} needs target references, but references.num_target is 0")
+    if method.needs_remain and params.data.remain == "none":
+        raise ValueError(f"{method.name} needs the remain set, but data.remain is none")

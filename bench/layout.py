@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from amun.core.params import ModelParams, Params
 from amun.core.paths import PARAMS
+from amun.model.building import MEMORY_FORMATS, build_for
 from amun.model.training import PASS_SIZE, compute_logits, configure_torch, make_optimizer, select_device, take_step
-from amun.params import ModelParams, Params, load_params
-from amun.stages.common import MEMORY_FORMATS, build_for
+from amun.params import load_params
 from amun.store.store import StoreShape
 from amun.study.machine import describe_machine
 from bench.victims import RESNET

@@ -12,10 +12,9 @@ from typing import Any
 import torch
 
 from amun.core.errors import DivergedError, InputError
+from amun.core.params import Params
 from amun.core.paths import ADVERSARIAL_METRICS, ATTEMPT
 from amun.evidence.wave import Attempt, write_json
-from amun.methods.catalogue import METHODS
-from amun.params import Params
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.unlearn import unlearn
 from bench.seed import begin_wave, choose_search, measure, name_attempt
@@ -65,7 +64,7 @@ def run_paired_seed(
     """
     with redirect_stdout(sys.stderr):
         begin_wave(params, device, num_forget)
-        exact = next(n for n, one in enumerate(params.unlearning.attempts, 1) if METHODS[one.method].is_exact)
+        exact = next(n for n, one in enumerate(params.unlearning.attempts, 1) if one.is_exact)
         build_adversarial_set(params, device)
         write_json(ATTEMPT, Attempt(attempt=exact))
         retrained = measure("retrained", params, device, lambda: unlearn(params, device))
@@ -106,7 +105,7 @@ def _run_search(
     mean_delta_norm = json.loads(ADVERSARIAL_METRICS.read_text(encoding="utf-8"))["mean_delta_norm"]
     rows = []
     for number, attempt in enumerate(params.unlearning.attempts, start=1):
-        if METHODS[attempt.method].is_exact:
+        if attempt.is_exact:
             continue
         write_json(ATTEMPT, Attempt(attempt=number))
         try:

@@ -26,10 +26,10 @@ from amun.audit.memory import Instrument, Memory, compare_totals
 from amun.audit.night import ALPHA
 from amun.audit.observations import Evidence
 from amun.audit.signals import compute_signals
+from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS
 from amun.evidence.wave import write_json
 from amun.model.training import configure_torch
-from amun.params import Params
 from amun.stages.references import train_references
 from amun.store.samples import read_samples
 from amun.study.machine import describe_machine

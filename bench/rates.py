@@ -25,11 +25,10 @@ import torch
 from amun.audit.decision import decide
 from amun.audit.night import read_night
 from amun.core.errors import AmunError, DivergedError
+from amun.core.params import AttemptParams, Params
 from amun.core.paths import ATTEMPT, AUDIT_METRICS
 from amun.evidence.wave import Attempt, read_wave, write_json
-from amun.methods.catalogue import METHODS
 from amun.model.training import configure_torch
-from amun.params import AttemptParams, Params
 from amun.search.catalogue import SEARCHES
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
@@ -109,7 +108,7 @@ def run_seed(
         seed: for the rows.
     """
     begin_wave(params, device, num_forget)
-    exact = next(attempt for attempt in params.unlearning.attempts if METHODS[attempt.method].is_exact)
+    exact = next(attempt for attempt in params.unlearning.attempts if attempt.is_exact)
     build_adversarial_set(params, device)
     retrained_ft_auc = _try(params, device, exact)["ft_auc"]
     rows = []

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from amun.params import AdversarialParams
+from amun.core.params import AdversarialParams
 from amun.search.catalogue import SEARCHES, search_together
 
 # from model, images (N, C, H, W) and labels (N,) to adversarial images (N, C, H, W), all samples at once
@@ -26,11 +26,11 @@ def list_contestants(params: AdversarialParams, batch_size: int) -> dict[str, Fi
         names.get(search, f"amun {search}"): params.model_copy(update={"search": search, "batch_size": batch_size})
         for search in SEARCHES
     }
-    changed = params.adaptive_boundary.model_copy(update=THOROUGH_CHANGES)
+    changed = params.get_block("adaptive_boundary").model_copy(update=THOROUGH_CHANGES)
     ours[THOROUGH] = ours[FAST].model_copy(update={"adaptive_boundary": changed})
     shorter = changed.model_copy(update={"num_steps": 6})
     ours[f"{THOROUGH}, 6 steps"] = ours[FAST].model_copy(update={"adaptive_boundary": shorter})
-    patient = params.ddn.model_copy(update={"num_steps": 80})
+    patient = params.get_block("ddn").model_copy(update={"num_steps": 80})
     ours["amun ddn, 80 steps"] = ours["amun ddn"].model_copy(update={"ddn": patient})
     peers = [*_list_foolbox(), *_list_torchattacks(), *_list_adv_lib()]
     return {name: _search_with(changes) for name, changes in ours.items()} | {

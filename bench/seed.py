@@ -15,6 +15,7 @@ from amun.audit.decision import decide
 from amun.audit.night import read_night
 from amun.core.errors import DivergedError
 from amun.core.keys import file_digest, fingerprint, load_secret, store_secret
+from amun.core.params import AttemptParams, Params
 from amun.core.paths import (
     ATTEMPT,
     AUDIT_METRICS,
@@ -33,11 +34,10 @@ from amun.core.paths import (
 from amun.evidence.wave import Attempt, Wave, read_wave, write_json
 from amun.methods.catalogue import METHODS
 from amun.model.architectures import save_weights
+from amun.model.building import load_for
 from amun.model.training import fit
-from amun.params import AttemptParams, Params
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
-from amun.stages.common import load_for
 from amun.stages.power import measure_power
 from amun.stages.prepare import prepare
 from amun.stages.references import train_references
@@ -126,7 +126,7 @@ def choose_search(params: Params, search: str) -> Params:
 
 def name_attempt(attempt: AttemptParams) -> str:
     """Returns what the tables call an attempt."""
-    return RETRAINED if METHODS[attempt.method].is_exact else f"{attempt.method}, rate {attempt.learning_rate:g}"
+    return RETRAINED if attempt.is_exact else f"{attempt.method}, rate {attempt.learning_rate:g}"
 
 
 def prepare_store(params: Params, device: torch.device) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from amun.core.params import ModelParams, OptimisationParams, Params
 from amun.model.architectures import build_model, load_weights, save_weights
 from amun.model.training import compute_accuracy, compute_logits, fit
-from amun.params import ModelParams, OptimisationParams, Params
 
 VICTIMS = ("digits", "resnet")
 NUM_DIGITS, NUM_CIFAR10 = 900, 4000

@@ -27,10 +27,11 @@ from typing import Any
 import yaml
 
 from amun.core.errors import AmunError
+from amun.core.params import Params
 from amun.core.paths import PARAMS
 from amun.evidence.wave import write_json
 from amun.model.training import configure_torch
-from amun.params import Params, load_params
+from amun.params import load_params
 from amun.search.catalogue import SEARCHES
 from amun.study.machine import describe_machine
 from bench.orchestration import print_overhead

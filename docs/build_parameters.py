@@ -10,7 +10,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from amun.params import Params
+from amun.core.params import EXACT_METHOD, Params
+from amun.methods.catalogue import METHODS
+from amun.methods.method import Method
+from amun.search.catalogue import SEARCHES
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/parameters.md"
@@ -33,6 +36,13 @@ BOUNDS = {
 }
 TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
 
+# what `amun.params` refuses, beside the models
+RULES = (
+    "- Refuses a source, a search or a method that nobody knows, and a parameter that it has no use for.",
+    "- Refuses an attempt that needs target references, their weights or the remain set where these are not there.",
+    "- Refuses to retrain where the remain set is not available.",
+)
+
 Schema = dict[str, Any]
 
 
@@ -46,7 +56,34 @@ def build_page() -> str:
     lines = [HEADER]
     for section in schema["properties"]:
         lines += _write_section(section, schema, shipped.get(section), comments, readers)
-    return "\n".join([*lines, "## Rules across keys\n", *_list_rules(Params)]) + "\n"
+        if section == "unlearning":
+            lines += _list_methods()
+    searches = [rule for search in SEARCHES.values() for rule in _list_rules(search.params)]
+    return "\n".join([*lines, "## Rules across keys\n", *_list_rules(Params), *searches, *RULES]) + "\n"
+
+
+def _list_methods() -> Iterator[str]:
+    """Yields the methods that an attempt can name, as their files declare them."""
+    yield "An attempt names one of these methods, or a function of your own (`package.module:function`); every method but"
+    yield f"{EXACT_METHOD} needs a `learning_rate`. *Needs* is what it cannot work without.\n"
+    yield "| method | does | own parameter | needs |"
+    yield "|---|---|---|---|"
+    for method in METHODS.values():
+        own = "" if method.parameter is None else f"`{method.parameter.name}`: {method.parameter.meaning}"
+        does = (method.unlearn.__doc__ or "").partition("\n")[0]
+        yield f"| `{method.name}` | {does} | {own} | {', '.join(_list_needs(method))} |"
+    yield ""
+
+
+def _list_needs(method: Method) -> Iterator[str]:
+    needs = {
+        "the remain set": method.needs_remain,
+        "adversarial examples": method.needs_adversarial,
+        "target references": method.needs_targets,
+        "their weights": method.needs_target_weights,
+        "a benchmark (it shows what does not work)": method.is_ablation,
+    }
+    yield from (name for name, is_needed in needs.items() if is_needed)
 
 
 def _write_section(
@@ -57,7 +94,11 @@ def _write_section(
     yield " ".join([model.get("description", ""), _make_sentence(comments.get(section, ""))]).strip() + "\n"
     yield "| key | values | shipped | meaning | stages |"
     yield "|---|---|---|---|---|"
-    for key, field in _walk(section, model, schema):
+    fields = list(_walk(section, model, schema))
+    if section == "adversarial":
+        blocks = {name: SEARCHES[name].params.model_json_schema() for name in shipped if name in SEARCHES}
+        fields += [found for name, block in blocks.items() for found in _walk(f"{section}.{name}", block, block)]
+    for key, field in fields:
         value = _look_up(shipped, key.split(".")[1:])
         stages = ", ".join(stage for stage, keys in readers.items() if _is_read(key, keys))
         cells = [f"`{key}`", _describe(field, schema), value, comments.get(key, ""), stages]

@@ -18,9 +18,9 @@ import numpy as np
 
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import SECRET_VARIABLE
+from amun.core.params import read_params
 from amun.core.paths import LEDGER, PARAMS, TRAIN
 from amun.ledger import Ledger, Wave
-from amun.params import load_params
 from amun.store.samples import read_samples
 from tasks.tools import dvc
 from tasks.tools.environment import LEDGER_VARIABLE, set_environment
@@ -152,7 +152,7 @@ def list_complete_waves(root: Path) -> list[Wave]:
     """Returns the demo's complete waves, wave 0 first; none before `amun init` has ended."""
     if not (root / LEDGER).exists():
         return []
-    model = load_params(root / PARAMS).model.name
+    model = read_params(root / PARAMS).model.name
     with Ledger(os.environ[LEDGER_VARIABLE]) as ledger:
         return [wave for wave in ledger.list_waves(model) if wave.state == "complete"]
 

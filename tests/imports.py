@@ -1,30 +1,47 @@
-"""Which modules of the library a stage imports, read from the source, nothing executed."""
+"""Which parts of the library a stage imports, read from the source, nothing executed."""
 
 import ast
 from pathlib import Path
 
-from amun.methods.catalogue import METHODS
 from amun.store.sources.catalogue import SOURCES
 
 ROOT = Path(__file__).parent.parent
 
-# modules that these stages load by name
+# modules that a package loads by name
 LOADED_BY_NAME = {
-    "prepare": set(SOURCES.values()),
-    "unlearn": {method.function.partition(":")[0] for method in METHODS.values()},
+    "amun.store.sources.catalogue": set(SOURCES.values()),
+    "amun.methods.catalogue": {f"amun.methods.{path.stem}" for path in (ROOT / "amun/methods").glob("*.py")},
+    "amun.search.catalogue": {f"amun.search.{path.stem}" for path in (ROOT / "amun/search").glob("*.py")},
 }
+# what reads, checks, reports and locks: no figure comes of it, so no stage is stale when it changes
+NEUTRAL = ("amun/core/", "amun/params.py", "amun/stages/runner.py")
 
 
 def find_imports(stage: str) -> set[str]:
-    """Returns the paths of all `amun/` files that a stage imports, itself among them, packages' docstrings aside."""
-    waiting = {f"amun.stages.{stage}", *LOADED_BY_NAME.get(stage, set())}
+    """Returns the paths of all `amun/` files that a stage imports, itself among them, packages' docstrings aside.
+
+    What is neutral is among them, but not what it imports in turn.
+    """
+    waiting = {f"amun.stages.{stage}"}
     found: set[str] = set()
     while waiting:
-        path = Path(waiting.pop().replace(".", "/") + ".py")
-        if str(path) in found or not (ROOT / path).exists():
+        module = waiting.pop()
+        path = module.replace(".", "/") + ".py"
+        if path in found or not (ROOT / path).exists():
             continue
-        found.add(str(path))
+        found.add(path)
+        if path.startswith(NEUTRAL):
+            continue
+        waiting |= LOADED_BY_NAME.get(module, set())
         for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("amun."):
                 waiting.add(node.module)
     return found
+
+
+def find_dependencies(stage: str) -> set[str]:
+    """Returns what a stage depends on in code: packages of the library as folders, files of the stages one by one."""
+    paths = {path for path in find_imports(stage) if not path.startswith(NEUTRAL)}
+    return {
+        path if path.startswith("amun/stages/") else path.rpartition("/")[0].removesuffix("/sources") for path in paths
+    }

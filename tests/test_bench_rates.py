@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from amun.params import AttemptParams
+from amun.core.params import AttemptParams
 from bench.rates import TRIED, RateRow, choose_rate
 
 ROW = RateRow(100, "adaptive_boundary", "amun", 0.03, 0.51, 0.02, 0.005, 0.6, passed=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from amun.core.params import AttemptParams, Params
 from amun.core.paths import ATTEMPT, PARAMS, UNLEARNED, WAVE_BASE
 from amun.evidence.wave import Attempt, write_json
-from amun.params import AttemptParams, Params, load_params
+from amun.params import load_params
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.power import measure_power
 from amun.stages.references import train_references

@@ -13,9 +13,9 @@ import torch
 
 from amun.core.paths import AUDIT_METRICS, LEDGER, PARAMS, REPORT_METRICS, TEST, TRAIN, UNLEARNED
 from amun.ledger import Claim, Ledger, describe_holder
+from amun.model.building import load_for
 from amun.model.training import compute_logits
 from amun.params import load_params
-from amun.stages.common import load_for
 from amun.store.samples import read_samples
 from amun.store.store import read_shape
 from tasks.views.trace import INCLUSIONS

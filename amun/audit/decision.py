@@ -14,9 +14,8 @@ from amun.audit.gate import (
     judge_trace,
 )
 from amun.audit.night import NightPower
+from amun.core.params import GateParams, UnlearningParams
 from amun.evidence.wave import MIN_REPORTED
-from amun.methods.catalogue import METHODS
-from amun.params import GateParams, UnlearningParams
 from amun.store.store import StoreShape
 
 TRACELESS = "too few adversarial examples to measure the trace that gate.max_trace bounds"
@@ -98,7 +97,7 @@ def plan_attempts(
 def list_exact(unlearning: UnlearningParams) -> tuple[int, ...]:
     """Returns the numbers of the attempts that retrain exactly; none where the remain set is not at hand."""
     attempts = enumerate(unlearning.attempts, start=1)
-    return tuple(number for number, attempt in attempts if METHODS[attempt.method].is_exact)
+    return tuple(number for number, attempt in attempts if attempt.is_exact)
 
 
 def decide(

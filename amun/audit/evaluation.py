@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from amun.audit.rmia import score_membership
 from amun.audit.roc import compute_auc
+from amun.core.params import AuditParams
 from amun.evidence.wave import MIN_REPORTED, Wave
 from amun.model.training import compute_accuracy, compute_logits
-from amun.params import AuditParams
 from amun.store.samples import Samples
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from amun.audit.observations import Evidence, Floats
 from amun.audit.signals import compute_signals
-from amun.params import AuditParams
+from amun.core.params import AuditParams
 from amun.store.samples import Mask, Owners, Samples
 
 

@@ -7,10 +7,9 @@ import numpy as np
 
 from amun.audit.memory import Memory
 from amun.audit.observations import explain_too_few
+from amun.core.params import AttemptParams
 from amun.core.paths import POWER_METRICS
 from amun.evidence.wave import CURRENT, Record
-from amun.methods.catalogue import find_method
-from amun.params import AttemptParams
 from amun.store.samples import Owners
 
 ALPHA = 0.05  # the chance, in a night, that a model truly at the margin passes
@@ -60,7 +59,7 @@ class NightPower(Record):
 
 def share_alpha(attempts: Sequence[AttemptParams]) -> float:
     """Returns each attempt's chance of passing at the margin: the night's, shared among all that are judged."""
-    judged = [attempt for attempt in attempts if not find_method(attempt.method).is_exact]
+    judged = [attempt for attempt in attempts if not attempt.is_exact]
     return ALPHA / max(1, len(judged))
 
 

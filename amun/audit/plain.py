@@ -2,10 +2,10 @@
 
 import torch
 
-from amun.audit.drawing import draw_rows
 from amun.audit.evaluation import AuditSets, ModelAudit
 from amun.audit.roc import compute_auc
 from amun.evidence.wave import MIN_REPORTED
+from amun.store.drawing import draw_rows
 
 SVC_SAMPLES = 2000  # of either kind; the classifier's cost grows with their square
 

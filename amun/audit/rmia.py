@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from amun.audit.signals import compute_signals
-from amun.params import AuditParams
+from amun.core.params import AuditParams
 
 
 def score_rmia_online(target: Tensor, references: Tensor, population: Tensor, gamma: float) -> Tensor:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from amun.params import AuditParams
+from amun.core.params import AuditParams
 
 
 def compute_signals(logits: Tensor, labels: Tensor, params: AuditParams) -> Tensor:

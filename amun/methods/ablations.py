@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from amun.core.errors import AttemptError
-from amun.methods.labels import draw_wrong_labels, step_across
+from amun.methods.labels import FGSM_STEP, draw_wrong_labels, step_across
+from amun.methods.method import Method
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.tuning import LabelledImages, count_classes, fine_tune, get_forget, list_remain, require_parameter
 from amun.model.training import compute_logits
@@ -82,3 +83,16 @@ def step_until_wrong(problem: UnlearningProblem) -> LabelledImages:
     if is_right.all():
         raise AttemptError(f"adversarial_fgsm finds no adversarial example of any of {len(labels)} samples")
     return images[~is_right], predicted[~is_right]
+
+
+ADVERSARIAL = Method("adversarial", fine_tune_adversarial, needs_adversarial=True, is_ablation=True)
+RANDOM_LABEL_IMAGES = Method(
+    "random_label_images", fine_tune_random_label_images, needs_adversarial=True, is_ablation=True
+)
+ADVERSARIAL_RANDOM_LABEL = Method(
+    "adversarial_random_label", fine_tune_adversarial_random_label, needs_adversarial=True, is_ablation=True
+)
+RANDOM_NOISE_LABELS = Method(
+    "random_noise_labels", fine_tune_random_noise_labels, needs_adversarial=True, is_ablation=True
+)
+ADVERSARIAL_FGSM = Method("adversarial_fgsm", unlearn_adversarial_fgsm, FGSM_STEP, is_ablation=True)

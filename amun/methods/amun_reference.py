@@ -4,6 +4,7 @@ import torch
 
 from amun.core.errors import InputError
 from amun.methods.labels import draw_unseen
+from amun.methods.method import Method
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.tuning import LabelledImages, fine_tune, get_forget, list_remain, require_targets
 from amun.search.catalogue import find_adversarial
@@ -32,3 +33,6 @@ def search_on_references(problem: UnlearningProblem) -> LabelledImages:
         )
         images[mine], labels[mine] = found.images, found.labels
     return images, labels
+
+
+AMUN_REFERENCE = Method("amun_reference", unlearn_amun_reference, needs_target_weights=True)

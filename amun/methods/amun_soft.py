@@ -1,11 +1,15 @@
 """AMUN with soft labels (ours): its adversarial examples, labelled as a model that never saw the sample sees them."""
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from amun.core.errors import InputError
 from amun.methods.labels import draw_unseen, mix_with_hard
+from amun.methods.method import Method, Parameter, Range
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.tuning import (
     fine_tune,
@@ -40,3 +44,12 @@ def _predict_unseen(problem: UnlearningProblem) -> Tensor:
         logits = compute_logits(targets.load(number), problem.adversarial_images[mine])
         predicted[mine] = logits.to(chosen.device).softmax(1)
     return predicted
+
+
+LABEL_MIX = Parameter(
+    "label_mix",
+    Annotated[float, Field(ge=0, le=1)],
+    Range(0, 1, "linear"),
+    "the weight of the adversarial label; the rest is the reference's",
+)
+AMUN_SOFT = Method("amun_soft", unlearn_amun_soft, LABEL_MIX, needs_adversarial=True, needs_target_weights=True)

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from amun.methods.labels import find_nearest_wrong, step_across
+from amun.methods.labels import FGSM_STEP, find_nearest_wrong, step_across
+from amun.methods.method import Method
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.tuning import fine_tune, require_parameter
 
@@ -17,3 +18,6 @@ def find_labels_beyond(problem: UnlearningProblem) -> Tensor:
     images, labels, base = problem.forget_images, problem.forget_labels, problem.base
     stepped = step_across(base, images, labels, require_parameter(problem, "fgsm_step"))
     return find_nearest_wrong(base, stepped, labels)
+
+
+BOUNDARY_SHRINK = Method("boundary_shrink", unlearn_boundary_shrink, FGSM_STEP)

@@ -1,95 +1,128 @@
-"""The registry of unlearning methods: what each needs, and where its function lives.
-
-The functions are named, not imported: reading the registry costs no import of PyTorch.
-"""
+"""The methods by name: what the files of this package declare, and a user's own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
+
+import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from torch import nn
+
+from amun.core.custom import describe_error, import_function
+from amun.core.discovery import find_declared
+from amun.core.errors import AttemptError
+from amun.core.params import AttemptParams
+from amun.methods.method import Method
+from amun.methods.problem import Unlearned, UnlearningProblem
+
+# the paper's, ours and its baselines, as its tables have them; a method of a new file comes after them
+ORDER = (
+    "amun",
+    "amun_a",
+    "retrain",
+    "fine_tune",
+    "random_label",
+    "gradient_ascent",
+    "boundary_shrink",
+    "l1_sparse",
+    "salun",
+    "amun_salun",
+    "amun_a_salun",
+    "scrub",
+    "amun_reference",
+    "amun_soft",
+    "never_seen",
+    "never_seen_hard",
+    "never_seen_mean",
+    "adversarial",
+    "random_label_images",
+    "adversarial_random_label",
+    "random_noise_labels",
+    "adversarial_fgsm",
+)
 
 
-@dataclass(frozen=True)
-class Method:
-    """A method by name.
-
-    Attributes:
-        function: `package.module:function`; takes an `UnlearningProblem`, returns an `Unlearned`.
-        parameter: the one key that an attempt with it needs besides a learning rate, if any.
-        needs_remain: it cannot work without the remain set.
-        needs_adversarial: it cannot work without an adversarial example of each forget sample.
-        needs_targets: it needs the target references' logits of the forget set.
-        needs_target_weights: it needs the target references themselves.
-        is_exact: it trains anew on the remain set, so nothing of the forget set can be left.
-        is_ablation: it shows what does not work; no wave makes an attempt with it.
-    """
-
-    function: str
-    parameter: str | None = None
-    needs_remain: bool = False
-    needs_adversarial: bool = False
-    needs_targets: bool = False
-    needs_target_weights: bool = False
-    is_exact: bool = False
-    is_ablation: bool = False
-
-    @property
-    def asks_targets(self) -> bool:
-        """Whether there must be target references: their logits, or they themselves."""
-        return self.needs_targets or self.needs_target_weights
-
-    def load(self) -> Callable[..., Any]:
-        """Returns the method's function."""
-        module, _, name = self.function.partition(":")
-        function: Callable[..., Any] = getattr(import_module(module), name)
-        return function
-
-
-_HOME = "amun.methods"
-
-METHODS = {
-    "amun": Method(f"{_HOME}.amun:unlearn_amun", needs_adversarial=True),
-    "amun_a": Method(f"{_HOME}.amun:unlearn_amun_a", needs_adversarial=True),
-    "retrain": Method(f"{_HOME}.retrain:retrain", needs_remain=True, is_exact=True),
-    "fine_tune": Method(f"{_HOME}.fine_tune:unlearn_fine_tune", needs_remain=True),
-    "random_label": Method(f"{_HOME}.random_label:unlearn_random_label"),
-    "gradient_ascent": Method(f"{_HOME}.gradient_ascent:unlearn_gradient_ascent", "clip_norm"),
-    "boundary_shrink": Method(f"{_HOME}.boundary_shrink:unlearn_boundary_shrink", "fgsm_step"),
-    "l1_sparse": Method(f"{_HOME}.l1_sparse:unlearn_l1_sparse", "l1_penalty", needs_remain=True),
-    "salun": Method(f"{_HOME}.salun:unlearn_salun", "mask_fraction"),
-    "amun_salun": Method(f"{_HOME}.salun:unlearn_amun_salun", "mask_fraction", needs_adversarial=True),
-    "amun_a_salun": Method(f"{_HOME}.salun:unlearn_amun_a_salun", "mask_fraction", needs_adversarial=True),
-    "scrub": Method(f"{_HOME}.scrub:unlearn_scrub", "ascent_share", needs_remain=True),
-    "amun_reference": Method(f"{_HOME}.amun_reference:unlearn_amun_reference", needs_target_weights=True),
-    "amun_soft": Method(
-        f"{_HOME}.amun_soft:unlearn_amun_soft", "label_mix", needs_adversarial=True, needs_target_weights=True
-    ),
-    "never_seen": Method(f"{_HOME}.never_seen:unlearn_never_seen", "forget_weight", needs_targets=True),
-    "never_seen_hard": Method(f"{_HOME}.never_seen:unlearn_never_seen_hard", "forget_weight", needs_targets=True),
-    "never_seen_mean": Method(f"{_HOME}.never_seen:unlearn_never_seen_mean", "forget_weight", needs_targets=True),
-    "adversarial": Method(f"{_HOME}.ablations:fine_tune_adversarial", needs_adversarial=True, is_ablation=True),
-    "random_label_images": Method(
-        f"{_HOME}.ablations:fine_tune_random_label_images", needs_adversarial=True, is_ablation=True
-    ),
-    "adversarial_random_label": Method(
-        f"{_HOME}.ablations:fine_tune_adversarial_random_label", needs_adversarial=True, is_ablation=True
-    ),
-    "random_noise_labels": Method(
-        f"{_HOME}.ablations:fine_tune_random_noise_labels", needs_adversarial=True, is_ablation=True
-    ),
-    "adversarial_fgsm": Method(f"{_HOME}.ablations:unlearn_adversarial_fgsm", "fgsm_step", is_ablation=True),
-}
+_declared = {method.name: method for method in find_declared("amun.methods", Method)}
+METHODS = {name: _declared[name] for name in (*ORDER, *sorted(set(_declared) - set(ORDER)))}
 
 
 def find_method(name: str) -> Method:
-    """Returns a method of the registry, or a user's own `package.module:function`, which is given all there is.
+    """Returns a method of the package, or a user's own `package.module:function`, which is given all there is.
 
     Raises:
-        KeyError: it is neither.
+        ValueError: it is neither.
     """
-    return Method(name, needs_adversarial=True) if is_own(name) else METHODS[name]
+    if is_own(name):
+        return Method(name, None, needs_adversarial=True)
+    if name not in METHODS:
+        raise ValueError(f"unknown method '{name}'; known are {', '.join(METHODS)}")
+    return METHODS[name]
 
 
 def is_own(name: str) -> bool:
     """Returns whether the name is that of a function of the user's."""
-    return ":" in name and name not in METHODS
+    return ":" in name
+
+
+def load_method(name: str, key: str = "unlearning.attempts") -> Callable[[UnlearningProblem], Unlearned]:
+    """Returns the function of a method; one of the user's own fails by `AttemptError` alone.
+
+    Args:
+        name: of the method.
+        key: where it is named, for the message.
+
+    Raises:
+        InputError: a user's own cannot be imported.
+        ValueError: nobody knows the method.
+    """
+    declared = find_method(name).unlearn
+    if declared is not None:
+        return declared
+    function = import_function(key, name)
+
+    def unlearn(problem: UnlearningProblem) -> Unlearned:
+        shapes = _list_shapes(problem.base)
+        try:
+            unlearned = function(problem)
+        except AttemptError:
+            raise
+        except Exception as error:  # a user's code may raise anything
+            raise AttemptError(f"{name} failed: {describe_error(error)}") from error
+        if not isinstance(unlearned, Unlearned):
+            raise AttemptError(f"{name} must return an Unlearned, but returned {type(unlearned).__name__}")
+        if _list_shapes(unlearned.model) != shapes:
+            raise AttemptError(
+                f"{name} must return a model with the base's parameters; others cannot serve in its place"
+            )
+        return unlearned
+
+    return unlearn
+
+
+def _list_shapes(model: nn.Module) -> list[tuple[str, torch.Size]]:
+    return [(name, weight.shape) for name, weight in model.named_parameters()]
+
+
+def check_attempt(attempt: AttemptParams) -> None:
+    """Refuses a parameter that the method has no use for, a missing one that it needs, and one out of its range.
+
+    Raises:
+        ValueError: one of these, or nobody knows the method.
+    """
+    method = find_method(attempt.method)
+    if method.is_exact and attempt.learning_rate is not None:
+        raise ValueError(f"{attempt.method} takes no learning_rate: it trains as `training` says")
+    if not method.is_exact and attempt.learning_rate is None:
+        raise ValueError(f"{attempt.method} needs a learning_rate")
+    own = {} if method.parameter is None else {method.parameter.name: method.parameter}
+    for name in attempt.own:
+        if name not in own and not is_own(attempt.method):
+            raise ValueError(f"{attempt.method} takes no {name}")
+    for name, parameter in own.items():
+        if name not in attempt.own:
+            raise ValueError(f"{attempt.method} needs a {name}: {parameter.meaning}")
+        try:
+            TypeAdapter(parameter.kind, config=ConfigDict(strict=True)).validate_python(attempt.own[name])
+        except ValidationError as error:
+            message = error.errors()[0]["msg"]
+            raise ValueError(
+                f"{attempt.method}: {name}: {message[0].lower()}{message[1:]}, found {attempt.own[name]!r}"
+            ) from None

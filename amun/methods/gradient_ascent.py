@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from amun.core.params import Positive
+from amun.methods.method import Method, Parameter, Range
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.tuning import fine_tune, get_forget, require_parameter
 
@@ -21,3 +23,7 @@ def unlearn_gradient_ascent(problem: UnlearningProblem) -> Unlearned:
         torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
 
     return fine_tune(problem, [get_forget(problem)], before_step=climb)
+
+
+CLIP_NORM = Parameter("clip_norm", Positive, Range(0.1, 10, "log"), "the largest L2 norm of a gradient")
+GRADIENT_ASCENT = Method("gradient_ascent", unlearn_gradient_ascent, CLIP_NORM)

@@ -6,6 +6,8 @@ from itertools import count
 import torch
 from torch import nn
 
+from amun.core.params import NonNegative
+from amun.methods.method import Method, Parameter, Range
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.tuning import fine_tune, require_parameter, require_remain
 from amun.model.training import StepHook
@@ -31,3 +33,9 @@ def decay_penalty(penalty: float, num_batches: int, epochs: int) -> StepHook:
                 parameter.grad.add_(parameter.sign(), alpha=weight)
 
     return add_penalty
+
+
+L1_PENALTY = Parameter(
+    "l1_penalty", NonNegative, Range(0.00001, 0.01, "log"), "of the weights' L1 norm in the first epoch"
+)
+L1_SPARSE = Method("l1_sparse", unlearn_l1_sparse, L1_PENALTY, needs_remain=True)

@@ -6,8 +6,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from amun.core.errors import AttemptError
+from amun.core.params import Share
+from amun.methods.method import Parameter, Range
 from amun.methods.problem import Targets
 from amun.model.training import PASS_SIZE, compute_logits, evaluating
+
+FGSM_STEP = Parameter("fgsm_step", Share, Range(0.02, 0.5, "log"), "the (first) step, L-infinity, pixels in [0, 1]")
 
 
 def draw_wrong_labels(labels: Tensor, num_classes: int, seed: int, also_not: Tensor | None = None) -> Tensor:

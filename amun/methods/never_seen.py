@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
+from amun.core.params import Count
 from amun.methods.labels import draw_unseen, mix_with_hard
+from amun.methods.method import Method, Parameter, Range
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.tuning import LabelledImages, fine_tune, list_remain, require_parameter, require_targets
 
@@ -40,3 +42,11 @@ def _tune(problem: UnlearningProblem, labels: Tensor) -> Unlearned:
     parts = [*list_remain(problem), *[forget] * weight]
     num_classes = require_targets(problem).logits.shape[2]
     return fine_tune(problem, parts if labels.ndim == 1 else mix_with_hard(parts, num_classes))
+
+
+FORGET_WEIGHT = Parameter(
+    "forget_weight", Count, Range(1, 4, "whole"), "how often each forget sample stands in the fine-tuning set"
+)
+NEVER_SEEN = Method("never_seen", unlearn_never_seen, FORGET_WEIGHT, needs_targets=True)
+NEVER_SEEN_HARD = Method("never_seen_hard", unlearn_never_seen_hard, FORGET_WEIGHT, needs_targets=True)
+NEVER_SEEN_MEAN = Method("never_seen_mean", unlearn_never_seen_mean, FORGET_WEIGHT, needs_targets=True)

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from amun.core.params import AttemptParams, Params
 from amun.model.training import EpochMetrics
-from amun.params import AttemptParams, Params
 
 
 @dataclass(frozen=True)

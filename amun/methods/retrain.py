@@ -1,5 +1,6 @@
 """Exact unlearning: a new model that has never seen the forget set."""
 
+from amun.methods.method import Method
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.tuning import keep_history, require_remain
 from amun.model.trainer import train_model
@@ -23,3 +24,6 @@ def retrain(problem: UnlearningProblem) -> Unlearned:
         on_epoch=on_epoch,
     )
     return Unlearned(model.eval(), history)
+
+
+RETRAIN = Method("retrain", retrain, needs_remain=True)

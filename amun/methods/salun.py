@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from amun.core.params import Share
+from amun.methods.method import Method, Parameter, Range
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.random_label import relabel_forget
 from amun.methods.tuning import (
@@ -77,3 +79,9 @@ def _hold_others(base: nn.Module, is_salient: dict[str, Tensor]) -> StepHook:
             weight.copy_(torch.where(is_salient[name], weight, origin[name]))
 
     return put_back
+
+
+MASK_FRACTION = Parameter("mask_fraction", Share, Range(0.1, 0.9, "linear"), "the share of the weights that may move")
+SALUN = Method("salun", unlearn_salun, MASK_FRACTION)
+AMUN_SALUN = Method("amun_salun", unlearn_amun_salun, MASK_FRACTION, needs_adversarial=True)
+AMUN_A_SALUN = Method("amun_a_salun", unlearn_amun_a_salun, MASK_FRACTION, needs_adversarial=True)

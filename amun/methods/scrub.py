@@ -5,11 +5,15 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
+from amun.core.params import Params
+from amun.methods.method import Method, Parameter, Range
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.tuning import LabelledImages, get_forget, keep_history, require_parameter, require_remain
 from amun.model.training import (
@@ -22,7 +26,6 @@ from amun.model.training import (
     summarise_epoch,
     take_step,
 )
-from amun.params import Params
 
 # of the published runs on CIFAR-10
 TEMPERATURE = 4.0
@@ -119,3 +122,12 @@ def _measure_distance(teacher_logits: Tensor, logits: Tensor) -> Tensor:
     """Returns the mean divergence of the student from its teacher, softened, times the temperature squared."""
     student_log, teacher = log_softmax(logits / TEMPERATURE, 1), softmax(teacher_logits / TEMPERATURE, 1)
     return kl_div(student_log, teacher, reduction="batchmean") * TEMPERATURE**2
+
+
+ASCENT_SHARE = Parameter(
+    "ascent_share",
+    Annotated[float, Field(ge=0, le=1)],
+    Range(0.1, 0.9, "linear"),
+    "the share of the epochs that begin with an ascent",
+)
+SCRUB = Method("scrub", unlearn_scrub, ASCENT_SHARE, needs_remain=True)

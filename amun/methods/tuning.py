@@ -62,9 +62,10 @@ def require_parameter(problem: UnlearningProblem, name: str) -> float:
     Raises:
         ValueError: it has none.
     """
-    value: float | None = getattr(problem.attempt, name)
+    attempt = problem.attempt
+    value = attempt.learning_rate if name == "learning_rate" else attempt.own.get(name)
     if value is None:
-        raise ValueError(f"{problem.attempt.method} needs a {name}")
+        raise ValueError(f"{attempt.method} needs a {name}")
     return value
 
 

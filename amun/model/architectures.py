@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from amun.core.custom import import_function
 from amun.core.errors import InputError
-from amun.params import ModelParams
+from amun.core.params import ModelParams
 
 ImageShape = tuple[int, int, int]
 SMALL_IMAGE = 64  # pixels; torchvision's stems shrink images of a lesser height to almost nothing

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from amun.core.params import TrainingParams
 from amun.model.trainer import train_model
 from amun.model.training import compute_logits
-from amun.params import TrainingParams
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy
 
 from amun.core.custom import describe_error, import_function
 from amun.core.errors import AmunError, DivergedError, InputError
+from amun.core.params import TrainingParams
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits, fit, seeded
-from amun.params import TrainingParams
 
 KEY = "training.function"
 

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, pad
 from torch.optim.sgd import sgd
 
 from amun.core.errors import AmunError, DivergedError, InputError
-from amun.params import OptimisationParams, RuntimeParams
+from amun.core.params import OptimisationParams, RuntimeParams
 
 StepHook = Callable[[nn.Module], None]
 PASS_SIZE = 512  # images in a pass over a whole set

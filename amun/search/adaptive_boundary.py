@@ -3,15 +3,37 @@
 After FAB, the fast adaptive boundary attack (arXiv 1907.02044).
 """
 
+from typing import Annotated, Self
+
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from amun.params import AdaptiveBoundaryParams
+from amun.core.params import Count, Positive, Section
 from amun.search.geometry import compute_products, per_sample, project_to_plane
 from amun.search.margin_steps import choose_drops
 from amun.search.margins import compute_margin_to, find_likeliest_other, rank_others
 from amun.search.queue import Search
 from amun.search.slots import Seen, Slots
+
+
+class AdaptiveBoundaryParams(Section):
+    """Along the boundary, for the likeliest other labels in turn."""
+
+    num_targets: Count
+    num_steps: Annotated[int, Field(ge=2)]
+    max_steps: Annotated[int, Field(ge=2)]
+    overshoot: Positive
+    pull: Annotated[float, Field(ge=0, le=1)]
+    pull_decay: Annotated[float, Field(ge=0, le=1)]
+    max_distance_ratio: Positive
+
+    @model_validator(mode="after")
+    def check_steps(self) -> Self:
+        """Refuses fewer steps without an example than with one."""
+        if self.max_steps < self.num_steps:
+            raise ValueError("max_steps must not be below num_steps")
+        return self
 
 
 def begin_adaptive_boundary(labels: Tensor, params: AdaptiveBoundaryParams) -> dict[str, Tensor]:
@@ -109,4 +131,6 @@ def _find_turns(
     return torch.where(is_over, following, turns)
 
 
-ADAPTIVE_BOUNDARY = Search(begin_adaptive_boundary, compute_target_margins, step_adaptive_boundary)
+ADAPTIVE_BOUNDARY = Search(
+    "adaptive_boundary", AdaptiveBoundaryParams, begin_adaptive_boundary, compute_target_margins, step_adaptive_boundary
+)

@@ -7,28 +7,37 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from amun.core.discovery import find_declared
 from amun.core.errors import AttemptError
-from amun.params import AdversarialParams
-from amun.search.adaptive_boundary import ADAPTIVE_BOUNDARY
-from amun.search.ddn import DDN
-from amun.search.fmn import FMN
-from amun.search.margin_fmn import MARGIN_FMN
-from amun.search.margin_steps import MARGIN_STEPS
-from amun.search.pgd import PGD_DOUBLING
+from amun.core.params import AdversarialParams, parse_part
 from amun.search.queue import Search, Waiting, run_queue, searching
 from amun.search.refinement import Found, confirm_found, gather
 from amun.search.slots import Slots
 
 REFERENCE = "pgd_doubling"
 
-SEARCHES: dict[str, Search] = {
-    "pgd_doubling": PGD_DOUBLING,
-    "adaptive_boundary": ADAPTIVE_BOUNDARY,
-    "margin_steps": MARGIN_STEPS,
-    "fmn": FMN,
-    "ddn": DDN,
-    "margin_fmn": MARGIN_FMN,
-}
+# one for each file that declares one
+SEARCHES = {search.name: search for search in find_declared("amun.search", Search)}
+
+
+def check_blocks(params: AdversarialParams) -> AdversarialParams:
+    """Returns the parameters with each search's block as its model.
+
+    Raises:
+        ValueError: a search is unknown, one that may run has no block, or a block has a key that is unknown, missing
+            or mistyped.
+    """
+    blocks = params.model_extra or {}
+    if params.search not in SEARCHES:
+        raise ValueError(f"adversarial.search: unknown search '{params.search}'; known are {', '.join(SEARCHES)}")
+    for name in blocks:
+        if name not in SEARCHES:
+            raise ValueError(f"adversarial.{name}: unknown key; remove it or correct its spelling")
+    for name in list_turns(params):
+        if name not in blocks:
+            raise ValueError(f"adversarial.{name}: missing; every search that may run needs its block")
+    checked = {name: parse_part(SEARCHES[name].params, blocks[name], "adversarial", name) for name in blocks}
+    return params.model_copy(update=checked)
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ def run_search(
     """
     size, num_secants = params.batch_size, 0 if search == REFERENCE else params.num_secants
     with searching(model):
-        queue = run_queue(model, batches, SEARCHES[search], getattr(params, search), size, name)
+        queue = run_queue(model, batches, SEARCHES[search], params.get_block(search), size, name)
         for done in gather(chain(over, _note(queue, keep)), size):
             yield confirm_found(model, done, num_secants, size)
 
@@ -140,9 +149,10 @@ def _note(queue: Iterator[Slots], keep: Callable[[Slots], None] | None) -> Itera
 
 def describe_missing(names: Sequence[str], params: AdversarialParams) -> str:
     """Returns the line that says of which samples no adversarial example was found."""
+    radius = params.get_block(REFERENCE).max_epsilon
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return (
-        f"adversarial search: no image within L2 radius {params.pgd_doubling.max_epsilon:g} changes the label of "
+        f"adversarial search: no image within L2 radius {radius:g} changes the label of "
         f"{len(names)} samples ({shown}), or the model's logits do not change there at all; "
         "raise adversarial.pgd_doubling.max_epsilon or check the model"
     )

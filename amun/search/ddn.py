@@ -5,11 +5,20 @@ import math
 import torch
 from torch import Tensor
 
-from amun.params import DdnParams
+from amun.core.params import Count, Fraction, Positive, Section
 from amun.search.geometry import normalise, per_sample
 from amun.search.margins import compute_soft_margin
 from amun.search.queue import Search
 from amun.search.slots import Seen, Slots
+
+
+class DdnParams(Section):
+    """Decoupled direction and norm."""
+
+    num_steps: Count
+    epsilon: Positive
+    step_size: Positive
+    radius_step: Fraction
 
 
 def begin_ddn(labels: Tensor, params: DdnParams) -> dict[str, Tensor]:
@@ -32,4 +41,4 @@ def step_ddn(slots: Slots, seen: Seen, params: DdnParams) -> tuple[Slots, Tensor
     return slots.move(moved, radii=radii), slots.num_steps == params.num_steps
 
 
-DDN = Search(begin_ddn, lambda logits, slots: compute_soft_margin(logits, slots.labels), step_ddn)
+DDN = Search("ddn", DdnParams, begin_ddn, lambda logits, slots: compute_soft_margin(logits, slots.labels), step_ddn)

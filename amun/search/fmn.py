@@ -5,11 +5,19 @@ import math
 import torch
 from torch import Tensor
 
-from amun.params import FmnParams
+from amun.core.params import Count, Fraction, Positive, Section
 from amun.search.geometry import normalise, per_sample, project_to_ball
 from amun.search.margin_steps import compute_margins
 from amun.search.queue import Search
 from amun.search.slots import Seen, Slots
+
+
+class FmnParams(Section):
+    """Fast minimum norm."""
+
+    num_steps: Count
+    step_size: Positive
+    radius_step: Fraction
 
 
 def begin_fmn(labels: Tensor, params: FmnParams) -> dict[str, Tensor]:  # noqa: ARG001
@@ -39,4 +47,4 @@ def _anneal(num_steps: Tensor, last: int) -> Tensor:
     return 0.01 + 0.99 * (1 + torch.cos(math.pi * num_steps / last)) / 2
 
 
-FMN = Search(begin_fmn, compute_margins, step_fmn)
+FMN = Search("fmn", FmnParams, begin_fmn, compute_margins, step_fmn)

@@ -1,13 +1,26 @@
 """Margin steps to the boundary, then a few steps of fast minimum norm along it."""
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from amun.params import MarginFmnParams
+from amun.core.params import Count, Fraction, Positive, Section
 from amun.search.geometry import normalise, per_sample, project_to_ball
 from amun.search.margin_steps import compute_margins, cross_plane
 from amun.search.queue import Search
 from amun.search.slots import Seen, Slots
+
+
+class MarginFmnParams(Section):
+    """Margin steps to the boundary, then fast minimum norm along it."""
+
+    num_steps: Count
+    overshoot: Positive
+    num_steps_along: Count
+    step_fraction: Annotated[float, Field(gt=0, le=1)]
+    radius_step: Fraction
 
 
 def begin_margin_fmn(labels: Tensor, params: MarginFmnParams) -> dict[str, Tensor]:  # noqa: ARG001
@@ -37,4 +50,4 @@ def step_margin_fmn(slots: Slots, seen: Seen, params: MarginFmnParams) -> tuple[
     return slots.move(moved, radii=radii, num_steps_along=along + slots.is_found), is_done
 
 
-MARGIN_FMN = Search(begin_margin_fmn, compute_margins, step_margin_fmn)
+MARGIN_FMN = Search("margin_fmn", MarginFmnParams, begin_margin_fmn, compute_margins, step_margin_fmn)

@@ -6,11 +6,18 @@ steps that know the box.
 
 from torch import Tensor
 
-from amun.params import MarginStepsParams
+from amun.core.params import Count, Positive, Section
 from amun.search.geometry import project_to_plane
 from amun.search.margins import compute_margin, get_rounding
 from amun.search.queue import Search
 from amun.search.slots import Seen, Slots
+
+
+class MarginStepsParams(Section):
+    """Straight across the margin's tangent plane."""
+
+    num_steps: Count
+    overshoot: Positive
 
 
 def begin_margin_steps(labels: Tensor, params: MarginStepsParams) -> dict[str, Tensor]:  # noqa: ARG001
@@ -50,4 +57,4 @@ def choose_drops(seen: Seen, overshoot: float) -> Tensor:
     return seen.losses + overshoot * seen.losses.abs() + 2 * get_rounding(seen.logits)
 
 
-MARGIN_STEPS = Search(begin_margin_steps, compute_margins, step_margin)
+MARGIN_STEPS = Search("margin_steps", MarginStepsParams, begin_margin_steps, compute_margins, step_margin)

@@ -1,13 +1,32 @@
 """Algorithm 1 (arXiv 2503.00917): projected gradient descent in L2 balls that double until the label changes."""
 
+from typing import Annotated, Self
+
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from amun.params import PgdDoublingParams
+from amun.core.params import Count, Positive, Section
 from amun.search.geometry import normalise, per_sample, project_to_ball
 from amun.search.margins import compute_soft_margin
 from amun.search.queue import Search
 from amun.search.slots import Seen, Slots
+
+
+class PgdDoublingParams(Section):
+    """Algorithm 1; it also finishes what another search misses."""
+
+    epsilon: Positive
+    num_steps: Count
+    step_fraction: Annotated[float, Field(gt=0, le=1)]
+    max_epsilon: Positive
+
+    @model_validator(mode="after")
+    def check_radii(self) -> Self:
+        """Refuses a maximum below the first radius."""
+        if self.max_epsilon < self.epsilon:
+            raise ValueError("max_epsilon must not be below epsilon")
+        return self
 
 
 def begin_pgd(labels: Tensor, params: PgdDoublingParams) -> dict[str, Tensor]:
@@ -35,4 +54,10 @@ def step_pgd(slots: Slots, seen: Seen, params: PgdDoublingParams) -> tuple[Slots
     return slots.move(moved, radii=radii, num_steps_in_ball=taken + 1), is_done
 
 
-PGD_DOUBLING = Search(begin_pgd, lambda logits, slots: compute_soft_margin(logits, slots.labels), step_pgd)
+PGD_DOUBLING = Search(
+    "pgd_doubling",
+    PgdDoublingParams,
+    begin_pgd,
+    lambda logits, slots: compute_soft_margin(logits, slots.labels),
+    step_pgd,
+)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from amun.core.errors import AmunError
+from amun.core.params import Section
 from amun.model.training import evaluating
 from amun.search.slots import EMPTY, Seen, Slots, begin_slots, note_nearest
 
@@ -18,12 +19,16 @@ class Search:
     """One way to look for the nearest adversarial example.
 
     Attributes:
+        name: in `params.yaml`.
+        params: the model of its block there.
         begin: returns the search's own columns for N samples that begin, from their labels (N,) and its parameters.
         compute_losses: returns (N,) what the search lowers, from the logits (N, K) and the slots.
         step: one step of all rows: from the slots, what was seen of them and the parameters to the slots one step
             later and (N,) bool, which of them are done.
     """
 
+    name: str
+    params: type[Section]
     begin: Callable[[Tensor, Any], dict[str, Tensor]]
     compute_losses: Callable[[Tensor, Slots], Tensor]
     step: Callable[[Slots, Seen, Any], tuple[Slots, Tensor]]

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from amun.audit.drawing import draw_rows
+from amun.core.params import AdversarialParams, Params
 from amun.core.paths import (
     ADVERSARIAL,
     ADVERSARIAL_METRICS,
@@ -24,13 +24,13 @@ from amun.core.paths import (
 )
 from amun.core.progress import show_progress
 from amun.evidence.wave import MIN_REPORTED, read_wave, write_json
-from amun.params import AdversarialParams, Params
+from amun.model.building import load_for
 from amun.search.catalogue import describe_missing
 from amun.search.geometry import compute_norms
-from amun.search.partial import PartialResults, digest_inputs, keep_partial_results
-from amun.search.resumable import ResumableSearch, read_among
-from amun.stages.common import load_for
+from amun.stages.partial import PartialResults, digest_inputs, keep_partial_results
+from amun.stages.resumable import ResumableSearch, read_among
 from amun.stages.runner import run_stage
+from amun.store.drawing import draw_rows
 from amun.store.samples import Samples, SampleWriter, read_ids, read_in_groups
 from amun.store.store import read_shape
 

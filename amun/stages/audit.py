@@ -2,14 +2,14 @@
 
 import torch
 
+from amun.audit.measuring import audit_half, describe_memory
 from amun.audit.plain import compute_confidence_auc
+from amun.audit.trace import measure_trace
+from amun.core.params import Params
 from amun.core.paths import AUDIT_METRICS, CALIBRATION, HELD_OUT_ADVERSARIAL, TRAIN, UNLEARNED
 from amun.evidence.wave import write_json
-from amun.params import Params
-from amun.stages.auditing import audit_half, describe_memory
-from amun.stages.common import load_for
+from amun.model.building import load_for
 from amun.stages.runner import run_stage
-from amun.stages.tracing import measure_trace
 from amun.store.samples import read_samples
 from amun.store.store import read_shape
 

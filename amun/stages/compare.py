@@ -6,16 +6,17 @@ A night never retrains for comparison; `amun wave compare` runs this at the wave
 import torch
 
 from amun.audit.evaluation import audit_model, choose_audit_sets
+from amun.audit.measuring import describe_memory, measure_wave_memory
+from amun.audit.trace import measure_trace, search_others
 from amun.core.errors import InputError
+from amun.core.params import Params
 from amun.core.paths import AUDIT_LOGITS, COMPARISON, TEST, TRAIN, WAVE_BASE
 from amun.core.progress import show_progress
 from amun.evidence.wave import read_wave, write_json
+from amun.model.building import build_for, load_for
+from amun.model.history import describe_epoch
 from amun.model.trainer import count_epochs, train_model
-from amun.params import Params
-from amun.stages.auditing import describe_memory, measure_wave_memory
-from amun.stages.common import build_for, describe_epoch, load_for
 from amun.stages.runner import run_stage
-from amun.stages.tracing import measure_trace, search_others
 from amun.store.samples import read_samples
 from amun.store.store import read_shape
 

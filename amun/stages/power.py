@@ -5,11 +5,11 @@ import torch
 from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
 from amun.audit.memory import measure_memory
 from amun.audit.night import foresee_night, share_alpha
+from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, POWER_METRICS, TRAIN, WAVE_BASE
 from amun.evidence.wave import read_wave, write_json
+from amun.model.building import load_for
 from amun.model.training import compute_logits
-from amun.params import Params
-from amun.stages.common import load_for
 from amun.stages.runner import run_stage
 from amun.store.samples import read_samples
 from amun.store.store import read_owners, read_shape

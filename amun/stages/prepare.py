@@ -11,10 +11,10 @@ import torch
 
 from amun.core.errors import InputError
 from amun.core.keys import keyed_digest, load_secret, subject_key, subject_keys
+from amun.core.params import Params
 from amun.core.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN, locate_source
 from amun.core.progress import show_progress
 from amun.evidence.wave import write_json
-from amun.params import Params
 from amun.stages.runner import run_stage
 from amun.store.images import check_images, read_images
 from amun.store.samples import Samples, SampleWriter

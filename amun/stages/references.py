@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TARGET_INCLUSION, TARGET_LOGITS, TEST, TRAIN
 from amun.core.progress import show_progress
 from amun.model.architectures import copy_weights
+from amun.model.building import build_for
 from amun.model.references import draw_halves, train_reference_logits
 from amun.model.target_weights import save_references
-from amun.params import Params
-from amun.stages.common import build_for, refuse_forgotten
 from amun.stages.runner import run_stage
+from amun.store.forgetting import refuse_forgotten
 from amun.store.samples import Samples, concatenate, read_samples, write_samples
 from amun.store.store import read_shape
 

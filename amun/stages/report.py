@@ -7,16 +7,16 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from amun.audit.measuring import WaveAudit, audit_half, describe_memory
 from amun.audit.plain import compute_confidence_auc, find_confidence, measure_svc_shares
 from amun.audit.roc import auc_standard_error, roc_curve_binned
+from amun.audit.trace import measure_trace, search_others
+from amun.core.params import Params
 from amun.core.paths import ADVERSARIAL, CONFIDENCE, REPORT_METRICS, ROC, TEST, TRAIN, UNLEARNED, WAVE_BASE
 from amun.evidence.wave import MIN_REPORTED, write_json
+from amun.model.building import load_for
 from amun.model.training import compute_accuracy
-from amun.params import Params
-from amun.stages.auditing import WaveAudit, audit_half, describe_memory
-from amun.stages.common import load_for
 from amun.stages.runner import run_stage
-from amun.stages.tracing import measure_trace, search_others
 from amun.store.samples import count_samples
 from amun.store.store import read_shape
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 
 from amun.core.errors import AmunError
+from amun.core.params import Params
 from amun.core.paths import PARAMS, STAGE_LOCK
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.model.training import configure_torch
-from amun.params import Params, load_params
+from amun.params import load_params
 
 DEVICE_LOCKS = Path("/tmp")  # noqa: S108 - a name that every user of the machine shares
 INTERRUPTED_EXIT_CODE = 130

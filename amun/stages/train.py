@@ -3,16 +3,18 @@
 import torch
 from torch import nn
 
+from amun.core.params import Params
 from amun.core.paths import ADOPTED_WEIGHTS, BASE_MODEL, CALIBRATION, TRAIN, TRAIN_EPOCHS, TRAIN_METRICS
 from amun.core.progress import show_progress
 from amun.evidence.adoption import Adopted, judge_adopted, read_adopted
 from amun.evidence.wave import write_json
 from amun.model.architectures import load_weights, save_weights
+from amun.model.building import build_for
+from amun.model.history import describe_epoch, write_history
 from amun.model.trainer import count_epochs, train_model
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
-from amun.params import Params
-from amun.stages.common import build_for, describe_epoch, refuse_forgotten, write_history
 from amun.stages.runner import run_stage
+from amun.store.forgetting import refuse_forgotten
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_shape
 

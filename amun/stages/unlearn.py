@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from amun.core.errors import AttemptError, InputError
+from amun.core.params import AttemptParams, Params
 from amun.core.paths import (
     ADVERSARIAL,
     TARGET_INCLUSION,
@@ -18,14 +19,15 @@ from amun.core.paths import (
 )
 from amun.core.progress import Advance, show_progress
 from amun.evidence.wave import MIN_REPORTED, Wave, read_attempt, read_wave, write_json
-from amun.methods.catalogue import METHODS, Method
+from amun.methods.catalogue import find_method, load_method
+from amun.methods.method import Method
 from amun.methods.problem import Targets, Unlearned, UnlearningProblem
 from amun.model.architectures import save_weights
+from amun.model.building import build_for, load_for
+from amun.model.history import describe_epoch, write_history
 from amun.model.target_weights import open_references
 from amun.model.trainer import count_epochs
 from amun.model.training import EpochMetrics
-from amun.params import AttemptParams, Params
-from amun.stages.common import build_for, describe_epoch, load_for, write_history
 from amun.stages.runner import run_stage
 from amun.store.samples import Samples, read_samples
 from amun.store.store import StoreShape, read_shape
@@ -46,7 +48,7 @@ def unlearn(params: Params, device: torch.device) -> None:
         shutil.copyfile(WAVE_BASE, UNLEARNED)
         write_history(UNLEARN_EPOCHS, [])
     # a copied base has been unlearned by no method; a new base is exact by itself
-    is_exact = METHODS[attempt.method].is_exact if wave.forget_ids else wave.kind == "base"
+    is_exact = attempt.is_exact if wave.forget_ids else wave.kind == "base"
     method = attempt.method if wave.forget_ids else "none"
     write_json(UNLEARN_METRICS, {"attempt": number, "method": method, "is_exact": is_exact})
 
@@ -62,7 +64,7 @@ def _make_attempt(
     params: Params, device: torch.device, wave: Wave, train: Samples, attempt: AttemptParams
 ) -> Unlearned:
     forget, adversarial = train.select(train.is_among(wave.forget_ids)), read_samples(ADVERSARIAL)
-    method = METHODS[attempt.method]
+    method = find_method(attempt.method)
     if len(adversarial) < len(forget) and method.needs_adversarial:
         num_missing = len(forget) - len(adversarial)
         raise AttemptError(f"{attempt.method} lacks adversarial examples of {num_missing} samples")
@@ -84,8 +86,7 @@ def _make_attempt(
             build=lambda: build_for(params, shape, device, params.training.seed),
             on_epoch=lambda metrics: _note(advance, metrics),
         )
-        unlearned: Unlearned = method.load()(problem)
-    return unlearned
+        return load_method(attempt.method)(problem)
 
 
 def _read_targets(

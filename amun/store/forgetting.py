@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from amun.core.errors import InputError
 from amun.core.keys import subject_key
 from amun.core.subject_ids import normalise
-from amun.evidence.wave import ForgottenWave
-from amun.store.samples import Mask, Owners
+from amun.evidence.wave import ForgottenWave, read_forgotten
+from amun.store.samples import Mask, Owners, Samples
 
 
 def name_forgotten(
@@ -36,3 +37,17 @@ def _is_owned(store: Owners, asked: set[str]) -> Mask:
     people, positions = np.unique(store.subject_ids, return_inverse=True)
     is_asked = np.array([normalise(person) in asked for person in people.tolist()], dtype=np.bool_)
     return is_asked[positions]
+
+
+def refuse_forgotten(samples: Samples) -> None:
+    """Refuses to train on anybody whom an earlier wave has forgotten.
+
+    Raises:
+        InputError: at least one sample belongs to the forgotten.
+    """
+    forgotten = [sample_id for wave in read_forgotten() for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
+    if num_found := int(samples.is_among(forgotten).sum()):
+        raise InputError(
+            f"refused to train on {num_found} samples of forgotten people; "
+            "`amun base rebuild` trains a new base without them, and `dvc freeze` holds this stage"
+        )

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from amun.core.params import ImagesParams
 from amun.core.processors import count_processors
-from amun.params import ImagesParams
 from amun.store.sources.catalogue import Listing, Opener, raise_problems
 
 Pixels = npt.NDArray[Any]

@@ -10,10 +10,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from amun.core.params import RuntimeParams
 from amun.core.processors import count_processors
 from amun.core.progress import show_progress
 from amun.model.training import configure_torch, select_device
-from amun.params import RuntimeParams
 from amun.stages.runner import end_with_parent
 
 ESTIMATE_AFTER = 60.0  # seconds

@@ -1,52 +1,11 @@
 """The methods of a benchmark: those of the registry, and the user's own."""
 
-from collections.abc import Callable
-from typing import Any
-
-import torch
-from torch import nn
-
-from amun.core.custom import describe_error, import_function
-from amun.core.errors import AttemptError, InputError
-from amun.methods.catalogue import METHODS, find_method, is_own
-from amun.methods.problem import Unlearned, UnlearningProblem
-from amun.params import AttemptParams
+from amun.core.errors import InputError
+from amun.core.params import AttemptParams
+from amun.methods.catalogue import METHODS, check_attempt, find_method, is_own, load_method
 from amun.study.records import AMUN, RETRAIN, Setting
 
 OPTION = "--method"
-
-
-def load_method(name: str) -> Callable[..., Any]:
-    """Returns the function of a method; one of the user's own fails by `AttemptError` alone.
-
-    Raises:
-        InputError: a user's own cannot be imported.
-    """
-    if not is_own(name):
-        return METHODS[name].load()
-    function = import_function(OPTION, name)
-
-    def unlearn(problem: UnlearningProblem) -> Unlearned:
-        shapes = _list_shapes(problem.base)
-        try:
-            unlearned = function(problem)
-        except AttemptError:
-            raise
-        except Exception as error:  # a user's code may raise anything
-            raise AttemptError(f"{name} failed: {describe_error(error)}") from error
-        if not isinstance(unlearned, Unlearned):
-            raise AttemptError(f"{name} must return an Unlearned, but returned {type(unlearned).__name__}")
-        if _list_shapes(unlearned.model) != shapes:
-            raise AttemptError(
-                f"{name} must return a model with the base's parameters; others cannot serve in its place"
-            )
-        return unlearned
-
-    return unlearn
-
-
-def _list_shapes(model: nn.Module) -> list[tuple[str, torch.Size]]:
-    return [(name, weight.shape) for name, weight in model.named_parameters()]
 
 
 def make_attempt(name: str, learning_rate: float | None, parameter: float | None) -> AttemptParams:
@@ -60,8 +19,10 @@ def make_attempt(name: str, learning_rate: float | None, parameter: float | None
         raise ValueError(
             f"parameter: {parameter:g} is given, but {name} has none besides its learning rate; write null"
         )
-    content = {"method": name, "learning_rate": learning_rate} | ({} if own is None else {own: parameter})
-    return AttemptParams.model_validate(content)
+    content = {"method": name, "learning_rate": learning_rate} | ({} if own is None else {own.name: parameter})
+    attempt = AttemptParams.model_validate(content)
+    check_attempt(attempt)
+    return attempt
 
 
 def list_methods(named: tuple[str, ...], own: tuple[str, ...], num_targets: int) -> list[str]:
@@ -89,7 +50,7 @@ def list_methods(named: tuple[str, ...], own: tuple[str, ...], num_targets: int)
     for name in own:
         if not is_own(name):
             raise InputError(f"{OPTION}: write '{name}' as package.module:function")
-        load_method(name)
+        load_method(name, OPTION)
     return [*names, *own]
 
 

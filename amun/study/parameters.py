@@ -5,12 +5,12 @@ What is chosen comes nearest to exact retraining with the calibration half; the 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from scipy.stats import qmc
 
+from amun.core.params import AttemptParams, Schedule
 from amun.methods.catalogue import find_method
-from amun.params import AttemptParams, Schedule
+from amun.methods.method import LEARNING_RATES, Range
 from amun.study.methods import make_attempt
 from amun.study.preset import Chosen
 from amun.study.records import RETRAIN, Record, Setting, Trial
@@ -20,44 +20,6 @@ from amun.study.study import SEARCH_SET
 SEED = 0  # of the base that the search begins with, and of the sequence
 
 
-@dataclass(frozen=True)
-class Range:
-    """From where to where a parameter is tried.
-
-    Attributes:
-        low: the least.
-        high: the most.
-        scale: `log`, `linear`, or `whole` for whole numbers.
-    """
-
-    low: float
-    high: float
-    scale: str
-
-    def __str__(self) -> str:
-        """Returns the range in words."""
-        words = {"log": "evenly by its logarithm", "linear": "evenly", "whole": "evenly, whole numbers"}
-        return f"{self.low:g} to {self.high:g}, {words[self.scale]}"
-
-    def place(self, position: float) -> float | int:
-        """Returns the value at a position from 0 to 1, to three digits."""
-        if self.scale == "whole":
-            return int(min(self.high, self.low + int(position * (self.high - self.low + 1))))
-        if self.scale == "log":
-            return float(f"{self.low * (self.high / self.low) ** position:.3g}")
-        return float(f"{self.low + (self.high - self.low) * position:.3g}")
-
-
-RANGES = {
-    "learning_rate": Range(0.0005, 0.3, "log"),
-    "clip_norm": Range(0.1, 10, "log"),
-    "fgsm_step": Range(0.02, 0.5, "log"),
-    "l1_penalty": Range(0.00001, 0.01, "log"),
-    "mask_fraction": Range(0.1, 0.9, "linear"),
-    "ascent_share": Range(0.1, 0.9, "linear"),
-    "label_mix": Range(0, 1, "linear"),
-    "forget_weight": Range(1, 4, "whole"),
-}
 SCHEDULES: tuple[Schedule, Schedule] = ("constant", "cosine")
 
 
@@ -71,8 +33,8 @@ def list_search_trials(method: str, setting: Setting, share: float, num_trials: 
             share,
             make_attempt(
                 method,
-                RANGES["learning_rate"].place(rate),
-                None if own is None else RANGES[own].place(parameter),
+                LEARNING_RATES.place(rate),
+                None if own is None else own.tried.place(parameter),
             ),
             SCHEDULES[int(schedule * 2)],
         )
@@ -117,11 +79,11 @@ def describe_trial(trial: Trial) -> Chosen:
     return Chosen(
         learning_rate=trial.attempt.learning_rate,
         schedule=trial.schedule,
-        parameter=None if own is None else getattr(trial.attempt, own),
+        parameter=None if own is None else trial.attempt.own[own.name],
     )
 
 
 def list_tried(methods: Sequence[str]) -> Mapping[str, Range]:
     """Returns the ranges that matter for these methods."""
-    own = {find_method(method).parameter for method in methods}
-    return {name: found for name, found in RANGES.items() if name == "learning_rate" or name in own}
+    own = [find_method(method).parameter for method in methods]
+    return {"learning_rate": LEARNING_RATES} | {found.name: found.tried for found in own if found is not None}

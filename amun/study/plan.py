@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from amun.core.params import AttemptParams
 from amun.core.paths import TEST, TRAIN
-from amun.params import AttemptParams
 from amun.store.store import read_shape
 from amun.study import shared
 from amun.study.jobs import Job

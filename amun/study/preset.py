@@ -9,7 +9,9 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from amun.core.errors import InputError
-from amun.params import Count, Fraction, Params, Positive, Schedule, Section, describe_findings, read_yaml
+from amun.core.params import Count, Fraction, Params, Positive, Schedule, Section, describe_findings, read_yaml
+from amun.methods.catalogue import METHODS
+from amun.params import check_params
 from amun.study.methods import make_attempt
 from amun.study.records import Pair, Setting
 
@@ -87,10 +89,10 @@ class Preset(Section):
     def check_chosen(self) -> Self:
         """Refuses parameters that the method does not take."""
         for (setting, name), found in list_known(self).items():
+            if name not in METHODS:
+                raise ValueError(f"chosen: {setting}: there is no method '{name}'")
             try:
                 make_attempt(name, found.learning_rate, found.parameter)
-            except KeyError:
-                raise ValueError(f"chosen: {setting}: there is no method '{name}'") from None
             except ValueError as error:
                 raise ValueError(f"chosen: {setting}: {name}: {' '.join(str(error).split())}") from None
         return self
@@ -134,9 +136,11 @@ def apply_preset(preset: Preset, params: Params) -> Params:
     """
     content = _merge(params.model_dump(), preset.params)
     try:
-        applied = Params.model_validate(content)
+        applied = check_params(Params.model_validate(content))
     except ValidationError as error:
         raise InputError(f"preset: params: {describe_findings(error)}") from None
+    except ValueError as error:
+        raise InputError(f"preset: params: {error}") from None
     if applied.references.num_audit == 0:
         raise InputError(
             "preset: params: references.num_audit: 0 leaves the attack without references; write 2 or more"

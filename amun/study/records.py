@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from amun.params import AttemptParams, Schedule
+from amun.core.params import AttemptParams, Schedule
 
 Setting = Literal["use", "none"]
 SETTINGS: dict[Setting, str] = {"use": "with the remain set", "none": "without the remain set"}

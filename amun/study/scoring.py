@@ -16,9 +16,9 @@ from amun.audit.roc import compute_auc, compute_tpr
 from amun.audit.svc import measure_svc_forgetting
 from amun.audit.trace import LabelledImages, compute_trace
 from amun.core.errors import DivergedError
+from amun.core.params import AuditParams
 from amun.evidence.wave import MIN_REPORTED
 from amun.model.training import compute_accuracy, compute_logits
-from amun.params import AuditParams
 from amun.store.samples import Samples, read_samples
 from amun.study.records import NUM_BINS, Attack, Figures
 from amun.study.study import Mask, Study

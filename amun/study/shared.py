@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from amun.audit.drawing import draw_rows
 from amun.core.paths import TRAIN
 from amun.evidence.wave import write_json
 from amun.model.architectures import save_weights
@@ -15,6 +14,7 @@ from amun.model.training import compute_logits
 from amun.search.catalogue import search_together
 from amun.search.geometry import compute_norms
 from amun.stages.prepare import fill_store
+from amun.store.drawing import draw_rows
 from amun.store.samples import Samples, write_samples
 from amun.study.cost import Meter, measuring
 from amun.study.records import Costs, Kept

@@ -19,12 +19,12 @@ from torch import nn
 
 import amun
 from amun.core.keys import load_secret
+from amun.core.params import Params
 from amun.core.paths import BENCHMARKS, CALIBRATION, CUSTOM, TEST, TRAIN
 from amun.evidence.wave import read_forgotten
+from amun.model.building import build_for, load_for
 from amun.model.references import draw_halves
 from amun.model.training import select_device
-from amun.params import Params
-from amun.stages.common import build_for, load_for
 from amun.stages.references import AUDIT_SEED, TARGET_SEED
 from amun.store.samples import Samples, concatenate, read_samples
 from amun.store.sources.revision import list_files, read_revision, require_files

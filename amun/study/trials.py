@@ -7,16 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from amun.core.errors import AmunError, AttemptError, DivergedError
+from amun.core.params import AttemptParams, Params
 from amun.evidence.wave import write_json
-from amun.methods.catalogue import find_method, is_own
+from amun.methods.catalogue import find_method, is_own, load_method
 from amun.methods.problem import Targets, UnlearningProblem
 from amun.model.architectures import save_weights
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
-from amun.params import AttemptParams, Params
 from amun.store.samples import Samples, read_samples
 from amun.study import shared
 from amun.study.cost import Meter, add_costs, measuring
-from amun.study.methods import load_method
 from amun.study.records import AMUN, AMUN_A, BASE, Costs, Record, Trial
 from amun.study.scoring import SPLITS, Attacker, Judge, bin_confidence, measure_trace, read_logits, take
 from amun.study.study import Mask, Study, draw_forget_set

@@ -6,11 +6,10 @@ from torch import nn
 
 from amun.core.errors import AttemptError, DivergedError
 from amun.evidence.wave import write_json
-from amun.methods.catalogue import find_method
+from amun.methods.catalogue import find_method, load_method
 from amun.store.samples import Samples
 from amun.study import shared
 from amun.study.cost import Meter, measuring
-from amun.study.methods import load_method
 from amun.study.records import RETRAIN, Figures, Record, Trial
 from amun.study.scoring import Judge
 from amun.study.study import Study, draw_forget_sets

@@ -9,8 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from amun.core.errors import InputError
+from amun.core.params import EXACT_METHOD
 from amun.ledger import Outcome
-from amun.methods.catalogue import METHODS
 from tasks.tools.git import is_kept, name_tag
 from tasks.views.request_facts import ModelFacts, RequestFacts, gather_facts
 from tasks.workspace.workspace import Workspace
@@ -57,7 +57,11 @@ def _require_free(path: Path, root: Path) -> None:
 def render_page(facts: RequestFacts) -> str:
     """Returns the page: one HTML document that refers to nothing outside it."""
     environment = Environment(
-        loader=PackageLoader("flows.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("flows.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"moment": _tell_moment, "percent": _tell_percent}
     return environment.get_template("request.html").render(
@@ -147,7 +151,7 @@ def _tell_margin(outcome: Outcome, due_at: datetime) -> str:
 
 
 def _is_exact(method: str) -> bool:
-    return method in METHODS and METHODS[method].is_exact
+    return method == EXACT_METHOD
 
 
 def _tabulate(summary: dict[str, Any], comparison: dict[str, Any] | None) -> list[dict[str, str]]:

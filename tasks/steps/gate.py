@@ -11,10 +11,10 @@ from prefect import task
 from amun.audit.decision import Decision, decide, read_bounds
 from amun.audit.gate import contradicts_memory, judge_auc, judge_memory, judge_trace
 from amun.audit.night import read_night
+from amun.core.params import GateParams
 from amun.core.paths import AUDIT_METRICS, DECISIONS, REPORT_METRICS, UNLEARN_EPOCHS, UNLEARN_METRICS
 from amun.evidence.wave import read_wave, write_json
 from amun.ledger import Claim
-from amun.params import GateParams
 from tasks.steps.freeze import write_attempt
 from tasks.steps.record import read_epochs, read_metrics
 from tasks.tools.options import TASK_OPTIONS

@@ -4,7 +4,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from pydantic import ValidationError
 
 from amun.core.errors import InputError
-from amun.params import ScheduleParams
+from amun.core.params import ScheduleParams
 
 
 def read_schedule(params: ScheduleParams) -> CronSchedule:

@@ -5,7 +5,7 @@ from typing import Any
 
 from mlflow.entities import Param
 
-from amun.methods.catalogue import METHODS
+from amun.core.params import EXACT_METHOD
 from tasks.tools import registry
 from tasks.views.descriptions import describe_attempt
 from tasks.views.facts import WaveFacts
@@ -56,7 +56,7 @@ def _describe_tags(made: dict[str, Any], facts: WaveFacts, parent_id: str) -> di
 
 def _list_params(workspace: Workspace, made: dict[str, Any]) -> Iterator[Param]:
     """Yields how an attempt was made: its own parameters, and those of `params.yaml` that it was trained by."""
-    section = "training" if METHODS[made["method"]].is_exact else "unlearning"
+    section = "training" if made["method"] == EXACT_METHOD else "unlearning"
     trained_by = getattr(workspace.params, section).model_dump(mode="json", exclude={"attempts"})
     shown = {
         "attempt": made["attempt"],

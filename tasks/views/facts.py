@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from amun.core.params import GateParams
 from amun.core.paths import ADVERSARIAL_METRICS, AUDIT_METRICS, REPORT_METRICS, UNLEARN_METRICS
 from amun.evidence.adoption import Adopted, read_adopted
 from amun.evidence.wave import Wave, read_wave
-from amun.params import GateParams
 from tasks.steps.gate import check_report, read_decisions
 from tasks.steps.record import read_metrics
 from tasks.workspace.workspace import Workspace

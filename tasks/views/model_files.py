@@ -13,7 +13,7 @@ from mlflow.models import ModelSignature, infer_signature
 from amun.core.errors import AmunError
 from amun.core.keys import file_digest, load_secret
 from amun.core.paths import TRAIN, UNLEARNED
-from amun.stages.common import load_for
+from amun.model.building import load_for
 from amun.store.store import read_shape
 from tasks.tools import registry
 from tasks.tools.registry import SERVING_FILE

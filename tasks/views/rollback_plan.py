@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 from amun.core.errors import InputError
 from amun.core.keys import load_secret
+from amun.core.params import read_params
 from amun.core.paths import PARAMS
 from amun.ledger import Held, describe_holder
-from amun.params import load_params
 from tasks.tools import dvc, registry
 from tasks.tools.registry import Champion
 from tasks.views.version_details import describe_version
@@ -151,7 +151,7 @@ def _open_line(root: Path, target: Champion) -> Iterator[Path]:
 
 
 def _require_same_model(workspace: Workspace, path: Path, target: Champion) -> None:
-    made, present = load_params(path / PARAMS).model, workspace.params.model
+    made, present = read_params(path / PARAMS).model, workspace.params.model
     if (made.architecture, made.options) != (present.architecture, present.options):
         raise InputError(
             f"params.yaml: version {target.version} was built as another `model`; "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from amun.core.errors import InputError
 from amun.core.keys import load_secret, subject_key, subject_keys
+from amun.core.params import EXACT_METHOD
 from amun.core.paths import (
     AUDIT_INCLUSION,
     CALIBRATION,
@@ -23,7 +24,6 @@ from amun.core.subject_ids import normalise
 from amun.ledger import Holding, Request
 from amun.ledger.checks import check_subject
 from amun.ledger.near_ids import ask_for
-from amun.methods.catalogue import METHODS
 from amun.model.target_weights import count_references
 from amun.store.samples import Samples, read_samples
 from tasks.tools.contents import find_cached
@@ -206,7 +206,7 @@ def _is_retrained(version: Version, versions: Sequence[Version], forgotten_by: i
     by_number = {str(other.number): other for other in versions}
     line: Version | None = version
     while line is not None and line.wave is not None and line.wave >= forgotten_by:
-        if line.method in METHODS and METHODS[line.method].is_exact:
+        if line.method == EXACT_METHOD:
             return True
         line = by_number.get(line.parent or "")
     return False

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amun.core.errors import InputError
+from amun.core.params import DataParams
 from amun.core.paths import EXCLUSIONS, PREPARE_METRICS, is_bucket, locate_source
-from amun.params import DataParams
 from amun.store.sources.revision import find_dvc_file, require_files
 from tasks.tools import dvc
 from tasks.tools.git import list_files, read_committed

@@ -11,9 +11,9 @@ from pathlib import Path
 import amun
 from amun.core.errors import InputError
 from amun.core.keys import SECRET_VARIABLE, fingerprint, load_secret
+from amun.core.params import Params, read_params
 from amun.core.paths import PARAMS, SECRET, WAVE
 from amun.ledger import Claim, Ledger
-from amun.params import Params, load_params
 from tasks.tools.environment import LEDGER_VARIABLE, set_environment
 from tasks.tools.git import find_root, read_committed
 
@@ -48,7 +48,7 @@ def open_clone(path: Path) -> Workspace:
     root = find_root(path)
     require_versions()
     require_same_code(root)
-    workspace = Workspace(root, load_params(root / PARAMS))
+    workspace = Workspace(root, read_params(root / PARAMS))
     set_environment(root)
     # a user's own code lies in the workspace; stages find it there by themselves, and before any other of its name
     sys.path.insert(0, str(root))

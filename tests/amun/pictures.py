@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from amun.params import ImagesParams
+from amun.core.params import ImagesParams
 from amun.store.images import read_images
 from amun.store.sources.catalogue import Listing
 

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from amun.params import OptimisationParams, load_params
+from amun.core.params import OptimisationParams
+from amun.params import load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = load_params(ROOT / "params.yaml")

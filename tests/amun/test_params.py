@@ -58,7 +58,7 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
         (
             FIRST,
             "{method: 'custom.mine:forget', learning_rate: 0.03}",
-            "attempts 1: custom.mine:forget is a method of your own, which is for `amun benchmark --method`",
+            "unlearning.attempts: cannot import 'custom.mine:forget': ModuleNotFoundError",
         ),
         (
             "  insufficient: retrain",

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from amun.core.params import TrainingParams
 from amun.model.trainer import TrainingSamples
-from amun.params import TrainingParams
 
 
 def train_by_adam(model: nn.Module, samples: TrainingSamples, params: TrainingParams, seed: int) -> nn.Module:

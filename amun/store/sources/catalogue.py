@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amun.core.errors import InputError
+from amun.core.params import DataParams, parse_part
 from amun.core.subject_ids import BLANKS, find_fault, normalise
 
 if TYPE_CHECKING:
@@ -69,15 +70,15 @@ class Listing:
         return len(self.keys)
 
 
-def get_options_model(name: str) -> Any:
-    """Returns the pydantic model of a source's `data.options`.
+def check_options(params: DataParams) -> None:
+    """Refuses a source that nobody knows, and options that the source does not take.
 
     Raises:
-        ValueError: no source has this name.
+        ValueError: no source has this name, or an option is unknown, missing or mistyped.
     """
-    if name not in SOURCES:
-        raise ValueError(f"unknown source '{name}'; known are {', '.join(SOURCES)}")
-    return import_module(SOURCES[name]).Options
+    if params.source not in SOURCES:
+        raise ValueError(f"data.source: unknown source '{params.source}'; known are {', '.join(SOURCES)}")
+    parse_part(import_module(SOURCES[params.source]).Options, params.options, "data", "options")
 
 
 def list_source(name: str, root: Path | None, options: dict[str, Any]) -> Listing:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from amun.params import Section
+from amun.core.params import Section
 from amun.store.sources import parquet
 from amun.store.sources.catalogue import Listing
 

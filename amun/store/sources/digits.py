@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amun.core.errors import InputError
-from amun.params import Section
+from amun.core.params import Section
 from amun.store.sources.catalogue import Listing, Opener, Row, build_listing
 
 if TYPE_CHECKING:

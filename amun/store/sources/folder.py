@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from amun.core.csv_lines import TornLineError, describe_count, read_lines
 from amun.core.errors import InputError
+from amun.core.params import Section
 from amun.core.subject_ids import normalise
-from amun.params import Section
 from amun.store.sources.catalogue import Listing, Opener, Row, build_listing, read_owner, require_folder
 
 if TYPE_CHECKING:

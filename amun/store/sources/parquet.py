@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from amun.core.errors import InputError
-from amun.params import Count, Section
+from amun.core.params import Count, Section
 from amun.store.sources.catalogue import Listing, Opener, Row, build_listing, read_owner, require_folder
 from amun.store.sources.columns import read_names
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from amun.core.errors import InputError
-from amun.params import Section
+from amun.core.params import Section
 from amun.store.sources.catalogue import Listing, Opener, Row, build_listing
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pytest
 
 from amun.audit.decision import Decision, decide, explain_traceless, list_exact, plan_attempts
 from amun.audit.night import NightPower, share_alpha
-from amun.params import AttemptParams
+from amun.core.params import AttemptParams
 from tests.amun.shipped import PARAMS
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from amun.audit.rmia import score_membership
 from amun.audit.roc import compute_auc
+from amun.core.params import AuditParams
 from amun.model.architectures import build_model
 from amun.model.references import draw_halves, train_reference_logits
 from amun.model.training import compute_logits, fit
-from amun.params import AuditParams
 from tests.amun.shipped import PARAMS, load_digit_images
 
 NUM_FORGET, NUM_REMAIN, NUM_HELD_OUT = 150, 300, 450

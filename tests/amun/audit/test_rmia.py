@@ -9,7 +9,7 @@ from torch import Tensor
 from amun.audit.rmia import score_membership, score_rmia_online
 from amun.audit.roc import compute_auc
 from amun.audit.signals import compute_signals
-from amun.params import AuditParams
+from amun.core.params import AuditParams
 from tests.amun.shipped import PARAMS, load_oracle
 
 RECORDED_AUC = {"softmax": 0.7518, "taylor_soft_margin": 0.6758}

@@ -87,7 +87,7 @@ def test_a_model_that_learned_the_adversarial_set_is_seen_through(
 def test_candidates_are_found_as_the_wave_finds_them_and_those_without_an_example_are_counted() -> None:
     base, images, labels, distances = draw_linear(2, num_samples=12, num_classes=4)
     limit = distances.median().item() * 1.02
-    radii = PARAMS.adversarial.pgd_doubling.model_copy(update={"epsilon": limit, "max_epsilon": limit})
+    radii = PARAMS.adversarial.get_block("pgd_doubling").model_copy(update={"epsilon": limit, "max_epsilon": limit})
     short = PARAMS.adversarial.model_copy(update={"search": "pgd_doubling", "pgd_doubling": radii})
     found = find_candidates(base, images, labels, short)
     assert 0 < found.num_missing < len(labels)

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amun.methods.catalogue import METHODS
+from amun.core.params import AttemptParams, Params
+from amun.methods.catalogue import METHODS, load_method
 from amun.methods.problem import Targets, Unlearned, UnlearningProblem
 from amun.model.architectures import build_model
-from amun.params import AttemptParams, Params
 from tests.amun.shipped import PARAMS, change_optimisation, copy_weights, load_digit_images
 
 IMAGES, LABELS = load_digit_images()
@@ -36,8 +36,10 @@ OWN = {
 def make_attempt(method: str, **changes: Any) -> AttemptParams:
     """Returns an attempt with what the method needs."""
     rate = {} if METHODS[method].is_exact else {"learning_rate": 0.1}
-    name = METHODS[method].parameter
-    return AttemptParams.model_validate({"method": method} | rate | ({name: OWN[name]} if name else {}) | changes)
+    own = METHODS[method].parameter
+    return AttemptParams.model_validate(
+        {"method": method} | rate | ({own.name: OWN[own.name]} if own else {}) | changes
+    )
 
 
 def make_targets() -> Targets:
@@ -70,8 +72,7 @@ def make_problem(method: str, **changes: Any) -> UnlearningProblem:
 
 def run(problem: UnlearningProblem) -> Unlearned:
     """Returns what the problem's method makes of it."""
-    unlearned: Unlearned = METHODS[problem.attempt.method].load()(problem)
-    return unlearned
+    return load_method(problem.attempt.method)(problem)
 
 
 def weights_after(method: str, **changes: Any) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from amun.core.errors import AttemptError, InputError
+from amun.core.params import Params
 from amun.methods.ablations import move_anywhere, step_until_wrong
 from amun.methods.amun_reference import search_on_references
 from amun.methods.boundary_shrink import find_labels_beyond
@@ -22,7 +23,6 @@ from amun.methods.random_label import relabel_forget
 from amun.methods.salun import find_salient
 from amun.methods.scrub import disobey, obey
 from amun.model.training import compute_logits, fit
-from amun.params import Params
 from tests.amun.methods.problems import (
     IMAGES,
     LABELS,

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from amun.core.errors import InputError
+from amun.core.params import ModelParams
 from amun.model.architectures import build_model, load_weights, save_weights
-from amun.params import ModelParams
 from tests.amun.shipped import PARAMS, copy_weights, have_same_weights
 
 GREY = (1, 8, 8)

@@ -11,13 +11,13 @@ from torch.nn.functional import cross_entropy
 
 from amun.core.custom import import_function
 from amun.core.errors import AmunError, DivergedError, InputError
+from amun.core.params import AttemptParams, TrainingParams
 from amun.methods.problem import UnlearningProblem
 from amun.methods.retrain import retrain
 from amun.model.architectures import build_model
 from amun.model.references import draw_halves, train_reference_logits
 from amun.model.trainer import TrainingSamples, train_model
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
-from amun.params import AttemptParams, TrainingParams
 from tests.amun.shipped import PARAMS, copy_weights, have_same_weights, load_digit_images
 from tests.amun.user_trainers import train_by_adam
 

@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from amun.core.errors import AmunError, DivergedError, InputError
+from amun.core.params import ModelParams
 from amun.model.architectures import build_model
 from amun.model.training import (
     EpochMetrics,
@@ -24,7 +25,6 @@ from amun.model.training import (
     make_optimizer,
     select_device,
 )
-from amun.params import ModelParams
 from tests.amun.shipped import (
     PARAMS,
     change_optimisation,

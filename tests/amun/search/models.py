@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from amun.params import AdversarialParams
+from amun.core.params import AdversarialParams
 from amun.search.catalogue import AdversarialExamples, find_adversarial
 from tests.amun.shipped import PARAMS, load_oracle
 

@@ -13,7 +13,7 @@ from tests.amun.search.models import NUM_PIXELS, choose_search, draw_linear, fin
 from tests.amun.shipped import PARAMS, load_oracle
 
 ROUNDING = 1e-5
-PGD = PARAMS.adversarial.pgd_doubling
+PGD = PARAMS.adversarial.get_block("pgd_doubling")
 ALGORITHM_1 = choose_search("pgd_doubling")
 
 
@@ -27,7 +27,7 @@ def find_radii(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def first_radius_beyond(distances: Tensor) -> Tensor:
-    radii = PGD.epsilon * 2.0 ** torch.arange(12)
+    radii: Tensor = PGD.epsilon * 2.0 ** torch.arange(12)
     return radii[torch.searchsorted(radii, distances)]
 
 

@@ -60,7 +60,7 @@ def test_cost_follows_the_sum_of_the_steps_and_not_the_slowest_of_each_batch() -
     watched = Watched(model)
     batches = iter([Waiting(torch.arange(32), images[mixed], labels[mixed])])
     with searching(watched):
-        done = list(run_queue(watched, batches, PGD_DOUBLING, PARAMS.adversarial.pgd_doubling, SIZE, str))
+        done = list(run_queue(watched, batches, PGD_DOUBLING, PARAMS.adversarial.get_block("pgd_doubling"), SIZE, str))
     num_steps = torch.cat([part.num_steps for part in done])[torch.cat([part.positions for part in done]).argsort()]
     num_passes = len(watched.num_rows)
     assert num_passes < num_steps.view(-1, SIZE).amax(1).sum()

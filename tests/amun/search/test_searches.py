@@ -70,7 +70,7 @@ def test_no_search_claims_to_be_nearer_than_the_boundary(search: str, seed: int,
     found = find(model, images, labels, choose_search(search, batch_size=3))
     assert (found.labels != labels).all()
     assert (found.delta_norm >= distances * 0.999).all()
-    assert (found.delta_norm <= distances * 3 + PARAMS.adversarial.pgd_doubling.epsilon).all()
+    assert (found.delta_norm <= distances * 3 + PARAMS.adversarial.get_block("pgd_doubling").epsilon).all()
 
 
 @pytest.mark.parametrize("search", SEARCHES)
@@ -103,7 +103,7 @@ def test_batch_sizes_agree(search: str) -> None:
     small, large = (find(CNN, IMAGES[:6], LABELS[:6], choose_search(search, batch_size=size)) for size in (1, 8))
     assert (CNN(small.images).argmax(1) != LABELS[:6]).all()
     difference = (small.delta_norm - large.delta_norm).abs()
-    assert (difference <= PARAMS.adversarial.pgd_doubling.epsilon / 10).all()
+    assert (difference <= PARAMS.adversarial.get_block("pgd_doubling").epsilon / 10).all()
 
 
 @pytest.mark.parametrize("search", SEARCHES)
@@ -120,7 +120,7 @@ def test_the_fast_search_is_nearer_than_algorithm_1() -> None:
 
 
 def test_what_a_fast_search_misses_is_found_by_algorithm_1() -> None:
-    hopeless = PARAMS.adversarial.margin_steps.model_copy(update={"num_steps": 1, "overshoot": 1e-9})
+    hopeless = PARAMS.adversarial.get_block("margin_steps").model_copy(update={"num_steps": 1, "overshoot": 1e-9})
     found = find(CNN, IMAGES, LABELS, choose_search("margin_steps", margin_steps=hopeless, batch_size=8))
     reference = find(CNN, IMAGES, LABELS, choose_search("pgd_doubling", batch_size=8))
     is_finished = (found.images == reference.images).flatten(1).all(1)

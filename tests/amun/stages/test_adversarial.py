@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+from amun.core.params import ModelParams, Params
 from amun.core.paths import (
     ADVERSARIAL,
     ADVERSARIAL_METRICS,
@@ -29,7 +30,6 @@ from amun.core.stage_result import FORCED_VARIABLE
 from amun.evidence.wave import ForgottenWave, Wave, write_json
 from amun.model.architectures import build_model, save_weights
 from amun.model.training import fit
-from amun.params import ModelParams, Params
 from amun.store.samples import Samples, read_samples, write_samples
 from tests.amun.shipped import ROOT, load_digit_images
 

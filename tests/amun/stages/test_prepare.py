@@ -9,9 +9,9 @@ import torch
 
 from amun.core.errors import InputError
 from amun.core.keys import parse_secret, store_secret, subject_key
+from amun.core.params import Params
 from amun.core.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN
 from amun.evidence.wave import write_json
-from amun.params import Params
 from amun.stages.prepare import prepare
 from amun.store.samples import read_samples
 from tests.amun.pictures import RULES, paint, write_class_folder

@@ -3,16 +3,18 @@
 import json
 from collections.abc import Iterator
 from contextlib import chdir
+from pathlib import Path
 
 import pytest
 import torch
 
 from amun.core.errors import AttemptError
+from amun.core.params import AttemptParams, Params
 from amun.core.paths import ATTEMPT, TARGET_LOGITS, UNLEARN_EPOCHS, UNLEARN_METRICS, UNLEARNED, WAVE_BASE
 from amun.evidence.wave import Attempt, write_json
 from amun.methods.catalogue import METHODS
 from amun.model.architectures import read_weights
-from amun.params import Params
+from amun.params import check_params
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.unlearn import unlearn
 from amun.store.samples import read_samples, write_samples
@@ -73,3 +75,28 @@ def test_every_method_makes_an_attempt(params: Params, method: str) -> None:
     assert len(UNLEARN_EPOCHS.read_text(encoding="utf-8").splitlines()) == 1 + num_epochs
     unlearn(chosen, CPU)
     assert UNLEARNED.read_bytes() == first
+
+
+OWN_METHOD = """
+from amun.methods.tuning import fine_tune, get_adversarial, get_forget, require_parameter
+
+
+def forget(problem):
+    parts = [get_adversarial(problem)] * int(require_parameter(problem, "weight"))
+    return fine_tune(problem, [get_forget(problem), *parts])
+"""
+
+
+def test_method_of_the_users_own_makes_an_attempt(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("custom").mkdir()
+    Path("custom/forgetting_of_mine.py").write_text(OWN_METHOD, encoding="utf-8")
+    monkeypatch.syspath_prepend("custom")
+    attempt = AttemptParams(method="forgetting_of_mine:forget", learning_rate=0.1, weight=2)
+    attempts = [attempt, make_attempt("retrain")]
+    chosen = params.model_copy(update={"unlearning": params.unlearning.model_copy(update={"attempts": attempts})})
+    check_params(chosen)
+    write_json(ATTEMPT, Attempt(attempt=1))
+    unlearn(chosen, CPU)
+    told = json.loads(UNLEARN_METRICS.read_text(encoding="utf-8"))
+    assert told == {"attempt": 1, "method": "forgetting_of_mine:forget", "is_exact": False}
+    assert not have_same_weights(read_weights(UNLEARNED), read_weights(WAVE_BASE))

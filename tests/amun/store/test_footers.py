@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from amun.search.partial import PartialResults
+from amun.stages.partial import PartialResults
 from amun.store import samples as store
 from amun.store.samples import Samples, read_samples, write_samples
 from amun.store.store import StoreShape, read_owners, read_shape

@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from amun.core.errors import InputError
-from amun.params import ImagesParams
+from amun.core.params import ImagesParams
 from amun.store.images import ImageError, check_images, measure_image, read_image
 from amun.store.sources.catalogue import Listing, Opener
 from tests.amun.pictures import encode, paint

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from amun.core.params import AttemptParams
 from amun.methods.catalogue import METHODS
-from amun.params import AttemptParams
 from amun.study.records import NUM_BINS, RETRAIN, Attack, Costs, Figures, Kind, Record, Setting, Trial
 from amun.study.setup import Setup
 
@@ -51,7 +51,7 @@ def make_attempt(method: str | None, learning_rate: float = 0.02) -> AttemptPara
     if method is None:
         return None
     own = METHODS[method].parameter
-    given: dict[str, Any] = {} if own is None else {own: OWN[own]}
+    given: dict[str, Any] = {} if own is None else {own.name: OWN[own.name]}
     if not METHODS[method].is_exact:
         given["learning_rate"] = learning_rate
     return AttemptParams(method=method, **given)

@@ -14,11 +14,11 @@ import yaml
 
 from amun.core.errors import AmunError
 from amun.core.keys import store_secret
+from amun.core.params import AttemptParams
 from amun.core.paths import CUSTOM, EXCLUSIONS, FORGOTTEN
 from amun.evidence.wave import write_json
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.tuning import fine_tune, get_adversarial
-from amun.params import AttemptParams
 from amun.store.samples import read_samples
 from amun.study import shared
 from amun.study.plan import Plan

@@ -9,10 +9,10 @@ import yaml
 from torch import nn
 
 from amun.core.errors import AttemptError, InputError
-from amun.methods.catalogue import METHODS
+from amun.methods.catalogue import METHODS, load_method
 from amun.methods.problem import Unlearned
-from amun.study.methods import list_methods, load_method, make_attempt, works_in
-from amun.study.parameters import RANGES, describe_trial, list_search_trials
+from amun.study.methods import list_methods, make_attempt, works_in
+from amun.study.parameters import describe_trial, list_search_trials, list_tried
 from amun.study.preset import NAMES, SHIPPED, apply_preset, list_known, load_preset
 from amun.study.study import USED
 from tests.amun.methods.problems import make_problem
@@ -112,10 +112,11 @@ def test_every_method_tries_the_same_points() -> None:
 
 
 def test_ranges_reach_from_end_to_end() -> None:
-    for tried in RANGES.values():
+    ranges = list_tried(list(METHODS))
+    for tried in ranges.values():
         assert tried.place(0) == tried.low
         assert tried.place(1) == pytest.approx(tried.high, rel=0.01)
-    assert {RANGES["forget_weight"].place(position / 8) for position in range(8)} == {1, 2, 3, 4}
+    assert {ranges["forget_weight"].place(position / 8) for position in range(8)} == {1, 2, 3, 4}
 
 
 @pytest.mark.parametrize(
@@ -129,6 +130,6 @@ def test_ranges_reach_from_end_to_end() -> None:
 def test_method_of_ones_own_that_fails_says_so_in_one_line(
     monkeypatch: pytest.MonkeyPatch, function: Callable[[Any], Any], words: str
 ) -> None:
-    monkeypatch.setattr("amun.study.methods.import_function", lambda *_: function)
+    monkeypatch.setattr("amun.methods.catalogue.import_function", lambda *_: function)
     with pytest.raises(AttemptError, match=words):
         load_method("a:method")(make_problem("amun"))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from amun.core.errors import InputError
+from amun.core.params import read_params
 from amun.core.paths import PARAMS, WAVE
-from amun.params import load_params
 from tasks.tools.git import run_git
 from tasks.workspace.history import find_recorded_wave, require_commit, require_history
 from tasks.workspace.line import require_new_number
@@ -72,7 +72,7 @@ def test_number_that_a_wave_has_had_is_refused_without_tags(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{wave_one.root}/.amun/mlflow.db")
     run_git(wave_one.root, "clone", "--quiet", "--no-tags", str(wave_one.root), str(tmp_path / "clone"))
-    workspace = Workspace(tmp_path / "clone", load_params(tmp_path / "clone" / PARAMS))
+    workspace = Workspace(tmp_path / "clone", read_params(tmp_path / "clone" / PARAMS))
     name = workspace.params.model.model_copy(update={"name": "unregistered"})
     of_git_alone = replace(workspace, params=workspace.params.model_copy(update={"model": name}))
     for known in (workspace, of_git_alone):

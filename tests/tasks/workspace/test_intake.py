@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from amun.core.errors import AmunError, InputError
+from amun.core.params import IntakeParams
 from amun.ledger import Ledger
-from amun.params import IntakeParams
 from tasks.steps.intake import Intake, record_file, take_requests
 from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import run_git

@@ -11,7 +11,7 @@ import pytest
 from torchvision import datasets
 
 from amun.core.errors import InputError
-from amun.params import ImagesParams
+from amun.core.params import ImagesParams
 from amun.store.images import check_images
 from amun.store.sources.catalogue import list_source
 from tests.amun.pictures import RULES, paint, read_all

@@ -2,7 +2,7 @@
 
 import pytest
 
-from amun.search.partial import is_forced_reproduction
+from amun.stages.partial import is_forced_reproduction
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from amun.core.errors import InputError
+from amun.core.params import Params
 from amun.core.paths import FORGOTTEN
 from amun.evidence.wave import ForgottenWave, write_json
 from amun.model.architectures import copy_weights
-from amun.params import Params
-from amun.stages.common import MEMORY_FORMATS, build_for, refuse_forgotten
+from amun.model.building import MEMORY_FORMATS, build_for
+from amun.store.forgetting import refuse_forgotten
 from amun.store.samples import Samples
 from amun.store.store import StoreShape
 from tests.amun.shipped import PARAMS

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amun.core.params import AdversarialParams
 from amun.core.progress import Advance
-from amun.params import AdversarialParams
 from amun.search.catalogue import list_turns, run_search
-from amun.search.partial import PartialResults
 from amun.search.queue import Waiting
 from amun.search.refinement import Found
 from amun.search.slots import Slots, restore_slots
+from amun.stages.partial import PartialResults
 from amun.store.samples import Samples, read_in_groups
 
 

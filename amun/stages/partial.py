@@ -12,9 +12,9 @@ import psutil
 import torch
 
 import amun
+from amun.core.params import Params
 from amun.core.paths import CUSTOM
 from amun.core.stage_result import FORCED_VARIABLE
-from amun.params import Params
 from amun.store.samples import Samples, concatenate, read_ids, read_samples, write_samples
 
 

@@ -12,10 +12,10 @@ from amun.audit.gather import compute_model_signals, find_strangers, gather_evid
 from amun.audit.memory import Memory, measure_memory
 from amun.audit.night import share_alpha
 from amun.audit.roc import auc_standard_error
+from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, TRAIN, UNLEARNED, WAVE_BASE
 from amun.evidence.wave import read_wave
-from amun.params import Params
-from amun.stages.common import load_for
+from amun.model.building import load_for
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_owners, read_shape
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from amun.params import AdversarialParams
-from amun.search.resumable import ResumableSearch
+from amun.core.params import AdversarialParams
+from amun.stages.resumable import ResumableSearch
 from amun.store.samples import Samples, write_samples
 from tests.amun.search.models import choose_search, make_recorded_cnn
 from tests.amun.shipped import PARAMS, load_oracle
@@ -17,8 +17,8 @@ SIZE, NUM_SAMPLES, NUM_DEATHS = 4, 18, 25
 RECORDED = load_oracle("algorithm1")
 IMAGES, LABELS = RECORDED["images"][:NUM_SAMPLES], RECORDED["labels"][:NUM_SAMPLES]
 IDS = [f"id{number:02}" for number in range(NUM_SAMPLES)]
-SHORT = PARAMS.adversarial.pgd_doubling.model_copy(update={"num_steps": 5})
-HOPELESS = PARAMS.adversarial.margin_steps.model_copy(update={"num_steps": 1})  # Algorithm 1 finishes many
+SHORT = PARAMS.adversarial.get_block("pgd_doubling").model_copy(update={"num_steps": 5})
+HOPELESS = PARAMS.adversarial.get_block("margin_steps").model_copy(update={"num_steps": 1})  # Algorithm 1 finishes many
 
 
 class DiedError(Exception):

@@ -1,0 +1,373 @@
+"""`params.yaml` as frozen, strict models: unknown, missing and mistyped keys are refused in one line.
+
+What a source, a search or a method takes is written in its own file; `amun.params` checks that too.
+"""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from amun.core.errors import InputError
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+Schedule = Literal["cosine", "constant"]
+Augmentation = Literal["none", "flip_crop"]
+
+
+NUM_CRON_FIELDS = 5
+# what earlier versions had, and what to do instead
+REMOVED_KEYS = {
+    "gate.pool_samples": "people forgotten earlier are no evidence about tonight's, who are judged alone; remove it",
+}
+
+
+class Section(BaseModel):
+    """A block of `params.yaml`; all of its keys must be there."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+class ModelParams(Section):
+    """Which model: its name in every tool, and how it is built."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    architecture: str
+    options: dict[str, Any]
+
+
+class ImagesParams(Section):
+    """How a source's images are made alike; arrays of floats must be so already."""
+
+    colour: Literal["greyscale", "rgb", "rgba"]
+    size: Annotated[tuple[Count, Count], Field(strict=False)] | None
+    resize: Literal["refuse", "stretch", "crop", "pad"]
+    transparent: Literal["white", "black"]
+
+    @model_validator(mode="after")
+    def check_size(self) -> Self:
+        """Refuses to resize to nothing in particular."""
+        if self.size is None and self.resize != "refuse":
+            raise ValueError(f"resize: {self.resize} needs a size: height and width in pixels")
+        return self
+
+
+class DataParams(Section):
+    """Where samples come from and how they are split."""
+
+    source: str
+    root: str | None
+    options: dict[str, Any]
+    images: ImagesParams
+    num_samples: Count | None
+    train_list: str | None
+    train_fraction: Fraction
+    calibration_fraction: Fraction
+    subject_max_samples: Count
+    remain: Literal["use", "none"]
+    seed: Seed
+
+    @model_validator(mode="after")
+    def check_fractions(self) -> Self:
+        """Refuses fractions that leave nothing for the test half."""
+        if self.train_fraction + self.calibration_fraction >= 1:
+            raise ValueError(
+                "train_fraction and calibration_fraction must sum to less than 1: the rest is the test half"
+            )
+        return self
+
+
+class OptimisationParams(Section):
+    """What SGD needs besides a learning rate."""
+
+    epochs: Count
+    batch_size: Count
+    schedule: Schedule
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: NonNegative
+    augmentation: Augmentation
+    seed: Seed
+
+
+class TrainingParams(OptimisationParams):
+    """How the base, the references and exact retraining are trained."""
+
+    learning_rate: Positive
+    function: Annotated[str, Field(pattern=r"^[^:]+:[^:]+$")] | None
+    options: dict[str, Any]
+
+    @model_validator(mode="after")
+    def check_options(self) -> Self:
+        """Refuses options that nobody reads."""
+        if self.options and self.function is None:
+            raise ValueError("options are read by training.function alone, which is null; write {}")
+        return self
+
+
+class ReferencesParams(Section):
+    """How many references of each set; both even, so that every subject is in exactly half. 0: none."""
+
+    num_audit: Annotated[int, Field(ge=0, multiple_of=2)]
+    num_target: Annotated[int, Field(ge=0, multiple_of=2)]
+    keep_weights: bool
+    seed: Seed
+
+
+class AdversarialParams(Section):
+    """The search for the nearest adversarial example; each search reads its own block, which its file describes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    search: str
+    batch_size: Count
+    num_secants: Annotated[int, Field(ge=0)]
+
+    def get_block(self, search: str) -> Any:
+        """Returns a search's own parameters: its model once they are checked, what stands in the file before."""
+        return (self.model_extra or {})[search]
+
+
+EXACT_METHOD = "retrain"
+
+
+class AttemptParams(Section):
+    """One method with its parameters: a learning rate unless it is exact, and what the method's file names.
+
+    Attributes:
+        method: its name, or `package.module:function`.
+        learning_rate: of the first step of SGD.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, int | float]
+
+    method: str
+    learning_rate: Positive | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it trains anew on the remain set, so that nothing of the forget set can be left."""
+        return self.method == EXACT_METHOD
+
+    @property
+    def own(self) -> dict[str, int | float]:
+        """The method's own parameters, by name."""
+        return self.__pydantic_extra__
+
+    @model_serializer(mode="wrap")
+    def omit_absent(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Returns the attempt without the parameters that it does not have."""
+        return {name: value for name, value in serialise(self).items() if value is not None}
+
+
+class UnlearningParams(OptimisationParams):
+    """Fine-tuning for unlearning, and the attempts in their order."""
+
+    attempts: Annotated[tuple[AttemptParams, ...], Field(strict=False, min_length=1)]
+
+
+class AuditParams(Section):
+    """The membership attack: RMIA online and its signal."""
+
+    signal: Literal["taylor_soft_margin", "softmax"]
+    soft_margin: NonNegative
+    taylor_order: Count
+    temperature: Positive
+    gamma: Positive
+
+
+class GateParams(Section):
+    """The bounds an attempt must keep."""
+
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
+    max_memory_left: Annotated[float, Field(gt=0, lt=1)]
+    auc_margin: Annotated[float, Field(gt=0, le=0.5)]
+    max_trace: Annotated[float, Field(gt=0.5, lt=1)] | None
+    insufficient: Literal["retrain", "wait", "pass_with_warning"]
+    wait_days: Annotated[int, Field(ge=0)]
+
+
+class IntakeParams(Section):
+    """Where requests come from besides the command line, and which files of them are not taken."""
+
+    source: Annotated[str, Field(min_length=1)] | None
+    max_unmatched_share: Annotated[float, Field(ge=0, le=1)]
+
+
+class RuntimeParams(Section):
+    """Where and how exactly the arithmetic is done."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    precision: Literal["float32", "bfloat16"]
+    memory_format: Literal["contiguous", "channels_last"]
+    num_threads: Count
+
+
+class ScheduleParams(Section):
+    """When the nightly job runs; Prefect's own library checks both where they are used."""
+
+    cron: str
+    timezone: str
+
+    @field_validator("cron")
+    @classmethod
+    def check_cron(cls, cron: str) -> str:
+        """Refuses seconds and years: the scheduler would take a sixth field for seconds, sixty runs in a minute."""
+        if len(cron.split()) != NUM_CRON_FIELDS:
+            raise ValueError(
+                f"{len(cron.split())} fields, where {NUM_CRON_FIELDS} are meant: minute, hour, day of the month, "
+                f"month, day of the week; every night at three is 0 3 * * *, found {cron!r}"
+            )
+        return cron
+
+
+class Params(Section):
+    """All of `params.yaml`."""
+
+    model: ModelParams
+    data: DataParams
+    training: TrainingParams
+    references: ReferencesParams
+    adversarial: AdversarialParams
+    unlearning: UnlearningParams
+    audit: AuditParams
+    gate: GateParams
+    intake: IntakeParams
+    runtime: RuntimeParams
+    schedule: ScheduleParams
+
+    @model_validator(mode="after")
+    def check_last_attempt(self) -> Self:
+        """Refuses attempts that could leave a request unhonoured although exact retraining is at hand."""
+        if self.data.remain == "use" and not self.unlearning.attempts[-1].is_exact:
+            raise ValueError(
+                "unlearning.attempts: the last one must be exact (retrain), so that every request is honoured"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_references(self) -> Self:
+        """Refuses to wait for what more requests do not bring."""
+        if self.references.num_audit == 0 and self.gate.insufficient == "wait":
+            raise ValueError(
+                "gate.insufficient: wait is for more requests, but without references (references.num_audit: 0) they "
+                "show nothing; write retrain or pass_with_warning"
+            )
+        return self
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe types, and no key twice: the last one would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep) for key, _ in node.value]
+        if repeated := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"key {repeated[0]} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Returns the content of a YAML file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UnicodeDecodeError: it is not UTF-8.
+        yaml.YAMLError: it is no YAML, or a key stands twice.
+    """
+    return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - a safe loader
+
+
+def read_params(path: Path) -> Params:
+    """Returns the checked content of a `params.yaml`.
+
+    Raises:
+        InputError: the file is missing or no YAML, or a key is unknown, missing or mistyped; the line names it.
+    """
+    try:
+        content = read_yaml(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run this from the root of a workspace") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path.name}: {describe_findings(error)}") from None
+
+
+def parse_part(model: type[SectionT], content: Any, *above: str | int) -> SectionT:
+    """Returns a part of the parameters as its model.
+
+    Args:
+        model: of the part.
+        content: as it stands in the file.
+        above: the keys under which it stands there.
+
+    Raises:
+        ValueError: a key is unknown, missing or mistyped; the line names each.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(describe_findings(error, *above)) from None
+
+
+def describe_findings(error: ValidationError, *above: str | int) -> str:
+    """Returns every finding of a validation in one line: key, what is wrong, what to write.
+
+    Args:
+        error: of a model.
+        above: the keys under which that model stands.
+    """
+    return "; ".join(_describe_finding(finding, *above) for finding in error.errors())
+
+
+def _describe_finding(finding: Any, *above: str | int) -> str:
+    parts = (*above, *finding["loc"])
+    key = ".".join(str(part) for part in parts)
+    prefix = f"{key}: " if key else ""
+    value = finding["input"]
+    match finding["type"]:
+        case "extra_forbidden" if key in REMOVED_KEYS:
+            return f"{prefix}is gone: {REMOVED_KEYS[key]}"
+        case "extra_forbidden":
+            return f"{prefix}unknown key; remove it or correct its spelling"
+        case "missing":
+            return f"{prefix}missing; every key must be there"
+        case "float_type" if isinstance(value, str) and _is_number(value):
+            return f"{prefix}YAML reads {value} as text; write {Decimal(value):f}"
+        case "value_error" if isinstance(inner := finding["ctx"]["error"], ValidationError):
+            return "; ".join(_describe_finding(found, *parts) for found in inner.errors())
+        case "value_error":
+            return prefix + str(finding["ctx"]["error"])
+        case _:
+            return f"{prefix}{finding['msg'][0].lower()}{finding['msg'][1:]}, found {value!r}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
