@@ -64,8 +64,8 @@ def build_page() -> str:
 
 def _list_methods() -> Iterator[str]:
     """Yields the methods that an attempt can name, as their files declare them."""
-    yield "An attempt names one of these methods, or a function of your own (`package.module:function`); every method but"
-    yield f"{EXACT_METHOD} needs a `learning_rate`. *Needs* is what it cannot work without.\n"
+    yield "An attempt names one of these methods, or a function of your own (`package.module:function`); all but"
+    yield f"{EXACT_METHOD} need a `learning_rate`. *Needs* is what it cannot work without.\n"
     yield "| method | does | own parameter | needs |"
     yield "|---|---|---|---|"
     for method in METHODS.values():
