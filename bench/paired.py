@@ -13,11 +13,12 @@ import torch
 
 from amun.core.errors import DivergedError, InputError
 from amun.core.params import Params
-from amun.core.paths import ADVERSARIAL_METRICS, ATTEMPT
+from amun.core.paths import ATTEMPT
+from amun.evidence.figures import AdversarialFigures, read_figures
 from amun.evidence.wave import Attempt, write_json
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.unlearn import unlearn
-from bench.seed import begin_wave, choose_search, measure, name_attempt
+from bench.seed import begin_wave, choose_search, measure, name_attempt, round_figure
 from bench.statistics import find_interval, mean_and_deviation
 
 MEASURES = ("ft_auc", "gap", "trace", "accuracy")
@@ -102,7 +103,7 @@ def _run_search(
     started_at = time.monotonic()
     build_adversarial_set(changed, device)
     search_seconds = time.monotonic() - started_at
-    mean_delta_norm = json.loads(ADVERSARIAL_METRICS.read_text(encoding="utf-8"))["mean_delta_norm"]
+    mean_delta_norm = round_figure(read_figures(AdversarialFigures).mean_delta_norm)
     rows = []
     for number, attempt in enumerate(params.unlearning.attempts, start=1):
         if attempt.is_exact:

@@ -10,7 +10,6 @@ Recorded results are in `bench/results/`.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,7 +17,6 @@ from contextlib import chdir, redirect_stdout
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -26,7 +24,8 @@ from amun.audit.decision import decide
 from amun.audit.night import read_night
 from amun.core.errors import AmunError, DivergedError
 from amun.core.params import AttemptParams, Params
-from amun.core.paths import ATTEMPT, AUDIT_METRICS
+from amun.core.paths import ATTEMPT
+from amun.evidence.figures import AuditFigures, read_figures
 from amun.evidence.wave import Attempt, read_wave, write_json
 from amun.model.training import configure_torch
 from amun.search.catalogue import SEARCHES
@@ -34,7 +33,7 @@ from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
 from amun.stages.unlearn import unlearn
 from amun.study.machine import describe_machine
-from bench.seed import begin_wave, choose_search
+from bench.seed import ATTEMPT_MADE, begin_wave, choose_search, round_figure
 from bench.statistics import find_interval, mean_and_deviation
 from bench.wave import NUM_FORGET, ROOT, load_bench_params, set_seed
 
@@ -110,7 +109,7 @@ def run_seed(
     begin_wave(params, device, num_forget)
     exact = next(attempt for attempt in params.unlearning.attempts if attempt.is_exact)
     build_adversarial_set(params, device)
-    retrained_ft_auc = _try(params, device, exact)["ft_auc"]
+    retrained_ft_auc = round_figure(_try(params, device, exact).ft_auc)
     rows = []
     for search in searches:
         changed = choose_search(params, search)
@@ -127,13 +126,11 @@ def run_seed(
                     search=search,
                     method=method,
                     learning_rate=rate,
-                    ft_auc=round(audited["ft_auc"], 4),
-                    gap=round(abs(audited["ft_auc"] - retrained_ft_auc), 4),
-                    accuracy_drop=round(audited["accuracy_base"] - audited["accuracy"], 4),
-                    trace=round(audited["trace"], 4),
-                    passed=decide(
-                        {"is_exact": False}, read_night(), audited, read_wave().yardstick, params.gate
-                    ).passed,
+                    ft_auc=round_figure(audited.ft_auc),
+                    gap=round(abs(round_figure(audited.ft_auc) - retrained_ft_auc), 4),
+                    accuracy_drop=round(round_figure(audited.accuracy_base) - round_figure(audited.accuracy), 4),
+                    trace=round_figure(audited.trace),
+                    passed=decide(ATTEMPT_MADE, read_night(), audited, read_wave().yardstick, params.gate).passed,
                 )
             )
     return rows
@@ -166,14 +163,13 @@ def choose_rate(by_rate: dict[float, list[RateRow]], max_accuracy_drop: float) -
     return min(allowed, key=lambda rate: _mean(allowed[rate], "gap")) if allowed else None
 
 
-def _try(params: Params, device: torch.device, attempt: AttemptParams) -> dict[str, Any]:
+def _try(params: Params, device: torch.device, attempt: AttemptParams) -> AuditFigures:
     """Makes the only attempt of these parameters; returns what the stage *audit* says of it."""
     alone = params.model_copy(update={"unlearning": params.unlearning.model_copy(update={"attempts": (attempt,)})})
     write_json(ATTEMPT, Attempt(attempt=1))
     unlearn(alone, device)
     audit(alone, device)
-    audited: dict[str, Any] = json.loads(AUDIT_METRICS.read_text(encoding="utf-8"))
-    return audited
+    return read_figures(AuditFigures)
 
 
 def _mean(rows: Sequence[RateRow], name: str) -> float:

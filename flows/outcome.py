@@ -1,7 +1,9 @@
 """How a run of a flow ended; apart from the flows, so that reading it imports no Prefect."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from amun.evidence.attempts import Summary
 
 
 @dataclass(frozen=True)
@@ -20,5 +22,5 @@ class Outcome:
     state: Literal["complete", "parked", "waiting", "nothing", "held", "planned"]
     number: int | None = None
     detail: str = ""
-    summary: dict[str, Any] | None = None
+    summary: Summary | None = None
     num_rejected: int = 0

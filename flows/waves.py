@@ -7,8 +7,10 @@ from typing import Literal
 
 from prefect import flow
 
-from amun.audit.decision import Decision, list_exact
+from amun.audit.decision import Decision, find_alarms, find_contradiction, list_exact
 from amun.core.errors import AmunError, AttemptError, LeaseLostError
+from amun.core.params import GateParams
+from amun.evidence.figures import ReportFigures, UnlearnFigures, read_figures
 from amun.ledger import Claim, Held, Rollback, WaveKind
 from flows.intake import add_intake, take_in
 from flows.outcome import Outcome
@@ -19,8 +21,6 @@ from tasks.steps.complete import complete_requests, park_wave
 from tasks.steps.freeze import freeze_wave, record_holdings
 from tasks.steps.gate import (
     begin_attempt,
-    check_report,
-    find_contradiction,
     judge_attempt,
     keep_decision,
     overrule_attempt,
@@ -38,8 +38,8 @@ from tasks.steps.record import (
 )
 from tasks.steps.register import promote_version, register_version
 from tasks.steps.rollback import find_rollback, has_requests, promote_back, reopen_requests, restore_line
-from tasks.steps.stages import StageRun, reproduce_stage
-from tasks.tools.dvc import BASE_STAGES, repair_files
+from tasks.steps.stages import reproduce_stage
+from tasks.tools.dvc import BASE_STAGES, StageRun, repair_files
 from tasks.tools.story import tell, tell_failure, tell_plan
 from tasks.workspace.upstream import follow
 from tasks.workspace.wave_paths import list_wave_paths
@@ -153,7 +153,7 @@ def _compute(workspace: Workspace, claim: Claim, runs: list[StageRun]) -> str | 
     runs += made.runs
     if not made.decision.passed:
         return _park(workspace, claim, "parked", f"no attempt passed the gate; {made.decision.reason}")
-    if warning := check_report(workspace.root, workspace.params.gate):
+    if warning := find_alarms(*_read_report(workspace)):
         tell(f"  warning: {warning}")
     return record_wave(workspace, claim)
 
@@ -197,7 +197,7 @@ def _make_attempts(workspace: Workspace, claim: Claim, numbers: Sequence[int]) -
     if not made.decision.passed:
         return Attempts(made.decision, runs)
     runs.append(reproduce_stage(workspace, claim, "report"))
-    contradiction = find_contradiction(workspace.root, workspace.params.gate)
+    contradiction = find_contradiction(*_read_report(workspace))
     if not contradiction:
         return Attempts(made.decision, runs)
     tell(f"  attempt {number} refused after all: {contradiction}")
@@ -207,6 +207,11 @@ def _make_attempts(workspace: Workspace, claim: Claim, numbers: Sequence[int]) -
         return Attempts(Decision(False, contradiction), runs)
     retrained = _make_attempts(workspace, claim, exact)
     return Attempts(retrained.decision, runs + retrained.runs)
+
+
+def _read_report(workspace: Workspace) -> tuple[UnlearnFigures, ReportFigures, GateParams]:
+    root = workspace.root
+    return read_figures(UnlearnFigures, root), read_figures(ReportFigures, root), workspace.params.gate
 
 
 def _make_attempt(workspace: Workspace, claim: Claim, number: int) -> Attempts:

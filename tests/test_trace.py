@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from amun.core.paths import CALIBRATION, LEDGER, TEST, TRAIN
+from amun.evidence.figures import Comparison
 from amun.ledger import Ledger
 from amun.store.samples import read_samples
 from tasks.tools.dvc import read_digests
@@ -115,7 +116,7 @@ def test_record_of_a_request(site: Site, tmp_path: Path) -> None:
     assert site.git("rev-list", "-n", "1", "wave/0001") in text
 
     with Ledger(f"sqlite:///{site.root / LEDGER}") as ledger:
-        ledger.set_comparison(MODEL, 1, {"accuracy": 0.9, "ft_auc": 0.5})
+        ledger.set_comparison(MODEL, 1, Comparison(accuracy=0.9, ft_auc=0.5))
     assert "exactly retrained one by" in write_record(site, "R-000001", tmp_path / "second.html").text
 
     unknown, waiting = site.load("request", "add", "<b>nobody</b>", list_people(site)[0][0], "--confirm-unknown")

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from amun.audit.gate import (
     Verdict,
@@ -15,6 +14,7 @@ from amun.audit.gate import (
 )
 from amun.audit.night import NightPower
 from amun.core.params import GateParams, UnlearningParams
+from amun.evidence.figures import AuditFigures, ReportFigures, UnlearnFigures
 from amun.evidence.wave import MIN_REPORTED
 from amun.store.store import StoreShape
 
@@ -101,23 +101,23 @@ def list_exact(unlearning: UnlearningParams) -> tuple[int, ...]:
 
 
 def decide(
-    unlearned: dict[str, Any], night: NightPower, audited: dict[str, Any], yardstick: float | None, gate: GateParams
+    unlearned: UnlearnFigures, night: NightPower, audited: AuditFigures, yardstick: float | None, gate: GateParams
 ) -> Decision:
     """Returns the gate's decision on an attempt.
 
     Args:
-        unlearned: `metrics/unlearn.json`.
-        night: `metrics/power.json`: whether tonight's people can show that they are forgotten.
-        audited: `metrics/audit.json`, on the calibration half.
+        unlearned: which attempt it is.
+        night: whether tonight's people can show that they are forgotten.
+        audited: what the calibration half shows.
         yardstick: accuracy of the last exactly trained version there; None where this one is it.
         gate: the bounds.
     """
-    if not audited["num_forget"]:
+    if not audited.num_forget:
         return Decision(True, "nothing was trained on that is to be forgotten")
     accuracy = None
-    if yardstick is not None and audited["accuracy"] is not None:
-        accuracy = judge_accuracy(audited["accuracy"], yardstick, gate.max_accuracy_drop)
-    if unlearned["is_exact"]:
+    if yardstick is not None and audited.accuracy is not None:
+        accuracy = judge_accuracy(audited.accuracy, yardstick, gate.max_accuracy_drop)
+    if unlearned.is_exact:
         warning = "" if accuracy is None or accuracy.passed else f"{accuracy.reason}; it is the new yardstick"
         unshown = f"; {night.insufficient}" if night.insufficient else ""
         return Decision(True, f"exact by construction{unshown}", warning)
@@ -133,39 +133,51 @@ def decide(
     return Decision(True, "; ".join(verdict.reason for verdict in verdicts))
 
 
-def _judge_figures(night: NightPower, audited: dict[str, Any], gate: GateParams) -> tuple[list[Verdict], str]:
+def _judge_figures(night: NightPower, audited: AuditFigures, gate: GateParams) -> tuple[list[Verdict], str]:
     """Returns what the bounds on forgetting and trace say, as far as they can, and why one cannot; empty if all can.
 
     The bound on memory left alone lets an attempt pass; the others can only refuse it.
     """
     unshown = night.insufficient
     verdicts = []
-    bounds = read_bounds(audited)
+    bounds = audited.bounds
     # too few people to pass may still be enough to refuse
     if not unshown or contradicts_memory(bounds, gate.max_memory_left):
-        verdicts.append(judge_memory(bounds, audited["memory_left"], gate.max_memory_left))
-    if audited["spread"] is not None:
-        verdicts.append(judge_spread(audited["spread"], audited["max_spread"]))
-    if audited["ft_auc"] is not None:
-        verdicts.append(
-            judge_auc(audited["ft_auc"], audited["num_forget"], audited["num_calibration"], gate.auc_margin)
-        )
+        verdicts.append(judge_memory(bounds, audited.memory_left, gate.max_memory_left))
+    if audited.spread is not None and audited.max_spread is not None:
+        verdicts.append(judge_spread(audited.spread, audited.max_spread))
+    if audited.ft_auc is not None:
+        verdicts.append(judge_auc(audited.ft_auc, audited.num_forget, audited.num_calibration, gate.auc_margin))
     if gate.max_trace is None:
         return verdicts, unshown
-    if audited["trace"] is None:
+    if audited.trace is None:
         return verdicts, unshown or TRACELESS
-    return [*verdicts, judge_trace(audited["trace"], gate.max_trace)], unshown
+    return [*verdicts, judge_trace(audited.trace, gate.max_trace)], unshown
 
 
-def _tell_measured(audited: dict[str, Any]) -> str:
+def _tell_measured(audited: AuditFigures) -> str:
     """Returns what was measured of memory left all the same, for whoever is warned; empty where nothing was."""
-    bounds = read_bounds(audited)
+    bounds = audited.bounds
     if bounds is None:
         return ""
-    return f"; memory left {audited['memory_left']:.2f} [{bounds[0]:.2f}, {bounds[1]:.2f}]"
+    return f"; memory left {audited.memory_left:.2f} [{bounds[0]:.2f}, {bounds[1]:.2f}]"
 
 
-def read_bounds(figures: dict[str, Any]) -> tuple[float, float] | None:
-    """Returns the bounds of memory left that a stage has measured; None where it could not bound it."""
-    lower, upper = figures["memory_left_lower"], figures["memory_left_upper"]
-    return None if lower is None or upper is None else (lower, upper)
+def find_contradiction(unlearned: UnlearnFigures, reported: ReportFigures, gate: GateParams) -> str:
+    """Returns why the test half refutes an attempt that the gate has let pass; empty if it does not."""
+    if unlearned.is_exact or not contradicts_memory(reported.bounds, gate.max_memory_left):
+        return ""
+    return f"on the test half {judge_memory(reported.bounds, reported.memory_left, gate.max_memory_left).reason}"
+
+
+def find_alarms(unlearned: UnlearnFigures, reported: ReportFigures, gate: GateParams) -> str:
+    """Returns what to say where an alarm sounds on the test half; the wave completes all the same."""
+    if unlearned.is_exact:
+        return ""
+    auc, trace, bound = reported.ft_auc, reported.trace, gate.max_trace
+    alarms = []
+    if auc is not None and not judge_auc(auc, reported.num_forget, reported.num_test, gate.auc_margin).passed:
+        alarms.append(f"FT AUC {auc:.3f}")
+    if trace is not None and bound is not None and not judge_trace(trace, bound).passed:
+        alarms.append(f"trace {trace:.3f}")
+    return f"the test half does not confirm the gate: {', '.join(alarms)} there" if alarms else ""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,12 +15,14 @@ from amun.audit.night import share_alpha
 from amun.audit.roc import auc_standard_error
 from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, TRAIN, UNLEARNED, WAVE_BASE
+from amun.evidence.figures import ModelFigures
 from amun.evidence.wave import read_wave
 from amun.model.building import load_for
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_owners, read_shape
 
 LogitsPair = tuple[Tensor, Tensor]
+AnyFigures = TypeVar("AnyFigures", bound=ModelFigures)
 
 
 @dataclass(frozen=True)
@@ -80,17 +83,18 @@ def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
     )
 
 
-def describe_memory(memory: Memory | None, params: Params) -> dict[str, float | None]:
-    """Returns memory left and its bounds for a stage's figures; None where they cannot be had."""
+def add_memory(figures: AnyFigures, memory: Memory | None, params: Params) -> AnyFigures:
+    """Returns figures with memory left and its bounds; None where they cannot be had."""
     bounds = None if memory is None else memory.bound(share_alpha(params.unlearning.attempts))
     lower, upper = (None, None) if bounds is None else bounds
-    return {
+    measured = {
         "memory_left": None if memory is None or memory.base_total <= 0 else memory.left,
         "memory_left_lower": lower,
         "memory_left_upper": upper,
         "spread": None if memory is None else memory.spread,
         "max_spread": None if memory is None else memory.null.max_spread,
     }
+    return figures.model_copy(update=measured)
 
 
 def measure_wave_memory(

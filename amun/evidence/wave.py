@@ -95,6 +95,11 @@ def read_attempt(workspace: Path = CURRENT) -> Attempt:
     return _read(Attempt, workspace / ATTEMPT)
 
 
+def write_attempt(workspace: Path, number: int) -> None:
+    """Writes which attempt is to be made."""
+    write_json(workspace / ATTEMPT, Attempt(attempt=number))
+
+
 def read_forgotten(workspace: Path = CURRENT) -> list[ForgottenWave]:
     """Returns all waves that the champion's line has forgotten, oldest first.
 

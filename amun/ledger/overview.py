@@ -6,6 +6,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from amun.core.subject_ids import normalise
+from amun.evidence.attempts import Summary
+from amun.evidence.figures import Comparison
 from amun.ledger.database import Database
 from amun.ledger.lookups import (
     HANDLED_STATES,
@@ -189,8 +191,8 @@ def _describe(row: WaveRow, num_requests: int, undone_by: int | None) -> Wave:
         row.parent_version,
         row.version,
         row.commit,
-        row.summary,
-        row.comparison,
+        None if row.summary is None else Summary.model_validate(row.summary),
+        None if row.comparison is None else Comparison.model_validate(row.comparison),
         num_requests,
         undone_by,
     )

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
+
+from amun.evidence.attempts import Receipt, Summary
+from amun.evidence.figures import Comparison
 
 OutcomeState = Literal[
     "pending", "in_wave", "held", "completed", "withdrawn", "already_forgotten", "nothing_held", "unmatched"
@@ -36,7 +39,7 @@ class UndoneOutcome:
     state: OutcomeState
     wave_number: int | None
     decided_at: datetime | None
-    receipt: dict[str, Any] | None
+    receipt: Receipt | None
     undone_at: datetime
     reason: str
 
@@ -58,7 +61,7 @@ class Outcome:
     state: OutcomeState
     wave_number: int | None
     decided_at: datetime | None
-    receipt: dict[str, Any] | None
+    receipt: Receipt | None
     undone: tuple[UndoneOutcome, ...]
 
 
@@ -198,8 +201,8 @@ class Wave:
     parent_version: str | None
     version: str | None
     commit: str | None
-    summary: dict[str, Any] | None
-    comparison: dict[str, Any] | None
+    summary: Summary | None
+    comparison: Comparison | None
     num_requests: int
     undone_by: int | None
 

@@ -1,15 +1,16 @@
 """Requests: who asked to be forgotten, when it is due, and where it stands for each model."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import get_args
+from typing import Any, get_args
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from amun.core.errors import InputError
+from amun.evidence.attempts import Receipt
 from amun.ledger.checks import format_request_id, parse_request_id
 from amun.ledger.database import Database, split_chunks
 from amun.ledger.demands import AddedRequest, Demand
@@ -191,7 +192,7 @@ def _find_undone(session: Session, numbers: Sequence[int]) -> Undone:
     found: Undone = defaultdict(list)
     for row, rollback in session.execute(query).tuples():
         outcome = UndoneOutcome(
-            row.state, row.wave_number, row.decided_at, row.receipt, rollback.started_at, rollback.reason
+            row.state, row.wave_number, row.decided_at, _read(row.receipt), rollback.started_at, rollback.reason
         )
         found[row.request_number, row.model].append(outcome)
     return found
@@ -210,7 +211,11 @@ def _find_holds(session: Session, numbers: Sequence[int]) -> dict[int, list[Hold
 
 def _describe_outcome(row: OutcomeRow, undone: Undone) -> Outcome:
     history = tuple(undone.get((row.request_number, row.model), ()))
-    return Outcome(row.model, row.state, row.wave_number, row.decided_at, row.receipt, history)
+    return Outcome(row.model, row.state, row.wave_number, row.decided_at, _read(row.receipt), history)
+
+
+def _read(receipt: Mapping[str, Any] | None) -> Receipt | None:
+    return None if receipt is None else Receipt.model_validate(receipt)
 
 
 def tell_states(outcomes: Iterable[Outcome]) -> str:

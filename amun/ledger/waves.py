@@ -3,13 +3,14 @@
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
+from amun.evidence.attempts import Receipt, Summary
+from amun.evidence.figures import Comparison
 from amun.ledger.checks import check_subject
 from amun.ledger.database import Database
 from amun.ledger.lookups import (
@@ -109,8 +110,8 @@ class WaveBook(Database):
         version: str,
         parent_version: str | None,
         commit: str,
-        summary: dict[str, Any],
-        receipt: dict[str, Any],
+        summary: Summary,
+        receipt: Receipt,
         now: datetime,
     ) -> None:
         """Closes the wave as complete, and its requests with it, each with the receipt.
@@ -130,11 +131,12 @@ class WaveBook(Database):
                 return
             wave = check_lease(session, claim, now)
             wave.state, wave.closed_at = "complete", now
-            wave.version, wave.parent_version, wave.commit, wave.summary = version, parent_version, commit, summary
+            wave.version, wave.parent_version, wave.commit = version, parent_version, commit
+            wave.summary = summary.model_dump(mode="json")
             session.execute(
                 update(OutcomeRow)
                 .where(*handled_by(claim.model, claim.number))
-                .values(state="completed", decided_at=now, receipt=receipt)
+                .values(state="completed", decided_at=now, receipt=receipt.model_dump(mode="json"))
             )
 
     def park_wave(self, claim: Claim, note: str, now: datetime) -> None:
@@ -152,14 +154,14 @@ class WaveBook(Database):
                 .values(state="pending", wave_number=None)
             )
 
-    def set_comparison(self, model: str, number: int, comparison: dict[str, Any]) -> None:
+    def set_comparison(self, model: str, number: int, comparison: Comparison) -> None:
         """Records the figures of exact retraining beside a wave, at any time and under no lease.
 
         Raises:
             InputError: there is no such wave.
         """
         with self._write() as session:
-            get_wave_row(session, model, number, self.name).comparison = comparison
+            get_wave_row(session, model, number, self.name).comparison = comparison.model_dump(mode="json")
 
     def _open_wave(self, session: Session, model: str, kind: WaveKind, now: datetime) -> WaveRow:
         """Returns the next wave, not yet held by anybody."""

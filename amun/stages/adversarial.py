@@ -23,6 +23,7 @@ from amun.core.paths import (
     WAVE_BASE,
 )
 from amun.core.progress import show_progress
+from amun.evidence.figures import AdversarialFigures
 from amun.evidence.wave import MIN_REPORTED, read_wave, write_json
 from amun.model.building import load_for
 from amun.search.catalogue import describe_missing
@@ -51,8 +52,9 @@ def build_adversarial_set(params: Params, device: torch.device) -> None:
         norms = _write_set(ADVERSARIAL, TRAIN, forget_ids, search.found, num_rows)
         _write_set(HELD_OUT_ADVERSARIAL, CALIBRATION, held_out_ids, search.found, num_rows)
     mean_norm = float(torch.cat(norms).mean()) if sum(map(len, norms)) >= MIN_REPORTED else None
-    counts = {"num_forget": len(forget_ids), "num_missing": len(forget_ids) - sum(map(len, norms))}
-    write_json(ADVERSARIAL_METRICS, counts | {"mean_delta_norm": mean_norm})
+    num_missing = len(forget_ids) - sum(map(len, norms))
+    figures = AdversarialFigures(num_forget=len(forget_ids), num_missing=num_missing, mean_delta_norm=mean_norm)
+    write_json(ADVERSARIAL_METRICS, figures)
 
 
 def _draw_held_out() -> list[str]:

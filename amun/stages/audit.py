@@ -2,11 +2,12 @@
 
 import torch
 
-from amun.audit.measuring import audit_half, describe_memory
+from amun.audit.measuring import add_memory, audit_half
 from amun.audit.plain import compute_confidence_auc
 from amun.audit.trace import measure_trace
 from amun.core.params import Params
 from amun.core.paths import AUDIT_METRICS, CALIBRATION, HELD_OUT_ADVERSARIAL, TRAIN, UNLEARNED
+from amun.evidence.figures import AuditFigures
 from amun.evidence.wave import write_json
 from amun.model.building import load_for
 from amun.stages.runner import run_stage
@@ -19,22 +20,21 @@ def audit(params: Params, device: torch.device) -> None:
     audited = audit_half(params, device, CALIBRATION)
     num_forget = audited.sets.num_forget
     unlearned, others = load_for(params, read_shape(TRAIN), device, UNLEARNED), read_samples(HELD_OUT_ADVERSARIAL)
-    figures = {
-        "num_forget": num_forget,
-        "num_calibration": len(audited.sets.held_out),
-        "num_references": audited.num_references,
-        "accuracy_base": audited.before.accuracy,
-        "accuracy": audited.after.accuracy,
-        "ft_auc_base": audited.before.compute_ft_auc(num_forget),
-        "ft_auc": audited.after.compute_ft_auc(num_forget),
-        "standard_error": audited.compute_standard_error(num_forget),
-        **describe_memory(audited.memory, params),
-        "confidence_auc_base": compute_confidence_auc(audited.sets_before, audited.before),
-        "confidence_auc": compute_confidence_auc(audited.sets, audited.after),
-        "trace": measure_trace(params, device, unlearned, (others.images.to(device), others.labels)),
-        "not_measured": audited.not_measured,
-    }
-    write_json(AUDIT_METRICS, figures)
+    figures = AuditFigures(
+        num_forget=num_forget,
+        num_calibration=len(audited.sets.held_out),
+        num_references=audited.num_references,
+        accuracy_base=audited.before.accuracy,
+        accuracy=audited.after.accuracy,
+        ft_auc_base=audited.before.compute_ft_auc(num_forget),
+        ft_auc=audited.after.compute_ft_auc(num_forget),
+        standard_error=audited.compute_standard_error(num_forget),
+        confidence_auc_base=compute_confidence_auc(audited.sets_before, audited.before),
+        confidence_auc=compute_confidence_auc(audited.sets, audited.after),
+        trace=measure_trace(params, device, unlearned, (others.images.to(device), others.labels)),
+        not_measured=audited.not_measured,
+    )
+    write_json(AUDIT_METRICS, add_memory(figures, audited.memory, params))
 
 
 if __name__ == "__main__":

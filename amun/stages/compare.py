@@ -6,12 +6,13 @@ A night never retrains for comparison; `amun wave compare` runs this at the wave
 import torch
 
 from amun.audit.evaluation import audit_model, choose_audit_sets
-from amun.audit.measuring import describe_memory, measure_wave_memory
+from amun.audit.measuring import add_memory, measure_wave_memory
 from amun.audit.trace import measure_trace, search_others
 from amun.core.errors import InputError
 from amun.core.params import Params
 from amun.core.paths import AUDIT_LOGITS, COMPARISON, TEST, TRAIN, WAVE_BASE
 from amun.core.progress import show_progress
+from amun.evidence.figures import Comparison
 from amun.evidence.wave import read_wave, write_json
 from amun.model.building import build_for, load_for
 from amun.model.history import describe_epoch
@@ -47,13 +48,12 @@ def compare(params: Params, device: torch.device) -> None:
     before = audit_model(base, sets, params.audit)
     of_base, of_model = ((each.forget_logits, each.held_out_logits) for each in (before, audited))
     memory = measure_wave_memory(sets, references, of_base, of_model, params)
-    figures = {
-        "accuracy": audited.accuracy,
-        **describe_memory(memory, params),
-        "ft_auc": audited.compute_ft_auc(sets.num_forget),
-        "trace": measure_trace(params, device, model, others),
-    }
-    write_json(COMPARISON, figures)
+    figures = Comparison(
+        accuracy=audited.accuracy,
+        ft_auc=audited.compute_ft_auc(sets.num_forget),
+        trace=measure_trace(params, device, model, others),
+    )
+    write_json(COMPARISON, add_memory(figures, memory, params))
 
 
 if __name__ == "__main__":

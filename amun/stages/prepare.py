@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from amun.core.keys import keyed_digest, load_secret, subject_key, subject_keys
 from amun.core.params import Params
 from amun.core.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN, locate_source
 from amun.core.progress import show_progress
+from amun.evidence.figures import PrepareFigures
 from amun.evidence.wave import write_json
 from amun.stages.runner import run_stage
 from amun.store.images import check_images, read_images
@@ -33,7 +33,7 @@ def prepare(params: Params, _device: torch.device) -> None:
     write_json(PREPARE_METRICS, fill_store(params, Path()))
 
 
-def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()) -> dict[str, Any]:
+def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()) -> PrepareFigures:
     """Writes the current workspace's store files under `folder`.
 
     Args:
@@ -60,14 +60,16 @@ def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()
     splits = _split(subject_ids[held], listing.labels[held], None if is_train is None else is_train[held], params)
     check_splits(splits, subject_ids[held], listing.labels[held], listing.classes)
     _write_stores(params, folder, listing, held, subject_ids, splits, size, secret)
-    counts = {f"num_{split}": int((splits == split).sum()) for split in SPLITS}
-    facts = {
-        "num_excluded": int(is_excluded.sum()),
-        "classes": _name_classes(listing.classes, subject_ids, secret),
-        "people_digest": _digest_invented(listing, subject_ids, secret),
-        "revision": read_revision(params.data.root, secret),
-    }
-    return counts | facts
+    num_train, num_calibration, num_test = (int((splits == split).sum()) for split in SPLITS)
+    return PrepareFigures(
+        num_train=num_train,
+        num_calibration=num_calibration,
+        num_test=num_test,
+        num_excluded=int(is_excluded.sum()),
+        classes=_name_classes(listing.classes, subject_ids, secret),
+        people_digest=_digest_invented(listing, subject_ids, secret),
+        revision=read_revision(params.data.root, secret),
+    )
 
 
 def _name_classes(classes: list[str], subject_ids: Strings, secret: bytes) -> list[str]:

@@ -7,12 +7,13 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from amun.audit.measuring import WaveAudit, audit_half, describe_memory
+from amun.audit.measuring import WaveAudit, add_memory, audit_half
 from amun.audit.plain import compute_confidence_auc, find_confidence, measure_svc_shares
 from amun.audit.roc import auc_standard_error, roc_curve_binned
 from amun.audit.trace import measure_trace, search_others
 from amun.core.params import Params
 from amun.core.paths import ADVERSARIAL, CONFIDENCE, REPORT_METRICS, ROC, TEST, TRAIN, UNLEARNED, WAVE_BASE
+from amun.evidence.figures import ReportFigures
 from amun.evidence.wave import MIN_REPORTED, write_json
 from amun.model.building import load_for
 from amun.model.training import compute_accuracy
@@ -26,42 +27,45 @@ NUM_BINS = 20
 def report(params: Params, device: torch.device) -> None:
     """Writes the wave's figures on the test half, the ROC curve and the histograms of confidence."""
     audited = audit_half(params, device, TEST)
-    write_json(REPORT_METRICS, _compute_figures(audited, params) | _measure_trace(audited, params, device))
+    write_json(REPORT_METRICS, _compute_figures(audited, params, device))
     _write_table(ROC, _draw_roc(audited))
     _write_table(CONFIDENCE, _bin_confidence(audited))
 
 
-def _compute_figures(audited: WaveAudit, params: Params) -> dict[str, float | bool | str | None]:
+def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -> ReportFigures:
     sets, before, after = audited.sets, audited.before, audited.after
     ft_auc, ft_auc_all = after.compute_nested_ft_aucs([sets.num_forget, len(sets.forget)])
-    return {
-        "num_forget": sets.num_forget,
-        "num_forgotten": len(sets.forget),
-        "num_test": len(sets.held_out),
-        "accuracy_base": before.accuracy,
-        "accuracy": after.accuracy,
-        "remain_accuracy": compute_accuracy(after.remain_logits, sets.remain.labels)
+    trace, trace_standard_error = _measure_trace(audited, params, device)
+    figures = ReportFigures(
+        num_forget=sets.num_forget,
+        num_forgotten=len(sets.forget),
+        num_test=len(sets.held_out),
+        accuracy_base=before.accuracy,
+        accuracy=after.accuracy,
+        remain_accuracy=compute_accuracy(after.remain_logits, sets.remain.labels)
         if len(sets.remain) >= MIN_REPORTED
         else None,
-        "ft_auc_base": before.compute_ft_auc(sets.num_forget),
-        "ft_auc": ft_auc,
-        "ft_auc_all": ft_auc_all,
-        "standard_error": None if ft_auc is None else audited.compute_standard_error(sets.num_forget),
-        **describe_memory(audited.memory, params),
-        "confidence_auc_base": compute_confidence_auc(audited.sets_before, before),
-        "confidence_auc": compute_confidence_auc(sets, after),
-        **({} if audited.num_references else measure_svc_shares(sets, after)),
-        "not_measured": audited.not_measured,
-    }
+        ft_auc_base=before.compute_ft_auc(sets.num_forget),
+        ft_auc=ft_auc,
+        ft_auc_all=ft_auc_all,
+        standard_error=None if ft_auc is None else audited.compute_standard_error(sets.num_forget),
+        confidence_auc_base=compute_confidence_auc(audited.sets_before, before),
+        confidence_auc=compute_confidence_auc(sets, after),
+        trace=trace,
+        trace_standard_error=trace_standard_error,
+        not_measured=audited.not_measured,
+    )
+    shares = {} if audited.num_references else measure_svc_shares(sets, after)
+    return add_memory(figures.model_copy(update=shares), audited.memory, params)
 
 
-def _measure_trace(audited: WaveAudit, params: Params, device: torch.device) -> dict[str, float | None]:
+def _measure_trace(audited: WaveAudit, params: Params, device: torch.device) -> tuple[float | None, float | None]:
+    """Returns the trace and its standard error."""
     shape, num_forget = read_shape(TRAIN), audited.sets.num_forget
     base, unlearned = (load_for(params, shape, device, path) for path in (WAVE_BASE, UNLEARNED))
     others = search_others(base, audited.sets.held_out, num_forget, params.adversarial, device)
     trace = measure_trace(params, device, unlearned, others)
-    error = None if trace is None else auc_standard_error(count_samples(ADVERSARIAL), len(others[1]))
-    return {"trace": trace, "trace_standard_error": error}
+    return trace, None if trace is None else auc_standard_error(count_samples(ADVERSARIAL), len(others[1]))
 
 
 def _draw_roc(audited: WaveAudit) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from amun.core.params import Params
 from amun.core.paths import ADOPTED_WEIGHTS, BASE_MODEL, CALIBRATION, TRAIN, TRAIN_EPOCHS, TRAIN_METRICS
 from amun.core.progress import show_progress
 from amun.evidence.adoption import Adopted, judge_adopted, read_adopted
+from amun.evidence.figures import TrainFigures
 from amun.evidence.wave import write_json
 from amun.model.architectures import load_weights, save_weights
 from amun.model.building import build_for
@@ -32,11 +33,11 @@ def train(params: Params, device: torch.device) -> None:
     on_train, on_held_out = (
         compute_accuracy(compute_logits(model, part.images.to(device)), part.labels) for part in (samples, calibration)
     )
-    figures = {"train_accuracy": on_train, "calibration_accuracy": on_held_out}
-    found = {} if adopted is None else {"warning": _judge(adopted, (on_train, on_held_out), samples, calibration)}
+    warning = None if adopted is None else _judge(adopted, (on_train, on_held_out), samples, calibration)
     save_weights(BASE_MODEL, model)
     write_history(TRAIN_EPOCHS, history)
-    write_json(TRAIN_METRICS, figures | found)
+    figures = TrainFigures(train_accuracy=on_train, calibration_accuracy=on_held_out, warning=warning)
+    write_json(TRAIN_METRICS, figures)
 
 
 def _train(params: Params, model: nn.Module, samples: Samples, device: torch.device) -> list[EpochMetrics]:

@@ -18,6 +18,7 @@ from amun.core.paths import (
     WAVE_BASE,
 )
 from amun.core.progress import Advance, show_progress
+from amun.evidence.figures import UnlearnFigures
 from amun.evidence.wave import MIN_REPORTED, Wave, read_attempt, read_wave, write_json
 from amun.methods.catalogue import find_method, load_method
 from amun.methods.method import Method
@@ -50,7 +51,7 @@ def unlearn(params: Params, device: torch.device) -> None:
     # a copied base has been unlearned by no method; a new base is exact by itself
     is_exact = attempt.is_exact if wave.forget_ids else wave.kind == "base"
     method = attempt.method if wave.forget_ids else "none"
-    write_json(UNLEARN_METRICS, {"attempt": number, "method": method, "is_exact": is_exact})
+    write_json(UNLEARN_METRICS, UnlearnFigures(attempt=number, method=method, is_exact=is_exact))
 
 
 def select_attempt(params: Params, number: int) -> AttemptParams:

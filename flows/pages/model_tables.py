@@ -98,11 +98,11 @@ def print_version(details: Details) -> None:
     print(f"version {version.number} of {details.model}" + "".join(f", {mark}" for mark in _list_marks(version)))
     _print_part("made", details.origin)
     for number, decision in enumerate(details.decisions):
-        outcome = "passed" if decision["passed"] else "refused"
+        outcome = "passed" if decision.passed else "refused"
         name = "gate" if number == 0 else ""
-        print(f"  {name:<30} attempt {decision['attempt']} {decision['method']} {outcome}: {decision['reason']}")
-        if decision["warning"]:
-            print(f"  {'':<30} warning: {decision['warning']}")
+        print(f"  {name:<30} attempt {decision.attempt} {decision.method} {outcome}: {decision.reason}")
+        if decision.warning:
+            print(f"  {'':<30} warning: {decision.warning}")
     _print_part("figures", details.metrics)
     _print_part("parameters", details.parameters)
     _print_part("data (MD5 in dvc.lock)", details.data)

@@ -10,6 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from amun.core.errors import InputError
 from amun.core.params import EXACT_METHOD
+from amun.evidence.attempts import Summary
+from amun.evidence.figures import Comparison, ModelFigures
 from amun.ledger import Outcome
 from tasks.tools.git import is_kept, name_tag
 from tasks.views.request_facts import ModelFacts, RequestFacts, gather_facts
@@ -76,7 +78,7 @@ def render_page(facts: RequestFacts) -> str:
 def _describe(facts: ModelFacts) -> dict[str, Any]:
     wave, outcome = facts.wave, facts.outcome
     summary = None if wave is None else wave.summary
-    measured = summary if summary is not None and summary["num_forget"] else None
+    measured = summary if summary is not None and summary.num_forget else None
     comparison = None if wave is None else wave.comparison
     machine, process = ("", "") if wave is None else (wave.holder.split(":")[0], wave.holder.split(":")[-2])
     return {
@@ -87,7 +89,7 @@ def _describe(facts: ModelFacts) -> dict[str, Any]:
         "tag": None if wave is None or wave.commit is None else name_tag(wave.number),
         "serving": _tell_serving(facts),
         "own_samples": _tell_own_samples(facts),
-        "method": None if summary is None else _tell_method(summary["method"]),
+        "method": None if summary is None else _tell_method(summary.method),
         "result": [] if measured is None else _tabulate(measured, comparison),
         "conclusions": [] if measured is None else _conclude(measured, comparison, outcome.wave_number),
         "machine": machine,
@@ -132,7 +134,7 @@ def _tell_serving(facts: ModelFacts) -> str:
     return f"version {serving[0].version}: {serving[0].role}" if serving else ""
 
 
-def _tell_method(method: str) -> str:
+def _tell_method(method: str | None) -> str:
     if method == "none":
         return "none: the model had not been trained on any sample of the wave, so it was kept as it was"
     if _is_exact(method):
@@ -150,72 +152,76 @@ def _tell_margin(outcome: Outcome, due_at: datetime) -> str:
     return f"{told} before it was due" if days > 0 else f"{told} after it was due"
 
 
-def _is_exact(method: str) -> bool:
+def _is_exact(method: str | None) -> bool:
     return method == EXACT_METHOD
 
 
-def _tabulate(summary: dict[str, Any], comparison: dict[str, Any] | None) -> list[dict[str, str]]:
-    test = summary["test"]
-    retrained = test if _is_exact(summary["method"]) else comparison or {}
-    rows = (
-        ("right answers (accuracy)", "accuracy", lambda share: _binomial_error(share, test["num_test"])),
-        ("recognition by attack (FT AUC)", "ft_auc", lambda _: test["standard_error"]),
-        ("recognition by who holds the model before (trace)", "trace", lambda _: test["trace_standard_error"]),
+def _tabulate(summary: Summary, comparison: Comparison | None) -> list[dict[str, str]]:
+    test = summary.test
+    retrained: ModelFigures = test if _is_exact(summary.method) else comparison or Comparison()
+    rows: tuple[tuple[str, str, Callable[[float], float | None]], ...] = (
+        ("right answers (accuracy)", "accuracy", lambda share: _binomial_error(share, test.num_test)),
+        ("recognition by attack (FT AUC)", "ft_auc", lambda _: test.standard_error),
+        ("recognition by who holds the model before (trace)", "trace", lambda _: test.trace_standard_error),
     )
     return _tabulate_memory(test, retrained) + [
         {
             "name": name,
-            "before": _tell_share(test[f"{figure}_base"], error_of) if f"{figure}_base" in test else "",
-            "after": _tell_share(test[figure], error_of),
-            "retrained": _tell_share(retrained[figure], error_of) if figure in retrained else "not computed",
+            "before": _tell_share(getattr(test, f"{figure}_base"), error_of) if hasattr(test, f"{figure}_base") else "",
+            "after": _tell_share(getattr(test, figure), error_of),
+            "retrained": _tell_share(getattr(retrained, figure), error_of)
+            if figure in retrained.model_fields_set
+            else "not computed",
         }
         for name, figure, error_of in rows
-        if figure in test
+        if figure in test.model_fields_set
     ]
 
 
-def _tabulate_memory(test: dict[str, Any], retrained: dict[str, Any]) -> list[dict[str, str]]:
+def _tabulate_memory(test: ModelFigures, retrained: ModelFigures) -> list[dict[str, str]]:
     """Returns the row of what is left of the memory, by person; none where a wave could not, or did not, measure it."""
-    if test.get("memory_left_lower") is None:
+    if test.memory_left_lower is None:
         return []
     return [
         {
             "name": "memory that is left of the people of the wave",
             "before": _tell_percent(1.0),
             "after": _tell_left(test),
-            "retrained": _tell_left(retrained) if retrained.get("memory_left_lower") is not None else "not computed",
+            "retrained": _tell_left(retrained) if retrained.memory_left_lower is not None else "not computed",
         }
     ]
 
 
-def _tell_left(figures: dict[str, Any]) -> str:
-    lower, upper = figures["memory_left_lower"], figures["memory_left_upper"]
-    return f"{_tell_percent(figures['memory_left'])}, between {_tell_percent(lower)} and {_tell_percent(upper)}"
+def _tell_left(figures: ModelFigures) -> str:
+    if figures.memory_left is None or figures.bounds is None:
+        return "not measured"
+    lower, upper = figures.bounds
+    return f"{_tell_percent(figures.memory_left)}, between {_tell_percent(lower)} and {_tell_percent(upper)}"
 
 
 def _binomial_error(share: float, num_samples: int) -> float:
     return sqrt(share * (1 - share) / num_samples)
 
 
-def _conclude(summary: dict[str, Any], comparison: dict[str, Any] | None, number: int | None) -> list[str]:
+def _conclude(summary: Summary, comparison: Comparison | None, number: int | None) -> list[str]:
     """Returns what may be said of the result against exact retraining, in sentences."""
-    test = summary["test"]
-    if _is_exact(summary["method"]):
+    test = summary.test
+    if _is_exact(summary.method):
         return [
             "The model is exactly retrained: nothing of the samples can be left in it, and nothing has to be compared."
         ]
-    if test.get("memory_left_lower") is not None:
+    if test.memory_left_lower is not None:
         return _conclude_memory(summary, comparison, number)
-    if test["ft_auc"] is None:
+    if test.ft_auc is None or test.standard_error is None:
         return ["Too few samples for a figure that is not a few persons' own: none is told."]
-    if comparison is None or comparison["ft_auc"] is None:
-        reason = next(made["reason"] for made in summary["decisions"] if made["passed"])
+    if comparison is None or comparison.ft_auc is None:
+        reason = next(made.reason for made in summary.decisions if made.passed)
         return [
             f"The comparison with exact retraining was not computed (amun wave compare {number} does it). "
             "What the gate shows without it, on a half of the people set aside for the decision: "
             f"{reason}."
         ]
-    difference, slack = abs(test["ft_auc"] - comparison["ft_auc"]), sqrt(2) * TWO_SIDED_95 * test["standard_error"]
+    difference, slack = abs(test.ft_auc - comparison.ft_auc), sqrt(2) * TWO_SIDED_95 * test.standard_error
     return [
         "In recognition by attack the model differs from the exactly retrained one by "
         f"{100 * difference:.1f} percentage points. By chance alone they may differ by up to {100 * slack:.1f}, with "
@@ -224,31 +230,33 @@ def _conclude(summary: dict[str, Any], comparison: dict[str, Any] | None, number
     ]
 
 
-def _conclude_memory(summary: dict[str, Any], comparison: dict[str, Any] | None, number: int | None) -> list[str]:
+def _conclude_memory(summary: Summary, comparison: Comparison | None, number: int | None) -> list[str]:
     """Returns what memory left says, in sentences; what the gate could not show is said first."""
-    warning = next((made["warning"] for made in summary["decisions"] if made["passed"]), "")
     unshown = (
-        [f"It was not shown by measurement that the people of the wave are forgotten: {warning}."] if warning else []
+        [f"It was not shown by measurement that the people of the wave are forgotten: {summary.warned}."]
+        if summary.warned
+        else []
     )
-    retrained = {} if comparison is None else comparison
+    retrained = Comparison() if comparison is None else comparison
     beside = (
         f"An exactly retrained model showed {_tell_left(retrained)}."
-        if retrained.get("memory_left_lower") is not None
+        if retrained.memory_left_lower is not None
         else f"What an exactly retrained model shows here was not computed (amun wave compare {number} does it)."
     )
     return [
         *unshown,
         "Of what the model before remembered of the people of this wave, taken together, it has left "
-        f"{_tell_left(summary['test'])} (each bound is missed with a probability of at most 5 %); exact retraining "
+        f"{_tell_left(summary.test)} (each bound is missed with a probability of at most 5 %); exact retraining "
         f"leaves 0 % on average. {beside} This says nothing of one of these people.",
     ]
 
 
-def _tell_share(value: float | None, error_of: Callable[[float], float]) -> str:
+def _tell_share(value: float | None, error_of: Callable[[float], float | None]) -> str:
     """Returns a share with its 95 % uncertainty."""
     if value is None:
         return "too few samples"
-    return f"{_tell_percent(value)} ± {_tell_percent(TWO_SIDED_95 * error_of(value))}"
+    error = error_of(value)
+    return _tell_percent(value) if error is None else f"{_tell_percent(value)} ± {_tell_percent(TWO_SIDED_95 * error)}"
 
 
 def _tell_percent(value: float) -> str:

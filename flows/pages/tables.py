@@ -1,8 +1,10 @@
 """What people read of the requests."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from amun.evidence.attempts import Receipt
 from amun.ledger import AddedOutcome, AddedRequest, Request, UndoneOutcome
 from amun.ledger.near_ids import ask_for
 from flows.pages.layout import day, new_table, print_table, text
@@ -90,8 +92,12 @@ def print_request(request: Request) -> None:
     for outcome in request.outcomes:
         for kept in outcome.undone:
             print(f"  {'undone':<16} {day(kept.undone_at)}, {_describe_undone(kept)}: {kept.reason}")
-        for name, value in (outcome.receipt or {}).items():
+        for name, value in _list_facts(outcome.receipt):
             print(f"  {name:<16} {text(value)}")
+
+
+def _list_facts(receipt: Receipt | None) -> Iterable[tuple[str, Any]]:
+    return () if receipt is None else receipt.model_dump(exclude_unset=True).items()
 
 
 def _describe_answer(outcome: AddedOutcome) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from amun.evidence.attempts import Summary
+from amun.evidence.figures import ModelFigures
 from amun.ledger import Request, Wave
 from flows.pages.layout import (
     NO_REFERENCES,
@@ -56,10 +58,12 @@ def print_waves(waves: Sequence[Wave]) -> None:
     print_table(table)
 
 
-def _show_left(figures: dict[str, Any]) -> str:
+def _show_left(figures: ModelFigures) -> str:
     """Returns memory left with its bounds; empty where a wave was not, or could not be, measured by person."""
-    left, lower, upper = (figures.get(name) for name in ("memory_left", "memory_left_lower", "memory_left_upper"))
-    return "" if left is None or lower is None or upper is None else f"{left:.2f}\n[{lower:.2f}, {upper:.2f}]"
+    if figures.memory_left is None or figures.bounds is None:
+        return ""
+    lower, upper = figures.bounds
+    return f"{figures.memory_left:.2f}\n[{lower:.2f}, {upper:.2f}]"
 
 
 def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
@@ -75,11 +79,12 @@ def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
         "note": wave.note,
         "requests": _list_requests(requests),
     }
-    for made in (wave.summary or {}).get("decisions", []):
-        outcome = "passed" if made["passed"] else "refused"
-        facts[f"attempt {made['attempt']}"] = f"{made['method']} {outcome}: {made['reason']}"
-    for half in ("calibration", "test"):
-        facts |= {f"{half} {name}": value for name, value in (wave.summary or {}).get(half, {}).items()}
+    summary = Summary() if wave.summary is None else wave.summary
+    for made in summary.decisions:
+        outcome = "passed" if made.passed else "refused"
+        facts[f"attempt {made.attempt}"] = f"{made.method} {outcome}: {made.reason}"
+    for half, figures in (("calibration", summary.calibration), ("test", summary.test)):
+        facts |= {f"{half} {name}": value for name, value in figures.model_dump(exclude_unset=True).items()}
     print_facts(facts)
 
 
@@ -111,30 +116,30 @@ def print_status(status: dict[str, Any]) -> None:
 
 
 def _describe_row(wave: Wave) -> list[str]:
-    summary = wave.summary or {}
-    test, comparison = summary.get("test", {}), wave.comparison
+    summary = Summary() if wave.summary is None else wave.summary
+    test, comparison = summary.test, wave.comparison
     seconds = None if wave.closed_at is None else (wave.closed_at - wave.opened_at).total_seconds()
     # of a wave from before the audit told how many there are, there were some
-    has_references = bool(summary.get("calibration", {}).get("num_references", True))
-    too_few = TOO_FEW if summary.get("num_forget") else ""
+    has_references = summary.calibration.num_references != 0
+    too_few = TOO_FEW if summary.num_forget else ""
     missing = too_few if has_references or not too_few else NO_REFERENCES
     return [
         str(wave.number),
         "" if wave.closed_at is None else day(wave.closed_at),
         wave.state if wave.undone_by is None else "undone",
         str(wave.num_requests),
-        text(summary.get("num_forget")),
-        text(summary.get("method")),
-        percent(test.get("accuracy_base")),
-        percent(test.get("accuracy")),
-        NOT_COMPUTED if comparison is None else percent(comparison["accuracy"]),
+        text(summary.num_forget),
+        text(summary.method),
+        percent(test.accuracy_base),
+        percent(test.accuracy),
+        NOT_COMPUTED if comparison is None else percent(comparison.accuracy),
         _show_left(test),
         "" if comparison is None else _show_left(comparison),
-        auc(test.get("ft_auc_base"), missing),
-        auc(test.get("ft_auc"), missing),
-        NOT_COMPUTED if comparison is None else auc(comparison["ft_auc"], missing),
-        auc(test.get("trace"), too_few if "trace" in test else ""),
-        "" if comparison is None or "trace" not in comparison else auc(comparison["trace"], too_few),
+        auc(test.ft_auc_base, missing),
+        auc(test.ft_auc, missing),
+        NOT_COMPUTED if comparison is None else auc(comparison.ft_auc, missing),
+        auc(test.trace, too_few if "trace" in test.model_fields_set else ""),
+        "" if comparison is None or "trace" not in comparison.model_fields_set else auc(comparison.trace, too_few),
         "" if seconds is None else f"{seconds:.0f}",
         text(wave.version),
     ]

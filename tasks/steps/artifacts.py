@@ -1,14 +1,15 @@
 """What a wave leaves on Prefect's page: its figures as a table, and what they mean in words."""
 
 import os
-from typing import Any
+from collections.abc import Callable
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from amun.evidence.figures import HalfFigures
 from amun.ledger import Claim
-from tasks.steps.register import Registered
 from tasks.tools.options import NETWORK_OPTIONS
+from tasks.tools.registry import Registered
 from tasks.views.descriptions import describe_wave, show_auc, show_left, show_percent, summarise
 from tasks.views.facts import WaveFacts, read_facts
 from tasks.workspace.workspace import Workspace
@@ -30,7 +31,7 @@ def show_wave(workspace: Workspace, claim: Claim, registered: Registered, commit
 
 def _hint_comparison(facts: WaveFacts) -> str:
     """Says how to learn what exact retraining would have given: no night retrains for comparison."""
-    if facts.unlearned["is_exact"] or not facts.wave.forget_ids:
+    if facts.unlearned.is_exact or not facts.wave.forget_ids:
         return ""
     command = f"amun wave compare {facts.wave.number}"
     return f"`{command}` computes what exact retraining would have given; MLflow then shows it."
@@ -42,12 +43,13 @@ def _link_version(model: str, version: int) -> str:
     return f"[{name}]({address}/#/models/{model}/versions/{version})" if address.startswith("http") else name
 
 
-def _list_figures(facts: WaveFacts) -> list[dict[str, Any]]:
+def _list_figures(facts: WaveFacts) -> list[dict[str, str]]:
     reported, audited = facts.reported, facts.audited
+    rows: list[tuple[str, HalfFigures, str, Callable[[float | None], str]]]
     rows = [("accuracy on the test half", reported, "accuracy", show_percent)]
     if facts.wave.forget_ids:
         rows.append(("accuracy on the calibration half, as the gate saw it", audited, "accuracy", show_percent))
-    if facts.wave.forget_ids and audited["num_references"]:
+    if facts.wave.forget_ids and audited.num_references != 0:
         rows += [
             ("FT AUC on the test half (0.5: cannot be told from strangers)", reported, "ft_auc", show_auc),
             ("FT AUC on the calibration half, as the gate saw it", audited, "ft_auc", show_auc),
@@ -57,8 +59,9 @@ def _list_figures(facts: WaveFacts) -> list[dict[str, Any]]:
             ("trace on the test half (0.5: none for whoever holds the model from before)", reported, "trace", show_auc),
             ("trace on the calibration half, as the gate saw it", audited, "trace", show_auc),
         ]
-    is_exact = facts.unlearned["is_exact"]
-    left = [] if reported.get("memory_left") is None else [("test", reported), ("calibration", audited)]
+    is_exact = facts.unlearned.is_exact
+    left: list[tuple[str, HalfFigures]]
+    left = [] if reported.memory_left is None else [("test", reported), ("calibration", audited)]
     return [
         {
             "figure": f"memory left on the {half} half (0: as exact retraining, 1: as the base)",
@@ -70,9 +73,9 @@ def _list_figures(facts: WaveFacts) -> list[dict[str, Any]]:
     ] + [
         {
             "figure": title,
-            "before": show(figures[f"{name}_base"]) if f"{name}_base" in figures else "",
-            "after": show(figures[name]),
-            "exact retraining": show(figures[name]) if is_exact else "not computed",
+            "before": show(getattr(figures, f"{name}_base")) if hasattr(figures, f"{name}_base") else "",
+            "after": show(getattr(figures, name)),
+            "exact retraining": show(getattr(figures, name)) if is_exact else "not computed",
         }
         for title, figures, name, show in rows
     ]

@@ -1,19 +1,18 @@
 """Step *complete*: the requests are honoured, each with its receipt, and the wave is closed."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from prefect import task
 
-from amun.core.paths import AUDIT_METRICS, REPORT_METRICS, UNLEARN_METRICS
+from amun.audit.decision import find_alarms
+from amun.evidence.attempts import Receipt, Summary, read_decisions
+from amun.evidence.figures import AuditFigures, ReportFigures, UnlearnFigures, read_figures
 from amun.evidence.wave import read_wave
 from amun.ledger import Claim
-from tasks.steps.gate import check_report, read_decisions
-from tasks.steps.record import read_metrics
-from tasks.steps.register import Registered
-from tasks.steps.stages import StageRun
+from tasks.tools.dvc import StageRun
 from tasks.tools.git import name_tag
 from tasks.tools.options import TASK_OPTIONS
+from tasks.tools.registry import Registered
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -24,38 +23,36 @@ def complete_requests(
     registered: Registered,
     commit: str,
     stage_runs: list[StageRun],
-) -> dict[str, Any]:
+) -> Summary:
     """Closes the wave and completes its requests in one transaction; returns the wave's summary."""
     root, wave = workspace.root, read_wave(workspace.root)
-    unlearned, audited, reported = (
-        read_metrics(root, path) for path in (UNLEARN_METRICS, AUDIT_METRICS, REPORT_METRICS)
+    unlearned, reported = read_figures(UnlearnFigures, root), read_figures(ReportFigures, root)
+    summary = Summary(
+        num_subjects=len(wave.forgetting.subject_keys),
+        num_forget=len(wave.forget_ids),
+        num_held_out=len(wave.forgetting.held_out_ids),
+        attempt=unlearned.attempt,
+        method=unlearned.method,
+        decisions=tuple(made.model_copy(update={"epochs": ()}) for made in read_decisions(root)),
+        warning=find_alarms(unlearned, reported, workspace.params.gate),
+        calibration=read_figures(AuditFigures, root),
+        test=reported,
+        stage_seconds=round(sum(run.seconds for run in stage_runs), 2),
     )
-    summary = {
-        "num_subjects": len(wave.forgetting.subject_keys),
-        "num_forget": len(wave.forget_ids),
-        "num_held_out": len(wave.forgetting.held_out_ids),
-        "attempt": unlearned["attempt"],
-        "method": unlearned["method"],
-        "decisions": [_leave_out(made, "epochs") for made in read_decisions(root)],
-        "warning": check_report(root, workspace.params.gate),
-        "calibration": audited,
-        "test": reported,
-        "stage_seconds": round(sum(run.seconds for run in stage_runs), 2),
-    }
-    receipt = {
-        "model": claim.model,
-        "wave": claim.number,
-        "tag": name_tag(claim.number),
-        "commit": commit,
-        "version": registered.version,
-        "method": unlearned["method"],
-        "memory_left": reported.get("memory_left"),
-        "memory_left_lower": reported.get("memory_left_lower"),
-        "memory_left_upper": reported.get("memory_left_upper"),
-        "ft_auc": reported["ft_auc"],
-        "standard_error": reported["standard_error"],
-        "trace": reported["trace"],
-    }
+    receipt = Receipt(
+        model=claim.model,
+        wave=claim.number,
+        tag=name_tag(claim.number),
+        commit=commit,
+        version=registered.version,
+        method=unlearned.method,
+        memory_left=reported.memory_left,
+        memory_left_lower=reported.memory_left_lower,
+        memory_left_upper=reported.memory_left_upper,
+        ft_auc=reported.ft_auc,
+        standard_error=reported.standard_error,
+        trace=reported.trace,
+    )
     with open_ledger() as ledger:
         ledger.complete_wave(
             claim,
@@ -67,10 +64,6 @@ def complete_requests(
             now=datetime.now(UTC),
         )
     return summary
-
-
-def _leave_out(content: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in content.items() if key != name}
 
 
 @task(name="park", **TASK_OPTIONS)

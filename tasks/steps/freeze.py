@@ -4,7 +4,6 @@ import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from prefect import task
@@ -15,12 +14,10 @@ from amun.audit.observations import explain_too_few
 from amun.core.errors import AmunError
 from amun.core.keys import file_digest, fingerprint, load_secret
 from amun.core.paths import (
-    ATTEMPT,
     AUDIT_LOGITS,
     AUDIT_METRICS,
     BASE_MODEL,
     CALIBRATION,
-    DECISIONS,
     TEST,
     TRAIN,
     UNLEARN_METRICS,
@@ -28,7 +25,9 @@ from amun.core.paths import (
     WAVE_BASE,
 )
 from amun.evidence.adoption import read_adopted
-from amun.evidence.wave import Attempt, ForgottenWave, Wave, write_json
+from amun.evidence.attempts import write_decisions
+from amun.evidence.figures import AuditFigures, UnlearnFigures, parse_figures
+from amun.evidence.wave import ForgottenWave, Wave, write_json
 from amun.ledger import Claim
 from amun.store.forgetting import name_forgotten
 from amun.store.samples import Owners
@@ -59,7 +58,7 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> None:
     forgetting = name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten)
     wave = _describe_wave(root, claim, champion, parent, forgetting, forgotten)
     write_json(root / WAVE, wave)
-    write_json(root / DECISIONS, [])
+    write_decisions(root, ())
     dvc.add_file(root, WAVE_BASE)
 
 
@@ -89,11 +88,6 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
         now=now,
     )
     return forgetting, plan
-
-
-def write_attempt(root: Path, number: int) -> None:
-    """Writes `wave/attempt.json`."""
-    write_json(root / ATTEMPT, Attempt(attempt=number))
 
 
 def _describe_wave(
@@ -129,19 +123,17 @@ def _describe_wave(
 
 def _find_yardstick(root: Path) -> float | None:
     """Returns the calibration accuracy of the last exactly trained version, as recorded with the last wave."""
-    if _read_committed_json(root, UNLEARN_METRICS)["is_exact"]:
-        accuracy: float = _read_committed_json(root, AUDIT_METRICS)["accuracy"]
-        return accuracy
-    yardstick: float | None = _read_committed_json(root, WAVE)["yardstick"]
+    if parse_figures(UnlearnFigures, _read_recorded(root, UNLEARN_METRICS), f"{UNLEARN_METRICS} in HEAD").is_exact:
+        return parse_figures(AuditFigures, _read_recorded(root, AUDIT_METRICS), f"{AUDIT_METRICS} in HEAD").accuracy
+    yardstick: float | None = json.loads(_read_recorded(root, WAVE))["yardstick"]
     return yardstick
 
 
-def _read_committed_json(root: Path, path: Path) -> dict[str, Any]:
+def _read_recorded(root: Path, path: Path) -> str:
     text = read_committed(root, path)
     if text is None:
         raise AmunError(f"{path} is not in HEAD of {root}; is another branch checked out than the waves' own?")
-    content: dict[str, Any] = json.loads(text)
-    return content
+    return text
 
 
 def _foresee(root: Path, forgetting: ForgottenWave, forgotten: list[ForgottenWave], stores: list[Owners]) -> str:

@@ -1,9 +1,6 @@
 """Steps *record*, *tag* and *push*: what the wave wrote, committed; its data, where a remote is configured."""
 
-import csv
 import json
-from pathlib import Path
-from typing import Any
 
 from prefect import task
 
@@ -104,18 +101,3 @@ def restore_files(workspace: Workspace, claim: Claim) -> None:
     require_lease(claim)
     restore_paths(workspace.root, list_wave_paths(workspace.root, claim.kind))
     dvc.checkout(workspace.root)
-
-
-def read_metrics(root: Path, path: Path) -> dict[str, Any]:
-    """Returns a stage's figures."""
-    figures: dict[str, Any] = json.loads((root / path).read_text(encoding="utf-8"))
-    return figures
-
-
-def read_epochs(root: Path, path: Path) -> list[dict[str, float]]:
-    """Returns loss and accuracy by epoch."""
-    with (root / path).open(encoding="ascii", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [
-        {"epoch": int(row["epoch"]), "loss": float(row["loss"]), "accuracy": float(row["accuracy"])} for row in rows
-    ]

@@ -1,7 +1,5 @@
 """Steps *register* and *promote*: the unlearned model as a version in MLflow, then as the champion."""
 
-from dataclasses import dataclass
-
 from mlflow.entities import RunStatus
 from prefect import task
 
@@ -11,6 +9,7 @@ from amun.core.paths import UNLEARNED
 from amun.ledger import Claim
 from tasks.tools import dvc, registry
 from tasks.tools.options import NETWORK_OPTIONS
+from tasks.tools.registry import Registered
 from tasks.views.attempt_runs import log_attempts
 from tasks.views.descriptions import describe_wave
 from tasks.views.facts import read_facts
@@ -18,14 +17,6 @@ from tasks.views.model_files import digest_serving_file, digest_weights, log_mod
 from tasks.views.model_page import update_model_page
 from tasks.views.wave_run import describe_tags, log_final_metrics, name_run, start_wave_run
 from tasks.workspace.workspace import Workspace, require_lease
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A version in the registry."""
-
-    version: int
-    run_id: str
 
 
 @task(name="register", **NETWORK_OPTIONS)

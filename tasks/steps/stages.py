@@ -1,26 +1,18 @@
 """A task that reproduces one DVC stage: the nightly job runs exactly what a person runs by hand."""
 
-from dataclasses import dataclass
 from functools import partial
 
 from prefect import task
 
 from amun.ledger import Claim
 from tasks.tools import dvc
+from tasks.tools.dvc import StageRun
 from tasks.tools.options import TASK_OPTIONS
 from tasks.tools.stage_progress import follow_progress
 from tasks.workspace.workspace import Workspace, require_lease
 
 # stages that train or differentiate, on the accelerator where there is one
 GPU_STAGES = ("train", "references", "power", "adversarial", "unlearn", "audit", "report")
-
-
-@dataclass(frozen=True)
-class StageRun:
-    """A stage that is up to date, and the seconds its program computed to become so (0 if it was)."""
-
-    stage: str
-    seconds: float
 
 
 @task(**TASK_OPTIONS | {"task_run_name": "{title}"})

@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ from tasks.tools.git import restore_paths
 BASE_STAGES = ("prepare", "train", "references")
 WAVE_STAGES = ("power", "adversarial", "unlearn", "audit", "report")
 LOCK_FILE = "dvc.lock"
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A stage that is up to date, and the seconds its program computed to become so (0 if it was)."""
+
+    stage: str
+    seconds: float
 
 
 class DvcRefusalError(AmunError):

@@ -33,6 +33,14 @@ warnings.filterwarnings("ignore", module=r"mlflow(\..*)?")
 
 
 @dataclass(frozen=True)
+class Registered:
+    """A version in the registry."""
+
+    version: int
+    run_id: str
+
+
+@dataclass(frozen=True)
 class Champion:
     """A version that a wave has registered, as a rule the one that serves.
 

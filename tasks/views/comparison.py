@@ -1,10 +1,9 @@
 """What exact retraining would have given, on the MLflow pages of the wave that it is compared with."""
 
-from typing import Any
-
 from mlflow.entities.model_registry import ModelVersion
 
 from amun.core.errors import AmunError
+from amun.evidence.figures import Comparison
 from tasks.tools import registry
 from tasks.views.descriptions import COMPARISON_MARK, describe_comparison
 from tasks.views.model_page import update_model_page
@@ -28,10 +27,10 @@ def find_compared(workspace: Workspace, number: int, commit: str) -> ModelVersio
     return version
 
 
-def show_comparison(version: ModelVersion, comparison: dict[str, Any]) -> None:
+def show_comparison(version: ModelVersion, comparison: Comparison) -> None:
     """Writes the figures of exact retraining to the wave's run, its version and the table of waves."""
     client, run_id = registry.open_registry(), str(version.run_id)
-    figures = {f"{name}/retrained": comparison.get(name) for name in COMPARED}
+    figures = {f"{name}/retrained": getattr(comparison, name) for name in COMPARED}
     with registry.translate_errors():
         log_metrics(run_id, list_metrics(figures, str(version.source).removeprefix("models:/")))
         described = _append(version.description or "", comparison)
@@ -40,6 +39,6 @@ def show_comparison(version: ModelVersion, comparison: dict[str, Any]) -> None:
         update_model_page(version.name)
 
 
-def _append(description: str, comparison: dict[str, Any]) -> str:
+def _append(description: str, comparison: Comparison) -> str:
     """Puts the sentence at the end, in place of an earlier one."""
     return description.partition(COMPARISON_MARK)[0] + describe_comparison(comparison)

@@ -1,7 +1,7 @@
 """What the pages say of a wave, in plain words and Markdown: what was forgotten, how it was judged, what it means."""
 
-from typing import Any
-
+from amun.evidence.attempts import Judged
+from amun.evidence.figures import Comparison, ModelFigures
 from tasks.tools.git import name_tag
 from tasks.views.facts import WaveFacts
 
@@ -15,12 +15,12 @@ def summarise(facts: WaveFacts) -> str:
     wave, reported = facts.wave, facts.reported
     if wave.kind == "base":
         origin = "a new base" if facts.adopted is None else f"a base adopted from {facts.adopted.source}"
-        return f"Wave {wave.number}: {origin}, accuracy {show_percent(reported['accuracy'])}"
+        return f"Wave {wave.number}: {origin}, accuracy {show_percent(reported.accuracy)}"
     if not wave.forget_ids:
         return f"Wave {wave.number} forgot {count_forgotten(facts)}: the model is unchanged"
     left = show_left(facts.reported)
     figures = f"memory left {left}, FT AUC {show_change(facts, 'ft_auc')}, accuracy {show_change(facts, 'accuracy')}"
-    return f"Wave {wave.number} forgot {count_forgotten(facts)} by {facts.unlearned['method']}: {figures}"
+    return f"Wave {wave.number} forgot {count_forgotten(facts)} by {facts.unlearned.method}: {figures}"
 
 
 def describe_wave(facts: WaveFacts, commit: str) -> str:
@@ -39,27 +39,26 @@ def describe_wave(facts: WaveFacts, commit: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def describe_attempt(made: dict[str, Any], number: int) -> str:
+def describe_attempt(made: Judged, number: int) -> str:
     """Returns one attempt of a wave in Markdown."""
     return f"Wave {number}, {tell_attempt(made)}. Figures `calibration/...` are those that the gate judged."
 
 
-def tell_attempt(made: dict[str, Any]) -> str:
+def tell_attempt(made: Judged) -> str:
     """Returns what was tried and what the gate said of it, in one line."""
-    outcome = "passed" if made["passed"] else "refused"
-    warning = f" (warning: {made['warning']})" if made["warning"] else ""
-    settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in made["parameters"].items())
-    return f"attempt {made['attempt']}, {made['method']}{f' ({settings})' if settings else ''}: {outcome}: " + (
-        f"{made['reason']}{warning}"
+    outcome = "passed" if made.passed else "refused"
+    warning = f" (warning: {made.warning})" if made.warning else ""
+    settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in made.parameters.items())
+    return f"attempt {made.attempt}, {made.method}{f' ({settings})' if settings else ''}: {outcome}: " + (
+        f"{made.reason}{warning}"
     )
 
 
-def describe_comparison(comparison: dict[str, Any]) -> str:
+def describe_comparison(comparison: Comparison) -> str:
     """Returns the sentence that puts exact retraining beside a wave."""
-    accuracy, ft_auc = show_percent(comparison["accuracy"]), show_auc(comparison["ft_auc"])
-    trace = f", trace {show_auc(comparison['trace'])}" if comparison.get("trace") is not None else ""
-    left = comparison.get("memory_left")
-    memory = "" if left is None else f"memory left {show_left(comparison)}, "
+    accuracy, ft_auc = show_percent(comparison.accuracy), show_auc(comparison.ft_auc)
+    trace = f", trace {show_auc(comparison.trace)}" if comparison.trace is not None else ""
+    memory = "" if comparison.memory_left is None else f"memory left {show_left(comparison)}, "
     return f"{COMPARISON_MARK}on what remained would have given {memory}FT AUC {ft_auc}, accuracy {accuracy}{trace}."
 
 
@@ -74,11 +73,11 @@ def count_forgotten(facts: WaveFacts) -> str:
 def show_change(facts: WaveFacts, figure: str) -> str:
     """Returns a figure of the test half before and after the wave."""
     show = show_auc if figure == "ft_auc" else show_percent
-    before, after = (facts.reported[name] for name in (f"{figure}_base", figure))
+    before, after = (getattr(facts.reported, name) for name in (f"{figure}_base", figure))
     if after is None:
-        has_references = figure != "ft_auc" or facts.audited["num_references"] > 0
+        has_references = figure != "ft_auc" or facts.audited.num_references != 0
         return TOO_FEW if has_references else NO_REFERENCES
-    error = f" ± {facts.reported['standard_error']:.3f}" if figure == "ft_auc" else ""
+    error = f" ± {facts.reported.standard_error:.3f}" if figure == "ft_auc" else ""
     return f"{show(before)} → {show(after)}{error}"
 
 
@@ -97,12 +96,12 @@ def show_share(value: float | None) -> str:
     return TOO_FEW if value is None else f"{value:.2f}"
 
 
-def show_left(figures: dict[str, Any]) -> str:
+def show_left(figures: ModelFigures) -> str:
     """Returns memory left with its bounds for a person: `0.05 [-0.30, 0.40]`."""
-    left, lower, upper = (figures.get(name) for name in ("memory_left", "memory_left_lower", "memory_left_upper"))
-    if left is None or lower is None or upper is None:
+    if figures.memory_left is None or figures.bounds is None:
         return TOO_FEW
-    return f"{left:.2f} [{lower:.2f}, {upper:.2f}]"
+    lower, upper = figures.bounds
+    return f"{figures.memory_left:.2f} [{lower:.2f}, {upper:.2f}]"
 
 
 def _count(number: int, one: str, many: str) -> str:
@@ -118,12 +117,12 @@ def _explain(facts: WaveFacts) -> str:
             "None of their samples was trained on, so the model is the one before, byte for byte. Their held-out "
             "samples are used no more."
         )
-    if facts.unlearned["is_exact"]:
+    if facts.unlearned.is_exact:
         return "**What it means:** the model was trained anew without them, so it has never seen them."
-    if facts.decisions[-1]["warning"]:
+    if facts.decisions[-1].warning:
         return (
             f"**What it means:** it is not shown by measurement that they are forgotten: "
-            f"{facts.decisions[-1]['warning']}. `gate.insufficient` lets such a wave pass with this warning."
+            f"{facts.decisions[-1].warning}. `gate.insufficient` lets such a wave pass with this warning."
         )
     return (
         "**What it means:** of what the model before remembered of these people, taken together, less than "
@@ -135,13 +134,13 @@ def _explain(facts: WaveFacts) -> str:
 
 def _tell_trace(facts: WaveFacts) -> str:
     """Says what an attacker sees who holds the model from before as well."""
-    trace, bound = facts.reported["trace"], facts.gate.max_trace
+    trace, bound = facts.reported.trace, facts.gate.max_trace
     if trace is None:
         return ""
     bounded = "`gate.max_trace` is null: the gate does not judge it" if bound is None else f"the gate allows {bound:g}"
     return (
         "**The trace:** whoever holds the model from before as well tells them from strangers with an AUC of "
-        f"{trace:.3f} ± {facts.reported['trace_standard_error']:.3f}; 0.5 is not at all, and less tells as much as "
+        f"{trace:.3f} ± {facts.reported.trace_standard_error:.3f}; 0.5 is not at all, and less tells as much as "
         f"more ({bounded})."
     )
 

@@ -1,14 +1,13 @@
 """What a wave's files tell of it, read in one go for all who describe it: MLflow's pages, Prefect's, the ledger."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from amun.audit.decision import find_alarms
 from amun.core.params import GateParams
-from amun.core.paths import ADVERSARIAL_METRICS, AUDIT_METRICS, REPORT_METRICS, UNLEARN_METRICS
 from amun.evidence.adoption import Adopted, read_adopted
+from amun.evidence.attempts import Judged, read_decisions
+from amun.evidence.figures import AdversarialFigures, AuditFigures, ReportFigures, UnlearnFigures, read_figures
 from amun.evidence.wave import Wave, read_wave
-from tasks.steps.gate import check_report, read_decisions
-from tasks.steps.record import read_metrics
 from tasks.workspace.workspace import Workspace
 
 
@@ -19,10 +18,10 @@ class WaveFacts:
     Attributes:
         wave: what it is about.
         gate: the bounds it was judged by.
-        unlearned: `metrics/unlearn.json`: attempt, method, whether that is exact.
-        adversarial: `metrics/adversarial.json`.
-        audited: `metrics/audit.json`, on the calibration half.
-        reported: `metrics/report.json`, on the test half.
+        unlearned: which attempt, by which method, and whether that is exact.
+        adversarial: what the search came to.
+        audited: what the calibration half shows.
+        reported: what the test half shows.
         decisions: the gate's, on each attempt, with what that attempt measured.
         warning: where the test half contradicts the gate.
         adopted: where the wave's base was adopted from; None for one trained here, and for what descends from either.
@@ -30,32 +29,32 @@ class WaveFacts:
 
     wave: Wave
     gate: GateParams
-    unlearned: dict[str, Any]
-    adversarial: dict[str, Any]
-    audited: dict[str, Any]
-    reported: dict[str, Any]
-    decisions: list[dict[str, Any]]
+    unlearned: UnlearnFigures
+    adversarial: AdversarialFigures
+    audited: AuditFigures
+    reported: ReportFigures
+    decisions: tuple[Judged, ...]
     warning: str
     adopted: Adopted | None
 
     @property
-    def attempts(self) -> list[dict[str, Any]]:
+    def attempts(self) -> tuple[Judged, ...]:
         """The decisions on attempts that were really made: none where nothing was to be forgotten."""
-        return self.decisions if self.wave.forget_ids else []
+        return self.decisions if self.wave.forget_ids else ()
 
 
 def read_facts(workspace: Workspace) -> WaveFacts:
     """Returns the facts of the wave that the workspace's files are about."""
-    root = workspace.root
-    wave = read_wave(root)
+    root, gate = workspace.root, workspace.params.gate
+    wave, unlearned, reported = read_wave(root), read_figures(UnlearnFigures, root), read_figures(ReportFigures, root)
     return WaveFacts(
         wave=wave,
-        gate=workspace.params.gate,
-        unlearned=read_metrics(root, UNLEARN_METRICS),
-        adversarial=read_metrics(root, ADVERSARIAL_METRICS),
-        audited=read_metrics(root, AUDIT_METRICS),
-        reported=read_metrics(root, REPORT_METRICS),
+        gate=gate,
+        unlearned=unlearned,
+        adversarial=read_figures(AdversarialFigures, root),
+        audited=read_figures(AuditFigures, root),
+        reported=reported,
         decisions=read_decisions(root),
-        warning=check_report(root, workspace.params.gate),
+        warning=find_alarms(unlearned, reported, gate),
         adopted=read_adopted(root) if wave.kind == "base" else None,
     )

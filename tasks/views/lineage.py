@@ -13,6 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from amun.core.errors import AmunError
 from amun.core.paths import FORGOTTEN
+from amun.evidence.figures import ReportFigures
 from amun.evidence.wave import ForgottenWave, parse_forgotten
 from amun.ledger import Wave
 from tasks.tools import registry
@@ -113,8 +114,8 @@ def _describe(version: ModelVersion, aliases: Sequence[str], waves: dict[int, Wa
     tags = version.tags
     number = int(tags["amun.wave"]) if "amun.wave" in tags else None
     wave = None if number is None else waves.get(number)
-    summary = {} if wave is None else wave.summary or {}
-    test = summary.get("test", {})
+    summary = None if wave is None else wave.summary
+    test = ReportFigures() if summary is None else summary.test
     return Version(
         number=int(version.version),
         wave=number,
@@ -129,7 +130,7 @@ def _describe(version: ModelVersion, aliases: Sequence[str], waves: dict[int, Wa
         rolled_back=tags.get("amun.rolled_back"),
         num_forget=int(tags["amun.num_forget"]) if "amun.num_forget" in tags else None,
         num_subjects=None if number is None else counts.get(number),
-        accuracy=test.get("accuracy"),
-        ft_auc=test.get("ft_auc"),
-        standard_error=test.get("standard_error"),
+        accuracy=test.accuracy,
+        ft_auc=test.ft_auc,
+        standard_error=test.standard_error,
     )

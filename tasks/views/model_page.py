@@ -8,6 +8,7 @@ from urllib.parse import quote
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
+from amun.evidence.figures import ModelFigures
 from tasks.tools import registry
 from tasks.views.descriptions import show_auc, show_left, show_percent, show_share
 
@@ -89,8 +90,10 @@ def _show(metrics: dict[str, float], name: str, show: Callable[[float | None], s
 
 def _show_left(metrics: dict[str, float]) -> str:
     names = {"memory_left": "after", "memory_left_lower": "lower", "memory_left_upper": "upper"}
-    figures = {name: metrics.get(f"memory_left/{moment}") for name, moment in names.items()}
-    return "" if figures["memory_left"] is None else show_left(figures)
+    figures = ModelFigures.model_validate(
+        {name: metrics.get(f"memory_left/{moment}") for name, moment in names.items()}
+    )
+    return "" if figures.memory_left is None else show_left(figures)
 
 
 def _show_change(metrics: dict[str, float], group: str, show: Callable[[float | None], str]) -> str:

@@ -1,6 +1,5 @@
 """One version of the model in full: from the registry, the ledger, and git at its commit."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from amun.core.errors import InputError
 from amun.core.paths import DECISIONS, PARAMS
+from amun.evidence.attempts import Judged, parse_decisions
 from amun.ledger import Wave
 from tasks.tools import registry
 from tasks.tools.dvc import LOCK_FILE
@@ -50,7 +50,7 @@ class Details:
     model: str
     version: Version
     origin: dict[str, Any]
-    decisions: list[dict[str, Any]]
+    decisions: tuple[Judged, ...]
     metrics: dict[str, float]
     parameters: dict[str, Any]
     data: dict[str, str]
@@ -75,7 +75,7 @@ def describe_version(workspace: Workspace, number: int) -> Details:
         model=workspace.model,
         version=version,
         origin=_describe_origin(version, registered, wave, _locate_commit(root, version.commit, commit)),
-        decisions=json.loads(read_committed(root, DECISIONS, commit) or "[]") if commit else [],
+        decisions=parse_decisions(read_committed(root, DECISIONS, commit) or "[]", str(DECISIONS)) if commit else (),
         metrics={} if run is None else dict(sorted(run.data.metrics.items())),
         parameters=_choose_parameters(version, read_parameters(root, commit)),
         data=read_data(root, commit),

@@ -20,12 +20,12 @@ from amun.core.paths import (
     TEST,
     TRAIN,
     TRAIN_EPOCHS,
-    TRAIN_METRICS,
     UNLEARNED,
 )
+from amun.evidence.attempts import Epoch, read_epochs
+from amun.evidence.figures import TrainFigures, read_figures
 from amun.ledger import Claim
 from amun.store.samples import count_samples
-from tasks.steps.record import read_epochs, read_metrics
 from tasks.tools import dvc, registry
 from tasks.views.descriptions import describe_wave
 from tasks.views.facts import WaveFacts
@@ -54,7 +54,7 @@ def start_wave_run(workspace: Workspace, claim: Claim, facts: WaveFacts, experim
     """Returns the id of the wave's run, with its parameters, figures, data sets and files."""
     root, opened_at = workspace.root, _find_opening(claim)
     tags = describe_tags(workspace, facts, commit) | {
-        "amun.gate": "; ".join(f"attempt {made['attempt']} {made['reason']}" for made in facts.decisions),
+        "amun.gate": "; ".join(f"attempt {made.attempt} {made.reason}" for made in facts.decisions),
         "mlflow.note.content": describe_wave(facts, commit) + _link_flow_run(),
         "mlflow.source.name": "amun",
         "mlflow.source.type": "JOB",
@@ -64,7 +64,7 @@ def start_wave_run(workspace: Workspace, claim: Claim, facts: WaveFacts, experim
     run_id = registry.start_run(experiment_id, name_run(claim.number), claim.number, tags, opened_at)
     client = registry.open_registry()
     client.log_batch(run_id, params=list(_list_params(facts)))
-    log_metrics(run_id, list_epoch_metrics(read_epochs(root, TRAIN_EPOCHS) if claim.kind == "base" else []))
+    log_metrics(run_id, list_epoch_metrics(read_epochs(root / TRAIN_EPOCHS) if claim.kind == "base" else ()))
     client.log_inputs(run_id, list(_list_datasets(root)))
     _log_files(root, run_id)
     return run_id
@@ -82,8 +82,8 @@ def describe_tags(workspace: Workspace, facts: WaveFacts, commit: str) -> dict[s
         "amun.wave": str(wave.number),
         "amun.kind": wave.kind,
         "amun.parent_version": "" if wave.base_version is None else str(wave.base_version),
-        "amun.method": facts.unlearned["method"],
-        "amun.attempt": str(facts.unlearned["attempt"]),
+        "amun.method": facts.unlearned.method,
+        "amun.attempt": str(facts.unlearned.attempt),
         "amun.num_forget": str(len(wave.forget_ids)),
         "amun.warning": facts.warning,
         "amun.commit": commit,
@@ -99,12 +99,14 @@ def describe_tags(workspace: Workspace, facts: WaveFacts, commit: str) -> dict[s
 
 def log_final_metrics(workspace: Workspace, claim: Claim, facts: WaveFacts, run_id: str, model_id: str) -> None:
     """Gives the wave's run, and the model logged in it, the figures of the test half."""
-    figures = {FINAL.get(name, f"test/{name}"): value for name, value in facts.reported.items()}
+    figures = {FINAL.get(name, f"test/{name}"): value for name, value in facts.reported.model_dump().items()}
     figures["duration/seconds"] = (datetime.now(UTC) - _find_opening(claim)).total_seconds()
     if claim.kind == "base":
-        figures |= {f"training/{name}": value for name, value in read_metrics(workspace.root, TRAIN_METRICS).items()}
+        figures |= {
+            f"training/{name}": value for name, value in read_figures(TrainFigures, workspace.root).model_dump().items()
+        }
     else:
-        figures |= {f"search/{name}": value for name, value in facts.adversarial.items()}
+        figures |= {f"search/{name}": value for name, value in facts.adversarial.model_dump().items()}
     log_metrics(run_id, list_metrics(figures, model_id))
 
 
@@ -119,12 +121,12 @@ def list_metrics(figures: dict[str, float | str | None], model_id: str | None = 
             yield Metric(name, float(value), now, 0, model_id=model_id)
 
 
-def list_epoch_metrics(epochs: Iterable[dict[str, float]]) -> Iterator[Metric]:
+def list_epoch_metrics(epochs: Iterable[Epoch]) -> Iterator[Metric]:
     """Yields loss and accuracy by epoch, under the same names for a base and for every attempt."""
     now = to_milliseconds(datetime.now(UTC))
     for row in epochs:
         for name in ("loss", "accuracy"):
-            yield Metric(f"by_epoch/{name}", row[name], now, int(row["epoch"]))
+            yield Metric(f"by_epoch/{name}", getattr(row, name), now, row.epoch)
 
 
 def log_metrics(run_id: str, metrics: Iterable[Metric]) -> None:
@@ -163,9 +165,9 @@ def _list_params(facts: WaveFacts) -> Iterator[Param]:
         "kind": wave.kind,
         "people": len(wave.forgetting.subject_keys),
         "samples": len(wave.forget_ids),
-        "method": facts.unlearned["method"],
-        "attempt": facts.unlearned["attempt"] if facts.attempts else None,
-        **(facts.attempts[-1]["parameters"] if facts.attempts else {}),
+        "method": facts.unlearned.method,
+        "attempt": facts.unlearned.attempt if facts.attempts else None,
+        **(facts.attempts[-1].parameters if facts.attempts else {}),
     }
     yield from (Param(name, str(value)) for name, value in shown.items() if value is not None)
 

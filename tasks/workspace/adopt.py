@@ -3,7 +3,6 @@
 No Prefect in here: `amun init` looks at the base before there is a server.
 """
 
-import json
 import re
 import tempfile
 from collections.abc import Iterator
@@ -16,8 +15,9 @@ from mlflow.exceptions import MlflowException
 from torch import nn
 
 from amun.core.errors import InputError
-from amun.core.paths import ADOPTED, ADOPTED_WEIGHTS, TRAIN_METRICS
+from amun.core.paths import ADOPTED, ADOPTED_WEIGHTS
 from amun.evidence.adoption import Adopted, digest_file, read_adopted
+from amun.evidence.figures import TrainFigures, read_figures
 from amun.evidence.wave import write_json
 from amun.model.architectures import save_weights
 from amun.model.foreign_weights import EXPORT, load_foreign_weights
@@ -75,12 +75,12 @@ def describe_base(root: Path) -> str:
     adopted = read_adopted(root)
     if adopted is None:
         return ""
-    measured = json.loads((root / TRAIN_METRICS).read_text(encoding="utf-8"))
+    measured = read_figures(TrainFigures, root)
     shown = (
-        f"  adopted {adopted.source}: accuracy {measured['train_accuracy']:.1%} on training samples, "
-        f"{measured['calibration_accuracy']:.1%} on held-out ones"
+        f"  adopted {adopted.source}: accuracy {measured.train_accuracy:.1%} on training samples, "
+        f"{measured.calibration_accuracy:.1%} on held-out ones"
     )
-    return f"{shown}\n  warning: {measured['warning']}" if measured["warning"] else shown
+    return f"{shown}\n  warning: {measured.warning}" if measured.warning else shown
 
 
 def _find_version(source: str) -> ModelVersion:

@@ -5,11 +5,12 @@ No Prefect in here: `amun init` looks at the source before there is a server.
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from amun.core.errors import InputError
 from amun.core.params import DataParams
 from amun.core.paths import EXCLUSIONS, PREPARE_METRICS, is_bucket, locate_source
+from amun.evidence.figures import PrepareFigures, parse_figures, read_figures
 from amun.store.sources.revision import find_dvc_file, require_files
 from tasks.tools import dvc
 from tasks.tools.git import list_files, read_committed
@@ -79,9 +80,9 @@ def require_unknown_to_git(root: Path, data_root: str | None) -> None:
 
 def describe_samples(root: Path) -> str:
     """Returns what the stage `prepare` took and refused."""
-    metrics = _read_metrics(root)
-    counts = ", ".join(f"{metrics[f'num_{split}']} {split}" for split in ("train", "calibration", "test"))
-    return f"  samples: {counts}; refused of forgotten people: {metrics['num_excluded']}"
+    figures = read_figures(PrepareFigures, root)
+    counts = f"{figures.num_train} train, {figures.num_calibration} calibration, {figures.num_test} test"
+    return f"  samples: {counts}; refused of forgotten people: {figures.num_excluded}"
 
 
 def require_same_people(root: Path) -> None:
@@ -98,8 +99,8 @@ def require_same_people(root: Path) -> None:
             f"{root}: {PREPARE_METRICS} is not in HEAD, so nobody knows whether the source's people are still those of "
             "whom some are forgotten; bring it back from the last wave's commit"
         )
-    digest = json.loads(committed).get("people_digest")
-    if digest is not None and _read_metrics(root)["people_digest"] != digest:
+    digest = parse_figures(PrepareFigures, committed, f"{PREPARE_METRICS} in HEAD").people_digest
+    if digest is not None and read_figures(PrepareFigures, root).people_digest != digest:
         raise InputError(
             "the source names no subjects, and its images, data.seed or data.subject_max_samples have changed since "
             "invented people were forgotten: nobody knows who they are now; restore them, or name the subjects"
@@ -108,10 +109,5 @@ def require_same_people(root: Path) -> None:
 
 def describe_revision(root: Path) -> str:
     """Returns of which revision the base's source is, in one line; empty where nobody keeps revisions."""
-    revision = _read_metrics(root).get("revision") or {}
+    revision = read_figures(PrepareFigures, root).revision or {}
     return ", ".join(f"{name} {value}" for name, value in sorted(revision.items()))
-
-
-def _read_metrics(root: Path) -> dict[str, Any]:
-    metrics: dict[str, Any] = json.loads((root / PREPARE_METRICS).read_text(encoding="utf-8"))
-    return metrics

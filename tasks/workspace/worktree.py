@@ -1,7 +1,6 @@
 """A wave as it was: a git worktree at its commit, with the workspace's DVC cache."""
 
 import fcntl
-import json
 import os
 import shutil
 import subprocess
@@ -10,11 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from amun.core.errors import AmunError
-from amun.core.paths import COMPARISON, STATE
+from amun.core.paths import STATE
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
+from amun.evidence.figures import Comparison, read_figures
 from tasks.tools import dvc
 from tasks.tools.git import list_changes, run_git
 
@@ -86,7 +85,7 @@ def reproduce_wave(root: Path, commit: str) -> list[str]:
         return sorted(differing | set(list_changes(path)))
 
 
-def compare_wave(root: Path, commit: str) -> dict[str, Any]:
+def compare_wave(root: Path, commit: str) -> Comparison:
     """Retrains on what remained at a wave's commit; returns what that model shows on the test half."""
     with open_worktree(root, commit) as path:
         result_path = path.parent / "result.json"
@@ -101,5 +100,4 @@ def compare_wave(root: Path, commit: str) -> dict[str, Any]:
         if finished.returncode:
             reason = StageResult.read(result_path).error if result_path.exists() else f"exit {finished.returncode}"
             raise AmunError(f"retraining at commit {commit[:12]} failed: {reason}")
-        figures: dict[str, Any] = json.loads((path / COMPARISON).read_text(encoding="utf-8"))
-        return figures
+        return read_figures(Comparison, path)

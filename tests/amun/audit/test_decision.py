@@ -8,6 +8,7 @@ import pytest
 from amun.audit.decision import Decision, decide, explain_traceless, list_exact, plan_attempts
 from amun.audit.night import NightPower, share_alpha
 from amun.core.params import AttemptParams
+from amun.evidence.figures import AuditFigures, UnlearnFigures
 from tests.amun.shipped import PARAMS
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -144,8 +145,9 @@ def judge(
     gate: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Decision:
-    unlearned = {"attempt": 1, "method": "amun", "is_exact": is_exact}
-    return decide(unlearned, night, FORGOTTEN | changes, yardstick, GATE.model_copy(update=gate or {}))
+    unlearned = UnlearnFigures(attempt=1, method="amun", is_exact=is_exact)
+    audited = AuditFigures.model_validate(FORGOTTEN | changes)
+    return decide(unlearned, night, audited, yardstick, GATE.model_copy(update=gate or {}))
 
 
 def test_forgotten_and_accurate_passes() -> None:

@@ -5,10 +5,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from amun.evidence.attempts import Receipt, Summary
+from amun.evidence.figures import ReportFigures
 from amun.ledger import Claim, Held, Holding, Ledger
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 MODEL = "digits-cnn"
+SUMMARY = Summary(method="retrain", test=ReportFigures(accuracy=0.97))
 LEASE_SECONDS = 60.0
 LATER = NOW + timedelta(seconds=LEASE_SECONDS)
 
@@ -34,8 +37,8 @@ def complete_wave(ledger: Ledger, claim: Claim, version: str = "7", now: datetim
         version=version,
         parent_version="6",
         commit="c0ffee",
-        summary={"accuracy": 0.97, "auc": None},
-        receipt={"tag": f"wave/{claim.number:04d}"},
+        summary=SUMMARY,
+        receipt=Receipt(tag=f"wave/{claim.number:04d}"),
         now=now,
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, inspect
 
+from amun.evidence.attempts import Receipt
 from amun.ledger import Ledger
 from amun.ledger.schema import SCHEMA_VERSION, InfoRow
 from tests.amun.ledger.conftest import MakeUrl
@@ -86,8 +87,10 @@ def test_earlier_ledger_is_brought_up_to_date_when_it_is_opened(url_of_2: str, m
     with Ledger(url_of_2) as ledger:
         ann, jose, composed, decomposed, eve = ledger.list_requests(MODEL)
         assert [request.subject_id for request in (ann, jose, composed, eve)] == ["ann", "Jos\u00e9", COMPOSED, "eve"]
-        assert (ann.reference, ann.received_at, ann.outcomes[0].receipt) == ("T-1", NOW, {"tag": "wave/0001"})
-        assert [(kept.state, kept.receipt) for kept in ann.outcomes[0].undone] == [("completed", {"tag": "wave/0000"})]
+        assert (ann.reference, ann.received_at, ann.outcomes[0].receipt) == ("T-1", NOW, Receipt(tag="wave/0001"))
+        assert [(kept.state, kept.receipt) for kept in ann.outcomes[0].undone] == [
+            ("completed", Receipt(tag="wave/0000"))
+        ]
         # two that wait for one person stay two
         assert decomposed.subject_id == DECOMPOSED
         held, _ = ledger.find_holding(MODEL, DECOMPOSED)

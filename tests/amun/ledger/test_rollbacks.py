@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from amun.core.errors import InputError
+from amun.evidence.attempts import Receipt
 from amun.ledger import Claim, Held, Holding, Ledger, Request
 from tests.amun.ledger.helpers import LATER, MODEL, NOW, add, build_base, claim_wave, complete_wave
 
@@ -83,7 +84,7 @@ def test_requests_of_undone_waves_alone_are_in_the_new_wave_with_their_dates(for
 
     complete_wave(forgetful, claim, "4", TOMORROW)
     assert [wave.num_requests for wave in forgetful.list_waves(MODEL)] == [0, 1, 0, 2]
-    assert forgetful.get_request(bob.request_id).outcomes[0].receipt == {"tag": "wave/0003"}
+    assert forgetful.get_request(bob.request_id).outcomes[0].receipt == Receipt(tag="wave/0003")
 
 
 def test_wave_is_undone_once(forgetful: Ledger) -> None:

@@ -8,12 +8,15 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
 from amun.core.errors import InputError, LeaseLostError
+from amun.evidence.attempts import Receipt
+from amun.evidence.figures import Comparison
 from amun.ledger import Claim, Held, Holding, Ledger
 from tests.amun.ledger.helpers import (
     LATER,
     LEASE_SECONDS,
     MODEL,
     NOW,
+    SUMMARY,
     add,
     build_base,
     claim_wave,
@@ -135,10 +138,10 @@ def test_completing_closes_the_requests_with_receipts(ledger: Ledger) -> None:
     complete_wave(ledger, claim_wave(ledger))
     [outcome] = ledger.get_request("R-000001").outcomes
     assert (outcome.state, outcome.wave_number, outcome.decided_at) == ("completed", 1, NOW)
-    assert outcome.receipt == {"tag": "wave/0001"}
+    assert outcome.receipt == Receipt(tag="wave/0001")
     wave = ledger.get_wave(MODEL, 1)
     assert (wave.state, wave.version, wave.parent_version, wave.commit) == ("complete", "7", "6", "c0ffee")
-    assert wave.summary == {"accuracy": 0.97, "auc": None}
+    assert wave.summary == SUMMARY
     assert (wave.closed_at, wave.num_requests) == (NOW, 1)
     assert ledger.peek_wave(MODEL, NOW) is None
 
@@ -229,8 +232,8 @@ def test_open_wave_is_seen_by_all(ledger: Ledger) -> None:
 
 def test_comparison_needs_no_lease(ledger: Ledger) -> None:
     build_base(ledger, ["ann"])
-    ledger.set_comparison(MODEL, 0, {"auc": 0.5})
-    assert ledger.get_wave(MODEL, 0).comparison == {"auc": 0.5}
+    ledger.set_comparison(MODEL, 0, Comparison(ft_auc=0.5))
+    assert ledger.get_wave(MODEL, 0).comparison == Comparison(ft_auc=0.5)
     assert ledger.list_waves(MODEL) == [ledger.get_wave(MODEL, 0)]
 
 
@@ -240,7 +243,7 @@ def test_unknown_model_and_wave_are_named(ledger: Ledger) -> None:
         lambda: ledger.get_wave(MODEL, 9),
         lambda: ledger.subjects_of_wave(MODEL, 9),
         lambda: ledger.requests_of_wave(MODEL, 9),
-        lambda: ledger.set_comparison(MODEL, 9, {}),
+        lambda: ledger.set_comparison(MODEL, 9, Comparison()),
     ):
         with pytest.raises(InputError, match=r"no wave 9.*`amun wave list`"):
             ask()

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from amun.evidence.attempts import Summary
+from amun.evidence.figures import Comparison
 from amun.ledger import Outcome, OutcomeState, Request, Wave
 from flows.pages.request_page import render_page
 from tasks.views.copies import Copy
@@ -44,8 +46,8 @@ def make_wave(summary: dict[str, Any] | None, comparison: dict[str, Any] | None 
         parent_version="4",
         version="5",
         commit=None if summary is None else "c" * 40,
-        summary=summary,
-        comparison=comparison,
+        summary=None if summary is None else Summary.model_validate(summary),
+        comparison=None if comparison is None else Comparison.model_validate(comparison),
         num_requests=3,
         undone_by=None,
     )

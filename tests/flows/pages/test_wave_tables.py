@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from amun.evidence.attempts import Judged, Summary
 from amun.ledger import Request, Wave
 from flows.pages.wave_tables import print_latest, print_status, print_wave
 
@@ -11,10 +12,10 @@ NIGHT = datetime(2026, 1, 31, 3, tzinfo=UTC)
 
 
 def make_wave(number: int, *, undone_by: int | None = None, note: str | None = None) -> Wave:
-    decisions = [
-        {"attempt": 1, "method": "amun", "passed": False, "reason": "too far from 0.5", "warning": ""},
-        {"attempt": 2, "method": "retrain", "passed": True, "reason": "exact by construction", "warning": ""},
-    ]
+    decisions = (
+        Judged(attempt=1, method="amun", passed=False, reason="too far from 0.5"),
+        Judged(attempt=2, method="retrain", passed=True, reason="exact by construction"),
+    )
     return Wave(
         model="model",
         number=number,
@@ -28,7 +29,7 @@ def make_wave(number: int, *, undone_by: int | None = None, note: str | None = N
         parent_version=str(number),
         version=str(number + 1),
         commit="c" * 40,
-        summary=None if note else {"num_forget": 30, "method": "retrain", "decisions": decisions},
+        summary=None if note else Summary(num_forget=30, method="retrain", decisions=decisions),
         comparison=None,
         num_requests=12,
         undone_by=undone_by,

@@ -1,0 +1,132 @@
+"""What became of a wave: the gate's decision on each attempt, the summary of all, and what a request's receipt says."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from amun.core.errors import AmunError
+from amun.core.paths import DECISIONS
+from amun.evidence.figures import AuditFigures, Figures, ReportFigures
+from amun.evidence.wave import write_json
+
+
+class Epoch(Figures):
+    """One epoch of training: its mean loss, and the share of the samples that were labelled right."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+
+
+class Judged(Figures):
+    """An attempt, and what the gate made of it.
+
+    Attributes:
+        attempt: its number, from 1.
+        method: its name.
+        parameters: its learning rate and the method's own.
+        passed: it did.
+        reason: why, in one line.
+        warning: what a person should look at all the same; empty if nothing.
+        calibration: what the gate judged it by; None where the attempt came to nothing.
+        epochs: how its training went; left out of the summary.
+    """
+
+    attempt: int
+    method: str
+    parameters: dict[str, int | float] = Field(default_factory=dict)
+    passed: bool
+    reason: str
+    warning: str = ""
+    calibration: AuditFigures | None = None
+    epochs: Annotated[tuple[Epoch, ...], Field(strict=False)] = ()
+
+
+class Summary(Figures):
+    """A wave in figures, as the ledger keeps it.
+
+    Attributes:
+        num_subjects: people who asked.
+        num_forget: their training samples.
+        num_held_out: their other samples.
+        attempt: the one that passed.
+        method: of it.
+        decisions: on every attempt.
+        warning: where an alarm sounds on the test half; empty if none does.
+        calibration: what the gate judged by.
+        test: what the report measured.
+        stage_seconds: that the stages computed.
+    """
+
+    num_subjects: int | None = None
+    num_forget: int | None = None
+    num_held_out: int | None = None
+    attempt: int | None = None
+    method: str | None = None
+    decisions: Annotated[tuple[Judged, ...], Field(strict=False)] = ()
+    warning: str = ""
+    calibration: AuditFigures = AuditFigures()
+    test: ReportFigures = ReportFigures()
+    stage_seconds: float = 0.0
+
+    @property
+    def warned(self) -> str:
+        """What the attempt that passed was let pass with; empty if nothing."""
+        return next((made.warning for made in self.decisions if made.passed), "")
+
+
+class Receipt(Figures):
+    """What is left with a request as proof that it was honoured.
+
+    Attributes:
+        tag: of the wave in git; likewise its commit.
+        version: of the model that has forgotten the person.
+        memory_left: on the test half; likewise the other figures.
+    """
+
+    model: str | None = None
+    wave: int | None = None
+    tag: str | None = None
+    commit: str | None = None
+    version: int | None = None
+    method: str | None = None
+    memory_left: float | None = None
+    memory_left_lower: float | None = None
+    memory_left_upper: float | None = None
+    ft_auc: float | None = None
+    standard_error: float | None = None
+    trace: float | None = None
+
+
+def read_decisions(workspace: Path) -> tuple[Judged, ...]:
+    """Returns the gate's decisions on the wave's attempts, in their order."""
+    return parse_decisions((workspace / DECISIONS).read_text(encoding="utf-8"), str(workspace / DECISIONS))
+
+
+def parse_decisions(text: str, where: str) -> tuple[Judged, ...]:
+    """Returns the content of a `decisions.json`.
+
+    Raises:
+        AmunError: it is damaged; the line says `where` it stands.
+    """
+    try:
+        return tuple(Judged.model_validate(made) for made in json.loads(text))
+    except (ValidationError, json.JSONDecodeError):
+        raise AmunError(f"{where} is damaged; restore it from git") from None
+
+
+def write_decisions(workspace: Path, decisions: tuple[Judged, ...]) -> None:
+    """Writes `wave/decisions.json`."""
+    write_json(workspace / DECISIONS, TypeAdapter(tuple[Judged, ...]).dump_python(decisions, mode="json"))
+
+
+def read_epochs(path: Path) -> tuple[Epoch, ...]:
+    """Returns loss and accuracy by epoch, from the CSV file of a stage that trains."""
+    with path.open(encoding="ascii", newline="") as file:
+        return tuple(
+            Epoch(epoch=int(row["epoch"]), loss=float(row["loss"]), accuracy=float(row["accuracy"]))
+            for row in csv.DictReader(file)
+        )

@@ -1,0 +1,221 @@
+"""The figures that the stages of a wave write, as records.
+
+A workspace keeps those of earlier versions: what a version did not measure yet is None, what is no longer told is
+left out.
+"""
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from amun.core.errors import AmunError
+from amun.core.paths import (
+    ADVERSARIAL_METRICS,
+    AUDIT_METRICS,
+    COMPARISON,
+    PREPARE_METRICS,
+    REPORT_METRICS,
+    TRAIN_METRICS,
+    UNLEARN_METRICS,
+)
+from amun.evidence.wave import CURRENT, Record
+
+# a figure that most waves do not have: where it is None, the file does not name it
+Rare = Annotated[float | None, Field(exclude_if=lambda value: value is None)]
+
+
+class Figures(Record):
+    """What one stage, or one step, has measured."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+AnyFigures = TypeVar("AnyFigures", bound=Figures)
+
+
+class PrepareFigures(Figures):
+    """Counts and facts of the source; nothing that names a person.
+
+    Attributes:
+        num_train: samples in the split; likewise the others.
+        num_excluded: samples of the source whose people are forgotten.
+        classes: their names, in the order of their labels; a person's name among them as its keyed id.
+        people_digest: of who was invented for which image; None where the source names its subjects.
+        revision: which state of the source it was, where it has one.
+    """
+
+    num_train: int
+    num_calibration: int
+    num_test: int
+    num_excluded: int
+    classes: list[str]
+    people_digest: str | None = None
+    revision: dict[str, str] | None = None
+
+
+class TrainFigures(Figures):
+    """How good a new base is.
+
+    Attributes:
+        train_accuracy: 0 to 1, on what it was trained on.
+        calibration_accuracy: likewise, on the calibration half.
+        warning: what speaks against an adopted base's training samples being those it was said to be trained on; an
+            empty text where nothing does. None for a base trained here.
+    """
+
+    train_accuracy: float
+    calibration_accuracy: float
+    warning: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
+
+
+class AdversarialFigures(Figures):
+    """What the search for adversarial examples came to.
+
+    Attributes:
+        num_forget: samples to forget.
+        num_missing: those without an adversarial example.
+        mean_delta_norm: L2 distance of the examples to their samples, pixels in [0, 1].
+    """
+
+    num_forget: int
+    num_missing: int
+    mean_delta_norm: float | None = None
+
+
+class UnlearnFigures(Figures):
+    """Which attempt was made.
+
+    Attributes:
+        attempt: its number, from 1.
+        method: its name; `none` where nothing was to be forgotten, or a base was built.
+        is_exact: the model was trained anew without the people.
+    """
+
+    attempt: int
+    method: str
+    is_exact: bool
+
+
+class ModelFigures(Figures):
+    """What one held-out half shows of a model.
+
+    Attributes:
+        accuracy: 0 to 1, on that half.
+        memory_left: how much of the base's memory of the wave's people is left: 0 as exact retraining, 1 as the base.
+        memory_left_lower: a bound of it; likewise the upper one.
+        spread: how far people stand out on both sides.
+        max_spread: how far they may.
+        ft_auc: by which RMIA tells the forget samples from held-out ones.
+        trace: by which whoever holds the base does.
+    """
+
+    accuracy: float | None = None
+    memory_left: float | None = None
+    memory_left_lower: float | None = None
+    memory_left_upper: float | None = None
+    spread: float | None = None
+    max_spread: float | None = None
+    ft_auc: float | None = None
+    trace: float | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The bounds of memory left; None where it could not be bounded."""
+        lower, upper = self.memory_left_lower, self.memory_left_upper
+        return None if lower is None or upper is None else (lower, upper)
+
+
+class Comparison(ModelFigures):
+    """What exact retraining shows on the test half."""
+
+
+class HalfFigures(ModelFigures):
+    """What one held-out half shows of base and unlearned model.
+
+    Attributes:
+        num_forget: training samples that the wave forgets.
+        accuracy_base: of the base; likewise other figures of that ending.
+        standard_error: of the FT AUC.
+        confidence_auc: by which the confidence in the true label alone tells forget samples from held-out ones.
+        not_measured: which figures are missing whatever the wave, and why; None where none is.
+    """
+
+    num_forget: int = 0
+    accuracy_base: float | None = None
+    ft_auc_base: float | None = None
+    standard_error: float | None = None
+    confidence_auc_base: float | None = None
+    confidence_auc: float | None = None
+    not_measured: str | None = None
+
+
+class AuditFigures(HalfFigures):
+    """The calibration half, by which the gate judges.
+
+    Attributes:
+        num_calibration: its samples whose people are still held.
+        num_references: how many models the membership attack compares with; None where an earlier version did not say.
+    """
+
+    num_calibration: int = 0
+    num_references: int | None = None
+
+
+class ReportFigures(HalfFigures):
+    """The test half, looked at once, after the gate has decided.
+
+    Attributes:
+        num_forgotten: training samples that this wave and those before it have forgotten.
+        num_test: samples of the half whose people are still held.
+        remain_accuracy: on the training samples that remain.
+        ft_auc_all: the FT AUC of everything forgotten so far.
+        trace_standard_error: of the trace.
+        svc_correctness: the share of the forget samples that the SVC attack calls never seen, by that feature; likewise
+            the others. Only where there are no references.
+    """
+
+    num_forgotten: int = 0
+    num_test: int = 0
+    remain_accuracy: float | None = None
+    ft_auc_all: float | None = None
+    trace_standard_error: float | None = None
+    svc_correctness: Rare = None
+    svc_confidence: Rare = None
+    svc_entropy: Rare = None
+    svc_modified_entropy: Rare = None
+    svc_probabilities: Rare = None
+
+
+PATHS: dict[type[Figures], Path] = {
+    PrepareFigures: PREPARE_METRICS,
+    TrainFigures: TRAIN_METRICS,
+    AdversarialFigures: ADVERSARIAL_METRICS,
+    UnlearnFigures: UNLEARN_METRICS,
+    AuditFigures: AUDIT_METRICS,
+    ReportFigures: REPORT_METRICS,
+    Comparison: COMPARISON,
+}
+
+
+def read_figures(kind: type[AnyFigures], workspace: Path = CURRENT) -> AnyFigures:
+    """Returns a stage's figures in a workspace.
+
+    Raises:
+        FileNotFoundError: the stage has not run.
+        AmunError: the file is damaged.
+    """
+    path = workspace / PATHS[kind]
+    return parse_figures(kind, path.read_text(encoding="utf-8"), str(path))
+
+
+def parse_figures(kind: type[AnyFigures], text: str, where: str) -> AnyFigures:
+    """Returns figures from the text of their file.
+
+    Raises:
+        AmunError: it is damaged; the line says `where` it stands.
+    """
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise AmunError(f"{where} is damaged ({error.error_count()} findings); restore it from git") from None
