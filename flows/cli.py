@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from amun import __version__
 from amun.errors import AmunError, InputError
 from flows.commands import base, benchmark, models, requests, serving, shared, subjects, waves
 
@@ -52,6 +53,21 @@ app.add_typer(subjects.app, name="subject")
 app.command()(serving.serve)
 app.command()(serving.deploy)
 app.command()(benchmark.benchmark)
+
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"amun {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def tell_version(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the release and exit.")
+    ] = False,
+) -> None:
+    """Takes the options that belong to no command."""
 
 
 @app.command()
