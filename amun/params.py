@@ -231,7 +231,7 @@ class AdversarialParams(Section):
 
 
 class AttemptParams(Section):
-    """One method with its parameters: a learning rate unless it is exact, and the one other that it has, if any.
+    """One method with its parameters: a learning rate unless it is exact, and its own parameter if it has one.
 
     Attributes:
         method: its name.
@@ -262,7 +262,7 @@ class AttemptParams(Section):
 
     @model_validator(mode="after")
     def check_method(self) -> Self:
-        """Refuses an unknown method, a parameter that it has no use for, and a missing one that it needs."""
+        """Refuses an unknown method, a parameter that the method does not use, and a missing one that it needs."""
         if self.method not in METHODS and not is_own(self.method):
             raise ValueError(f"unknown method '{self.method}'; known are {', '.join(METHODS)}")
         method = find_method(self.method)

@@ -95,7 +95,7 @@ def init(
 
     setup.refuse_wrong_secret(clone)
     if base is not None and (setup.is_joining(clone) or setup.is_finished(clone)):
-        raise InputError(f"{clone.root} has its base already; another one takes a workspace of its own")
+        raise InputError(f"{clone.root} has its base already; adopt another one in a new workspace")
     if setup.is_joining(clone):
         setup.join_workspace(clone, git_remote)
         print(f"joined the workspace of {clone.model}: its data are here, its waves can be reproduced")
