@@ -1,8 +1,8 @@
 """The demo: a workspace in `.demo/`, a base model on real images, three waves of deletion, a table of what happened.
 
-Two nights of many people, which can show that these are forgotten, and one of two people, which cannot. It types the
-commands that a user would; whom to forget is chosen here, and two parameters: a model of the digits remembers little of
-anybody. Run as `python -m flows.demo`.
+Two nights are of many people, and can show that these are forgotten. One is of two people, and cannot. The demo types
+the commands that a user would. It chooses whom to forget, and sets two parameters, because a model of the digits
+remembers little of anybody. Run as `python -m flows.demo`.
 """
 
 import hashlib
@@ -31,8 +31,8 @@ FOLDER = ".demo"
 # training samples of the two large waves, of about 115 and 180 people, in which exact retraining itself would pass
 NUM_SAMPLES = (260, 400)
 NUM_IN_SMALL_WAVE = 2  # people
-# of `params.yaml`, as regular expressions. Before the base: more and smaller people, and a margin that so few images of
-# digits can show. In the first wave the paper's method comes first; in the second it is taken out again.
+# Changes of `params.yaml`, as regular expressions. Before the base: there are more people with fewer images each, and
+# the margin is one that so few digits can show. In the first wave the paper's method comes first; then it is out.
 OF_THE_BASE = {
     r"(?m)^(  subject_max_samples: )\S+": r"\g<1>5",
     r"(?m)^(  max_memory_left: )\S+": r"\g<1>0.85",
@@ -158,7 +158,7 @@ def list_complete_waves(root: Path) -> list[Wave]:
 
 
 def choose_few(root: Path) -> list[str]:
-    """Returns the people of the small wave: the last ones of the order in which the others were drawn."""
+    """Returns the people of the small wave: the last ones in the order of the draw."""
     return _order_subjects(read_sizes(root))[-NUM_IN_SMALL_WAVE:]
 
 

@@ -22,8 +22,8 @@ async def run_nights(root: Path, has_own_prefect: bool) -> None:
         has_own_prefect: whether the server knows the runs of this process alone.
 
     Note:
-        Prefect's own `serve`, told to stop, leaves the run that is at work to itself: here it is cancelled first. The
-        deployment stays active.
+        When Prefect's own `serve` is told to stop, it leaves the run that is at work to itself. Here the run is
+        cancelled first. The deployment stays active.
     """
     workspace = open_workspace(root)
     runner = Runner(limit=1, pause_on_shutdown=False)

@@ -59,7 +59,7 @@ def create_workspace(workspace: Workspace, remote: str | None, git_remote: str |
     root, is_recorded = workspace.root, _is_recorded(workspace.root)
     require_branch(root)
     require_history(root)
-    # before the question whether all is committed: that is not what to do with images
+    # asked before `require_clean`, whose advice is to commit: images must not be committed
     require_unknown_to_git(root, workspace.params.data.root)
     require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES])
     if secret := os.environ.get(SECRET_VARIABLE):
@@ -137,7 +137,7 @@ def _choose_base(workspace: Workspace, base: str | None) -> tuple[Adopted | None
     """
     root = workspace.root
     is_new, is_recorded = not (root / SECRET).exists(), _is_recorded(root)
-    # what is recorded stays, and an alias may already be on the version that wave 0 has registered
+    # a recorded base stays; looked up anew, the alias might name the version that wave 0 has registered
     if not is_new and (base is None or is_recorded):
         return read_adopted(root), lambda: None
     from tasks.workspace.adopt import drop_base, keep_base, read_base

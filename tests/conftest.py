@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from tasks.tools.environment import API_VARIABLE
 from tasks.tools.servers import UI_VARIABLE, provide_prefect
-from tests.readme import list_commands
+from tests.readme import WORKSPACE, list_commands
 from tests.swift import BUCKET, run_swift
 from tests.workspaces import Finished, Site, choose_people, make_clone
 
@@ -88,12 +88,12 @@ def wave_one(wave_run: tuple[Site, Finished]) -> Site:
 def readme_run(
     folder: Path, common: Path, wave_zero: Site, variables: dict[str, str]
 ) -> tuple[Site, dict[str, Finished]]:
-    """A workspace in which the README's commands were typed one after the other, and what each one said."""
+    """A workspace in which the commands of `docs/workspace.md` were typed in their order, and what each one said."""
     root, said = common / "readme", common / "readme.json"
     with FileLock(common / "readme.lock"):
         if not said.exists():
             site = wave_zero.copy(root)
-            typed = [command for command in list_commands() if not command.startswith("make ")]
+            typed = list_commands(WORKSPACE)
             finished = {command: vars(site.start(*shlex.split(command))) for command in typed}
             said.write_text(json.dumps(finished), encoding="utf-8")
         copy = Site(root, variables).copy(folder / "readme")

@@ -6,9 +6,10 @@ from pathlib import Path
 from tests.workspaces import ROOT
 
 README = ROOT / "README.md"
+WORKSPACE = ROOT / "docs" / "workspace.md"
 
 
-def list_commands(page: Path = README) -> list[str]:
+def list_commands(page: Path) -> list[str]:
     """Returns the lines of all fenced `sh` blocks, comments aside."""
     lines = "".join(read_blocks(page, "sh")).splitlines()
     return [line for line in (full.partition("  #")[0].strip() for full in lines) if line and not line.startswith("#")]

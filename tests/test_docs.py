@@ -1,6 +1,45 @@
-"""The generated pages are what their sources say now."""
+"""The pages are what their sources say now, and lead where they say."""
 
+import re
+from pathlib import Path
+
+import pytest
+
+from amun import __version__
 from docs.build_parameters import PAGE, build_page
+from tests.workspaces import ROOT
+
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    # what a fenced block shows is no link
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+    broken = [target for target in targets if not is_there(page, *target.partition("#")[::2])]
+    assert broken == []
+
+
+def is_there(page: Path, path: str, anchor: str) -> bool:
+    """Tells whether a file is there, and a heading or an `id` in it where the link names one."""
+    target = page.parent / path if path else page
+    if not target.exists() or not anchor:
+        return target.exists()
+    text = target.read_text(encoding="utf-8")
+    return anchor in {make_anchor(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)} or (
+        f'id="{anchor}"' in text
+    )
+
+
+def make_anchor(heading: str) -> str:
+    """Returns the anchor that a heading gets: lower case, no punctuation, hyphens for blanks."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_changelog_names_this_release() -> None:
+    headings = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[:2] == ["Unreleased", __version__]
 
 
 def test_parameters_page_is_up_to_date() -> None:

@@ -63,8 +63,8 @@ class ModelAudit:
     def compute_nested_ft_aucs(self, sizes: list[int]) -> list[float | None]:
         """Returns the AUC for each size of `sizes`, the first ones taking precedence.
 
-        An AUC is a mean over samples: from those of two nested sets follows that of the samples in between. A set is
-        therefore left out (None) where it differs from one already given by 1 to 19 samples.
+        An AUC is a mean over samples. From the AUCs of two nested sets the AUC of the samples in between follows. A set
+        is therefore left out (None) where it differs from one already given by 1 to 19 samples.
         """
         given: list[int] = []
         aucs: list[float | None] = []
@@ -87,7 +87,7 @@ def choose_audit_sets(
         held_out: one held-out half.
         references: every sample's logits by the audit references; no samples where there are no references.
         is_before: the held-out half is as it was before the wave, so that the base's figures are those that the last
-            wave reported. Were its few leavers out already, the two together would give their score.
+            wave reported. If its few leavers were out already, their score would follow from the two figures.
     """
     own = train.select(train.is_among(wave.forget_ids))
     still_held = set(train.sample_ids.tolist())

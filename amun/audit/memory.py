@@ -20,8 +20,8 @@ from amun.audit.observations import Evidence, Floats
 
 NUM_BINS = 10  # of difficulty
 MIN_PER_BIN = 40  # samples
-SPREAD_DEVIATIONS = 3  # of the references' own, beyond which people stand out on either side
-VARIANCE_FLOOR = 0.01  # of the mean variance: where all references agree to the last bit, no sample weighs everything
+SPREAD_DEVIATIONS = 3  # people stand out beyond so many of the references' own deviations
+VARIANCE_FLOOR = 0.01  # of the mean variance: else a sample on which all references agree would weigh everything
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Memory:
         if a <= 0 or self.base_total <= 0:
             return None
         b = self.total * self.base_total - square * self.covariance
-        # a fine-tuned model shares its base's training: what scatters between trainings enters at most once
+        # a fine-tuned model shares its base's training, so the scatter between trainings enters at most once
         c = self.total**2 - square * (self.variance + self.null.between)
         reach = np.sqrt(max(b**2 - a * c, 0.0))
         return float((b - reach) / a), float((b + reach) / a)
@@ -244,10 +244,10 @@ def _find_null(evidence: Evidence, scale: float) -> ExactNull:
 
 
 def _describe(evidence: Evidence) -> tuple[Floats, Floats, Floats, Floats]:
-    """Returns, each (N,), what is expected unseen, the gap to having been seen, the variance, and the difficulty.
+    """Returns, each (N,), the signal expected unseen, the gap to having been seen, the variance, and the difficulty.
 
-    Gap and variance of one sample rest on a handful of references, so they are those of samples of like difficulty.
-    The difficulty is the mean over both kinds of references: its noise says nothing of the gap.
+    The gap and the variance of one sample would rest on a handful of references. So both are smoothed over samples of
+    like difficulty. The difficulty is the mean over both kinds of references, whose noise says nothing of the gap.
     """
     seen = evidence.inclusion
     num_seen, num_unseen = seen.sum(1), (~seen).sum(1)

@@ -12,11 +12,11 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 MIN_PEOPLE = 12  # fewer, and an interval would rest on a handful of persons
-MIN_REFERENCES = 6  # without one pair of them the others still show how much they scatter
+MIN_REFERENCES = 6  # where one pair is left out, the others still show how much they scatter
 
 
 def explain_too_few(num_people: tuple[int, int], num_samples: tuple[int, int], num_references: int) -> str:
-    """Returns why so few people, samples (to forget, held out) or references give no figure; empty where they may."""
+    """Returns why these people, samples (to forget, held out) or references are too few for a figure; else nothing."""
     if not num_references:
         return "without audit references (references.num_audit) it cannot be shown that they are forgotten"
     if num_references < MIN_REFERENCES:
@@ -77,7 +77,7 @@ class Evidence:
         return int(self.is_forget.sum()), int((~self.is_forget).sum())
 
     def leave_out(self, reference: int) -> "Evidence":
-        """Returns it as if this reference were a model under audit: without it, its twin, and whom it has seen."""
+        """Returns the evidence on this reference as a model under audit: without it, its twin, and whom it has seen."""
         is_kept = np.arange(self.num_references) // 2 != reference // 2
         is_unseen = ~self.inclusion[:, reference]
         return Evidence(

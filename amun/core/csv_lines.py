@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 
 class TornLineError(Exception):
-    """A line that cannot be told from the next one: nothing is read from here on."""
+    """It cannot be told where a line ends: nothing is read from here on."""
 
     def __init__(self, line: int, reason: str):
         super().__init__(f"line {line}: {reason}")
@@ -14,7 +14,7 @@ class TornLineError(Exception):
 
 
 def read_lines(text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yields each line that is not empty with its number, from 1; of a field with line breaks the first one's.
+    """Yields each line that is not empty, with its number from 1; where a field has line breaks, the first line's.
 
     Args:
         text: a file opened with `newline=""`, or its lines.
@@ -34,6 +34,6 @@ def read_lines(text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def describe_count(num_fields: int, num_columns: int) -> str:
-    """Returns what is wrong with a line that has not as many fields as its header."""
+    """Returns what is wrong with a line that has more or fewer fields than its header."""
     advice = "; a value with a comma in it stands in quotation marks" if num_fields > num_columns else ""
     return f"{num_fields} field{'s' * (num_fields != 1)} where the header names {num_columns}{advice}"

@@ -127,7 +127,7 @@ def record_demands(
         raise InputError(f"no model is registered in the ledger {ledger}; run `amun init`")
     subjects = [demand.subject_id for demand in demands]
     held = _find_held(session, subjects)
-    # what a model holds is unknown until its first base is built: until then it may hold anybody
+    # until a model's first base is built nobody knows whom it holds: it may be anybody
     held |= {(model.name, subject) for model in models if model.holdings_wave is None for subject in subjects}
     knowledge = Knowledge(_find_standings(session, subjects), held, find_known(session, subjects), unknown.is_confirmed)
     names = [model.name for model in models]
@@ -217,10 +217,10 @@ def _decide(model: str, demand: Received, knowledge: Knowledge, request_id: str)
 
 
 def _choose_state(model: str, subject: str, knowledge: Knowledge) -> OutcomeState:
-    """Returns where a demand stands for a model that has had none of the subject's before."""
+    """Returns the state of a demand for a model to which this subject has made none before."""
     if (model, subject) in knowledge.held:
         return "pending"
-    # known to one model is known: whoever is in none may be spelled otherwise than in the data
+    # whoever one model knows is known; an id that no model knows may be spelled otherwise in the data
     return "nothing_held" if subject in knowledge.known or knowledge.is_confirmed else "unmatched"
 
 

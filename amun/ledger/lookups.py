@@ -10,7 +10,8 @@ from amun.ledger.holder import is_holder_alive
 from amun.ledger.records import Claim
 from amun.ledger.schema import ModelRow, OutcomeRow, WaveRow
 
-HANDLED_STATES = ("in_wave", "completed")  # a request already forgotten names its wave too, which did not handle it
+# an outcome `already_forgotten` names a wave too, but that wave did not handle the request
+HANDLED_STATES = ("in_wave", "completed")
 
 
 def check_model(session: Session, name: str, ledger: str) -> ModelRow:

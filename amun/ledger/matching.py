@@ -1,4 +1,4 @@
-"""Whom the models know: once a model's holdings have changed, a request that matched nobody may match somebody."""
+"""Whom the models know. When a model's holdings change, a request that matched nobody may match somebody."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from amun.ledger.schema import LIVE_STATES, HoldingRow, OutcomeRow
 
 
 def find_known(session: Session, subjects: Sequence[str]) -> set[str]:
-    """Returns which of the subjects are no strangers: a model holds them, or has forgotten them."""
+    """Returns those of the subjects whom a model holds or has forgotten."""
     known: set[str] = set()
     for chunk in split_chunks(subjects):
         held = select(HoldingRow.subject_id).where(HoldingRow.subject_id.in_(chunk))
@@ -29,15 +29,15 @@ def select_known() -> CompoundSelect[tuple[str]]:
 def match_outcomes(session: Session, model: str, now: datetime, *, is_first: bool) -> None:
     """Decides anew on requests that match nobody, after the model's holdings were replaced.
 
-    Of people it holds they are pending for it, with the dates they had, and so they match for every other model: that
-    one holds nothing. Requests that waited for its first base and are of nobody it holds match nobody, unless another
-    model knows them.
+    Where the model holds the person, the request is pending for it, with the dates it had. Every other model then
+    answers that it holds nothing. Some requests have waited for the model's first base. If the model does not hold
+    their people, they match nobody, unless another model knows them.
 
     Args:
         session: the transaction.
         model: whose holdings were replaced.
         now: the present time.
-        is_first: they were unknown before.
+        is_first: its holdings were unknown before.
     """
     held = select(HoldingRow.subject_id).where(HoldingRow.model == model)
     own = OutcomeRow.model == model
@@ -60,7 +60,7 @@ def _select_forgotten() -> Select[tuple[str]]:
 
 
 def _add_outcomes(session: Session, model: str, held: Select[tuple[str]]) -> None:
-    """Makes the model answer unmatched requests of people it holds that were made before it was registered."""
+    """Makes the model answer unmatched requests of people it holds, where they are older than its registration."""
     answered = select(OutcomeRow.subject_id).where(
         OutcomeRow.model == model, OutcomeRow.state.in_([*LIVE_STATES, "completed"])
     )

@@ -75,7 +75,7 @@ def _remake_outcomes(connection: Connection) -> None:
 
 
 def _compose_requests(connection: Connection) -> None:
-    """Composes the ids of requests, but where a person would then have two that wait: they keep both spellings."""
+    """Composes the ids of requests. A person who would then have two that wait keeps both spellings."""
     for number, subject_id in connection.execute(text("SELECT number, subject_id FROM requests")).all():
         if (composed := normalise(subject_id)) == subject_id:
             continue
@@ -91,7 +91,7 @@ def _compose_requests(connection: Connection) -> None:
 
 
 def _compose_holdings(connection: Connection) -> None:
-    """Composes the ids of those held; who was held in several spellings is one person."""
+    """Composes the ids of the people held. Several spellings of one name become one person."""
     rows = connection.execute(text("SELECT model, subject_id, num_train, num_held_out FROM holdings")).all()
     for model, subject_id, num_train, num_held_out in rows:
         if (composed := normalise(subject_id)) == subject_id:

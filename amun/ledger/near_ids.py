@@ -1,7 +1,8 @@
-"""Which known ids may be meant by one that nobody has: what people, Excel and keyboards make of the same id.
+"""Finds the known ids that may be meant by an unknown one: people, Excel and keyboards write the same id otherwise.
 
-Other case, blanks and hyphens, leading zeros, `="00042"` and `42.0` for 00042, accents, letters of another script that
-look alike: ids are near where their skeletons are equal, in the manner of Unicode Technical Standard 39, section 4.
+They change case, blanks and hyphens, leading zeros and accents, write `="00042"` or `42.0` for 00042, and take letters
+of another script that look alike. An id has a skeleton without all of that. Ids are near where their skeletons are
+equal, in the manner of Unicode Technical Standard 39, section 4.
 """
 
 import re
@@ -17,8 +18,8 @@ SEPARATORS = re.compile(r"[\W_]+")
 NUMBER = re.compile(r"[\doil|]*\d[\doil|]*")  # with the letters that are typed for 0 and 1
 LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 AS_DIGITS = str.maketrans("oil|", "0111")
-# small letters of Greek and Cyrillic by the Latin ones that they, or their capitals, are taken for; then what looks
-# like another one in Latin
+# the small letters of Greek and Cyrillic that, themselves or as capitals, look like Latin ones; then the Latin letters
+# and digits that look like another one
 LOOK_ALIKES = str.maketrans(
     "αβεζηκμνορτυχавекмнорстухјѕԁԛԝһ01iιі|",  # noqa: RUF001 - the very letters that are taken for others
     "abezhkmnoptyxabekmhopctyxjsdqwholllll",

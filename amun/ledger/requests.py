@@ -49,16 +49,20 @@ class RequestBook(Database):
     ) -> list[AddedRequest]:
         """Records the demands for every registered model, all or none, and returns the answers.
 
-        For each model, a subject with a request that waits or is in the open wave is not added again; one already
-        forgotten, or of whom this model alone holds nothing, is answered as such; one whom no model knows is
-        unmatched, until a person confirms that nothing is held; else the request is pending.
+        For each model:
+
+        - a subject with a request that waits, or is in the open wave, is not added again;
+        - one already forgotten, or of whom only other models hold something, is answered as such;
+        - one whom no model knows is unmatched, until a person confirms that nothing is held;
+        - else the request is pending.
+
         A subject given twice, or in two spellings of the same letters, counts once. A model whose holdings were never
         recorded may hold anybody.
 
         Args:
             demands: the demands, in the order of the queue.
             now: the present time.
-            confirm_unknown: a person has said that those whom no model knows are right as they are.
+            confirm_unknown: a person has said that nothing is held of those whom no model knows.
             max_unmatched_share: how many of the demands may match nobody, where it is more than a few.
 
         Raises:
@@ -71,7 +75,7 @@ class RequestBook(Database):
             return record_demands(session, checked, self.name, now, unknown)
 
     def suggest_ids(self, subject_ids: Iterable[str]) -> dict[str, list[str]]:
-        """Returns for each id that nobody has the few known ones that may be meant: they name other people."""
+        """Returns for each unknown id the few known ones that may be meant. They name other people."""
         with self._read() as session:
             return suggest_ids(subject_ids, session.scalars(select_known()))
 

@@ -86,8 +86,8 @@ class RollbackBook(WaveBook):
     def finish_rollback(self, claim: Claim, holdings: Sequence[Holding], now: datetime) -> int:
         """Opens the requests of the undone waves again, in the claimed wave, and returns how many.
 
-        Each keeps its `received_at` and `due_at`; how it stood is kept as history. Reopened are also those who were
-        told since that nothing is held of them, and who wait unmatched, where a base that is undone was the reason.
+        Each keeps its `received_at` and `due_at`; how it stood is kept as history. An undone base may have been the
+        reason why somebody was told that nothing is held of them, or waits unmatched. Such requests are reopened, too.
         One under a legal hold waits for its release.
 
         Args:
@@ -178,7 +178,7 @@ def _find_reopened(session: Session, model: str, undone: Sequence[int], held: Co
 
 
 def _find_held_again(session: Session, model: str, undone: Sequence[int], held: Collection[str]) -> list[int]:
-    """Returns the request of each subject whom an undone base did not hold, and who is held now: the live, or first."""
+    """Returns a request of each subject whom an undone base did not hold and who is held now: live, or the first."""
     base_opened = _find_first_base(session, model, undone)
     if base_opened is None:
         return []

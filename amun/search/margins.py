@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-ROUNDING = 1e-5  # share of the largest logit: less of a margin may have another sign in a batch of another size
+ROUNDING = 1e-5  # share of the largest logit: a smaller margin may change its sign in a batch of another size
 
 
 def compute_margin(logits: Tensor, labels: Tensor) -> Tensor:

@@ -42,8 +42,8 @@ class Found:
 def confirm_found(model: nn.Module, done: Slots, num_secants: int, batch_size: int) -> Found:
     """Returns the examples of samples that are done, drawn back to the boundary, with the model's labels of them.
 
-    Each secant step goes to where the margin would be zero between the last point that is still labelled right and
-    the example, and a little beyond: that is the new example, or the new last point labelled right.
+    A secant step starts from two points: the last one that is still labelled right, and the example. It goes to where
+    the margin between them would be zero, and a little beyond. The point there replaces one of the two.
 
     Args:
         model: in eval mode.

@@ -1,4 +1,4 @@
-"""Which samples stand for all where not all are looked at: drawn once for ever, so that a figure can be repeated."""
+"""Draws the samples that stand for all in a figure. The seed is fixed, so that the figure can be repeated."""
 
 import numpy as np
 import numpy.typing as npt

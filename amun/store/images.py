@@ -50,7 +50,7 @@ class Batch:
 def check_images(listing: Listing, rules: ImagesParams) -> Size:
     """Returns the (height, width) that all images will have, from their headers alone.
 
-    Where something is found that cannot be used, all images are read to the end, so that all is named at once.
+    An image that cannot be used does not end the reading: all such images are named at once.
 
     Raises:
         InputError: what cannot be used, the first of it by name.

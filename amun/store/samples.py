@@ -199,9 +199,9 @@ def count_samples(path: Path) -> int:
 
 
 def read_samples(path: Path, subject_id: str | None = None, *, sample_ids: list[str] | None = None) -> Samples:
-    """Returns what `write_samples` wrote, or of it one subject's samples or those of these ids, in the file's order.
+    """Returns a store file's samples in its order: all, one subject's, or those of these ids.
 
-    A subject's samples are theirs however the file composes the letters of the name.
+    A subject's samples are found however the file composes the letters of the name.
     """
     chosen = None if subject_id is None else pc.field("subject_id").isin(_find_spellings(path, subject_id))
     if sample_ids is not None:
@@ -210,7 +210,7 @@ def read_samples(path: Path, subject_id: str | None = None, *, sample_ids: list[
 
 
 def _find_spellings(path: Path, subject_id: str) -> pa.Array:
-    """Returns the spellings of one name that a store file has (Arrow's own `utf8_normalize` composes nothing)."""
+    """Returns the spellings of one name that a store file has (Arrow's `utf8_normalize` does not compose)."""
     people = pc.unique(pq.read_table(path, columns=["subject_id"]).column("subject_id")).to_pylist()
     asked = normalise(subject_id)
     return pa.array([person for person in people if normalise(person) == asked], pa.string())

@@ -18,8 +18,8 @@ from amun.study.trials import run_trial, uses_adversarial, uses_target_weights
 from amun.study.waves import can_go_on, run_waves
 
 SCORING_SECONDS = 1.5  # of a trial, besides the method
-SEARCH_PASSES = 90  # of Algorithm 1 for each sample, in passes of training
-FORGET_PASSES = 3  # for each forget sample, in an epoch
+SEARCH_PASSES = 90  # what Algorithm 1 costs a sample, in passes of training
+FORGET_PASSES = 3  # what an epoch costs a forget sample
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class Plan:
         return Job(output, run_trial, (self.study, trial), seconds, needs)
 
     def _list_needs(self, trial: Trial) -> Iterator[Path]:
-        """Yields the files that a trial reads; of a reference both that its job may end with."""
+        """Yields the files that a trial reads; of a reference both files, either of which may be its job's last."""
         study, draw = self.study, (trial.share, trial.forget_set, trial.seed)
         yield study.locate_base(trial.seed)
         for group in ("audit", "target"):

@@ -149,7 +149,7 @@ def apply_preset(preset: Preset, params: Params) -> Params:
 
 
 def _merge(content: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the content with the changes; `options` are taken whole, they belong to what they are options of."""
+    """Returns the content with the changes; `options` are replaced as a whole, for they belong to one choice."""
     merged = dict(content)
     for key, value in changes.items():
         is_block = isinstance(value, dict) and isinstance(content.get(key), dict) and key != "options"

@@ -62,9 +62,9 @@ def estimate_seconds(plan: Plan, known: Mapping[Pair, Chosen]) -> float:
 
 
 def list_jobs(plan: Plan, known: Mapping[Pair, Chosen]) -> tuple[list[Job], list[Job]]:
-    """Returns the jobs that no search for parameters has to come before, and those of the methods that are shown.
+    """Returns the jobs that need no search for parameters first, and those of the methods that are shown.
 
-    A method whose parameters are still searched for stands there with the first ones it tries.
+    While a method's parameters are still searched for, the first ones that it tries stand for them.
     """
     searched = list_searches(plan, known)
     tried = [trial for trials in searched.values() for trial in trials]
@@ -80,14 +80,14 @@ def list_searches(plan: Plan, known: Mapping[Pair, Chosen]) -> dict[Pair, list[T
 
 
 def settle(plan: Plan, known: Mapping[Pair, Chosen], searched: Mapping[Pair, Sequence[Trial]]) -> dict[Pair, Chosen]:
-    """Returns the parameters of the plan's methods, in its order, but for those whose trials all failed."""
+    """Returns the parameters of the plan's methods, in its order, without the methods whose trials all failed."""
     found = {pair: _settle_one(plan, trials) for pair, trials in searched.items()}
     settled = {**known, **{pair: chosen for pair, chosen in found.items() if chosen is not None}}
     return {pair: settled[pair] for pair in plan.list_pairs() if pair in settled}
 
 
 def _settle_one(plan: Plan, tried: Sequence[Trial]) -> Chosen | None:
-    """Returns what a search chose that has been run; else, to reckon with, the first parameters that it tries."""
+    """Returns what a finished search chose; before that the first parameters that it tries, to estimate with."""
     yardstick = make_yardstick(plan.first_share)
     if select_pending([plan.plan_trial(trial) for trial in [yardstick, *tried]]):
         return describe_trial(tried[0])

@@ -6,7 +6,7 @@ from typing import Any
 
 # what differs from the paper in every study, a sentence each
 DIFFERENCES = (
-    "Gradient ascent clips its gradients: the loss that it climbs has no upper bound, and runs away without.",
+    "Gradient ascent clips its gradients: without that the loss, which has no upper bound, runs away.",
     "SalUn puts the weights outside its mask back after each step, where its source masks their gradients: weight "
     "decay would move them all the same.",
     "Target references, which `never_seen`, `amun_reference` and `amun_soft` ask and the paper's methods do not, are "

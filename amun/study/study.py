@@ -186,7 +186,7 @@ def open_study(name: str, params: Params, by_subject: bool, num_waves: int) -> S
 
 
 def describe_source(params: Params) -> dict[str, Any]:
-    """Returns what tells the source from itself with other content: its revision, or its files where nobody keeps any.
+    """Returns what changes with the source's content: its revision, or its files where there is no revision.
 
     Raises:
         InputError: its files are kept elsewhere and are not at hand.
@@ -207,7 +207,7 @@ def list_forgotten() -> set[str]:
 
 
 def digest_code() -> str:
-    """Returns a digest of the library's code, but for what only shows results, and of the workspace's own."""
+    """Returns a digest of the workspace's own code and of the library's, without the modules that only show results."""
     root = Path(amun.__file__).parent
     shown = {root / "study" / name for name in SHOWN}
     paths = [path for path in root.rglob("*.py") if not shown & {path, *path.parents}]

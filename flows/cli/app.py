@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from amun import __version__
 from amun.core.errors import AmunError, InputError
 from flows.cli import base, benchmark, models, requests, serving, shared, subjects, waves
 
@@ -54,6 +55,21 @@ app.command()(serving.deploy)
 app.command()(benchmark.benchmark)
 
 
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"amun {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def tell_version(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the release and exit.")
+    ] = False,
+) -> None:
+    """Takes the options that belong to no command."""
+
+
 @app.command()
 def init(
     remote: Annotated[
@@ -79,7 +95,7 @@ def init(
 
     setup.refuse_wrong_secret(clone)
     if base is not None and (setup.is_joining(clone) or setup.is_finished(clone)):
-        raise InputError(f"{clone.root} has its base already; another one takes a workspace of its own")
+        raise InputError(f"{clone.root} has its base already; adopt another one in a new workspace")
     if setup.is_joining(clone):
         setup.join_workspace(clone, git_remote)
         print(f"joined the workspace of {clone.model}: its data are here, its waves can be reproduced")

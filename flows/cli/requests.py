@@ -38,7 +38,7 @@ def add_requests(
         ),
     ] = None,
     confirm_unknown: Annotated[
-        bool, typer.Option("--confirm-unknown", help="Whoever matches nobody is right so: nothing is held of them.")
+        bool, typer.Option("--confirm-unknown", help="Nothing is held of the people who match nobody.")
     ] = False,
     as_json: shared.AsJson = False,
 ) -> None:

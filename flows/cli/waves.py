@@ -28,7 +28,7 @@ def run_wave(
 
 @app.command("list")
 def list_waves(
-    is_all: Annotated[bool, typer.Option("--all", help="Not the latest 30 alone.")] = False,
+    is_all: Annotated[bool, typer.Option("--all", help="All waves, not only the latest 30.")] = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """List the waves with their figures, the latest last."""

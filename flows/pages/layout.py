@@ -9,7 +9,7 @@ from rich.table import Table
 TOO_FEW = "too few"
 NO_REFERENCES = "no references"
 NOT_MEASURED = "not measured"  # too few, or no references
-MIN_WIDTH = 170  # a log is wider than the 80 columns that rich assumes where there is no terminal
+MIN_WIDTH = 170  # without a terminal rich assumes 80 columns; a log may be wider
 
 
 def new_table(*columns: str) -> Table:

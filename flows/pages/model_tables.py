@@ -17,7 +17,7 @@ JUDGED = ("accuracy/", "memory_left/", "ft_auc/", "trace/", "test/")
 
 
 def print_lineage(model: str, versions: Sequence[Version]) -> None:
-    """Prints the versions as a tree, a line of descent running straight down; those of no wave apart from it."""
+    """Prints the versions as a tree. A line of descent runs straight down; versions of no wave stand below the tree."""
     known = [version for version in versions if version.wave is not None]
     tree = Tree(model)
     order = _grow(tree, known)
@@ -38,7 +38,7 @@ def _grow(tree: Tree, versions: Sequence[Version]) -> list[Version]:
     order: list[Version] = []
 
     def hang(branch: Tree, first: Version) -> None:
-        """Hangs a version with its line below it; what left the line before it went on hangs one step further in."""
+        """Hangs a version with its line below it. Branches that left the line earlier hang one step further in."""
         top = point = branch.add(f"version {first.number}")
         order.append(first)
         last = first

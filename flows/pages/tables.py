@@ -31,7 +31,7 @@ def print_added(added: Sequence[AddedRequest]) -> None:
 
 
 def print_near(suggestions: Mapping[str, list[str]]) -> None:
-    """Prints which known people may be meant by ids that match nobody: for the eyes of who typed them alone."""
+    """Prints which known people may be meant by ids that match nobody. Only who typed these ids may see it."""
     for line in list_near(suggestions):
         print(line)
 
@@ -47,7 +47,7 @@ def describe_unmatched(strangers: Sequence[AddedRequest]) -> str:
 
 
 def list_near(suggestions: Mapping[str, list[str]]) -> list[str]:
-    """Returns a line for each id of which somebody known may be meant."""
+    """Returns a line for each id by which somebody known may be meant."""
     return [f"nobody is called {asked!r}; {ask_for(near)}" for asked, near in suggestions.items() if near]
 
 

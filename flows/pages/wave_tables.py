@@ -21,7 +21,7 @@ from flows.pages.layout import (
 
 NOT_COMPUTED = "not computed"
 LATEST = 30  # waves in a table, unless all are asked for
-MAX_LISTED = 10  # requests of a wave; of more, the first and the last
+MAX_LISTED = 10  # requests of a wave; where there are more, the first and the last are shown
 
 
 def print_latest(waves: Sequence[Wave]) -> None:
@@ -119,7 +119,7 @@ def _describe_row(wave: Wave) -> list[str]:
     summary = Summary() if wave.summary is None else wave.summary
     test, comparison = summary.test, wave.comparison
     seconds = None if wave.closed_at is None else (wave.closed_at - wave.opened_at).total_seconds()
-    # of a wave from before the audit told how many there are, there were some
+    # an older wave does not say how many references there were: there were some
     has_references = summary.calibration.num_references != 0
     too_few = TOO_FEW if summary.num_forget else ""
     missing = too_few if has_references or not too_few else NO_REFERENCES

@@ -65,7 +65,7 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> None:
 def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
     """Returns whom and what the next wave would forget, and which attempts it would make; nothing is written.
 
-    Whether its people suffice to show anything is known for certain only where they are too few for any figure.
+    It can say for certain that its people are too few for any figure, never that they suffice.
     """
     root = workspace.root
     now = datetime.now(UTC)

@@ -39,7 +39,7 @@ def _register(workspace: Workspace, claim: Claim, commit: str) -> Registered:
     log_final_metrics(workspace, claim, facts, run_id, model_id)
     log_attempts(workspace, facts, experiment_id, run_id, model_id)
     tags = describe_tags(workspace, facts, commit) | {
-        # of the file at hand, so that promoting compares it with what the registry took
+        # the digest of the file here: promoting compares it with that of the file that the registry took
         "amun.weights_digest": file_digest(load_secret(root), root / UNLEARNED),
         "amun.serving_digest": digest_serving_file(root, model_uri),
     }

@@ -152,7 +152,7 @@ def fetch(root: Path) -> None:
 
 
 def _list_targets(root: Path) -> list[str]:
-    """Returns whose data are the pipeline's own: what else the workspace has under DVC is its owner's to move."""
+    """Returns the DVC files of the pipeline's own data. The owner moves what else the workspace has under DVC."""
     names = ("dvc.yaml", f"{WAVE_BASE}.dvc", f"{ADOPTED_WEIGHTS}.dvc")
     return [name for name in names if (root / name).exists()]
 

@@ -36,11 +36,11 @@ def start_program(
 
 
 def stop_program(program: Program, seconds: float = STOP_SECONDS, by: signal.Signals = signal.SIGTERM) -> None:
-    """Ends a program and what it has started: asked first, `by` a signal, and killed after so many seconds."""
+    """Ends a program and what it has started: asks `by` a signal, and kills after so many seconds."""
     program.send_signal(by)
     with suppress(subprocess.TimeoutExpired):
         program.wait(seconds)
-    # whoever of its group is still there has had the time to end
+    # what is left of its group has had the time to end
     with suppress(ProcessLookupError):
         os.killpg(program.pid, signal.SIGKILL)
     program.wait()

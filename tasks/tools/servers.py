@@ -20,8 +20,8 @@ HOST = "127.0.0.1"
 START_SECONDS = 120.0
 POLL_SECONDS = 0.2
 
-# Prefect's own default writes each change of a task run by itself, just when the next task asks for its slot: SQLite
-# then refuses one of the two, and the task tries again two seconds later, several times in a wave
+# By default Prefect writes each change of a task run by itself, just when the next task asks for its slot. SQLite then
+# refuses one of the two, and the task waits two seconds before it tries again. That happens several times in a wave.
 RECORDER = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",

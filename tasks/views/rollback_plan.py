@@ -147,7 +147,7 @@ def _open_line(root: Path, target: Champion) -> Iterator[Path]:
         with open_worktree(root, target.commit) as path:
             yield path
     except dvc.MissingDataError as error:
-        raise InputError(f"version {target.version} cannot be gone back to, for its data are gone: {error}") from None
+        raise InputError(f"version {target.version} cannot be brought back, for its data are gone: {error}") from None
 
 
 def _require_same_model(workspace: Workspace, path: Path, target: Champion) -> None:

@@ -1,6 +1,6 @@
 """Where one person's samples went: the versions of the data, the models trained on them, the references, the requests.
 
-Whom a wave forgot stands in its commit, by keyed ids, whatever has become of the data.
+A wave's commit names by keyed ids whom it forgot, whatever has become of the data.
 """
 
 import json

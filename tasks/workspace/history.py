@@ -1,7 +1,6 @@
 """What a clone's history records of the waves, and what it lacks: tags are not always fetched, nor all commits.
 
-Whether a clone belongs to a workspace, and which commit records a wave, is told by what is committed; a tag is only a
-name for it.
+What is committed tells whether a clone belongs to a workspace, and which commit records a wave. A tag is only a name.
 """
 
 import json

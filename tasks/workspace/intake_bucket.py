@@ -1,7 +1,7 @@
 """Requests from S3: each object is read, and deleted only as the one that was read.
 
-Where the bucket keeps versions, the version that was read is deleted by its id; one that it had replaced unread comes
-to light, and is read next.
+Where the bucket keeps versions, the version that was read is deleted by its id. It may have replaced a version that
+nobody had read. That one is then the current one again, and is read next.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class BucketSource(IntakeSource):
         return len(self._list_keys())
 
     def read_waiting(self) -> Iterator[Waiting]:
-        """Yields each object that waits, and what comes to light when it is put away; raises as `count_waiting`."""
+        """Yields each object that waits, then older versions that come up after it; raises as `count_waiting`."""
         seen: set[FileId] = set()
         num_seen = -1
         while num_seen < len(seen):

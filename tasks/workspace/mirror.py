@@ -145,7 +145,7 @@ def _list_files(mirror: Path) -> Iterator[str]:
 
 
 def _remove_empty_folders(mirror: Path) -> None:
-    """Removes folders without a file: an object may have come that bears the name of one."""
+    """Removes folders without a file. A new object may bear the name of such a folder."""
     for parent, _, _ in os.walk(mirror, topdown=False):
         if Path(parent) != mirror and not any(Path(parent).iterdir()):
             Path(parent).rmdir()
@@ -184,7 +184,7 @@ def _fetch(client: Any, location: Location, entry: StoredObject, parts: Path, ta
     target.parent.mkdir(parents=True, exist_ok=True)
     with translate_errors(f"s3://{location.bucket}/{entry.key}"):
         for attempt in range(1, NUM_TRIES + 1):
-            # the bucket's own client has tried again until the answer began; from there on it is ours to
+            # boto3 tries again until the answer begins; what breaks off after that is ours to try again
             answer = client.get_object(Bucket=location.bucket, Key=entry.key, IfMatch=entry.etag)
             try:
                 with tempfile.NamedTemporaryFile(dir=parts, delete=False) as part:

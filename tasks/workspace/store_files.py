@@ -1,7 +1,7 @@
 """The files of the sample store that each wave's commit names, and how much of one person is in them.
 
-Read from the DVC cache, each content once: the data stay the same through all waves of a base. Of what the cache has
-lost, the ledger knows the latest base.
+Each content is read once from the DVC cache, for the data stay the same through all waves of a base. Where the cache
+has lost a file, the ledger still knows what the latest base holds.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
-"""The git remote that the waves' branch and tags go to, where there is one: followed before a wave, pushed after it.
+"""The git remote of the waves' branch and tags, where there is one: fetched before a wave, pushed to after it.
 
-It only ever moves forward. That there is one stands in `workspace.json`, so that a new clone knows; which of its
-remotes it is may stand in the clone's own git configuration.
+It only ever moves forward. `workspace.json` says that there is one, so that a new clone knows. The clone's own git
+configuration may say which of its remotes it is.
 """
 
 import json
@@ -31,7 +31,7 @@ _TAGS = "refs/tags/wave/*"
 def find_git_remote(root: Path) -> str | None:
     """Returns the git remote that this clone pushes its waves to, if any.
 
-    It is the one that the clone is told, or else the one that the workspace names, or else the only one.
+    The clone's own configuration names it; else the workspace does; else it is the only remote of the clone.
 
     Raises:
         InputError: the workspace's waves are pushed, and it is not known where to.
@@ -83,7 +83,7 @@ def _require_no_waves(root: Path, name: str) -> None:
     if found := run_remote_git(root, "ls-remote", name, _TAGS).split():
         raise InputError(
             f"the git remote {name} has waves already (tag {found[1].removeprefix('refs/tags/')}); to join their "
-            "workspace check out its branch, a workspace of its own takes another repository"
+            "workspace check out its branch; a new workspace needs another repository"
         )
 
 
@@ -137,8 +137,8 @@ def _push(root: Path, name: str, *refs: str) -> None:
 def follow(workspace: Workspace, paths: list[str]) -> None:
     """Fast-forwards the branch to the git remote's, and checks out its data.
 
-    Commits of the pipeline's own that the remote does not have give way where they are in the way: their wave is
-    recorded there by another clone, or is made anew.
+    This clone may hold commits of the pipeline that the remote does not have. Where they would stop the fast-forward,
+    they are dropped: another clone has recorded their wave on the remote, or the wave is made anew.
 
     Args:
         workspace: the workspace.

@@ -158,7 +158,7 @@ def _find_fault(row: Row) -> str:
 
 
 def _unite_spellings(subjects: list[str]) -> list[str]:
-    """Returns the ids with one spelling for each person: the only one there is, or else the composed one."""
+    """Returns the ids with one spelling for each person: the one that they have, or of several the composed one."""
     spellings: dict[str, set[str]] = {}
     for subject in subjects:
         spellings.setdefault(normalise(subject), set()).add(subject)
@@ -166,7 +166,7 @@ def _unite_spellings(subjects: list[str]) -> list[str]:
 
 
 def read_owner(text: str) -> str:
-    """Returns the id that a table of a source names: the blanks around it are no part of it."""
+    """Returns the id that stands in a table of a source, without the blanks around it."""
     return text.strip(BLANKS)
 
 

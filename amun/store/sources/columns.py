@@ -7,7 +7,7 @@ from typing import Any
 from amun.core.errors import InputError
 
 ADVICE = "write text or whole numbers"
-# the largest whole number up to which a float of so many bits names each one: beyond it two ids may have become one
+# for floats of so many bits, the whole number up to which each has a float of its own: beyond it two ids may be one
 LARGEST = {16: 2**11, 32: 2**24, 64: 2**53}
 
 Name = str | int | None
@@ -16,7 +16,7 @@ Name = str | int | None
 def read_names(table: Any, column: str, option: str, file: Path) -> list[Name]:
     """Returns the text or whole number in each row of a table's column; None where there is none.
 
-    Bytes are read as UTF-8, and floats that are whole numbers as these; NaN is nothing.
+    Bytes are read as UTF-8. Floats that are whole numbers are read as whole numbers. NaN is nothing.
 
     Args:
         table: as pyarrow reads it.

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 SUBJECTS, LABELS = "subjects.csv", "labels.csv"
-Line = dict[str, str]  # what stands in a line by column; nothing where its fields cannot be told apart
+Line = dict[str, str]  # the fields of a line by column; empty where they are too many or too few
 
 COLUMNS = {SUBJECTS: ("path", "subject"), LABELS: ("path", "label", "subject")}
 
 
 class Options(Section):
-    """This source has none: which CSV file is there says how the folder is read."""
+    """This source has none: the CSV file that is there says how the folder is read."""
 
 
 def list_images(root: Path | None, _options: Options) -> Listing:
@@ -74,7 +74,7 @@ def _list_files(folder: Path) -> Iterator[str]:
 def _read_table(path: Path, columns: tuple[str, ...], files: set[str]) -> tuple[dict[str, Line], list[str]]:
     """Returns the lines of a CSV file by path, and what is wrong with the others.
 
-    A line that has not the header's number of fields names its path, and says nothing of it.
+    Of a line with too many or too few fields the path alone is read.
     """
     table: dict[str, Line] = {}
     problems: list[str] = []
@@ -101,7 +101,7 @@ def _find_fault(given: str, key: str, files: set[str], table: dict[str, Line]) -
 
 
 def _read_lines(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, str, Line, str]]:
-    """Yields of each line of a CSV file its number, its path, these columns, and what is wrong with its fields."""
+    """Yields for each line of a CSV file its number, its path, these columns, and what is wrong with its fields."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = read_lines(file)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from amun import __version__
 from flows.cli import main
 
 
@@ -37,3 +38,10 @@ def test_help_is_no_error_line(command: list[str], capsys: pytest.CaptureFixture
     said = capsys.readouterr()
     assert "Usage: amun" in said.out
     assert said.err == ""
+
+
+def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"amun {__version__}\n"
