@@ -1,11 +1,16 @@
 """dvc.yaml says what the code does: dependencies are imports, parameters are those that are read."""
 
 import ast
+import difflib
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tasks.tools.dvc import freeze_base
+from tasks.tools.git import run_git
 from tests.imports import ROOT, find_dependencies, find_imports
 
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -38,6 +43,19 @@ def test_base_stage_depends_on_nothing_of_a_wave(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_that_builds_a_model_depends_on_the_users_code(stage: str) -> None:
     assert ("custom" in STAGES[stage]["deps"]) == ("amun/core/custom.py" in find_imports(stage))
+
+
+def test_freezing_adds_a_line_to_each_base_stage_and_moves_none(tmp_path: Path) -> None:
+    """An upgrade changes dependencies in a workspace that has committed these lines: the two must not meet."""
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    run_git(tmp_path, "init", "--quiet")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").touch()
+    freeze_base(tmp_path)
+    before = (ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()
+    after = (tmp_path / "dvc.yaml").read_text(encoding="utf-8").splitlines()
+    changes = [line for line in difflib.ndiff(before, after) if line[0] in "+-"]
+    assert changes == ["+     frozen: true"] * len(BASE_STAGES)
 
 
 def test_audit_never_reads_the_target_references() -> None:
