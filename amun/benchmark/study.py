@@ -22,7 +22,7 @@ from amun.audit.references import draw_halves
 from amun.benchmark.machine import list_versions
 from amun.benchmark.records import Record, Trial, digest_trial
 from amun.data.samples import Samples, concatenate, read_samples
-from amun.data.sources.revision import list_files, read_revision, require_files
+from amun.data.sources.revision import describe_files, read_revision, require_files
 from amun.data.store import read_shape
 from amun.keys import load_secret
 from amun.params import Params
@@ -196,8 +196,8 @@ def describe_source(params: Params) -> dict[str, Any]:
     revision = read_revision(root, load_secret(Path.cwd()))
     return {
         "revision": revision,
-        "files": list_files(root) if root is not None and revision is None else [],
-        "train_list": None if train_list is None else list_files(train_list),
+        "files": describe_files(root) if root is not None and revision is None else [],
+        "train_list": None if train_list is None else describe_files(train_list),
     }
 
 

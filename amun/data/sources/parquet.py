@@ -10,6 +10,7 @@ from pydantic import Field
 
 from amun.data.sources.columns import read_names
 from amun.data.sources.source import Listing, Opener, Row, build_listing, read_owner, require_folder
+from amun.data.sources.walk import list_files
 from amun.errors import InputError
 from amun.params import Count, Section
 
@@ -46,7 +47,7 @@ def list_images(root: Path | None, options: Options) -> Listing:
         InputError: there are no files, or one is no Parquet file or lacks a column.
     """
     folder = require_folder(root)
-    files = sorted(folder.rglob("*.parquet"))
+    files = [folder / name for name in list_files(folder) if name.endswith(".parquet")]
     if not files:
         raise InputError(f"params.yaml: data.root: there are no *.parquet files in {folder}")
     rows: list[Row] = []
@@ -124,13 +125,14 @@ def _read_rows(file: Path, column: str, numbers: "npt.NDArray[np.int64]") -> Ite
 
 def _open_content(content: Any, array_shape: tuple[int, int, int] | None) -> "Image.Image | npt.NDArray[Any]":
     import numpy as np
-    from PIL import Image
+
+    from amun.data.pictures import open_picture
 
     if array_shape is None:
         encoded = content["bytes"] if isinstance(content, dict) else content
         if not encoded:
             raise ValueError("there is no image")
-        return Image.open(io.BytesIO(encoded))
+        return open_picture(io.BytesIO(encoded))
     if content is None:
         raise ValueError("there is no array")
     values = np.frombuffer(content, dtype=np.uint8) if isinstance(content, bytes) else np.array(content)

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 
+from amun.data.sources.walk import list_files
 from amun.errors import InputError
 from amun.keys import keyed_digest
 from amun.paths import is_bucket, locate_journal, locate_manifest
@@ -52,11 +53,12 @@ def read_revision(root: str | None, secret: bytes, workspace: Path = CURRENT) ->
     )
 
 
-def list_files(root: str, workspace: Path = CURRENT) -> list[tuple[str, int, int]]:
+def describe_files(root: str, workspace: Path = CURRENT) -> list[tuple[str, int, int]]:
     """Returns the path from `root`, the size in bytes and the time of change in ns of every file there, by path."""
     top = workspace / root
-    files = ((path, path.stat()) for path in (top, *top.rglob("*")) if path.is_file())
-    return sorted((str(path.relative_to(top)), status.st_size, status.st_mtime_ns) for path, status in files)
+    names = ["."] if top.is_file() else list_files(top) if top.is_dir() else []
+    files = ((name, (top / name).stat()) for name in names if (top / name).exists())
+    return sorted((name, status.st_size, status.st_mtime_ns) for name, status in files)
 
 
 def require_files(root: str | None, workspace: Path = CURRENT) -> None:
