@@ -7,6 +7,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from amun.ledger import Claim
+from amun.masking import drop_login
 from tasks.descriptions import describe_wave, show_auc, show_left, show_percent, summarise
 from tasks.facts import WaveFacts, read_facts
 from tasks.options import NETWORK_OPTIONS
@@ -38,7 +39,7 @@ def _hint_comparison(facts: WaveFacts) -> str:
 
 def _link_version(model: str, version: int) -> str:
     """Returns the version's name, as a link where MLflow has pages of its own."""
-    address, name = os.environ["MLFLOW_TRACKING_URI"].rstrip("/"), f"Version {version} of {model} in MLflow"
+    address, name = drop_login(os.environ["MLFLOW_TRACKING_URI"]).rstrip("/"), f"Version {version} of {model} in MLflow"
     return f"[{name}]({address}/#/models/{model}/versions/{version})" if address.startswith("http") else name
 
 

@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from amun.adoption import Adopted
 from amun.errors import AmunError, InputError
 from amun.keys import file_digest
+from amun.masking import mask_passwords
 from amun.paths import STATE
 from tasks.environment import MLFLOW_VARIABLE
 from tasks.git import is_ancestor
@@ -65,7 +66,8 @@ def translate_errors() -> Iterator[None]:
 
 
 def _shorten(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    # before it is cut, or half a password might be left
+    return mask_passwords(" ".join(str(error).split()))[:300]
 
 
 def open_registry() -> MlflowClient:

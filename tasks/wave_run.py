@@ -13,6 +13,7 @@ from prefect.utilities.urls import url_for
 from amun.data.samples import count_samples
 from amun.keys import keyed_digest, load_secret
 from amun.ledger import Claim
+from amun.masking import drop_login
 from amun.paths import (
     ADVERSARIAL,
     AUDIT_METRICS,
@@ -152,7 +153,7 @@ def _link_flow_run() -> str:
     """Returns a link to Prefect's page of the running flow, where there is one."""
     if not flow_run.id or not get_current_settings().server.ui.enabled:
         return ""
-    return f"\n\n[The flow run in Prefect]({url_for('flow-run', flow_run.id)})"
+    return f"\n\n[The flow run in Prefect]({drop_login(url_for('flow-run', flow_run.id) or '')})"
 
 
 def _list_params(facts: WaveFacts) -> Iterator[Param]:

@@ -17,6 +17,7 @@ from amun.errors import AmunError, InputError
 from amun.ledger.columns import Base
 from amun.ledger.migrations import MIGRATIONS
 from amun.ledger.schema import SCHEMA_VERSION, InfoRow
+from amun.masking import mask_passwords
 
 BUSY_SECONDS = 60
 CONNECT_SECONDS = 10
@@ -91,7 +92,7 @@ class Database:
             parsed = make_url(url)
         except ArgumentError:
             raise InputError("the ledger's url is not one; write sqlite:///PATH or postgresql+psycopg://...") from None
-        self.name = parsed.render_as_string(hide_password=True)
+        self.name = mask_passwords(parsed.render_as_string(hide_password=True))
         self._password = str(parsed.password or "")
         self._path: Path | None = None
         match parsed.drivername:

@@ -1,13 +1,13 @@
 """Of which revision a source is, where DVC or S3 says so, and whether its files are at hand."""
 
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 
 from amun.data.sources.walk import list_files
 from amun.errors import InputError
 from amun.keys import keyed_digest
+from amun.masking import drop_login
 from amun.paths import is_bucket, locate_journal, locate_manifest
 
 # stages and tools run in the root of a workspace
@@ -46,11 +46,7 @@ def read_revision(root: str | None, secret: bytes, workspace: Path = CURRENT) ->
     content = yaml.safe_load((workspace / file).read_text(encoding="utf-8"))
     origin = next((dep["repo"] for dep in content.get("deps", ()) if "repo" in dep), None)
     revision = {"md5": str(content["outs"][0]["md5"])}
-    return (
-        revision
-        if origin is None
-        else revision | {"url": _drop_password(origin["url"]), "rev_lock": origin["rev_lock"]}
-    )
+    return revision if origin is None else revision | {"url": drop_login(origin["url"]), "rev_lock": origin["rev_lock"]}
 
 
 def describe_files(root: str, workspace: Path = CURRENT) -> list[tuple[str, int, int]]:
@@ -74,9 +70,3 @@ def require_files(root: str | None, workspace: Path = CURRENT) -> None:
             raise InputError(f"params.yaml: data.root: the mirror of {root} is not complete; run `amun base rebuild`")
     elif (file := find_dvc_file(root, workspace)) is not None and not (workspace / root).exists():
         raise InputError(f"params.yaml: data.root: {root} is not there; run `dvc pull {file}`")
-
-
-def _drop_password(url: str) -> str:
-    """Returns an address without the name and password that may stand in it."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.scheme else url
