@@ -81,7 +81,19 @@ def describe_samples(root: Path) -> str:
     """Returns what the stage `prepare` took and refused."""
     metrics = _read_metrics(root)
     counts = ", ".join(f"{metrics[f'num_{split}']} {split}" for split in ("train", "calibration", "test"))
-    return f"  samples: {counts}; refused of forgotten people: {metrics['num_excluded']}"
+    return f"  samples: {counts}; refused of forgotten people: {metrics['num_excluded']}{_describe_twins(metrics)}"
+
+
+def _describe_twins(metrics: dict[str, Any]) -> str:
+    """Returns what the stage found of pictures that stand there more than once; empty where there is nothing to say."""
+    twins = metrics["twins"]
+    told = [
+        (twins["num_samples"], f"samples, of {twins['num_people']} people, with one that another person has too"),
+        (twins["num_labels"], "with one that has several labels"),
+        (twins["num_apart"], "held out, and so taken for never seen, with one that is trained on under another name"),
+    ]
+    found = ", ".join(f"{count} {what}" for count, what in told if count)
+    return f"\n  same pictures: {found}" if found else ""
 
 
 def require_same_people(root: Path) -> None:

@@ -37,6 +37,7 @@ Strings = npt.NDArray[np.str_]
 
 FIRST_SEEDS = {"audit": AUDIT_SEED, "target": TARGET_SEED}
 USED = ("model", "data", "training", "references", "adversarial", "audit")
+OF_WAVES = {"data": {"twins"}}  # a study honours nobody's request
 # of this package: what only shows what has been found
 SHOWN = (
     "figures",
@@ -170,7 +171,7 @@ def open_study(name: str, params: Params, by_subject: bool, num_waves: int) -> S
     Raises:
         InputError: the source's files are kept elsewhere and are not at hand.
     """
-    content = params.model_dump(include={*USED}) | {
+    content = params.model_dump(include={*USED}, exclude=OF_WAVES) | {
         "unlearning": params.unlearning.model_dump(exclude={"attempts", "schedule", "seed"}),
         "runtime": params.runtime.model_dump(exclude={"device"}),
         "device": select_device(params.runtime).type,

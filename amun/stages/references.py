@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from amun.audit.references import draw_halves, train_reference_logits
-from amun.data.samples import Samples, concatenate, read_samples, write_samples
+from amun.data.samples import Samples, Strings, concatenate, read_samples, write_samples
 from amun.data.store import read_shape
+from amun.data.twins import digest_pictures, join_people
 from amun.models import copy_weights
 from amun.params import Params
 from amun.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TARGET_INCLUSION, TARGET_LOGITS, TEST, TRAIN
@@ -32,6 +33,8 @@ def train_references(params: Params, device: torch.device) -> None:
     """
     samples = concatenate([read_samples(path) for path in (TRAIN, CALIBRATION, TEST)])
     refuse_forgotten(samples)
+    # whoever was not trained on with a picture must not have been so under another name
+    owners = join_people(samples.subject_ids, digest_pictures(samples.payloads.numpy()), len(samples) / 4)
     images = samples.images.to(device)
     kept: list[dict[str, Tensor]] = []
     for name, num_references, seed, logits_path, inclusion_path in (
@@ -41,7 +44,8 @@ def train_references(params: Params, device: torch.device) -> None:
         keep = None
         if params.references.keep_weights and logits_path == TARGET_LOGITS:
             keep = _append_to(kept)
-        _train_set(params, device, samples, images, name, num_references, seed, logits_path, inclusion_path, keep)
+        paths = logits_path, inclusion_path
+        _train_set(params, device, samples, owners, images, name, num_references, seed, paths, keep)
     save_references(kept)
 
 
@@ -53,19 +57,20 @@ def _train_set(
     params: Params,
     device: torch.device,
     samples: Samples,
+    owners: Strings,
     images: Tensor,
     name: str,
     num_references: int,
     seed: int,
-    logits_path: Path,
-    inclusion_path: Path,
+    paths: tuple[Path, Path],
     keep: Callable[[nn.Module], None] | None,
 ) -> None:
+    logits_path, inclusion_path = paths
     if not num_references:
         _write_none(samples, logits_path, inclusion_path)
         return
     first_seed = seed + params.references.seed * 1000
-    inclusion = draw_halves(samples.subject_ids, num_references, first_seed)
+    inclusion = draw_halves(owners, num_references, first_seed)
     shape = read_shape(TRAIN)
     with show_progress(name, num_references, "models") as advance:
         logits = train_reference_logits(

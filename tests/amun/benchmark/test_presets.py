@@ -11,14 +11,14 @@ from torch import nn
 from amun.benchmark.methods import list_methods, load_method, make_attempt, works_in
 from amun.benchmark.parameters import RANGES, describe_trial, list_search_trials
 from amun.benchmark.preset import NAMES, SHIPPED, apply_preset, list_known, load_preset
-from amun.benchmark.study import USED
+from amun.benchmark.study import OF_WAVES, USED
 from amun.errors import AttemptError, InputError
 from amun.unlearning.methods import METHODS
 from amun.unlearning.problem import Unlearned
 from tests.amun.shipped import PARAMS
 from tests.amun.unlearning.problems import make_problem
 
-OF_THE_MACHINE = {"root", "device"}
+OF_THE_MACHINE = {"root", "device", *OF_WAVES["data"]}
 CHOSEN = {"learning_rate": 0.1, "schedule": "cosine", "parameter": None}
 
 
