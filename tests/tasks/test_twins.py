@@ -52,7 +52,7 @@ def forget(workspace: Workspace, *people: str) -> ForgottenWave:
 def test_kept_twins_stay_and_the_wave_says_so(root: Path) -> None:
     forgetting = forget(open_at(root, "keep"), "ann")
     assert (forgetting.forget_ids, forgetting.shared_ids, forgetting.twin_ids) == (["a1", "a2"], ["a1"], [])
-    assert describe_settled(forgetting).startswith("1 of the training samples to forget show pictures that others are")
+    assert describe_settled(forgetting).endswith("those of 1 of 2 training samples (data.twins: keep)")
     # who leaves the same night keeps nothing of it
     assert forget(open_at(root, "keep"), "ann", "ben", "dora").shared_ids == []
     assert describe_settled(forget(open_at(root, "keep"), "ben", "ann", "dora")) == ""
@@ -63,7 +63,7 @@ def test_twins_that_are_forgotten_too_go_with_their_split(root: Path) -> None:
     assert (forgetting.forget_ids, forgetting.held_out_ids) == (["a1", "a2", "b1", "d1"], ["e1"])
     assert forgetting.twin_ids == ["b1", "d1", "e1"]
     assert len(forgetting.subject_keys) == 1
-    assert describe_settled(forgetting).startswith("3 of the samples are other people's of the same pictures")
+    assert describe_settled(forgetting).endswith("the same pictures: 3 (data.twins: forget_too)")
 
 
 def test_store_without_twins_is_not_read(root: Path) -> None:
@@ -93,6 +93,6 @@ def test_prepare_tells_each_kind(root: Path) -> None:
     twins = {"num_samples": 7, "num_people": 5, "num_labels": 0, "num_apart": 1}
     write_json(root / PREPARE_METRICS, metrics | {"twins": twins})
     assert describe_samples(root).splitlines()[1] == (
-        "  same pictures: 7 samples of 5 people show a picture that another person has too, 1 are held out although "
-        "somebody else's copy is trained on: they count as never seen"
+        "  same pictures: 7 samples, of 5 people, with one that another person has too, 1 held out, and so taken for "
+        "never seen, with one that is trained on under another name"
     )
