@@ -24,12 +24,14 @@ class SharedPictures:
         num_samples: how many.
         num_others: how many samples of others show the same.
         num_people: of how many other people these are.
-        is_kept: they stay when the person is forgotten, as `data.twins` says.
+        num_gone: of `num_others`, those that a wave has forgotten with somebody's of the same pictures.
+        is_kept: the others stay when the person is forgotten, as `data.twins` says.
     """
 
     num_samples: int
     num_others: int
     num_people: int
+    num_gone: int
     is_kept: bool
 
     def describe(self) -> str:
@@ -41,6 +43,11 @@ class SharedPictures:
             if self.is_kept
             else "they are forgotten with this person's"
         )
+        if self.num_gone:
+            is_all = self.num_gone == self.num_others
+            what = (
+                "they were forgotten with them" if is_all else f"{self.num_gone} were forgotten with them; else {what}"
+            )
         return (
             f"{self.num_samples} {pictures} of this person {show} the very picture of {self.num_others} held under "
             f"{others}: {what} (data.twins)"
@@ -83,16 +90,19 @@ def find_shared(workspace: Workspace, subject_id: str) -> SharedPictures | None:
     paths = [root / path for path in STORES]
     if not all(path.exists() for path in paths) or not may_have_twins(root):
         return None
-    gone = {one for wave in read_forgotten(root) for one in [*wave.forget_ids, *wave.held_out_ids]}
+    line = read_forgotten(root)
+    gone = {one for wave in line for one in [*wave.forget_ids, *wave.held_out_ids]}
+    with_others = {one for wave in line for one in wave.twin_ids}
     own, others = find_twins(paths, {one for path in paths for one in _list_own(read_owners(path), subject_id)})
-    held = [twin for twin in others if twin.sample_id not in gone]
-    pictures = {twin.picture for twin in held}
-    if not held:
+    # who has left by a request of their own is nobody else's any more
+    known = [twin for twin in others if twin.sample_id not in gone - with_others]
+    if not known:
         return None
     return SharedPictures(
-        num_samples=sum(len(own[picture]) for picture in pictures),
-        num_others=len(held),
-        num_people=len({normalise(twin.subject_id) for twin in held}),
+        num_samples=sum(len(own[picture]) for picture in {twin.picture for twin in known}),
+        num_others=len(known),
+        num_people=len({normalise(twin.subject_id) for twin in known}),
+        num_gone=sum(twin.sample_id in with_others for twin in known),
         is_kept=workspace.params.data.twins == "keep",
     )
 

@@ -115,14 +115,22 @@ def test_memory_left_concludes_where_it_was_measured(comparison: dict[str, Any] 
     ("twins", "words"),
     [
         (
-            SharedPictures(6, 7, 2, is_kept=True),
+            SharedPictures(6, 7, 2, 0, is_kept=True),
             "6 samples of this person show the very picture of 7 held under 2 other people: they are theirs and stay, "
             "so that the model goes on knowing these pictures (data.twins). Where such a picture shows this person,",
         ),
         (
-            SharedPictures(1, 1, 1, is_kept=False),
+            SharedPictures(1, 1, 1, 0, is_kept=False),
             "1 sample of this person shows the very picture of 1 held under 1 other person: they are forgotten with "
             "this person&#39;s (data.twins).",
+        ),
+        (
+            SharedPictures(6, 7, 2, 7, is_kept=False),
+            "held under 2 other people: they were forgotten with them (data.twins).",
+        ),
+        (
+            SharedPictures(6, 7, 2, 3, is_kept=True),
+            "held under 2 other people: 3 were forgotten with them; else they are theirs and stay,",
         ),
     ],
 )

@@ -77,13 +77,15 @@ def test_store_without_twins_is_not_read(root: Path) -> None:
 
 
 def test_request_is_told_of_what_others_have(root: Path) -> None:
-    assert find_shared(open_at(root, "keep"), "ann") == SharedPictures(2, 3, 3, is_kept=True)
-    assert find_shared(open_at(root, "forget_too"), "Zo\u00eb") == SharedPictures(1, 1, 1, is_kept=False)
+    assert find_shared(open_at(root, "keep"), "ann") == SharedPictures(2, 3, 3, 0, is_kept=True)
+    assert find_shared(open_at(root, "forget_too"), "Zo\u00eb") == SharedPictures(1, 1, 1, 0, is_kept=False)
     assert find_shared(open_at(root, "keep"), "nobody") is None
-    write_json(
-        root / FORGOTTEN, [ForgottenWave(number=1, subject_keys=[], forget_ids=["b1", "d1"], held_out_ids=["e1"])]
-    )
-    assert find_shared(open_at(root, "keep"), "ann") is None, "they are gone"
+    own = ForgottenWave(number=1, subject_keys=[], forget_ids=["b1", "d1"], held_out_ids=["e1"])
+    write_json(root / FORGOTTEN, [own])
+    assert find_shared(open_at(root, "keep"), "ann") is None, "they have left by themselves"
+    write_json(root / FORGOTTEN, [own.model_copy(update={"twin_ids": ["d1", "e1"]})])
+    assert find_shared(open_at(root, "keep"), "ann") == SharedPictures(2, 2, 2, 2, is_kept=True)
+    assert find_shared(open_at(root, "keep"), "dora") == SharedPictures(2, 2, 2, 0, is_kept=True)
     (root / TEST).unlink()
     assert find_shared(open_at(root, "keep"), "ann") is None, "a clone without its data"
 
