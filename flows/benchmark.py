@@ -26,7 +26,7 @@ from amun.study.publish import CHOSEN, EXPECTED, publish
 from amun.study.records import Pair
 from amun.study.run import Outcome, estimate_seconds, find_unsearched, measure_training, run_benchmark
 from amun.study.setup import DIFFERENCES, Setup
-from amun.study.study import USED, Study, open_study
+from amun.study.study import OF_WAVES, USED, Study, open_study
 from tasks.views.benchmark_runs import log_benchmark
 from tasks.workspace.workspace import Workspace
 
@@ -135,7 +135,9 @@ def _describe(name: str, plan: Plan, device: torch.device, estimate: float, seco
         versions=list_versions() | {"amun": version("amun")},
         seeds=range(plan.scale.num_seeds),
         forget_sets=range(1, plan.scale.num_forget_sets + 1),
-        params=params.model_dump(mode="json", include={*USED, "unlearning"}, exclude={"unlearning": {"attempts"}}),
+        params=params.model_dump(
+            mode="json", include={*USED, "unlearning"}, exclude={"unlearning": {"attempts"}} | OF_WAVES
+        ),
         search_budget=plan.preset.num_trials,
         search_ranges={name: str(tried) for name, tried in list_tried(plan.methods).items()},
         differences=[*plan.preset.differences, *DIFFERENCES],

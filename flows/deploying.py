@@ -4,7 +4,6 @@ import asyncio
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -12,6 +11,7 @@ from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.exceptions import ObjectNotFound
 
 from amun.core.errors import InputError
+from amun.core.masking import holds_password
 from flows.deployment import make_deployment
 from tasks.tools import dvc
 from tasks.tools.environment import API_VARIABLE
@@ -61,6 +61,6 @@ def _describe_step(root: Path) -> dict[str, Any]:
     if not dvc.has_remote(root):
         raise InputError(f"{root}: no DVC remote is configured, so a clone could not fetch the data")
     repository = run_git(root, "remote", "get-url", remote)
-    if urlsplit(repository).password:
+    if holds_password(repository):
         raise InputError(f"git remote {remote}: its address holds a password, which Prefect would show to everybody")
     return {CLONING_STEP: {"repository": repository, "branch": require_branch(root)}}

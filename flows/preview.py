@@ -32,6 +32,7 @@ def _describe_wave(workspace: Workspace) -> str:
         opened = f"{wave.opened_at:%Y-%m-%d %H:%M} UTC"
         return f"would go on with wave {wave.number} ({wave.kind}), open since {opened}{first}"
     from tasks.steps.freeze import preview_wave
+    from tasks.workspace.twins import describe_settled
 
     forgetting, plan = preview_wave(workspace)
     attempts = workspace.params.unlearning.attempts
@@ -40,6 +41,8 @@ def _describe_wave(workspace: Workspace) -> str:
         f"wave {forgetting.number} would forget {len(forgetting.subject_keys)} subjects: "
         f"{len(forgetting.forget_ids)} training and {len(forgetting.held_out_ids)} held-out samples"
     )
+    if settled := describe_settled(forgetting):
+        what += f"; {settled}"
     return f"{what}; attempts in turn: {', '.join(names)}" if names else f"{what}; not yet: {plan.wait_reason}"
 
 

@@ -10,6 +10,7 @@ from threading import Event
 from urllib.parse import urlsplit
 
 from amun.core.errors import AmunError, InputError
+from amun.core.masking import mask_passwords
 from amun.core.paths import SERVE_LOCK
 from tasks.tools.addresses import Addresses, find_addresses, read_addresses, write_addresses
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE, choose_port, name_database
@@ -40,7 +41,7 @@ def serve(workspace: Workspace) -> None:
             wait_for(server, stopped.is_set)
         mlflow, prefect = os.environ[MLFLOW_VARIABLE], os.environ[API_VARIABLE]
         write_addresses(root, mlflow, prefect)
-        print(f"MLflow {mlflow}, Prefect {prefect.removesuffix('/api')}", flush=True)
+        print(mask_passwords(f"MLflow {mlflow}, Prefect {prefect.removesuffix('/api')}"), flush=True)
         owner = "own" if any(server.name == "Prefect" for server in servers) else "user"
         nightly = start_program("flows.nightly", str(root), owner)
         # SIGTERM is taken by Prefect, which would leave its run to itself

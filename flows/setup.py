@@ -47,8 +47,16 @@ def refuse_wrong_secret(workspace: Workspace) -> None:
         require_own_secret(workspace.root, load_secret(workspace.root))
 
 
-def create_workspace(workspace: Workspace, remote: str | None, git_remote: str | None, base: str | None) -> Outcome:
+def create_workspace(
+    workspace: Workspace, remote: str | None, git_remote: str | None, base: tuple[str, float] | None
+) -> Outcome:
     """Makes the clone a workspace and runs wave 0; after an interruption it goes on where it stopped.
+
+    Args:
+        workspace: the clone.
+        remote: of DVC.
+        git_remote: to push each wave to.
+        base: one that was trained elsewhere, and its accuracy as its owner says.
 
     Raises:
         InputError: uncommitted changes, a detached head, a secret that is none, no images, a model that cannot be
@@ -130,7 +138,7 @@ def push_from_now_on(workspace: Workspace, git_remote: str) -> None:
     push_all(workspace.root, git_remote)
 
 
-def _choose_base(workspace: Workspace, base: str | None) -> tuple[Adopted | None, Callable[[], None]]:
+def _choose_base(workspace: Workspace, base: tuple[str, float] | None) -> tuple[Adopted | None, Callable[[], None]]:
     """Returns where the base is adopted from, if it is, and what puts it into the workspace.
 
     Nothing is created before that: images, architecture and weights are checked here.
@@ -145,7 +153,7 @@ def _choose_base(workspace: Workspace, base: str | None) -> tuple[Adopted | None
     model = _build_model(workspace)
     if base is None:
         return None, lambda: drop_base(root)
-    adopted = read_base(root, base, model)
+    adopted = read_base(root, *base, model)
     return adopted, lambda: keep_base(root, adopted, model)
 
 

@@ -58,6 +58,11 @@ class Company:
         return version
 
 
+def name_base(base: str) -> tuple[str, ...]:
+    """Returns the options that adopt a base which is known to be good for something."""
+    return "--base", base, "--accuracy", "0.5"
+
+
 def take_training_away(params: Any) -> None:
     set_key(params, "data.remain", "none")
     set_key(params, "gate.insufficient", "pass_with_warning")
@@ -99,8 +104,8 @@ def init_runs(
     (folder / "trained.txt").write_text("\n".join(trained), encoding="utf-8")
     site.change_params(lambda params: set_key(params, "data.train_list", str(folder / "trained.txt")))
     remote = ("--remote", str(folder / "adopted-remote"))
-    refused = site.start("amun", "init", *remote, "--base", f"models:/{MODEL}/3")
-    champion = ("init", *remote, "--base", f"models:/{MODEL}@champion")
+    refused = site.start("amun", "init", *remote, *name_base(f"models:/{MODEL}/3"))
+    champion = ("init", *remote, *name_base(f"models:/{MODEL}@champion"))
     with (folder / "said").open("w+", encoding="utf-8") as said, open_trap(site, said, *champion) as run_and_die:
         for point in KILLS:
             assert run_and_die("after", point) == KILLED, f"{point}: {read_all(said)}"
@@ -136,7 +141,7 @@ def test_what_is_no_base_is_refused_before_anything_is_created(
     site = Site(folder / "unadopted", variables | {"MLFLOW_TRACKING_URI": company.uri})
     if not site.root.exists():
         make_clone(site.root, site.variables)
-    refused = site.start("amun", "init", "--base", base)
+    refused = site.start("amun", "init", *name_base(base))
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
     (line,) = refused.stderr.splitlines()
     assert [word for word in words if word not in line] == [], line
@@ -151,7 +156,7 @@ def test_chance_is_refused_and_another_base_goes_on(init_runs: tuple[Site, list[
     assert "no better than chance" in refused.stderr.splitlines()[-1]
     assert done.returncode == 0, done.stderr
     assert re.search(rf"adopted {SOURCE}: accuracy \d+\.\d% on training samples, \d+\.\d% on held-out ones", said)
-    again = site.start("amun", "init", "--base", SOURCE)
+    again = site.start("amun", "init", *name_base(SOURCE))
     assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
 
 

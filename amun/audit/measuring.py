@@ -77,7 +77,7 @@ def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
         sets_before=sets_before,
         before=before,
         after=after,
-        memory=measure_wave_memory(sets, references, of_base, of_unlearned, params),
+        memory=measure_wave_memory(sets, references, of_base, of_unlearned, params, wave.telling_ids),
         num_references=num_references,
         not_measured=_explain_missing(is_at_hand, num_references),
     )
@@ -98,7 +98,12 @@ def add_memory(figures: AnyFigures, memory: Memory | None, params: Params) -> An
 
 
 def measure_wave_memory(
-    sets: AuditSets, references: Samples, base: LogitsPair, unlearned: LogitsPair, params: Params
+    sets: AuditSets,
+    references: Samples,
+    base: LogitsPair,
+    unlearned: LogitsPair,
+    params: Params,
+    telling_ids: list[str],
 ) -> Memory | None:
     """Returns how much of the base's memory of tonight's people a model has left.
 
@@ -108,15 +113,20 @@ def measure_wave_memory(
         base: its logits (F, C) of the forget samples and (H, C) of the held-out ones.
         unlearned: likewise, of the model after.
         params: the signal of the attack.
+        telling_ids: the forget samples that can tell.
     """
-    forget = sets.forget.slice(0, sets.num_forget)
+    own = sets.forget.slice(0, sets.num_forget)
+    is_telling = own.is_among(telling_ids)
+    forget = own.select(is_telling)
     is_stranger = find_strangers(sets.held_out, read_owners(TRAIN))
     held_out = sets.held_out.select(is_stranger)
     evidence = gather_evidence(forget, held_out, references, read_samples(AUDIT_INCLUSION), params.audit)
     if evidence is None or evidence.explain_missing():
         return None
     before, after = (
-        compute_model_signals(of_forget[: len(forget)], of_held_out[is_stranger], forget, held_out, params.audit)
+        compute_model_signals(
+            of_forget[: len(own)][is_telling], of_held_out[is_stranger], forget, held_out, params.audit
+        )
         for of_forget, of_held_out in (base, unlearned)
     )
     return measure_memory(evidence, before, after)

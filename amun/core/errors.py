@@ -1,10 +1,18 @@
 """Errors a person reads: one line that says what was wrong, where, and what to do."""
 
+from amun.core.masking import mask_passwords
+
 
 class AmunError(Exception):
-    """Something failed that was not the caller's input; the command line exits with code 1."""
+    """Something failed that was not the caller's input; the command line exits with code 1.
+
+    Its line ends in logs, on pages and in files, so that no address in it keeps its password.
+    """
 
     exit_code = 1
+
+    def __init__(self, line: str) -> None:
+        super().__init__(mask_passwords(line))
 
 
 class InputError(AmunError):

@@ -32,6 +32,8 @@ Augmentation = Literal["none", "flip_crop"]
 
 
 NUM_CRON_FIELDS = 5
+# what earlier versions did not have, and which value is what they did
+ADDED_KEYS = {"data.twins": "keep"}
 # what earlier versions had, and what to do instead
 REMOVED_KEYS = {
     "gate.pool_samples": "people forgotten earlier are no evidence about tonight's, who are judged alone; remove it",
@@ -84,6 +86,7 @@ class DataParams(Section):
     calibration_fraction: Fraction
     subject_max_samples: Count
     remain: Literal["use", "none"]
+    twins: Literal["keep", "forget_too"]
     seed: Seed
 
     @model_validator(mode="after")
@@ -353,6 +356,8 @@ def _describe_finding(finding: Any, *above: str | int) -> str:
             return f"{prefix}is gone: {REMOVED_KEYS[key]}"
         case "extra_forbidden":
             return f"{prefix}unknown key; remove it or correct its spelling"
+        case "missing" if key in ADDED_KEYS:
+            return f"{prefix}missing; every key must be there, and {ADDED_KEYS[key]} is what was before there was one"
         case "missing":
             return f"{prefix}missing; every key must be there"
         case "float_type" if isinstance(value, str) and _is_number(value):

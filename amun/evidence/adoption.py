@@ -11,6 +11,8 @@ from amun.core.paths import ADOPTED
 from amun.evidence.wave import CURRENT, Record
 
 ONE_SIDED_95 = 1.645  # standard errors
+# to refuse a base for an accuracy that its owner says: wrong about one sound base in a thousand
+ONE_SIDED_999 = 3.09
 
 
 class Adopted(Record):
@@ -21,12 +23,15 @@ class Adopted(Record):
         digest: the SHA-256 of the file as it was given.
         name: of the registered model; None for a file.
         version: of the registered model; None for a file.
+        accuracy: 0 to 1, on images that it was not trained on, as its owner says; None where an earlier version of this
+            project did not ask.
     """
 
     source: str
     digest: str
     name: str | None = None
     version: int | None = None
+    accuracy: float | None = None
 
 
 def read_adopted(workspace: Path = CURRENT) -> Adopted | None:
@@ -51,6 +56,32 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def require_accuracy(adopted: Adopted, on_held_out: float, num_held_out: int) -> None:
+    """Refuses a base that is clearly worse here than its owner says: it is not given what it was trained for.
+
+    The owner's figure is taken for one of as many images as are held out here.
+
+    Args:
+        adopted: the base.
+        on_held_out: its accuracy on held-out samples, 0 to 1.
+        num_held_out: how many.
+
+    Raises:
+        InputError: it is clearly worse.
+    """
+    if adopted.accuracy is None:
+        return
+    both = (adopted.accuracy + on_held_out) / 2
+    error = math.sqrt(2 * both * (1 - both) / num_held_out)
+    if adopted.accuracy - on_held_out > ONE_SIDED_999 * error:
+        raise InputError(
+            f"--base {adopted.source}: its accuracy on {num_held_out} held-out samples is {on_held_out:.1%}, clearly "
+            f"below the {adopted.accuracy:.1%} of --accuracy (the difference has a standard error of {error:.1%}); are "
+            "the pixels normalised otherwise (mean and std in model.options), the images made alike otherwise "
+            "(data.images), or the classes in another order?"
+        )
+
+
 def judge_adopted(
     accuracies: tuple[float, float], num_train: int, num_held_out: int, chance: float, source: str
 ) -> str | None:
@@ -70,7 +101,8 @@ def judge_adopted(
     if on_train - chance <= ONE_SIDED_95 * math.sqrt(chance * (1 - chance) / num_train):
         raise InputError(
             f"--base {source}: its accuracy on the training samples is {on_train:.1%}, no better than chance "
-            f"({chance:.1%}); are the classes in another order, or the pixels normalised otherwise?"
+            f"({chance:.1%}); are the classes in another order, or the pixels normalised otherwise (mean and std in "
+            "model.options)?"
         )
     overall = (on_train * num_train + on_held_out * num_held_out) / (num_train + num_held_out)
     noise = ONE_SIDED_95 * math.sqrt(overall * (1 - overall) * (1 / num_train + 1 / num_held_out))

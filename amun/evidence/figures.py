@@ -34,12 +34,29 @@ class Figures(Record):
 AnyFigures = TypeVar("AnyFigures", bound=Figures)
 
 
+class Twins(Figures):
+    """How many samples have the same picture as another, and of what kind.
+
+    Attributes:
+        num_samples: with a picture that another person has too.
+        num_people: who own one.
+        num_labels: with a picture that has several labels.
+        num_apart: held out while the same picture is trained on under another name.
+    """
+
+    num_samples: int
+    num_people: int
+    num_labels: int
+    num_apart: int
+
+
 class PrepareFigures(Figures):
     """Counts and facts of the source; nothing that names a person.
 
     Attributes:
         num_train: samples in the split; likewise the others.
         num_excluded: samples of the source whose people are forgotten.
+        twins: pictures that stand there more than once; None where an earlier version did not look.
         classes: their names, in the order of their labels; a person's name among them as its keyed id.
         people_digest: of who was invented for which image; None where the source names its subjects.
         revision: which state of the source it was, where it has one.
@@ -49,6 +66,7 @@ class PrepareFigures(Figures):
     num_calibration: int
     num_test: int
     num_excluded: int
+    twins: Twins | None = None
     classes: list[str]
     people_digest: str | None = None
     revision: dict[str, str] | None = None

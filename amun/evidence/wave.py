@@ -4,7 +4,14 @@ import json
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 
 from amun.core.errors import AmunError, InputError
 from amun.core.paths import ATTEMPT, FORGOTTEN, WAVE
@@ -27,12 +34,30 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 class ForgottenWave(Record):
-    """What one wave forgot: keyed ids, which mean nothing without the workspace secret."""
+    """What one wave forgot: keyed ids, which mean nothing without the workspace secret.
+
+    Attributes:
+        number: of the wave.
+        subject_keys: the people.
+        forget_ids: training samples.
+        held_out_ids: held-out samples.
+        shared_ids: of `forget_ids`, those whose picture stays trained on under other names: they show nothing.
+        twin_ids: of `forget_ids` and `held_out_ids`, those of other people, forgotten because they show a picture of
+            one who is; both lists stand in a file only where there are any.
+    """
 
     number: int
     subject_keys: list[str]
     forget_ids: list[str]
     held_out_ids: list[str]
+    shared_ids: list[str] = []
+    twin_ids: list[str] = []
+
+    @model_serializer(mode="wrap")
+    def omit_empty(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Returns the fields, as earlier versions wrote them where nobody has a twin."""
+        optional = ("shared_ids", "twin_ids")
+        return {name: value for name, value in serialise(self).items() if value or name not in optional}
 
 
 class Wave(Record):
@@ -62,6 +87,12 @@ class Wave(Record):
     def forget_ids(self) -> list[str]:
         """Training samples to forget in this wave."""
         return self.forgetting.forget_ids
+
+    @property
+    def telling_ids(self) -> list[str]:
+        """Of the training samples to forget, those that can tell: what stays trained on under other names cannot."""
+        shared = set(self.forgetting.shared_ids)
+        return [sample_id for sample_id in self.forget_ids if sample_id not in shared]
 
     @property
     def earlier_forget_ids(self) -> list[str]:

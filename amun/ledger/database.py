@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
 
 from amun.core.errors import AmunError, InputError
+from amun.core.masking import mask_passwords
 from amun.ledger.columns import Base
 from amun.ledger.migrations import MIGRATIONS
 from amun.ledger.schema import SCHEMA_VERSION, InfoRow
@@ -91,7 +92,7 @@ class Database:
             parsed = make_url(url)
         except ArgumentError:
             raise InputError("the ledger's url is not one; write sqlite:///PATH or postgresql+psycopg://...") from None
-        self.name = parsed.render_as_string(hide_password=True)
+        self.name = mask_passwords(parsed.render_as_string(hide_password=True))
         self._password = str(parsed.password or "")
         self._path: Path | None = None
         match parsed.drivername:

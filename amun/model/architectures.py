@@ -12,25 +12,10 @@ from torch import Tensor, nn
 from amun.core.custom import import_function
 from amun.core.errors import InputError
 from amun.core.params import ModelParams
+from amun.model.normalisation import make_plain, take_normalisation
 
 ImageShape = tuple[int, int, int]
 SMALL_IMAGE = 64  # pixels; torchvision's stems shrink images of a lesser height to almost nothing
-
-
-class Normalise(nn.Module):
-    """Maps images (N, C, H, W) from [0, 1] to [-1, 1]; the first layer of every model."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(0.5))
-        self.register_buffer("std", torch.tensor(0.5))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Returns the normalised images."""
-        return (images - self.mean) / self.std
 
 
 def build_model(params: ModelParams, num_classes: int, image_shape: ImageShape, seed: int) -> nn.Module:
@@ -38,7 +23,7 @@ def build_model(params: ModelParams, num_classes: int, image_shape: ImageShape, 
 
     Args:
         params: architecture (`small_cnn`, `small_resnet`, a torchvision classifier or `package.module:function`), and
-            its options.
+            its options; of those that are built in `mean` and `std` are of the normalisation in front of it.
         num_classes: width of the output.
         image_shape: (C, H, W) of one image; the model takes (N, C, H, W) float32 in [0, 1], returns (N, num_classes).
         seed: of the initialisation; the global random state is left as it was.
@@ -50,7 +35,8 @@ def build_model(params: ModelParams, num_classes: int, image_shape: ImageShape, 
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         try:
-            network = build(num_classes=num_classes, image_shape=image_shape, **params.options)
+            first, options = _take_first(params, image_shape)
+            network = build(num_classes=num_classes, image_shape=image_shape, **options)
         except Exception as error:  # a user's function may raise anything
             reason = " ".join(str(error).split())
             raise InputError(f"model.options: {params.architecture} refuses {params.options}: {reason}") from error
@@ -58,7 +44,7 @@ def build_model(params: ModelParams, num_classes: int, image_shape: ImageShape, 
         raise InputError(
             f"model.architecture: {params.architecture} must return a torch.nn.Module, not {type(network).__name__}"
         )
-    model = nn.Sequential(Normalise(), network)
+    model = nn.Sequential(first, network)
     _check_output(params.architecture, model, num_classes, image_shape)
     return model
 
@@ -178,6 +164,13 @@ def set_weights(path: Path, weights: dict[str, Tensor], model: nn.Module) -> Non
 
 
 SMALL: dict[str, Callable[..., nn.Module]] = {"small_cnn": build_small_cnn, "small_resnet": build_small_resnet}
+
+
+def _take_first(params: ModelParams, image_shape: ImageShape) -> tuple[nn.Module, dict[str, Any]]:
+    """Returns the model's first layer and the options of what stands behind it; those of a user's function are its."""
+    if ":" in params.architecture:
+        return make_plain(), params.options
+    return take_normalisation(params.options, image_shape[0])
 
 
 def _find_builder(architecture: str) -> Callable[..., nn.Module]:

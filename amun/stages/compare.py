@@ -31,7 +31,8 @@ def compare(params: Params, device: torch.device) -> None:
     if params.data.remain == "none":
         raise InputError("data.remain is none: exact retraining needs the remaining training samples")
     references = read_samples(AUDIT_LOGITS)
-    sets = choose_audit_sets(read_wave(), read_samples(TRAIN), read_samples(TEST), references)
+    wave = read_wave()
+    sets = choose_audit_sets(wave, read_samples(TRAIN), read_samples(TEST), references)
     model = build_for(params, read_shape(TRAIN), device, params.training.seed)
     with show_progress("retrain", count_epochs(params.training), "epochs") as advance:
         train_model(
@@ -47,7 +48,7 @@ def compare(params: Params, device: torch.device) -> None:
     others = search_others(base, sets.held_out, sets.num_forget, params.adversarial, device)
     before = audit_model(base, sets, params.audit)
     of_base, of_model = ((each.forget_logits, each.held_out_logits) for each in (before, audited))
-    memory = measure_wave_memory(sets, references, of_base, of_model, params)
+    memory = measure_wave_memory(sets, references, of_base, of_model, params, wave.telling_ids)
     figures = Comparison(
         accuracy=audited.accuracy,
         ft_auc=audited.compute_ft_auc(sets.num_forget),

@@ -18,7 +18,7 @@ from amun.store.store import read_owners, read_shape
 def measure_power(params: Params, device: torch.device) -> None:
     """Writes how many people there are, how much the base remembers of them, and what exact retraining would show."""
     wave = read_wave()
-    forget, held_out = read_samples(TRAIN, sample_ids=wave.forget_ids), read_samples(CALIBRATION)
+    forget, held_out = read_samples(TRAIN, sample_ids=wave.telling_ids), read_samples(CALIBRATION)
     held_out = held_out.select(~held_out.is_among(wave.gone_ids) & find_strangers(held_out, read_owners(TRAIN)))
     references = read_samples(AUDIT_LOGITS)
     evidence = gather_evidence(forget, held_out, references, read_samples(AUDIT_INCLUSION), params.audit)

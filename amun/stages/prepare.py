@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from amun.store.sources.catalogue import Listing, list_source, raise_problems
 from amun.store.sources.revision import read_revision, require_files
 from amun.store.splits import SPLITS, assign_subjects, check_splits, split_held_out, split_subjects
 from amun.store.train_list import read_train_list
+from amun.store.twins import count_twins, digest_pictures, join_people
 
 Strings = npt.NDArray[np.str_]
 Indices = npt.NDArray[np.int64]
@@ -57,15 +59,31 @@ def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()
     held = drawn[~is_excluded]
     if len(held) == 0:
         raise InputError("params.yaml: data: everybody in the source is forgotten; there is nothing left to train on")
-    splits = _split(subject_ids[held], listing.labels[held], None if is_train is None else is_train[held], params)
-    check_splits(splits, subject_ids[held], listing.labels[held], listing.classes)
-    _write_stores(params, folder, listing, held, subject_ids, splits, size, secret)
-    num_train, num_calibration, num_test = (int((splits == split).sum()) for split in SPLITS)
+    owners, labels = subject_ids[held], listing.labels[held]
+
+    def deal(groups: Strings) -> Strings:
+        dealt = _split(groups, labels, None if is_train is None else is_train[held], params)
+        check_splits(dealt, owners, labels, listing.classes)
+        return dealt
+
+    splits = deal(owners)
+    write = partial(_write_stores, params, folder, listing, held, subject_ids, size, secret, also_excluded)
+    pictures, is_left_out = write(splits)
+    # only once the images are read it is known who shares a picture; where all is well they are not read again
+    groups = join_people(owners, pictures, _choose_largest(len(held), params))
+    if not np.array_equal(groups, owners) and not np.array_equal(joined := deal(groups), splits):
+        splits = joined
+        write(splits)
+    is_in = ~is_left_out
+    num_train, num_calibration, num_test = (int((splits[is_in] == split).sum()) for split in SPLITS)
     return PrepareFigures(
         num_train=num_train,
         num_calibration=num_calibration,
         num_test=num_test,
-        num_excluded=int(is_excluded.sum()),
+        num_excluded=int(is_excluded.sum() + is_left_out.sum()),
+        twins=count_twins(
+            owners[is_in], labels[is_in], splits[is_in], [pictures[row] for row in np.flatnonzero(is_in)]
+        ),
         classes=_name_classes(listing.classes, subject_ids, secret),
         people_digest=_digest_invented(listing, subject_ids, secret),
         revision=read_revision(params.data.root, secret),
@@ -107,13 +125,24 @@ def _draw_positions(num_images: int, params: Params) -> Indices:
     return np.sort(np.random.default_rng(params.data.seed).permutation(num_images)[: params.data.num_samples])
 
 
+def _choose_largest(num_samples: int, params: Params) -> float:
+    """Returns how many samples people who share pictures may hold together, to be dealt as one: half of a split."""
+    train_fraction, calibration_fraction = params.data.train_fraction, params.data.calibration_fraction
+    return num_samples * min(train_fraction, calibration_fraction, 1 - train_fraction - calibration_fraction) / 2
+
+
 def _find_excluded(subject_ids: Strings, secret: bytes, also: Collection[str]) -> npt.NDArray[np.bool_]:
     """Returns (N,) bool: whose subject is forgotten."""
-    keys = {*json.loads(EXCLUSIONS.read_text(encoding="utf-8")), *also}
+    keys = _read_exclusions(also)
     excluded = [
         subject_id for subject_id in np.unique(subject_ids) if keys.intersection(subject_keys(secret, subject_id))
     ]
     return np.isin(subject_ids, np.array(excluded, dtype=np.str_))
+
+
+def _read_exclusions(also: Collection[str]) -> set[str]:
+    """Returns the keyed ids of all who are left out: people, and samples that show a forgotten person's picture."""
+    return {*json.loads(EXCLUSIONS.read_text(encoding="utf-8")), *also}
 
 
 def _split(subject_ids: Strings, labels: Indices, is_train: Mask | None, params: Params) -> Strings:
@@ -131,29 +160,40 @@ def _write_stores(
     listing: Listing,
     held: Indices,
     subject_ids: Strings,
-    splits: Strings,
     size: tuple[int, int],
     secret: bytes,
-) -> None:
-    """Reads the images once, and writes each to the store file of its split; all files or none."""
+    also_excluded: Collection[str],
+    splits: Strings,
+) -> tuple[list[bytes], Mask]:
+    """Reads the images once, and writes each to the store file of its split; all files or none.
+
+    Returns:
+        The digest of each picture; and (N,) bool: which samples were left out because they show a forgotten person's.
+    """
     stores = zip(SPLITS, (TRAIN, CALIBRATION, TEST), strict=True)
     writers = {split: SampleWriter(folder / path) for split, path in stores}
     problems: list[str] = []
+    pictures: list[bytes] = []
+    is_left_out = np.zeros(len(held), dtype=np.bool_)
+    excluded = sorted(_read_exclusions(also_excluded))
     done = 0
     with show_progress("prepare", len(held), "images") as advance:
         for batch in read_images(listing, held, params.data.images, size):
             problems += batch.problems
             if batch.pixels is not None and not problems:
                 samples = _name_samples(listing, batch.positions, batch.pixels, subject_ids, secret)
-                split_of = splits[done : done + len(samples)]
+                rows = slice(done, done + len(samples))
+                pictures += digest_pictures(batch.pixels)
+                is_left_out[rows] = samples.is_among(excluded)
                 for split, writer in writers.items():
-                    writer.append(samples.select(split_of == split))
+                    writer.append(samples.select((splits[rows] == split) & ~is_left_out[rows]))
             done += len(batch.positions)
             for _ in batch.positions:
                 advance()
     for writer in writers.values():
         writer.discard() if problems else writer.finish()
     raise_problems(problems)
+    return pictures, is_left_out
 
 
 def _name_samples(

@@ -19,8 +19,9 @@ from amun.model.references import draw_halves, train_reference_logits
 from amun.model.target_weights import save_references
 from amun.stages.runner import run_stage
 from amun.store.forgetting import refuse_forgotten
-from amun.store.samples import Samples, concatenate, read_samples, write_samples
+from amun.store.samples import Samples, Strings, concatenate, read_samples, write_samples
 from amun.store.store import read_shape
+from amun.store.twins import digest_pictures, join_people
 
 # Apart, so that no target reference trains on the same half, or from the same start, as an audit reference.
 AUDIT_SEED, TARGET_SEED = 1_000_000, 2_000_000
@@ -33,6 +34,8 @@ def train_references(params: Params, device: torch.device) -> None:
     """
     samples = concatenate([read_samples(path) for path in (TRAIN, CALIBRATION, TEST)])
     refuse_forgotten(samples)
+    # whoever was not trained on with a picture must not have been so under another name
+    owners = join_people(samples.subject_ids, digest_pictures(samples.payloads.numpy()), len(samples) / 4)
     images = samples.images.to(device)
     kept: list[dict[str, Tensor]] = []
     for name, num_references, seed, logits_path, inclusion_path in (
@@ -42,7 +45,8 @@ def train_references(params: Params, device: torch.device) -> None:
         keep = None
         if params.references.keep_weights and logits_path == TARGET_LOGITS:
             keep = _append_to(kept)
-        _train_set(params, device, samples, images, name, num_references, seed, logits_path, inclusion_path, keep)
+        paths = logits_path, inclusion_path
+        _train_set(params, device, samples, owners, images, name, num_references, seed, paths, keep)
     save_references(kept)
 
 
@@ -54,19 +58,20 @@ def _train_set(
     params: Params,
     device: torch.device,
     samples: Samples,
+    owners: Strings,
     images: Tensor,
     name: str,
     num_references: int,
     seed: int,
-    logits_path: Path,
-    inclusion_path: Path,
+    paths: tuple[Path, Path],
     keep: Callable[[nn.Module], None] | None,
 ) -> None:
+    logits_path, inclusion_path = paths
     if not num_references:
         _write_none(samples, logits_path, inclusion_path)
         return
     first_seed = seed + params.references.seed * 1000
-    inclusion = draw_halves(samples.subject_ids, num_references, first_seed)
+    inclusion = draw_halves(owners, num_references, first_seed)
     shape = read_shape(TRAIN)
     with show_progress(name, num_references, "models") as advance:
         logits = train_reference_logits(

@@ -6,7 +6,7 @@ from torch import nn
 from amun.core.params import Params
 from amun.core.paths import ADOPTED_WEIGHTS, BASE_MODEL, CALIBRATION, TRAIN, TRAIN_EPOCHS, TRAIN_METRICS
 from amun.core.progress import show_progress
-from amun.evidence.adoption import Adopted, judge_adopted, read_adopted
+from amun.evidence.adoption import Adopted, judge_adopted, read_adopted, require_accuracy
 from amun.evidence.figures import TrainFigures
 from amun.evidence.wave import write_json
 from amun.model.architectures import load_weights, save_weights
@@ -24,7 +24,8 @@ def train(params: Params, device: torch.device) -> None:
     """Writes the base's weights, its loss and accuracy by epoch, and its accuracy on the calibration half.
 
     Raises:
-        InputError: an adopted base is no better than chance on what it is said to have been trained on.
+        InputError: an adopted base is no better than chance on what it is said to have been trained on, or clearly
+            worse on held-out samples than its owner says.
     """
     samples, calibration, adopted = read_samples(TRAIN), read_samples(CALIBRATION), read_adopted()
     refuse_forgotten(samples)
@@ -68,7 +69,9 @@ def _adopt(model: nn.Module) -> list[EpochMetrics]:
 def _judge(adopted: Adopted, accuracies: tuple[float, float], samples: Samples, calibration: Samples) -> str | None:
     """Returns what speaks against the samples being those that the adopted base was trained on."""
     chance = float(torch.bincount(samples.labels).max()) / len(samples)
-    return judge_adopted(accuracies, len(samples), len(calibration), chance, adopted.source)
+    warning = judge_adopted(accuracies, len(samples), len(calibration), chance, adopted.source)
+    require_accuracy(adopted, accuracies[1], len(calibration))
+    return warning
 
 
 if __name__ == "__main__":

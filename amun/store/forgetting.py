@@ -1,4 +1,7 @@
-"""Whom and what a wave forgets: the requesters' samples by their keyed ids."""
+"""Whom and what a wave forgets: the requesters' samples by their keyed ids, and what becomes of their twins."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -7,6 +10,7 @@ from amun.core.keys import subject_key
 from amun.core.subject_ids import normalise
 from amun.evidence.wave import ForgottenWave, read_forgotten
 from amun.store.samples import Mask, Owners, Samples
+from amun.store.twins import Twin
 
 
 def name_forgotten(
@@ -29,6 +33,43 @@ def name_forgotten(
         subject_keys=sorted(subject_key(secret, subject) for subject in subjects),
         forget_ids=owned[0],
         held_out_ids=sorted(owned[1] + owned[2]),
+    )
+
+
+def settle_twins(
+    forgetting: ForgottenWave,
+    own: dict[bytes, list[str]],
+    others: Sequence[Twin],
+    forgotten: list[ForgottenWave],
+    *,
+    forget_too: bool,
+    train: Path,
+) -> ForgottenWave:
+    """Returns what a wave forgets once it is settled what becomes of other people's twins.
+
+    Args:
+        forgetting: as `name_forgotten` gives it.
+        own: its samples by their pictures.
+        others: the twins of these; of those that are gone already nothing becomes any more.
+        forgotten: the earlier waves.
+        forget_too: `data.twins`.
+        train: the store file of the training samples.
+    """
+    gone = {sample_id for wave in forgotten for sample_id in [*wave.forget_ids, *wave.held_out_ids]}
+    held = [twin for twin in others if twin.sample_id not in gone]
+    trained = [twin for twin in held if twin.path == train]
+    if not forget_too:
+        pictures = {twin.picture for twin in trained}
+        own_ids = {sample_id for picture in pictures for sample_id in own[picture]}
+        return forgetting.model_copy(update={"shared_ids": sorted(own_ids.intersection(forgetting.forget_ids))})
+    trained_ids = {twin.sample_id for twin in trained}
+    ids = {twin.sample_id for twin in held}
+    return forgetting.model_copy(
+        update={
+            "forget_ids": sorted([*forgetting.forget_ids, *trained_ids]),
+            "held_out_ids": sorted([*forgetting.held_out_ids, *(ids - trained_ids)]),
+            "twin_ids": sorted(ids),
+        }
     )
 
 

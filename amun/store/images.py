@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from amun.core.params import ImagesParams
 from amun.core.processors import count_processors
+from amun.store.pictures import find_depth, hush_pillow, read_orientation, turn_upright
 from amun.store.sources.catalogue import Listing, Opener, raise_problems
 
 Pixels = npt.NDArray[Any]
@@ -21,8 +22,6 @@ Size = tuple[int, int]
 Result = TypeVar("Result")
 
 MODES = {"greyscale": "L", "rgb": "RGB", "rgba": "RGBA"}
-# of 16 bits or more, of which converting would keep an arbitrary part
-DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 # EXIF orientations that lay an image on its side
 LYING = (5, 6, 7, 8)
 IMAGES_AT_ONCE, IMAGES_A_TASK = 256, 16
@@ -102,7 +101,8 @@ def measure_image(open_image: Opener, *, rules: ImagesParams) -> Size:
         return opened.shape[0], opened.shape[1]
     with opened as image:
         _require_shallow(image)
-        is_lying = rules.resize == "refuse" and image.getexif().get(ExifTags.Base.Orientation) in LYING
+        # of a TIFF file Pillow gives the size as it will be once rotated
+        is_lying = rules.resize == "refuse" and image.format != "TIFF" and read_orientation(image) in LYING
         return image.size if is_lying else (image.height, image.width)
 
 
@@ -117,8 +117,7 @@ def read_image(open_image: Opener, *, rules: ImagesParams, size: Size) -> Pixels
         return _check_array(opened, rules, size)
     with opened if isinstance(opened, Image.Image) else _make_image(opened) as image:
         _require_shallow(image)
-        upright = ImageOps.exif_transpose(image)
-        pixels = np.asarray(_resize(_convert(upright, rules), rules, size))
+        pixels = np.asarray(_resize(_convert(turn_upright(image), rules), rules, size))
     return np.ascontiguousarray(pixels.reshape(*size, -1).transpose(2, 0, 1))
 
 
@@ -127,8 +126,8 @@ def _make_image(array: Pixels) -> Image.Image:
 
 
 def _require_shallow(image: Image.Image) -> None:
-    if image.mode in DEEP_MODES:
-        raise ImageError(f"has pixels of more than 8 bits (mode {image.mode}); convert it")
+    if depth := find_depth(image):
+        raise ImageError(f"has pixels of more than 8 bits ({depth}); convert it")
 
 
 def _convert(image: Image.Image, rules: ImagesParams) -> Image.Image:
@@ -190,7 +189,9 @@ def _map_in_threads(function: Callable[[Opener], Result], openers: Iterator[Open
     with ThreadPoolExecutor(count_processors()) as pool:
         while waiting := list(islice(openers, IMAGES_AT_ONCE)):
             parts = [waiting[start : start + IMAGES_A_TASK] for start in range(0, len(waiting), IMAGES_A_TASK)]
-            yield from chain.from_iterable(pool.map(partial(_map_part, function), parts))
+            with hush_pillow():
+                results = list(chain.from_iterable(pool.map(partial(_map_part, function), parts)))
+            yield from results
 
 
 def _map_part(function: Callable[[Opener], Result], part: Sequence[Opener]) -> list[Result]:

@@ -27,7 +27,7 @@ from amun.model.references import draw_halves
 from amun.model.training import select_device
 from amun.stages.references import AUDIT_SEED, TARGET_SEED
 from amun.store.samples import Samples, concatenate, read_samples
-from amun.store.sources.revision import list_files, read_revision, require_files
+from amun.store.sources.revision import describe_files, read_revision, require_files
 from amun.store.store import read_shape
 from amun.study.machine import list_versions
 from amun.study.records import Record, Trial, digest_trial
@@ -37,6 +37,7 @@ Strings = npt.NDArray[np.str_]
 
 FIRST_SEEDS = {"audit": AUDIT_SEED, "target": TARGET_SEED}
 USED = ("model", "data", "training", "references", "adversarial", "audit")
+OF_WAVES = {"data": {"twins"}}  # a study honours nobody's request
 # of this package: what only shows what has been found
 SHOWN = (
     "figures",
@@ -170,7 +171,7 @@ def open_study(name: str, params: Params, by_subject: bool, num_waves: int) -> S
     Raises:
         InputError: the source's files are kept elsewhere and are not at hand.
     """
-    content = params.model_dump(include={*USED}) | {
+    content = params.model_dump(include={*USED}, exclude=OF_WAVES) | {
         "unlearning": params.unlearning.model_dump(exclude={"attempts", "schedule", "seed"}),
         "runtime": params.runtime.model_dump(exclude={"device"}),
         "device": select_device(params.runtime).type,
@@ -196,8 +197,8 @@ def describe_source(params: Params) -> dict[str, Any]:
     revision = read_revision(root, load_secret(Path.cwd()))
     return {
         "revision": revision,
-        "files": list_files(root) if root is not None and revision is None else [],
-        "train_list": None if train_list is None else list_files(train_list),
+        "files": describe_files(root) if root is not None and revision is None else [],
+        "train_list": None if train_list is None else describe_files(train_list),
     }
 
 

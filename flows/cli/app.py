@@ -86,13 +86,29 @@ def init(
             show_default=False,
         ),
     ] = None,
+    accuracy: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Of --base, by your own evaluation, on images it was not trained on: 0 to 1. A base that is clearly "
+            "worse here is refused.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Make this clone a workspace and build the base, or join the workspace it was cloned from."""
     from tasks.workspace.workspace import open_clone
 
+    if (base is None) != (accuracy is None):
+        raise InputError(
+            "--base and --accuracy go together: what the base reaches by your own evaluation, on images that it was "
+            "not trained on, tells whether it is given here what it was trained for"
+        )
     clone = open_clone(Path.cwd())
     from flows import setup
 
+    adopted = None if base is None or accuracy is None else (base, accuracy)
     setup.refuse_wrong_secret(clone)
     if base is not None and (setup.is_joining(clone) or setup.is_finished(clone)):
         raise InputError(f"{clone.root} has its base already; adopt another one in a new workspace")
@@ -108,7 +124,7 @@ def init(
             return
         print(f"{clone.root} is a workspace of {clone.model} already; `amun status` shows it")
     else:
-        shared.tell_outcome(setup.create_workspace(clone, remote, git_remote, base))
+        shared.tell_outcome(setup.create_workspace(clone, remote, git_remote, adopted))
 
 
 @app.command()

@@ -110,11 +110,16 @@ def show_request(
         write_page(workspace, request, html)
         print(f"written: {html}")
         return
+    from tasks.workspace.twins import find_shared
+
     with shared.open_ledger() as ledger:
         found = ledger.get_request(request)
         is_unmatched = any(outcome.state == "unmatched" for outcome in found.outcomes)
         near = ledger.suggest_ids([found.subject_id]) if is_unmatched and not as_json else {}
-    shared.show(found, as_json, tables.print_request)
+    twins = find_shared(workspace, found.subject_id)
+    shared.show(vars(found) | {"twins": twins}, as_json, lambda _: tables.print_request(found))
+    if twins is not None and not as_json:
+        print(f"  {'same pictures':<16} {twins.describe()}")
     tables.print_near(near)
 
 

@@ -88,6 +88,7 @@ def _describe(facts: ModelFacts) -> dict[str, Any]:
         "answer": _tell_answer(facts),
         "tag": None if wave is None or wave.commit is None else name_tag(wave.number),
         "serving": _tell_serving(facts),
+        "twins": "" if facts.twins is None else facts.twins.describe(),
         "own_samples": _tell_own_samples(facts),
         "method": None if summary is None else _tell_method(summary.method),
         "result": [] if measured is None else _tabulate(measured, comparison),

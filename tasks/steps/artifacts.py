@@ -6,6 +6,7 @@ from collections.abc import Callable
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from amun.core.masking import drop_login
 from amun.evidence.figures import HalfFigures
 from amun.ledger import Claim
 from tasks.tools.options import NETWORK_OPTIONS
@@ -39,7 +40,7 @@ def _hint_comparison(facts: WaveFacts) -> str:
 
 def _link_version(model: str, version: int) -> str:
     """Returns the version's name, as a link where MLflow has pages of its own."""
-    address, name = os.environ["MLFLOW_TRACKING_URI"].rstrip("/"), f"Version {version} of {model} in MLflow"
+    address, name = drop_login(os.environ["MLFLOW_TRACKING_URI"]).rstrip("/"), f"Version {version} of {model} in MLflow"
     return f"[{name}]({address}/#/models/{model}/versions/{version})" if address.startswith("http") else name
 
 

@@ -16,14 +16,16 @@ from tasks.workspace.workspace import Workspace, require_lease
 
 @task(name="thaw", **TASK_OPTIONS)
 def prepare_base(workspace: Workspace, claim: Claim) -> None:
-    """Thaws the base stages and writes whom they leave out and refuse: everybody forgotten so far.
+    """Thaws the base stages and writes whom they leave out and refuse: everybody forgotten so far, and their twins.
 
     An adopted base is that of wave 0 alone: it has learned people who are forgotten since.
     """
     require_lease(claim)
     forgotten = read_line(workspace)
     write_json(workspace.root / FORGOTTEN, forgotten)
-    write_json(workspace.root / EXCLUSIONS, sorted({key for wave in forgotten for key in wave.subject_keys}))
+    write_json(
+        workspace.root / EXCLUSIONS, sorted({key for wave in forgotten for key in [*wave.subject_keys, *wave.twin_ids]})
+    )
     if claim.number:
         drop_base(workspace.root)
     dvc.thaw_base(workspace.root)

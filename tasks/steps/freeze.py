@@ -36,8 +36,10 @@ from tasks.tools import dvc
 from tasks.tools.git import read_committed
 from tasks.tools.options import TASK_OPTIONS
 from tasks.tools.registry import Champion, fetch_weights, find_champion
+from tasks.tools.story import tell
 from tasks.workspace.holdings import read_holdings
 from tasks.workspace.line import read_line, require_line, require_new_number
+from tasks.workspace.twins import describe_settled, settle
 from tasks.workspace.workspace import Workspace, open_ledger, require_lease
 
 
@@ -55,7 +57,11 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> None:
     champion = find_champion(claim.model, may_be_foreign=parent is not None)
     require_line(root, champion)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
-    forgetting = name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten)
+    forgetting = settle(
+        workspace, name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten), forgotten
+    )
+    if settled := describe_settled(forgetting):
+        tell(f"  {settled}")
     wave = _describe_wave(root, claim, champion, parent, forgetting, forgotten)
     write_json(root / WAVE, wave)
     write_decisions(root, ())
@@ -76,7 +82,7 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
     forgotten = read_line(workspace)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     subjects = [request.subject_id for request in pending]
-    forgetting = name_forgotten(load_secret(root), number, subjects, stores, forgotten)
+    forgetting = settle(workspace, name_forgotten(load_secret(root), number, subjects, stores, forgotten), forgotten)
     gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
     plan = plan_attempts(
         workspace.params.unlearning,
@@ -140,7 +146,7 @@ def _foresee(root: Path, forgetting: ForgottenWave, forgotten: list[ForgottenWav
     """Returns why the next wave's people would be too few for any figure; empty if they may suffice."""
     train, calibration, _ = stores
     gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
-    is_forget = train.is_among(forgetting.forget_ids)
+    is_forget = train.is_among(forgetting.forget_ids) & ~train.is_among(forgetting.shared_ids)
     is_held_out = ~calibration.is_among(gone) & find_strangers(calibration, train)
     owners = train.subject_ids[is_forget], calibration.subject_ids[is_held_out]
     return explain_too_few(

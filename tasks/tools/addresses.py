@@ -24,8 +24,13 @@ class Addresses:
 
 
 def write_addresses(root: Path, mlflow: str, prefect: str) -> None:
-    """Tells the workspace's other commands where the servers of this process are."""
+    """Tells the workspace's other commands where the servers of this process are.
+
+    An address of the user's may hold a password, which these commands need: nobody else may read it.
+    """
     unfinished = (root / SERVERS).with_suffix(".unfinished")
+    unfinished.unlink(missing_ok=True)  # an earlier version left it readable to others
+    unfinished.touch(mode=0o600)
     unfinished.write_text(json.dumps(asdict(Addresses(describe_holder(), mlflow, prefect)), indent=2), encoding="utf-8")
     unfinished.replace(root / SERVERS)
 
@@ -34,7 +39,7 @@ def read_addresses(root: Path) -> Addresses | None:
     """Returns what the last `amun serve` has told, which may have ended since; None where there was none."""
     try:
         return Addresses(**json.loads((root / SERVERS).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         return None
 
 

@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import file_digest
+from amun.core.masking import mask_passwords
 from amun.core.paths import STATE
 from amun.evidence.adoption import Adopted
 from tasks.tools.environment import MLFLOW_VARIABLE
@@ -73,7 +74,8 @@ def translate_errors() -> Iterator[None]:
 
 
 def _shorten(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    # before it is cut, or half a password might be left
+    return mask_passwords(" ".join(str(error).split()))[:300]
 
 
 def open_registry() -> MlflowClient:

@@ -5,10 +5,13 @@ import os
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from amun.core.errors import AmunError
 from amun.core.paths import STATE
@@ -123,7 +126,17 @@ def require_answer(variable: str, url: str) -> None:
 def answers(url: str) -> bool:
     """Tells whether a server, of Prefect or MLflow, is in health at this address."""
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:  # noqa: S310 - an address of the user's own
+        with urllib.request.urlopen(_ask_health(url), timeout=5) as answer:  # noqa: S310 - an address of the user's own
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError, ValueError):
+    except (urllib.error.URLError, OSError, ValueError, HTTPException):
         return False
+
+
+def _ask_health(url: str) -> urllib.request.Request:
+    """Returns the question whether a server is in health; name and password of the address go where they belong."""
+    parts = urlsplit(url)
+    login, _, place = parts.netloc.rpartition("@")
+    request = urllib.request.Request(f"{urlunsplit(parts._replace(netloc=place))}/health")  # noqa: S310 - likewise
+    if login:
+        request.add_header("Authorization", f"Basic {b64encode(unquote(login).encode()).decode('ascii')}")
+    return request

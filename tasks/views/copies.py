@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amun.core.errors import AmunError
+from amun.core.masking import mask_passwords
 from amun.core.paths import AUDIT_LOGITS, BENCHMARKS, PARTIAL_ADVERSARIAL, TARGET_LOGITS, is_bucket, locate_mirror
 from tasks.tools import dvc
 from tasks.tools.contents import find_cached, find_sent
@@ -47,7 +48,7 @@ def _list_files(root: Path, files: Sequence[StoreFile]) -> Iterator[Copy]:
     places = {"work tree": _find_checked_out(root, files), "DVC cache": set(find_cached(root, digests))}
     try:
         address, sent = find_sent(root, digests) if dvc.has_remote(root) else ("", set())
-        places[f"DVC remote {address}"] = sent
+        places[f"DVC remote {mask_passwords(address)}"] = sent
     except AmunError as error:
         yield Copy("whatever was sent to the DVC remote", "DVC remote", f"could not be looked at: {error}")
     for what, kind in (

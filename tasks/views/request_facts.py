@@ -13,6 +13,7 @@ from amun.ledger import Outcome, Request, Wave
 from tasks.tools.git import has_commit, read_committed, run_git
 from tasks.views.copies import Copy, list_copies
 from tasks.views.trace import Trace, TracedVersion, trace_subject
+from tasks.workspace.twins import SharedPictures, find_shared
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -57,6 +58,7 @@ class ModelFacts:
         wave: that handled it, if one did.
         versions: of this workspace's model alone, what each has to do with the person.
         copies: of this workspace's model alone, what still holds copies; None for another model.
+        twins: of this workspace's model alone, what other people have of the person's pictures; None where nothing.
         thresholds: None where the wave's commit is not in this clone, or has no `params.yaml`.
         events: what happened, oldest first.
     """
@@ -66,6 +68,7 @@ class ModelFacts:
     wave: Wave | None
     versions: list[TracedVersion]
     copies: list[Copy] | None
+    twins: SharedPictures | None
     thresholds: Thresholds | None
     events: list[Event]
 
@@ -122,6 +125,7 @@ def _describe(workspace: Workspace, request: Request, outcome: Outcome, wave: Wa
         wave=wave,
         versions=trace.versions if is_own else [],
         copies=list_copies(workspace, trace) if is_own else None,
+        twins=find_shared(workspace, request.subject_id) if is_own else None,
         thresholds=read_thresholds(workspace.root, None if wave is None else wave.commit),
         events=sorted(_list_events(request, outcome, wave), key=lambda event: event.at),
     )

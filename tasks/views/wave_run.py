@@ -11,6 +11,7 @@ from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
 from amun.core.keys import keyed_digest, load_secret
+from amun.core.masking import drop_login
 from amun.core.paths import (
     ADVERSARIAL,
     AUDIT_METRICS,
@@ -154,7 +155,7 @@ def _link_flow_run() -> str:
     """Returns a link to Prefect's page of the running flow, where there is one."""
     if not flow_run.id or not get_current_settings().server.ui.enabled:
         return ""
-    return f"\n\n[The flow run in Prefect]({url_for('flow-run', flow_run.id)})"
+    return f"\n\n[The flow run in Prefect]({drop_login(url_for('flow-run', flow_run.id) or '')})"
 
 
 def _list_params(facts: WaveFacts) -> Iterator[Param]:

@@ -28,12 +28,13 @@ _VERSION = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version
 SCHEME = "models:/"
 
 
-def read_base(root: Path, source: str, model: nn.Module) -> Adopted:
+def read_base(root: Path, source: str, accuracy: float, model: nn.Module) -> Adopted:
     """Reads a base's weights into a model of the workspace's architecture; returns where they come from.
 
     Args:
         root: a relative file name starts there.
         source: a safetensors file, `models:/NAME@alias` or `models:/NAME/VERSION`.
+        accuracy: 0 to 1, as its owner says.
         model: as `build_model` returns it.
 
     Raises:
@@ -44,15 +45,15 @@ def read_base(root: Path, source: str, model: nn.Module) -> Adopted:
         path = root / source
         if not path.is_file():
             raise InputError(f"--base {source}: there is no such file; a version in MLflow is {SCHEME}NAME@alias")
-        load_foreign_weights(path, model, path.name)
-        return Adopted(source=path.name, digest=digest_file(path))
+        _load(path, model, path.name)
+        return Adopted(source=path.name, digest=digest_file(path), accuracy=accuracy)
     with translate_errors():
         version = _find_version(source)
         resolved = f"{SCHEME}{version.name}/{version.version}"
         with _fetch(resolved, version) as path:
-            load_foreign_weights(path, model, resolved)
+            _load(path, model, resolved)
             digest = digest_file(path)
-    return Adopted(source=resolved, digest=digest, name=version.name, version=int(version.version))
+    return Adopted(source=resolved, digest=digest, name=version.name, version=int(version.version), accuracy=accuracy)
 
 
 def keep_base(root: Path, adopted: Adopted, model: nn.Module) -> None:
@@ -81,6 +82,11 @@ def describe_base(root: Path) -> str:
         f"{measured.calibration_accuracy:.1%} on held-out ones"
     )
     return f"{shown}\n  warning: {measured.warning}" if measured.warning else shown
+
+
+def _load(path: Path, model: nn.Module, source: str) -> None:
+    if prefix := load_foreign_weights(path, model, source):
+        print(f"  {source}: its tensors are named behind the prefix {prefix}, which is left out", flush=True)
 
 
 def _find_version(source: str) -> ModelVersion:

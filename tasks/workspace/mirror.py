@@ -22,6 +22,7 @@ from amun.core.errors import AmunError
 from amun.core.paths import MIRRORS, STATE, locate_journal, locate_manifest, locate_mirror
 from amun.evidence.wave import write_json
 from amun.store.sources.catalogue import raise_problems
+from amun.store.sources.walk import is_hidden, refuse_tables
 from tasks.tools.s3 import (
     NUM_CONNECTIONS,
     Location,
@@ -104,7 +105,9 @@ def _list_wanted(client: Any, location: Location) -> dict[str, StoredObject]:
     Raises:
         InputError: names that lead nowhere, or of a file and a folder at once.
     """
-    wanted = {entry.key.removeprefix(location.join("")): entry for entry in list_objects(client, location)}
+    listed = {entry.key.removeprefix(location.join("")): entry for entry in list_objects(client, location)}
+    refuse_tables(str(location), listed)
+    wanted = {name: entry for name, entry in listed.items() if not is_hidden(name)}
     folders = {parent.as_posix() for name in wanted for parent in PurePosixPath(name).parents}
     raise_problems([f"{location.join(name)} {fault}" for name in wanted if (fault := _find_fault(name, folders))])
     return wanted
@@ -140,6 +143,7 @@ def _read_state(manifest: Path, journal: Path) -> State:
 
 
 def _list_files(mirror: Path) -> Iterator[str]:
+    """Yields all that lies in a mirror, also what no source reads: an earlier update may have fetched it."""
     for parent, _, names in os.walk(mirror):
         yield from ((Path(parent) / name).relative_to(mirror).as_posix() for name in names)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from amun.core.errors import InputError
 from amun.core.params import DataParams
 from amun.core.paths import EXCLUSIONS, PREPARE_METRICS, is_bucket, locate_source
-from amun.evidence.figures import PrepareFigures, parse_figures, read_figures
+from amun.evidence.figures import PrepareFigures, Twins, parse_figures, read_figures
 from amun.store.sources.revision import find_dvc_file, require_files
 from tasks.tools import dvc
 from tasks.tools.git import list_files, read_committed
@@ -82,7 +82,20 @@ def describe_samples(root: Path) -> str:
     """Returns what the stage `prepare` took and refused."""
     figures = read_figures(PrepareFigures, root)
     counts = f"{figures.num_train} train, {figures.num_calibration} calibration, {figures.num_test} test"
-    return f"  samples: {counts}; refused of forgotten people: {figures.num_excluded}"
+    return f"  samples: {counts}; refused of forgotten people: {figures.num_excluded}{_describe_twins(figures.twins)}"
+
+
+def _describe_twins(twins: Twins | None) -> str:
+    """Returns what the stage found of pictures that stand there more than once; empty where there is nothing to say."""
+    if twins is None:
+        return ""
+    told = [
+        (twins.num_samples, f"samples, of {twins.num_people} people, with one that another person has too"),
+        (twins.num_labels, "with one that has several labels"),
+        (twins.num_apart, "held out, and so taken for never seen, with one that is trained on under another name"),
+    ]
+    found = ", ".join(f"{count} {what}" for count, what in told if count)
+    return f"\n  same pictures: {found}" if found else ""
 
 
 def require_same_people(root: Path) -> None:

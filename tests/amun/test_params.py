@@ -44,6 +44,12 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
             "adversarial.pgd_doubling.max_epsilon: input should be a finite number",
         ),
         ("  epochs: 60\n", "  epochs: 60\n  epochs: 6\n", "key epochs stands twice"),
+        (
+            re.search("  twins: .*\n", SHIPPED)[0],  # type: ignore[index]
+            "",
+            "data.twins: missing; every key must be there, and keep is what was before there was one$",
+        ),
+        ("  twins: keep", "  twins: forget", "data.twins: input should be 'keep' or 'forget_too', found 'forget'"),
         ("  train_fraction: 0.5", "  train_fraction: 0.8", "must sum to less than 1"),
         ("  num_audit: 16", "  num_audit: 15", "references.num_audit: input should be a multiple of 2"),
         ("{method: retrain}", "{method: amun, learning_rate: 0.1}", "the last one must be exact"),

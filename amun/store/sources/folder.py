@@ -1,10 +1,9 @@
 """A folder of image files: `class/...` with a `subjects.csv`, or a `labels.csv` that names files, labels and subjects.
 
-Paths in the CSV files are relative to the folder, with `/` between their parts. Names that begin with a dot are left
-out. Columns other than those named are not read.
+Paths in the CSV files are relative to the folder, with `/` between their parts. Columns other than those named are not
+read.
 """
 
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -15,6 +14,7 @@ from amun.core.errors import InputError
 from amun.core.params import Section
 from amun.core.subject_ids import normalise
 from amun.store.sources.catalogue import Listing, Opener, Row, build_listing, read_owner, require_folder
+from amun.store.sources.walk import list_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ def list_images(root: Path | None, _options: Options) -> Listing:
     if len(present) != 1:
         found = "both" if present else "none"
         raise InputError(f"params.yaml: data.root: {folder} needs {SUBJECTS} or {LABELS}, and has {found} of them")
-    files = set(_list_files(folder)) - {present[0]}
+    files = set(list_files(folder)) - {present[0]}
     table, problems = _read_table(folder / present[0], COLUMNS[present[0]], files)
     if present[0] == LABELS:
         rows = [Row(key, line["label"], line["subject"]) for key, line in sorted(table.items()) if line]
@@ -56,19 +56,11 @@ def list_images(root: Path | None, _options: Options) -> Listing:
     keys = [row.key for row in rows]
 
     def open_images(positions: "npt.NDArray[np.int64]") -> Iterator[Opener]:
-        from PIL import Image
+        from amun.store.pictures import open_picture
 
-        return (partial(Image.open, folder / keys[position]) for position in positions)
+        return (partial(open_picture, folder / keys[position]) for position in positions)
 
     return build_listing(rows, open_images, problems)
-
-
-def _list_files(folder: Path) -> Iterator[str]:
-    """Yields every file below a folder by its path from there, those with a dot in front left out."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        above = Path(parent).relative_to(folder)
-        yield from ((above / name).as_posix() for name in names if not name.startswith("."))
 
 
 def _read_table(path: Path, columns: tuple[str, ...], files: set[str]) -> tuple[dict[str, Line], list[str]]:

@@ -12,6 +12,7 @@ from amun.core.errors import InputError
 from amun.core.params import Count, Section
 from amun.store.sources.catalogue import Listing, Opener, Row, build_listing, read_owner, require_folder
 from amun.store.sources.columns import read_names
+from amun.store.sources.walk import list_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,7 @@ def list_images(root: Path | None, options: Options) -> Listing:
         InputError: there are no files, or one is no Parquet file or lacks a column.
     """
     folder = require_folder(root)
-    files = sorted(folder.rglob("*.parquet"))
+    files = [folder / name for name in list_files(folder) if name.endswith(".parquet")]
     if not files:
         raise InputError(f"params.yaml: data.root: there are no *.parquet files in {folder}")
     rows: list[Row] = []
@@ -124,13 +125,14 @@ def _read_rows(file: Path, column: str, numbers: "npt.NDArray[np.int64]") -> Ite
 
 def _open_content(content: Any, array_shape: tuple[int, int, int] | None) -> "Image.Image | npt.NDArray[Any]":
     import numpy as np
-    from PIL import Image
+
+    from amun.store.pictures import open_picture
 
     if array_shape is None:
         encoded = content["bytes"] if isinstance(content, dict) else content
         if not encoded:
             raise ValueError("there is no image")
-        return Image.open(io.BytesIO(encoded))
+        return open_picture(io.BytesIO(encoded))
     if content is None:
         raise ValueError("there is no array")
     values = np.frombuffer(content, dtype=np.uint8) if isinstance(content, bytes) else np.array(content)

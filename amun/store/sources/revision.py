@@ -1,13 +1,14 @@
 """Of which revision a source is, where DVC or S3 says so, and whether its files are at hand."""
 
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 
 from amun.core.errors import InputError
 from amun.core.keys import keyed_digest
+from amun.core.masking import drop_login
 from amun.core.paths import is_bucket, locate_journal, locate_manifest
+from amun.store.sources.walk import list_files
 
 # stages and tools run in the root of a workspace
 CURRENT = Path()
@@ -45,18 +46,15 @@ def read_revision(root: str | None, secret: bytes, workspace: Path = CURRENT) ->
     content = yaml.safe_load((workspace / file).read_text(encoding="utf-8"))
     origin = next((dep["repo"] for dep in content.get("deps", ()) if "repo" in dep), None)
     revision = {"md5": str(content["outs"][0]["md5"])}
-    return (
-        revision
-        if origin is None
-        else revision | {"url": _drop_password(origin["url"]), "rev_lock": origin["rev_lock"]}
-    )
+    return revision if origin is None else revision | {"url": drop_login(origin["url"]), "rev_lock": origin["rev_lock"]}
 
 
-def list_files(root: str, workspace: Path = CURRENT) -> list[tuple[str, int, int]]:
+def describe_files(root: str, workspace: Path = CURRENT) -> list[tuple[str, int, int]]:
     """Returns the path from `root`, the size in bytes and the time of change in ns of every file there, by path."""
     top = workspace / root
-    files = ((path, path.stat()) for path in (top, *top.rglob("*")) if path.is_file())
-    return sorted((str(path.relative_to(top)), status.st_size, status.st_mtime_ns) for path, status in files)
+    names = ["."] if top.is_file() else list_files(top) if top.is_dir() else []
+    files = ((name, (top / name).stat()) for name in names if (top / name).exists())
+    return sorted((name, status.st_size, status.st_mtime_ns) for name, status in files)
 
 
 def require_files(root: str | None, workspace: Path = CURRENT) -> None:
@@ -72,9 +70,3 @@ def require_files(root: str | None, workspace: Path = CURRENT) -> None:
             raise InputError(f"params.yaml: data.root: the mirror of {root} is not complete; run `amun base rebuild`")
     elif (file := find_dvc_file(root, workspace)) is not None and not (workspace / root).exists():
         raise InputError(f"params.yaml: data.root: {root} is not there; run `dvc pull {file}`")
-
-
-def _drop_password(url: str) -> str:
-    """Returns an address without the name and password that may stand in it."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.scheme else url

@@ -1,7 +1,7 @@
 """The labelled image sets that torchvision knows, by the name of their class: `CIFAR10`, `SVHN`, `FashionMNIST` ..."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from pydantic import Field
 from amun.core.errors import InputError
 from amun.core.params import Section
 from amun.store.sources.catalogue import Listing, Opener, Row, build_listing
+from amun.store.sources.walk import list_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,8 +50,9 @@ def list_images(root: Path | None, options: Options) -> Listing:
     places: list[tuple[Any, int]] = []
     for number, part in enumerate(parts):
         labels = _read_labels(part, options.name)
-        rows += [Row(f"{number}/{position}", label, None) for position, label in enumerate(labels)]
-        places += [(part, position) for position in range(len(labels))]
+        positions = _find_walked(part, len(labels))
+        rows += [Row(f"{number}/{position}", labels[position], None) for position in positions]
+        places += [(part, position) for position in positions]
 
     def open_images(positions: "npt.NDArray[np.int64]") -> Iterator[Opener]:
         return (partial(_open_image, *places[position]) for position in positions)
@@ -75,6 +77,17 @@ def _load_part(root: Path, options: Options, arguments: dict[str, Any]) -> Any:
     except (RuntimeError, OSError, ValueError, ImportError) as error:
         said = " ".join(str(error).split())
         raise InputError(f"params.yaml: data.root: {options.name} cannot be read from {root}: {said}") from None
+
+
+def _find_walked(part: Any, num_images: int) -> Sequence[int]:
+    """Returns the positions of a set's images; of one that walks a folder, those that every other source would find."""
+    from torchvision.datasets import DatasetFolder
+
+    if not isinstance(part, DatasetFolder):
+        return range(num_images)
+    folder = Path(part.root)
+    found = {str(folder / name) for name in list_files(folder)}
+    return [position for position, (path, _) in enumerate(part.samples) if path in found]
 
 
 def _read_labels(part: Any, name: str) -> list[int]:

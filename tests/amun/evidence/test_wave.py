@@ -33,6 +33,16 @@ def test_wave_reads_as_written(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / WAVE).parent.iterdir()] == [WAVE.name]
 
 
+def test_twins_stand_in_a_file_only_where_there_are_any(tmp_path: Path) -> None:
+    write_json(tmp_path / FORGOTTEN, [FIRST])
+    assert (tmp_path / FORGOTTEN).read_text(encoding="utf-8").count(": ") == 4, "as earlier versions wrote it"
+    shared = FIRST.model_copy(update={"shared_ids": ["b"]})
+    write_json(tmp_path / FORGOTTEN, [shared, SECOND.model_copy(update={"twin_ids": ["c"]})])
+    assert [wave.shared_ids + wave.twin_ids for wave in read_forgotten(tmp_path)] == [["b"], ["c"]]
+    assert THE_WAVE.model_copy(update={"forgetting": shared}).telling_ids == ["a"]
+    assert THE_WAVE.telling_ids == ["d"]
+
+
 def test_latest_forgotten_come_first_and_all_are_gone() -> None:
     assert THE_WAVE.forget_ids == ["d"]
     assert THE_WAVE.earlier_forget_ids == ["c", "a", "b"]

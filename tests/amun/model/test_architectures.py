@@ -47,6 +47,45 @@ def test_images_are_normalised_inside_the_model() -> None:
     torch.testing.assert_close(model(torch.ones(1, *GREY)), -model(torch.zeros(1, *GREY)))
 
 
+IMAGENET: dict[str, Any] = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"), [("small_cnn", {"channels": [4]}), ("small_resnet", {"widths": [4]}), ("resnet18", {})]
+)
+def test_built_in_architectures_take_the_mean_and_deviation_of_their_input(
+    architecture: str, options: dict[str, Any]
+) -> None:
+    model = build(architecture, (3, 64, 64), **options, **IMAGENET).eval()
+    assert isinstance(model, nn.Sequential)
+    images = torch.rand(2, 3, 64, 64)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET.values())
+    torch.testing.assert_close(model(images), model[1]((images - mean) / std))
+    plain = build(architecture, (3, 64, 64), **options)
+    assert have_same_weights(copy_weights(model[1]), copy_weights(plain[1]))  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mean": IMAGENET["mean"]}, "mean and std stand together"),
+        ({"mean": [0.5], "std": [0.5]}, "mean must be a list with a number for each of the images' 3 channels"),
+        ({"mean": 0.5, "std": 0.5}, "mean must be a list"),
+        ({"mean": [0.5] * 3, "std": [0.5, 0.5, 0]}, "std must be above 0"),
+        ({"mean": [0.5] * 3, "std": [0.5, True, 1]}, "std must be numbers"),
+        ({"mean": [123.7, 116.3, 103.5], "std": [58.4, 57.1, 57.4]}, "mean is that of pixels from 0 to 1: divide"),
+    ],
+)
+def test_normalisation_that_is_none_is_named(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=f"model.options: small_cnn refuses .*: {words}"):
+        build("small_cnn", (3, 8, 8), channels=[4], **options)
+
+
+def test_functions_of_ones_own_keep_their_options() -> None:
+    model = build("tests.amun.user_models:build_scaled", mean=[3.0], std=2)
+    assert (model(torch.zeros(1, *GREY)) == 5).all()
+
+
 @pytest.mark.parametrize("shape", [GREY, (3, 32, 32)])
 @pytest.mark.parametrize("architecture", ["resnet18", "mobilenet_v3_small", "densenet121", "googlenet", "swin_t"])
 def test_torchvision_classifiers_take_small_images(architecture: str, shape: tuple[int, int, int]) -> None:

@@ -1,6 +1,8 @@
 """Stage `prepare` as a function: what it writes, and that it writes nothing where something is wrong."""
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +96,71 @@ def test_forgotten_person_is_left_out_however_the_source_composes_the_name(param
         run(params)
         held = {person for path in STORES for person in read_samples(path).subject_ids.tolist()}
         assert (len(held), delivered in held) == (39, False)
+
+
+# of the 80 samples above, as every version dealt them: without twins nobody moves
+DEALT = {TRAIN: "a7269b1d2731d8fd", CALIBRATION: "9a510982d424ce74", TEST: "5327b9442e056776"}
+
+
+def test_splits_are_as_ever_where_nobody_shares_a_picture(params: Params) -> None:
+    run(params)
+    for path, digest in DEALT.items():
+        ids = "".join(read_samples(path).sample_ids.tolist())
+        assert hashlib.sha256(ids.encode()).hexdigest().startswith(digest)
+    assert set(read_twins().values()) == {0}
+
+
+def read_twins() -> dict[str, int]:
+    twins: dict[str, int] = json.loads(PREPARE_METRICS.read_text(encoding="utf-8"))["twins"]
+    return twins
+
+
+def share(first: range, second: range, label: str = "cat") -> None:
+    """Gives each of the second people the picture that the first one has."""
+    for one, other in zip(first, second, strict=True):
+        shutil.copy(f"raw/{label}/{one:02}.png", f"raw/{label}/{other:02}.png")
+
+
+def test_people_who_share_a_picture_are_in_one_split_and_are_told(params: Params) -> None:
+    share(range(20), range(20, 40))
+    shutil.copy("raw/cat/00.png", "raw/dog/00.png")  # one picture as a cat and as a dog
+    run(params)
+    stores = [read_samples(path) for path in STORES]
+    split_of = {owner: number for number, store in enumerate(stores) for owner in store.subject_ids.tolist()}
+    assert [split_of[f"person {n}"] for n in range(20)] == [split_of[f"person {n}"] for n in range(20, 40)]
+    assert read_twins() == {"num_samples": 41, "num_people": 40, "num_labels": 3, "num_apart": 0}
+    assert [len(np.unique(store.sample_ids)) for store in stores] == [40, 20, 20]
+    metrics = json.loads(PREPARE_METRICS.read_text(encoding="utf-8"))
+    assert [metrics[f"num_{split}"] for split in ("train", "calibration", "test")] == [40, 20, 20]
+
+
+def test_placeholder_that_everybody_has_joins_nobody_and_is_told(params: Params) -> None:
+    for person in range(1, 40):
+        shutil.copy("raw/cat/00.png", f"raw/cat/{person:02}.png")
+    run(params)
+    assert read_twins() == {"num_samples": 40, "num_people": 40, "num_labels": 0, "num_apart": 20}
+
+
+def test_twins_of_the_forgotten_are_left_out_of_a_new_base_and_counted(params: Params) -> None:
+    share(range(5), range(20, 25))
+    run(params)
+    twins = {
+        sample_id
+        for store in map(read_samples, STORES)
+        for sample_id, owner, label in zip(store.sample_ids.tolist(), store.subject_ids, store.labels, strict=True)
+        if label == 0 and owner in {f"person {n}" for n in range(20, 25)}
+    }
+    assert len(twins) == 5
+    forgotten = [subject_key(parse_secret(SECRET, ""), f"person {n}") for n in range(5)]
+    write_json(EXCLUSIONS, [*forgotten, *twins])
+    run(params)
+    held = {sample_id for store in map(read_samples, STORES) for sample_id in store.sample_ids.tolist()}
+    assert len(held) == 65
+    assert not held & twins
+    metrics = json.loads(PREPARE_METRICS.read_text(encoding="utf-8"))
+    assert metrics["num_excluded"] == 15
+    assert sum(metrics[f"num_{split}"] for split in ("train", "calibration", "test")) == 65
+    assert set(metrics["twins"].values()) == {0}
 
 
 def test_damaged_images_are_all_named_and_nothing_is_written(params: Params) -> None:

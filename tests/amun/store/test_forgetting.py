@@ -1,11 +1,14 @@
 """Whom a wave forgets: all samples of the people who asked, however the store spells their names."""
 
+from pathlib import Path
+
 import numpy as np
 
 from amun.core.keys import subject_key
 from amun.evidence.wave import ForgottenWave
-from amun.store.forgetting import name_forgotten
+from amun.store.forgetting import name_forgotten, settle_twins
 from amun.store.samples import Owners
+from amun.store.twins import Twin
 
 SECRET = b"s" * 32
 COMPOSED, DECOMPOSED = "Zo\u00eb", "Zoe\u0308"
@@ -29,3 +32,27 @@ def test_samples_of_every_spelling_are_forgotten_once() -> None:
 def test_nobody_is_forgotten_where_nobody_asked() -> None:
     forgotten = name_forgotten(SECRET, 0, [], [make_store(a="ann")] * 3, [])
     assert forgotten == ForgottenWave(number=0, subject_keys=[], forget_ids=[], held_out_ids=[])
+
+
+TRAIN, TEST = Path("train"), Path("test")
+FORGETTING = ForgottenWave(number=2, subject_keys=["key"], forget_ids=["a", "b"], held_out_ids=["c"])
+OWN = {b"1": ["a", "c"], b"2": ["b"]}
+OTHERS = [Twin(TRAIN, "x", "xeno", b"1"), Twin(TEST, "y", "yves", b"2"), Twin(TRAIN, "gone", "zoe", b"2")]
+EARLIER = [ForgottenWave(number=1, subject_keys=["zoe"], forget_ids=["gone"], held_out_ids=[])]
+
+
+def test_twins_stay_and_what_they_stand_for_shows_nothing() -> None:
+    settled = settle_twins(FORGETTING, OWN, OTHERS, EARLIER, forget_too=False, train=TRAIN)
+    # c is held out, b's twins are held out or gone: neither stays trained on under another name
+    assert settled == FORGETTING.model_copy(update={"shared_ids": ["a"]})
+
+
+def test_twins_are_forgotten_too_but_not_twice() -> None:
+    settled = settle_twins(FORGETTING, OWN, OTHERS, EARLIER, forget_too=True, train=TRAIN)
+    assert (settled.forget_ids, settled.held_out_ids, settled.twin_ids) == (["a", "b", "x"], ["c", "y"], ["x", "y"])
+    assert (settled.subject_keys, settled.shared_ids) == (["key"], []), "nobody but the requester is forgotten"
+
+
+def test_nothing_is_settled_where_nobody_has_a_twin() -> None:
+    for forget_too in (False, True):
+        assert settle_twins(FORGETTING, OWN, [], EARLIER, forget_too=forget_too, train=TRAIN) == FORGETTING

@@ -14,11 +14,11 @@ from amun.methods.problem import Unlearned
 from amun.study.methods import list_methods, make_attempt, works_in
 from amun.study.parameters import describe_trial, list_search_trials, list_tried
 from amun.study.preset import NAMES, SHIPPED, apply_preset, list_known, load_preset
-from amun.study.study import USED
+from amun.study.study import OF_WAVES, USED
 from tests.amun.methods.problems import make_problem
 from tests.amun.shipped import PARAMS
 
-OF_THE_MACHINE = {"root", "device"}
+OF_THE_MACHINE = {"root", "device", *OF_WAVES["data"]}
 CHOSEN = {"learning_rate": 0.1, "schedule": "cosine", "parameter": None}
 
 

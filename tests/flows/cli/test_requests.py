@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from amun.core.keys import create_secret
-from amun.core.paths import PARAMS
+from amun.core.paths import CALIBRATION, FORGOTTEN, PARAMS, TEST, TRAIN
+from amun.evidence.wave import write_json
 from amun.ledger import Ledger
+from amun.store.samples import Samples, write_samples
 from flows.cli import main
 from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import run_git
@@ -81,6 +85,23 @@ def test_program_gets_the_exit_code_and_nobody_elses_name(ledger: Ledger, capsys
     shown = Typed(capsys, "show", "R-000001", "--json")
     assert "person 00002" not in typed.out + typed.err + shown.out
     assert ledger.count_status(MODEL, datetime.now(UTC)).unmatched == 1
+
+
+def test_pictures_that_others_have_too_are_told(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Typed(capsys, "add", "heavy").exit_code == 0
+    shown = Typed(capsys, "show", "R-000001", "--json")
+    assert json.loads(shown.out)["twins"] is None, "there is no store"
+    for path, owners in ((TRAIN, ["heavy", "guest-1"]), (CALIBRATION, ["guest-2"]), (TEST, ["guest-3"])):
+        rows = len(owners)
+        ids = np.array([f"{owner}/1" for owner in owners])
+        same = torch.ones(rows, 1, 4, 4, dtype=torch.uint8)
+        write_samples(path, Samples(ids, np.array(owners), torch.zeros(rows, dtype=torch.int64), same))
+    write_json(FORGOTTEN, [])
+    assert json.loads(Typed(capsys, "show", "R-000001", "--json").out)["twins"]["num_people"] == 3
+    told = Typed(capsys, "show", "R-000001").out
+    assert "1 sample of this person shows the very picture of 3 held under 3 other people: they are theirs and" in told
+    assert "guest" not in told
+    assert len(ledger.list_requests()) == 1
 
 
 def test_unknown_is_closed_where_it_is_confirmed(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from amun.ledger import Outcome, OutcomeState, Request, Wave
 from flows.pages.request_page import render_page
 from tasks.views.copies import Copy
 from tasks.views.request_facts import Event, ModelFacts, RequestFacts, Thresholds
+from tasks.workspace.twins import SharedPictures
 
 RECEIVED = datetime(2026, 1, 31, 9, tzinfo=UTC)
 DUE = datetime(2026, 2, 28, 9, tzinfo=UTC)
@@ -53,7 +54,14 @@ def make_wave(summary: dict[str, Any] | None, comparison: dict[str, Any] | None 
     )
 
 
-def render(state: OutcomeState, wave: Wave | None, *, is_own: bool = True, max_memory_left: float | None = None) -> str:
+def render(
+    state: OutcomeState,
+    wave: Wave | None,
+    *,
+    is_own: bool = True,
+    max_memory_left: float | None = None,
+    twins: SharedPictures | None = None,
+) -> str:
     outcome = Outcome("faces", state, None if wave is None else wave.number, CLOSED, None, ())
     facts = ModelFacts(
         outcome=outcome,
@@ -61,6 +69,7 @@ def render(state: OutcomeState, wave: Wave | None, *, is_own: bool = True, max_m
         wave=wave,
         versions=[],
         copies=[Copy("images", "DVC cache", "3 in 1 file")] if is_own else None,
+        twins=twins,
         thresholds=Thresholds(0.02, 0.1, max_memory_left, 0.6, "d" * 40, "Somebody", "2026-01-01") if is_own else None,
         events=[Event(RECEIVED, "received")],
     )
@@ -102,6 +111,34 @@ def test_memory_left_concludes_where_it_was_measured(comparison: dict[str, Any] 
     assert "no difference to exact retraining" not in page
     assert ("An exactly retrained model showed 5.0 %" in page) is (comparison is not None)
     assert "to be within 50.0 % of none" in page
+
+
+@pytest.mark.parametrize(
+    ("twins", "words"),
+    [
+        (
+            SharedPictures(6, 7, 2, 0, is_kept=True),
+            "6 samples of this person show the very picture of 7 held under 2 other people: they are theirs and stay, "
+            "so that the model goes on knowing these pictures (data.twins). Where such a picture shows this person,",
+        ),
+        (
+            SharedPictures(1, 1, 1, 0, is_kept=False),
+            "1 sample of this person shows the very picture of 1 held under 1 other person: they are forgotten with "
+            "this person&#39;s (data.twins).",
+        ),
+        (
+            SharedPictures(6, 7, 2, 7, is_kept=False),
+            "held under 2 other people: they were forgotten with them (data.twins).",
+        ),
+        (
+            SharedPictures(6, 7, 2, 3, is_kept=True),
+            "held under 2 other people: 3 were forgotten with them; else they are theirs and stay,",
+        ),
+    ],
+)
+def test_twins_are_told_and_nobody_else_is_named(twins: SharedPictures, words: str) -> None:
+    assert words in render("pending", None, twins=twins)
+    assert "Same pictures under other names" not in render("pending", None)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +186,7 @@ def test_forgotten_before_by_a_wave_that_was_undone_is_said_to_be_open_again() -
 def test_days_before_or_after_the_due_date_are_counted_by_the_calendar(after: timedelta, words: str) -> None:
     wave = make_wave(make_summary("amun"))
     done = Outcome("faces", "completed", 4, DUE + after, None, ())
-    facts = ModelFacts(done, DUE, replace(wave, closed_at=done.decided_at), [], [], None, [])
+    facts = ModelFacts(done, DUE, replace(wave, closed_at=done.decided_at), [], [], None, None, [])
     request = Request("R-000009", "person", RECEIVED, DUE, None, None, (), (done,))
     page = render_page(RequestFacts(request, [facts], CLOSED, "faces", "e" * 40))
     assert f"Honoured by wave 4, {words}:" in page

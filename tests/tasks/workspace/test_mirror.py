@@ -61,6 +61,19 @@ def test_mirror_follows_the_bucket(root: str, tmp_path: Path) -> None:
     assert {path.relative_to(tmp_path) for path in (tmp_path / MIRRORS).iterdir()} == paths
 
 
+def test_mirror_has_what_a_source_reads_and_nothing_of_a_lakehouse_table(root: str, tmp_path: Path) -> None:
+    prefix = root.rpartition("/")[2]
+    for hidden in ("dog/._0.png", ".trash/old.png"):
+        put(f"{prefix}/{hidden}", "of nobody's business")
+        (tmp_path / locate_mirror(root) / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / locate_mirror(root) / hidden).write_text("as an earlier update fetched it", encoding="utf-8")
+    assert update_mirror(tmp_path, root) == Update(7, 7, 2)
+    assert sorted(read_mirror(tmp_path, root)) == [f"dog/{number}.png" for number in range(7)]
+    put(f"{prefix}/table/_delta_log/0.json", "{}")
+    with pytest.raises(InputError, match=f"data.root: {root} is a Delta Lake table"):
+        update_mirror(tmp_path, root)
+
+
 def test_object_takes_the_place_of_a_folder_and_a_folder_that_of_an_object(root: str, tmp_path: Path) -> None:
     prefix, client = root.rpartition("/")[2], open_client()
     put(f"{prefix}/cat", "a file")

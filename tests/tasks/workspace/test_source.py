@@ -10,7 +10,8 @@ from amun.evidence.wave import write_json
 from tasks.tools.git import run_git
 from tasks.workspace.source import describe_revision, describe_samples, require_same_people, require_unknown_to_git
 
-METRICS = {"num_train": 5, "num_calibration": 2, "num_test": 2, "num_excluded": 3}
+NO_TWINS = dict.fromkeys(("num_samples", "num_people", "num_labels", "num_apart"), 0)
+METRICS = {"num_train": 5, "num_calibration": 2, "num_test": 2, "num_excluded": 3, "twins": NO_TWINS}
 
 
 @pytest.fixture

@@ -1,0 +1,122 @@
+"""Identical pictures of several people: counted, kept on one side of the splits, and found again in the sample store.
+
+Two samples are twins if their pixels are the same once `data.images` has made them alike, under two people's names.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from amun.evidence.figures import Twins
+from amun.store.samples import Samples, Strings, read_in_groups
+
+Indices = npt.NDArray[np.int64]
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Twin:
+    """One sample of somebody whose picture other people have too.
+
+    Attributes:
+        path: the store file that holds it.
+        sample_id: its keyed id.
+        subject_id: whose it is.
+        picture: the digest of its pixels.
+    """
+
+    path: Path
+    sample_id: str
+    subject_id: str
+    picture: bytes
+
+
+def digest_pictures(payloads: npt.NDArray[Any]) -> list[bytes]:
+    """Returns a digest of the pixels of each of the images (N, ...)."""
+    return [hashlib.sha256(image.tobytes()).digest()[:DIGEST_BYTES] for image in payloads]
+
+
+def join_people(subject_ids: Strings, pictures: Sequence[bytes], max_samples: float) -> Strings:
+    """Returns (N,) whose group each sample is in: people who share a picture are in one, all others alone.
+
+    A group bears the name of the first of its people. A picture that so many have that their group would hold more than
+    `max_samples` joins nobody (a placeholder, a blank page): the pictures of the fewest people come first.
+    """
+    names, owners, sizes = np.unique(subject_ids, return_inverse=True, return_counts=True)
+    parents, held = list(range(len(names))), sizes.tolist()
+
+    def find(person: int) -> int:
+        while parents[person] != person:
+            parents[person] = parents[parents[person]]
+            person = parents[person]
+        return person
+
+    for people in _list_sharers(owners, pictures):
+        groups = sorted({find(person) for person in people})
+        if sum(held[group] for group in groups) <= max_samples:
+            for group in groups[1:]:
+                parents[group] = groups[0]
+                held[groups[0]] += held[group]
+    return names[np.array([find(person) for person in range(len(names))], dtype=np.int64)][owners]
+
+
+def count_twins(subject_ids: Strings, labels: Indices, splits: Strings, pictures: Sequence[bytes]) -> Twins:
+    """Returns how many samples (N,) have a twin, and of what kind."""
+    rows: dict[bytes, list[int]] = defaultdict(list)
+    for row, picture in enumerate(pictures):
+        rows[picture].append(row)
+    several = [np.array(found) for found in rows.values() if len(found) > 1]
+    shared = [found for found in several if len(np.unique(subject_ids[found])) > 1]
+    people = {person for found in shared for person in subject_ids[found].tolist()}
+    is_apart = [(splits[found] != "train") & (splits[found] == "train").any() for found in shared]
+    return Twins(
+        num_samples=sum(map(len, shared)),
+        num_people=len(people),
+        num_labels=sum(len(found) for found in several if len(np.unique(labels[found])) > 1),
+        num_apart=int(sum(apart.sum() for apart in is_apart)),
+    )
+
+
+def find_twins(paths: Sequence[Path], own_ids: set[str]) -> tuple[dict[bytes, list[str]], list[Twin]]:
+    """Returns some people's own samples by their pictures, and the twins of these in the store files.
+
+    The files are read twice, a part at a time.
+
+    Args:
+        paths: of the store files.
+        own_ids: all samples of these people.
+    """
+    own: dict[bytes, list[str]] = defaultdict(list)
+    asked = sorted(own_ids)
+    for path in paths if own_ids else ():
+        for part in read_in_groups(path):
+            for sample_id, _, picture in _list_rows(part.select(part.is_among(asked))):
+                own[picture].append(sample_id)
+    others = [
+        Twin(path, *row)
+        for path in (paths if own else ())
+        for part in read_in_groups(path)
+        for row in _list_rows(part.select(~part.is_among(asked)))
+        if row[2] in own
+    ]
+    return own, others
+
+
+def _list_rows(samples: Samples) -> Iterator[tuple[str, str, bytes]]:
+    """Yields each sample's id, its owner and the digest of its picture."""
+    pictures = digest_pictures(samples.payloads.numpy())
+    yield from zip(samples.sample_ids.tolist(), samples.subject_ids.tolist(), pictures, strict=True)
+
+
+def _list_sharers(owners: Indices, pictures: Sequence[bytes]) -> list[list[int]]:
+    """Returns the people of each picture that several have; those of the fewest first, then in the source's order."""
+    people: dict[bytes, dict[int, None]] = defaultdict(dict)
+    for owner, picture in zip(owners.tolist(), pictures, strict=True):
+        people[picture][owner] = None
+    return sorted((list(sharing) for sharing in people.values() if len(sharing) > 1), key=len)

@@ -1,0 +1,113 @@
+"""The twins of people's samples in a workspace's store: what a wave does about them, what a request is told of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from amun.core.paths import CALIBRATION, PREPARE_METRICS, TEST, TRAIN
+from amun.core.subject_ids import normalise
+from amun.evidence.figures import PrepareFigures, read_figures
+from amun.evidence.wave import ForgottenWave, read_forgotten
+from amun.store.forgetting import settle_twins
+from amun.store.samples import Owners
+from amun.store.store import read_owners
+from amun.store.twins import find_twins
+from tasks.workspace.workspace import Workspace
+
+STORES = (TRAIN, CALIBRATION, TEST)
+
+
+@dataclass(frozen=True)
+class SharedPictures:
+    """Of a person's samples those whose pictures other people have too; nobody else is named.
+
+    Attributes:
+        num_samples: how many.
+        num_others: how many samples of others show the same.
+        num_people: of how many other people these are.
+        num_gone: of `num_others`, those that a wave has forgotten with somebody's of the same pictures.
+        is_kept: the others stay when the person is forgotten, as `data.twins` says.
+    """
+
+    num_samples: int
+    num_others: int
+    num_people: int
+    num_gone: int
+    is_kept: bool
+
+    def describe(self) -> str:
+        """Returns what there is to know, in one sentence without its full stop."""
+        pictures, show = ("sample", "shows") if self.num_samples == 1 else ("samples", "show")
+        others = "1 other person" if self.num_people == 1 else f"{self.num_people} other people"
+        what = (
+            "they are theirs and stay, so that the model goes on knowing these pictures"
+            if self.is_kept
+            else "they are forgotten with this person's"
+        )
+        if self.num_gone:
+            is_all = self.num_gone == self.num_others
+            what = (
+                "they were forgotten with them" if is_all else f"{self.num_gone} were forgotten with them; else {what}"
+            )
+        return (
+            f"{self.num_samples} {pictures} of this person {show} the very picture of {self.num_others} held under "
+            f"{others}: {what} (data.twins)"
+        )
+
+
+def may_have_twins(root: Path) -> bool:
+    """Tells whether the store may have twins: the stage that filled it has counted some, or did not count yet."""
+    path = root / PREPARE_METRICS
+    counts = read_figures(PrepareFigures, root).twins if path.exists() else None
+    return counts is None or counts.num_samples > 0
+
+
+def settle(workspace: Workspace, forgetting: ForgottenWave, forgotten: list[ForgottenWave]) -> ForgottenWave:
+    """Returns what a wave forgets once it is settled what becomes of other people's twins."""
+    root = workspace.root
+    if not may_have_twins(root):
+        return forgetting
+    paths = [root / path for path in STORES]
+    own, others = find_twins(paths, {*forgetting.forget_ids, *forgetting.held_out_ids})
+    forget_too = workspace.params.data.twins == "forget_too"
+    return settle_twins(forgetting, own, others, forgotten, forget_too=forget_too, train=paths[0])
+
+
+def describe_settled(forgetting: ForgottenWave) -> str:
+    """Returns what became of the twins of a wave, without a full stop; empty where nobody has one."""
+    if num_kept := len(forgetting.shared_ids):
+        return (
+            "pictures that stay trained on under other names show nothing of forgetting: those of "
+            f"{num_kept} of {len(forgetting.forget_ids)} training samples (data.twins: keep)"
+        )
+    if num_twins := len(forgetting.twin_ids):
+        return f"among them other people's samples of the same pictures: {num_twins} (data.twins: forget_too)"
+    return ""
+
+
+def find_shared(workspace: Workspace, subject_id: str) -> SharedPictures | None:
+    """Returns what others have of a person's pictures; None where nobody has any, or nothing is held of the person."""
+    root = workspace.root
+    paths = [root / path for path in STORES]
+    if not all(path.exists() for path in paths) or not may_have_twins(root):
+        return None
+    line = read_forgotten(root)
+    gone = {one for wave in line for one in [*wave.forget_ids, *wave.held_out_ids]}
+    with_others = {one for wave in line for one in wave.twin_ids}
+    own, others = find_twins(paths, {one for path in paths for one in _list_own(read_owners(path), subject_id)})
+    # who has left by a request of their own is nobody else's any more
+    known = [twin for twin in others if twin.sample_id not in gone - with_others]
+    if not known:
+        return None
+    return SharedPictures(
+        num_samples=sum(len(own[picture]) for picture in {twin.picture for twin in known}),
+        num_others=len(known),
+        num_people=len({normalise(twin.subject_id) for twin in known}),
+        num_gone=sum(twin.sample_id in with_others for twin in known),
+        is_kept=workspace.params.data.twins == "keep",
+    )
+
+
+def _list_own(store: Owners, subject_id: str) -> list[str]:
+    asked = normalise(subject_id)
+    rows = zip(store.sample_ids.tolist(), store.subject_ids.tolist(), strict=True)
+    return [sample_id for sample_id, owner in rows if normalise(owner) == asked]
