@@ -4,7 +4,7 @@ from prefect import task
 
 from amun.ledger import Claim
 from amun.paths import EXCLUSIONS, FORGOTTEN
-from amun.wave import write_json
+from amun.wave import list_excluded, write_json
 from tasks import pipeline
 from tasks.adopt import describe_base, drop_base
 from tasks.line import read_line
@@ -23,9 +23,7 @@ def prepare_base(workspace: Workspace, claim: Claim) -> None:
     require_lease(claim)
     forgotten = read_line(workspace)
     write_json(workspace.root / FORGOTTEN, forgotten)
-    write_json(
-        workspace.root / EXCLUSIONS, sorted({key for wave in forgotten for key in [*wave.subject_keys, *wave.twin_ids]})
-    )
+    write_json(workspace.root / EXCLUSIONS, list_excluded(forgotten))
     if claim.number:
         drop_base(workspace.root)
     pipeline.thaw_base(workspace.root)

@@ -30,7 +30,7 @@ from amun.paths import BENCHMARKS, CALIBRATION, CUSTOM, TEST, TRAIN
 from amun.stages.common import build_for, load_for
 from amun.stages.references import AUDIT_SEED, TARGET_SEED
 from amun.training import select_device
-from amun.wave import read_forgotten
+from amun.wave import list_excluded, read_forgotten
 
 Mask = npt.NDArray[np.bool_]
 Strings = npt.NDArray[np.str_]
@@ -203,8 +203,8 @@ def describe_source(params: Params) -> dict[str, Any]:
 
 
 def list_forgotten() -> set[str]:
-    """Returns the keyed subjects whom the current workspace's waves have forgotten."""
-    return {key for wave in read_forgotten() for key in wave.subject_keys}
+    """Returns the keyed ids of whom and what the current workspace's waves have forgotten."""
+    return set(list_excluded(read_forgotten()))
 
 
 def digest_code() -> str:
