@@ -161,6 +161,11 @@ def parse_forgotten(text: str, where: str) -> list[ForgottenWave]:
         raise AmunError(f"{where} is damaged ({error.error_count()} findings); restore it from git") from None
 
 
+def list_excluded(forgotten: list[ForgottenWave]) -> list[str]:
+    """Returns the keyed ids of all that no new base may be trained on: people, and their twins that went with them."""
+    return sorted({key for wave in forgotten for key in [*wave.subject_keys, *wave.twin_ids]})
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file in one piece; models as their fields, keys in order, so that equal content is equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ import amun
 from amun.core.keys import load_secret
 from amun.core.params import Params
 from amun.core.paths import BENCHMARKS, CALIBRATION, CUSTOM, TEST, TRAIN
-from amun.evidence.wave import read_forgotten
+from amun.evidence.wave import list_excluded, read_forgotten
 from amun.model.building import build_for, load_for
 from amun.model.references import draw_halves
 from amun.model.training import select_device
@@ -203,8 +203,8 @@ def describe_source(params: Params) -> dict[str, Any]:
 
 
 def list_forgotten() -> set[str]:
-    """Returns the keyed subjects whom the current workspace's waves have forgotten."""
-    return {key for wave in read_forgotten() for key in wave.subject_keys}
+    """Returns the keyed ids of whom and what the current workspace's waves have forgotten."""
+    return set(list_excluded(read_forgotten()))
 
 
 def digest_code() -> str:

@@ -3,7 +3,7 @@
 from prefect import task
 
 from amun.core.paths import EXCLUSIONS, FORGOTTEN
-from amun.evidence.wave import write_json
+from amun.evidence.wave import list_excluded, write_json
 from amun.ledger import Claim
 from tasks.tools import dvc
 from tasks.tools.options import NETWORK_OPTIONS, TASK_OPTIONS
@@ -23,9 +23,7 @@ def prepare_base(workspace: Workspace, claim: Claim) -> None:
     require_lease(claim)
     forgotten = read_line(workspace)
     write_json(workspace.root / FORGOTTEN, forgotten)
-    write_json(
-        workspace.root / EXCLUSIONS, sorted({key for wave in forgotten for key in [*wave.subject_keys, *wave.twin_ids]})
-    )
+    write_json(workspace.root / EXCLUSIONS, list_excluded(forgotten))
     if claim.number:
         drop_base(workspace.root)
     dvc.thaw_base(workspace.root)

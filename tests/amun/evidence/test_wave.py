@@ -6,7 +6,16 @@ import pytest
 
 from amun.core.errors import AmunError, InputError
 from amun.core.paths import ATTEMPT, FORGOTTEN, WAVE
-from amun.evidence.wave import Attempt, ForgottenWave, Wave, read_attempt, read_forgotten, read_wave, write_json
+from amun.evidence.wave import (
+    Attempt,
+    ForgottenWave,
+    Wave,
+    list_excluded,
+    read_attempt,
+    read_forgotten,
+    read_wave,
+    write_json,
+)
 
 FIRST = ForgottenWave(number=1, subject_keys=["p"], forget_ids=["a", "b"], held_out_ids=["h"])
 SECOND = ForgottenWave(number=2, subject_keys=["q"], forget_ids=["c"], held_out_ids=[])
@@ -39,6 +48,7 @@ def test_twins_stand_in_a_file_only_where_there_are_any(tmp_path: Path) -> None:
     shared = FIRST.model_copy(update={"shared_ids": ["b"]})
     write_json(tmp_path / FORGOTTEN, [shared, SECOND.model_copy(update={"twin_ids": ["c"]})])
     assert [wave.shared_ids + wave.twin_ids for wave in read_forgotten(tmp_path)] == [["b"], ["c"]]
+    assert list_excluded(read_forgotten(tmp_path)) == ["c", "p", "q"], "what stays with others is no reason"
     assert THE_WAVE.model_copy(update={"forgetting": shared}).telling_ids == ["a"]
     assert THE_WAVE.telling_ids == ["d"]
 
