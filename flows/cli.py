@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from amun.errors import AmunError, InputError
-from flows.commands import base, benchmark, models, requests, serving, shared, subjects, waves
+from flows.commands import audit, base, benchmark, models, requests, serving, shared, subjects, waves
 
 
 class Commands(TyperGroup):
@@ -49,6 +49,7 @@ app.add_typer(waves.app, name="wave")
 app.add_typer(base.app, name="base")
 app.add_typer(models.app, name="model")
 app.add_typer(subjects.app, name="subject")
+app.add_typer(audit.app, name="audit")
 app.command()(serving.serve)
 app.command()(serving.deploy)
 app.command()(benchmark.benchmark)

@@ -1,0 +1,163 @@
+"""The quick form on a tiny base: nights too small show nothing, and a gate that is too wide is found out."""
+
+from contextlib import chdir
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import one_hot
+
+from amun.audit.references import draw_halves
+from amun.data.samples import Samples, write_samples
+from amun.errors import InputError
+from amun.paths import (
+    AUDIT_INCLUSION,
+    AUDIT_LOGITS,
+    BASE_MODEL,
+    CALIBRATION,
+    FORGOTTEN,
+    SELFTEST,
+    TARGET_INCLUSION,
+    TARGET_LOGITS,
+    TEST,
+    TRAIN,
+    WAVE_BASE,
+)
+from amun.selftest.ground import draw_people, freeze_night, open_ground
+from amun.selftest.quick import NUM_EXACT
+from amun.selftest.verdicts import INSUFFICIENT, PASSED, REFUSED, Cell, Verdict, list_misses
+from amun.stages.train import train
+from amun.wave import write_json
+from flows.selftest import print_quick, run_quick
+from tasks.workspace import Workspace
+from tests.amun.shipped import PARAMS, load_digit_images
+
+CPU = torch.device("cpu")
+
+
+NUM_PEOPLE = {TRAIN: 80, CALIBRATION: 60, TEST: 60}  # of two images each
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A folder with a base that knows by heart labels that nobody could guess, and references that are made up.
+
+    A handful of people show it all, for whoever has not seen an image knows nothing of it.
+    """
+    changes = {
+        "model": {"options": {"channels": [16, 16]}},
+        "training": {"epochs": 80},
+        "unlearning": {"epochs": 20},
+        "gate": {"max_accuracy_drop": 0.2, "auc_margin": 0.2, "max_trace": None},
+    }
+    params = PARAMS.model_copy(
+        update={section: getattr(PARAMS, section).model_copy(update=change) for section, change in changes.items()}
+    )
+    root = tmp_path_factory.mktemp("workspace")
+    with chdir(root):
+        write_store()
+        write_json(FORGOTTEN, [])
+        train(params, CPU)
+    return Workspace(root, params)
+
+
+def write_store() -> None:
+    """Writes digits with labels drawn at random, and references that are sure of the labels that they have seen."""
+    random, (images, _) = np.random.default_rng(0), load_digit_images()
+    owners = np.repeat(np.arange(sum(NUM_PEOPLE.values())), 2)
+    samples = Samples(
+        np.array([f"sample-{number:03}" for number in range(len(owners))]),
+        np.array([f"person-{number:03}" for number in owners]),
+        torch.from_numpy(random.integers(10, size=len(owners))),
+        images[: len(owners)],
+    )
+    start = 0
+    for path, num_people in NUM_PEOPLE.items():
+        write_samples(path, samples.slice(start, start + 2 * num_people))
+        start += 2 * num_people
+    for seed, (logits_path, inclusion_path, num_references) in enumerate(
+        [(AUDIT_LOGITS, AUDIT_INCLUSION, 8), (TARGET_LOGITS, TARGET_INCLUSION, 2)]
+    ):
+        inclusion = torch.from_numpy(draw_halves(samples.subject_ids, num_references, seed))
+        logits = torch.from_numpy(random.normal(scale=5, size=(len(owners), num_references, 10)).astype(np.float32))
+        logits += 15 * one_hot(samples.labels, 10)[:, None] * inclusion[:, :, None]
+        for path, payloads in ((logits_path, logits), (inclusion_path, inclusion.to(torch.uint8))):
+            write_samples(path, replace(samples, payloads=payloads))
+
+
+def list_files(root: Path) -> set[Path]:
+    return {path.relative_to(root) for path in root.rglob("*")}
+
+
+def test_planted_models_are_judged_and_nothing_else_is_left(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, base = list_files(workspace.root), (workspace.root / BASE_MODEL).read_bytes()
+    quick = run_quick(workspace, sizes=(1, 40, 1000))
+    assert list_files(workspace.root) - before <= {Path(".amun"), Path(".amun/selftest.lock")}
+    assert (workspace.root / BASE_MODEL).read_bytes() == base
+    by_size = {size: [cell for cell in quick.cells if cell.num_people == size] for size in quick.nights}
+
+    assert {verdict.gate for cell in by_size[1] for verdict in cell.verdicts} == {INSUFFICIENT}
+    assert [cell.planted for cell in by_size[1] if not cell.verdicts] == [
+        "one of six people overlooked",
+        "five samples memorised",
+        "half remembered, half overdone",
+    ]
+    assert quick.nights[1000] is None
+    assert all(not cell.verdicts for cell in by_size[1000])
+
+    at_40 = {cell.planted: cell for cell in by_size[40]}
+    for name in ("untouched base", "learning rate 1e-8", "sign error", "amun"):
+        (verdict,) = at_40[name].verdicts
+        assert (verdict.gate, verdict.is_contradicted) == (REFUSED, True)
+    assert [verdict.gate for verdict in at_40["exact weights"].verdicts] == [PASSED] * NUM_EXACT
+
+    # one of six people is a sixth of the memory, which the margin allows: the selftest says so
+    misses = [cell.planted for cell in list_misses(quick.cells)]
+    assert "one of six people overlooked" in misses
+    print_quick(quick)
+    said = capsys.readouterr().out
+    assert said.count("MISS: passed") == said.count("miss: ") == len(misses)
+    assert "5 of 5 passed" in said
+
+
+def test_who_is_gone_does_not_ask(workspace: Workspace) -> None:
+    with open_ground(workspace.root):
+        people = draw_people(0)
+        wave = freeze_night("digits", people[:5])
+        assert Path.cwd() == workspace.root / SELFTEST
+        assert WAVE_BASE.read_bytes() == (workspace.root / BASE_MODEL).read_bytes()
+        assert wave.forget_ids
+    assert sorted(people) == sorted(set(people))
+
+
+def test_a_folder_without_a_base_is_told_what_to_do(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="amun init"), open_ground(tmp_path):
+        pass
+    assert (workspace.root / TEST).exists()
+
+
+def say(*gates: str, is_exact: bool) -> Cell:
+    return Cell("some", is_exact, 100, tuple(Verdict(gate, False, "", None) for gate in gates))
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_miss"),
+    [
+        (say(is_exact=False), False),
+        (say(REFUSED, is_exact=False), False),
+        (say(INSUFFICIENT, is_exact=False), False),
+        (say(PASSED, is_exact=False), True),
+        (say(*[REFUSED] * 4, PASSED, is_exact=False), True),
+        (say(*[INSUFFICIENT] * 5, is_exact=True), False),
+        (say(*[PASSED] * 2, *[REFUSED] * 3, is_exact=True), False),
+        (say(PASSED, *[REFUSED] * 4, is_exact=True), True),
+        (say(REFUSED, is_exact=True), False),
+    ],
+)
+def test_what_is_a_miss(cell: Cell, is_miss: bool) -> None:
+    """Exact weights may be refused by chance, one time in five: of five trainings two that pass are no surprise."""
+    assert cell.is_miss is is_miss
