@@ -5,14 +5,18 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 
+import torch
+
 from amun.audit.night import NightPower
+from amun.params import Params
+from amun.selftest.full import ALIKE, NUM_BASES, Nights, add_up, build_base, draw_alike, draw_on_base
 from amun.selftest.ground import open_ground
 from amun.selftest.planted import PLANTED
 from amun.selftest.quick import SIZES, run_night
 from amun.selftest.verdicts import PASSED, Cell, list_misses
 from amun.stages.runner import hold_device
 from amun.training import configure_torch
-from flows.layout import new_table, print_table
+from flows.layout import new_table, percent, print_table
 from tasks.workspace import Workspace
 
 NO_SUCH = "-"  # there is no such model, or night, at that size
@@ -31,16 +35,68 @@ class Quick:
     cells: list[Cell]
 
 
+@dataclass(frozen=True)
+class Full:
+    """What the full form has found: the quick form on each base, and the many nights."""
+
+    bases: list[Quick]
+    nights: list[Nights]
+
+
 def run_quick(workspace: Workspace, sizes: Sequence[int] = SIZES) -> Quick:
     """Has the planted models made and judged on the workspace's base and data; what the stages say goes to stderr."""
     device = configure_torch(workspace.params.runtime)
-    nights: dict[int, NightPower | None] = {}
-    cells = []
     with open_ground(workspace.root), hold_device(device), redirect_stdout(sys.stderr):
-        for num_people in sizes:
-            nights[num_people], judged = run_night(workspace.params, device, num_people, print)
-            cells += judged
-    return Quick(nights, cells)
+        return _judge_planted(workspace.params, device, sizes)
+
+
+def run_full(workspace: Workspace) -> Full:
+    """Does so on two more bases, too, and has many people ask on each, and people whose images are alike."""
+    params, device = workspace.params, configure_torch(workspace.params.runtime)
+    bases, nights = [], []
+    with redirect_stdout(sys.stderr), hold_device(device):
+        with open_ground(workspace.root):
+            for seed in range(NUM_BASES):
+                if seed:
+                    build_base(params, device, seed)
+                bases.append(_judge_planted(params, device, SIZES))
+                nights += draw_on_base(params, device, seed)
+        for people in ALIKE:
+            with open_ground(workspace.root):
+                nights.append(draw_alike(params, device, people))
+    return Full(bases, add_up(nights))
+
+
+def _judge_planted(params: Params, device: torch.device, sizes: Sequence[int]) -> Quick:
+    """Returns what is said of the planted models on the current ground."""
+    found = {size: run_night(params, device, size, print) for size in sizes}
+    return Quick({size: night for size, (night, _) in found.items()}, [c for _, cells in found.values() for c in cells])
+
+
+def has_miss(found: Quick | Full) -> bool:
+    """Returns whether anything is said otherwise than it is to be."""
+    if isinstance(found, Quick):
+        return bool(list_misses(found.cells))
+    return any(map(has_miss, found.bases)) or any(nights.is_miss for nights in found.nights)
+
+
+def print_full(full: Full) -> None:
+    """Prints the table of each base, then a row for the nights of each model, people and size."""
+    for quick in full.bases:
+        print_quick(quick)
+    table = new_table("planted", "people", "who ask", "nights", "sufficient", "promoted", "refused", "by")
+    for nights in full.nights:
+        table.add_row(
+            f"{'MISS: ' if nights.is_miss else ''}{nights.planted}",
+            nights.people,
+            str(nights.num_people),
+            str(nights.num_nights),
+            percent(nights.num_sufficient / nights.num_nights),
+            percent(nights.num_promoted / nights.num_nights),
+            percent(nights.num_refused / nights.num_nights),
+            ", ".join(f"{ground} {count}" for ground, count in nights.grounds.items()),
+        )
+    print_table(table)
 
 
 def print_quick(quick: Quick) -> None:

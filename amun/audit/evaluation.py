@@ -112,7 +112,13 @@ def audit_model(model: nn.Module, sets: AuditSets, params: AuditParams) -> Model
     forget_logits, remain_logits, held_out_logits = (
         compute_logits(model, part.images.to(device)) for part in (sets.forget, sets.remain, sets.held_out)
     )
+    return audit_logits(sets, forget_logits, remain_logits, held_out_logits, params)
 
+
+def audit_logits(
+    sets: AuditSets, forget_logits: Tensor, remain_logits: Tensor, held_out_logits: Tensor, params: AuditParams
+) -> ModelAudit:
+    """Returns the audit of a model of which the logits on the sets are known already."""
     return ModelAudit(
         forget_logits=forget_logits,
         remain_logits=remain_logits,

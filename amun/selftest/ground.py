@@ -67,7 +67,7 @@ def open_ground(workspace: Path) -> Iterator[None]:
             for path in _BORROWED:
                 (ground / path).parent.mkdir(parents=True, exist_ok=True)
                 (ground / path).symlink_to(workspace / path)
-            (ground / WAVE_BASE).symlink_to(workspace / BASE_MODEL)
+            (ground / WAVE_BASE).symlink_to(ground / BASE_MODEL)
             with chdir(ground):
                 yield
         finally:
@@ -85,9 +85,21 @@ def draw_people(seed: int) -> list[str]:
 
 def freeze_night(model: str, people: Sequence[str]) -> Wave:
     """Writes the current ground's wave, which forgets these people; returns it."""
-    stores: list[Owners] = [read_owners(path) for path in (TRAIN, CALIBRATION, TEST)]
+    wave = plan_night(model, people, [read_owners(path) for path in (TRAIN, CALIBRATION, TEST)])
+    write_json(WAVE, wave)
+    return wave
+
+
+def plan_night(model: str, people: Sequence[str], stores: list[Owners]) -> Wave:
+    """Returns a wave on the current ground in which these people ask.
+
+    Args:
+        model: its name.
+        people: who ask.
+        stores: the train, calibration and test samples.
+    """
     forgotten = read_forgotten()
-    wave = Wave(
+    return Wave(
         number=_NUMBER,
         model=model,
         kind="deletion",
@@ -98,5 +110,3 @@ def freeze_night(model: str, people: Sequence[str]) -> Wave:
         forgetting=name_forgotten(_NO_SECRET, _NUMBER, list(people), stores, forgotten),
         forgotten=forgotten,
     )
-    write_json(WAVE, wave)
-    return wave

@@ -1,5 +1,7 @@
 """`amun audit`: what the audit itself is worth."""
 
+from typing import Annotated
+
 import typer
 
 from flows.commands import shared
@@ -8,12 +10,22 @@ app = typer.Typer(help="What the audit itself is worth.", no_args_is_help=True)
 
 
 @app.command()
-def selftest(as_json: shared.AsJson = False) -> None:
+def selftest(
+    full: Annotated[
+        bool, typer.Option("--full", help="Three bases, many nights of each size, people whose images are alike.")
+    ] = False,
+    as_json: shared.AsJson = False,
+) -> None:
     """Plant models that have not forgotten, and one that has, into nights of this workspace; exit code 1 on a miss."""
-    from amun.selftest.verdicts import list_misses
     from flows import selftest as run
 
-    quick = run.run_quick(shared.open_here())
-    shared.show(quick, as_json, run.print_quick)
-    if list_misses(quick.cells):
+    workspace = shared.open_here()
+    found: run.Quick | run.Full
+    if full:
+        found = run.run_full(workspace)
+        shared.show(found, as_json, run.print_full)
+    else:
+        found = run.run_quick(workspace)
+        shared.show(found, as_json, run.print_quick)
+    if run.has_miss(found):
         raise typer.Exit(1)
