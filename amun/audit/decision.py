@@ -10,6 +10,7 @@ from amun.audit.gate import (
     judge_accuracy,
     judge_auc,
     judge_memory,
+    judge_overlooked,
     judge_spread,
     judge_trace,
 )
@@ -147,6 +148,7 @@ def _judge_figures(night: NightPower, audited: dict[str, Any], gate: GateParams)
         verdicts.append(judge_memory(bounds, audited["memory_left"], gate.max_memory_left))
     if audited["spread"] is not None:
         verdicts.append(judge_spread(audited["spread"], audited["max_spread"]))
+        verdicts.append(judge_overlooked(audited["overlooked"], audited["max_overlooked"]))
     if audited["ft_auc"] is not None:
         verdicts.append(
             judge_auc(audited["ft_auc"], audited["num_forget"], audited["num_calibration"], gate.auc_margin)

@@ -125,10 +125,12 @@ def draw_on_base(params: Params, device: torch.device, seed: int) -> list[Nights
     nights = BaseNights(params, device, seed)
     drawn = []
     for size in list_sizes(len(draw_people(0))):
-        print(f"{size} people: {NUM_UNTOUCHED} nights of the untouched base, {NUM_EXACT} of exact weights", flush=True)
-        drawn.append(count_nights(UNTOUCHED, AS_THEY_ARE, size, nights.draw_untouched(size, NUM_UNTOUCHED)))
-        exact = nights.draw_exact(size, NUM_EXACT, is_always=False)
-        drawn.append(count_nights(EXACT, AS_THEY_ARE, size, exact))
+        for planted, judged in (
+            (UNTOUCHED, nights.draw_untouched(size, NUM_UNTOUCHED)),
+            (EXACT, nights.draw_exact(size, NUM_EXACT, is_always=False)),
+        ):
+            drawn.append(count_nights(planted, AS_THEY_ARE, size, judged))
+            print(f"base {seed}: {drawn[-1]}", flush=True)
     return drawn
 
 
@@ -145,7 +147,6 @@ def draw_alike(params: Params, device: torch.device, people: str) -> Nights:
     remove_gone()
     change_people(params, device, ALIKE[people])
     size = list_sizes(len(draw_people(0)))[-1]
-    print(f"{size} people, {people}: {NUM_EXACT} nights of exact weights", flush=True)
     judged = BaseNights(params, device, 0).draw_exact(size, NUM_EXACT, is_always=True)
     return count_nights(EXACT, people, size, judged)
 

@@ -90,6 +90,8 @@ def describe_memory(memory: Memory | None, params: Params) -> dict[str, float | 
         "memory_left_upper": upper,
         "spread": None if memory is None else memory.spread,
         "max_spread": None if memory is None else memory.null.max_spread,
+        "overlooked": None if memory is None else memory.overlooked,
+        "max_overlooked": None if memory is None else memory.null.max_overlooked,
     }
 
 
