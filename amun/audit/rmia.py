@@ -46,10 +46,10 @@ def score_membership(ratios: Tensor, population: Tensor, gamma: float) -> Tensor
         one just like it that is no part of the population, and the AUC between the two higher by 1 / (2 M).
     """
     beaten = torch.zeros(len(ratios), dtype=torch.int64, device=ratios.device)
-    # a quotient of unlike signs beats nothing, and no number is like one that is none
+    # a quotient of unlike signs beats nothing
     for is_negative in (False, True):
         chosen, others = (torch.signbit(values) == is_negative for values in (ratios, population))
-        against = population[others & ~population.isnan()].abs().sort().values
+        against = population[others].abs().sort().values  # what is no number comes last
         of_chosen = ratios[chosen].abs()
         for compare in (torch.gt, torch.ge):
             beaten[chosen] += _count_beaten(of_chosen, against, gamma, compare)
