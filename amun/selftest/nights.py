@@ -5,6 +5,7 @@ itself, once for each night. What is not: the split into training and held-out p
 base, the base; nights on one base have these in common, and are no independent draws.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,9 @@ from amun.stages.audit import describe_audit
 from amun.stages.auditing import WaveAudit, describe_memory, measure_wave_memory
 from amun.training import compute_logits
 from amun.wave import MIN_REPORTED, Wave, read_forgotten
+
+# what stands before the first number of each part of a reason: `memory left 0.3 ...; |FT AUC 0.7 - ...`
+_FIGURE = re.compile(r"(?:^|; )(?:\||max\()?([A-Za-z ]+?) -?\d")
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,8 @@ class Judgement:
 
     def list_grounds(self) -> list[str]:
         """Returns the figures that do not keep their bound, as the gate's reason names them."""
-        reasons = [] if self.lenient.passed else self.lenient.reason.split("; ")
-        return [*(reason.split(" ")[0].strip("|") for reason in reasons), *["test half"] * self.is_contradicted]
+        named = [] if self.lenient.passed else _FIGURE.findall(self.lenient.reason)
+        return [*named, *["test half"] * self.is_contradicted]
 
 
 class Field:

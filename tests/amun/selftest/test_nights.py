@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from amun.audit.night import read_night
+from amun.audit.decision import Decision
+from amun.audit.night import foresee_night, read_night
 from amun.data.samples import read_samples
 from amun.data.store import read_shape
 from amun.paths import AUDIT_METRICS, TRAIN, UNLEARNED, WAVE_BASE
@@ -24,7 +25,7 @@ from amun.selftest.full import (
     list_sizes,
 )
 from amun.selftest.ground import draw_people, freeze_night, open_ground
-from amun.selftest.nights import Field
+from amun.selftest.nights import Field, Judgement
 from amun.selftest.planted import PLANTED
 from amun.selftest.quick import make_planted
 from amun.stages.adversarial import build_adversarial_set
@@ -63,10 +64,19 @@ def test_the_untouched_base_never_serves_and_exact_weights_do(workspace: Workspa
         exact = count_nights(EXACT, AS_THEY_ARE, 40, nights.draw_exact(40, 1, is_always=False))
         small = count_nights(EXACT, AS_THEY_ARE, 3, nights.draw_exact(3, 2, is_always=False))
     assert (untouched.num_sufficient, untouched.num_promoted, untouched.num_refused) == (2, 0, 2)
-    assert untouched.grounds["memory"] == 2
+    assert untouched.grounds["memory left"] == 2
     assert (exact.num_sufficient, exact.num_promoted, exact.num_refused) == (1, 1, 0)
     assert (small.num_sufficient, small.num_promoted, small.num_refused, small.grounds) == (0, 0, 0, {})
     assert not any(night.is_miss for night in (untouched, exact, small))
+
+
+def test_a_refusal_is_told_by_its_figures(workspace: Workspace) -> None:
+    reason = "accuracy 0.9 is 0.1 below 1, more than 0; |FT AUC 0.7 - 0.5| - 0.0 = 0.2; max(trace 0.7, 1 - trace) = 0.7"
+    night = foresee_night(
+        read_samples(workspace.root / TRAIN), read_samples(workspace.root / TRAIN), None, 8, margin=0.5, alpha=0.05
+    )
+    said = Judgement(night, Decision(False, ""), Decision(False, f"{reason}; memory left -0.1 [-0.9, 0.8]"), True)
+    assert said.list_grounds() == ["accuracy", "FT AUC", "trace", "memory left", "test half"]
 
 
 @pytest.mark.parametrize(
