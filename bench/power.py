@@ -6,7 +6,8 @@
 Nothing is simulated but who asks. Each draw takes one real reference for the base and one for an exactly retrained
 model, lets people be forgotten whom the first has seen and the second has not, compares them with people whom neither
 has seen, and measures memory left with sixteen other references, as the gate does. Beside the share that is shown to
-lie within the margin stands that of a model at the margin (it may be 5 % at most) and that of the untouched base.
+lie within the margin stands that of a model at the margin (it may be 5 % at most) and that of the untouched base. How
+often the alarm on overlooked people sounds is counted likewise, with one of six people left to the base.
 People own one to five images. Recorded results are in `bench/results/`.
 """
 
@@ -70,6 +71,23 @@ class PowerRow:
 
 
 @dataclass(frozen=True)
+class AlarmRow:
+    """How often the alarm on overlooked people sounds, over all draws.
+
+    Attributes:
+        num_people: to forget.
+        exact: the share of exactly retrained models on which it does.
+        sixth: of models that remember one of six people as the base does, and the others not at all.
+        margin_passes: the share of the latter whose memory left is shown to lie within 0.5 all the same.
+    """
+
+    num_people: int
+    exact: float
+    sixth: float
+    margin_passes: float
+
+
+@dataclass(frozen=True)
 class Trained:
     """Many references on one set of samples.
 
@@ -92,6 +110,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, chdir(folder), redirect_stdout(sys.stderr):
         trained = train_many(params, device)
     rows = [row for count in NUM_PEOPLE for row in measure_power(trained, count, options.draws)]
+    alarms = [measure_alarm(trained, count, options.draws) for count in NUM_PEOPLE]
     write_json(
         options.out or ROOT / "bench" / "results" / f"{options.source}_power.json",
         {
@@ -99,9 +118,11 @@ def main() -> None:
             "machine": describe_machine(device),
             "draws": options.draws,
             "rows": [asdict(row) for row in rows],
+            "alarms": [asdict(row) for row in alarms],
         },
     )
     print_power(rows)
+    print_alarms(alarms)
 
 
 def choose_params(params: Params, source: str) -> Params:
@@ -155,6 +176,27 @@ class Night:
         """Returns what is measured of a model that has this share of the base's memory."""
         return compare_totals(self.instrument, self.base, share * self.base + (1 - share) * self.exact)
 
+    def overlook(self, random: np.random.Generator) -> Memory:
+        """Returns what is measured of a model that has all of the memory of one of six people."""
+        codes, is_forgotten = self.instrument.evidence.people
+        people = random.permutation(np.flatnonzero(is_forgotten))
+        is_kept = np.isin(codes, people[: len(people) // 6])
+        return compare_totals(self.instrument, self.base, np.where(is_kept, self.base, self.exact))
+
+
+def measure_alarm(trained: Trained, num_people: int, num_draws: int) -> AlarmRow:
+    """Returns how often the alarm on overlooked people sounds."""
+    random = np.random.default_rng(num_people)
+    nights = [draw_night(trained, num_people, random) for _ in range(num_draws)]
+    exact = [night.measure(0.0) for night in nights]
+    sixth = [night.overlook(random) for night in nights]
+    return AlarmRow(
+        num_people=max(night.instrument.evidence.count_people()[0] for night in nights),
+        exact=count_alarms(exact),
+        sixth=count_alarms(sixth),
+        margin_passes=count_within(sixth, 0.5),
+    )
+
 
 def draw_night(trained: Trained, num_people: int, random: np.random.Generator) -> Night:
     """Draws a base, an exactly retrained model, the references that judge, and who asks."""
@@ -183,6 +225,11 @@ def count_within(measured: Sequence[Memory], margin: float) -> float:
     return float(np.mean([bound is not None and -margin <= bound[0] and bound[1] <= margin for bound in bounds]))
 
 
+def count_alarms(measured: Sequence[Memory]) -> float:
+    """Returns the share in which the alarm on overlooked people sounds."""
+    return float(np.mean([memory.overlooked > memory.null.max_overlooked for memory in measured]))
+
+
 def print_power(rows: Sequence[PowerRow]) -> None:
     """Prints the share of exact models that pass by people and margin, and the largest shares of the others."""
     print(f"{'people':<8}{'images':>8}" + "".join(f"{margin:>8g}" for margin in MARGINS))
@@ -191,6 +238,15 @@ def print_power(rows: Sequence[PowerRow]) -> None:
         print(f"{num_people:<8}{part[0].num_samples:>8.0f}" + "".join(f"{row.exact:>8.0%}" for row in part))
     print(f"at the margin at most {max(row.at_margin for row in rows):.1%} pass, ", end="")
     print(f"untouched at most {max(row.untouched for row in rows):.1%}")
+
+
+def print_alarms(rows: Sequence[AlarmRow]) -> None:
+    """Prints by people how often the alarm on overlooked people sounds, and what memory left alone would pass."""
+    for row in rows:
+        print(
+            f"{row.num_people} people, one of six overlooked: alarm {row.sixth:.0%}, exact models {row.exact:.0%}; "
+            f"memory left alone would pass {row.margin_passes:.0%} at 0.5"
+        )
 
 
 def _read_options() -> argparse.Namespace:

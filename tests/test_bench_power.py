@@ -1,10 +1,21 @@
 """The bench of power: the more people, the surer; a model at the margin passes as rarely as it should."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from amun.model.references import draw_halves
-from bench.power import MARGINS, NUM_JUDGES, Trained, draw_night, measure_power, print_power
+from bench.power import (
+    MARGINS,
+    NUM_JUDGES,
+    Trained,
+    draw_night,
+    measure_alarm,
+    measure_power,
+    print_alarms,
+    print_power,
+)
 
 NUM_PEOPLE, NUM_REFERENCES = 400, NUM_JUDGES + 4
 
@@ -39,3 +50,19 @@ def test_people_are_those_whom_the_base_alone_has_seen(trained: Trained) -> None
     rise = night.base - night.exact
     assert rise[is_forget].mean() == pytest.approx(1, abs=0.6)
     assert rise[~is_forget].mean() == pytest.approx(0, abs=0.4)
+
+
+def test_one_of_six_people_left_to_the_base_sounds_the_alarm(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = measure_alarm(sharpen(trained), 60, num_draws=20)
+    assert row.num_people == 60
+    assert row.sixth > 0.8
+    assert row.exact < 0.25
+    print_alarms([row])
+    assert capsys.readouterr().out.startswith("60 people, one of six overlooked: alarm ")
+
+
+def sharpen(trained: Trained) -> Trained:
+    """Returns references that are surer by 4 of whom they have seen."""
+    return replace(trained, signals=trained.signals + 3 * trained.inclusion)

@@ -9,6 +9,7 @@ from amun.audit.gate import (
     judge_accuracy,
     judge_auc,
     judge_memory,
+    judge_overlooked,
     judge_spread,
     judge_trace,
 )
@@ -146,6 +147,8 @@ def _judge_figures(night: NightPower, audited: AuditFigures, gate: GateParams) -
         verdicts.append(judge_memory(bounds, audited.memory_left, gate.max_memory_left))
     if audited.spread is not None and audited.max_spread is not None:
         verdicts.append(judge_spread(audited.spread, audited.max_spread))
+    if audited.overlooked is not None and audited.max_overlooked is not None:
+        verdicts.append(judge_overlooked(audited.overlooked, audited.max_overlooked))
     if audited.ft_auc is not None:
         verdicts.append(judge_auc(audited.ft_auc, audited.num_forget, audited.num_calibration, gate.auc_margin))
     if gate.max_trace is None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from amun.audit.rmia import score_membership
+from amun.audit.rmia import compute_ratios, score_membership
 from amun.audit.roc import compute_auc
 from amun.core.params import AuditParams
 from amun.evidence.wave import MIN_REPORTED, Wave
@@ -112,7 +112,13 @@ def audit_model(model: nn.Module, sets: AuditSets, params: AuditParams) -> Model
     forget_logits, remain_logits, held_out_logits = (
         compute_logits(model, part.images.to(device)) for part in (sets.forget, sets.remain, sets.held_out)
     )
+    return audit_logits(sets, forget_logits, remain_logits, held_out_logits, params)
 
+
+def audit_logits(
+    sets: AuditSets, forget_logits: Tensor, remain_logits: Tensor, held_out_logits: Tensor, params: AuditParams
+) -> ModelAudit:
+    """Returns the audit of a model of which the logits on the sets are known already."""
     return ModelAudit(
         forget_logits=forget_logits,
         remain_logits=remain_logits,
@@ -132,19 +138,9 @@ def _score(
     if not len(sets.forget) or not len(sets.held_out):
         return None
 
-    def score(logits: Tensor, references: Tensor, labels: Tensor) -> Tensor:
-        return score_membership(
-            target_logits=logits,
-            reference_logits=references,
-            labels=labels,
-            population_target_logits=held_out_logits,
-            population_reference_logits=held_out_references,
-            population_labels=sets.held_out.labels,
-            params=params,
-        )
-
-    held_out_references = sets.held_out_references
+    population = compute_ratios(held_out_logits, sets.held_out_references, sets.held_out.labels, params)
+    ratios = compute_ratios(forget_logits, sets.forget_references, sets.forget.labels, params)
     return MembershipScores(
-        forget=score(forget_logits, sets.forget_references, sets.forget.labels),
-        held_out=score(held_out_logits, held_out_references, sets.held_out.labels),
+        forget=score_membership(ratios, population, params.gamma),
+        held_out=score_membership(population, population, params.gamma),
     )

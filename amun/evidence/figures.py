@@ -124,6 +124,8 @@ class ModelFigures(Figures):
         memory_left_lower: a bound of it; likewise the upper one.
         spread: how far people stand out on both sides.
         max_spread: how far they may.
+        overlooked: the sign that some people are remembered among others: a mean log-likelihood ratio by person.
+        max_overlooked: how strong it may be.
         ft_auc: by which RMIA tells the forget samples from held-out ones.
         trace: by which whoever holds the base does.
     """
@@ -134,6 +136,8 @@ class ModelFigures(Figures):
     memory_left_upper: float | None = None
     spread: float | None = None
     max_spread: float | None = None
+    overlooked: float | None = None
+    max_overlooked: float | None = None
     ft_auc: float | None = None
     trace: float | None = None
 

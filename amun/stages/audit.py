@@ -2,7 +2,7 @@
 
 import torch
 
-from amun.audit.measuring import add_memory, audit_half
+from amun.audit.measuring import WaveAudit, add_memory, audit_half
 from amun.audit.plain import compute_confidence_auc
 from amun.audit.trace import measure_trace
 from amun.core.params import Params
@@ -18,8 +18,14 @@ from amun.store.store import read_shape
 def audit(params: Params, device: torch.device) -> None:
     """Writes accuracy and FT AUC of base and unlearned model, and the figures that the gate judges."""
     audited = audit_half(params, device, CALIBRATION)
-    num_forget = audited.sets.num_forget
     unlearned, others = load_for(params, read_shape(TRAIN), device, UNLEARNED), read_samples(HELD_OUT_ADVERSARIAL)
+    trace = measure_trace(params, device, unlearned, (others.images.to(device), others.labels))
+    write_json(AUDIT_METRICS, describe_audit(audited, trace, params))
+
+
+def describe_audit(audited: WaveAudit, trace: float | None, params: Params) -> AuditFigures:
+    """Returns what the gate is told of an attempt, from its audit on the calibration half and its trace."""
+    num_forget = audited.sets.num_forget
     figures = AuditFigures(
         num_forget=num_forget,
         num_calibration=len(audited.sets.held_out),
@@ -31,10 +37,10 @@ def audit(params: Params, device: torch.device) -> None:
         standard_error=audited.compute_standard_error(num_forget),
         confidence_auc_base=compute_confidence_auc(audited.sets_before, audited.before),
         confidence_auc=compute_confidence_auc(audited.sets, audited.after),
-        trace=measure_trace(params, device, unlearned, (others.images.to(device), others.labels)),
+        trace=trace,
         not_measured=audited.not_measured,
     )
-    write_json(AUDIT_METRICS, add_memory(figures, audited.memory, params))
+    return add_memory(figures, audited.memory, params)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Stage `unlearn`: makes one attempt, always from the wave's base."""
 
 import shutil
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -64,6 +65,33 @@ def select_attempt(params: Params, number: int) -> AttemptParams:
 def _make_attempt(
     params: Params, device: torch.device, wave: Wave, train: Samples, attempt: AttemptParams
 ) -> Unlearned:
+    epochs = count_epochs(params.training) if attempt.is_exact else params.unlearning.epochs
+    with show_progress(f"unlearn {attempt.method}", epochs, "epochs") as advance:
+        problem = pose_problem(params, device, wave, train, attempt, lambda metrics: _note(advance, metrics))
+        return load_method(attempt.method)(problem)
+
+
+def pose_problem(
+    params: Params,
+    device: torch.device,
+    wave: Wave,
+    train: Samples,
+    attempt: AttemptParams,
+    on_epoch: Callable[[EpochMetrics], None],
+) -> UnlearningProblem:
+    """Returns what a method is given in the current folder's wave.
+
+    Args:
+        params: all of `params.yaml`.
+        device: to compute on.
+        wave: whom to forget.
+        train: the training samples; those to forget alone where the remaining ones are not at hand.
+        attempt: the method and its parameters.
+        on_epoch: called after each epoch.
+
+    Raises:
+        AttemptError: the method lacks adversarial examples or target references.
+    """
     forget, adversarial = train.select(train.is_among(wave.forget_ids)), read_samples(ADVERSARIAL)
     method = find_method(attempt.method)
     if len(adversarial) < len(forget) and method.needs_adversarial:
@@ -71,23 +99,20 @@ def _make_attempt(
         raise AttemptError(f"{attempt.method} lacks adversarial examples of {num_missing} samples")
     shape = read_shape(TRAIN)
     remain = train.select(~train.is_among(wave.gone_ids)) if params.data.remain == "use" else None
-    epochs = count_epochs(params.training) if method.is_exact else params.unlearning.epochs
-    with show_progress(f"unlearn {attempt.method}", epochs, "epochs") as advance:
-        problem = UnlearningProblem(
-            base=load_for(params, shape, device, WAVE_BASE),
-            forget_images=forget.images.to(device),
-            forget_labels=forget.labels.to(device),
-            adversarial_images=adversarial.images.to(device),
-            adversarial_labels=adversarial.labels.to(device),
-            remain_images=None if remain is None else remain.images.to(device),
-            remain_labels=None if remain is None else remain.labels.to(device),
-            targets=_read_targets(params, shape, method, forget, device),
-            attempt=attempt,
-            params=params,
-            build=lambda: build_for(params, shape, device, params.training.seed),
-            on_epoch=lambda metrics: _note(advance, metrics),
-        )
-        return load_method(attempt.method)(problem)
+    return UnlearningProblem(
+        base=load_for(params, shape, device, WAVE_BASE),
+        forget_images=forget.images.to(device),
+        forget_labels=forget.labels.to(device),
+        adversarial_images=adversarial.images.to(device),
+        adversarial_labels=adversarial.labels.to(device),
+        remain_images=None if remain is None else remain.images.to(device),
+        remain_labels=None if remain is None else remain.labels.to(device),
+        targets=_read_targets(params, shape, method, forget, device),
+        attempt=attempt,
+        params=params,
+        build=lambda: build_for(params, shape, device, params.training.seed),
+        on_epoch=on_epoch,
+    )
 
 
 def _read_targets(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from amun.audit.plain import SVC_SAMPLES, find_confidence
-from amun.audit.rmia import score_membership
+from amun.audit.rmia import compute_ratios, score_membership
 from amun.audit.roc import compute_auc, compute_tpr
 from amun.audit.svc import measure_svc_forgetting
 from amun.audit.trace import LabelledImages, compute_trace
@@ -125,15 +125,8 @@ def _stack_logits(paths: tuple[Path, ...]) -> Tensor:
 
 def score(part: Judged, half: Judged, params: AuditParams) -> Tensor:
     """Returns (N,) RMIA scores, the half being the population that each sample is compared with."""
-    return score_membership(
-        target_logits=part.logits,
-        reference_logits=part.references,
-        labels=part.labels,
-        population_target_logits=half.logits,
-        population_reference_logits=half.references,
-        population_labels=half.labels,
-        params=params,
-    )
+    ratios, population = (compute_ratios(each.logits, each.references, each.labels, params) for each in (part, half))
+    return score_membership(ratios, population, params.gamma)
 
 
 def attack(members: Tensor, others: Tensor) -> Attack:

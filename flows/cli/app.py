@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError
-from flows.cli import base, benchmark, models, requests, serving, shared, subjects, waves
+from flows.cli import audit, base, benchmark, models, requests, serving, shared, subjects, waves
 
 
 class Commands(TyperGroup):
@@ -50,6 +50,7 @@ app.add_typer(waves.app, name="wave")
 app.add_typer(base.app, name="base")
 app.add_typer(models.app, name="model")
 app.add_typer(subjects.app, name="subject")
+app.add_typer(audit.app, name="audit")
 app.command()(serving.serve)
 app.command()(serving.deploy)
 app.command()(benchmark.benchmark)

@@ -53,11 +53,23 @@ FORGOTTEN: dict[str, Any] = {
     "memory_left_upper": 0.4,
     "spread": 1.1,
     "max_spread": 2.5,
+    "overlooked": -0.05,
+    "max_overlooked": 0.0,
     "ft_auc": 0.5,
     "trace": 0.95,
 }
 UNMEASURED: dict[str, Any] = dict.fromkeys(
-    ("memory_left", "memory_left_lower", "memory_left_upper", "spread", "max_spread", "ft_auc", "trace")
+    (
+        "memory_left",
+        "memory_left_lower",
+        "memory_left_upper",
+        "spread",
+        "max_spread",
+        "overlooked",
+        "max_overlooked",
+        "ft_auc",
+        "trace",
+    )
 )
 
 
@@ -178,6 +190,13 @@ def test_memory_left_must_be_shown_to_be_within_the_margin_on_either_side(
 @pytest.mark.parametrize(("spread", "passes"), [(0.3, True), (2.5, True), (2.6, False)])
 def test_people_who_stand_out_on_both_sides_are_refused_though_their_mean_is_none(spread: float, passes: bool) -> None:
     assert judge(spread=spread, memory_left=0.0).passed is passes
+
+
+@pytest.mark.parametrize(("overlooked", "passes"), [(-0.1, True), (0.0, True), (0.01, False)])
+def test_a_few_people_who_look_remembered_are_refused_though_the_mean_is_none(overlooked: float, passes: bool) -> None:
+    judged = judge(overlooked=overlooked, memory_left=0.0)
+    assert judged.passed is passes
+    assert f"overlooked people {overlooked:.3f}" in judged.reason
 
 
 @pytest.mark.parametrize(("auc", "passes"), [(0.6, True), (0.64, True), (0.7, False), (0.3, False), (None, True)])

@@ -20,7 +20,9 @@ LIKENESS = 0.6  # of one person's samples: the share of a model's variance that 
 class World:
     """People with samples of which all is known: how sure models are that had them, and that had not."""
 
-    def __init__(self, seed: int, num_forget: int = 60, num_held_out: int = 120, *, style: float = 0.0):
+    def __init__(
+        self, seed: int, num_forget: int = 60, num_held_out: int = 120, *, style: float = 0.0, gap: float = 1.0
+    ):
         self.random = np.random.default_rng(seed)
         sizes = self.random.integers(1, 6, size=num_forget + num_held_out)
         self.codes = np.repeat(np.arange(len(sizes)), sizes)
@@ -28,7 +30,7 @@ class World:
         difficulty = self.random.normal(size=len(self.codes))
         # hard samples are those that are learned by heart
         self.unseen = -difficulty
-        self.gap = 1.0 + np.maximum(difficulty, 0)
+        self.gap = gap + np.maximum(difficulty, 0)
         self.style = style * self.is_forget
         subjects = np.array([f"person-{code:03}" for code in self.codes])
         inclusion = draw_halves(subjects, NUM_REFERENCES, seed)
@@ -97,6 +99,22 @@ def test_people_kept_and_people_pushed_below_strangers_cancel_in_the_total_and_n
         assert abs(mixed.left) < 0.5, "the total alone would take it for forgotten"
         assert mixed.spread > mixed.null.max_spread
         assert exact.spread <= exact.null.max_spread
+
+
+def test_one_of_six_people_who_is_overlooked_hardly_moves_the_total_and_is_seen_all_the_same() -> None:
+    seen: list[bool] = []
+    false_alarms: list[bool] = []
+    for seed in range(25):
+        world = World(seed, 120, gap=2.0)
+        evidence, base = world.evidence, world.ask(1.0 * world.is_forget)
+        some = world.codes % 6 == 0
+        for found, kept in ((seen, some), (false_alarms, np.zeros_like(some))):
+            memory = measure_memory(evidence, base, world.ask(1.0 * (kept & world.is_forget)))
+            assert memory is not None
+            assert memory.left < 0.4
+            found.append(memory.overlooked > memory.null.max_overlooked)
+    assert np.mean(seen) > 0.8
+    assert np.mean(false_alarms) < 0.2
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

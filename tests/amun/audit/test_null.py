@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from amun.audit.rmia import score_membership
+from amun.audit.rmia import compute_ratios, score_membership
 from amun.audit.roc import compute_auc
 from amun.core.params import AuditParams
 from amun.model.architectures import build_model
@@ -52,19 +52,10 @@ def draw_split(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def compute_ft_auc(logits: Tensor, references: Tensor, forget: Tensor, held_out: Tensor) -> float:
     """Returns the AUC of forget against held-out samples."""
-
-    def score(chosen: Tensor) -> Tensor:
-        return score_membership(
-            target_logits=logits[chosen],
-            reference_logits=references[chosen],
-            labels=LABELS[chosen],
-            population_target_logits=logits[held_out],
-            population_reference_logits=references[held_out],
-            population_labels=LABELS[held_out],
-            params=AUDIT,
-        )
-
-    return compute_auc(score(forget), score(held_out))
+    ratios, population = (
+        compute_ratios(logits[chosen], references[chosen], LABELS[chosen], AUDIT) for chosen in (forget, held_out)
+    )
+    return compute_auc(*(score_membership(each, population, AUDIT.gamma) for each in (ratios, population)))
 
 
 @pytest.fixture(scope="module")

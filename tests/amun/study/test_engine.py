@@ -161,7 +161,7 @@ def run_own(
     plan: Plan, outcome: Outcome, monkeypatch: pytest.MonkeyPatch, function: Callable[[UnlearningProblem], Unlearned]
 ) -> tuple[Record, Record]:
     """Returns the records of a user's method in tables and in waves."""
-    monkeypatch.setattr("amun.study.methods.import_function", lambda *_: function)
+    monkeypatch.setattr("amun.methods.catalogue.import_function", lambda *_: function)
     given = {"attempt": AttemptParams(method="custom.mine:forget", learning_rate=0.1)}
     records = []
     for kind in ("table", "waves"):

@@ -15,6 +15,7 @@ from flows.cli import main
         (["wave", "run", "--dry"], ("no such option", "--dry")),
         (["wave", "rum"], ("no such command", "rum", "run")),
         (["model", "diff", "1"], ("missing argument 'AFTER'",)),
+        (["audit", "selftest", "--ful"], ("no such option", "--ful", "--full")),
         (["request", "list", "--state"], ("--state", "requires an argument")),
     ],
 )

@@ -1,0 +1,1 @@
+"""The auditor audited: models with planted faults, and what gate and report say of them."""

@@ -1,0 +1,85 @@
+"""The quick form: every planted model is really made, in a real night of each size, and judged by gate and report."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from amun.audit.night import NightPower, read_night
+from amun.core.errors import AttemptError, InputError
+from amun.core.params import Params
+from amun.core.paths import TRAIN, UNLEARNED
+from amun.evidence.wave import Wave
+from amun.model.architectures import save_weights
+from amun.selftest.ground import draw_people, freeze_night
+from amun.selftest.planted import PLANTED, Planted, number_people
+from amun.selftest.verdicts import Cell, Verdict, describe, judge_model
+from amun.stages.adversarial import build_adversarial_set
+from amun.stages.power import measure_power
+from amun.stages.unlearn import pose_problem
+from amun.store.samples import read_samples
+
+SIZES = (1, 3, 12, 30, 75, 150)  # people
+NUM_EXACT = 5  # trainings of exact weights, in a night that is to show something
+_SEED = 0
+
+
+def run_night(
+    params: Params, device: torch.device, num_people: int, tell: Callable[[str], None]
+) -> tuple[NightPower | None, list[Cell]]:
+    """Returns what a night of so many people could show, and what is said of each planted model.
+
+    At most half of the people who are in training can ask; where there are fewer there is no such night.
+
+    Args:
+        params: of the workspace.
+        device: to compute on.
+        num_people: who ask; the nights of two sizes have the smaller one's people in common.
+        tell: is told each model that is made.
+
+    Raises:
+        InputError: the remaining training samples are not at hand.
+    """
+    if params.data.remain == "none":
+        raise InputError("data.remain is none: the selftest plants its models on the remaining training samples")
+    people = draw_people(_SEED)
+    if num_people > len(people) // 2:
+        return None, [describe(planted, num_people, ()) for planted in PLANTED]
+    wave = freeze_night(params.model.name, people[:num_people])
+    measure_power(params, device)
+    build_adversarial_set(params, device)
+    night = read_night()
+    cells = []
+    for planted in PLANTED:
+        tell(f"{num_people} people, {planted.name}")
+        num_made = NUM_EXACT if planted.is_exact and not night.insufficient else 1
+        verdicts = _judge_planted(params, device, wave, planted, num_made) if num_people >= planted.min_people else []
+        cells.append(describe(planted, num_people, verdicts))
+    return night, cells
+
+
+def _judge_planted(
+    params: Params, device: torch.device, wave: Wave, planted: Planted, num_made: int
+) -> Sequence[Verdict]:
+    """Returns what is said of the model, trained with so many seeds; nothing where it cannot be made here."""
+    verdicts = []
+    for number in range(num_made):
+        training = params.training.model_copy(update={"seed": params.training.seed + 1 + number})
+        seeded = params.model_copy(update={"training": training})
+        try:
+            make_planted(seeded, device, wave, planted)
+        except AttemptError:  # no target references, or samples without an adversarial example
+            return []
+        verdicts.append(judge_model(params, device))
+    return verdicts
+
+
+def make_planted(params: Params, device: torch.device, wave: Wave, planted: Planted) -> None:
+    """Writes the model as the current folder's unlearned one.
+
+    Raises:
+        AttemptError: it cannot be made: its loss diverges, or what it needs is not there.
+    """
+    train = read_samples(TRAIN)
+    problem = pose_problem(params, device, wave, train, planted.attempt, lambda _: None)
+    people = number_people(train.select(train.is_among(wave.forget_ids)).subject_ids)
+    save_weights(UNLEARNED, planted.make(problem, people).eval())

@@ -1,0 +1,109 @@
+"""What gate and report say of a model, by the stages of a wave, and what they should say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy.special import bdtr
+
+from amun.audit.decision import decide
+from amun.audit.gate import contradicts_memory
+from amun.audit.measuring import add_memory, audit_half
+from amun.audit.night import MIN_POWER, read_night
+from amun.core.params import Params
+from amun.core.paths import TEST
+from amun.evidence.figures import AuditFigures, ModelFigures, UnlearnFigures, read_figures
+from amun.evidence.wave import read_wave
+from amun.selftest.planted import Planted
+from amun.stages.audit import audit
+
+PASSED, WARNED, REFUSED, INSUFFICIENT = "passed", "passed with a warning", "refused", "insufficient"
+SURPRISE = 0.01  # exact weights that pass so seldom by chance, if four in five do, are a miss
+
+
+# the gate judges every model as an attempt that is not exact
+APPROXIMATE = UnlearnFigures(attempt=1, method="any", is_exact=False)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one model in one night.
+
+    Attributes:
+        gate: passed, passed with a warning, refused, or insufficient: the night shows nothing, whatever the model.
+        is_contradicted: the test half, by itself, shows that it has not forgotten: it would not be promoted.
+        reason: of the gate.
+        memory_left: on the calibration half, with its bounds; None where it could not be measured.
+    """
+
+    gate: str
+    is_contradicted: bool
+    reason: str
+    memory_left: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A planted model in nights of one size, and what was said of it, once or for several seeds.
+
+    Attributes:
+        planted: its name.
+        is_exact: it has forgotten.
+        num_people: who ask.
+        verdicts: none where there is no such model at that size.
+    """
+
+    planted: str
+    is_exact: bool
+    num_people: int
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def expected(self) -> str:
+        """What the gate is to say."""
+        return PASSED if self.is_exact else REFUSED
+
+    @property
+    def is_miss(self) -> bool:
+        """Whether it is not what the gate was to say: of a night that shows nothing it may always say so."""
+        num_passed = sum(verdict.gate == PASSED for verdict in self.verdicts)
+        if not self.is_exact:
+            return num_passed > 0
+        judged = [verdict for verdict in self.verdicts if verdict.gate in (PASSED, REFUSED)]
+        return bool(judged) and float(bdtr(num_passed, len(judged), MIN_POWER)) < SURPRISE
+
+
+def judge_model(params: Params, device: torch.device) -> Verdict:
+    """Returns what gate and report say of the current folder's unlearned model, as an attempt that is not exact."""
+    audit(params, device)
+    audited = read_figures(AuditFigures)
+    night, gate = read_night(), params.gate
+    decision = decide(APPROXIMATE, night, audited, read_wave().yardstick, gate)
+    reported = add_memory(ModelFigures(), audit_half(params, device, TEST).memory, params)
+    if decision.passed:
+        said = WARNED if decision.warning else PASSED
+    else:
+        said = INSUFFICIENT if night.insufficient else REFUSED
+    return Verdict(
+        gate=said,
+        is_contradicted=contradicts_memory(reported.bounds, gate.max_memory_left),
+        reason=decision.reason,
+        memory_left=_read_left(audited),
+    )
+
+
+def list_misses(cells: Sequence[Cell]) -> list[Cell]:
+    """Returns the cells in which the gate did not say what it was to say."""
+    return [cell for cell in cells if cell.is_miss]
+
+
+def describe(planted: Planted, num_people: int, verdicts: Sequence[Verdict]) -> Cell:
+    """Returns the cell of a planted model."""
+    return Cell(planted.name, planted.is_exact, num_people, tuple(verdicts))
+
+
+def _read_left(figures: ModelFigures) -> tuple[float, float, float] | None:
+    """Returns memory left and its bounds; None where it could not be bounded."""
+    if figures.memory_left is None or figures.bounds is None:
+        return None
+    return figures.memory_left, *figures.bounds

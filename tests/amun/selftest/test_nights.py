@@ -1,0 +1,122 @@
+"""Redrawn nights: what is computed from kept logits is what the stages compute, and the counts are of what was said."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from amun.audit.decision import Decision
+from amun.audit.night import foresee_night, read_night
+from amun.core.paths import AUDIT_METRICS, TRAIN, UNLEARNED, WAVE_BASE
+from amun.model.building import load_for
+from amun.selftest.alike import give_styles, merge_people
+from amun.selftest.full import (
+    AS_THEY_ARE,
+    EXACT,
+    STYLED,
+    UNTOUCHED,
+    BaseNights,
+    Nights,
+    add_up,
+    count_nights,
+    list_sizes,
+)
+from amun.selftest.ground import draw_people, freeze_night, open_ground
+from amun.selftest.nights import Field, Judgement
+from amun.selftest.planted import PLANTED
+from amun.selftest.quick import make_planted
+from amun.stages.adversarial import build_adversarial_set
+from amun.stages.audit import audit
+from amun.stages.power import measure_power
+from amun.store.samples import read_samples
+from amun.store.store import read_shape
+from tasks.workspace.workspace import Workspace
+
+CPU = torch.device("cpu")
+
+
+def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace) -> None:
+    gate = workspace.params.gate.model_copy(update={"max_trace": 0.6})
+    params = workspace.params.model_copy(update={"gate": gate})
+    with open_ground(workspace.root):
+        people = draw_people(1)[:40]
+        wave = freeze_night(params.model.name, people)
+        measure_power(params, CPU)
+        build_adversarial_set(params, CPU)
+        make_planted(params, CPU, wave, next(planted for planted in PLANTED if planted.name == "amun"))
+        audit(params, CPU)
+        field = Field(params, CPU)
+        base, model = (load_for(params, read_shape(TRAIN), CPU, path) for path in (WAVE_BASE, UNLEARNED))
+        candidates = field.search(base)
+        of_base, of_model = (field.ask(base, each, candidates) for each in (base, model))
+        assert field.measure(people, of_base, of_model) == pytest.approx(
+            json.loads(AUDIT_METRICS.read_text(encoding="utf-8"))
+        )
+        assert field.foresee(people, of_base) == read_night()
+
+
+def test_the_untouched_base_never_serves_and_exact_weights_do(workspace: Workspace) -> None:
+    with open_ground(workspace.root):
+        nights = BaseNights(workspace.params, CPU, seed=0)
+        untouched = count_nights(UNTOUCHED, AS_THEY_ARE, 40, nights.draw_untouched(40, 2))
+        exact = count_nights(EXACT, AS_THEY_ARE, 40, nights.draw_exact(40, 1, is_always=False))
+        small = count_nights(EXACT, AS_THEY_ARE, 3, nights.draw_exact(3, 2, is_always=False))
+    assert (untouched.num_sufficient, untouched.num_promoted, untouched.num_refused) == (2, 0, 2)
+    assert untouched.grounds["memory left"] == 2
+    assert (exact.num_sufficient, exact.num_promoted, exact.num_refused) == (1, 1, 0)
+    assert (small.num_sufficient, small.num_promoted, small.num_refused, small.grounds) == (0, 0, 0, {})
+    assert not any(night.is_miss for night in (untouched, exact, small))
+
+
+def test_a_refusal_is_told_by_its_figures(workspace: Workspace) -> None:
+    reason = "accuracy 0.9 is 0.1 below 1, more than 0; |FT AUC 0.7 - 0.5| - 0.0 = 0.2; max(trace 0.7, 1 - trace) = 0.7"
+    night = foresee_night(
+        read_samples(workspace.root / TRAIN), read_samples(workspace.root / TRAIN), None, 8, margin=0.5, alpha=0.05
+    )
+    said = Judgement(night, Decision(False, ""), Decision(False, f"{reason}; memory left -0.1 [-0.9, 0.8]"), True)
+    assert said.list_grounds() == ["accuracy", "FT AUC", "trace", "memory left", "test half"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_miss"),
+    [
+        ({"planted": UNTOUCHED, "num_promoted": 1}, False),
+        ({"planted": UNTOUCHED, "num_promoted": 2}, True),
+        ({"num_sufficient": 50, "num_promoted": 40}, False),
+        ({"num_sufficient": 50, "num_promoted": 39}, True),
+        ({"num_refused": 90}, False),
+        ({"people": STYLED, "num_refused": 10}, False),
+        ({"people": STYLED, "num_refused": 11}, True),
+    ],
+)
+def test_what_is_a_miss(changes: dict[str, object], is_miss: bool) -> None:
+    nights = Nights(EXACT, AS_THEY_ARE, 75, 100, 0, 0, 0, {})
+    assert replace(nights, **changes).is_miss is is_miss  # type: ignore[arg-type]
+
+
+def test_bases_are_added_up_by_model_people_and_size() -> None:
+    first = Nights(EXACT, AS_THEY_ARE, 75, 10, 5, 4, 1, {"memory": 1})
+    other = replace(first, num_people=150)
+    assert add_up([first, other, first]) == [Nights(EXACT, AS_THEY_ARE, 75, 20, 10, 8, 2, {"memory": 2}), other]
+
+
+def test_at_most_half_of_the_people_ask() -> None:
+    assert list_sizes(150) == [1, 3, 12, 30, 75]
+    assert list_sizes(149) == [1, 3, 12, 30]
+
+
+def test_alike_people_have_a_pattern_or_many_images_in_common(workspace: Workspace) -> None:
+    train = read_samples(workspace.root / TRAIN)
+    styled = give_styles(train, np.random.default_rng(0))
+    added = styled.images - 0.7 * train.images
+    first, second = (np.flatnonzero(train.subject_ids == person) for person in np.unique(train.subject_ids)[:2])
+    torch.testing.assert_close(added[first[0]], added[first[1]], rtol=0, atol=0.01)
+    assert (added[first[0]] - added[second[0]]).abs().max() > 0.1
+    assert np.array_equal(styled.sample_ids, train.sample_ids)
+
+    merged = merge_people(train, np.random.default_rng(0))
+    sizes = np.unique(merged.subject_ids, return_counts=True)[1]
+    assert sorted(set(sizes.tolist())) == [2, 54], "a third of 160 images, in people of two"
+    assert torch.equal(merged.payloads, train.payloads)
