@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from amun.core.errors import AmunError, InputError
-from flows.cli import base, benchmark, models, requests, serving, shared, subjects, waves
+from flows.cli import base, benchmark, doctor, models, requests, serving, shared, subjects, waves
 
 
 class Commands(TyperGroup):
@@ -52,6 +52,7 @@ app.add_typer(subjects.app, name="subject")
 app.command()(serving.serve)
 app.command()(serving.deploy)
 app.command()(benchmark.benchmark)
+app.command()(doctor.doctor)
 
 
 @app.command()

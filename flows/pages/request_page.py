@@ -57,7 +57,11 @@ def _require_free(path: Path, root: Path) -> None:
 def render_page(facts: RequestFacts) -> str:
     """Returns the page: one HTML document that refers to nothing outside it."""
     environment = Environment(
-        loader=PackageLoader("flows.pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("flows.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"moment": _tell_moment, "percent": _tell_percent}
     return environment.get_template("request.html").render(

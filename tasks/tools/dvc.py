@@ -87,6 +87,13 @@ def freeze_base(root: Path) -> None:
             repo.freeze(stage)
 
 
+def refreeze_base(root: Path) -> None:
+    """Freezes the base stages where a new base that came to nothing has left them thawed."""
+    declared = _read_stages(root)
+    if not all(declared[stage].get("frozen") for stage in BASE_STAGES):
+        freeze_base(root)
+
+
 def thaw_base(root: Path) -> None:
     """Thaws the base stages, for a new base."""
     with open_repo(root) as repo:
