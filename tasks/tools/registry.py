@@ -53,14 +53,16 @@ class Champion:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turns MLflow's refusals and silences into one line.
+    """Turns MLflow's refusals and silences into one line; a file of this machine that cannot be read names itself.
 
     Raises:
-        AmunError: what MLflow said.
+        AmunError: what MLflow or the file system said.
     """
     try:
         yield
     except (MlflowException, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise AmunError(f"{error.filename}: {error.strerror}") from None
         raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} failed: {_shorten(error)}") from None
 
 

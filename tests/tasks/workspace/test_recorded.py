@@ -46,7 +46,7 @@ def record(root: Path, number: int) -> str:
 
 
 def test_nothing_is_recorded_before_the_first_wave(root: Path) -> None:
-    assert find_record(root) is find_record_of(root, 0) is None
+    assert (find_record(root), find_record_of(root, 0)) == (None, None)
 
 
 def test_wave_is_recorded_by_the_pipeline_alone(root: Path) -> None:
