@@ -17,7 +17,7 @@ from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import list_wave_tags, require_branch, require_clean
 from tasks.workspace.history import find_recorded_wave, require_history
 from tasks.workspace.source import inspect_source, require_unknown_to_git
-from tasks.workspace.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
+from tasks.workspace.wave_paths import BASE_PREFIXES, WAVE_PREFIXES, list_watched_paths
 from tasks.workspace.workspace import Workspace, require_own_secret
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def create_workspace(workspace: Workspace, remote: str | None, git_remote: str |
     require_history(root)
     # before the question whether all is committed: that is not what to do with images
     require_unknown_to_git(root, workspace.params.data.root)
-    require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES])
+    require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES], list_watched_paths(root))
     if secret := os.environ.get(SECRET_VARIABLE):
         parse_secret(secret, SECRET_VARIABLE)
     if not is_recorded:

@@ -290,6 +290,11 @@ def list_stages(root: Path, stages: Sequence[str]) -> list[str]:
     return [stage for stage in stages if stage in declared]
 
 
+def list_dependencies(root: Path) -> list[str]:
+    """Returns the files and folders that the stages depend on."""
+    return sorted({path for stage in _read_stages(root).values() for path in stage.get("deps", [])})
+
+
 def _read_stages(root: Path) -> dict[str, Any]:
     with (root / "dvc.yaml").open(encoding="utf-8") as file:
         stages: dict[str, Any] = yaml.safe_load(file)["stages"]

@@ -180,8 +180,13 @@ def is_kept(root: Path, path: Path) -> bool:
 
 def list_changes(root: Path) -> list[str]:
     """Returns the paths that differ from HEAD or are untracked and not ignored."""
+    return [path for _, path in _list_states(root)]
+
+
+def _list_states(root: Path) -> list[tuple[str, str]]:
+    """Returns git's two letters for each path that differs from HEAD or is untracked (`??`), and the path."""
     listed = run_git(root, "status", "--porcelain", "--no-renames", "--untracked-files=all", "-z")
-    return [entry[3:] for entry in listed.split("\0") if entry]
+    return [(entry[:2], entry[3:]) for entry in listed.split("\0") if entry]
 
 
 def list_files(root: Path, path: str) -> list[str]:
@@ -190,16 +195,29 @@ def list_files(root: Path, path: str) -> list[str]:
     return [entry for entry in listed.split("\0") if entry]
 
 
-def require_clean(root: Path, allowed: Sequence[str]) -> None:
-    """Refuses uncommitted changes anywhere but under the paths that a wave itself writes.
+def require_clean(root: Path, allowed: Sequence[str], watched: Sequence[str] = ()) -> None:
+    """Refuses uncommitted changes: of files that git has, and new files that a wave would read.
+
+    Args:
+        root: of the clone.
+        allowed: what the paths begin with that a wave itself writes.
+        watched: files and folders that a wave reads; a new file elsewhere is nobody's business.
 
     Raises:
         InputError: names the changed paths.
     """
-    foreign = [path for path in list_changes(root) if not path.startswith(tuple(allowed))]
+    foreign = [
+        path
+        for state, path in _list_states(root)
+        if not path.startswith(tuple(allowed)) and (state != "??" or _is_at_or_below(path, watched))
+    ]
     if foreign:
         shown = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
         raise InputError(f"{root}: uncommitted changes in {shown}; commit or restore them first")
+
+
+def _is_at_or_below(path: str, places: Sequence[str]) -> bool:
+    return any(path == place or path.startswith(f"{place}/") for place in places)
 
 
 def commit_paths(root: Path, paths: Sequence[str], message: str) -> str:
