@@ -12,18 +12,10 @@ def doctor(
     as_json: shared.AsJson = False,
 ) -> None:
     """Say what is wrong with this workspace and what mends it; exit code 1 when anything is left."""
-    from tasks.workspace.findings import find_faults, require_idle
+    from tasks.workspace.findings import find_faults, mend_faults
 
     workspace = shared.open_here()
-    found = find_faults(workspace)
-    mended = []
-    if fix:
-        require_idle(workspace)
-        for finding in found:
-            if finding.mend is not None:
-                finding.mend()
-                mended.append(finding)
-    left = find_faults(workspace) if mended else found
+    mended, left = mend_faults(workspace) if fix else ([], find_faults(workspace))
     shown = {
         "mended": [{"what": finding.what} for finding in mended],
         "found": [

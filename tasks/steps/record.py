@@ -16,6 +16,7 @@ from amun.ledger import Claim
 from tasks.tools import dvc
 from tasks.tools.git import commit_paths, name_tag, read_committed, restore_paths, tag_commit
 from tasks.tools.options import NETWORK_OPTIONS, TASK_OPTIONS
+from tasks.tools.sound import make_sound, require_sent
 from tasks.tools.story import tell
 from tasks.workspace import upstream
 from tasks.workspace.recorded import find_record_of, sign
@@ -50,6 +51,8 @@ def find_recorded_commit(workspace: Workspace, claim: Claim) -> str | None:
         )
     restore_paths(root, list_wave_paths(root, claim.kind))
     dvc.fetch(root)
+    for line in make_sound(root):
+        tell(f"  {line}")
     # before anything of it is tagged or pushed
     dvc.check_digests(root)
     return commit
@@ -78,11 +81,19 @@ def tag_wave(workspace: Workspace, claim: Claim, commit: str) -> str:
 
 @task(name="push-data", **NETWORK_OPTIONS)
 def push_data(workspace: Workspace, claim: Claim) -> bool:
-    """Sends the wave's data to the default DVC remote; returns whether there is one."""
+    """Sends the wave's data to the default DVC remote; returns whether there is one.
+
+    Raises:
+        AmunError: it does not take them, or lacks some all the same: DVC's word alone is not taken for it.
+    """
+    root = workspace.root
     require_lease(claim)
-    if not dvc.has_remote(workspace.root):
+    if not dvc.has_remote(root):
         return False
-    dvc.push(workspace.root)
+    for line in make_sound(root, in_cache=True):
+        tell(f"  {line}")
+    dvc.push(root)
+    require_sent(root)
     return True
 
 

@@ -51,6 +51,10 @@ class Champion:
     commit: str
 
 
+class DamagedWeightsError(AmunError):
+    """The registry gives other weights than were registered."""
+
+
 @contextmanager
 def translate_errors() -> Iterator[None]:
     """Turns MLflow's refusals and silences into one line; a file of this machine that cannot be read names itself.
@@ -230,17 +234,26 @@ def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
     """Writes a version's weights to `destination`, once they are what was registered.
 
     Raises:
-        AmunError: the registry does not answer, or gives other bytes than were registered.
+        AmunError: the registry does not answer.
+        DamagedWeightsError: it gives other bytes than were registered.
     """
     with tempfile.TemporaryDirectory() as folder:
         with translate_errors():
             fetched = Path(download_artifacts(run_id=champion.run_id, artifact_path=WEIGHTS, dst_path=folder))
         if file_digest(secret, fetched) != champion.weights_digest:
-            raise AmunError(f"version {champion.version}: {WEIGHTS} in the registry is not what was registered")
+            raise DamagedWeightsError(
+                f"version {champion.version}: {WEIGHTS} in the registry is not what was registered"
+            )
         destination.parent.mkdir(parents=True, exist_ok=True)
         unfinished = destination.with_suffix(".unfinished")
         unfinished.write_bytes(fetched.read_bytes())
         unfinished.replace(destination)
+
+
+def replace_weights(champion: Champion, weights: Path) -> None:
+    """Writes a version's weights anew, from a file of that name."""
+    with translate_errors():
+        open_registry().log_artifact(champion.run_id, str(weights))
 
 
 def start_run(experiment_id: str, name: str, number: int, tags: dict[str, str], started_at: datetime) -> str:

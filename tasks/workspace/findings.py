@@ -6,9 +6,16 @@ A check is a function that looks at one thing and changes nothing; `CHECKS` list
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from amun.core.errors import InputError
+from amun.core.errors import AmunError, InputError
+from amun.core.keys import load_secret
+from tasks.tools import registry
+from tasks.tools.sound import find_damage, mend
 from tasks.workspace.strays import find_strays, remove_strays
+from tasks.workspace.weights import mend_weights
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -24,7 +31,7 @@ class Finding:
 
     what: str
     remedy: str
-    mend: Callable[[], None] | None = None
+    mend: Callable[[], object] | None = None
 
 
 def find_faults(workspace: Workspace) -> list[Finding]:
@@ -32,12 +39,28 @@ def find_faults(workspace: Workspace) -> list[Finding]:
     return [finding for check in CHECKS for finding in check(workspace)]
 
 
-def require_idle(workspace: Workspace) -> None:
-    """Refuses to mend what a run is at work on.
+def mend_faults(workspace: Workspace) -> tuple[list[Finding], list[Finding]]:
+    """Mends what can be mended, check by check; returns that, and what is left, with what stood in the way of it.
 
     Raises:
-        InputError: who is.
+        InputError: a run is at work on the wave.
     """
+    _require_idle(workspace)
+    mended, left = [], []
+    for check in CHECKS:
+        for finding in list(check(workspace)):
+            try:
+                if finding.mend is None:
+                    left.append(finding)
+                else:
+                    finding.mend()
+                    mended.append(finding)
+            except AmunError as error:
+                left.append(Finding(finding.what, str(error)))
+    return mended, left
+
+
+def _require_idle(workspace: Workspace) -> None:
     with open_ledger() as ledger:
         wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
     if wave is not None and not wave.is_abandoned:
@@ -52,8 +75,35 @@ def _check_branch(workspace: Workspace) -> Iterator[Finding]:
         yield Finding(
             strays.describe(),
             "bring back what was recorded, in a commit of its own; the next wave does so too",
-            lambda: remove_strays(workspace.root, strays),
+            partial(remove_strays, workspace.root, strays),
         )
 
 
-CHECKS: tuple[Callable[[Workspace], Iterator[Finding]], ...] = (_check_branch,)
+def _check_data(workspace: Workspace) -> Iterator[Finding]:
+    """Compares the files that DVC keeps, and the cache's copies of them, with their digests."""
+    root = workspace.root
+    for damage in find_damage(root, in_cache=True):
+        yield Finding(
+            damage.describe(root),
+            "take a sound copy from the cache, the work tree or the DVC remote; the next wave does so too",
+            partial(mend, root, damage),
+        )
+
+
+def _check_champion(workspace: Workspace) -> Iterator[Finding]:
+    """Compares the champion's weights in the registry with what was registered."""
+    root, secret, champion = workspace.root, load_secret(workspace.root), registry.find_champion(workspace.model)
+    if champion is None:
+        return
+    with TemporaryDirectory() as folder:
+        try:
+            registry.fetch_weights(champion, Path(folder) / registry.WEIGHTS, secret)
+        except registry.DamagedWeightsError as error:
+            yield Finding(
+                str(error),
+                "give them back from DVC; the next wave does so too",
+                partial(mend_weights, root, champion, secret, error),
+            )
+
+
+CHECKS: tuple[Callable[[Workspace], Iterator[Finding]], ...] = (_check_branch, _check_data, _check_champion)
