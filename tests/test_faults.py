@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 
+from amun.core.keys import fingerprint, load_secret
+from tasks.tools.environment import API_VARIABLE
 from tests.processes import kill_dvc
 from tests.registry import find_version, list_attempts, open_client
 from tests.trap import FAILED, KILLED, open_trap, read_all
@@ -99,6 +102,41 @@ def test_stage_of_a_killed_dvc_ends_by_itself(site: Site) -> None:
     # whatever it left is made good by the next run
     site.run("dvc", "repro")
     assert site.git("status", "--porcelain") == ""
+
+
+def list_runs(site: Site, number: int) -> list[str]:
+    """Returns how Prefect says that the runs of a wave stand, the oldest first."""
+    asked = {"flow_runs": {"tags": {"all_": [f"wave:{number}", name_workspace(site)]}}, "sort": "START_TIME_ASC"}
+    answer = httpx.post(f"{site.variables[API_VARIABLE]}/flow_runs/filter", json=asked)
+    return [run["state_type"] for run in answer.raise_for_status().json()]
+
+
+def name_workspace(site: Site) -> str:
+    """Returns the tag that a workspace's runs bear in Prefect."""
+    return f"workspace:{fingerprint(load_secret(site.root))[:8]}"
+
+
+def test_killed_wave_whose_files_somebody_has_committed_ends_all_the_same(site: Site, tmp_path: Path) -> None:
+    site.run("amun", "request", "add", list_people(site)[1][1])
+    (site.root / "notes.txt").write_text("mine", encoding="utf-8")
+    with (tmp_path / "said").open("w+", encoding="utf-8") as said, open_trap(site, said, "wave", "run") as run_and_die:
+        assert run_and_die("after", "tasks.steps.freeze:dvc.add_file") == KILLED, read_all(said)
+    assert list_runs(site, 2) == ["RUNNING"]
+    with (site.root / "params.yaml").open("a", encoding="utf-8") as params:
+        params.write("# mine\n")
+    site.git("commit", "--quiet", "--all", "--message", "A comment")
+    committed = site.git("rev-parse", "--short", "HEAD")
+    assert "wave/wave.json" in site.git("show", "--name-only", "--format=", "HEAD")
+
+    said_later = site.run("amun", "wave", "run")
+    assert f"commit {committed} has files of a wave that no commit records: mended" in said_later
+    assert "wave 2 complete" in said_later
+    assert site.git("log", "-1", "--format=%(trailers:key=Amun-Wave,valueonly)").strip() == "2"
+    assert site.git("rev-parse", "wave/0002^{commit}") == site.git("rev-parse", "HEAD")
+    assert site.load("wave", "show", "2")["commit"] == site.git("rev-parse", "HEAD")
+    assert site.git("status", "--porcelain") == "?? notes.txt"
+    assert (site.root / "params.yaml").read_text(encoding="utf-8").endswith("# mine\n")
+    assert list_runs(site, 2) == ["CRASHED", "COMPLETED"]
 
 
 def test_wave_on_a_branch_whose_record_of_the_forgotten_is_damaged_stops_and_then_goes_on(site: Site) -> None:

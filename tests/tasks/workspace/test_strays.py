@@ -1,12 +1,19 @@
 """`git commit --all` after a killed wave: what was no record is found, and taken out of the branch and the remote."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from amun.core.paths import WAVE
+import pytest
+
+from amun.core.paths import LEDGER, PARAMS, UNLEARNED, WAVE
+from amun.params import load_params
+from tasks.steps.record import clear_away
+from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import list_changed
+from tasks.workspace.workspace import Workspace
 from tests.test_wave import claim_here
-from tests.workspaces import Site, describe, dump_ledger, list_people
+from tests.workspaces import Site, describe, dump_ledger, list_people, read_tree
 
 
 def leave_open(site: Site) -> None:
@@ -49,7 +56,23 @@ def test_doctor_mends_what_somebody_has_committed_of_a_killed_wave(site: Site, t
     assert site.git("tag").split() == ["wave/0000", "wave/0001"]
     assert "wave/0002" not in site.git("ls-remote", "company")
     assert dump_ledger(site) == ledger
-    assert site.run("amun", "doctor") == "nothing is wrong\n"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_failed_wave_leaves_nothing_to_commit(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{site.root / LEDGER}")
+    site.run("amun", "request", "add", list_people(site)[1][1])
+    before = read_tree(site.root, ".amun", ".git", ".dvc")
+    workspace, claim = Workspace(site.root, load_params(site.root / PARAMS)), claim_here(site)
+    for path in (WAVE, UNLEARNED):
+        (site.root / path).unlink()
+        (site.root / path).write_text("half of it", encoding="utf-8")
+    (site.root / "metrics/audit.json").unlink()
+    lost = replace(claim, token="another run's")  # noqa: S106 - no password
+    clear_away(workspace, lost)
+    assert (site.root / WAVE).read_text(encoding="utf-8") == "half of it", "the wave is in other hands"
+    clear_away(workspace, claim)
+    assert read_tree(site.root, ".amun", ".git", ".dvc") == before
 
 
 def test_doctor_leaves_alone_what_a_run_is_at_work_on(site: Site) -> None:
