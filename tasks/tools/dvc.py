@@ -19,6 +19,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from amun.core.errors import AmunError, AttemptError, InputError
+from amun.core.network import read_timeout
 from amun.core.paths import ADOPTED_WEIGHTS, ATTEMPT, WAVE, WAVE_BASE
 from amun.core.progress import PROGRESS_FILE_VARIABLE
 from amun.core.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, StageResult
@@ -28,6 +29,7 @@ from tasks.tools.git import restore_paths
 BASE_STAGES = ("prepare", "train", "references")
 WAVE_STAGES = ("power", "adversarial", "unlearn", "audit", "report")
 LOCK_FILE = "dvc.lock"
+_ATTEMPTS = "AWS_MAX_ATTEMPTS"
 
 
 class DvcRefusalError(AmunError):
@@ -257,11 +259,31 @@ def open_repo(root: Path) -> Iterator[Repo]:
     logging.getLogger("dvc").setLevel(logging.ERROR)
     repair_rwlock(root)
     # DVC takes many a path from where the process happens to be
-    with chdir(root), Repo(str(root)) as repo:
+    with chdir(root), Repo(str(root)) as repo, _bound_waits(repo):
         try:
             yield repo
         except DvcException as error:
             raise DvcRefusalError(f"DVC failed in {root}: {_join_lines(error)}") from error
+
+
+@contextmanager
+def _bound_waits(repo: Repo) -> Iterator[None]:
+    """Bounds how long a default remote on S3 may keep silent, unless its own configuration does."""
+    remote = repo.config["remote"].get(repo.config["core"].get("remote"), {})
+    if not str(remote.get("url", "")).startswith("s3://"):
+        yield
+        return
+    seconds = read_timeout()
+    remote.setdefault("connect_timeout", seconds)
+    remote.setdefault("read_timeout", seconds)
+    # DVC's library asks five times, and each time Amazon's below it as often: 25 silences would be waited for
+    is_chosen = _ATTEMPTS in os.environ
+    os.environ.setdefault(_ATTEMPTS, "1")
+    try:
+        yield
+    finally:
+        if not is_chosen:
+            del os.environ[_ATTEMPTS]
 
 
 def _join_lines(error: BaseException) -> str:

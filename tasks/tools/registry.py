@@ -8,15 +8,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import file_digest
+from amun.core.network import read_timeout
 from amun.core.paths import STATE
 from amun.evidence.adoption import Adopted
 from tasks.tools.environment import MLFLOW_VARIABLE
@@ -78,8 +82,30 @@ def open_registry() -> MlflowClient:
     """Returns a client of the tracking server or database that the environment names.
 
     It is named to MLflow, which would prefer an address that something else in this process has set.
+
+    Raises:
+        AmunError: no server answers at that address.
     """
-    return MlflowClient(os.environ.get(MLFLOW_VARIABLE))
+    address = os.environ.get(MLFLOW_VARIABLE)
+    if address is not None and address.startswith("http"):
+        _require_answer(address)
+    return MlflowClient(address)
+
+
+@cache
+def _require_answer(address: str) -> None:
+    """Asks a server once for any answer: MLflow would ask a silent one again and again."""
+    seconds = read_timeout()
+    try:
+        credentials = get_default_host_creds(address)  # type: ignore[no-untyped-call]
+        http_request(  # type: ignore[no-untyped-call]
+            credentials, "/health", "GET", max_retries=0, timeout=seconds, raise_on_status=False
+        )
+    except MlflowException:
+        raise AmunError(
+            f"{MLFLOW_VARIABLE}: no server answers at {address} within {seconds:g} seconds; start it, or unset the "
+            "variable"
+        ) from None
 
 
 def ensure_model(root: Path, model: str) -> str:
