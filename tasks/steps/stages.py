@@ -5,6 +5,7 @@ from functools import partial
 
 from prefect import task
 
+from amun.core.paths import ADOPTED_WEIGHTS
 from amun.ledger import Claim
 from tasks.tools import dvc
 from tasks.tools.options import TASK_OPTIONS
@@ -28,8 +29,9 @@ class StageRun:
 @task(**TASK_OPTIONS | {"task_run_name": "{title}"})
 def _reproduce(workspace: Workspace, claim: Claim, stage: str, title: str, force: bool) -> StageRun:
     require_lease(claim)
-    # before it reads them: DVC would compute on what is damaged, and record that
-    for line in make_sound(workspace.root, dvc.list_inputs(workspace.root, stage)):
+    # before it reads them: DVC would compute on what is damaged, and record that; weights that a base was adopted from
+    # are under DVC by themselves
+    for line in make_sound(workspace.root, [*dvc.list_inputs(workspace.root, stage), str(ADOPTED_WEIGHTS)]):
         tell(f"  {line}")
     follow = partial(follow_progress, title=title)
     return StageRun(stage, dvc.reproduce(workspace.root, stage, force=force, follow=follow))

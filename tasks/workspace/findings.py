@@ -18,6 +18,8 @@ from tasks.workspace.strays import find_strays, remove_strays
 from tasks.workspace.weights import mend_weights
 from tasks.workspace.workspace import Workspace, open_ledger
 
+Check = Callable[[Workspace], "Iterator[Finding]"]
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -36,7 +38,7 @@ class Finding:
 
 def find_faults(workspace: Workspace) -> list[Finding]:
     """Returns what is wrong with a workspace, checked in the order of `CHECKS`."""
-    return [finding for check in CHECKS for finding in check(workspace)]
+    return [finding for check in CHECKS for finding in _run(check, workspace)]
 
 
 def mend_faults(workspace: Workspace) -> tuple[list[Finding], list[Finding]]:
@@ -48,7 +50,7 @@ def mend_faults(workspace: Workspace) -> tuple[list[Finding], list[Finding]]:
     _require_idle(workspace)
     mended, left = [], []
     for check in CHECKS:
-        for finding in list(check(workspace)):
+        for finding in list(_run(check, workspace)):
             try:
                 if finding.mend is None:
                     left.append(finding)
@@ -58,6 +60,14 @@ def mend_faults(workspace: Workspace) -> tuple[list[Finding], list[Finding]]:
             except AmunError as error:
                 left.append(Finding(finding.what, str(error)))
     return mended, left
+
+
+def _run(check: Check, workspace: Workspace) -> Iterator[Finding]:
+    """Yields what a check finds; that it could not be made is a finding as well, and hinders no other check."""
+    try:
+        yield from check(workspace)
+    except AmunError as error:
+        yield Finding(str(error), "see to that, then ask again: a check could not be made")
 
 
 def _require_idle(workspace: Workspace) -> None:
@@ -106,4 +116,4 @@ def _check_champion(workspace: Workspace) -> Iterator[Finding]:
             )
 
 
-CHECKS: tuple[Callable[[Workspace], Iterator[Finding]], ...] = (_check_branch, _check_data, _check_champion)
+CHECKS: tuple[Check, ...] = (_check_branch, _check_data, _check_champion)
