@@ -128,20 +128,44 @@ def run_and_kill_server(site: Site, *command: str) -> Finished:
     return Finished(arguments, process.returncode, said + printed, told)
 
 
-def test_killed_wave_whose_files_somebody_has_committed_ends_although_prefect_dies_too(
-    site: Site, tmp_path: Path
-) -> None:
-    alone = Site(site.root, {name: value for name, value in site.variables.items() if name != API_VARIABLE})
-    alone.run("amun", "request", "add", list_people(site)[1][1])
-    (site.root / "notes.txt").write_text("mine", encoding="utf-8")
-    with (tmp_path / "said").open("w+", encoding="utf-8") as said, open_trap(alone, said, "wave", "run") as run_and_die:
+def refuse_on_a_damaged_branch(site: Site) -> None:
+    """Runs a wave where git cannot read who is forgotten, and mends that."""
+    digest = site.git("rev-parse", "HEAD:wave/forgotten.json")
+    blob = site.root / ".git/objects" / digest[:2] / digest[2:]
+    content, outputs, head = blob.read_bytes(), read_tree(site.root / "wave"), site.git("rev-parse", "HEAD")
+    blob.chmod(0o644)
+    blob.write_bytes(b"not what git wrote")
+    refused = site.start("amun", "wave", "run")
+    assert refused.returncode == 1, describe(refused)
+    (line,) = refused.stderr.splitlines()
+    assert "wave/forgotten.json at HEAD cannot be read" in line
+    assert "git fsck" in line
+    assert (site.git("rev-parse", "HEAD"), site.load("status")["champion"]) == (head, 2)
+    assert read_tree(site.root / "wave") == outputs
+    blob.write_bytes(content)
+
+
+def kill_and_commit(site: Site, said_path: Path) -> str:
+    """Kills a wave, whose first files somebody then commits with a change of their own; returns that commit."""
+    with said_path.open("w+", encoding="utf-8") as said, open_trap(site, said, "wave", "run") as run_and_die:
         assert run_and_die("after", "tasks.steps.freeze:dvc.add_file") == KILLED, read_all(said)
-    assert list_runs(site, 2) == ["RUNNING"]
     with (site.root / "params.yaml").open("a", encoding="utf-8") as params:
         params.write("# mine\n")
     site.git("commit", "--quiet", "--all", "--message", "A comment")
-    committed = site.git("rev-parse", "--short", "HEAD")
     assert "wave/wave.json" in site.git("show", "--name-only", "--format=", "HEAD")
+    return site.git("rev-parse", "--short", "HEAD")
+
+
+def test_wave_that_was_refused_and_killed_and_half_committed_ends_although_prefect_dies(
+    site: Site, tmp_path: Path
+) -> None:
+    # under Prefect servers of its own
+    alone = Site(site.root, {name: value for name, value in site.variables.items() if name != API_VARIABLE})
+    alone.run("amun", "request", "add", list_people(site)[1][1])
+    (site.root / "notes.txt").write_text("mine", encoding="utf-8")
+    refuse_on_a_damaged_branch(alone)
+    committed = kill_and_commit(alone, tmp_path / "said")
+    assert list_runs(site, 2) == ["FAILED", "RUNNING"]
 
     finished = run_and_kill_server(alone, "wave", "run")
     assert (finished.returncode, finished.stderr) == (0, ""), describe(finished)
@@ -153,27 +177,9 @@ def test_killed_wave_whose_files_somebody_has_committed_ends_although_prefect_di
     assert site.load("wave", "show", "2")["commit"] == site.git("rev-parse", "HEAD")
     assert site.git("status", "--porcelain") == "?? notes.txt"
     assert (site.root / "params.yaml").read_text(encoding="utf-8").endswith("# mine\n")
-    killed, *lost, last = list_runs(site, 2)
+    line_of = json.loads((site.root / "wave/wave.json").read_text(encoding="utf-8"))["forgotten"]
+    assert [len(wave["subject_keys"]) for wave in line_of] == [0, 13]
+    _, killed, *lost, last = list_runs(site, 2)
     assert (killed, last) == ("CRASHED", "COMPLETED")
     # where the server was away when the run asked it for something, another run goes on
     assert set(lost) <= {"CRASHED", "FAILED"}
-
-
-def test_wave_on_a_branch_whose_record_of_the_forgotten_is_damaged_stops_and_then_goes_on(site: Site) -> None:
-    digest = site.git("rev-parse", "HEAD:wave/forgotten.json")
-    blob = site.root / ".git/objects" / digest[:2] / digest[2:]
-    content, outputs, head = blob.read_bytes(), read_tree(site.root / "wave"), site.git("rev-parse", "HEAD")
-    site.run("amun", "request", "add", list_people(site)[1][1])
-    blob.chmod(0o644)
-    blob.write_bytes(b"not what git wrote")
-    refused = site.start("amun", "wave", "run")
-    assert refused.returncode == 1, describe(refused)
-    (line,) = refused.stderr.splitlines()
-    assert "wave/forgotten.json at HEAD cannot be read" in line
-    assert "git fsck" in line
-    assert (site.git("rev-parse", "HEAD"), site.load("status")["champion"]) == (head, 2)
-    assert read_tree(site.root / "wave") == outputs
-    blob.write_bytes(content)
-    site.run("amun", "wave", "run")
-    line_of = json.loads((site.root / "wave/wave.json").read_text(encoding="utf-8"))["forgotten"]
-    assert [len(wave["subject_keys"]) for wave in line_of] == [0, 13]
