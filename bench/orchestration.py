@@ -14,7 +14,7 @@ from amun.evidence.wave import read_forgotten
 from amun.store.samples import read_samples
 from bench.statistics import mean_and_deviation
 from tasks.tools.environment import set_environment
-from tasks.tools.servers import provide_prefect
+from tasks.tools.prefect_server import provide_prefect
 
 NUM_SUBJECTS = 3  # of a wave
 
@@ -29,7 +29,7 @@ def print_overhead(root: Path, num_waves: int) -> None:
     if not (workspace / SECRET).exists():
         raise InputError(f"{workspace} is no workspace: run `amun init` there first")
     set_environment(workspace)
-    provide_prefect(workspace)()
+    provide_prefect(workspace).wait()
     print(f"machine: {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} before", flush=True)
     subjects = _find_subjects(workspace, NUM_SUBJECTS * num_waves)
     added = []

@@ -25,7 +25,7 @@ from amun.store.samples import read_samples
 from tasks.tools import dvc
 from tasks.tools.environment import LEDGER_VARIABLE, set_environment
 from tasks.tools.git import find_root, list_changes, run_git
-from tasks.tools.servers import provide_prefect
+from tasks.tools.prefect_server import provide_prefect
 
 FOLDER = ".demo"
 # training samples of the two large waves, of about 115 and 180 people, in which exact retraining itself would pass
@@ -68,7 +68,7 @@ def run_demo(source: Path) -> None:
         print(f"the demo is finished; {AFRESH}\n")
         show_result(root)
         return
-    provide_prefect(root)()
+    provide_prefect(root).wait()
     if not waves:
         type_command(root, "init")
     for number in range(1, num_large + 1):

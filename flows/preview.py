@@ -6,7 +6,7 @@ from flows.outcome import Outcome
 from tasks.tools.git import require_branch, require_clean
 from tasks.workspace.history import require_history
 from tasks.workspace.intake_sources import count_waiting
-from tasks.workspace.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
+from tasks.workspace.wave_paths import BASE_PREFIXES, WAVE_PREFIXES, list_watched_paths
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -77,4 +77,5 @@ def require_ready(workspace: Workspace) -> None:
         wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
         rollback = ledger.find_rollback(workspace.model)
     touches_base = (wave is not None and wave.kind == "base") or rollback is not None
-    require_clean(workspace.root, [*WAVE_PREFIXES, *(BASE_PREFIXES if touches_base else ())])
+    allowed = [*WAVE_PREFIXES, *(BASE_PREFIXES if touches_base else ())]
+    require_clean(workspace.root, allowed, list_watched_paths(workspace.root))

@@ -3,11 +3,15 @@
 Prefect reads its settings once, when it is imported: so it is imported here only after they are set.
 """
 
-from amun.core.errors import InputError
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+from amun.core.errors import AmunError, InputError
 from flows.outcome import Outcome
 from flows.preview import find_idle, find_idle_queue, require_ready
 from tasks.tools.git import require_clean
-from tasks.tools.servers import provide_prefect
+from tasks.tools.prefect_server import provide_prefect
 from tasks.workspace.wave_paths import WAVE_PREFIXES, list_wave_paths
 from tasks.workspace.workspace import Workspace, open_ledger
 
@@ -23,11 +27,7 @@ def run_deletion_wave(workspace: Workspace) -> Outcome:
             _follow(workspace)
         return outcome
     require_ready(workspace)
-    wait_for_server = provide_prefect(workspace.root)
-    from flows.waves import deletion_wave
-
-    wait_for_server()
-    return deletion_wave(str(workspace.root))
+    return _run_flow(workspace, "deletion_wave")
 
 
 def rebuild_base(workspace: Workspace) -> Outcome:
@@ -81,11 +81,31 @@ def roll_back(workspace: Workspace, version: int, reason: str, *, accept_remembe
 
 def run_build_base(workspace: Workspace) -> Outcome:
     """Runs the base flow under one server."""
-    wait_for_server = provide_prefect(workspace.root)
-    from flows.waves import build_base
+    return _run_flow(workspace, "build_base")
 
-    wait_for_server()
-    return build_base(str(workspace.root))
+
+def _run_flow(workspace: Workspace, name: Literal["build_base", "deletion_wave"]) -> Outcome:
+    """Runs a flow under one server; where that was lost on the way a second run goes on with the wave.
+
+    Raises:
+        AmunError: the flow's own, or a server of somebody else's has gone.
+    """
+    server = provide_prefect(workspace.root)
+    # a handler that cannot deliver a line to Prefect would say so between ours
+    logging.raiseExceptions = False
+    from flows import waves
+
+    run: Callable[[str], Outcome] = getattr(waves, name)
+    server.wait()
+    try:
+        return run(str(workspace.root))
+    except AmunError:
+        raise
+    except Exception:
+        if not server.was_away():
+            raise
+        server.wait()
+    return run(str(workspace.root))
 
 
 def _follow(workspace: Workspace) -> None:

@@ -17,7 +17,7 @@ from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import list_wave_tags, require_branch, require_clean
 from tasks.workspace.history import find_recorded_wave, require_history
 from tasks.workspace.source import inspect_source, require_unknown_to_git
-from tasks.workspace.wave_paths import BASE_PREFIXES, WAVE_PREFIXES
+from tasks.workspace.wave_paths import BASE_PREFIXES, WAVE_PREFIXES, list_watched_paths
 from tasks.workspace.workspace import Workspace, require_own_secret
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def create_workspace(
     require_history(root)
     # asked before `require_clean`, whose advice is to commit: images must not be committed
     require_unknown_to_git(root, workspace.params.data.root)
-    require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES])
+    require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES], list_watched_paths(root))
     if secret := os.environ.get(SECRET_VARIABLE):
         parse_secret(secret, SECRET_VARIABLE)
     if not is_recorded:

@@ -28,6 +28,7 @@ from tasks.steps.gate import (
 from tasks.steps.lease import hold_wave
 from tasks.steps.night import plan_night
 from tasks.steps.record import (
+    clear_away,
     find_recorded_commit,
     follow_upstream,
     push_data,
@@ -96,7 +97,13 @@ def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:
             return Outcome("held", claim.number, claim.holder)
         resumed = ", resumed" if claim.resumed else ""
         tell(f"wave {claim.number} of {claim.model} ({claim.kind}{resumed})")
-        outcome = _honour(workspace, claim)
+        try:
+            outcome = _honour(workspace, claim)
+        except LeaseLostError:
+            raise
+        except Exception:
+            clear_away(workspace, claim)
+            raise
     return outcome if claim.kind == kind else _run_wave(workspace, kind)
 
 

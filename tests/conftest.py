@@ -11,7 +11,8 @@ import pytest
 from filelock import FileLock
 
 from tasks.tools.environment import API_VARIABLE
-from tasks.tools.servers import UI_VARIABLE, provide_prefect
+from tasks.tools.prefect_server import provide_prefect
+from tasks.tools.servers import UI_VARIABLE
 from tests.readme import WORKSPACE, list_commands
 from tests.swift import BUCKET, run_swift
 from tests.workspaces import Finished, Site, choose_people, make_clone
@@ -39,7 +40,7 @@ def variables(folder: Path) -> Iterator[dict[str, str]]:
         # empty: a server is started, and the variable gets back what it was when the session ends
         patch.setenv(API_VARIABLE, "")
         patch.setenv(UI_VARIABLE, "")
-        provide_prefect(folder)()
+        provide_prefect(folder).wait()
         yield {"HOME": str(home), API_VARIABLE: os.environ[API_VARIABLE]}
 
 

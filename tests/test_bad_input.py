@@ -222,8 +222,9 @@ def assert_wave_refused(site: Site, exit_code: int, *words: str) -> None:
 def test_uncommitted_changes_at_a_wave(pending: Site, tmp_path: Path) -> None:
     site = pending.copy(tmp_path / "workspace")
     (site.root / "README.md").write_text("mine", encoding="utf-8")
-    (site.root / "notes").write_text("mine", encoding="utf-8")
-    assert_wave_refused(site, 2, "uncommitted changes in README.md, notes")
+    for path in ("notes", "custom/net.py"):
+        (site.root / path).write_text("mine", encoding="utf-8")
+    assert_wave_refused(site, 2, "uncommitted changes in README.md, custom/net.py; commit")
 
 
 def test_detached_head_at_a_wave(pending: Site, tmp_path: Path) -> None:

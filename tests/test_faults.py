@@ -1,14 +1,19 @@
 """A wave killed with SIGKILL in each of its steps in turn, and run again each time, ends as if nothing had been."""
 
 import json
+import sqlite3
+import subprocess
+from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tasks.tools.environment import API_VARIABLE
 from tests.processes import kill_dvc
 from tests.registry import find_version, list_attempts, open_client
 from tests.trap import FAILED, KILLED, open_trap, read_all
-from tests.workspaces import MODEL, Site, choose_people, describe, list_people, read_tree
+from tests.workspaces import BIN, MODEL, Finished, Site, choose_people, describe, list_people, read_tree
 
 KILLS = {
     "claim": ("after", "amun.ledger:Ledger.claim_wave"),
@@ -101,11 +106,33 @@ def test_stage_of_a_killed_dvc_ends_by_itself(site: Site) -> None:
     assert site.git("status", "--porcelain") == ""
 
 
-def test_wave_on_a_branch_whose_record_of_the_forgotten_is_damaged_stops_and_then_goes_on(site: Site) -> None:
+def list_runs(site: Site, number: int) -> list[str]:
+    """Returns how the workspace's own Prefect says that the runs of a wave stand, the oldest first."""
+    query = "SELECT state_type, tags FROM flow_run ORDER BY start_time"
+    with closing(sqlite3.connect(site.root / ".amun/prefect/prefect.db")) as connection:
+        return [state for state, tags in connection.execute(query) if f"wave:{number}" in json.loads(tags)]
+
+
+def run_and_kill_server(site: Site, *command: str) -> Finished:
+    """Runs an `amun` command, whose own Prefect server is killed as soon as the command has said something."""
+    arguments = [str(BIN / "amun"), *command]
+    with subprocess.Popen(
+        arguments, cwd=site.root, env=site.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        children = psutil.Process(process.pid).children(recursive=True)
+        (server,) = (child for child in children if child.cmdline()[-7:-4] == ["prefect", "server", "start"])
+        server.kill()
+        printed, told = process.communicate()
+    return Finished(arguments, process.returncode, said + printed, told)
+
+
+def refuse_on_a_damaged_branch(site: Site) -> None:
+    """Runs a wave where git cannot read who is forgotten, and mends that."""
     digest = site.git("rev-parse", "HEAD:wave/forgotten.json")
     blob = site.root / ".git/objects" / digest[:2] / digest[2:]
     content, outputs, head = blob.read_bytes(), read_tree(site.root / "wave"), site.git("rev-parse", "HEAD")
-    site.run("amun", "request", "add", list_people(site)[1][1])
     blob.chmod(0o644)
     blob.write_bytes(b"not what git wrote")
     refused = site.start("amun", "wave", "run")
@@ -116,6 +143,43 @@ def test_wave_on_a_branch_whose_record_of_the_forgotten_is_damaged_stops_and_the
     assert (site.git("rev-parse", "HEAD"), site.load("status")["champion"]) == (head, 2)
     assert read_tree(site.root / "wave") == outputs
     blob.write_bytes(content)
-    site.run("amun", "wave", "run")
+
+
+def kill_and_commit(site: Site, said_path: Path) -> str:
+    """Kills a wave, whose first files somebody then commits with a change of their own; returns that commit."""
+    with said_path.open("w+", encoding="utf-8") as said, open_trap(site, said, "wave", "run") as run_and_die:
+        assert run_and_die("after", "tasks.steps.freeze:dvc.add_file") == KILLED, read_all(said)
+    with (site.root / "params.yaml").open("a", encoding="utf-8") as params:
+        params.write("# mine\n")
+    site.git("commit", "--quiet", "--all", "--message", "A comment")
+    assert "wave/wave.json" in site.git("show", "--name-only", "--format=", "HEAD")
+    return site.git("rev-parse", "--short", "HEAD")
+
+
+def test_wave_that_was_refused_and_killed_and_half_committed_ends_although_prefect_dies(
+    site: Site, tmp_path: Path
+) -> None:
+    # under Prefect servers of its own
+    alone = Site(site.root, {name: value for name, value in site.variables.items() if name != API_VARIABLE})
+    alone.run("amun", "request", "add", list_people(site)[1][1])
+    (site.root / "notes.txt").write_text("mine", encoding="utf-8")
+    refuse_on_a_damaged_branch(alone)
+    committed = kill_and_commit(alone, tmp_path / "said")
+    assert list_runs(site, 2) == ["FAILED", "RUNNING"]
+
+    finished = run_and_kill_server(alone, "wave", "run")
+    assert (finished.returncode, finished.stderr) == (0, ""), describe(finished)
+    assert f"commit {committed} has files of a wave that no commit records: mended" in finished.stdout
+    assert "Prefect's server has died, and is started again" in finished.stdout
+    assert "wave 2 complete" in finished.stdout
+    assert site.git("log", "-1", "--format=%(trailers:key=Amun-Wave,valueonly)").strip() == "2"
+    assert site.git("rev-parse", "wave/0002^{commit}") == site.git("rev-parse", "HEAD")
+    assert site.load("wave", "show", "2")["commit"] == site.git("rev-parse", "HEAD")
+    assert site.git("status", "--porcelain") == "?? notes.txt"
+    assert (site.root / "params.yaml").read_text(encoding="utf-8").endswith("# mine\n")
     line_of = json.loads((site.root / "wave/wave.json").read_text(encoding="utf-8"))["forgotten"]
     assert [len(wave["subject_keys"]) for wave in line_of] == [0, 13]
+    _, killed, *lost, last = list_runs(site, 2)
+    assert (killed, last) == ("CRASHED", "COMPLETED")
+    # where the server was away when the run asked it for something, another run goes on
+    assert set(lost) <= {"CRASHED", "FAILED"}

@@ -55,12 +55,12 @@ def test_night_runs_from_prefect_and_registers_by_the_server(service: Service) -
 
 def test_night_that_fails_is_said_in_one_line(service: Service) -> None:
     service.site.run("amun", "request", "add", list_people(service.site)[0][0])
-    foreign = service.site.root / "notes"
+    foreign = service.site.root / "custom/notes"
     foreign.write_text("mine", encoding="utf-8")
     run = service.call_prefect("deployment", "run", DEPLOYMENT, "--watch")
     foreign.unlink()
     assert run.returncode == 1, describe(run)
-    assert "uncommitted changes in notes" in [line for line in service.read().splitlines() if "failed" in line][-1]
+    assert "custom/notes" in [line for line in service.read().splitlines() if "failed" in line][-1]
     assert "Traceback" not in service.read()
 
 

@@ -316,11 +316,11 @@ def test_dry_run_writes_nothing(site: Site) -> None:
     assert (dump_ledger(site), read_tree(site.root, ".amun", ".git")) == before
 
 
-def claim_here(site: Site) -> Claim:
+def claim_here(site: Site, lease_seconds: float = 600) -> Claim:
     """Returns the claim that this process, which lives, holds on the next wave."""
     with Ledger(f"sqlite:///{site.root / LEDGER}") as ledger:
         claim = ledger.claim_wave(
-            MODEL, kind="deletion", holder=describe_holder(), now=datetime.now(UTC), lease_seconds=600
+            MODEL, kind="deletion", holder=describe_holder(), now=datetime.now(UTC), lease_seconds=lease_seconds
         )
     assert isinstance(claim, Claim)
     return claim

@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 
 from amun.core.errors import AmunError, InputError
 from amun.core.masking import mask_passwords
+from amun.core.network import read_whole_timeout
 from amun.ledger.columns import Base
 from amun.ledger.migrations import MIGRATIONS
 from amun.ledger.schema import SCHEMA_VERSION, InfoRow
 
 BUSY_SECONDS = 60
-CONNECT_SECONDS = 10
 WRITER_LOCK = 0x616D756E  # "amun": the key of the advisory lock that lets one writer in at a time on Postgres
 CHUNK_ROWS = 10_000  # both databases take about 32,000 bound values in a statement
 
@@ -107,7 +107,7 @@ class Database:
                     json_serializer=_serialise,
                     hide_parameters=True,  # they name people, and errors end in logs
                     pool_pre_ping=True,
-                    connect_args={"connect_timeout": CONNECT_SECONDS},
+                    connect_args=_bound_waits(),
                 )
                 self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
             case _:
@@ -184,6 +184,12 @@ def split_chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """Yields the items in runs short enough for one statement."""
     for start in range(0, len(items), CHUNK_ROWS):
         yield items[start : start + CHUNK_ROWS]
+
+
+def _bound_waits() -> dict[str, int]:
+    """Returns how long Postgres may keep silent: while a connection is made, and once data are sent."""
+    seconds = read_whole_timeout()
+    return {"connect_timeout": seconds, "tcp_user_timeout": 1000 * seconds}
 
 
 # NaN is no JSON: SQLite would keep it, Postgres would not

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError
-from flows.cli import audit, base, benchmark, models, requests, serving, shared, subjects, waves
+from flows.cli import audit, base, benchmark, doctor, models, requests, serving, shared, subjects, waves
 
 
 class Commands(TyperGroup):
@@ -54,6 +54,7 @@ app.add_typer(audit.app, name="audit")
 app.command()(serving.serve)
 app.command()(serving.deploy)
 app.command()(benchmark.benchmark)
+app.command()(doctor.doctor)
 
 
 def _tell_version(is_asked: bool) -> None:

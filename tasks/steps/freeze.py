@@ -35,11 +35,13 @@ from amun.store.store import read_owners, read_shape
 from tasks.tools import dvc
 from tasks.tools.git import read_committed
 from tasks.tools.options import TASK_OPTIONS
-from tasks.tools.registry import Champion, fetch_weights, find_champion
+from tasks.tools.registry import Champion, find_champion
+from tasks.tools.sound import make_sound
 from tasks.tools.story import tell
 from tasks.workspace.holdings import read_holdings
 from tasks.workspace.line import read_line, require_line, require_new_number
 from tasks.workspace.twins import describe_settled, settle
+from tasks.workspace.weights import fetch_weights
 from tasks.workspace.workspace import Workspace, open_ledger, require_lease
 
 
@@ -49,6 +51,8 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> None:
     require_lease(claim)
     root = workspace.root
     require_new_number(workspace, claim.number)
+    for line in make_sound(root, dvc.list_outputs(root, dvc.BASE_STAGES)):
+        tell(f"  {line}")
     forgotten = read_line(workspace)
     with open_ledger() as ledger:
         subjects = ledger.subjects_of_wave(claim.model, claim.number)
@@ -112,7 +116,8 @@ def _describe_wave(
     else:
         if champion is None:
             raise AmunError(f"the registry has no champion of {claim.model}; run `amun init` or `amun base rebuild`")
-        fetch_weights(champion, root / WAVE_BASE, secret)
+        for line in fetch_weights(root, champion, root / WAVE_BASE, secret):
+            tell(f"  {line}")
         version = champion.version
     return Wave(
         number=claim.number,

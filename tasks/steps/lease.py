@@ -9,7 +9,9 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from amun.core.errors import LeaseLostError
+from amun.core.keys import fingerprint, load_secret
 from amun.ledger import Claim, Held, WaveKind, describe_holder, heartbeat
+from tasks.tools.lost_runs import close_killed_runs
 from tasks.workspace.workspace import LEASE_SECONDS, Workspace, open_ledger
 
 
@@ -31,9 +33,10 @@ def hold_wave(workspace: Workspace, kind: WaveKind) -> Iterator[Claim | Held | N
         if not isinstance(claim, Claim):
             yield claim
             return
-        _name_flow_run(claim)
+        found_by = _list_tags(workspace, claim)
+        _name_flow_run(claim, found_by)
         try:
-            with heartbeat(ledger, claim, lease_seconds=LEASE_SECONDS), tags(*_list_tags(claim)):
+            with heartbeat(ledger, claim, lease_seconds=LEASE_SECONDS), tags(*found_by):
                 yield claim
         except LeaseLostError:
             raise
@@ -43,8 +46,11 @@ def hold_wave(workspace: Workspace, kind: WaveKind) -> Iterator[Claim | Held | N
             raise
 
 
-def _name_flow_run(claim: Claim) -> None:
-    """Names the running flow after its wave: until the claim nobody knows the number."""
+def _name_flow_run(claim: Claim, found_by: list[str]) -> None:
+    """Names the running flow after its wave: until the claim nobody knows the number.
+
+    The one that the wave was taken over from has ended, whatever Prefect says of it.
+    """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
@@ -52,10 +58,16 @@ def _name_flow_run(claim: Claim) -> None:
         client.update_flow_run(
             context.flow_run.id,
             name=f"{claim.model}-wave-{claim.number:04d}",
-            tags=sorted({*context.flow_run.tags, *_list_tags(claim)}),
+            tags=sorted({*context.flow_run.tags, *found_by}),
         )
+    if claim.resumed:
+        close_killed_runs(found_by, context.flow_run.id)
 
 
-def _list_tags(claim: Claim) -> list[str]:
-    """Returns the tags by which Prefect's page finds the wave's flow run and its tasks."""
-    return [f"model:{claim.model}", f"wave:{claim.number}"]
+def _list_tags(workspace: Workspace, claim: Claim) -> list[str]:
+    """Returns the tags by which Prefect's page finds the wave's flow run and its tasks.
+
+    Several workspaces may share a server, and name their models alike.
+    """
+    own = fingerprint(load_secret(workspace.root))[:8]
+    return [f"model:{claim.model}", f"wave:{claim.number}", f"workspace:{own}"]

@@ -1,18 +1,23 @@
 """Steps *record*, *tag* and *push*: what the wave wrote, committed; its data, where a remote is configured."""
 
 import json
+from contextlib import suppress
 
 from prefect import task
 
-from amun.core.errors import InputError
+from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret, subject_key
 from amun.core.paths import FORGOTTEN, WAVE
 from amun.evidence.wave import read_wave, write_json
 from amun.ledger import Claim
 from tasks.tools import dvc
-from tasks.tools.git import commit_paths, has_changed, name_tag, read_committed, restore_paths, run_git, tag_commit
+from tasks.tools.git import commit_paths, name_tag, read_committed, restore_paths, tag_commit
 from tasks.tools.options import NETWORK_OPTIONS, TASK_OPTIONS
+from tasks.tools.sound import make_sound, require_sent
+from tasks.tools.story import tell
 from tasks.workspace import upstream
+from tasks.workspace.recorded import find_record_of, sign
+from tasks.workspace.strays import find_strays, remove_strays
 from tasks.workspace.wave_paths import list_wave_paths
 from tasks.workspace.workspace import Workspace, open_ledger, require_lease
 
@@ -24,29 +29,29 @@ def find_recorded_commit(workspace: Workspace, claim: Claim) -> str | None:
 
     Raises:
         InputError: the branch has recorded a wave of this number for other people or at another time, as when the
-            ledger was restored from a backup; or the wave's files have been changed since.
+            ledger was restored from a backup.
+        AmunError: its data are not what it says.
     """
     root = workspace.root
-    committed = read_committed(root, WAVE)
-    if committed is None or json.loads(committed)["number"] != claim.number:
+    commit = find_record_of(root, claim.number)
+    if commit is None:
         return None
     with open_ledger() as ledger:
         subjects = ledger.subjects_of_wave(claim.model, claim.number)
     secret = load_secret(root)
     keys = sorted(subject_key(secret, subject) for subject in subjects)
-    if not claim.resumed or json.loads(committed)["forgetting"]["subject_keys"] != keys:
+    recorded = json.loads(str(read_committed(root, WAVE, commit)))
+    if not claim.resumed or recorded["forgetting"]["subject_keys"] != keys:
         raise InputError(
             f"{root}: the branch has recorded another wave {claim.number} than the ledger has now; "
             "was the ledger restored from a backup?"
         )
-    commit = run_git(root, "log", "-1", "--format=%H", "--", str(WAVE))
-    paths = list_wave_paths(root, claim.kind)
-    if has_changed(root, commit, paths):
-        raise InputError(
-            f"{root}: files of wave {claim.number} were changed after its commit {commit[:12]}; revert that"
-        )
-    restore_paths(root, paths)
+    restore_paths(root, list_wave_paths(root, claim.kind))
     dvc.fetch(root)
+    for line in make_sound(root):
+        tell(f"  {line}")
+    # before anything of it is tagged or pushed
+    dvc.check_digests(root)
     return commit
 
 
@@ -59,7 +64,7 @@ def record_wave(workspace: Workspace, claim: Claim) -> str:
     write_json(root / FORGOTTEN, [*wave.forgotten, wave.forgetting])
     require_lease(claim)
     message = f"{claim.model}: wave {claim.number} forgets {len(wave.forget_ids)} training samples"
-    return commit_paths(root, list_wave_paths(root, claim.kind), message)
+    return commit_paths(root, list_wave_paths(root, claim.kind), sign(root, message, claim.number))
 
 
 @task(name="tag", **TASK_OPTIONS)
@@ -73,19 +78,40 @@ def tag_wave(workspace: Workspace, claim: Claim, commit: str) -> str:
 
 @task(name="push-data", **NETWORK_OPTIONS)
 def push_data(workspace: Workspace, claim: Claim) -> bool:
-    """Sends the wave's data to the default DVC remote; returns whether there is one."""
+    """Sends the wave's data to the default DVC remote; returns whether there is one.
+
+    Raises:
+        AmunError: it does not take them, or lacks some all the same: DVC's word alone is not taken for it.
+    """
+    root = workspace.root
     require_lease(claim)
-    if not dvc.has_remote(workspace.root):
+    if not dvc.has_remote(root):
         return False
-    dvc.push(workspace.root)
+    for line in make_sound(root, in_cache=True):
+        tell(f"  {line}")
+    dvc.push(root)
+    require_sent(root)
     return True
 
 
 @task(name="follow", **NETWORK_OPTIONS)
 def follow_upstream(workspace: Workspace, claim: Claim) -> None:
-    """Brings branch and data to where the git remote has them, if there is one, before a wave builds on them."""
-    require_lease(claim)
+    """Brings branch and data to where the git remote has them, if there is one, before a wave builds on them.
+
+    Files of a wave that somebody has committed, here or there, and that no commit records, are out of the way then.
+    """
+    _mend_branch(workspace, claim)
     upstream.follow(workspace, list_wave_paths(workspace.root, claim.kind))
+    _mend_branch(workspace, claim)
+
+
+def _mend_branch(workspace: Workspace, claim: Claim) -> None:
+    require_lease(claim)
+    with open_ledger() as ledger:
+        strays = find_strays(workspace.root, claim.model, ledger)
+    if strays:
+        tell(f"  {strays.describe()}: mended")
+        remove_strays(workspace.root, strays)
 
 
 @task(name="push-lineage", **NETWORK_OPTIONS)
@@ -101,3 +127,16 @@ def restore_files(workspace: Workspace, claim: Claim) -> None:
     require_lease(claim)
     restore_paths(workspace.root, list_wave_paths(workspace.root, claim.kind))
     dvc.checkout(workspace.root)
+
+
+def clear_away(workspace: Workspace, claim: Claim) -> None:
+    """Brings the work tree back to HEAD after a failure, so that nobody commits the wave's files with their own.
+
+    What the stages have computed stays in DVC's cache, and is not computed again. Of the first wave nothing is given
+    up: the branch has nothing to go back to. Whatever stands in the way is not told, for the failure is.
+    """
+    if claim.number:
+        with suppress(AmunError, OSError):
+            require_lease(claim)
+            restore_paths(workspace.root, list_wave_paths(workspace.root, claim.kind))
+            dvc.checkout(workspace.root)

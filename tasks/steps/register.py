@@ -1,6 +1,10 @@
 """Steps *register* and *promote*: the unlearned model as a version in MLflow, then as the champion."""
 
+import tempfile
+from pathlib import Path
+
 from mlflow.entities import RunStatus
+from mlflow.entities.model_registry import ModelVersion
 from prefect import task
 
 from amun.core.errors import AmunError
@@ -10,12 +14,14 @@ from amun.ledger import Claim
 from tasks.tools import dvc, registry
 from tasks.tools.options import NETWORK_OPTIONS
 from tasks.tools.registry import Registered
+from tasks.tools.story import tell
 from tasks.views.attempt_runs import log_attempts
 from tasks.views.descriptions import describe_wave
 from tasks.views.facts import read_facts
-from tasks.views.model_files import digest_serving_file, digest_weights, log_model
+from tasks.views.model_files import digest_serving_file, log_model
 from tasks.views.model_page import update_model_page
 from tasks.views.wave_run import describe_tags, log_final_metrics, name_run, start_wave_run
+from tasks.workspace.weights import fetch_weights
 from tasks.workspace.workspace import Workspace, require_lease
 
 
@@ -68,13 +74,25 @@ def promote_version(workspace: Workspace, claim: Claim, registered: Registered, 
         version = registry.find_version(claim.model, claim.number, commit)
         if version is None:
             raise AmunError(f"version {registered.version} of {claim.model} has vanished from the registry")
-        held = {
-            "amun.weights_digest": digest_weights(root, str(version.run_id)),
-            "amun.serving_digest": digest_serving_file(root, str(version.source)),
-        }
-        for tag, digest in held.items():
-            if version.tags[tag] != digest:
-                raise AmunError(f"version {version.version}: {tag} does not fit the file in the registry; not promoted")
+        with tempfile.TemporaryDirectory() as folder:
+            weights = Path(folder) / registry.WEIGHTS
+            known = registry.get_registered(claim.model, registered.version)
+            for line in fetch_weights(root, known, weights, load_secret(root)):
+                tell(f"  {line}")
+        _require_serving_file(root, claim.model, version)
         update_model_page(claim.model)
         require_lease(claim)
         registry.promote(claim.model, registered.version)
+
+
+def _require_serving_file(root: Path, model: str, version: ModelVersion) -> None:
+    """Refuses a version whose pt2 file is no longer what was registered: written again, it has other bytes."""
+    try:
+        digest = digest_serving_file(root, str(version.source))
+    except AmunError:
+        digest = ""
+    if digest != version.tags["amun.serving_digest"]:
+        raise AmunError(
+            f"version {version.version} of {model}: {registry.SERVING_FILE} in the registry is not what was "
+            "registered; delete that version in MLflow and run the wave again, which registers it anew"
+        )

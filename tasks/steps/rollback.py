@@ -10,9 +10,10 @@ from prefect import task
 
 from amun.ledger import Claim, Rollback
 from tasks.tools import dvc, registry
-from tasks.tools.git import commit_paths, has_changed, restore_from, restore_paths
+from tasks.tools.git import commit_paths, list_changed, restore_from, restore_paths
 from tasks.tools.options import NETWORK_OPTIONS, TASK_OPTIONS
 from tasks.workspace.holdings import read_holdings
+from tasks.workspace.recorded import sign
 from tasks.workspace.wave_paths import list_restored_paths, list_wave_paths
 from tasks.workspace.workspace import Workspace, open_ledger, require_lease
 
@@ -45,10 +46,10 @@ def restore_line(workspace: Workspace, claim: Claim, rollback: Rollback) -> str:
     paths = list_restored_paths(root)
     restore_paths(root, list_wave_paths(root, claim.kind))
     require_lease(claim)
-    if has_changed(root, target.commit, paths):
+    if list_changed(root, target.commit, paths):
         restore_from(root, target.commit, paths)
     message = f"{workspace.model}: roll back from version {rollback.from_version} to version {rollback.to_version}"
-    commit = commit_paths(root, paths, message)
+    commit = commit_paths(root, paths, sign(root, message, target.wave, restored=True))
     dvc.fetch(root)
     return commit
 

@@ -4,11 +4,14 @@ from functools import partial
 
 from prefect import task
 
+from amun.core.paths import ADOPTED_WEIGHTS
 from amun.ledger import Claim
 from tasks.tools import dvc
 from tasks.tools.dvc import StageRun
 from tasks.tools.options import TASK_OPTIONS
+from tasks.tools.sound import make_sound
 from tasks.tools.stage_progress import follow_progress
+from tasks.tools.story import tell
 from tasks.workspace.workspace import Workspace, require_lease
 
 # stages that train or differentiate, on the accelerator where there is one
@@ -18,6 +21,10 @@ GPU_STAGES = ("train", "references", "power", "adversarial", "unlearn", "audit",
 @task(**TASK_OPTIONS | {"task_run_name": "{title}"})
 def _reproduce(workspace: Workspace, claim: Claim, stage: str, title: str, force: bool) -> StageRun:
     require_lease(claim)
+    # before it reads them: DVC would compute on what is damaged, and record that; weights that a base was adopted from
+    # are under DVC by themselves
+    for line in make_sound(workspace.root, [*dvc.list_inputs(workspace.root, stage), str(ADOPTED_WEIGHTS)]):
+        tell(f"  {line}")
     follow = partial(follow_progress, title=title)
     return StageRun(stage, dvc.reproduce(workspace.root, stage, force=force, follow=follow))
 

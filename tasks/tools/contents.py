@@ -7,14 +7,36 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dvc.exceptions import DvcException
 
 from amun.core.errors import AmunError
-from tasks.tools.dvc import open_repo
+from tasks.tools.dvc import has_remote, open_repo
+
+
+def locate_cached(root: Path, digests: Collection[str]) -> dict[str, Path]:
+    """Returns where the cache holds the contents of these MD5s, or would."""
+    with open_repo(root) as repo:
+        return {digest: Path(repo.cache.local.oid_to_path(digest)) for digest in digests}
 
 
 def find_cached(root: Path, digests: Collection[str]) -> dict[str, Path]:
     """Returns where the cache holds the contents of these MD5s; what it has lost is left out."""
+    return {digest: path for digest, path in locate_cached(root, digests).items() if path.exists()}
+
+
+def fetch_content(root: Path, digest: str, target: Path) -> None:
+    """Writes what the default remote has under an MD5 to a file, whether it still is that content or not.
+
+    Raises:
+        AmunError: there is no remote, it does not answer, or it has nothing under that name.
+    """
+    if not has_remote(root):
+        raise AmunError("there is no DVC remote")
     with open_repo(root) as repo:
-        paths = {digest: Path(repo.cache.local.oid_to_path(digest)) for digest in digests}
-    return {digest: path for digest, path in paths.items() if path.exists()}
+        try:
+            remote = repo.cloud.get_remote_odb()
+            remote.fs.get_file(remote.oid_to_path(digest), str(target))
+        except FileNotFoundError:
+            raise AmunError(f"the DVC remote has lost {remote.oid_to_path(digest)}") from None
+        except (DvcException, OSError, BotoCoreError, ClientError) as error:
+            raise AmunError(f"the DVC remote does not answer: {' '.join(str(error).split())}") from None
 
 
 def find_sent(root: Path, digests: Collection[str]) -> tuple[str, set[str]]:

@@ -20,14 +20,17 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from amun.core.errors import AmunError, AttemptError, InputError
+from amun.core.network import read_timeout
 from amun.core.paths import ADOPTED_WEIGHTS, ATTEMPT, WAVE, WAVE_BASE
 from amun.core.progress import PROGRESS_FILE_VARIABLE
 from amun.core.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, StageResult
+from tasks.tools.digests import compute_md5
 from tasks.tools.git import restore_paths
 
 BASE_STAGES = ("prepare", "train", "references")
 WAVE_STAGES = ("power", "adversarial", "unlearn", "audit", "report")
 LOCK_FILE = "dvc.lock"
+_ATTEMPTS = "AWS_MAX_ATTEMPTS"
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,13 @@ def freeze_base(root: Path) -> None:
             repo.freeze(stage)
 
 
+def refreeze_base(root: Path) -> None:
+    """Freezes the base stages where a new base that came to nothing has left them thawed."""
+    declared = _read_stages(root)
+    if not all(declared[stage].get("frozen") for stage in BASE_STAGES):
+        freeze_base(root)
+
+
 def thaw_base(root: Path) -> None:
     """Thaws the base stages, for a new base."""
     with open_repo(root) as repo:
@@ -107,6 +117,12 @@ def add_file(root: Path, path: Path) -> None:
     """Puts one file under DVC with a `.dvc` file of its own."""
     with open_repo(root) as repo:
         repo.add([str(root / path)])
+
+
+def checkout_file(root: Path, path: str) -> None:
+    """Brings one output into the work tree from the cache."""
+    with open_repo(root) as repo:
+        repo.checkout(targets=[path], force=True)
 
 
 def checkout(root: Path) -> None:
@@ -174,15 +190,23 @@ def require_unchanged(root: Path, file: Path) -> None:
 
 def read_lock(root: Path) -> dict[str, Any]:
     """Returns the stages of `dvc.lock`: for each its `deps` and `outs` with their digests."""
-    stages: dict[str, Any] = yaml.safe_load((root / LOCK_FILE).read_text(encoding="utf-8"))["stages"]
+    stages: dict[str, Any] = _load_yaml(root / LOCK_FILE)["stages"]
     return stages
 
 
 def read_digests(root: Path) -> dict[str, str]:
     """Returns the MD5 of every output that `dvc.lock` and the wave's base name, by path."""
     digests = {out["path"]: out["md5"] for stage in read_lock(root).values() for out in stage.get("outs", [])}
-    base = yaml.safe_load((root / f"{WAVE_BASE}.dvc").read_text(encoding="utf-8"))
-    return digests | {str(WAVE_BASE): base["outs"][0]["md5"]}
+    return digests | read_added(root, WAVE_BASE)
+
+
+def read_added(root: Path, path: Path) -> dict[str, str]:
+    """Returns the MD5 that a file's own `.dvc` file names, by path; nothing where there is none."""
+    file = root / f"{path}.dvc"
+    if not file.exists():
+        return {}
+    added: list[dict[str, str]] = yaml.safe_load(file.read_text(encoding="utf-8"))["outs"]
+    return {str(path): added[0]["md5"]}
 
 
 def check_digests(root: Path) -> None:
@@ -198,23 +222,14 @@ def check_digests(root: Path) -> None:
         for dependency in stage.get("deps", []):
             path = dependency["path"]
             if path in (str(WAVE), str(ATTEMPT)):
-                present = _compute_md5(root / path)
+                present = compute_md5(root / path)
             else:
                 present = digests.get(path, dependency["md5"])  # code is not compared: the base stages are frozen
             if dependency["md5"] != present:
                 raise AmunError(f"{name} was computed from another {path} than the one at hand; run the wave again")
     for path, digest in digests.items():
-        if _compute_md5(root / path) != digest:
+        if compute_md5(root / path) != digest:
             raise AmunError(f"{path} is not what {LOCK_FILE} says; run the wave again")
-
-
-def _compute_md5(path: Path) -> str | None:
-    import hashlib
-
-    if not path.exists():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def repair_rwlock(root: Path) -> None:
@@ -253,11 +268,31 @@ def open_repo(root: Path) -> Iterator[Repo]:
     logging.getLogger("dvc").setLevel(logging.ERROR)
     repair_rwlock(root)
     # DVC takes many a path from where the process happens to be
-    with chdir(root), Repo(str(root)) as repo:
+    with chdir(root), Repo(str(root)) as repo, _bound_waits(repo):
         try:
             yield repo
         except DvcException as error:
             raise DvcRefusalError(f"DVC failed in {root}: {_join_lines(error)}") from error
+
+
+@contextmanager
+def _bound_waits(repo: Repo) -> Iterator[None]:
+    """Bounds how long a default remote on S3 may keep silent, unless its own configuration does."""
+    remote = repo.config["remote"].get(repo.config["core"].get("remote"), {})
+    if not str(remote.get("url", "")).startswith("s3://"):
+        yield
+        return
+    seconds = read_timeout()
+    remote.setdefault("connect_timeout", seconds)
+    remote.setdefault("read_timeout", seconds)
+    # DVC's library asks five times, and each time Amazon's below it as often: 25 silences would be waited for
+    is_chosen = _ATTEMPTS in os.environ
+    os.environ.setdefault(_ATTEMPTS, "1")
+    try:
+        yield
+    finally:
+        if not is_chosen:
+            del os.environ[_ATTEMPTS]
 
 
 def _join_lines(error: BaseException) -> str:
@@ -292,10 +327,31 @@ def list_stages(root: Path, stages: Sequence[str]) -> list[str]:
     return [stage for stage in stages if stage in declared]
 
 
+def list_dependencies(root: Path) -> list[str]:
+    """Returns the files and folders that the stages depend on."""
+    return sorted({path for stage in _read_stages(root) for path in list_inputs(root, stage)})
+
+
 def _read_stages(root: Path) -> dict[str, Any]:
-    with (root / "dvc.yaml").open(encoding="utf-8") as file:
-        stages: dict[str, Any] = yaml.safe_load(file)["stages"]
+    stages: dict[str, Any] = _load_yaml(root / "dvc.yaml")["stages"]
     return stages
+
+
+def _load_yaml(path: Path) -> Any:
+    # C's, for these files are read before each stage, and Python's takes a tenth of a second
+    return yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
+
+
+def list_outputs(root: Path, stages: Sequence[str]) -> list[str]:
+    """Returns the outputs of these stages that DVC keeps."""
+    declared = _read_stages(root)
+    return [path for stage in stages if stage in declared for path in declared[stage].get("outs", [])]
+
+
+def list_inputs(root: Path, stage: str) -> list[str]:
+    """Returns the files and folders that a stage depends on."""
+    inputs: list[str] = _read_stages(root)[stage].get("deps", [])
+    return inputs
 
 
 def list_paths(root: Path, stages: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
+from amun.core.network import read_whole_timeout
 from amun.core.paths import LEDGER, STATE
 from tasks.tools.addresses import find_addresses
 
@@ -24,6 +25,7 @@ _SILENCE = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # a person reads this command's own lines; Prefect's page keeps what Prefect logs
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_COLORS": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -36,9 +38,16 @@ def set_environment(root: Path) -> None:
     """Points every tool at the workspace, unless its own variable already points elsewhere.
 
     MLflow and Prefect are the servers of `amun serve` where it runs.
+
+    Raises:
+        InputError: the environment's timeout is none.
     """
-    state = root / STATE
+    state, timeout = root / STATE, str(read_whole_timeout())
     defaults = _SILENCE | {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": timeout,
+        "PREFECT_API_REQUEST_TIMEOUT": timeout,
+        # of Postgres' own library, for an MLflow that lies there
+        "PGCONNECT_TIMEOUT": timeout,
         "PREFECT_HOME": str(state / "prefect"),
         MLFLOW_VARIABLE: name_database(root),
         LEDGER_VARIABLE: f"sqlite:///{root / LEDGER}",

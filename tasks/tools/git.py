@@ -120,6 +120,11 @@ def has_tag(root: Path, tag: str) -> bool:
     return bool(run_git(root, "tag", "--list", tag))
 
 
+def find_tagged(root: Path, tag: str) -> str | None:
+    """Returns the commit that a tag stands on; None where there is no such tag."""
+    return run_git(root, "rev-list", "-n", "1", tag) if has_tag(root, tag) else None
+
+
 def list_wave_tags(root: Path) -> list[str]:
     """Returns the tags of all waves, by number."""
     return run_git(root, "tag", "--list", "wave/*").split()
@@ -175,8 +180,13 @@ def is_kept(root: Path, path: Path) -> bool:
 
 def list_changes(root: Path) -> list[str]:
     """Returns the paths that differ from HEAD or are untracked and not ignored."""
+    return [path for _, path in _list_states(root)]
+
+
+def _list_states(root: Path) -> list[tuple[str, str]]:
+    """Returns git's two letters for each path that differs from HEAD or is untracked (`??`), and the path."""
     listed = run_git(root, "status", "--porcelain", "--no-renames", "--untracked-files=all", "-z")
-    return [entry[3:] for entry in listed.split("\0") if entry]
+    return [(entry[:2], entry[3:]) for entry in listed.split("\0") if entry]
 
 
 def list_files(root: Path, path: str) -> list[str]:
@@ -185,16 +195,29 @@ def list_files(root: Path, path: str) -> list[str]:
     return [entry for entry in listed.split("\0") if entry]
 
 
-def require_clean(root: Path, allowed: Sequence[str]) -> None:
-    """Refuses uncommitted changes anywhere but under the paths that a wave itself writes.
+def require_clean(root: Path, allowed: Sequence[str], watched: Sequence[str] = ()) -> None:
+    """Refuses uncommitted changes: of files that git has, and new files that a wave would read.
+
+    Args:
+        root: of the clone.
+        allowed: what the paths begin with that a wave itself writes.
+        watched: files and folders that a wave reads; a new file elsewhere is nobody's business.
 
     Raises:
         InputError: names the changed paths.
     """
-    foreign = [path for path in list_changes(root) if not path.startswith(tuple(allowed))]
+    foreign = [
+        path
+        for state, path in _list_states(root)
+        if not path.startswith(tuple(allowed)) and (state != "??" or _is_at_or_below(path, watched))
+    ]
     if foreign:
         shown = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
         raise InputError(f"{root}: uncommitted changes in {shown}; commit or restore them first")
+
+
+def _is_at_or_below(path: str, places: Sequence[str]) -> bool:
+    return any(path == place or path.startswith(f"{place}/") for place in places)
 
 
 def commit_paths(root: Path, paths: Sequence[str], message: str) -> str:
@@ -244,9 +267,14 @@ def list_own_commits(root: Path, upstream: str) -> list[tuple[str, str, list[str
     return [(commit, author, [path for path in paths if path]) for commit, author, *paths in entries]
 
 
-def has_changed(root: Path, commit: str, paths: Sequence[str]) -> bool:
-    """Tells whether any of these paths is another at HEAD than at a commit."""
-    return bool(run_git(root, "diff", "--name-only", commit, "HEAD", "--", *paths))
+def list_changed(root: Path, commit: str, paths: Sequence[str]) -> list[str]:
+    """Returns which files at or below these paths are others at HEAD than at a commit."""
+    return run_git(root, "diff", "--name-only", "--no-renames", commit, "HEAD", "--", *paths).splitlines()
+
+
+def list_tracked(root: Path, paths: Sequence[str]) -> list[str]:
+    """Returns the files at or below these paths that HEAD has."""
+    return _list_files(root, "HEAD", paths)
 
 
 def tag_commit(root: Path, tag: str, commit: str, message: str) -> None:
@@ -257,10 +285,10 @@ def tag_commit(root: Path, tag: str, commit: str, message: str) -> None:
     Raises:
         AmunError: it stands on another commit.
     """
-    if not has_tag(root, tag):
+    if (tagged := find_tagged(root, tag)) is None:
         date = run_git(root, "show", "--no-patch", "--format=%cI", commit)
         run_git(root, "tag", "--annotate", "--message", message, tag, commit, date=date)
-    elif (tagged := run_git(root, "rev-list", "-n", "1", tag)) != commit:
+    elif tagged != commit:
         raise AmunError(f"{root}: tag {tag} is on {tagged[:12]}, not on this wave's commit {commit[:12]}")
 
 
@@ -278,6 +306,11 @@ def restore_from(root: Path, commit: str, paths: Sequence[str]) -> None:
     """Brings these paths in the work tree to what a commit has: files that it lacks are removed."""
     known = {path for revision in (commit, "HEAD") for path in _list_files(root, revision, paths)}
     run_git(root, "restore", f"--source={commit}", "--worktree", "--", *sorted(known))
+
+
+def remove_paths(root: Path, paths: Sequence[str]) -> None:
+    """Removes files from the work tree and from what the next commit takes."""
+    run_git(root, "rm", "--quiet", "--force", "--ignore-unmatch", "--", *paths)
 
 
 def _list_files(root: Path, revision: str, paths: Sequence[str]) -> list[str]:

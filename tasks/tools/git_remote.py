@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from amun.core.errors import AmunError
+from amun.core.network import read_timeout, read_whole_timeout
 from tasks.tools.git import IDENTITY, OPTIONS, pick_line, run_git
 
 # no question may stop a night: a remote that asks for a password refuses instead
@@ -16,21 +17,27 @@ _UNASKING = {
     "GCM_INTERACTIVE": "never",
     "LC_ALL": "C",
 }
-REMOTE_SECONDS = 300.0
+TRANSFER_SECONDS = 300.0
+QUESTIONS = ("ls-remote",)  # which move no data
 
 
 def run_remote_git(root: Path, *arguments: str) -> str:
     """Returns what a git command that talks to a remote prints, less its last newline.
 
-    It has no terminal to ask on, and is stopped when the remote keeps silent.
+    It has no terminal to ask on, and is stopped when the remote keeps silent: a question after the environment's
+    timeout, a transfer that still moves after five minutes.
 
     Raises:
         AmunError: git failed, or took too long; the line holds its own first one.
     """
+    timeout = read_whole_timeout()
+    seconds = read_timeout() if arguments[0] in QUESTIONS else TRANSFER_SECONDS
+    # by HTTP less than a byte a second is silence
+    bounds = ("-c", "http.lowSpeedLimit=1", "-c", f"http.lowSpeedTime={timeout}")
     with subprocess.Popen(
-        ["git", *OPTIONS, *arguments],
+        ["git", *OPTIONS, *bounds, *arguments],
         cwd=root,
-        env=os.environ | IDENTITY | _UNASKING | _choose_ssh(root),
+        env=os.environ | IDENTITY | _UNASKING | _choose_ssh(root, timeout),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -39,19 +46,20 @@ def run_remote_git(root: Path, *arguments: str) -> str:
         start_new_session=True,
     ) as process:
         try:
-            printed, said = process.communicate(timeout=REMOTE_SECONDS)
+            printed, said = process.communicate(timeout=seconds)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise AmunError(f"git {arguments[0]}: no end after {REMOTE_SECONDS:.0f} seconds") from None
+                raise AmunError(f"git {arguments[0]}: no end after {seconds:g} seconds") from None
             raise
     if process.returncode:
         raise AmunError(f"git {arguments[0]}: {pick_line(printed, said)}")
     return printed.rstrip("\n")
 
 
-def _choose_ssh(root: Path) -> dict[str, str]:
+def _choose_ssh(root: Path, timeout: int) -> dict[str, str]:
     """Returns the variable that makes OpenSSH refuse where it would ask, unless somebody has chosen another ssh."""
     configured = run_git(root, "config", "--default", "", "--get", "core.sshCommand")
     is_chosen = configured or {"GIT_SSH", "GIT_SSH_COMMAND"} & set(os.environ)
-    return {} if is_chosen else {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=30"}
+    options = f"-o BatchMode=yes -o ConnectTimeout={timeout} -o ServerAliveInterval={timeout} -o ServerAliveCountMax=1"
+    return {} if is_chosen else {"GIT_SSH_COMMAND": f"ssh {options}"}

@@ -8,16 +8,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import file_digest
 from amun.core.masking import mask_passwords
+from amun.core.network import read_timeout
 from amun.core.paths import STATE
 from amun.evidence.adoption import Adopted
 from tasks.tools.environment import MLFLOW_VARIABLE
@@ -60,16 +64,22 @@ class Champion:
     commit: str
 
 
+class DamagedWeightsError(AmunError):
+    """The registry gives other weights than were registered."""
+
+
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turns MLflow's refusals and silences into one line.
+    """Turns MLflow's refusals and silences into one line; a file of this machine that cannot be read names itself.
 
     Raises:
-        AmunError: what MLflow said.
+        AmunError: what MLflow or the file system said.
     """
     try:
         yield
     except (MlflowException, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise AmunError(f"{error.filename}: {error.strerror}") from None
         raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} failed: {_shorten(error)}") from None
 
 
@@ -82,8 +92,30 @@ def open_registry() -> MlflowClient:
     """Returns a client of the tracking server or database that the environment names.
 
     It is named to MLflow, which would prefer an address that something else in this process has set.
+
+    Raises:
+        AmunError: no server answers at that address.
     """
-    return MlflowClient(os.environ.get(MLFLOW_VARIABLE))
+    address = os.environ.get(MLFLOW_VARIABLE)
+    if address is not None and address.startswith("http"):
+        _require_answer(address)
+    return MlflowClient(address)
+
+
+@cache
+def _require_answer(address: str) -> None:
+    """Asks a server once for any answer: MLflow would ask a silent one again and again."""
+    seconds = read_timeout()
+    try:
+        credentials = get_default_host_creds(address)  # type: ignore[no-untyped-call]
+        http_request(  # type: ignore[no-untyped-call]
+            credentials, "/health", "GET", max_retries=0, timeout=seconds, raise_on_status=False
+        )
+    except MlflowException:
+        raise AmunError(
+            f"{MLFLOW_VARIABLE}: no server answers at {address} within {seconds:g} seconds; start it, or unset the "
+            "variable"
+        ) from None
 
 
 def ensure_model(root: Path, model: str) -> str:
@@ -238,17 +270,26 @@ def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
     """Writes a version's weights to `destination`, once they are what was registered.
 
     Raises:
-        AmunError: the registry does not answer, or gives other bytes than were registered.
+        AmunError: the registry does not answer.
+        DamagedWeightsError: it gives other bytes than were registered.
     """
     with tempfile.TemporaryDirectory() as folder:
         with translate_errors():
             fetched = Path(download_artifacts(run_id=champion.run_id, artifact_path=WEIGHTS, dst_path=folder))
         if file_digest(secret, fetched) != champion.weights_digest:
-            raise AmunError(f"version {champion.version}: {WEIGHTS} in the registry is not what was registered")
+            raise DamagedWeightsError(
+                f"version {champion.version}: {WEIGHTS} in the registry is not what was registered"
+            )
         destination.parent.mkdir(parents=True, exist_ok=True)
         unfinished = destination.with_suffix(".unfinished")
         unfinished.write_bytes(fetched.read_bytes())
         unfinished.replace(destination)
+
+
+def replace_weights(champion: Champion, weights: Path) -> None:
+    """Writes a version's weights anew, from a file of that name."""
+    with translate_errors():
+        open_registry().log_artifact(champion.run_id, str(weights))
 
 
 def start_run(experiment_id: str, name: str, number: int, tags: dict[str, str], started_at: datetime) -> str:

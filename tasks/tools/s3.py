@@ -11,17 +11,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from amun.core.errors import AmunError, InputError
+from amun.core.network import read_timeout
 
 SCHEME = "s3://"
 NUM_CONNECTIONS = 16  # threads that share a client; more would wait for each other
 
 _ADDRESS = re.compile(r"(https?://[^/\s\"]+)[^\s\"]*")
-_CONFIG = Config(
-    connect_timeout=10,
-    read_timeout=30,
-    retries={"mode": "standard", "total_max_attempts": 3},
-    max_pool_connections=NUM_CONNECTIONS,
-)
 
 
 @dataclass(frozen=True)
@@ -71,9 +66,16 @@ def open_client() -> Any:
     Raises:
         InputError: the variables name no server that could be asked.
     """
+    seconds = read_timeout()
+    config = Config(
+        connect_timeout=seconds,
+        read_timeout=seconds,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=NUM_CONNECTIONS,
+    )
     with translate_errors("S3", InputError):
         # a session of its own: the default one keeps the credentials that it found first
-        return boto3.Session().client("s3", config=_CONFIG)
+        return boto3.Session().client("s3", config=config)
 
 
 def list_objects(client: Any, location: Location) -> Iterator[StoredObject]:

@@ -1,7 +1,5 @@
-"""Real servers on loopback: Prefect for the duration of a command, Prefect and MLflow for `amun serve`."""
+"""Real servers on loopback, Prefect's and MLflow's: how they are started, and whether they answer."""
 
-import atexit
-import os
 import time
 import urllib.error
 import urllib.request
@@ -14,14 +12,16 @@ from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from amun.core.errors import AmunError
+from amun.core.network import read_timeout
 from amun.core.paths import STATE
-from tasks.tools.environment import API_VARIABLE, find_free_port, name_database
-from tasks.tools.programs import Program, start_program, stop_program
+from tasks.tools.environment import name_database
+from tasks.tools.programs import Program, start_program
 
 UI_VARIABLE = "PREFECT_SERVER_UI_ENABLED"
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
 POLL_SECONDS = 0.2
+HEALTH_SECONDS = 5.0  # of a server that is asked again
 
 # By default Prefect writes each change of a task run by itself, just when the next task asks for its slot. SQLite then
 # refuses one of the two, and the task waits two seconds before it tries again. That happens several times in a wave.
@@ -47,30 +47,6 @@ class Server:
     url: str
     program: Program
     said: str
-
-
-def provide_prefect(root: Path) -> Callable[[], None]:
-    """Names a Prefect API for this process: the one the environment names, or a server started for as long.
-
-    Returns a function that waits until the server answers. Import Prefect after this call, for it reads the address
-    once, and before waiting, for both take seconds. The server stops when the process ends, and after Prefect's own
-    exit handlers, which were registered later and still have logs to deliver.
-
-    Raises:
-        AmunError: the named server does not answer.
-    """
-    if url := os.environ.get(API_VARIABLE):
-        require_answer(API_VARIABLE, url)
-        return lambda: None
-    # it ends with the command, so nothing links to its pages
-    os.environ[UI_VARIABLE] = "false"
-    log_path = root / STATE / "prefect" / "server.log"
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("ab") as log:
-        server = start_prefect(find_free_port(), log)
-    os.environ[API_VARIABLE] = server.url
-    atexit.register(stop_program, server.program)
-    return lambda: wait_for(server)
 
 
 def start_prefect(port: int, log: IO[bytes] | None = None) -> Server:
@@ -119,14 +95,14 @@ def require_answer(variable: str, url: str) -> None:
     Raises:
         AmunError: names the variable and the address.
     """
-    if not answers(url):
+    if not answers(url, read_timeout()):
         raise AmunError(f"{variable}: no server answers at {url}; start it, or unset the variable")
 
 
-def answers(url: str) -> bool:
-    """Tells whether a server, of Prefect or MLflow, is in health at this address."""
+def answers(url: str, seconds: float = HEALTH_SECONDS) -> bool:
+    """Tells whether a server, of Prefect or MLflow, says within so many seconds that it is in health."""
     try:
-        with urllib.request.urlopen(_ask_health(url), timeout=5) as answer:  # noqa: S310 - an address of the user's own
+        with urllib.request.urlopen(_ask_health(url), timeout=seconds) as answer:  # noqa: S310 - an address of the user's own
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError, ValueError, HTTPException):
         return False

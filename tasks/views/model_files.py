@@ -15,7 +15,6 @@ from amun.core.keys import file_digest, load_secret
 from amun.core.paths import TRAIN, UNLEARNED
 from amun.model.building import load_for
 from amun.store.store import read_shape
-from tasks.tools import registry
 from tasks.tools.registry import SERVING_FILE
 from tasks.workspace.workspace import Workspace
 
@@ -40,13 +39,6 @@ def log_model(workspace: Workspace, run_id: str, name: str) -> tuple[str, str]:
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
         )
     return logged.model_uri, logged.model_id
-
-
-def digest_weights(root: Path, run_id: str) -> str:
-    """Returns the keyed digest of the weights as the registry gives them now."""
-    with tempfile.TemporaryDirectory() as folder:
-        weights = download_artifacts(run_id=run_id, artifact_path=registry.WEIGHTS, dst_path=folder)
-        return file_digest(load_secret(root), Path(weights))
 
 
 def digest_serving_file(root: Path, model_uri: str) -> str:

@@ -18,6 +18,7 @@ from tasks.views.version_details import describe_version
 from tasks.workspace.history import find_recorded_wave
 from tasks.workspace.holdings import read_holdings
 from tasks.workspace.line import require_line, walk_line
+from tasks.workspace.weights import fetch_weights
 from tasks.workspace.workspace import Workspace, open_ledger
 from tasks.workspace.worktree import open_worktree
 
@@ -137,7 +138,7 @@ def _require_files(workspace: Workspace, target: Champion) -> None:
     if missing := [name for name in (registry.WEIGHTS, registry.SERVING_FILE) if name not in present]:
         raise InputError(f"version {target.version} cannot serve again: MLflow no longer has {', '.join(missing)}")
     with TemporaryDirectory() as folder:
-        registry.fetch_weights(target, Path(folder) / registry.WEIGHTS, load_secret(workspace.root))
+        fetch_weights(workspace.root, target, Path(folder) / registry.WEIGHTS, load_secret(workspace.root))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from amun.core.errors import InputError
 from amun.core.paths import WAVE
-from tasks.tools.git import has_commit, has_tag, is_ancestor, name_tag, read_committed, run_git
+from tasks.tools.git import find_tagged, has_commit, is_ancestor, name_tag, read_committed, run_git
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -52,8 +52,8 @@ def find_wave_commit(workspace: Workspace, number: int) -> str:
         InputError: neither is here.
     """
     root, tag = workspace.root, name_tag(number)
-    if has_tag(root, tag):
-        return run_git(root, "rev-list", "-n", "1", tag)
+    if (tagged := find_tagged(root, tag)) is not None:
+        return tagged
     try:
         with open_ledger() as ledger:
             commit = ledger.get_wave(workspace.model, number).commit

@@ -11,6 +11,7 @@ from amun.ledger import Wave
 from tasks.tools.git import has_tag, is_ancestor, name_tag, read_committed
 from tasks.tools.registry import Champion, list_registered
 from tasks.workspace.history import find_recorded_wave
+from tasks.workspace.recorded import find_record
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -97,6 +98,10 @@ def walk_line(workspace: Workspace) -> Iterator[Wave]:
     with open_ledger() as ledger:
         waves = {wave.number: wave for wave in ledger.list_waves(workspace.model)}
     number = find_recorded_wave(workspace.root)
+    if number in waves and waves[number].commit is None:
+        # somebody has committed the files of a wave that is not recorded
+        record = find_record(workspace.root)
+        number = None if record is None else record.number
     while number is not None:
         if number not in waves:
             raise InputError(

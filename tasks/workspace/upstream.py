@@ -21,6 +21,7 @@ from tasks.tools.git import (
     run_git,
 )
 from tasks.tools.git_remote import run_remote_git
+from tasks.workspace.recorded import find_record
 from tasks.workspace.wave_paths import list_wave_paths
 from tasks.workspace.workspace import Workspace, open_ledger
 
@@ -170,19 +171,31 @@ def follow(workspace: Workspace, paths: list[str]) -> None:
         dvc.fetch(root)
 
 
+def delete_tag(root: Path, tag: str) -> None:
+    """Deletes a wave's tag, in this clone and on the git remote, if there is one.
+
+    Raises:
+        AmunError: the remote does not answer or refuses.
+    """
+    name = find_git_remote(root)
+    if name is not None and run_remote_git(root, "ls-remote", name, f"refs/tags/{tag}"):
+        run_remote_git(root, "push", "--quiet", name, f":refs/tags/{tag}")
+    run_git(root, "tag", "--delete", tag)
+
+
 def _fetch_tags(root: Path, name: str) -> None:
     """Brings the tags of all waves, whatever the clone fetches by itself."""
     run_remote_git(root, "fetch", "--quiet", "--no-tags", name, f"{_TAGS}:{_TAGS}")
 
 
 def _is_given_up(workspace: Workspace) -> bool:
-    """Tells whether HEAD records a wave that another clone has parked since."""
-    committed = read_committed(workspace.root, WAVE)
-    if committed is None:
+    """Tells whether the branch records a wave that another clone has parked since."""
+    record = find_record(workspace.root)
+    if record is None:
         return False
-    number = json.loads(committed)["number"]
     with open_ledger() as ledger:
-        return any(wave.number == number and wave.state == "parked" for wave in ledger.list_waves(workspace.model))
+        waves = ledger.list_waves(workspace.model)
+    return any(wave.number == record.number and wave.state == "parked" for wave in waves)
 
 
 def _require_droppable(workspace: Workspace, upstream: str, own: list[tuple[str, str, list[str]]]) -> None:

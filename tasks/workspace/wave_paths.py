@@ -13,7 +13,8 @@ from amun.core.paths import (
     WAVE_BASE,
     WORKSPACE,
 )
-from tasks.tools.dvc import BASE_STAGES, LOCK_FILE, WAVE_STAGES, list_paths
+from tasks.tools.dvc import BASE_STAGES, LOCK_FILE, WAVE_STAGES, list_dependencies, list_paths
+from tasks.workspace.workspace import PACKAGES
 
 WAVE_FILES = (LOCK_FILE, str(WAVE), str(ATTEMPT), str(DECISIONS), str(FORGOTTEN), f"{WAVE_BASE}.dvc")
 BASE_FACTS = (str(EXCLUSIONS), str(ADOPTED), f"{ADOPTED_WEIGHTS}.dvc")
@@ -34,3 +35,8 @@ def list_wave_paths(root: Path, kind: str) -> list[str]:
 def list_restored_paths(root: Path) -> list[str]:
     """Returns the paths that going back to an earlier version brings back: what waves found out, no configuration."""
     return [*WAVE_FILES, *BASE_FACTS, *list_paths(root, [*BASE_STAGES, *WAVE_STAGES])]
+
+
+def list_watched_paths(root: Path) -> list[str]:
+    """Returns the files and folders in which a new file could change what a wave computes: it must be committed."""
+    return [*PACKAGES, *list_dependencies(root)]

@@ -16,6 +16,7 @@ from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
 from tasks.tools import dvc
 from tasks.tools.git import list_changes, run_git
+from tasks.tools.sound import make_sound
 
 _PREFIX = "worktree-"  # of a folder under .amun/
 # in it: held as long as its command lives, in whatever container that is, and let go by the kernel
@@ -32,6 +33,7 @@ def open_worktree(root: Path, commit: str) -> Iterator[Path]:
         try:
             dvc.share_cache(root, path)
             dvc.fetch(path)
+            make_sound(path)
             yield path
         finally:
             run_git(root, "worktree", "remove", "--force", str(path))

@@ -91,15 +91,24 @@ def test_detached_head_is_refused(root: Path) -> None:
 
 def test_only_allowed_changes_are_clean(root: Path) -> None:
     write(root, "a", "folder/c", "with space", content="second")
+    run_git(root, "add", "--all")
     require_clean(root, ["a", "folder/", "with space"])
     with pytest.raises(InputError, match="folder/c, with space; commit"):
         require_clean(root, ["a"])
 
 
+def test_new_file_matters_only_where_a_wave_reads(root: Path) -> None:
+    write(root, "notes.txt", "init.log", "dvc_plots/index.html", "customs", "wave/left", content="mine")
+    require_clean(root, ["wave/"], ["custom", "wave", "single"])
+    write(root, "custom/new", "single", content="mine")
+    with pytest.raises(InputError, match=r"uncommitted changes in custom/new, single; commit"):
+        require_clean(root, ["wave/"], ["custom", "wave", "single"])
+
+
 def test_many_changes_are_counted(root: Path) -> None:
-    write(root, *(f"file{number}" for number in range(8)))
-    with pytest.raises(InputError, match="file4 and 3 more"):
-        require_clean(root, [])
+    write(root, *(f"folder/{number}" for number in range(8)))
+    with pytest.raises(InputError, match="folder/4 and 3 more"):
+        require_clean(root, [], ["folder"])
 
 
 def test_restoring_undoes_and_removes(root: Path) -> None:

@@ -8,8 +8,8 @@ from threading import Thread
 
 import pytest
 
-import tasks.tools.git_remote
 from amun.core.errors import AmunError, InputError
+from amun.core.network import TIMEOUT_VARIABLE
 from tasks.tools.git import commit_paths, run_git
 from tasks.tools.git_remote import run_remote_git
 from tasks.workspace.upstream import find_git_remote, join_git_remote, push_all, require_git_remote, set_git_remote
@@ -73,7 +73,7 @@ def test_remote_that_keeps_silent_is_given_up(root: Path, monkeypatch: pytest.Mo
     silent.write_text("#!/bin/sh\nsleep 600\n", encoding="ascii")
     silent.chmod(0o755)
     monkeypatch.setenv("GIT_SSH_COMMAND", str(silent))
-    monkeypatch.setattr(tasks.tools.git_remote, "REMOTE_SECONDS", 0.5)
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "0.5")
     run_git(root, "remote", "set-url", "company", "ssh://nowhere/company.git")
     with pytest.raises(AmunError, match="git ls-remote: no end after"):
         run_remote_git(root, "ls-remote", "company")

@@ -8,7 +8,7 @@ import pytest
 
 from amun.core.errors import AmunError
 from amun.core.keys import file_digest
-from tasks.tools.registry import WEIGHTS, Champion, fetch_weights, open_registry
+from tasks.tools.registry import WEIGHTS, Champion, fetch_weights, open_registry, translate_errors
 from tests.mlflow_server import run_mlflow
 
 KEY = bytes(32)
@@ -34,3 +34,8 @@ def test_server_that_dies_before_the_weights_are_fetched(tmp_path: Path, monkeyp
             fetch_weights(champion, tmp_path / "later", KEY)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "later").exists()
+
+
+def test_file_of_ours_that_is_missing_is_no_fault_of_the_registry(tmp_path: Path) -> None:
+    with pytest.raises(AmunError, match=f"^{tmp_path}/report.json: No such file or directory$"), translate_errors():
+        (tmp_path / "report.json").read_text(encoding="utf-8")

@@ -1,0 +1,116 @@
+"""Prefect's API for the duration of a command: a server of its own, kept alive, or one that the environment names."""
+
+import atexit
+import os
+from pathlib import Path
+from threading import Event, Thread
+from typing import Protocol
+
+from amun.core.errors import AmunError
+from amun.core.network import read_timeout
+from amun.core.paths import STATE
+from tasks.tools.environment import API_VARIABLE, find_free_port
+from tasks.tools.programs import stop_program
+from tasks.tools.servers import UI_VARIABLE, Server, answers, require_answer, start_prefect, wait_for
+
+WATCH_SECONDS = 0.5
+NUM_RETRIES = "2"  # after 2 and 4 seconds; one of our own, which is started again, is asked longer
+MAX_STARTS = 5  # what kills a server five times in a command kills the sixth as well
+
+
+class PrefectServer(Protocol):
+    """The server that a command's runs are told to."""
+
+    def wait(self) -> None:
+        """Returns when it answers.
+
+        Raises:
+            AmunError: it does not.
+        """
+
+    def was_away(self) -> bool:
+        """Tells whether it has been away since it was last waited for."""
+
+
+def provide_prefect(root: Path) -> PrefectServer:
+    """Names a Prefect API for this process: the one the environment names, or a server started for as long.
+
+    Import Prefect after this call, for it reads the address once, and before waiting, for both take seconds.
+
+    Raises:
+        AmunError: the named server does not answer.
+    """
+    url = os.environ.get(API_VARIABLE)
+    return NamedServer(url) if url else KeptServer(root)
+
+
+class NamedServer:
+    """A server of somebody else's: its end is told, and mended by them."""
+
+    def __init__(self, url: str):
+        """Raises AmunError where nobody answers."""
+        self._url = url
+        os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", NUM_RETRIES)
+        require_answer(API_VARIABLE, url)
+
+    def wait(self) -> None:
+        """Does not wait: it answered when the command began."""
+        if self.was_away():
+            raise AmunError(
+                f"{API_VARIABLE}: the server at {self._url} no longer answers; the wave stays open, and the next run "
+                "goes on with it: once the server is back, or with the variable unset"
+            )
+
+    def was_away(self) -> bool:
+        """Tells whether it is away now."""
+        return not answers(self._url, read_timeout())
+
+
+class KeptServer:
+    """A server of this process's own at one address: when it dies, it is started again on the same database."""
+
+    def __init__(self, root: Path):
+        """Starts it and names it to Prefect."""
+        self._log_path = root / STATE / "prefect" / "server.log"
+        self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        # it ends with the command, so nothing links to its pages
+        os.environ[UI_VARIABLE] = "false"
+        self._port = find_free_port()
+        self._num_starts = self._num_waited = 0
+        self._server = self._start()
+        self._is_over = Event()
+        # a daemon: it lives until the process ends, and with it what it has started
+        self._keeper = Thread(target=self._keep, name="keeper of Prefect's server", daemon=True)
+        os.environ[API_VARIABLE] = self._server.url
+        # to run after Prefect's own exit handlers, which are registered later and still have logs to deliver
+        atexit.register(self._stop)
+
+    def wait(self) -> None:
+        """Returns when it answers.
+
+        Raises:
+            AmunError: it does not start, or has died too often.
+        """
+        self._num_waited = self._num_starts
+        wait_for(self._server)
+        if self._keeper.ident is None:
+            self._keeper.start()
+
+    def was_away(self) -> bool:
+        """Tells whether it has died since it was last waited for."""
+        return self._num_starts > self._num_waited or self._server.program.poll() is not None
+
+    def _start(self) -> Server:
+        self._num_starts += 1
+        with self._log_path.open("ab") as log:
+            return start_prefect(self._port, log)
+
+    def _keep(self) -> None:
+        while not self._is_over.wait(WATCH_SECONDS):
+            if self._server.program.poll() is not None and self._num_starts < MAX_STARTS:
+                print("  Prefect's server has died, and is started again", flush=True)
+                self._server = self._start()
+
+    def _stop(self) -> None:
+        self._is_over.set()
+        stop_program(self._server.program)

@@ -1,0 +1,107 @@
+"""Which commits of the branch are the pipeline's own: those that record a wave, or bring back what one has recorded.
+
+A wave that fails or is killed leaves files changed, and whoever then types `git commit --all` commits them with their
+own. Such a commit records nothing. The pipeline's own say in trailers of which wave the files are, and which git object
+is the `dvc.lock` beside them, so that an amended commit is none of them. Earlier releases wrote no trailers: there it
+is the pipeline's name or the wave's tag, and that `dvc.lock` was computed from the very `wave.json` beside it.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from amun.core.paths import WAVE
+from tasks.tools import dvc
+from tasks.tools.git import EMAIL, find_tagged, name_tag, read_committed, run_git
+from tasks.workspace.wave_paths import list_restored_paths
+
+WAVE_TRAILER, RESTORED_TRAILER, LOCK_TRAILER = TRAILERS = ("Amun-Wave", "Amun-Restored", "Amun-Lock")
+
+_FORMAT = "%x09".join(["%H", "%ae", "%ce", *(f"%(trailers:key={key},valueonly,separator=%x2C)" for key in TRAILERS)])
+
+
+@dataclass(frozen=True)
+class Record:
+    """A commit in which the pipeline has written the files of a wave.
+
+    Attributes:
+        commit: its hash.
+        number: the wave whose files it holds.
+        is_wave: whether it records that wave; otherwise it brings back what an earlier one has recorded.
+    """
+
+    commit: str
+    number: int
+    is_wave: bool
+
+
+def sign(root: Path, message: str, number: int, *, restored: bool = False) -> str:
+    """Returns the message of a commit of the pipeline's own, with its trailers.
+
+    Args:
+        root: whose `dvc.lock` is committed with it.
+        message: its first line.
+        number: the wave whose files it holds.
+        restored: whether it brings back what another commit has recorded.
+    """
+    trailer = RESTORED_TRAILER if restored else WAVE_TRAILER
+    return f"{message}\n\n{trailer}: {number}\n{LOCK_TRAILER}: {run_git(root, 'hash-object', '--', dvc.LOCK_FILE)}"
+
+
+def find_record(root: Path, named: Collection[str] = ()) -> Record | None:
+    """Returns the branch's last commit in which the pipeline has written a wave's files; None before the first.
+
+    Args:
+        root: of the clone.
+        named: commits that the ledger has of waves, which need no other proof.
+    """
+    return next(_walk_records(root, named), None)
+
+
+def find_record_of(root: Path, number: int, named: Collection[str] = ()) -> str | None:
+    """Returns the commit that records a wave, if that is the last wave which the branch records."""
+    last = next((record for record in _walk_records(root, named) if record.is_wave), None)
+    return last.commit if last is not None and last.number == number else None
+
+
+def _walk_records(root: Path, named: Collection[str]) -> Iterator[Record]:
+    """Yields the pipeline's own commits of wave files, newest first."""
+    for line in run_git(root, "log", f"--format={_FORMAT}", "--", *list_restored_paths(root)).splitlines():
+        commit, author, committer, wave, restored, lock = line.split("\t")
+        if lock and (number := wave or restored).isdigit():
+            if run_git(root, "rev-parse", f"{commit}:{dvc.LOCK_FILE}") == lock:
+                yield Record(commit, int(number), bool(wave))
+        elif commit in named or (_is_by_name(root, commit, author, committer) and _fits(root, commit)):
+            yield Record(commit, _read_number(root, commit), is_wave=True)
+
+
+def _is_by_name(root: Path, commit: str, author: str, committer: str) -> bool:
+    """Tells whether a commit of an earlier release bears the pipeline's name, or the tag of its wave."""
+    if author == committer == EMAIL:
+        return read_committed(root, WAVE, commit) is not None
+    return read_committed(root, WAVE, commit) is not None and commit == find_tagged(
+        root, name_tag(_read_number(root, commit))
+    )
+
+
+def _read_number(root: Path, commit: str) -> int:
+    return int(json.loads(str(read_committed(root, WAVE, commit)))["number"])
+
+
+def _fits(root: Path, commit: str) -> bool:
+    """Tells whether every stage that a commit's `dvc.lock` names was computed from the `wave.json` beside it."""
+    lock = read_committed(root, Path(dvc.LOCK_FILE), commit)
+    stages = yaml.safe_load(lock)["stages"] if lock else {}
+    digests = {
+        dependency["md5"]
+        for stage in stages.values()
+        for dependency in stage.get("deps", [])
+        if dependency["path"] == str(WAVE)
+    }
+    # git's helper has taken the last newline off
+    content = f"{read_committed(root, WAVE, commit)}\n".encode()
+    return digests == {hashlib.md5(content, usedforsecurity=False).hexdigest()}
