@@ -3,6 +3,8 @@
 Set before Prefect, MLflow or DVC are imported: they read their variables once.
 """
 
+import codecs
+import locale
 import os
 import socket
 import sys
@@ -30,6 +32,17 @@ _SILENCE = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+UTF8_VARIABLE = "PYTHONUTF8"
+
+
+def ensure_utf8() -> None:
+    """Starts this program anew in Python's UTF-8 mode where its locale has another encoding.
+
+    Several tools read their files by the locale, and would find other letters in a path than were written.
+    """
+    is_utf8 = sys.flags.utf8_mode or codecs.lookup(locale.getencoding()).name == "utf-8"
+    if not is_utf8:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {UTF8_VARIABLE: "1"})  # noqa: S606
 
 
 def set_environment(root: Path) -> None:
@@ -50,6 +63,8 @@ def set_environment(root: Path) -> None:
         # a service's environment file sets a variable to nothing where it is not used
         if not os.environ.get(name):
             os.environ[name] = value
+    # one encoding in all that is started, whatever the locale: see `ensure_utf8`
+    os.environ[UTF8_VARIABLE] = "1"
     # DVC runs `python -m amun.stages...`: with this interpreter, also where a service has none on its path
     interpreter = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)

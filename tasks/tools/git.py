@@ -17,6 +17,8 @@ IDENTITY = {
     "GIT_COMMITTER_NAME": "amun",
     "GIT_COMMITTER_EMAIL": EMAIL,
     "GIT_TERMINAL_PROMPT": "0",
+    # its lines are read below, and are in the user's language elsewhere
+    "LC_ALL": "C",
 }
 OPTIONS = (
     "-c",
@@ -70,7 +72,9 @@ def _start(root: Path, arguments: Sequence[str], date: str | None = None) -> sub
             cwd=root,
             env=os.environ | IDENTITY | ({"GIT_COMMITTER_DATE": date} if date else {}),
             capture_output=True,
-            text=True,
+            # git's own; a name that is none stays what it is, byte by byte
+            encoding="utf-8",
+            errors="surrogateescape",
             check=False,
         )
     except OSError as error:

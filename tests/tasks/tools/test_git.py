@@ -3,6 +3,7 @@
 What is absent and what cannot be read are two answers.
 """
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from tasks.tools.git import (
     is_ancestor,
     is_kept,
     list_changes,
+    list_files,
     read_committed,
     require_branch,
     require_clean,
@@ -50,6 +52,15 @@ def test_commit_holds_its_paths_alone(root: Path) -> None:
     assert commit == run_git(root, "rev-parse", "HEAD")
     assert run_git(root, "show", "--name-only", "--format=", commit).split() == ["a", "new"]
     assert sorted(list_changes(root)) == ["folder/b", "unasked"]
+
+
+@pytest.mark.parametrize("name", ["Räume für Ж".encode(), "Räume".encode("latin-1")])
+def test_names_in_any_letters_are_kept(name: bytes, root: Path) -> None:
+    path = os.fsdecode(name)
+    write(root, path, content="é")
+    commit_paths(root, [path], "für Ж")
+    assert (list_changes(root), read_committed(root, Path(path))) == ([], "é")
+    assert path in list_files(root, ".")
 
 
 @pytest.mark.parametrize("is_staged", [False, True])
