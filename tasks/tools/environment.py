@@ -33,6 +33,7 @@ _SILENCE = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 UTF8_VARIABLE = "PYTHONUTF8"
+LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def ensure_utf8() -> None:
@@ -43,6 +44,16 @@ def ensure_utf8() -> None:
     is_utf8 = sys.flags.utf8_mode or codecs.lookup(locale.getencoding()).name == "utf-8"
     if not is_utf8:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {UTF8_VARIABLE: "1"})  # noqa: S606
+
+
+def keep_loopback_direct() -> None:
+    """Makes nothing go through a proxy that is for this machine's own servers: no proxy reaches them."""
+    # the lower case goes first, as all who read it take it
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [host for host in (entry.strip() for entry in named.split(",")) if host]
+    if "*" not in hosts:
+        hosts += [host for host in LOOPBACK if host not in hosts]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(hosts)
 
 
 def set_environment(root: Path) -> None:
@@ -63,6 +74,7 @@ def set_environment(root: Path) -> None:
         # a service's environment file sets a variable to nothing where it is not used
         if not os.environ.get(name):
             os.environ[name] = value
+    keep_loopback_direct()
     # one encoding in all that is started, whatever the locale: see `ensure_utf8`
     os.environ[UTF8_VARIABLE] = "1"
     # DVC runs `python -m amun.stages...`: with this interpreter, also where a service has none on its path
