@@ -6,6 +6,7 @@ Set before Prefect, MLflow or DVC are imported: they read their variables once.
 import codecs
 import locale
 import os
+import pwd
 import socket
 import sys
 from pathlib import Path
@@ -56,6 +57,16 @@ def keep_loopback_direct() -> None:
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(hosts)
 
 
+def name_user() -> None:
+    """Gives a user without a name, as containers have one, its number for a name: tools end where there is none."""
+    number = os.getuid()
+    try:
+        pwd.getpwuid(number)
+    except KeyError:
+        if not os.environ.get("LOGNAME"):
+            os.environ["LOGNAME"] = f"uid-{number}"
+
+
 def set_environment(root: Path) -> None:
     """Points every tool at the workspace, unless its own variable already points elsewhere.
 
@@ -75,6 +86,7 @@ def set_environment(root: Path) -> None:
         if not os.environ.get(name):
             os.environ[name] = value
     keep_loopback_direct()
+    name_user()
     # one encoding in all that is started, whatever the locale: see `ensure_utf8`
     os.environ[UTF8_VARIABLE] = "1"
     # DVC runs `python -m amun.stages...`: with this interpreter, also where a service has none on its path

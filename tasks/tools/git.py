@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from amun.core.errors import AmunError, InputError
 
@@ -84,11 +85,24 @@ def _start(root: Path, arguments: Sequence[str], date: str | None = None) -> sub
 
 
 def _describe_failure(root: Path, arguments: Sequence[str], finished: subprocess.CompletedProcess[str]) -> AmunError:
+    if "dubious ownership" in finished.stderr:
+        return InputError(
+            f"{root} belongs to {name_owner(root)}, and git opens a work tree for its owner alone: type this as that "
+            f"user, or `git config --global --add safe.directory {quote(str(root))}` where you trust what is in it"
+        )
     if finished.returncode < 0:
         reason = f"it was killed by signal {-finished.returncode}; run this again"
     else:
         reason = pick_line(finished.stdout, finished.stderr)
     return AmunError(f"git {arguments[0]} failed in {root}: {reason}")
+
+
+def name_owner(path: Path) -> str:
+    """Returns whose a file is: a user's name, or the number of one that has none here."""
+    try:
+        return path.owner()
+    except KeyError:
+        return f"user {path.stat().st_uid}"
 
 
 def pick_line(printed: str, said: str) -> str:

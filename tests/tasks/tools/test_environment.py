@@ -1,6 +1,8 @@
 """What every tool is started with, whatever the shell that starts us says."""
 
+import getpass
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import httpx
 import pytest
 import requests
 
-from tasks.tools.environment import keep_loopback_direct
+from tasks.tools.environment import keep_loopback_direct, name_user
 from tasks.tools.servers import answers
 
 PROGRAM = """
@@ -92,3 +94,16 @@ def test_exceptions_of_the_user_stay(lower: str, upper: str, merged: str, monkey
         keep_loopback_direct()
         assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == getproxies()["no"] == merged
     assert proxy_bypass("127.0.0.1:80")
+
+
+def test_user_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = max(entry.pw_uid for entry in pwd.getpwall()) + 1
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "")
+    name_user()
+    assert not os.environ["LOGNAME"]
+    monkeypatch.setattr(os, "getuid", lambda: unknown)
+    with pytest.raises(KeyError):
+        getpass.getuser()
+    name_user()
+    assert getpass.getuser() == f"uid-{unknown}"

@@ -27,6 +27,7 @@ from tasks.tools.git import (
     run_git,
     tag_commit,
 )
+from tests.workspaces import ROOT
 
 
 @pytest.fixture
@@ -171,6 +172,19 @@ def test_root_is_found_from_inside(root: Path, tmp_path_factory: pytest.TempPath
     for path in (elsewhere, elsewhere / "nowhere"):
         with pytest.raises(InputError, match="no git repository"):
             find_root(path)
+
+
+def test_work_tree_of_another_user_is_told_in_our_words(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # git's own switch for its own tests
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(InputError, match=r"belongs to .* safe\.directory") as error:
+        find_root(root)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("path", ["params.yaml", "dvc.yaml", "amun/params.py", "Makefile", "anything/else"])
+def test_no_machine_changes_the_ends_of_lines(path: str) -> None:
+    assert run_git(ROOT, "check-attr", "text", "--", path) == f"{path}: text: unset"
 
 
 def test_commit_is_here_or_not_and_an_ancestor_or_not(root: Path) -> None:
