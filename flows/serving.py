@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
@@ -31,17 +32,17 @@ def serve(workspace: Workspace) -> None:
         InputError: the workspace is served already, or its schedule is none.
         AmunError: an address of the user's does not answer, or a program has ended by itself.
     """
-    from tasks.tools.schedule import read_schedule
+    from tasks.tools.schedule import describe_next_runs
 
     root = workspace.root
-    read_schedule(workspace.params.schedule)
+    next_runs = describe_next_runs(workspace.params.schedule, datetime.now(UTC))
     with _hold_workspace(root), _catch_signals() as stopped, ExitStack() as stack:
         servers = _start_servers(root, stack)
         for server in servers:
             wait_for(server, stopped.is_set)
         mlflow, prefect = os.environ[MLFLOW_VARIABLE], os.environ[API_VARIABLE]
         write_addresses(root, mlflow, prefect)
-        print(mask_passwords(f"MLflow {mlflow}, Prefect {prefect.removesuffix('/api')}"), flush=True)
+        print(mask_passwords(f"MLflow {mlflow}, Prefect {prefect.removesuffix('/api')}\n{next_runs}"), flush=True)
         owner = "own" if any(server.name == "Prefect" for server in servers) else "user"
         nightly = start_program("flows.nightly", str(root), owner)
         # SIGTERM is taken by Prefect, which would leave its run to itself

@@ -59,7 +59,7 @@ def init_run(folder: Path, common: Path, variables: dict[str, str]) -> tuple[Sit
     root, said = common / "zero", common / "init.json"
     with FileLock(common / "init.lock"):
         if not said.exists():
-            finished = make_clone(root, variables).start("amun", "init", "--remote", str(common / "remote"))
+            finished = make_clone(root, variables).start("amun", "init", "--remote", str(common / "Réserve"))
             said.write_text(json.dumps(vars(finished)), encoding="utf-8")
         site = Site(root, variables).copy(folder / "zero")
     return site, Finished(**json.loads(said.read_text(encoding="utf-8")))
@@ -90,7 +90,8 @@ def readme_run(
     folder: Path, common: Path, wave_zero: Site, variables: dict[str, str]
 ) -> tuple[Site, dict[str, Finished]]:
     """A workspace in which the commands of `docs/workspace.md` were typed in their order, and what each one said."""
-    root, said = common / "readme", common / "readme.json"
+    # below a folder as people name theirs
+    root, said = common / "Räume für" / "readme", common / "readme.json"
     with FileLock(common / "readme.lock"):
         if not said.exists():
             site = wave_zero.copy(root)

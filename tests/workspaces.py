@@ -135,7 +135,10 @@ def move_registry(database: Path, old: str, new: str) -> None:
         for table in tables:
             for _, column, kind, *_ in connection.execute(f"PRAGMA table_info({table})").fetchall():
                 if kind.startswith(("VARCHAR", "TEXT")):
-                    connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))  # noqa: S608
+                    change = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"  # noqa: S608
+                    # addresses are quoted, plain paths are not
+                    connection.execute(change, (Path(old).as_uri(), Path(new).as_uri()))
+                    connection.execute(change, (old, new))
 
 
 def list_people(site: Site) -> tuple[list[str], list[str]]:

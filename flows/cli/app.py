@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from amun import __version__
 from amun.core.errors import AmunError, InputError
 from flows.cli import audit, base, benchmark, doctor, models, requests, serving, shared, subjects, waves
+from tasks.tools.environment import ensure_utf8
 
 
 class Commands(TyperGroup):
@@ -155,6 +156,8 @@ def status(as_json: shared.AsJson = False) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line."""
+    if arguments is None:
+        ensure_utf8()
     app(args=None if arguments is None else list(arguments), prog_name="amun")
 
 

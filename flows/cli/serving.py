@@ -1,6 +1,7 @@
 """`amun serve` and `amun deploy`: the nightly job, here or by a worker elsewhere."""
 
 import os
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -35,7 +36,10 @@ def deploy(
         raise InputError(f"{workspace.root}: `amun serve` runs the nights there; stop it, or name another server")
     require_answer(API_VARIABLE, url)
     from flows.deploying import deploy as register
+    from tasks.tools.schedule import describe_next_runs
 
-    register(workspace, work_pool, clones=clone)
     schedule = workspace.params.schedule
+    next_runs = describe_next_runs(schedule, datetime.now(UTC))
+    register(workspace, work_pool, clones=clone)
     print(f"{workspace.model}-nightly at {schedule.cron} ({schedule.timezone}), by the workers of {work_pool}")
+    print(next_runs)

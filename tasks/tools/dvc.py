@@ -25,12 +25,14 @@ from amun.core.paths import ADOPTED_WEIGHTS, ATTEMPT, WAVE, WAVE_BASE
 from amun.core.progress import PROGRESS_FILE_VARIABLE
 from amun.core.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, StageResult
 from tasks.tools.digests import compute_md5
+from tasks.tools.dvc_settings import LOCAL, SHARED, edit_settings, name_section
 from tasks.tools.git import restore_paths
 
 BASE_STAGES = ("prepare", "train", "references")
 WAVE_STAGES = ("power", "adversarial", "unlearn", "audit", "report")
 LOCK_FILE = "dvc.lock"
 _ATTEMPTS = "AWS_MAX_ATTEMPTS"
+REMOTE = "storage"  # as `set_remote` names it
 
 
 @dataclass(frozen=True)
@@ -301,24 +303,24 @@ def _join_lines(error: BaseException) -> str:
 
 def set_remote(root: Path, url: str) -> None:
     """Makes `url` (a folder or `s3://bucket/prefix`) the default remote, its objects verified when fetched."""
-    with open_repo(root) as repo, repo.config.edit("repo") as config:
-        config["remote"]["storage"] = {"url": url, "verify": True}
-        config["core"]["remote"] = "storage"
+    with edit_settings(root / SHARED) as settings:
+        settings.setdefault("core", {})["remote"] = REMOTE
+        settings[name_section("remote", REMOTE)] = {"url": url, "verify": "True"}
 
 
 def unset_remote(root: Path) -> None:
     """Makes a clone send its data nowhere."""
     if has_remote(root):
-        with open_repo(root) as repo, repo.config.edit("repo") as config:
-            del config["core"]["remote"]
+        with edit_settings(root / SHARED) as settings:
+            del settings["core"]["remote"]
 
 
 def share_cache(root: Path, worktree: Path) -> None:
     """Makes a worktree use the cache of the workspace, for itself alone."""
     with open_repo(root) as repo:
         cache = repo.cache.local_cache_dir
-    with open_repo(worktree) as repo, repo.config.edit("local") as config:
-        config["cache"]["dir"] = str(cache)
+    with edit_settings(worktree / LOCAL) as settings:
+        settings.setdefault("cache", {})["dir"] = str(cache)
 
 
 def list_stages(root: Path, stages: Sequence[str]) -> list[str]:

@@ -3,7 +3,10 @@
 Set before Prefect, MLflow or DVC are imported: they read their variables once.
 """
 
+import codecs
+import locale
 import os
+import pwd
 import socket
 import sys
 from pathlib import Path
@@ -32,6 +35,38 @@ _SILENCE = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+UTF8_VARIABLE = "PYTHONUTF8"
+LOOPBACK = ("127.0.0.1", "localhost")
+
+
+def ensure_utf8() -> None:
+    """Starts this program anew in Python's UTF-8 mode where its locale has another encoding.
+
+    Several tools read their files by the locale, and would find other letters in a path than were written.
+    """
+    is_utf8 = sys.flags.utf8_mode or codecs.lookup(locale.getencoding()).name == "utf-8"
+    if not is_utf8:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {UTF8_VARIABLE: "1"})  # noqa: S606
+
+
+def keep_loopback_direct() -> None:
+    """Makes nothing go through a proxy that is for this machine's own servers: no proxy reaches them."""
+    # the lower case goes first, as all who read it take it
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [host for host in (entry.strip() for entry in named.split(",")) if host]
+    if "*" not in hosts:
+        hosts += [host for host in LOOPBACK if host not in hosts]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(hosts)
+
+
+def name_user() -> None:
+    """Gives a user without a name, as containers have one, its number for a name: tools end where there is none."""
+    number = os.getuid()
+    try:
+        pwd.getpwuid(number)
+    except KeyError:
+        if not os.environ.get("LOGNAME"):
+            os.environ["LOGNAME"] = f"uid-{number}"
 
 
 def set_environment(root: Path) -> None:
@@ -59,6 +94,10 @@ def set_environment(root: Path) -> None:
         # a service's environment file sets a variable to nothing where it is not used
         if not os.environ.get(name):
             os.environ[name] = value
+    keep_loopback_direct()
+    name_user()
+    # one encoding in all that is started, whatever the locale: see `ensure_utf8`
+    os.environ[UTF8_VARIABLE] = "1"
     # DVC runs `python -m amun.stages...`: with this interpreter, also where a service has none on its path
     interpreter = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)

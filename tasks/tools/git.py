@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from amun.core.errors import AmunError, InputError
 
@@ -17,6 +18,8 @@ IDENTITY = {
     "GIT_COMMITTER_NAME": "amun",
     "GIT_COMMITTER_EMAIL": EMAIL,
     "GIT_TERMINAL_PROMPT": "0",
+    # its lines are read below, and are in the user's language elsewhere
+    "LC_ALL": "C",
 }
 OPTIONS = (
     "-c",
@@ -70,7 +73,9 @@ def _start(root: Path, arguments: Sequence[str], date: str | None = None) -> sub
             cwd=root,
             env=os.environ | IDENTITY | ({"GIT_COMMITTER_DATE": date} if date else {}),
             capture_output=True,
-            text=True,
+            # git's own; a name that is none stays what it is, byte by byte
+            encoding="utf-8",
+            errors="surrogateescape",
             check=False,
         )
     except OSError as error:
@@ -80,11 +85,24 @@ def _start(root: Path, arguments: Sequence[str], date: str | None = None) -> sub
 
 
 def _describe_failure(root: Path, arguments: Sequence[str], finished: subprocess.CompletedProcess[str]) -> AmunError:
+    if "dubious ownership" in finished.stderr:
+        return InputError(
+            f"{root} belongs to {name_owner(root)}, and git opens a work tree for its owner alone: type this as that "
+            f"user, or `git config --global --add safe.directory {quote(str(root))}` where you trust what is in it"
+        )
     if finished.returncode < 0:
         reason = f"it was killed by signal {-finished.returncode}; run this again"
     else:
         reason = pick_line(finished.stdout, finished.stderr)
     return AmunError(f"git {arguments[0]} failed in {root}: {reason}")
+
+
+def name_owner(path: Path) -> str:
+    """Returns whose a file is: a user's name, or the number of one that has none here."""
+    try:
+        return path.owner()
+    except KeyError:
+        return f"user {path.stat().st_uid}"
 
 
 def pick_line(printed: str, said: str) -> str:

@@ -15,7 +15,6 @@ _UNASKING = {
     "SSH_ASKPASS": "",
     "SSH_ASKPASS_REQUIRE": "never",
     "GCM_INTERACTIVE": "never",
-    "LC_ALL": "C",
 }
 TRANSFER_SECONDS = 300.0
 QUESTIONS = ("ls-remote",)  # which move no data
@@ -41,7 +40,8 @@ def run_remote_git(root: Path, *arguments: str) -> str:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",
         # its helpers too are to be stopped, and to have no terminal
         start_new_session=True,
     ) as process:

@@ -3,6 +3,7 @@
 What is absent and what cannot be read are two answers.
 """
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from tasks.tools.git import (
     is_ancestor,
     is_kept,
     list_changes,
+    list_files,
     read_committed,
     require_branch,
     require_clean,
@@ -25,6 +27,7 @@ from tasks.tools.git import (
     run_git,
     tag_commit,
 )
+from tests.workspaces import ROOT
 
 
 @pytest.fixture
@@ -50,6 +53,15 @@ def test_commit_holds_its_paths_alone(root: Path) -> None:
     assert commit == run_git(root, "rev-parse", "HEAD")
     assert run_git(root, "show", "--name-only", "--format=", commit).split() == ["a", "new"]
     assert sorted(list_changes(root)) == ["folder/b", "unasked"]
+
+
+@pytest.mark.parametrize("name", ["Räume für Ж".encode(), "Räume".encode("latin-1")])
+def test_names_in_any_letters_are_kept(name: bytes, root: Path) -> None:
+    path = os.fsdecode(name)
+    write(root, path, content="é")
+    commit_paths(root, [path], "für Ж")
+    assert (list_changes(root), read_committed(root, Path(path))) == ([], "é")
+    assert path in list_files(root, ".")
 
 
 @pytest.mark.parametrize("is_staged", [False, True])
@@ -169,6 +181,19 @@ def test_root_is_found_from_inside(root: Path, tmp_path_factory: pytest.TempPath
     for path in (elsewhere, elsewhere / "nowhere"):
         with pytest.raises(InputError, match="no git repository"):
             find_root(path)
+
+
+def test_work_tree_of_another_user_is_told_in_our_words(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # git's own switch for its own tests
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(InputError, match=r"belongs to .* safe\.directory") as error:
+        find_root(root)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("path", ["params.yaml", "dvc.yaml", "amun/params.py", "Makefile", "anything/else"])
+def test_no_machine_changes_the_ends_of_lines(path: str) -> None:
+    assert run_git(ROOT, "check-attr", "text", "--", path) == f"{path}: text: unset"
 
 
 def test_commit_is_here_or_not_and_an_ancestor_or_not(root: Path) -> None:
