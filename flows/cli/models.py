@@ -15,13 +15,24 @@ After = Annotated[int, typer.Argument(metavar="AFTER", min=1, help=_HELP)]
 
 
 @app.command("list")
-def list_models(as_json: shared.AsJson = False) -> None:
+def list_models(
+    columns: shared.Columns = None,
+    limit: shared.Limit = None,
+    page: shared.PageNumber = 1,
+    is_all: shared.IsAll = False,
+    search: shared.Search = "",
+    as_json: shared.AsJson = False,
+) -> None:
     """Show the lineage: every version, what it was made from, and how many people it has forgotten."""
-    from flows.pages.model_tables import print_lineage
+    from flows.pages import model_tables
     from tasks.views.lineage import list_versions
 
+    view = shared.read_view(columns, limit, page, is_all, search, as_json=as_json)
     workspace = shared.open_here()
-    shared.show(list_versions(workspace), as_json, lambda versions: print_lineage(workspace.model, versions))
+    versions, num_versions = model_tables.choose_versions(list_versions(workspace), view)
+    shared.show(
+        versions, as_json, lambda listed: model_tables.print_lineage(workspace.model, listed, view, num_versions)
+    )
 
 
 @app.command("show")

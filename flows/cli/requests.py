@@ -80,15 +80,25 @@ def list_requests(
         str | None,
         typer.Option(help="Only those in this state: pending, unmatched, held, completed, ...", show_default=False),
     ] = None,
+    columns: shared.Columns = None,
+    limit: shared.Limit = None,
+    page: shared.PageNumber = 1,
+    is_all: shared.IsAll = False,
+    search: shared.Search = "",
     as_json: shared.AsJson = False,
 ) -> None:
-    """List the requests and what became of them."""
+    """List the requests and what became of them, the latest last; --search looks at ids and references."""
     from flows.pages import tables
 
-    workspace = shared.open_here()
+    view = shared.read_view(columns, limit, page, is_all, search, as_json=as_json)
+    model = shared.open_here().model
     with shared.open_ledger() as ledger:
-        requests = ledger.list_requests(workspace.model, state)
-    shared.show(requests, as_json, tables.print_list)
+        num_requests = ledger.count_requests(model, state, search=search)
+        view.require_page(num_requests)
+        is_odd = state in (None, "unmatched")
+        num_unmatched = ledger.count_requests(model, "unmatched", search=search) if is_odd else 0
+        requests = ledger.list_requests(model, state, search=search, limit=view.limit, num_later=view.num_later)
+    shared.show(requests, as_json, lambda listed: tables.print_list(listed, view, num_requests, num_unmatched))
 
 
 @app.command("show")

@@ -96,10 +96,10 @@ def show_share(value: float | None) -> str:
     return TOO_FEW if value is None else f"{value:.2f}"
 
 
-def show_left(figures: ModelFigures) -> str:
-    """Returns memory left with its bounds for a person: `0.05 [-0.30, 0.40]`."""
+def show_left(figures: ModelFigures, missing: str = TOO_FEW) -> str:
+    """Returns memory left with its bounds for a person, `0.05 [-0.30, 0.40]`, or what to say where it is missing."""
     if figures.memory_left is None or figures.bounds is None:
-        return TOO_FEW
+        return missing
     lower, upper = figures.bounds
     return f"{figures.memory_left:.2f} [{lower:.2f}, {upper:.2f}]"
 
