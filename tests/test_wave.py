@@ -13,6 +13,7 @@ import torch
 
 from amun.core.paths import AUDIT_METRICS, LEDGER, PARAMS, REPORT_METRICS, TEST, TRAIN, UNLEARNED
 from amun.ledger import Claim, Ledger, describe_holder
+from amun.ledger.holder import tell_holder
 from amun.model.building import load_for
 from amun.model.training import compute_logits
 from amun.params import load_params
@@ -312,7 +313,7 @@ def test_dry_run_writes_nothing(site: Site) -> None:
     site.run("amun", "request", "add", *trained[:3])
     before = dump_ledger(site), read_tree(site.root, ".amun", ".git")
     said = site.run("amun", "wave", "run", "--dry-run")
-    assert "wave 2 would forget 3 subjects" in said
+    assert "wave 2 would forget 3 people" in said
     assert (dump_ledger(site), read_tree(site.root, ".amun", ".git")) == before
 
 
@@ -331,9 +332,9 @@ def test_second_run_names_the_holder(site: Site) -> None:
     claim_here(site)
     before = dump_ledger(site)
     said = site.run("amun", "wave", "run")
-    assert f"wave 2 is being run by {describe_holder()}" in said
-    assert describe_holder() in site.run("amun", "wave", "run", "--dry-run")
-    assert describe_holder() in site.run("amun", "base", "rebuild")
+    assert f"wave 2 is being run by {tell_holder(describe_holder())}" in said
+    assert tell_holder(describe_holder()) in site.run("amun", "wave", "run", "--dry-run")
+    assert tell_holder(describe_holder()) in site.run("amun", "base", "rebuild")
     assert dump_ledger(site) == before
     assert site.git("status", "--porcelain") == ""
 

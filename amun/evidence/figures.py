@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError
 from amun.core.paths import (
     ADVERSARIAL_METRICS,
@@ -218,4 +219,6 @@ def parse_figures(kind: type[AnyFigures], text: str, where: str) -> AnyFigures:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        raise AmunError(f"{where} is damaged ({error.error_count()} findings); restore it from git") from None
+        raise AmunError(
+            f"{where} is damaged ({tell_count(error.error_count(), 'finding')}); restore it from git"
+        ) from None

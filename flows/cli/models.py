@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from amun.core.errors import InputError
 from flows.cli import shared
 
 app = typer.Typer(help="Versions of the model.", no_args_is_help=True)
@@ -56,12 +57,22 @@ def diff_models(before: Before, after: After, as_json: shared.AsJson = False) ->
 @app.command("rollback")
 def roll_back(
     version: VersionNumber,
-    reason: Annotated[str, typer.Option(help="Why, for ledger and MLflow; name nobody in it.", show_default=False)],
+    reason: Annotated[
+        str | None, typer.Option(help="Why, for ledger and MLflow; name nobody in it.", show_default=False)
+    ] = None,
     accept_remembering: Annotated[
         bool, typer.Option("--accept-remembering", help="Do it, although people are remembered until the next wave.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what a rollback would do, and change nothing.")
+    ] = False,
 ) -> None:
     """Make an earlier version the champion again, and forget anew, at once, whom it still remembers."""
-    from flows import running
+    from flows import preview, running
 
+    if dry_run:
+        print(preview.describe_rollback(shared.open_here(), version))
+        return
+    if reason is None:
+        raise InputError("--reason: say why the model goes back, or see with --dry-run what that would do")
     shared.tell_outcome(running.roll_back(shared.open_here(), version, reason, accept_remembering=accept_remembering))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def tell_outcome(outcome: "Outcome") -> None:
         AmunError: the wave is parked.
     """
     if outcome.num_rejected:
-        print(f"{outcome.num_rejected} files of requests were rejected: see rejected/ in the intake source")
+        rejected = tell_count(outcome.num_rejected, "file")
+        print(f"{rejected} of requests rejected: see rejected/ in the intake source")
     match outcome.state:
         case "nothing":
             print("nothing to do: no request is pending")

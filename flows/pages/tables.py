@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from amun.core.counts import tell_count
 from amun.evidence.attempts import Receipt
 from amun.ledger import AddedOutcome, AddedRequest, Request, UndoneOutcome
 from amun.ledger.near_ids import ask_for
@@ -31,7 +32,7 @@ def print_added(added: Sequence[AddedRequest]) -> None:
     if len(added) > MAX_LISTED:
         answers = Counter(_describe_answer(outcome) for request in added for outcome in request.outcomes)
         counts = ", ".join(f"{count} {answer}" for answer, count in answers.items())
-        print(f"{len(added)} requests, due {day(min(request.due_at for request in added))}: {counts}")
+        print(f"{tell_count(len(added), 'request')}, due {day(min(request.due_at for request in added))}: {counts}")
         return
     columns = Column("subject"), Column("request"), Column("model", 2), Column("state", 1), Column("due", 3)
     table = Table(*columns)
@@ -50,7 +51,7 @@ def print_near(suggestions: Mapping[str, list[str]]) -> None:
 
 def describe_unmatched(strangers: Sequence[AddedRequest]) -> str:
     """Returns in one line what is to be done about requests that match nobody."""
-    head = "1 person matches" if len(strangers) == 1 else f"{len(strangers)} people match"
+    head = tell_count(len(strangers), "person matches", "people match")
     ids = " ".join(answer.request_id for answer in strangers) if len(strangers) <= MAX_LISTED else "REQUEST..."
     return (
         f"{head} nobody in the data, and the requests wait for you: withdraw each one that is spelled otherwise there "

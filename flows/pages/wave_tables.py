@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from amun.core.counts import tell_count
 from amun.evidence.attempts import Summary
 from amun.ledger import Request, Wave
+from amun.ledger.holder import tell_holder
 from flows.pages.layout import (
     NO_REFERENCES,
     TOO_FEW,
@@ -104,18 +106,21 @@ def print_status(status: dict[str, Any]) -> None:
     print(f"model      {status['model']}")
     print(f"champion   {'none yet' if status['champion'] is None else 'version ' + str(status['champion'])}")
     print(
-        f"pending    {status['pending']} requests"
+        f"pending    {tell_count(status['pending'], 'request')}"
         + (f", next due {day(status['next_due'])}" if status["next_due"] else "")
     )
-    print(f"overdue    {status['overdue']} requests")
+    print(f"overdue    {tell_count(status['overdue'], 'request')}")
     if status["unmatched"]:
-        print(f"unmatched  {status['unmatched']} requests of nobody in the data; `amun request list --state unmatched`")
+        unmatched = tell_count(status["unmatched"], "request")
+        print(f"unmatched  {unmatched} of nobody in the data; `amun request list --state unmatched`")
     if status["held"]:
-        print(f"on hold    {status['held']} requests, {status['held_overdue']} of them past their due date")
+        print(f"on hold    {tell_count(status['held'], 'request')}, past the due date: {status['held_overdue']}")
     if last is not None:
         note = f": {last.note}" if last.note else ""
         print(f"last wave  {last.number}, {last.state} {moment(last.closed_at)}{note}")
-    print(f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), held by {wave.holder}'}")
+    print(
+        f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), held by {tell_holder(wave.holder)}'}"
+    )
 
 
 def _describe_row(wave: Wave) -> list[str]:

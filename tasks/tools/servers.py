@@ -8,7 +8,6 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from amun.core.errors import AmunError
 from amun.core.paths import STATE
@@ -61,22 +60,18 @@ def provide_prefect(root: Path) -> Callable[[], None]:
         return lambda: None
     # it ends with the command, so nothing links to its pages
     os.environ[UI_VARIABLE] = "false"
-    log_path = root / STATE / "prefect" / "server.log"
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("ab") as log:
-        server = start_prefect(find_free_port(), log)
+    server = start_prefect(root, find_free_port())
     os.environ[API_VARIABLE] = server.url
     atexit.register(stop_program, server.program)
     return lambda: wait_for(server)
 
 
-def start_prefect(port: int, log: IO[bytes] | None = None) -> Server:
+def start_prefect(root: Path, port: int) -> Server:
     """Starts a Prefect server on this port, whose pages and API only this machine reaches."""
     url = f"http://{HOST}:{port}/api"
     variables = RECORDER | {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_UI_API_URL": url}
     arguments = ("server", "start", "--host", HOST, "--port", str(port))
-    program = start_program("prefect", *arguments, variables=variables, output=log)
-    return Server("Prefect", url, program, "above" if log is None else str(log.name))
+    return _start("Prefect", url, root / STATE / "prefect" / "server.log", "prefect", *arguments, variables=variables)
 
 
 def start_mlflow(root: Path, port: int) -> Server:
@@ -92,8 +87,17 @@ def start_mlflow(root: Path, port: int) -> Server:
         *("--uvicorn-opts", "--log-level warning"),
     )
     # jobs are for evaluations of language models, and seven processes more
-    program = start_program("mlflow", *arguments, variables={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
-    return Server("MLflow", f"http://{HOST}:{port}", program, "above")
+    variables = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    url = f"http://{HOST}:{port}"
+    return _start("MLflow", url, root / STATE / "mlflow-server.log", "mlflow", *arguments, variables=variables)
+
+
+def _start(name: str, url: str, log_path: Path, module: str, *arguments: str, variables: dict[str, str]) -> Server:
+    """Starts a server that writes into a file: its banners and notes are not what a person asked to see."""
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("ab") as log:
+        program = start_program(module, *arguments, variables=variables, output=log)
+    return Server(name, url, program, str(log_path))
 
 
 def wait_for(server: Server, is_stopped: Callable[[], bool] = lambda: False) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError
 from amun.ledger import FileId, TakenFile
 from tasks.workspace.intake_files import REASON_SUFFIX, TAKING, IntakeSource, Waiting, is_meant, name_target
@@ -57,7 +58,9 @@ class FolderSource(IntakeSource):
                 continue
             yield waiting
         if unreadable:
-            raise AmunError(f"intake.source: {len(unreadable)} files in {self._taking}: {unreadable[0].strerror}")
+            raise AmunError(
+                f"intake.source: {tell_count(len(unreadable), 'file')} in {self._taking}: {unreadable[0].strerror}"
+            )
 
     def put_away(self, waiting: Waiting, record: TakenFile) -> None:
         """Moves the file in one step, after the file with the reason is there."""

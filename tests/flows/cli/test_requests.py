@@ -141,6 +141,36 @@ def test_file_with_ids_as_editors_spell_them(
     assert (late.overdue, late.unmatched) == (4, 3)
 
 
+def test_time_and_ticket_are_given_by_hand(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = Typed(capsys, "add", "heavy", "00042", "--received", "2026-01-31T09:00+01:00", "--reference", "T 1")
+    assert (typed.exit_code, typed.err) == (0, "")
+    assert [(request.received_at, request.reference) for request in ledger.list_requests()] == [
+        (datetime(2026, 1, 31, 8, tzinfo=UTC), "T 1"),
+        (datetime(2026, 1, 31, 8, tzinfo=UTC), "T 1"),
+    ]
+    assert "T 1" in Typed(capsys, "list").out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("heavy", "--received", "yesterday"), "--received: 'yesterday' is no date or time"),
+        (("heavy", "--received", "2026-01-31T09:00"), "--received: received at 2026-01-31T09:00:00: give the time"),
+        (("heavy", "--received", "3000-01-31"), "lies in the future"),
+        (("heavy", "--received", ""), "--received: it is empty"),
+        (("heavy", "--reference", " "), "a reference is empty"),
+        (("--csv", "file.csv", "--reference", "T-1"), "in a file they are columns"),
+    ],
+)
+def test_time_or_ticket_that_is_none(
+    options: tuple[str, ...], words: str, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = Typed(capsys, "add", *options)
+    assert (typed.exit_code, typed.out, typed.err.count("\n")) == (2, "", 1)
+    assert words in typed.err
+    assert ledger.list_requests() == []
+
+
 def test_list_has_pages_and_keys_are_whole(
     ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
