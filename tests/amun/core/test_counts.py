@@ -14,9 +14,9 @@ from tests.amun.shipped import ROOT
 PLURALS = (
     "files|people|requests|samples|subjects|versions|waves|images|days|objects|problems|trials|findings|fields|values"
 )
-BY_HAND = re.compile(
-    rf"\{{(?:len|int|[\w.]*[.]error_count)\([^}}]*\)\}} (?:\w+ )?(?:{PLURALS})\b|\{{[\w.]*(?:num_|count)\w*\}} (?:{PLURALS})\b"
-)
+CALLED = rf"(?:len|int|[\w.]*[.]error_count)\([^}}]*\)\}} (?:\w+ )?(?:{PLURALS})\b"
+NAMED = rf"[\w.]*(?:num_|count)\w*\}} (?:{PLURALS})\b"
+BY_HAND = re.compile(rf"\{{(?:{CALLED}|{NAMED})")
 # more than one by what comes before
 KNOWN = {
     "amun/ledger/intake.py": "{num_demands} people",
