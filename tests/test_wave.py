@@ -224,7 +224,7 @@ def test_run_holds_files_and_no_image_of_a_person(wave_one: Site) -> None:
     assert not shown & {json.dumps(image) for image in read_samples(wave_one.root / TRAIN).images.tolist()}
 
 
-def test_serving_file_answers_as_the_weights_do(wave_one: Site) -> None:
+def test_serving_file_gives_the_probabilities_of_named_classes(wave_one: Site) -> None:
     version, _ = find_version(wave_one, 1)
     folder = wave_one.root / ".amun/mlartifacts" / MODEL / "models" / str(version.source).removeprefix("models:/")
     served = mlflow.pyfunc.load_model(str(folder / "artifacts"))
@@ -232,7 +232,9 @@ def test_serving_file_answers_as_the_weights_do(wave_one: Site) -> None:
     model = load_for(params, train, torch.device("cpu"), wave_one.root / UNLEARNED)
     images = read_samples(wave_one.root / TEST).images[:3]
     for batch in (images, images[:1]):
-        np.testing.assert_allclose(served.predict(batch.numpy()), compute_logits(model, batch), rtol=1e-4, atol=1e-5)
+        expected = compute_logits(model, batch).softmax(1)
+        np.testing.assert_allclose(served.predict(batch.numpy()), expected, rtol=1e-4, atol=1e-5)
+    assert served.metadata.get_output_schema().input_names() == [str(digit) for digit in range(10)]
 
 
 def test_commit_holds_exactly_what_a_wave_writes(wave_one: Site) -> None:

@@ -41,7 +41,8 @@ class PrepareFigures(Figures):
     Attributes:
         num_train: samples in the split; likewise the others.
         num_excluded: samples of the source whose people are forgotten.
-        classes: their names, in the order of their labels; a person's name among them as its keyed id.
+        classes: their names, in the order of their labels; a person's name among them as its keyed id. None in a
+            workspace whose base was prepared before they were kept.
         people_digest: of who was invented for which image; None where the source names its subjects.
         revision: which state of the source it was, where it has one.
     """
@@ -50,7 +51,7 @@ class PrepareFigures(Figures):
     num_calibration: int
     num_test: int
     num_excluded: int
-    classes: list[str]
+    classes: list[str] | None = None
     people_digest: str | None = None
     revision: dict[str, str] | None = None
 

@@ -21,15 +21,20 @@ from tasks.workspace.intake_files import REASON_SUFFIX, TAKING, IntakeSource, Wa
 class FolderSource(IntakeSource):
     """A folder and all below it; whoever puts a file there writes it elsewhere, or as `.tmp`, and renames it."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *, is_own: bool):
         """Opens the folder.
 
+        Args:
+            folder: where the files are put.
+            is_own: it lies in the workspace's own state, which another clone has anew: it may not be there yet.
+
         Raises:
-            InputError: there is none.
+            InputError: there is none, and it is not the workspace's to make; or it is no folder.
         """
-        if not folder.is_dir():
+        if not folder.is_dir() and (folder.exists() or not is_own):
             raise InputError(f"intake.source: {folder} is no folder; make it, or write null")
         self._folder = folder
+        self._is_own = is_own
         self._taking = folder / TAKING
 
     def count_waiting(self) -> int:
@@ -45,6 +50,9 @@ class FolderSource(IntakeSource):
         """
         unreadable: list[OSError] = []
         with self._translate_errors():
+            if self._is_own:
+                # whoever puts files there finds it from now on
+                self._folder.mkdir(parents=True, exist_ok=True)
             for path in self._list_new():
                 self._stage(path)
             staged = self._list_staged()
