@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import yaml
 
+from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.model.training import select_device
 from amun.stages.runner import hold_device, hold_lock
@@ -117,9 +118,8 @@ def _announce(plan: Plan, known: dict[Pair, Chosen], is_agreed: bool) -> float:
     searched = find_unsearched(plan, known)
     print(f"{plan.preset.title}: {len(plan.methods)} methods, about {describe_seconds(seconds)} left to compute here")
     if searched:
-        print(
-            f"  search for parameters: {plan.preset.num_trials} trials for each of {len(searched)} methods and settings"
-        )
+        trials = tell_count(plan.preset.num_trials, "trial")
+        print(f"  search for parameters: {trials} for each of {len(searched)} methods and settings")
     if seconds > ASK_ABOVE and not is_agreed:
         raise InputError(f"that takes about {describe_seconds(seconds)} on this machine; say --yes to start it")
     return seconds

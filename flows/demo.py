@@ -8,6 +8,7 @@ remembers little of anybody. Run as `python -m flows.demo`.
 import hashlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -193,7 +194,8 @@ def type_command(root: Path, *arguments: str) -> None:
     Raises:
         AmunError: it failed.
     """
-    shown = " ".join(arguments if len(arguments) <= 5 else (*arguments[:4], f"... ({len(arguments) - 2} subjects)"))
+    is_long = len(arguments) > 5
+    shown = f"{shlex.join(arguments[:4])} ... ({len(arguments) - 2} people)" if is_long else shlex.join(arguments)
     print(f"\n$ amun {shown}", flush=True)
     finished = subprocess.run([str(Path(sys.executable).parent / "amun"), *arguments], cwd=root, check=False)
     if finished.returncode:
@@ -215,8 +217,8 @@ Look further, with the installed tools on the path (source .venv/bin/activate):
   amun wave reproduce 1        the wave's stages run anew at its tag: the same bytes
   dvc dag; dvc status; dvc metrics diff wave/0000
   git log --stat               what each wave has recorded
-  mlflow ui --backend-store-uri {os.environ["MLFLOW_TRACKING_URI"]}
-  PREFECT_HOME=$PWD/.amun/prefect prefect server start"""
+  mlflow ui --backend-store-uri {shlex.quote(os.environ["MLFLOW_TRACKING_URI"])}
+  PREFECT_HOME="$PWD/.amun/prefect" prefect server start"""
     )
 
 

@@ -10,6 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.exceptions import ObjectNotFound
 
+from amun.core.commands import tell_command
 from amun.core.errors import InputError
 from amun.core.masking import holds_password
 from flows.deployment import make_deployment
@@ -50,7 +51,7 @@ def _require_pool(name: str) -> None:
         except ObjectNotFound:
             raise InputError(
                 f"--work-pool {name}: Prefect at {os.environ[API_VARIABLE]} has no such pool; "
-                f"`prefect work-pool create {name} --type process` makes one"
+                f"{tell_command('prefect', 'work-pool', 'create', name, '--type', 'process')} makes one"
             ) from None
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError
 from flows.outcome import Outcome
 from tasks.steps.intake import Intake, take_requests
@@ -26,11 +27,14 @@ def take_in(workspace: Workspace) -> TakenIn:
     except AmunError as error:
         tell(f"warning: {error}; the night goes on without what waits there")
         return TakenIn(failure=error)
-    tell(f"intake: {intake.num_files} files taken, {intake.num_requests} new requests")
+    taken = tell_count(intake.num_files, "file")
+    tell(f"intake: {taken} taken, {tell_count(intake.num_requests, 'new request')}")
     if intake.num_unmatched:
-        tell(f"warning: {intake.num_unmatched} of them match nobody: `amun request list --state unmatched`")
+        strangers = tell_count(intake.num_unmatched, "of them matches", "of them match")
+        tell(f"warning: {strangers} nobody: `amun request list --state unmatched`")
     if intake.num_rejected:
-        tell(f"warning: {intake.num_rejected} files of requests rejected, see rejected/ in the intake source")
+        rejected = tell_count(intake.num_rejected, "file")
+        tell(f"warning: {rejected} of requests rejected, see rejected/ in the intake source")
     return TakenIn(intake)
 
 

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from amun.core.counts import tell_count
+from amun.ledger.holder import tell_holder
 from flows.outcome import Outcome
 from tasks.tools.git import require_branch, require_clean
 from tasks.workspace.history import require_history
@@ -13,7 +15,7 @@ from tasks.workspace.workspace import Workspace, open_ledger
 def describe_next_wave(workspace: Workspace) -> str:
     """Returns what `amun wave run` would do."""
     num_waiting = count_waiting(workspace)
-    first = f"would first take {num_waiting} files of requests from {workspace.params.intake.source}\n"
+    first = f"would first take {tell_count(num_waiting, 'file')} of requests from {workspace.params.intake.source}\n"
     return f"{first * bool(num_waiting)}{_describe_wave(workspace)}"
 
 
@@ -38,12 +40,29 @@ def _describe_wave(workspace: Workspace) -> str:
     attempts = workspace.params.unlearning.attempts
     names = [f"{number} {attempts[number - 1].method}" for number in plan.attempts]
     what = (
-        f"wave {forgetting.number} would forget {len(forgetting.subject_keys)} subjects: "
-        f"{len(forgetting.forget_ids)} training and {len(forgetting.held_out_ids)} held-out samples"
+        f"wave {forgetting.number} would forget {tell_count(len(forgetting.subject_keys), 'person', 'people')}: "
+        f"{tell_count(len(forgetting.forget_ids), 'training sample')} and "
+        f"{tell_count(len(forgetting.held_out_ids), 'held-out sample')}"
     )
     if settled := describe_settled(forgetting):
         what += f"; {settled}"
     return f"{what}; attempts in turn: {', '.join(names)}" if names else f"{what}; not yet: {plan.wait_reason}"
+
+
+def describe_rollback(workspace: Workspace, version: int) -> str:
+    """Returns what `amun model rollback` would do.
+
+    Raises:
+        InputError: the version is not one to go back to, or a wave is in the way.
+    """
+    from tasks.views.rollback_plan import plan_rollback, require_no_wave
+
+    with open_ledger() as ledger:
+        unfinished = ledger.find_rollback(workspace.model)
+    if unfinished is not None:
+        return f"would first finish the rollback to version {unfinished.to_version}"
+    require_no_wave(workspace)
+    return plan_rollback(workspace, version).describe()
 
 
 def find_idle(workspace: Workspace) -> Outcome | None:
@@ -61,7 +80,7 @@ def find_idle_queue(workspace: Workspace) -> Outcome | None:
         wave = ledger.peek_wave(workspace.model, now)
         pending = ledger.count_status(workspace.model, now).pending
     if wave is not None:
-        return None if wave.is_abandoned else Outcome("held", wave.number, wave.holder)
+        return None if wave.is_abandoned else Outcome("held", wave.number, tell_holder(wave.holder))
     return None if pending else Outcome("nothing")
 
 

@@ -16,7 +16,8 @@ from amun.selftest.planted import PLANTED
 from amun.selftest.quick import SIZES, run_night
 from amun.selftest.verdicts import PASSED, Cell, list_misses
 from amun.stages.runner import hold_device
-from flows.pages.layout import new_table, percent, print_table
+from flows.pages.layout import percent
+from flows.pages.table import new_table, print_table
 from tasks.workspace.workspace import Workspace
 
 NO_SUCH = "-"  # there is no such model, or night, at that size

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -14,7 +15,7 @@ from amun.core.errors import AmunError, InputError
 from amun.core.masking import mask_passwords
 from amun.core.paths import SERVE_LOCK
 from tasks.tools.addresses import Addresses, find_addresses, read_addresses, write_addresses
-from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE, choose_port, name_database
+from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE, choose_port, is_free, name_database
 from tasks.tools.programs import Program, start_program, stop_program
 from tasks.tools.servers import Server, require_answer, start_mlflow, start_prefect, wait_for
 from tasks.workspace.workspace import Workspace
@@ -25,11 +26,19 @@ STOP_SECONDS = 60.0
 WATCH_SECONDS = 0.5
 
 
-def serve(workspace: Workspace) -> None:
+@dataclass(frozen=True)
+class Ports:
+    """The ports that somebody has chosen for the servers; None is the last one, or the usual one, or any."""
+
+    mlflow: int | None = None
+    prefect: int | None = None
+
+
+def serve(workspace: Workspace, ports: Ports) -> None:
     """Serves until SIGTERM or Ctrl-C, then stops what it has started and nothing else.
 
     Raises:
-        InputError: the workspace is served already, or its schedule is none.
+        InputError: the workspace is served already, its schedule is none, or a port cannot be had.
         AmunError: an address of the user's does not answer, or a program has ended by itself.
     """
     from tasks.tools.schedule import describe_next_runs
@@ -37,7 +46,7 @@ def serve(workspace: Workspace) -> None:
     root = workspace.root
     next_runs = describe_next_runs(workspace.params.schedule, datetime.now(UTC))
     with _hold_workspace(root), _catch_signals() as stopped, ExitStack() as stack:
-        servers = _start_servers(root, stack)
+        servers = start_servers(root, ports, stack)
         for server in servers:
             wait_for(server, stopped.is_set)
         mlflow, prefect = os.environ[MLFLOW_VARIABLE], os.environ[API_VARIABLE]
@@ -47,7 +56,8 @@ def serve(workspace: Workspace) -> None:
         nightly = start_program("flows.nightly", str(root), owner)
         # SIGTERM is taken by Prefect, which would leave its run to itself
         stack.callback(stop_program, nightly, STOP_SECONDS, signal.SIGINT)
-        _watch({server.name: server.program for server in servers} | {"the nightly job": nightly}, stopped)
+        started = {f"{server.name} (it says why in {server.said})": server.program for server in servers}
+        _watch(started | {"the nightly job": nightly}, stopped)
 
 
 @contextmanager
@@ -66,28 +76,52 @@ def _hold_workspace(root: Path) -> Iterator[None]:
 def _catch_signals() -> Iterator[Event]:
     """Gives the event that SIGTERM and Ctrl-C set."""
     stopped = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    yield stopped
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _start_servers(root: Path, stack: ExitStack) -> list[Server]:
+def start_servers(root: Path, ports: Ports, stack: ExitStack) -> list[Server]:
     """Starts the servers whose addresses nobody has set, on the ports they had the last time, and names them."""
     last = read_addresses(root)
+    has_own_mlflow, url = os.environ[MLFLOW_VARIABLE] == name_database(root), os.environ.get(API_VARIABLE)
+    _require_ports(ports, has_own_mlflow=has_own_mlflow, has_own_prefect=not url)
     servers = []
-    if os.environ[MLFLOW_VARIABLE] == name_database(root):
-        server = start_mlflow(root, choose_port(_read_port(last, "mlflow"), MLFLOW_PORT))
+    if has_own_mlflow:
+        server = start_mlflow(root, ports.mlflow or choose_port(_read_port(last, "mlflow"), MLFLOW_PORT))
         stack.callback(stop_program, server.program)
         servers.append(server)
-    if url := os.environ.get(API_VARIABLE):
+    if url:
         require_answer(API_VARIABLE, url)
     else:
-        server = start_prefect(choose_port(_read_port(last, "prefect"), PREFECT_PORT))
+        server = start_prefect(root, ports.prefect or choose_port(_read_port(last, "prefect"), PREFECT_PORT))
         stack.callback(stop_program, server.program)
         servers.append(server)
     variables = {"MLflow": MLFLOW_VARIABLE, "Prefect": API_VARIABLE}
     os.environ.update({variables[server.name]: server.url for server in servers})
     return servers
+
+
+def _require_ports(ports: Ports, *, has_own_mlflow: bool, has_own_prefect: bool) -> None:
+    """Refuses ports that are taken, or are of a server that would not be started.
+
+    Raises:
+        InputError: which one, and why.
+    """
+    if ports.mlflow is not None and ports.mlflow == ports.prefect:
+        raise InputError(f"--mlflow-port and --prefect-port are both {ports.mlflow}; give each server its own")
+    chosen = (
+        ("--mlflow-port", ports.mlflow, has_own_mlflow, MLFLOW_VARIABLE),
+        ("--prefect-port", ports.prefect, has_own_prefect, API_VARIABLE),
+    )
+    for option, port, is_own, variable in chosen:
+        if port is not None and not is_own:
+            raise InputError(f"{option}: {variable} names a server of yours, so none is started; leave one of them out")
+        if port is not None and not is_free(port):
+            raise InputError(f"{option} {port}: it cannot be had on this machine; choose another port")
 
 
 def _read_port(addresses: Addresses | None, name: str) -> int | None:
@@ -103,4 +137,4 @@ def _watch(programs: dict[str, Program], stopped: Event) -> None:
     while not stopped.wait(WATCH_SECONDS):
         for name, program in programs.items():
             if (code := program.poll()) is not None:
-                raise AmunError(f"{name} has ended by itself with exit code {code}; see above")
+                raise AmunError(f"{name} has ended by itself with exit code {code}")

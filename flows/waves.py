@@ -8,10 +8,12 @@ from typing import Literal
 from prefect import flow
 
 from amun.audit.decision import Decision, find_alarms, find_contradiction, list_exact
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError, AttemptError, LeaseLostError
 from amun.core.params import GateParams
 from amun.evidence.figures import ReportFigures, UnlearnFigures, read_figures
 from amun.ledger import Claim, Held, Rollback, WaveKind
+from amun.ledger.holder import tell_holder
 from flows.intake import add_intake, take_in
 from flows.outcome import Outcome
 from flows.preview import describe_next_wave, require_ready
@@ -94,7 +96,7 @@ def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:
             follow(workspace, list_wave_paths(workspace.root, kind))
             return Outcome("nothing")
         if isinstance(claim, Held):
-            return Outcome("held", claim.number, claim.holder)
+            return Outcome("held", claim.number, tell_holder(claim.holder))
         resumed = ", resumed" if claim.resumed else ""
         tell(f"wave {claim.number} of {claim.model} ({claim.kind}{resumed})")
         try:
@@ -172,7 +174,7 @@ def _go_back(workspace: Workspace, claim: Claim, rollback: Rollback) -> None:
     restore_line(workspace, claim, rollback)
     push_lineage(workspace, claim)
     num_requests = reopen_requests(workspace, claim)
-    tell(f"  {num_requests} requests are open again")
+    tell(f"  open again: {tell_count(num_requests, 'request')}")
 
 
 def _build_base_stages(workspace: Workspace, claim: Claim) -> list[StageRun]:

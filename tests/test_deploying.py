@@ -34,7 +34,7 @@ def test_worker_of_this_machine_works_in_the_workspace(site: Site, tmp_path: Pat
     run = site.run("prefect", "deployment", "run", DEPLOYMENT, "--param", "dry_run=true")
     assert str(site.root) in site.run("prefect", "deployment", "inspect", DEPLOYMENT), run
     worked = run_worker(site, tmp_path)
-    assert "wave 1 would forget 13 subjects" in worked, worked
+    assert "wave 1 would forget 13 people" in worked, worked
 
 
 def test_paused_schedule_stays_paused(site: Site) -> None:

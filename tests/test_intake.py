@@ -56,7 +56,7 @@ def test_requests_come_in_by_themselves_but_for_those_on_hold(site: Site, source
     assert "T-1" not in site.run("amun", "request", "add", "--csv", str(path))
     assert "T-1" in site.run("amun", "request", "list")
     assert "a lawsuit" in site.run("amun", "request", "hold", "R-000001", "--reason", "a lawsuit")
-    assert "on hold    1 requests, 1 of them past their due date" in site.run("amun", "status")
+    assert "on hold    1 request, past the due date: 1" in site.run("amun", "status")
     (source / "good.csv").write_text("\n".join(["subject_id", *others]), encoding="utf-8")
     (source / "bad.csv").write_text(f"subject\n{held}\n", encoding="utf-8")
     (source / "unfinished.csv.tmp").write_text("subject_id\nsomeb", encoding="utf-8")
@@ -64,12 +64,12 @@ def test_requests_come_in_by_themselves_but_for_those_on_hold(site: Site, source
     before = dump_ledger(site), read_tree(source)
     plan = site.run("amun", "wave", "run", "--dry-run")
     assert f"would first take 2 files of requests from {source}" in plan
-    assert "wave 1 would forget 1 subjects" in plan
+    assert "wave 1 would forget 1 person" in plan
     assert (dump_ledger(site), read_tree(source)) == before
 
     said = site.run("amun", "wave", "run")
-    assert f"intake: 1 files taken, {len(others)} new requests" in said
-    assert "1 files of requests were rejected: see rejected/ in the intake source" in said.splitlines()[-1]
+    assert f"intake: 1 file taken, {len(others)} new requests" in said
+    assert "1 file of requests rejected: see rejected/ in the intake source" in said.splitlines()[-1]
     assert [person for person in (held, by_csv, *others) if person in said] == []
     assert sorted(read_tree(source)) == [
         "done/000002/good.csv",

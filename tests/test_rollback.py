@@ -45,6 +45,8 @@ def test_without_consent_it_says_what_it_would_do_and_does_nothing(wave_one: Sit
     assert "from version 2 to version 1; undone: wave 1" in asked.stdout
     assert "it would remember 13 people again" in asked.stdout
     assert "--accept-remembering" in asked.stderr
+    assert wave_one.run("amun", "model", "rollback", "1", "--dry-run") == asked.stdout
+    assert_one_line(wave_one.start("amun", "model", "rollback", "1"), 2, "--reason", "--dry-run")
     assert read_state(wave_one) == before
 
 

@@ -23,6 +23,8 @@ def service(wave_zero: Site, folder: Path) -> Iterator[Service]:
 
 def test_other_commands_use_its_servers(service: Service) -> None:
     assert service.site.load("status")["champion"] == 1
+    # addresses and readiness, and no banner or note of another tool
+    assert len(service.read().splitlines()) == 2, service.read()
     said = service.call_prefect("deployment", "inspect", DEPLOYMENT)
     assert "0 3 * * *" in said.stdout, describe(said)
     assert [address in service.read() for address in (service.addresses.mlflow, "nightly at 0 3 * * *")] == [True, True]
@@ -37,7 +39,7 @@ def test_dry_run_tells_and_writes_nothing(service: Service) -> None:
     before = dump_ledger(service.site), service.site.git("status", "--porcelain")
     run = service.call_prefect("deployment", "run", DEPLOYMENT, "--param", "dry_run=true", "--watch")
     assert run.returncode == 0, describe(run)
-    assert "wave 1 would forget 13 subjects" in service.read()
+    assert "wave 1 would forget 13 people" in service.read()
     assert (dump_ledger(service.site), service.site.git("status", "--porcelain")) == before
     kept = service.call_prefect("artifact", "inspect", "digits-cnn-dry-run")
     assert "wave 1 would forget" in kept.stdout, describe(kept)

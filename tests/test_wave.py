@@ -13,6 +13,7 @@ import torch
 
 from amun.core.paths import AUDIT_METRICS, LEDGER, PARAMS, REPORT_METRICS, TEST, TRAIN, UNLEARNED
 from amun.ledger import Claim, Ledger, describe_holder
+from amun.ledger.holder import tell_holder
 from amun.model.building import load_for
 from amun.model.training import compute_logits
 from amun.params import load_params
@@ -223,7 +224,7 @@ def test_run_holds_files_and_no_image_of_a_person(wave_one: Site) -> None:
     assert not shown & {json.dumps(image) for image in read_samples(wave_one.root / TRAIN).images.tolist()}
 
 
-def test_serving_file_answers_as_the_weights_do(wave_one: Site) -> None:
+def test_serving_file_gives_the_probabilities_of_named_classes(wave_one: Site) -> None:
     version, _ = find_version(wave_one, 1)
     folder = wave_one.root / ".amun/mlartifacts" / MODEL / "models" / str(version.source).removeprefix("models:/")
     served = mlflow.pyfunc.load_model(str(folder / "artifacts"))
@@ -231,7 +232,9 @@ def test_serving_file_answers_as_the_weights_do(wave_one: Site) -> None:
     model = load_for(params, train, torch.device("cpu"), wave_one.root / UNLEARNED)
     images = read_samples(wave_one.root / TEST).images[:3]
     for batch in (images, images[:1]):
-        np.testing.assert_allclose(served.predict(batch.numpy()), compute_logits(model, batch), rtol=1e-4, atol=1e-5)
+        expected = compute_logits(model, batch).softmax(1)
+        np.testing.assert_allclose(served.predict(batch.numpy()), expected, rtol=1e-4, atol=1e-5)
+    assert served.metadata.get_output_schema().input_names() == [str(digit) for digit in range(10)]
 
 
 def test_commit_holds_exactly_what_a_wave_writes(wave_one: Site) -> None:
@@ -312,7 +315,7 @@ def test_dry_run_writes_nothing(site: Site) -> None:
     site.run("amun", "request", "add", *trained[:3])
     before = dump_ledger(site), read_tree(site.root, ".amun", ".git")
     said = site.run("amun", "wave", "run", "--dry-run")
-    assert "wave 2 would forget 3 subjects" in said
+    assert "wave 2 would forget 3 people" in said
     assert (dump_ledger(site), read_tree(site.root, ".amun", ".git")) == before
 
 
@@ -331,9 +334,9 @@ def test_second_run_names_the_holder(site: Site) -> None:
     claim_here(site)
     before = dump_ledger(site)
     said = site.run("amun", "wave", "run")
-    assert f"wave 2 is being run by {describe_holder()}" in said
-    assert describe_holder() in site.run("amun", "wave", "run", "--dry-run")
-    assert describe_holder() in site.run("amun", "base", "rebuild")
+    assert f"wave 2 is being run by {tell_holder(describe_holder())}" in said
+    assert tell_holder(describe_holder()) in site.run("amun", "wave", "run", "--dry-run")
+    assert tell_holder(describe_holder()) in site.run("amun", "base", "rebuild")
     assert dump_ledger(site) == before
     assert site.git("status", "--porcelain") == ""
 

@@ -14,6 +14,7 @@ from amun.audit.gate import (
     judge_trace,
 )
 from amun.audit.night import NightPower
+from amun.core.counts import tell_count
 from amun.core.params import GateParams, UnlearningParams
 from amun.evidence.figures import AuditFigures, ReportFigures, UnlearnFigures
 from amun.evidence.wave import MIN_REPORTED
@@ -91,7 +92,8 @@ def plan_attempts(
     if not reason or gate.insufficient == "pass_with_warning":
         return Plan(every)
     if gate.insufficient == "wait" and next_due is not None and now < next_due - timedelta(days=gate.wait_days):
-        return Plan((), f"{reason}; it waits for more requests until {gate.wait_days} days before {next_due:%Y-%m-%d}")
+        days = tell_count(gate.wait_days, "day")
+        return Plan((), f"{reason}; it waits for more requests until {days} before {next_due:%Y-%m-%d}")
     return Plan(list_exact(unlearning), reason=reason)
 
 

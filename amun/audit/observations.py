@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from amun.core.counts import tell_count
 from amun.evidence.wave import MIN_REPORTED
 
 Floats = npt.NDArray[np.float64]
@@ -27,7 +28,8 @@ def explain_too_few(num_people: tuple[int, int], num_samples: tuple[int, int], n
     if min(num_people) >= MIN_PEOPLE and min(num_samples) >= MIN_REPORTED:
         return ""
     return (
-        f"{num_people[0]} people with {num_samples[0]} samples, beside {num_people[1]} with {num_samples[1]} who were "
+        f"{tell_count(num_people[0], 'person', 'people')} with {tell_count(num_samples[0], 'sample')}, beside "
+        f"{num_people[1]} with {num_samples[1]} who were "
         f"never trained on, are too few to show that they are forgotten: {MIN_PEOPLE} people and {MIN_REPORTED} "
         "samples of either at least"
     )

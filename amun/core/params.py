@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from amun.core.counts import tell_count
 from amun.core.errors import InputError
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -236,8 +237,9 @@ class ScheduleParams(Section):
     def check_cron(cls, cron: str) -> str:
         """Refuses seconds and years: the scheduler would take a sixth field for seconds, sixty runs in a minute."""
         if len(cron.split()) != NUM_CRON_FIELDS:
+            fields = tell_count(len(cron.split()), "field")
             raise ValueError(
-                f"{len(cron.split())} fields, where {NUM_CRON_FIELDS} are meant: minute, hour, day of the month, "
+                f"{fields}, where {NUM_CRON_FIELDS} are meant: minute, hour, day of the month, "
                 f"month, day of the week; every night at three is 0 3 * * *, found {cron!r}"
             )
         return cron

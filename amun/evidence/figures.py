@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError
 from amun.core.paths import (
     ADVERSARIAL_METRICS,
@@ -57,7 +58,8 @@ class PrepareFigures(Figures):
         num_train: samples in the split; likewise the others.
         num_excluded: samples of the source whose people are forgotten.
         twins: pictures that stand there more than once; None where an earlier version did not look.
-        classes: their names, in the order of their labels; a person's name among them as its keyed id.
+        classes: their names, in the order of their labels; a person's name among them as its keyed id. None in a
+            workspace whose base was prepared before they were kept.
         people_digest: of who was invented for which image; None where the source names its subjects.
         revision: which state of the source it was, where it has one.
     """
@@ -67,7 +69,7 @@ class PrepareFigures(Figures):
     num_test: int
     num_excluded: int
     twins: Twins | None = None
-    classes: list[str]
+    classes: list[str] | None = None
     people_digest: str | None = None
     revision: dict[str, str] | None = None
 
@@ -240,4 +242,6 @@ def parse_figures(kind: type[AnyFigures], text: str, where: str) -> AnyFigures:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        raise AmunError(f"{where} is damaged ({error.error_count()} findings); restore it from git") from None
+        raise AmunError(
+            f"{where} is damaged ({tell_count(error.error_count(), 'finding')}); restore it from git"
+        ) from None

@@ -13,6 +13,7 @@ from pydantic import (
     model_serializer,
 )
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError
 from amun.core.paths import ATTEMPT, FORGOTTEN, WAVE
 
@@ -158,7 +159,9 @@ def parse_forgotten(text: str, where: str) -> list[ForgottenWave]:
     try:
         return TypeAdapter(list[ForgottenWave]).validate_json(text)
     except ValidationError as error:
-        raise AmunError(f"{where} is damaged ({error.error_count()} findings); restore it from git") from None
+        raise AmunError(
+            f"{where} is damaged ({tell_count(error.error_count(), 'finding')}); restore it from git"
+        ) from None
 
 
 def list_excluded(forgotten: list[ForgottenWave]) -> list[str]:
@@ -181,4 +184,6 @@ def _read(record: type[AnyRecord], path: Path) -> AnyRecord:
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run `amun init`, or `amun wave run` in a workspace") from None
     except ValidationError as error:
-        raise AmunError(f"{path} is damaged ({error.error_count()} findings); restore it from git") from None
+        raise AmunError(
+            f"{path} is damaged ({tell_count(error.error_count(), 'finding')}); restore it from git"
+        ) from None

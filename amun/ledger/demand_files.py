@@ -130,7 +130,12 @@ def _parse_subject(text: str, _: datetime) -> str:
     return text
 
 
-def _parse_received(text: str, now: datetime) -> datetime | None:
+def parse_received(text: str, now: datetime) -> datetime | None:
+    """Returns when a demand was received; None where the text is empty.
+
+    Raises:
+        InputError: it is no date or time, has no zone, or lies in the future or before 1970.
+    """
     if not text.strip():
         return None
     try:
@@ -160,6 +165,6 @@ def _parse_reference(text: str, _: datetime) -> str | None:
 
 _PARSERS: dict[str, Callable[[str, datetime], Any]] = {
     "subject_id": _parse_subject,
-    "received_at": _parse_received,
+    "received_at": parse_received,
     "reference": _parse_reference,
 }

@@ -16,6 +16,19 @@ def describe_holder() -> str:
     return f"{_describe_machine()}:{pid}:{_measure_start(psutil.Process(pid)):.2f}"
 
 
+def tell_holder(holder: str) -> str:
+    """Returns a holder as people know it, `process 4711 on night-server`.
+
+    Args:
+        holder: what `describe_holder` returned in that process.
+    """
+    match holder.split(":"):
+        case [host, _, pid, _]:
+            return f"process {pid} on {host}"
+        case _:
+            return holder
+
+
 def is_holder_alive(holder: str) -> bool | None:
     """Returns whether the process still runs; None where this machine cannot know.
 

@@ -4,21 +4,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any, get_args
+from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from amun.core.errors import InputError
 from amun.evidence.attempts import Receipt
 from amun.ledger.checks import format_request_id, parse_request_id
+from amun.ledger.choosing import choose_requests, select_numbers
 from amun.ledger.database import Database, split_chunks
 from amun.ledger.demands import AddedRequest, Demand
 from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.lookups import check_model
 from amun.ledger.matching import select_known
 from amun.ledger.near_ids import suggest_ids
-from amun.ledger.records import Hold, Outcome, OutcomeState, Request, UndoneOutcome
+from amun.ledger.records import Hold, Outcome, Request, UndoneOutcome
 from amun.ledger.schema import HoldRow, ModelRow, OutcomeRow, RequestRow, RollbackRow, UndoneOutcomeRow
 
 Undone = dict[tuple[int, str], list[UndoneOutcome]]  # by request number and model
@@ -98,25 +99,45 @@ class RequestBook(Database):
                 session.execute(update(OutcomeRow).where(*meant).values(state="nothing_held", decided_at=now))
             return [self._get_request(session, request_id) for request_id in dict.fromkeys(request_ids)]
 
-    def list_requests(self, model: str | None = None, state: str | None = None) -> list[Request]:
+    def list_requests(
+        self,
+        model: str | None = None,
+        state: str | None = None,
+        *,
+        search: str = "",
+        limit: int | None = None,
+        num_later: int = 0,
+    ) -> list[Request]:
         """Returns the requests with an outcome of this model and state, in the order of the queue.
 
         Their `outcomes` are the matching ones only.
 
+        Args:
+            model: one of the registered ones; None is any.
+            state: None is any.
+            search: what id, subject or reference holds, in whatever case; empty for every request.
+            limit: the most to return, the latest ones; None is all.
+            num_later: how many of the latest are left out before.
+
         Raises:
             InputError: the model or the state is unknown.
         """
-        if state is not None and state not in get_args(OutcomeState):
-            raise InputError(f"unknown state '{state}' of a request; known are {', '.join(get_args(OutcomeState))}")
-        query = select_outcomes()
-        if model is not None:
-            query = query.where(OutcomeRow.model == model)
-        if state is not None:
-            query = query.where(OutcomeRow.state == state)
+        conditions = choose_requests(model, state, search)
+        query = select_outcomes().where(*conditions)
+        if limit is not None:
+            numbers = select_numbers(conditions).order_by(RequestRow.number.desc()).limit(limit).offset(num_later)
+            query = query.where(RequestRow.number.in_(numbers))
         with self._read() as session:
             if model is not None:
                 check_model(session, model, self.name)
             return read_requests(session, query)
+
+    def count_requests(self, model: str, state: str | None = None, *, search: str = "") -> int:
+        """Returns how many requests `list_requests` has without a limit; raises as it does."""
+        numbers = select_numbers(choose_requests(model, state, search)).subquery()
+        with self._read() as session:
+            check_model(session, model, self.name)
+            return session.scalars(select(func.count()).select_from(numbers)).one()
 
     def get_request(self, request_id: str) -> Request:
         """Returns a request with all its outcomes.

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from amun.core.counts import tell_count
 from amun.core.errors import AttemptError
 from amun.methods.labels import FGSM_STEP, draw_wrong_labels, step_across
 from amun.methods.method import Method
@@ -81,7 +82,9 @@ def step_until_wrong(problem: UnlearningProblem) -> LabelledImages:
         predicted = compute_logits(problem.base, images).argmax(1).to(labels.device)
         step *= 2
     if is_right.all():
-        raise AttemptError(f"adversarial_fgsm finds no adversarial example of any of {len(labels)} samples")
+        raise AttemptError(
+            f"adversarial_fgsm finds no adversarial example of any of {tell_count(len(labels), 'sample')}"
+        )
     return images[~is_right], predicted[~is_right]
 
 

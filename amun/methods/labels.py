@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from amun.core.counts import tell_count
 from amun.core.errors import AttemptError
 from amun.core.params import Share
 from amun.methods.method import Parameter, Range
@@ -25,7 +26,7 @@ def draw_wrong_labels(labels: Tensor, num_classes: int, seed: int, also_not: Ten
         is_barred |= one_hot(also_not, num_classes)
     weights = (1 - is_barred).float().cpu()
     if not weights.any(1).all():
-        raise AttemptError(f"{num_classes} classes leave no other wrong label")
+        raise AttemptError(f"no other wrong label is left among {tell_count(num_classes, 'class', 'classes')}")
     drawn = torch.multinomial(weights, 1, generator=torch.Generator().manual_seed(seed))
     return drawn[:, 0].to(labels.device)
 

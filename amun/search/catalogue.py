@@ -7,6 +7,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from amun.core.counts import tell_count
 from amun.core.discovery import find_declared
 from amun.core.errors import AttemptError
 from amun.core.params import AdversarialParams, parse_part
@@ -153,6 +154,6 @@ def describe_missing(names: Sequence[str], params: AdversarialParams) -> str:
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return (
         f"adversarial search: no image within L2 radius {radius:g} changes the label of "
-        f"{len(names)} samples ({shown}), or the model's logits do not change there at all; "
+        f"{tell_count(len(names), 'sample')} ({shown}), or the model's logits do not change there at all; "
         "raise adversarial.pgd_doubling.max_epsilon or check the model"
     )

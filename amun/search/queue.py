@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError
 from amun.core.params import Section
 from amun.model.training import evaluating
@@ -157,7 +158,8 @@ def _refuse_non_finite(logits: Tensor, slots: Slots, name: Callable[[int], str])
     is_bad = ~logits.isfinite().all(1) & (slots.positions != EMPTY)
     if is_bad.any():
         names = ", ".join(name(int(position)) for position in slots.positions[is_bad][:5])
+        samples = tell_count(int(is_bad.sum()), "sample")
         raise AmunError(
-            f"adversarial search: the model's logits are not finite near {int(is_bad.sum())} samples ({names}); "
+            f"adversarial search: the model's logits are not finite near {samples} ({names}); "
             "check the base model's weights"
         )

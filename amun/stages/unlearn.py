@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from amun.core.counts import tell_count
 from amun.core.errors import AttemptError, InputError
 from amun.core.params import AttemptParams, Params
 from amun.core.paths import (
@@ -96,7 +97,7 @@ def pose_problem(
     method = find_method(attempt.method)
     if len(adversarial) < len(forget) and method.needs_adversarial:
         num_missing = len(forget) - len(adversarial)
-        raise AttemptError(f"{attempt.method} lacks adversarial examples of {num_missing} samples")
+        raise AttemptError(f"{attempt.method} lacks adversarial examples of {tell_count(num_missing, 'sample')}")
     shape = read_shape(TRAIN)
     remain = train.select(~train.is_among(wave.gone_ids)) if params.data.remain == "use" else None
     return UnlearningProblem(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import subject_key
 from amun.core.subject_ids import normalise
@@ -89,6 +90,6 @@ def refuse_forgotten(samples: Samples) -> None:
     forgotten = [sample_id for wave in read_forgotten() for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
     if num_found := int(samples.is_among(forgotten).sum()):
         raise InputError(
-            f"refused to train on {num_found} samples of forgotten people; "
+            f"refused to train on {tell_count(num_found, 'sample')} of forgotten people; "
             "`amun base rebuild` trains a new base without them, and `dvc freeze` holds this stage"
         )

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError
 from amun.core.subject_ids import normalise
 
@@ -91,9 +92,8 @@ class Samples(Owners):
         places = np.searchsorted(self.sample_ids, wanted, sorter=order)
         positions = order[np.minimum(places, len(order) - 1)]
         if not np.array_equal(self.sample_ids[positions], wanted):
-            raise AmunError(
-                f"{int((self.sample_ids[positions] != wanted).sum())} samples are missing from a store file"
-            )
+            num_missing = int((self.sample_ids[positions] != wanted).sum())
+            raise AmunError(f"missing from a store file: {tell_count(num_missing, 'sample')}")
         return self.take(positions)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from amun.core.counts import tell_count
 from amun.core.errors import InputError
 
 Strings = npt.NDArray[np.str_]
@@ -84,15 +85,16 @@ def check_splits(splits: Strings, subject_ids: Strings, labels: Indices, classes
         InputError: a split is empty, or a class has samples but none in train: the model would have no output for it.
     """
     _, sizes = np.unique(subject_ids, return_counts=True)
-    largest = f"the largest of {len(sizes)} subjects holds {sizes.max(initial=0)} of {len(splits)} samples"
+    num_subjects, num_samples = tell_count(len(sizes), "subject"), tell_count(len(splits), "sample")
+    largest = f"the largest of {num_subjects} holds {sizes.max(initial=0)} of {num_samples}"
     rule = "a subject stands whole in one split"
     if empty := [split for split in SPLITS if not (splits == split).any()]:
         raise InputError(f"params.yaml: data: nobody is in the split {' and '.join(empty)}: {rule}, and {largest}")
     untrained = np.setdiff1d(labels, labels[splits == "train"])
     if len(untrained):
-        owners = len(np.unique(subject_ids[labels == untrained[0]]))
-        more = f" (nor {len(untrained) - 1} other classes)" if len(untrained) > 1 else ""
+        owners = tell_count(len(np.unique(subject_ids[labels == untrained[0]])), "subject holds", "subjects hold")
+        more = f" (nor {tell_count(len(untrained) - 1, 'other class', 'other classes')})" if len(untrained) > 1 else ""
         raise InputError(
             f"params.yaml: data: no training sample has the class {classes[untrained[0]]}{more}: {rule}, "
-            f"and only {owners} hold samples of that class; raise data.train_fraction, or take samples of more people"
+            f"and only {owners} samples of that class; raise data.train_fraction, or take samples of more people"
         )

@@ -15,6 +15,7 @@ from amun.audit.rmia import compute_ratios, score_membership
 from amun.audit.roc import compute_auc, compute_tpr
 from amun.audit.svc import measure_svc_forgetting
 from amun.audit.trace import LabelledImages, compute_trace
+from amun.core.counts import tell_count
 from amun.core.errors import DivergedError
 from amun.core.params import AuditParams
 from amun.evidence.wave import MIN_REPORTED
@@ -106,7 +107,7 @@ def _compute_finite(model: nn.Module, images: Tensor) -> Tensor:
     logits = compute_logits(model, images)
     if num_lost := int((~logits.isfinite()).any(1).sum()):
         raise DivergedError(
-            f"the logits of {num_lost} of {len(logits)} samples are no numbers; lower the learning rate"
+            f"the logits of {num_lost} of {tell_count(len(logits), 'sample')} are no numbers; lower the learning rate"
         )
     return logits
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError, AttemptError, DivergedError
 from amun.core.params import AttemptParams, Params
 from amun.evidence.wave import write_json
@@ -102,7 +103,7 @@ def make_problem(scene: Scene, attempt: AttemptParams) -> UnlearningProblem:
     study, trial, forget = scene.study, scene.trial, scene.train.select(scene.is_forget)
     num_missing = len(forget) - len(scene.adversarial)
     if num_missing and uses_adversarial(trial.method):
-        raise AttemptError(f"{trial.method} lacks adversarial examples of {num_missing} samples")
+        raise AttemptError(f"{trial.method} lacks adversarial examples of {tell_count(num_missing, 'sample')}")
     remain = take(scene.train.select(scene.is_remain), scene.device) if is_remain_given(trial) else (None, None)
     forget_images, forget_labels = take(forget, scene.device)
     adversarial_images, adversarial_labels = take(scene.adversarial, scene.device)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from amun.core.errors import InputError
 from flows.cli import shared
 
 app = typer.Typer(help="Versions of the model.", no_args_is_help=True)
@@ -15,13 +16,24 @@ After = Annotated[int, typer.Argument(metavar="AFTER", min=1, help=_HELP)]
 
 
 @app.command("list")
-def list_models(as_json: shared.AsJson = False) -> None:
+def list_models(
+    columns: shared.Columns = None,
+    limit: shared.Limit = None,
+    page: shared.PageNumber = 1,
+    is_all: shared.IsAll = False,
+    search: shared.Search = "",
+    as_json: shared.AsJson = False,
+) -> None:
     """Show the lineage: every version, what it was made from, and how many people it has forgotten."""
-    from flows.pages.model_tables import print_lineage
+    from flows.pages import model_tables
     from tasks.views.lineage import list_versions
 
+    view = shared.read_view(columns, limit, page, is_all, search, as_json=as_json)
     workspace = shared.open_here()
-    shared.show(list_versions(workspace), as_json, lambda versions: print_lineage(workspace.model, versions))
+    versions, num_versions = model_tables.choose_versions(list_versions(workspace), view)
+    shared.show(
+        versions, as_json, lambda listed: model_tables.print_lineage(workspace.model, listed, view, num_versions)
+    )
 
 
 @app.command("show")
@@ -45,12 +57,22 @@ def diff_models(before: Before, after: After, as_json: shared.AsJson = False) ->
 @app.command("rollback")
 def roll_back(
     version: VersionNumber,
-    reason: Annotated[str, typer.Option(help="Why, for ledger and MLflow; name nobody in it.", show_default=False)],
+    reason: Annotated[
+        str | None, typer.Option(help="Why, for ledger and MLflow; name nobody in it.", show_default=False)
+    ] = None,
     accept_remembering: Annotated[
         bool, typer.Option("--accept-remembering", help="Do it, although people are remembered until the next wave.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what a rollback would do, and change nothing.")
+    ] = False,
 ) -> None:
     """Make an earlier version the champion again, and forget anew, at once, whom it still remembers."""
-    from flows import running
+    from flows import preview, running
 
+    if dry_run:
+        print(preview.describe_rollback(shared.open_here(), version))
+        return
+    if reason is None:
+        raise InputError("--reason: say why the model goes back, or see with --dry-run what that would do")
     shared.tell_outcome(running.roll_back(shared.open_here(), version, reason, accept_remembering=accept_remembering))

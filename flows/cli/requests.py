@@ -37,6 +37,15 @@ def add_requests(
             show_default=False,
         ),
     ] = None,
+    received: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="When the demand came: 2026-01-31 or 2026-01-31T09:00+01:00.", show_default=False
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(metavar="TICKET", help="The company's own ticket.", show_default=False)
+    ] = None,
     confirm_unknown: Annotated[
         bool, typer.Option("--confirm-unknown", help="Nothing is held of the people who match nobody.")
     ] = False,
@@ -53,9 +62,13 @@ def add_requests(
 
     if bool(subjects) == (csv is not None):
         raise InputError("name the people to forget, or a file of them with --csv FILE: one of the two")
+    if csv is not None and (received is not None or reference is not None):
+        raise InputError("--received and --reference are of people named here; in a file they are columns")
     intake = shared.open_here().params.intake
     now = datetime.now(UTC)
-    demands = [Demand(subject) for subject in subjects or []] if csv is None else _read_file(csv, now)
+    received_at = None if received is None else _read_time(received, now)
+    named = [Demand(subject, received_at, reference) for subject in subjects or []]
+    demands = named if csv is None else _read_file(csv, now)
     # people who are named one by one are looked at one by one; whoever confirms has looked
     max_share = None if csv is None or confirm_unknown else intake.max_unmatched_share
     with shared.open_ledger() as ledger:
@@ -80,15 +93,25 @@ def list_requests(
         str | None,
         typer.Option(help="Only those in this state: pending, unmatched, held, completed, ...", show_default=False),
     ] = None,
+    columns: shared.Columns = None,
+    limit: shared.Limit = None,
+    page: shared.PageNumber = 1,
+    is_all: shared.IsAll = False,
+    search: shared.Search = "",
     as_json: shared.AsJson = False,
 ) -> None:
-    """List the requests and what became of them."""
+    """List the requests and what became of them, the latest last; --search looks at ids and references."""
     from flows.pages import tables
 
-    workspace = shared.open_here()
+    view = shared.read_view(columns, limit, page, is_all, search, as_json=as_json)
+    model = shared.open_here().model
     with shared.open_ledger() as ledger:
-        requests = ledger.list_requests(workspace.model, state)
-    shared.show(requests, as_json, tables.print_list)
+        num_requests = ledger.count_requests(model, state, search=search)
+        view.require_page(num_requests)
+        is_odd = state in (None, "unmatched")
+        num_unmatched = ledger.count_requests(model, "unmatched", search=search) if is_odd else 0
+        requests = ledger.list_requests(model, state, search=search, limit=view.limit, num_later=view.num_later)
+    shared.show(requests, as_json, lambda listed: tables.print_list(listed, view, num_requests, num_unmatched))
 
 
 @app.command("show")
@@ -180,6 +203,18 @@ def release_request(request: RequestId, as_json: shared.AsJson = False) -> None:
     with shared.open_ledger() as ledger:
         released = ledger.release_request(request, now=datetime.now(UTC))
     shared.show(released, as_json, tables.print_request)
+
+
+def _read_time(received: str, now: "datetime") -> "datetime":
+    from amun.ledger.demand_files import parse_received
+
+    try:
+        received_at = parse_received(received, now)
+    except InputError as error:
+        raise InputError(f"--received: {error}") from None
+    if received_at is None:
+        raise InputError("--received: it is empty; write it as 2026-01-31 or 2026-01-31T09:00+01:00")
+    return received_at
 
 
 def _read_file(path: Path, now: "datetime") -> "list[Demand]":

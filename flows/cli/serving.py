@@ -9,12 +9,17 @@ import typer
 from amun.core.errors import InputError
 from flows.cli import shared
 
+Port = Annotated[int | None, typer.Option(min=1, max=65535, metavar="PORT", show_default=False)]
 
-def serve() -> None:
-    """Run MLflow, Prefect and the nightly job until Ctrl-C or SIGTERM."""
+
+def serve(mlflow_port: Port = None, prefect_port: Port = None) -> None:
+    """Run MLflow, Prefect and the nightly job until Ctrl-C or SIGTERM.
+
+    Unless you choose their ports, the servers have those of the last time, at first 5000 and 4200, or else free ones.
+    """
     from flows import serving
 
-    serving.serve(shared.open_here())
+    serving.serve(shared.open_here(), serving.Ports(mlflow_port, prefect_port))
 
 
 def deploy(

@@ -10,14 +10,43 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from amun.core.errors import AmunError
+from amun.core.counts import tell_count
+from amun.core.errors import AmunError, InputError
 
 if TYPE_CHECKING:
     from amun.ledger import Ledger
     from flows.outcome import Outcome
+    from flows.pages.listing import View
     from tasks.workspace.workspace import Workspace
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Columns = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,...", help="Show these columns alone, whole, in this order.", show_default=False),
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Rows of a page; a table has 30.", show_default=False)
+]
+PageNumber = Annotated[int, typer.Option("--page", min=1, metavar="N", help="Which page; the latest rows are page 1.")]
+IsAll = Annotated[bool, typer.Option("--all", help="All rows on one page.")]
+Search = Annotated[str, typer.Option(metavar="TEXT", help="Only rows that hold this text.", show_default=False)]
+
+
+def read_view(columns: str | None, limit: int | None, page: int, is_all: bool, search: str, *, as_json: bool) -> "View":
+    """Returns what of a list is asked for; a program that asks for no page gets all of it.
+
+    Raises:
+        InputError: options that contradict each other.
+    """
+    from flows.pages.listing import PAGE, View
+
+    if as_json and columns is not None:
+        raise InputError("--columns: they are a table's; --json has them all")
+    if is_all and (limit is not None or page > 1):
+        raise InputError("--all: everything is one page; leave --limit and --page out")
+    names = () if columns is None else tuple(name.strip() for name in columns.split(","))
+    has_pages = not is_all and (not as_json or limit is not None or page > 1)
+    return View(names, (limit or PAGE) if has_pages else None, page, search)
 
 
 def open_here() -> "Workspace":
@@ -51,7 +80,8 @@ def tell_outcome(outcome: "Outcome") -> None:
         AmunError: the wave is parked.
     """
     if outcome.num_rejected:
-        print(f"{outcome.num_rejected} files of requests were rejected: see rejected/ in the intake source")
+        rejected = tell_count(outcome.num_rejected, "file")
+        print(f"{rejected} of requests rejected: see rejected/ in the intake source")
     match outcome.state:
         case "nothing":
             print("nothing to do: no request is pending")

@@ -28,16 +28,21 @@ def run_wave(
 
 @app.command("list")
 def list_waves(
-    is_all: Annotated[bool, typer.Option("--all", help="All waves, not only the latest 30.")] = False,
+    columns: shared.Columns = None,
+    limit: shared.Limit = None,
+    page: shared.PageNumber = 1,
+    is_all: shared.IsAll = False,
+    search: shared.Search = "",
     as_json: shared.AsJson = False,
 ) -> None:
     """List the waves with their figures, the latest last."""
     from flows.pages import wave_tables
 
+    view = shared.read_view(columns, limit, page, is_all, search, as_json=as_json)
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:
-        waves = ledger.list_waves(workspace.model)
-    shared.show(waves, as_json, wave_tables.print_waves if is_all else wave_tables.print_latest)
+        waves, num_waves = wave_tables.choose_waves(ledger.list_waves(workspace.model), view)
+    shared.show(waves, as_json, lambda listed: wave_tables.print_list(listed, view, num_waves))
 
 
 @app.command("show")

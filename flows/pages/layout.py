@@ -1,29 +1,11 @@
-"""How tables and figures look on the screen, whatever they are about."""
+"""How figures look on the screen, whatever they are about."""
 
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 TOO_FEW = "too few"
 NO_REFERENCES = "no references"
 NOT_MEASURED = "not measured"  # too few, or no references
-MIN_WIDTH = 170  # without a terminal rich assumes 80 columns; a log may be wider
-
-
-def new_table(*columns: str) -> Table:
-    """Returns an empty table with these columns."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    return table
-
-
-def print_table(table: Table) -> None:
-    """Prints a table as wide as the terminal, or as a log may be."""
-    console = Console()
-    Console(width=max(console.width, MIN_WIDTH) if not console.is_terminal else None).print(table)
 
 
 def print_facts(facts: dict[str, Any]) -> None:

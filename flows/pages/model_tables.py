@@ -1,13 +1,12 @@
 """What people read of the model's versions: the lineage as a tree, one version in full, what lies between two."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.tree import Tree
-
-from flows.pages.layout import NOT_MEASURED, auc, day, new_table, percent, print_facts, print_table, text
+from flows.pages.layout import NOT_MEASURED, auc, day, percent, print_facts, text
+from flows.pages.listing import View, choose_page, print_page
+from flows.pages.table import Column, Table, new_table, print_table
 from tasks.views.lineage import Version
 from tasks.views.version_details import Details
 from tasks.views.version_diff import Difference
@@ -16,50 +15,59 @@ from tasks.views.version_diff import Difference
 JUDGED = ("accuracy/", "memory_left/", "ft_auc/", "trace/", "test/")
 
 
-def print_lineage(model: str, versions: Sequence[Version]) -> None:
-    """Prints the versions as a tree. A line of descent runs straight down; versions of no wave stand below the tree."""
-    known = [version for version in versions if version.wave is not None]
-    tree = Tree(model)
-    order = _grow(tree, known)
-    table = new_table("", "wave", "from", "method", "forgotten\nso far", "test\naccuracy", "FT AUC", "registered", "")
-    for line, version in zip(_draw(tree), [None, *order], strict=True):
-        table.add_row(line, *([] if version is None else _describe_row(version)))
-    print_table(table)
+COLUMNS = (
+    Column("wave", 5),
+    Column("from", 3),
+    Column("method", 4),
+    Column("forgotten", 6, "forgotten", "so far"),
+    Column("accuracy", 8, "test", "accuracy"),
+    Column("ft-auc", 9, title="FT AUC"),
+    Column("registered", 7),
+    Column("marks", 1, title="", is_text=True),
+)
+
+
+def choose_versions(versions: Sequence[Version], view: View) -> tuple[Sequence[Version], int]:
+    """Returns the page of the versions that is asked for, by number, and how many versions all pages have.
+
+    Raises:
+        InputError: there is no such page.
+    """
+    return choose_page(versions, view, lambda version: [str(version.number), *_describe_row(version)])
+
+
+def print_lineage(model: str, versions: Sequence[Version], view: View, num_versions: int) -> None:
+    """Prints a page of versions as a tree, of so many on all pages; versions of no wave stand below it."""
+    table = Table(Column("version", title=model), *COLUMNS)
+    for line, version in _draw([version for version in versions if version.wave is not None]):
+        table.add_row(line, *_describe_row(version))
+    print_page(table, view, num_versions, "version")
     if others := [str(version.number) for version in versions if version.wave is None]:
         print(f"\nin MLflow, but registered by no wave: version {', '.join(others)}")
 
 
-def _grow(tree: Tree, versions: Sequence[Version]) -> list[Version]:
-    """Hangs the versions into the tree and returns them in the order of its lines."""
+def _draw(versions: Sequence[Version]) -> Iterator[tuple[str, Version]]:
+    """Yields each version with its line of the tree, the branches of a version before what goes on from it."""
     children: dict[str, list[Version]] = defaultdict(list)
     for version in versions:
         children[version.parent or ""].append(version)
-    numbers = {str(version.number) for version in versions}
-    order: list[Version] = []
 
-    def hang(branch: Tree, first: Version) -> None:
-        """Hangs a version with its line below it. Branches that left the line earlier hang one step further in."""
-        top = point = branch.add(f"version {first.number}")
-        order.append(first)
+    def draw_line(first: Version, before: str, is_last: bool) -> Iterator[tuple[str, Version]]:
+        """Yields a line of descent, which runs straight down; what has left it stands further in."""
+        stem, inner = ("└─", "  ") if is_last else ("├─", "│ ")
         last = first
+        yield f"{before}{stem}{'┬' if children[str(first.number)] else '─'} version {first.number}", first
         while descendants := children[str(last.number)]:
             *left, last = descendants
-            for other in left:
-                hang(point, other)
-            point = top.add(f"version {last.number}")
-            order.append(last)
+            for branch in left:
+                yield from draw_line(branch, before + inner, is_last=False)
+            goes_on = children[str(last.number)]
+            yield f"{before}{inner}{'├' if goes_on else '└'} version {last.number}", last
 
-    for version in versions:
-        if version.parent not in numbers:
-            hang(tree, version)
-    return order
-
-
-def _draw(tree: Tree) -> list[str]:
-    console = Console(color_system=None)
-    with console.capture() as captured:
-        console.print(tree)
-    return [line.rstrip() for line in captured.get().splitlines()]
+    numbers = {str(version.number) for version in versions}
+    roots = [version for version in versions if version.parent not in numbers]
+    for root in roots:
+        yield from draw_line(root, "", is_last=root is roots[-1])
 
 
 def _describe_row(version: Version) -> list[str]:

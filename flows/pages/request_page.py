@@ -8,11 +8,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.params import EXACT_METHOD
 from amun.evidence.attempts import Summary
 from amun.evidence.figures import Comparison, ModelFigures
 from amun.ledger import Outcome
+from amun.ledger.holder import tell_holder
 from tasks.tools.git import is_kept, name_tag
 from tasks.views.request_facts import ModelFacts, RequestFacts, gather_facts
 from tasks.workspace.workspace import Workspace
@@ -80,7 +82,6 @@ def _describe(facts: ModelFacts) -> dict[str, Any]:
     summary = None if wave is None else wave.summary
     measured = summary if summary is not None and summary.num_forget else None
     comparison = None if wave is None else wave.comparison
-    machine, process = ("", "") if wave is None else (wave.holder.split(":")[0], wave.holder.split(":")[-2])
     return {
         **{name: getattr(facts, name) for name in ("outcome", "wave", "thresholds", "events", "copies")},
         "summary": summary,
@@ -93,8 +94,7 @@ def _describe(facts: ModelFacts) -> dict[str, Any]:
         "method": None if summary is None else _tell_method(summary.method),
         "result": [] if measured is None else _tabulate(measured, comparison),
         "conclusions": [] if measured is None else _conclude(measured, comparison, outcome.wave_number),
-        "machine": machine,
-        "process": process,
+        "run_by": "" if wave is None else tell_holder(wave.holder),
     }
 
 
@@ -126,7 +126,10 @@ def _tell_own_samples(facts: ModelFacts) -> str:
     if not found:
         return ""
     counts = (("that the model before had been trained on", found[0].num_train), ("held out", found[0].num_held_out))
-    return ", ".join(f"{'an unknown number of' if n is None else n} samples {what}" for what, n in counts if n != 0)
+    told = (
+        (what, "an unknown number of samples" if n is None else tell_count(n, "sample")) for what, n in counts if n != 0
+    )
+    return ", ".join(f"{count} {what}" for what, count in told)
 
 
 def _tell_serving(facts: ModelFacts) -> str:
@@ -149,7 +152,7 @@ def _tell_margin(outcome: Outcome, due_at: datetime) -> str:
     days = (due_on - decided_on).days
     if not days:
         return "on the day it was due"
-    told = f"{abs(days)} day{'s' if abs(days) > 1 else ''}"
+    told = tell_count(abs(days), "day")
     return f"{told} before it was due" if days > 0 else f"{told} after it was due"
 
 

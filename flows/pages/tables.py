@@ -4,12 +4,24 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from amun.core.counts import tell_count
 from amun.evidence.attempts import Receipt
 from amun.ledger import AddedOutcome, AddedRequest, Request, UndoneOutcome
 from amun.ledger.near_ids import ask_for
-from flows.pages.layout import day, new_table, print_table, text
+from flows.pages.layout import day, text
+from flows.pages.listing import View, print_page
+from flows.pages.table import Column, Table, print_table
 
 MAX_LISTED = 10  # requests just added; more are counted
+COLUMNS = (
+    Column("request"),
+    Column("subject"),
+    Column("received", 5),
+    Column("due", 2),
+    Column("model", 6),
+    Column("state", 1),
+    Column("wave", 3),
+)
 
 
 def print_added(added: Sequence[AddedRequest]) -> None:
@@ -20,9 +32,10 @@ def print_added(added: Sequence[AddedRequest]) -> None:
     if len(added) > MAX_LISTED:
         answers = Counter(_describe_answer(outcome) for request in added for outcome in request.outcomes)
         counts = ", ".join(f"{count} {answer}" for answer, count in answers.items())
-        print(f"{len(added)} requests, due {day(min(request.due_at for request in added))}: {counts}")
+        print(f"{tell_count(len(added), 'request')}, due {day(min(request.due_at for request in added))}: {counts}")
         return
-    table = new_table("subject", "request", "model", "state", "due")
+    columns = Column("subject"), Column("request"), Column("model", 2), Column("state", 1), Column("due", 3)
+    table = Table(*columns)
     for request in added:
         for outcome in request.outcomes:
             state = _describe_answer(outcome)
@@ -38,7 +51,7 @@ def print_near(suggestions: Mapping[str, list[str]]) -> None:
 
 def describe_unmatched(strangers: Sequence[AddedRequest]) -> str:
     """Returns in one line what is to be done about requests that match nobody."""
-    head = "1 person matches" if len(strangers) == 1 else f"{len(strangers)} people match"
+    head = tell_count(len(strangers), "person matches", "people match")
     ids = " ".join(answer.request_id for answer in strangers) if len(strangers) <= MAX_LISTED else "REQUEST..."
     return (
         f"{head} nobody in the data, and the requests wait for you: withdraw each one that is spelled otherwise there "
@@ -51,20 +64,34 @@ def list_near(suggestions: Mapping[str, list[str]]) -> list[str]:
     return [f"nobody is called {asked!r}; {ask_for(near)}" for asked, near in suggestions.items() if near]
 
 
-def print_list(requests: Sequence[Request]) -> None:
-    """Prints requests, and how many of them match nobody."""
-    print_requests(requests)
-    count = sum(any(outcome.state == "unmatched" for outcome in request.outcomes) for request in requests)
-    if count:
-        print(f"unmatched: {count}, which match nobody in the data; `amun request show` says who may be meant")
+def print_list(requests: Sequence[Request], view: View, num_requests: int, num_unmatched: int) -> None:
+    """Prints a page of requests.
+
+    Args:
+        requests: of the page.
+        view: what is asked for.
+        num_requests: of all pages.
+        num_unmatched: how many of these match nobody.
+    """
+    print_page(_tabulate(requests, view.columns), view, num_requests, "request")
+    if num_unmatched:
+        print(f"unmatched: {num_unmatched}, which match nobody in the data; `amun request show` says who may be meant")
 
 
 def print_requests(requests: Sequence[Request]) -> None:
-    """Prints requests, oldest first; the company's tickets and the holds where there are any."""
-    has_references = any(request.reference for request in requests)
-    has_holds = any(request.is_held for request in requests)
-    optional = [*["reference"] * has_references, *["held because"] * has_holds]
-    table = new_table("request", "subject", "received", "due", "model", "state", "wave", *optional)
+    """Prints requests, oldest first."""
+    print_table(_tabulate(requests, ()))
+
+
+def _tabulate(requests: Sequence[Request], chosen: Sequence[str]) -> Table:
+    """Returns a row for each outcome; the company's tickets and the holds where there are any, or somebody asks."""
+    has_references = any(request.reference for request in requests) or "reference" in chosen
+    has_holds = any(request.is_held for request in requests) or "reason" in chosen
+    optional = [
+        *[Column("reference", 4)] * has_references,
+        *[Column("reason", 2, title="held because", is_text=True)] * has_holds,
+    ]
+    table = Table(*COLUMNS, *optional)
     for request in requests:
         for outcome in request.outcomes:
             table.add_row(
@@ -78,7 +105,7 @@ def print_requests(requests: Sequence[Request]) -> None:
                 *[text(request.reference)] * has_references,
                 *[request.holds[-1].reason if outcome.state == "held" else ""] * has_holds,
             )
-    print_table(table)
+    return table
 
 
 def print_request(request: Request) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from flows.pages.layout import new_table, print_table, text
+from flows.pages.layout import text
+from flows.pages.table import Table, new_table, print_table
 from flows.pages.tables import print_requests
 from tasks.views.trace import Trace
 from tasks.workspace.store_files import StoreFile
@@ -17,11 +18,11 @@ KNOWN_FROM = {
 def print_trace(trace: Trace) -> None:
     """Prints everything about one person: data, models, references, requests."""
     print(f"{trace.subject_id} in {trace.model}; git knows this person as {trace.subject_key}")
-    table = new_table("\ndata version", "\nMD5", "\nwaves", "\nsamples", "\nknown from")
+    table = new_table("data version", "MD5", "waves", "samples", "known from")
     for file in trace.files:
         table.add_row(file.path, file.md5, span(file.waves), text(file.num_samples), _tell_source(file))
-    print_table(table)
-    table = new_table("\nmodel version", "\nwave", "\ntrained on", "\nheld out", "\nwhat became of it", "")
+    _print_part(table)
+    table = new_table("model version", "wave", "trained on", "held out", "what became of it", "alias")
     for version in trace.versions:
         table.add_row(
             f"version {version.version}",
@@ -31,15 +32,20 @@ def print_trace(trace: Trace) -> None:
             version.role,
             ", ".join(version.aliases),
         )
-    print_table(table)
+    _print_part(table)
     if trace.references:
-        table = new_table("\nreferences", "\nwaves", "\ntrained on samples of this person")
+        table = new_table("references", "waves", "trained on samples of this person")
         for group in trace.references:
             table.add_row(group.name, span(group.waves), f"{group.num_trained} of {group.num_references}")
-        print_table(table)
+        _print_part(table)
     if trace.requests:
         print()
         print_requests(trace.requests)
+
+
+def _print_part(table: Table) -> None:
+    print()
+    print_table(table)
 
 
 def span(numbers: Sequence[int]) -> str:

@@ -3,67 +3,72 @@
 from collections.abc import Sequence
 from typing import Any
 
+from amun.core.counts import tell_count
 from amun.evidence.attempts import Summary
-from amun.evidence.figures import ModelFigures
 from amun.ledger import Request, Wave
+from amun.ledger.holder import tell_holder
 from flows.pages.layout import (
     NO_REFERENCES,
     TOO_FEW,
     auc,
     day,
     moment,
-    new_table,
     percent,
     print_facts,
-    print_table,
     text,
 )
+from flows.pages.listing import View, choose_page, print_page
+from flows.pages.table import Column, Table, print_table
+from tasks.views.descriptions import show_left
 
 NOT_COMPUTED = "not computed"
-LATEST = 30  # waves in a table, unless all are asked for
 MAX_LISTED = 10  # requests of a wave; where there are more, the first and the last are shown
+COLUMNS = (
+    Column("wave"),
+    Column("closed", 6),
+    Column("state", 1),
+    Column("requests", 7),
+    Column("samples", 9),
+    Column("method", 3),
+    Column("accuracy-before", 8, "accuracy", "before"),
+    Column("accuracy-after", 4, "accuracy", "after"),
+    Column("accuracy-retrained", 11, "accuracy", "retrained"),
+    Column("memory-left", 2, "memory left", "after"),
+    Column("memory-left-retrained", 12, "memory left", "retrained"),
+    Column("ft-auc-before", 13, "FT AUC", "before"),
+    Column("ft-auc-after", 5, "FT AUC", "after"),
+    Column("ft-auc-retrained", 13, "FT AUC", "retrained"),
+    Column("trace-after", 10, "trace", "after"),
+    Column("trace-retrained", 14, "trace", "retrained"),
+    Column("seconds", 10),
+    Column("version"),
+)
 
 
-def print_latest(waves: Sequence[Wave]) -> None:
-    """Prints the latest waves, and how many there are before them."""
-    print_waves(waves[-LATEST:])
-    if len(waves) > LATEST:
-        print(f"{len(waves) - LATEST} earlier waves; `amun wave list --all` shows them")
+def choose_waves(waves: Sequence[Wave], view: View) -> tuple[Sequence[Wave], int]:
+    """Returns the page of the waves that is asked for, the latest last, and how many waves all pages have.
+
+    Raises:
+        InputError: there is no such page.
+    """
+    return choose_page(waves, view, _describe_row)
+
+
+def print_list(waves: Sequence[Wave], view: View, num_waves: int) -> None:
+    """Prints a page of waves, of so many on all pages."""
+    print_page(_tabulate(waves), view, num_waves, "wave")
 
 
 def print_waves(waves: Sequence[Wave]) -> None:
     """Prints the waves: what was forgotten, at what cost, and how that compares to exact retraining."""
-    table = new_table(
-        "wave",
-        "closed",
-        "state",
-        "requests",
-        "samples",
-        "method",
-        "accuracy\nbefore",
-        "\nafter",
-        "\nretrained",
-        "memory\nleft",
-        "\nretrained",
-        "FT AUC\nbefore",
-        "\nafter",
-        "\nretrained",
-        "trace\nafter",
-        "\nretrained",
-        "seconds",
-        "version",
-    )
+    print_table(_tabulate(waves))
+
+
+def _tabulate(waves: Sequence[Wave]) -> Table:
+    table = Table(*COLUMNS)
     for wave in waves:
         table.add_row(*_describe_row(wave))
-    print_table(table)
-
-
-def _show_left(figures: ModelFigures) -> str:
-    """Returns memory left with its bounds; empty where a wave was not, or could not be, measured by person."""
-    if figures.memory_left is None or figures.bounds is None:
-        return ""
-    lower, upper = figures.bounds
-    return f"{figures.memory_left:.2f}\n[{lower:.2f}, {upper:.2f}]"
+    return table
 
 
 def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
@@ -101,18 +106,21 @@ def print_status(status: dict[str, Any]) -> None:
     print(f"model      {status['model']}")
     print(f"champion   {'none yet' if status['champion'] is None else 'version ' + str(status['champion'])}")
     print(
-        f"pending    {status['pending']} requests"
+        f"pending    {tell_count(status['pending'], 'request')}"
         + (f", next due {day(status['next_due'])}" if status["next_due"] else "")
     )
-    print(f"overdue    {status['overdue']} requests")
+    print(f"overdue    {tell_count(status['overdue'], 'request')}")
     if status["unmatched"]:
-        print(f"unmatched  {status['unmatched']} requests of nobody in the data; `amun request list --state unmatched`")
+        unmatched = tell_count(status["unmatched"], "request")
+        print(f"unmatched  {unmatched} of nobody in the data; `amun request list --state unmatched`")
     if status["held"]:
-        print(f"on hold    {status['held']} requests, {status['held_overdue']} of them past their due date")
+        print(f"on hold    {tell_count(status['held'], 'request')}, past the due date: {status['held_overdue']}")
     if last is not None:
         note = f": {last.note}" if last.note else ""
         print(f"last wave  {last.number}, {last.state} {moment(last.closed_at)}{note}")
-    print(f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), held by {wave.holder}'}")
+    print(
+        f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), held by {tell_holder(wave.holder)}'}"
+    )
 
 
 def _describe_row(wave: Wave) -> list[str]:
@@ -133,8 +141,8 @@ def _describe_row(wave: Wave) -> list[str]:
         percent(test.accuracy_base),
         percent(test.accuracy),
         NOT_COMPUTED if comparison is None else percent(comparison.accuracy),
-        _show_left(test),
-        "" if comparison is None else _show_left(comparison),
+        show_left(test, ""),
+        "" if comparison is None else show_left(comparison, ""),
         auc(test.ft_auc_base, missing),
         auc(test.ft_auc, missing),
         NOT_COMPUTED if comparison is None else auc(comparison.ft_auc, missing),

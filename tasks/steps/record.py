@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from prefect import task
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret, subject_key
 from amun.core.paths import FORGOTTEN, WAVE
@@ -63,7 +64,7 @@ def record_wave(workspace: Workspace, claim: Claim) -> str:
     wave = read_wave(root)
     write_json(root / FORGOTTEN, [*wave.forgotten, wave.forgetting])
     require_lease(claim)
-    message = f"{claim.model}: wave {claim.number} forgets {len(wave.forget_ids)} training samples"
+    message = f"{claim.model}: wave {claim.number} forgets {tell_count(len(wave.forget_ids), 'training sample')}"
     return commit_paths(root, list_wave_paths(root, claim.kind), sign(root, message, claim.number))
 
 

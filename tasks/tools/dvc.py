@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from amun.core.commands import tell_command
 from amun.core.errors import AmunError, AttemptError, InputError
 from amun.core.network import read_timeout
 from amun.core.paths import ADOPTED_WEIGHTS, ATTEMPT, WAVE, WAVE_BASE
@@ -185,8 +186,8 @@ def require_unchanged(root: Path, file: Path) -> None:
         changes = [out.workspace_status() for out in repo.stage.load_one(str(root / file)).outs]
     for path, what in (change for found in changes for change in found.items()):
         raise InputError(
-            f"{path} is {what}, against what {file} says: run `dvc add {path}` to take the change, "
-            f"or `dvc checkout {file}` to undo it"
+            f"{path} is {what}, against what {file} says: run {tell_command('dvc', 'add', path)} to take the change, "
+            f"or {tell_command('dvc', 'checkout', file)} to undo it"
         )
 
 

@@ -112,10 +112,11 @@ def name_database(root: Path) -> str:
 
 def choose_port(*wanted: int | None) -> int:
     """Returns the first of these ports that nobody listens on, or else any free one."""
-    return next((port for port in wanted if port is not None and _is_free(port)), None) or find_free_port()
+    return next((port for port in wanted if port is not None and is_free(port)), None) or find_free_port()
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Tells whether a server can listen on this port of the loopback interface."""
     with socket.socket() as probe:
         # connections that have ended keep a port for minutes, and hinder no server
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from amun.core.errors import AmunError
 from amun.core.network import read_timeout
-from amun.core.paths import STATE
 from tasks.tools.environment import API_VARIABLE, find_free_port
 from tasks.tools.programs import stop_program
 from tasks.tools.servers import UI_VARIABLE, Server, answers, require_answer, start_prefect, wait_for
@@ -71,8 +70,7 @@ class KeptServer:
 
     def __init__(self, root: Path):
         """Starts it and names it to Prefect."""
-        self._log_path = root / STATE / "prefect" / "server.log"
-        self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._root = root
         # it ends with the command, so nothing links to its pages
         os.environ[UI_VARIABLE] = "false"
         self._port = find_free_port()
@@ -102,8 +100,7 @@ class KeptServer:
 
     def _start(self) -> Server:
         self._num_starts += 1
-        with self._log_path.open("ab") as log:
-            return start_prefect(self._port, log)
+        return start_prefect(self._root, self._port)
 
     def _keep(self) -> None:
         while not self._is_over.wait(WATCH_SECONDS):

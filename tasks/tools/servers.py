@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from amun.core.errors import AmunError
@@ -49,13 +48,12 @@ class Server:
     said: str
 
 
-def start_prefect(port: int, log: IO[bytes] | None = None) -> Server:
+def start_prefect(root: Path, port: int) -> Server:
     """Starts a Prefect server on this port, whose pages and API only this machine reaches."""
     url = f"http://{HOST}:{port}/api"
     variables = RECORDER | {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_UI_API_URL": url}
     arguments = ("server", "start", "--host", HOST, "--port", str(port))
-    program = start_program("prefect", *arguments, variables=variables, output=log)
-    return Server("Prefect", url, program, "above" if log is None else str(log.name))
+    return _start("Prefect", url, root / STATE / "prefect" / "server.log", "prefect", *arguments, variables=variables)
 
 
 def start_mlflow(root: Path, port: int) -> Server:
@@ -71,8 +69,17 @@ def start_mlflow(root: Path, port: int) -> Server:
         *("--uvicorn-opts", "--log-level warning"),
     )
     # jobs are for evaluations of language models, and seven processes more
-    program = start_program("mlflow", *arguments, variables={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
-    return Server("MLflow", f"http://{HOST}:{port}", program, "above")
+    variables = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    url = f"http://{HOST}:{port}"
+    return _start("MLflow", url, root / STATE / "mlflow-server.log", "mlflow", *arguments, variables=variables)
+
+
+def _start(name: str, url: str, log_path: Path, module: str, *arguments: str, variables: dict[str, str]) -> Server:
+    """Starts a server that writes into a file: its banners and notes are not what a person asked to see."""
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("ab") as log:
+        program = start_program(module, *arguments, variables=variables, output=log)
+    return Server(name, url, program, str(log_path))
 
 
 def wait_for(server: Server, is_stopped: Callable[[], bool] = lambda: False) -> None:
@@ -102,7 +109,7 @@ def require_answer(variable: str, url: str) -> None:
 def answers(url: str, seconds: float = HEALTH_SECONDS) -> bool:
     """Tells whether a server, of Prefect or MLflow, says within so many seconds that it is in health."""
     try:
-        with urllib.request.urlopen(_ask_health(url), timeout=seconds) as answer:  # noqa: S310 - an address of the user's own
+        with urllib.request.urlopen(_ask_health(url), timeout=seconds) as answer:  # noqa: S310 - the user's own
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError, ValueError, HTTPException):
         return False

@@ -1,5 +1,6 @@
 """What the pages say of a wave, in plain words and Markdown: what was forgotten, how it was judged, what it means."""
 
+from amun.core.counts import tell_count
 from amun.evidence.attempts import Judged
 from amun.evidence.figures import Comparison, ModelFigures
 from tasks.tools.git import name_tag
@@ -65,8 +66,8 @@ def describe_comparison(comparison: Comparison) -> str:
 def count_forgotten(facts: WaveFacts) -> str:
     """Returns how many people and training samples a wave forgot."""
     return (
-        f"{_count(len(facts.wave.forgetting.subject_keys), 'person', 'people')} "
-        f"({_count(len(facts.wave.forget_ids), 'training sample', 'training samples')})"
+        f"{tell_count(len(facts.wave.forgetting.subject_keys), 'person', 'people')} "
+        f"({tell_count(len(facts.wave.forget_ids), 'training sample')})"
     )
 
 
@@ -96,16 +97,12 @@ def show_share(value: float | None) -> str:
     return TOO_FEW if value is None else f"{value:.2f}"
 
 
-def show_left(figures: ModelFigures) -> str:
-    """Returns memory left with its bounds for a person: `0.05 [-0.30, 0.40]`."""
+def show_left(figures: ModelFigures, missing: str = TOO_FEW) -> str:
+    """Returns memory left with its bounds for a person, `0.05 [-0.30, 0.40]`, or what to say where it is missing."""
     if figures.memory_left is None or figures.bounds is None:
-        return TOO_FEW
+        return missing
     lower, upper = figures.bounds
     return f"{figures.memory_left:.2f} [{lower:.2f}, {upper:.2f}]"
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def _explain(facts: WaveFacts) -> str:

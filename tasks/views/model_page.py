@@ -8,6 +8,7 @@ from urllib.parse import quote
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
+from amun.core.counts import tell_count
 from amun.evidence.figures import ModelFigures
 from tasks.tools import registry
 from tasks.views.descriptions import show_auc, show_left, show_percent, show_share
@@ -64,7 +65,7 @@ def _describe_row(version: ModelVersion, run: Run) -> str:
         version.version,
         version.tags["amun.wave"],
         f"{registered_at:%Y-%m-%d}",
-        "new base" if is_base else f"{params['people']} people, {params['samples']} samples",
+        "new base" if is_base else _tell_forgotten(params),
         version.tags["amun.method"],
         _show_left(metrics),
         _show_change(metrics, "ft_auc", show_auc),
@@ -82,6 +83,14 @@ def _describe_row(version: ModelVersion, run: Run) -> str:
         ),
     ]
     return "| " + " | ".join(f"{cell}&emsp;" for cell in cells) + " |"
+
+
+def _tell_forgotten(params: dict[str, str]) -> str:
+    people, samples = (
+        tell_count(int(params["people"]), "person", "people"),
+        tell_count(int(params["samples"]), "sample"),
+    )
+    return f"{people}, {samples}"
 
 
 def _show(metrics: dict[str, float], name: str, show: Callable[[float | None], str]) -> str:

@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from amun.core.commands import tell_command
+from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import load_secret
 from amun.core.params import read_params
 from amun.core.paths import PARAMS
 from amun.ledger import Held, describe_holder
+from amun.ledger.holder import tell_holder
 from tasks.tools import dvc, registry
 from tasks.tools.registry import Champion
 from tasks.views.version_details import describe_version
@@ -48,7 +51,8 @@ class Plan:
         waves = ", ".join(str(number) for number in reversed(self.undone_waves))
         return (
             f"{self.model} would go back from version {self.champion} to version {self.target}; undone: wave {waves}\n"
-            f"it would remember {self.num_remembered} people again until the wave that starts at once forgets them anew"
+            f"it would remember {tell_count(self.num_remembered, 'person', 'people')} again until the wave that starts "
+            "at once forgets them anew"
         )
 
 
@@ -63,7 +67,7 @@ def require_no_wave(workspace: Workspace) -> None:
     if wave is None:
         return
     if not wave.is_abandoned:
-        raise InputError(f"wave {wave.number} is being run by {wave.holder}; roll back when it has ended")
+        raise InputError(f"wave {wave.number} is being run by {tell_holder(wave.holder)}; roll back when it has ended")
     if wave.kind == "base" or find_recorded_wave(workspace.root) == wave.number:
         raise InputError(f"wave {wave.number} is not finished; run `amun wave run` first")
 
@@ -117,7 +121,9 @@ def write_intent(plan: Plan, reason: str) -> None:
             now=datetime.now(UTC),
         )
     if isinstance(answer, Held):
-        raise InputError(f"wave {answer.number} is being run by {answer.holder}; roll back when it has ended")
+        raise InputError(
+            f"wave {answer.number} is being run by {tell_holder(answer.holder)}; roll back when it has ended"
+        )
 
 
 def check_reason(reason: str) -> str:
@@ -156,5 +162,5 @@ def _require_same_model(workspace: Workspace, path: Path, target: Champion) -> N
     if (made.architecture, made.options) != (present.architecture, present.options):
         raise InputError(
             f"params.yaml: version {target.version} was built as another `model`; "
-            f"bring that section back first (`git show {target.commit[:12]}:{PARAMS}`)"
+            f"bring that section back first ({tell_command('git', 'show', f'{target.commit[:12]}:{PARAMS}')})"
         )

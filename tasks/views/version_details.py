@@ -14,6 +14,7 @@ from amun.core.errors import InputError
 from amun.core.paths import DECISIONS, PARAMS
 from amun.evidence.attempts import Judged, parse_decisions
 from amun.ledger import Wave
+from amun.ledger.holder import tell_holder
 from tasks.tools import registry
 from tasks.tools.dvc import LOCK_FILE
 from tasks.tools.git import has_commit, name_tag, read_committed
@@ -127,7 +128,7 @@ def _describe_origin(
         "training samples forgotten": version.num_forget,
         "subjects forgotten so far": version.num_subjects,
         "opened": None if wave is None else f"{wave.opened_at:%Y-%m-%d %H:%M:%S} UTC",
-        "run by": None if wave is None else wave.holder.partition(":")[0],
+        "run by": None if wave is None else tell_holder(wave.holder),
         "tag": None if version.wave is None else name_tag(version.wave),
         "commit": commit,
     } | {

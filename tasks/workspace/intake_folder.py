@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError
 from amun.ledger import FileId, TakenFile
 from tasks.workspace.intake_files import REASON_SUFFIX, TAKING, IntakeSource, Waiting, is_meant, name_target
@@ -20,15 +21,20 @@ from tasks.workspace.intake_files import REASON_SUFFIX, TAKING, IntakeSource, Wa
 class FolderSource(IntakeSource):
     """A folder and all below it; whoever puts a file there writes it elsewhere, or as `.tmp`, and renames it."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *, is_own: bool):
         """Opens the folder.
 
+        Args:
+            folder: where the files are put.
+            is_own: it lies in the workspace's own state, which another clone has anew: it may not be there yet.
+
         Raises:
-            InputError: there is none.
+            InputError: there is none, and it is not the workspace's to make; or it is no folder.
         """
-        if not folder.is_dir():
+        if not folder.is_dir() and (folder.exists() or not is_own):
             raise InputError(f"intake.source: {folder} is no folder; make it, or write null")
         self._folder = folder
+        self._is_own = is_own
         self._taking = folder / TAKING
 
     def count_waiting(self) -> int:
@@ -44,6 +50,9 @@ class FolderSource(IntakeSource):
         """
         unreadable: list[OSError] = []
         with self._translate_errors():
+            if self._is_own:
+                # whoever puts files there finds it from now on
+                self._folder.mkdir(parents=True, exist_ok=True)
             for path in self._list_new():
                 self._stage(path)
             staged = self._list_staged()
@@ -57,7 +66,9 @@ class FolderSource(IntakeSource):
                 continue
             yield waiting
         if unreadable:
-            raise AmunError(f"intake.source: {len(unreadable)} files in {self._taking}: {unreadable[0].strerror}")
+            raise AmunError(
+                f"intake.source: {tell_count(len(unreadable), 'file')} in {self._taking}: {unreadable[0].strerror}"
+            )
 
     def put_away(self, waiting: Waiting, record: TakenFile) -> None:
         """Moves the file in one step, after the file with the reason is there."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from amun.core.errors import InputError
+from amun.core.paths import STATE
 from tasks.tools.git import is_kept
 from tasks.workspace.intake_files import IntakeSource
 from tasks.workspace.intake_folder import FolderSource
@@ -29,7 +30,7 @@ def open_source(workspace: Workspace) -> IntakeSource | None:
             f"params.yaml: intake.source: {source} lies where git would take what names people; "
             "write .amun/requests, or a folder outside the workspace"
         )
-    return FolderSource(folder)
+    return FolderSource(folder, is_own=folder.is_relative_to((workspace.root / STATE).resolve()))
 
 
 def count_waiting(workspace: Workspace) -> int:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from amun.core.commands import tell_command
+from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import load_secret, subject_keys
 from amun.core.paths import FORGOTTEN
@@ -64,7 +66,7 @@ def read_line(workspace: Workspace) -> list[ForgottenWave]:
     if committed is None and recorded is not None:
         raise InputError(
             f"{root}: HEAD records wave {recorded}, but not {FORGOTTEN}, which says who is forgotten: bring it back "
-            f"(`git checkout {name_tag(recorded)} -- {FORGOTTEN}`) and commit it"
+            f"({tell_command('git', 'checkout', name_tag(recorded), '--', FORGOTTEN)}) and commit it"
         )
     line = [] if committed is None else parse_forgotten(committed, f"{FORGOTTEN} at HEAD of {root}")
     _require_remembered(workspace, line)
@@ -79,11 +81,11 @@ def _require_remembered(workspace: Workspace, line: list[ForgottenWave]) -> None
         forgotten = ledger.subjects_forgotten(workspace.model)
     missing = [number for subject, number in forgotten.items() if keys.isdisjoint(subject_keys(secret, subject))]
     if missing:
-        waves = ", ".join(map(str, sorted(set(missing))))
+        waves, people = ", ".join(map(str, sorted(set(missing)))), tell_count(len(missing), "person", "people")
         raise InputError(
-            f"{workspace.root}: {FORGOTTEN} at HEAD lacks {len(missing)} people whom the ledger has as forgotten by "
+            f"{workspace.root}: {FORGOTTEN} at HEAD lacks {people} whom the ledger has as forgotten by "
             f"wave {waves} of {workspace.model}: check out the waves' branch and pull, or bring the file back "
-            f"(`git checkout {name_tag(max(missing))} -- {FORGOTTEN}`) and commit it"
+            f"({tell_command('git', 'checkout', name_tag(max(missing)), '--', FORGOTTEN)}) and commit it"
         )
 
 

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from amun.core.commands import tell_command
+from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.params import DataParams
 from amun.core.paths import EXCLUSIONS, PREPARE_METRICS, is_bucket, locate_source
@@ -54,7 +56,7 @@ def inspect_source(root: Path, data: DataParams) -> tuple["Listing", "Size"]:
     require_unknown_to_git(root, data.root)
     if (update := refresh_source(root, data)) is not None:
         print(
-            f"  {data.root}: {update.num_objects} objects, {update.num_fetched} fetched, "
+            f"  {data.root}: {tell_count(update.num_objects, 'object')}, {update.num_fetched} fetched, "
             f"{update.num_deleted} gone since the last time",
             flush=True,
         )
@@ -74,7 +76,7 @@ def require_unknown_to_git(root: Path, data_root: str | None) -> None:
     if [path for path in list_files(root, data_root) if not path.endswith(_NO_DATA)]:
         raise InputError(
             f"params.yaml: data.root: {data_root} lies where git takes it, and what git has cannot be forgotten; "
-            f"run `dvc add {data_root}`, or keep it elsewhere"
+            f"run {tell_command('dvc', 'add', data_root)}, or keep it elsewhere"
         )
 
 

@@ -7,6 +7,7 @@ configuration may say which of its remotes it is.
 import json
 from pathlib import Path
 
+from amun.core.commands import tell_command
 from amun.core.errors import AmunError, InputError
 from amun.core.paths import WAVE, WORKSPACE
 from amun.evidence.wave import write_json
@@ -211,7 +212,7 @@ def _require_droppable(workspace: Workspace, upstream: str, own: list[tuple[str,
         if author != EMAIL or commit in named or not set(paths) <= written:
             raise InputError(
                 f"{workspace.root}: the branch and {upstream} have diverged: commit {commit[:12]} is here alone; "
-                f"put it on top (`git rebase {upstream}`) or on another branch, then run this again"
+                f"put it on top ({tell_command('git', 'rebase', upstream)}) or on another branch, then run this again"
             )
 
 

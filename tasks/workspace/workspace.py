@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import amun
+from amun.core.commands import tell_command
 from amun.core.errors import InputError
 from amun.core.keys import SECRET_VARIABLE, fingerprint, load_secret
 from amun.core.params import Params, read_params
@@ -114,7 +115,7 @@ def require_same_code(root: Path) -> None:
         if _read_sources(installed / package) != _read_sources(root / package):
             raise InputError(
                 f"{root / package} differs from the installed package in {installed}; "
-                f"run `pip install --constraint constraints.txt --editable {root}`"
+                f"run {tell_command('pip', 'install', '--constraint', root / 'constraints.txt', '--editable', root)}"
             )
 
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.params import DataParams, parse_part
 from amun.core.subject_ids import BLANKS, find_fault, normalise
@@ -179,5 +180,5 @@ def raise_problems(problems: Sequence[str]) -> None:
     if not problems:
         return
     more = f"; and {len(problems) - MAX_SHOWN} more" if len(problems) > MAX_SHOWN else ""
-    found = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    found = tell_count(len(problems), "problem")
     raise InputError(f"params.yaml: data.root: {found} in the source: {'; '.join(problems[:MAX_SHOWN])}{more}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.params import Count, Section
 from amun.store.sources.catalogue import Listing, Opener, Row, build_listing, read_owner, require_folder
@@ -137,7 +138,7 @@ def _open_content(content: Any, array_shape: tuple[int, int, int] | None) -> "Im
         raise ValueError("there is no array")
     values = np.frombuffer(content, dtype=np.uint8) if isinstance(content, bytes) else np.array(content)
     if values.size != np.prod(array_shape):
-        raise ValueError(f"the array has {values.size} values, not those of data.options.array_shape")
+        raise ValueError(f"the array has {tell_count(values.size, 'value')}, not those of data.options.array_shape")
     if np.issubdtype(values.dtype, np.integer):
         if values.min() < 0 or values.max() > 255:
             raise ValueError("the array has whole numbers beyond 0 to 255")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import yaml
 
+from amun.core.commands import tell_command
 from amun.core.errors import InputError
 from amun.core.keys import keyed_digest
 from amun.core.masking import drop_login
@@ -69,4 +70,4 @@ def require_files(root: str | None, workspace: Path = CURRENT) -> None:
         if (workspace / locate_journal(root)).exists() or not (workspace / locate_manifest(root)).exists():
             raise InputError(f"params.yaml: data.root: the mirror of {root} is not complete; run `amun base rebuild`")
     elif (file := find_dvc_file(root, workspace)) is not None and not (workspace / root).exists():
-        raise InputError(f"params.yaml: data.root: {root} is not there; run `dvc pull {file}`")
+        raise InputError(f"params.yaml: data.root: {root} is not there; run {tell_command('dvc', 'pull', file)}")

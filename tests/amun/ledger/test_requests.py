@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from amun.core.errors import InputError
-from amun.ledger import Ledger
+from amun.ledger import Demand, Ledger
 from tests.amun.ledger.helpers import (
     MODEL,
     NOW,
@@ -195,6 +196,34 @@ def test_unknown_request_is_named(ledger: Ledger, request_id: str) -> None:
     add(ledger, "ann")
     with pytest.raises(InputError, match=f"{request_id}.*`amun request list`"):
         ledger.get_request(request_id)
+
+
+def test_list_is_searched_and_cut_in_the_database(ledger: Ledger) -> None:
+    people = ["ann", "100%", "Zoe\u0308 Smith", "bob_1", "bobs"]
+    build_base(ledger, people)
+    build_base(ledger, people, model="second")
+    ledger.add_demands([Demand(person, NOW, f"Ticket-{number}") for number, person in enumerate(people)], now=NOW)
+
+    def find(search: str, limit: int | None = None, num_later: int = 0) -> list[str]:
+        found = ledger.list_requests(MODEL, search=search, limit=limit, num_later=num_later)
+        assert limit is not None or ledger.count_requests(MODEL, search=search) == len(found)
+        return [request.request_id[-1] for request in found]
+
+    assert find("") == ["1", "2", "3", "4", "5"]
+    assert (find("", 2), find("", 2, 2), find("", 2, 4), find("", 2, 6)) == (["4", "5"], ["2", "3"], ["1"], [])
+    assert (find("ANN"), find("ticket-3"), find("r-000002"), find("R-00000")) == (["1"], ["4"], ["2"], [])
+    assert (find("0%"), find("bob_"), find("b"), find("b", 1)) == (["2"], ["4"], ["4", "5"], ["5"])
+    assert find("zo\u00eb s") == find("zoe\u0308 S") == ["3"]
+    (last,) = ledger.list_requests(search="b", limit=1)
+    assert [outcome.model for outcome in last.outcomes] == [MODEL, "second"]
+    assert ledger.count_requests(MODEL, "completed", search="b") == 0
+
+
+def test_search_in_a_file_knows_every_letter_in_both_cases(tmp_path: Path) -> None:
+    with Ledger.create(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        build_base(ledger, ["Zo\u00eb"])
+        add(ledger, "Zo\u00eb")
+        assert ledger.count_requests(MODEL, search="ZO\u00cb") == 1
 
 
 def test_unknown_filters_are_named(ledger: Ledger) -> None:

@@ -27,7 +27,7 @@ def test_other_wrong_labels_are_neither_of_the_two() -> None:
 
 
 def test_two_classes_leave_no_other_wrong_label() -> None:
-    with pytest.raises(AttemptError, match="2 classes leave no other"):
+    with pytest.raises(AttemptError, match="no other wrong label is left among 2 classes"):
         draw_wrong_labels(torch.tensor([0, 1]), 2, seed=0, also_not=torch.tensor([1, 0]))
 
 

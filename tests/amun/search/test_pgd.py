@@ -74,7 +74,7 @@ def test_only_the_samples_without_an_example_are_named() -> None:
     far = int(distances.argmax())
     between = distances.sort().values[-2:].mean().item()
     reach = PGD.model_copy(update={"epsilon": between, "max_epsilon": between})
-    with pytest.raises(AmunError, match=rf"1 samples \(id{far}\)"):
+    with pytest.raises(AmunError, match=rf"1 sample \(id{far}\)"):
         find(model, images, labels, choose_search("pgd_doubling", pgd_doubling=reach))
 
 

@@ -159,7 +159,7 @@ def test_logits_that_are_no_numbers_end_with_the_name(search: str) -> None:
     model, images, labels, _ = draw_linear(3, num_samples=4, num_classes=2)
     broken = images.clone()
     broken[2, 0, 0, 0] = math.nan
-    with pytest.raises(AmunError, match=r"not finite near 1 samples \(id2\)"):
+    with pytest.raises(AmunError, match=r"not finite near 1 sample \(id2\)"):
         find(model, broken, labels, choose_search(search))
 
 

@@ -190,7 +190,7 @@ def write_owners(owners: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("owner_of", "words"),
     [
-        (lambda _label, _person: "one", "nobody is in the split calibration and test: .* of 1 subjects holds 80 of 80"),
+        (lambda _label, _person: "one", "nobody is in the split calibration and test: .* of 1 subject holds 80 of 80"),
         (lambda label, _person: label, "nobody is in the split"),
     ],
 )

@@ -51,7 +51,9 @@ def test_sizes_are_skewed_to_small() -> None:
 def test_class_that_nobody_in_train_has_is_refused() -> None:
     subjects, labels = np.array(["a", "a", "b", "c"]), np.array([0, 0, 1, 0])
     splits = np.array(["train", "train", "calibration", "test"])
-    with pytest.raises(InputError, match=r"no training sample has the class dog: .* only 1 hold samples of that class"):
+    with pytest.raises(
+        InputError, match=r"no training sample has the class dog: .* only 1 subject holds samples of that class"
+    ):
         check_splits(splits, subjects, labels, ["cat", "dog"])
     check_splits(splits, subjects, np.zeros(4, dtype=np.int64), ["cat", "dog"])
 

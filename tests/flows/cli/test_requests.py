@@ -160,3 +160,81 @@ def test_file_with_ids_as_editors_spell_them(
     assert states == ["pending", "unmatched", "unmatched", "unmatched"]
     late = ledger.count_status(MODEL, datetime.now(UTC) + timedelta(days=40))
     assert (late.overdue, late.unmatched) == (4, 3)
+
+
+def test_time_and_ticket_are_given_by_hand(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = Typed(capsys, "add", "heavy", "00042", "--received", "2026-01-31T09:00+01:00", "--reference", "T 1")
+    assert (typed.exit_code, typed.err) == (0, "")
+    assert [(request.received_at, request.reference) for request in ledger.list_requests()] == [
+        (datetime(2026, 1, 31, 8, tzinfo=UTC), "T 1"),
+        (datetime(2026, 1, 31, 8, tzinfo=UTC), "T 1"),
+    ]
+    assert "T 1" in Typed(capsys, "list").out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("heavy", "--received", "yesterday"), "--received: 'yesterday' is no date or time"),
+        (("heavy", "--received", "2026-01-31T09:00"), "--received: received at 2026-01-31T09:00:00: give the time"),
+        (("heavy", "--received", "3000-01-31"), "lies in the future"),
+        (("heavy", "--received", ""), "--received: it is empty"),
+        (("heavy", "--reference", " "), "a reference is empty"),
+        (("--csv", "file.csv", "--reference", "T-1"), "in a file they are columns"),
+    ],
+)
+def test_time_or_ticket_that_is_none(
+    options: tuple[str, ...], words: str, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = Typed(capsys, "add", *options)
+    assert (typed.exit_code, typed.out, typed.err.count("\n")) == (2, "", 1)
+    assert words in typed.err
+    assert ledger.list_requests() == []
+
+
+def test_list_has_pages_and_keys_are_whole(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    long_id = "a person of a company that gives its people names longer than a line"
+    Typed(capsys, "add", *PEOPLE[4:])
+    assert f"{long_id}  R-000031" in Typed(capsys, "add", long_id).out
+    ledger.hold_request("R-000002", "evidence", now=datetime.now(UTC))
+    page = Typed(capsys, "list").out.splitlines()
+    assert page[0].split() == ["request", "subject"]
+    assert [row.split()[0] for row in page[1:31]] == [f"R-{number:06d}" for number in range(2, 32)]
+    assert page[30] == f"R-000031  {long_id}"
+    assert page[31:] == [
+        "no room for received, due, model, state, wave, reason: `--columns` chooses, a wider terminal shows all",
+        "1 earlier request: `--page 2` goes on there, `--all` shows all",
+        "unmatched: 1, which match nobody in the data; `amun request show` says who may be meant",
+    ]
+    assert Typed(capsys, "list", "--page", "2").out.splitlines()[1].split()[:2] == ["R-000001", "guest-0"]
+    assert len(Typed(capsys, "list", "--all").out.splitlines()) == 34
+    cut = Typed(capsys, "list", "--limit", "2", "--columns", "state,request,reference", "--search", "GUEST-1")
+    assert [line.split() for line in cut.out.splitlines()[:3]] == [
+        ["state", "request", "reference"],
+        ["pending", "R-000019"],
+        ["pending", "R-000020"],
+    ]
+    assert "9 earlier requests" in cut.out
+    asked = [json.loads(Typed(capsys, "list", "--json", *options).out) for options in ([], ["--limit", "2"])]
+    assert [len(requests) for requests in asked] == [31, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--columns", "state,due date"), "--columns: there is no column 'due date'; there are request,subject,"),
+        (("--columns", "state", "--json"), "--columns: they are a table's"),
+        (("--page", "2"), "--page 2: the list ends with page 1"),
+        (("--all", "--limit", "5"), "--all: everything is one page"),
+    ],
+)
+def test_list_that_cannot_be_shown(
+    options: tuple[str, ...], words: str, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = Typed(capsys, "list", *options)
+    assert (typed.exit_code, typed.out, typed.err.count("\n")) == (2, "", 1)
+    assert words in typed.err
+    assert ledger.list_requests() == []

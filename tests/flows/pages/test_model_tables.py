@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from flows.pages.model_tables import print_lineage
+from flows.pages.listing import View
+from flows.pages.model_tables import choose_versions, print_lineage
 from tasks.views.lineage import Version
 
 
@@ -30,34 +31,61 @@ def make_version(number: int, parent: str | None, *, is_known: bool = True, roll
     )
 
 
+def show_tree(capsys: pytest.CaptureFixture[str], versions: list[Version], view: View = View()) -> list[str]:  # noqa: B008
+    page, num_versions = choose_versions(versions, view)
+    print_lineage("model", page, view, num_versions)
+    return capsys.readouterr().out.splitlines()
+
+
 def test_tree_shows_lines_and_what_was_left_behind(capsys: pytest.CaptureFixture[str]) -> None:
-    print_lineage(
-        "model",
-        [
-            make_version(1, "models:/theirs@prod"),
-            make_version(2, "1"),
-            make_version(3, "2", rolled_back="wrong labels"),
-            make_version(4, "3", rolled_back="wrong labels"),
-            make_version(5, "2"),
-            make_version(6, None),
-            make_version(7, "6"),
-            make_version(8, None, is_known=False),
-        ],
-    )
-    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    tree = [re.sub(r"(model|version \d).*", r"\1", line) for line in lines[2:10]]
-    assert tree == [
-        "model",
-        "├── version 1",
-        "│   ├── version 2",
-        "│   │   └── version 3",
-        "│   │       └── version 4",
-        "│   └── version 5",
-        "└── version 6",
-        "    └── version 7",
+    versions = [
+        make_version(1, "models:/theirs@prod"),
+        make_version(2, "1"),
+        make_version(3, "2", rolled_back="wrong labels"),
+        make_version(4, "3", rolled_back="wrong labels"),
+        make_version(5, "2"),
+        make_version(6, None),
+        make_version(7, "6"),
+        make_version(8, None, is_known=False),
     ]
-    assert "models:/theirs@prod" in lines[3]
-    assert "0.500 ± 0.030" in lines[4]
-    assert lines[5].endswith("rolled back: wrong labels")
-    assert lines[9].endswith("champion")
+    heads, lines = (shown := show_tree(capsys, versions))[:2], shown[2:]
+    assert heads[1].split()[:2] == ["model", "wave"]
+    assert [re.sub(r"(version \d).*", r"\1", line) for line in lines[:7]] == [
+        "├─┬ version 1",
+        "│ ├ version 2",
+        "│ ├─┬ version 3",
+        "│ │ └ version 4",
+        "│ └ version 5",
+        "└─┬ version 6",
+        "  └ version 7",
+    ]
+    assert "models:/theirs@prod" in lines[0]
+    assert "0.500 ± 0.030" in lines[1]
+    assert lines[2].endswith("rolled back: wrong labels")
+    assert lines[6].endswith("champion")
     assert lines[-1] == "in MLflow, but registered by no wave: version 8"
+
+
+def test_siblings_do_not_look_like_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    siblings = show_tree(capsys, [make_version(1, None), make_version(2, "1"), make_version(3, "1")])
+    line = show_tree(capsys, [make_version(1, None), make_version(2, "1"), make_version(3, "2")])
+    trees = [[re.sub(r"(version \d).*", r"\1", row) for row in shown[2:]] for shown in (siblings, line)]
+    assert trees == [
+        ["└─┬ version 1", "  ├── version 2", "  └ version 3"],
+        ["└─┬ version 1", "  ├ version 2", "  └ version 3"],
+    ]
+
+
+def test_versions_have_pages_and_long_reasons_give_way(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    why = "confuses three and eight since Monday, as the desk in Hamburg has told us twice by now"
+    versions = [make_version(number, str(number - 1), rolled_back=why) for number in range(1, 101)]
+    shown = show_tree(capsys, versions)
+    assert max(map(len, shown[:-2])) <= 80
+    assert re.search("version 71  .*rolled back: confuses.*…$", shown[2])
+    assert shown[-2].startswith("no room for ")
+    assert shown[-1].startswith("70 earlier versions: `--page 2`")
+    monkeypatch.delenv("COLUMNS")
+    assert show_tree(capsys, versions)[2].endswith(why)

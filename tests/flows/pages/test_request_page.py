@@ -162,7 +162,7 @@ def test_open_wave_and_another_model() -> None:
     assert "it is under way" in render("in_wave", make_wave(None))
     page = render("completed", make_wave(make_summary("amun")), is_own=False)
     assert "To be looked up in the workspace of faces" in page
-    assert "machine night, process 123" in page
+    assert "process 123 on night" in page
 
 
 def test_forgotten_before_by_a_wave_that_was_undone_is_said_to_be_open_again() -> None:

@@ -1,12 +1,18 @@
 """What is shown of many waves, and of one that was undone."""
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from amun.core.errors import InputError
 from amun.evidence.attempts import Judged, Summary
+from amun.evidence.figures import Comparison, ReportFigures
 from amun.ledger import Request, Wave
-from flows.pages.wave_tables import print_latest, print_status, print_wave
+from flows.pages.listing import View
+from flows.pages.table import CUT
+from flows.pages.wave_tables import choose_waves, print_list, print_status, print_wave
 
 NIGHT = datetime(2026, 1, 31, 3, tzinfo=UTC)
 
@@ -36,11 +42,64 @@ def make_wave(number: int, *, undone_by: int | None = None, note: str | None = N
     )
 
 
-def test_many_waves_are_cut_to_the_latest(capsys: pytest.CaptureFixture[str]) -> None:
-    print_latest([make_wave(number, undone_by=1 if number == 99 else None) for number in range(100)])
-    *_, last, note = capsys.readouterr().out.splitlines()
+def show_list(capsys: pytest.CaptureFixture[str], waves: list[Wave], view: View) -> list[str]:
+    page, num_waves = choose_waves(waves, view)
+    print_list(page, view, num_waves)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_many_waves_are_cut_to_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    waves = [make_wave(number, undone_by=1 if number == 99 else None) for number in range(100)]
+    *_, last, note = show_list(capsys, waves, View())
     assert last.split()[:3] == ["99", "2026-01-31", "undone"]
-    assert note == "70 earlier waves; `amun wave list --all` shows them"
+    assert note == "70 earlier waves: `--page 2` goes on there, `--all` shows all"
+    _, _, first, *rest = show_list(capsys, waves, View(page=4))
+    assert (first.split()[0], rest[-1].split()[0], len(rest)) == ("0", "9", 9)
+    assert len(show_list(capsys, waves, View(limit=None))) == 102
+    _, _, only = show_list(capsys, waves, View(search="UNDONE"))
+    assert only.split()[0] == "99"
+    assert show_list(capsys, waves, View(search="nowhere"))[-1] == "no row holds 'nowhere'"
+    with pytest.raises(InputError, match="--page 5: the list ends with page 4"):
+        choose_waves(waves, View(page=5))
+
+
+def make_measured_wave() -> Wave:
+    """A wave of which every column has something to say."""
+    figures = {"memory_left": 0.05, "memory_left_lower": -0.3, "memory_left_upper": 0.4, "ft_auc": 0.5, "trace": 0.9}
+    test = ReportFigures.model_validate(figures | {"accuracy_base": 0.9, "accuracy": 0.89, "ft_auc_base": 0.7})
+    comparison = Comparison.model_validate(figures | {"accuracy": 0.88})
+    summary = Summary(num_forget=30, method="boundary_shrink", test=test)
+    return replace(make_wave(123456), summary=summary, comparison=comparison, version="654321")
+
+
+@pytest.mark.parametrize("width", [20, 80, 120, 170, 220])
+def test_columns_give_way_and_keys_are_whole(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = show_list(capsys, [make_measured_wave()], View())
+    place = next(place for place, line in enumerate(shown) if line.startswith("123456"))
+    titles, row, note = shown[place - 1], shown[place], shown[place + 1 :]
+    assert max(map(len, shown[: place + 1])) <= width
+    assert (titles.split()[0], titles.split()[-1]) == ("wave", "version")
+    assert (row.split()[0], row.split()[-1]) == ("123456", "654321")
+    assert CUT not in row
+    assert bool(note) == (width < 220)
+    if width == 80:
+        assert "0.05 [-0.30, 0.40]" in row
+        assert re.search("no room for .*, trace-retrained, seconds: `--columns` chooses, a wider ", note[0])
+
+
+def test_columns_are_chosen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "10")
+    shown = show_list(capsys, [make_measured_wave()], View(columns=("trace-after", "wave", "ft-auc-retrained")))
+    assert [line.split() for line in shown] == [
+        ["trace", "FT", "AUC"],
+        ["after", "wave", "retrained"],
+        ["0.900", "123456", "0.500"],
+    ]
+    with pytest.raises(InputError, match=r"--columns: there is no column 'trace'; there are wave,closed,"):
+        show_list(capsys, [], View(columns=("trace",)))
 
 
 def test_wave_tells_its_decisions_and_counts_its_requests(capsys: pytest.CaptureFixture[str]) -> None:

@@ -158,6 +158,19 @@ def test_files_are_taken_or_rejected_once_and_put_away(place: Place, workspace: 
     assert abs((first.received_at - started).total_seconds()) < 30  # when the file was written
 
 
+def test_own_folder_that_a_joined_clone_lacks_is_empty_and_then_there(ledger: Ledger, tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, ".amun/requests")
+    workspace.root.mkdir()
+    run_git(workspace.root, "init", "--quiet")
+    (workspace.root / ".gitignore").write_text(".amun/\n", encoding="ascii")
+    assert count_waiting(workspace) == 0
+    assert not (workspace.root / ".amun").exists()
+    assert take(workspace) == Intake()
+    (workspace.root / ".amun/requests/a.csv").write_text("subject_id\nperson-0\n", encoding="ascii")
+    assert take(workspace) == Intake(num_files=1, num_requests=1)
+    assert list_requests(ledger) == [("person-0", 1)]
+
+
 def test_file_of_strangers_is_put_away_whole(place: Place, workspace: Workspace, ledger: Ledger) -> None:
     strangers = [f"stranger {number}" for number in range(10)]
     many, few = ("\n".join(["subject_id", *PEOPLE, *names]) for names in (strangers, strangers[:5]))

@@ -121,10 +121,10 @@ def lose_all(root: Path) -> None:
 
 HARMS: dict[Callable[[Path], None], tuple[type[AmunError], str]] = {
     damage_object: (AmunError, r"wave/forgotten.json at HEAD cannot be read: git cat-file failed in .*; `git fsck`"),
-    tear: (AmunError, r"wave/forgotten.json at HEAD of .* is damaged \(1 findings\); restore it from git"),
+    tear: (AmunError, r"wave/forgotten.json at HEAD of .* is damaged \(1 finding\); restore it from git"),
     lose: (InputError, r"records wave 2, but not wave/forgotten.json.*`git checkout wave/0002 -- wave/forgotten.json`"),
-    shorten: (InputError, r"lacks 1 people whom the ledger has as forgotten by wave 2 .*`git checkout wave/0002 --"),
-    go_back: (InputError, r"lacks 1 people whom the ledger has as forgotten by wave 2 .*check out the waves' branch"),
+    shorten: (InputError, r"lacks 1 person whom the ledger has as forgotten by wave 2 .*`git checkout wave/0002 --"),
+    go_back: (InputError, r"lacks 1 person whom the ledger has as forgotten by wave 2 .*check out the waves' branch"),
     lose_all: (InputError, r"lacks 3 people whom the ledger has as forgotten by wave 1, 2 .*`git checkout wave/0002"),
 }
 
