@@ -7,14 +7,16 @@ from typing import Annotated
 import typer
 
 from amun.core.errors import InputError
-from flows.cli import shared
+from flows.cli import checks, shared
 
 
 def serve() -> None:
     """Run MLflow, Prefect and the nightly job until Ctrl-C or SIGTERM."""
     from flows import serving
 
-    serving.serve(shared.open_here())
+    workspace = shared.open_here()
+    checks.require_sound(workspace)
+    serving.serve(workspace)
 
 
 def deploy(

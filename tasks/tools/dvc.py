@@ -300,6 +300,11 @@ def _read_stages(root: Path) -> dict[str, Any]:
     return stages
 
 
+def read_params(root: Path) -> dict[str, list[str]]:
+    """Returns which hyperparameters each stage of `dvc.yaml` depends on."""
+    return {name: list(stage.get("params", [])) for name, stage in _read_stages(root).items()}
+
+
 def list_paths(root: Path, stages: Sequence[str]) -> list[str]:
     """Returns the outputs of these stages that git keeps."""
     declared = _read_stages(root)

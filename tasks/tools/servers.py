@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -49,9 +50,8 @@ class Server:
 def provide_prefect(root: Path) -> Callable[[], None]:
     """Names a Prefect API for this process: the one the environment names, or a server started for as long.
 
-    Returns a function that waits until the server answers. Import Prefect after this call, for it reads the address
-    once, and before waiting, for both take seconds. The server stops when the process ends, and after Prefect's own
-    exit handlers, which were registered later and still have logs to deliver.
+    Returns a function that waits until the server answers. Import the flows before waiting, for both take seconds. The
+    server stops when the process ends, and after Prefect's own exit handlers, which still have logs to deliver.
 
     Raises:
         AmunError: the named server does not answer.
@@ -66,8 +66,17 @@ def provide_prefect(root: Path) -> Callable[[], None]:
     with log_path.open("ab") as log:
         server = start_prefect(find_free_port(), log)
     os.environ[API_VARIABLE] = server.url
+    _tell_prefect()
     atexit.register(stop_program, server.program)
     return lambda: wait_for(server)
+
+
+def _tell_prefect() -> None:
+    """Makes Prefect read its variables again, where something has imported it before."""
+    if "prefect" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
 
 
 def start_prefect(port: int, log: IO[bytes] | None = None) -> Server:
