@@ -150,14 +150,14 @@ def _choose_base(workspace: Workspace, base: tuple[str, float] | None) -> tuple[
         return read_adopted(root), lambda: None
     from tasks.workspace.adopt import drop_base, keep_base, read_base
 
-    model = _build_model(workspace)
+    model = build_for_source(workspace)
     if base is None:
         return None, lambda: drop_base(root)
     adopted = read_base(root, *base, model)
     return adopted, lambda: keep_base(root, adopted, model)
 
 
-def _build_model(workspace: Workspace) -> "nn.Module":
+def build_for_source(workspace: Workspace) -> "nn.Module":
     """Returns a model for the source's images, before anything is created for it.
 
     Every image's header is read, and none of their pixels: that is left to the stage.

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError
-from flows.cli import audit, base, benchmark, doctor, models, requests, serving, shared, subjects, waves
+from flows.cli import audit, base, benchmark, checks, doctor, models, requests, serving, shared, subjects, waves
 from tasks.tools.environment import ensure_utf8
 
 
@@ -52,6 +52,7 @@ app.add_typer(base.app, name="base")
 app.add_typer(models.app, name="model")
 app.add_typer(subjects.app, name="subject")
 app.add_typer(audit.app, name="audit")
+app.command()(checks.check)
 app.command()(serving.serve)
 app.command()(serving.deploy)
 app.command()(benchmark.benchmark)
@@ -115,6 +116,8 @@ def init(
     setup.refuse_wrong_secret(clone)
     if base is not None and (setup.is_joining(clone) or setup.is_finished(clone)):
         raise InputError(f"{clone.root} has its base already; adopt another one in a new workspace")
+    if not setup.is_finished(clone):
+        checks.require_sound(clone)
     if setup.is_joining(clone):
         setup.join_workspace(clone, git_remote)
         print(f"joined the workspace of {clone.model}: its data are here, its waves can be reproduced")

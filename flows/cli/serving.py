@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from amun.core.errors import InputError
-from flows.cli import shared
+from flows.cli import checks, shared
 
 Port = Annotated[int | None, typer.Option(min=1, max=65535, metavar="PORT", show_default=False)]
 
@@ -19,7 +19,9 @@ def serve(mlflow_port: Port = None, prefect_port: Port = None) -> None:
     """
     from flows import serving
 
-    serving.serve(shared.open_here(), serving.Ports(mlflow_port, prefect_port))
+    workspace = shared.open_here()
+    checks.require_sound(workspace)
+    serving.serve(workspace, serving.Ports(mlflow_port, prefect_port))
 
 
 def deploy(

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from amun.core.errors import AmunError
-from flows.cli import shared
+from flows.cli import checks, shared
 
 app = typer.Typer(help="Waves of deletion.", no_args_is_help=True)
 
@@ -21,6 +21,7 @@ def run_wave(
 
     workspace = shared.open_here()
     if dry_run:
+        checks.require_sound(workspace)
         print(preview.describe_next_wave(workspace))
     else:
         shared.tell_outcome(running.run_deletion_wave(workspace))

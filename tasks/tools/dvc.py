@@ -357,6 +357,11 @@ def list_inputs(root: Path, stage: str) -> list[str]:
     return inputs
 
 
+def read_params(root: Path) -> dict[str, list[str]]:
+    """Returns which hyperparameters each stage of `dvc.yaml` depends on."""
+    return {name: list(stage.get("params", [])) for name, stage in _read_stages(root).items()}
+
+
 def list_paths(root: Path, stages: Sequence[str]) -> list[str]:
     """Returns the outputs of these stages that git keeps."""
     declared = _read_stages(root)

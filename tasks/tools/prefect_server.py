@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 from pathlib import Path
 from threading import Event, Thread
 from typing import Protocol
@@ -34,7 +35,7 @@ class PrefectServer(Protocol):
 def provide_prefect(root: Path) -> PrefectServer:
     """Names a Prefect API for this process: the one the environment names, or a server started for as long.
 
-    Import Prefect after this call, for it reads the address once, and before waiting, for both take seconds.
+    Import the flows before waiting, for both take seconds.
 
     Raises:
         AmunError: the named server does not answer.
@@ -80,6 +81,7 @@ class KeptServer:
         # a daemon: it lives until the process ends, and with it what it has started
         self._keeper = Thread(target=self._keep, name="keeper of Prefect's server", daemon=True)
         os.environ[API_VARIABLE] = self._server.url
+        _tell_prefect()
         # to run after Prefect's own exit handlers, which are registered later and still have logs to deliver
         atexit.register(self._stop)
 
@@ -111,3 +113,11 @@ class KeptServer:
     def _stop(self) -> None:
         self._is_over.set()
         stop_program(self._server.program)
+
+
+def _tell_prefect() -> None:
+    """Makes Prefect read its variables again, where something has imported it before."""
+    if "prefect" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()

@@ -1,0 +1,196 @@
+"""What can be said of a workspace's settings before any work: a line for each finding, and nothing is changed."""
+
+import json
+import os
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from amun.core.errors import AmunError, InputError
+from amun.core.paths import PARAMS, TRAIN
+from tasks.tools import dvc
+from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE
+from tasks.tools.git import name_owner, run_git
+from tasks.workspace.workspace import Workspace
+
+S3_VARIABLE = "AWS_ENDPOINT_URL"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a person should know before a wave.
+
+    Attributes:
+        line: what, where, and what to do.
+        exit_code: with which a night would end because of it: 2 for bad input, 1 for a failure, 0 for a good one.
+        stops: whether nothing should be begun before it is mended.
+    """
+
+    line: str
+    exit_code: int = 0
+    stops: bool = False
+
+
+Judge = Callable[[Workspace], Iterator[Finding]]
+
+
+def find_all(workspace: Workspace, judges: "tuple[Judge, ...] | None" = None) -> list[Finding]:
+    """Returns what every judge finds, what stops first; a minute at most.
+
+    Args:
+        workspace: or a clone that is none yet.
+        judges: None takes all of them.
+    """
+    found = [finding for judge in judges or JUDGES for finding in _collect(judge, workspace)]
+    return sorted(found, key=lambda finding: (not finding.stops, -finding.exit_code))
+
+
+def _collect(judge: Judge, workspace: Workspace) -> Iterator[Finding]:
+    try:
+        yield from judge(workspace)
+    except AmunError as error:
+        yield Finding(str(error), InputError.exit_code if isinstance(error, InputError) else 1, stops=True)
+
+
+def judge_schedule(workspace: Workspace) -> Iterator[Finding]:
+    """Finds a schedule or a time zone that is none, and a night that never comes."""
+    from tasks.tools.schedule import list_next_runs
+
+    list_next_runs(workspace.params.schedule, datetime.now(UTC))
+    yield from ()
+
+
+def judge_intake(workspace: Workspace) -> Iterator[Finding]:
+    """Finds a place for requests that is not there. The wave of those who have asked before runs all the same."""
+    from tasks.workspace.intake_sources import count_waiting
+
+    try:
+        count_waiting(workspace)
+    except AmunError as error:
+        yield Finding(str(error), InputError.exit_code if isinstance(error, InputError) else 1)
+
+
+def judge_server(_: Workspace) -> Iterator[Finding]:
+    """Finds an MLflow server that is away or too old."""
+    from tasks.tools.registry_version import require_new_server
+
+    require_new_server()
+    yield from ()
+
+
+def judge_owner(workspace: Workspace) -> Iterator[Finding]:
+    """Finds a workspace that is another user's."""
+    root = workspace.root
+    if not os.access(root, os.W_OK):
+        yield Finding(
+            f"{root} belongs to {name_owner(root)}, and you may not write there; type this as that user",
+            InputError.exit_code,
+            stops=True,
+        )
+    elif root.stat().st_uid != os.getuid():
+        yield Finding(
+            f"{root} belongs to {name_owner(root)}: what you make there is yours, and may stop the owner's nights; "
+            "type this as that user"
+        )
+
+
+def judge_line_ends(workspace: Workspace) -> Iterator[Finding]:
+    """Finds a git that changes the ends of lines, so that no wave is reproduced elsewhere."""
+    setting = run_git(workspace.root, "config", "--default", "false", "--get", "core.autocrlf")
+    attribute = run_git(workspace.root, "check-attr", "text", "--", str(PARAMS))
+    if setting != "false" and not attribute.endswith(": unset"):
+        yield Finding(
+            f"core.autocrlf is {setting} and {workspace.root} has no .gitattributes against it: files then differ from "
+            "what the waves record; commit a .gitattributes with the line `* -text`"
+        )
+
+
+def judge_proxy(_: Workspace) -> Iterator[Finding]:
+    """Finds servers of the user's that are asked through a proxy."""
+    proxies = urllib.request.getproxies()
+    for name in (MLFLOW_VARIABLE, API_VARIABLE, S3_VARIABLE):
+        address = urlsplit(os.environ.get(name, ""))
+        if address.scheme not in proxies or not address.hostname or urllib.request.proxy_bypass(address.netloc):
+            continue
+        yield Finding(
+            f"{name}: {address.hostname} is asked through the proxy that {address.scheme}_proxy names; add it to "
+            "NO_PROXY if it is inside your network"
+        )
+
+
+def judge_base(workspace: Workspace) -> Iterator[Finding]:
+    """Finds parameters other than those of the base, and says what takes the new value and what does not."""
+    if not (workspace.root / dvc.LOCK_FILE).exists():
+        return
+    stages, declared = dvc.read_lock(workspace.root), dvc.read_params(workspace.root)
+    now = json.loads(workspace.params.model_dump_json())
+    told = set[str]()
+    for stage in dvc.BASE_STAGES:
+        for key, before in stages.get(stage, {}).get("params", {}).get(str(PARAMS), {}).items():
+            present = _look_up(now, key)
+            if key in told or key.startswith("runtime.") or present in (before, _MISSING):
+                continue
+            told.add(key)
+            yield Finding(_describe_change(key, before, present, declared))
+
+
+_MISSING = object()
+
+
+def _look_up(content: Any, key: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(content, dict) or part not in content:
+            return _MISSING
+        content = content[part]
+    return content
+
+
+def _describe_change(key: str, before: Any, present: Any, declared: dict[str, list[str]]) -> str:
+    stay = [stage for stage in dvc.BASE_STAGES if key in declared.get(stage, [])]
+    take = [stage for stage in dvc.WAVE_STAGES if key in declared.get(stage, [])]
+    taken = f"the next wave takes the new value ({', '.join(take)})" if take else "no wave takes the new value"
+    return (
+        f"{PARAMS}: {key} is {json.dumps(present)}, and was {json.dumps(before)} for the base: {taken}; what the base "
+        f"was made from stays ({', '.join(stay)}) until `amun base rebuild`"
+    )
+
+
+def judge_model(workspace: Workspace) -> Iterator[Finding]:
+    """Finds an architecture that does not build for the images at hand: it is built once, on made-up ones."""
+    from amun.model.architectures import build_model
+    from amun.store.images import MODES
+    from amun.store.store import read_shape
+
+    data, store = workspace.params.data, workspace.root / TRAIN
+    if store.exists():
+        shape = read_shape(store)
+        channels, height, width = shape.payload_shape
+        build_model(workspace.params.model, shape.num_classes, (channels, height, width), seed=0)
+    elif data.images.size is not None:
+        build_model(workspace.params.model, 2, (len(MODES[data.images.colour]), *data.images.size), seed=0)
+    yield from ()
+
+
+def judge_source(workspace: Workspace) -> Iterator[Finding]:
+    """Finds what of the source cannot be used, where no base was made from it yet; `amun init` does so by itself."""
+    if not (workspace.root / TRAIN).exists():
+        from flows.setup import build_for_source
+
+        build_for_source(workspace)
+    yield from ()
+
+
+SETTINGS: tuple[Judge, ...] = (
+    judge_schedule,
+    judge_server,
+    judge_owner,
+    judge_model,
+    judge_line_ends,
+    judge_proxy,
+    judge_base,
+)
+# what a dry run and `amun init` look at by themselves as well
+JUDGES: tuple[Judge, ...] = (*SETTINGS, judge_intake, judge_source)
