@@ -31,6 +31,8 @@ def check_params(params: Params) -> Params:
     """
     check_options(params.data)
     _check_attempts(params)
+    if params.data.remain == "use" and not params.unlearning.attempts[-1].is_exact:
+        raise ValueError("unlearning.attempts: the last one must be exact (retrain), so that every request is honoured")
     if params.data.remain == "none" and params.gate.insufficient != "pass_with_warning":
         raise ValueError(
             f"gate.insufficient: {params.gate.insufficient} ends in retraining, which needs the remain set, "

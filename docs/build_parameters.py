@@ -40,6 +40,7 @@ TYPES = {"integer": "whole number", "number": "number", "string": "text", "boole
 RULES = (
     "- Refuses a source, a search or a method that nobody knows, and a parameter that it has no use for.",
     "- Refuses an attempt that needs target references, their weights or the remain set where these are not there.",
+    "- Refuses attempts that could leave a request unhonoured although exact retraining is at hand.",
     "- Refuses to retrain where the remain set is not available.",
 )
 

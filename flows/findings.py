@@ -14,7 +14,7 @@ from amun.core.paths import PARAMS, TRAIN
 from tasks.tools import dvc
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE
 from tasks.tools.git import name_owner, run_git
-from tasks.workspace.workspace import Workspace
+from tasks.workspace.workspace import Workspace, require_params
 
 S3_VARIABLE = "AWS_ENDPOINT_URL"
 
@@ -53,6 +53,12 @@ def _collect(judge: Judge, workspace: Workspace) -> Iterator[Finding]:
         yield from judge(workspace)
     except AmunError as error:
         yield Finding(str(error), InputError.exit_code if isinstance(error, InputError) else 1, stops=True)
+
+
+def judge_params(workspace: Workspace) -> Iterator[Finding]:
+    """Finds what a source, a search or a method does not take."""
+    require_params(workspace.root)
+    yield from ()
 
 
 def judge_schedule(workspace: Workspace) -> Iterator[Finding]:
@@ -193,4 +199,4 @@ SETTINGS: tuple[Judge, ...] = (
     judge_base,
 )
 # what a dry run and `amun init` look at by themselves as well
-JUDGES: tuple[Judge, ...] = (*SETTINGS, judge_intake, judge_source)
+JUDGES: tuple[Judge, ...] = (judge_params, *SETTINGS, judge_intake, judge_source)

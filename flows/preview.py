@@ -9,7 +9,7 @@ from tasks.tools.git import require_branch, require_clean
 from tasks.workspace.history import require_history
 from tasks.workspace.intake_sources import count_waiting
 from tasks.workspace.wave_paths import BASE_PREFIXES, WAVE_PREFIXES, list_watched_paths
-from tasks.workspace.workspace import Workspace, open_ledger
+from tasks.workspace.workspace import Workspace, open_ledger, require_params
 
 
 def describe_next_wave(workspace: Workspace) -> str:
@@ -88,8 +88,9 @@ def require_ready(workspace: Workspace) -> None:
     """Refuses a work tree in which a wave could not be recorded.
 
     Raises:
-        InputError: uncommitted changes, a detached head, or a history without the waves' commits.
+        InputError: wrong parameters, uncommitted changes, a detached head, or a history without the waves' commits.
     """
+    require_params(workspace.root)
     require_branch(workspace.root)
     require_history(workspace.root)
     with open_ledger() as ledger:

@@ -261,15 +261,6 @@ class Params(Section):
     schedule: ScheduleParams
 
     @model_validator(mode="after")
-    def check_last_attempt(self) -> Self:
-        """Refuses attempts that could leave a request unhonoured although exact retraining is at hand."""
-        if self.data.remain == "use" and not self.unlearning.attempts[-1].is_exact:
-            raise ValueError(
-                "unlearning.attempts: the last one must be exact (retrain), so that every request is honoured"
-            )
-        return self
-
-    @model_validator(mode="after")
     def check_references(self) -> Self:
         """Refuses to wait for what more requests do not bring."""
         if self.references.num_audit == 0 and self.gate.insufficient == "wait":

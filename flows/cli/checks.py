@@ -33,7 +33,9 @@ def require_sound(clone: "Workspace") -> None:
         InputError, AmunError: the last of what stops.
     """
     from flows.findings import SETTINGS, find_all
+    from tasks.workspace.workspace import require_params
 
+    require_params(clone.root)
     found = find_all(clone, SETTINGS)
     stopping = [finding for finding in found if finding.stops]
     for finding in [*(one for one in found if not one.stops), *stopping[:-1]]:

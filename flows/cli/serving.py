@@ -34,8 +34,10 @@ def deploy(
     from tasks.tools.addresses import find_addresses
     from tasks.tools.environment import API_VARIABLE
     from tasks.tools.servers import require_answer
+    from tasks.workspace.workspace import require_params
 
     workspace = shared.open_here()
+    require_params(workspace.root)
     url, served = os.environ.get(API_VARIABLE), find_addresses(workspace.root)
     if not url:
         raise InputError(f"{API_VARIABLE}: not set; it names the Prefect server that your worker asks")

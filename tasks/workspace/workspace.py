@@ -67,6 +67,19 @@ def open_workspace(path: Path) -> Workspace:
     return workspace
 
 
+def require_params(root: Path) -> None:
+    """Refuses parameters that nothing could be run with: what a source, a search or a method takes is asked too.
+
+    Opening a workspace only asks for the form of `params.yaml`, for this takes PyTorch's import.
+
+    Raises:
+        InputError: one is wrong; the line names it.
+    """
+    from amun.params import load_params
+
+    load_params(root / PARAMS)
+
+
 def require_own_secret(root: Path, secret: bytes) -> None:
     """Refuses a secret other than the one that keyed the recorded waves: with it nobody forgotten would be found.
 
