@@ -1,7 +1,5 @@
 """Whether an MLflow server is new enough, asked before anything is computed for it."""
 
-import os
-
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
@@ -13,7 +11,7 @@ NEEDED = (3, 0)  # the first with logged models, which a wave registers
 TIMEOUT_S = 20
 
 
-def require_new_server() -> None:
+def require_new_server(url: str) -> None:
     """Refuses an MLflow server that could not take a wave's version.
 
     A server that keeps its version to itself, as some companies' do, is taken.
@@ -22,13 +20,11 @@ def require_new_server() -> None:
         InputError: it is too old; says what is needed.
         AmunError: it does not answer.
     """
-    url = os.environ.get(MLFLOW_VARIABLE, "")
-    if not url.startswith(("http://", "https://")):
-        return
     with translate_errors():
         # asked as MLflow's own client asks, with its variables for passwords and certificates
-        answer = http_request(
-            get_default_host_creds(url), "/version", "GET", timeout=TIMEOUT_S, max_retries=1, raise_on_status=False
+        credentials = get_default_host_creds(url)  # type: ignore[no-untyped-call]
+        answer = http_request(  # type: ignore[no-untyped-call]
+            credentials, "/version", "GET", timeout=TIMEOUT_S, max_retries=1, raise_on_status=False
         )
     version = answer.text.strip()
     if answer.status_code == 200 and _is_old(version):

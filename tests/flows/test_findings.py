@@ -1,0 +1,183 @@
+"""`amun check` names each wrong setting in a line, before anything is begun for it, and changes nothing."""
+
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from amun.core.keys import create_secret
+from amun.core.paths import PARAMS
+from flows.cli import main
+from tasks.tools.dvc import LOCK_FILE
+from tasks.tools.environment import API_VARIABLE, LEDGER_VARIABLE, MLFLOW_VARIABLE, find_free_port
+from tasks.tools.git import run_git
+from tests.amun.shipped import ROOT
+from tests.answering import serve
+from tests.workspaces import read_tree, set_key
+
+SHIPPED = ("params.yaml", "dvc.yaml", ".gitattributes", ".gitignore")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A clone that is the current folder, and in which no wave was ever run."""
+    root = tmp_path / "workspace"
+    root.mkdir()
+    for package in ("amun", "tasks", "flows"):
+        (root / package).symlink_to(ROOT / package)
+    for name in SHIPPED:
+        shutil.copy(ROOT / name, root)
+    run_git(root, "init", "--quiet")
+    run_git(root, "add", *SHIPPED)
+    run_git(root, "commit", "--quiet", "--message", "no wave yet")
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = dict(os.environ)
+    for name in (MLFLOW_VARIABLE, LEDGER_VARIABLE, API_VARIABLE, "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        os.environ.pop(name, None)
+    yield root
+    # a command sets the variables of its tools
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def change(root: Path, key: str, value: Any) -> None:
+    """Changes a parameter and commits it."""
+    params = yaml.safe_load((root / PARAMS).read_text(encoding="utf-8"))
+    set_key(params, key, value)
+    (root / PARAMS).write_text(yaml.safe_dump(params), encoding="utf-8")
+    run_git(root, "commit", "--quiet", "--all", "--message", "other parameters")
+
+
+class Typed:
+    """A command: its exit code and what it printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *command: str):
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        self.exit_code = ended.value.code or 0
+        self.out, self.err = capsys.readouterr()
+
+
+def test_sound_settings_have_no_finding_and_the_next_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = read_tree(root, ".git", "amun", "tasks", "flows")
+    with warnings.catch_warnings(action="error"):
+        typed = Typed(capsys, "check")
+    (line,) = typed.out.splitlines()
+    assert (typed.exit_code, typed.err, line.startswith("next runs: ")) == (0, "", True), typed.out
+    assert Typed(capsys, "check", "--json").out == "[]\n"
+    assert read_tree(root, ".git", "amun", "tasks", "flows") == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("schedule.cron", "99 3 * * *", ("stops: ", "schedule.cron", "99 3 * * *")),
+        ("schedule.cron", "0 3 31 2 *", ("stops: ", "schedule.cron", "no night")),
+        ("schedule.timezone", "Berlin", ("stops: ", "schedule.timezone", "Europe/Berlin")),
+        ("intake.source", "../nowhere", ("fails: ", "intake.source", "nowhere is no folder; make it")),
+        ("model.architecture", "resnet19", ("stops: ", "model.architecture", "resnet19")),
+        ("model.options", {"widths": [1]}, ("stops: ", "model.options", "widths")),
+        ("data.root", "nowhere", ("stops: ", "nowhere")),
+    ],
+)
+def test_wrong_parameter_is_one_line(
+    key: str, value: object, words: tuple[str, ...], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if key == "data.root":
+        change(root, "data.source", "folder")
+    change(root, key, value)
+    typed = Typed(capsys, "check")
+    lines = [line for line in typed.out.splitlines() if not line.startswith("next runs")]
+    assert (typed.exit_code, len(lines)) == (2, 1), typed.out
+    assert [word for word in words if word not in lines[0]] == []
+
+
+def test_architecture_is_built_on_made_up_images(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(root, "data.images", {"colour": "rgb", "size": [4, 4], "resize": "stretch", "transparent": "white"})
+    change(root, "model.options", {})
+    change(root, "model.architecture", "alexnet")
+    typed = Typed(capsys, "check")
+    assert (typed.exit_code, typed.out.count("\n"), "alexnet" in typed.out) == (2, 1, True), typed.out
+
+
+@pytest.mark.parametrize("command", [("init",), ("serve",), ("wave", "run", "--dry-run")])
+def test_other_commands_ask_first(command: tuple[str, ...], root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(root, "schedule.cron", "0 3 31 2 *")
+    if command != ("init",):
+        create_secret(root)
+    before = read_tree(root, ".git", "amun", "tasks", "flows")
+    typed = Typed(capsys, *command)
+    assert (typed.exit_code, typed.out) == (2, "")
+    assert typed.err.startswith("amun: params.yaml: schedule.cron: '0 3 31 2 *' names no night")
+    assert read_tree(root, ".git", "amun", "tasks", "flows") == before
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize(
+    ("version", "exit_code"), [("2.22.0", 2), ("1.30.1", 2), ("3.0.0rc1", 0), ("3.17.2", 0), ("10.1", 0), ("<html>", 0)]
+)
+def test_old_mlflow_is_refused(version: str, exit_code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with serve(200, version) as port:
+        os.environ[MLFLOW_VARIABLE] = f"http://127.0.0.1:{port}"
+        typed = Typed(capsys, "check")
+    assert typed.exit_code == exit_code, typed.out
+    assert (f"release {version}, and 3.0 or newer" in typed.out) == bool(exit_code)
+
+
+@pytest.mark.usefixtures("root")
+def test_mlflow_that_is_away_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    os.environ[MLFLOW_VARIABLE] = f"http://127.0.0.1:{find_free_port()}"
+    typed = Typed(capsys, "check")
+    assert (typed.exit_code, typed.out.count("\n"), "MLflow at http" in typed.out) == (1, 1, True), typed.out
+
+
+def use_autocrlf(root: Path) -> None:
+    run_git(root, "config", "core.autocrlf", "true")
+    run_git(root, "rm", "--quiet", ".gitattributes")
+    run_git(root, "commit", "--quiet", "--message", "as earlier releases were")
+
+
+def use_proxy(_: Path) -> None:
+    os.environ |= {"http_proxy": "http://proxy.test:3128", "AWS_ENDPOINT_URL": "http://store.test:9000"}
+
+
+def change_epochs(root: Path) -> None:
+    declared = {"params": {str(PARAMS): {"training.epochs": 7, "training.batch_size": 128, "runtime.device": "cuda"}}}
+    (root / LOCK_FILE).write_text(yaml.safe_dump({"stages": {"train": declared}}), encoding="utf-8")
+
+
+def change_owner(root: Path) -> None:
+    if os.getuid():
+        pytest.skip("only root gives a folder away")
+    run_git(root, "config", "--file", str(root.parent / "gitconfig"), "safe.directory", "*")
+    os.environ["GIT_CONFIG_GLOBAL"] = str(root.parent / "gitconfig")
+    os.chown(root, 54321, -1)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "words"),
+    [
+        (use_autocrlf, ("core.autocrlf is true", "* -text")),
+        (use_proxy, ("AWS_ENDPOINT_URL", "store.test", "http_proxy", "NO_PROXY")),
+        (change_owner, ("belongs to user 54321",)),
+        (
+            change_epochs,
+            ("training.epochs is 60, and was 7", "new value (unlearn)", "(train, references)", "`amun base rebuild`"),
+        ),
+    ],
+)
+def test_what_a_person_should_know_is_a_note(
+    arrange: Callable[[Path], None], words: tuple[str, ...], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrange(root)
+    typed = Typed(capsys, "check")
+    note, following = typed.out.splitlines()
+    assert (typed.exit_code, note.startswith("note: "), following.startswith("next runs")) == (0, True, True), typed.out
+    assert [word for word in words if word not in note] == []
