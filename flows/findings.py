@@ -37,14 +37,15 @@ class Finding:
 Judge = Callable[[Workspace], Iterator[Finding]]
 
 
-def find_all(workspace: Workspace, judges: "tuple[Judge, ...] | None" = None) -> list[Finding]:
+def find_all(workspace: Workspace, judges: tuple[Judge, ...] | None = None) -> list[Finding]:
     """Returns what every judge finds, what stops first; a minute at most.
 
     Args:
         workspace: or a clone that is none yet.
         judges: None takes all of them.
     """
-    found = [finding for judge in judges or JUDGES for finding in _collect(judge, workspace)]
+    # two judges may find the same
+    found = {finding: None for judge in judges or JUDGES for finding in _collect(judge, workspace)}
     return sorted(found, key=lambda finding: (not finding.stops, -finding.exit_code))
 
 
@@ -81,9 +82,11 @@ def judge_intake(workspace: Workspace) -> Iterator[Finding]:
 
 def judge_server(_: Workspace) -> Iterator[Finding]:
     """Finds an MLflow server that is away or too old."""
-    from tasks.tools.registry_version import require_new_server
+    url = os.environ.get(MLFLOW_VARIABLE, "")
+    if url.startswith(("http://", "https://")):
+        from tasks.tools.registry_version import require_new_server
 
-    require_new_server()
+        require_new_server(url)
     yield from ()
 
 

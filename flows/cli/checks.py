@@ -39,7 +39,7 @@ def require_sound(clone: "Workspace") -> None:
     found = find_all(clone, SETTINGS)
     stopping = [finding for finding in found if finding.stops]
     for finding in [*(one for one in found if not one.stops), *stopping[:-1]]:
-        print(f"amun: {'' if finding.stops else 'warning: '}{finding.line}", file=sys.stderr)
+        print(f"amun: {'' if finding.stops else 'note: '}{finding.line}", file=sys.stderr)
     if stopping:
         raise (InputError if stopping[-1].exit_code == InputError.exit_code else AmunError)(stopping[-1].line)
 

@@ -9,6 +9,7 @@ import os
 import pwd
 import socket
 import sys
+import warnings
 from pathlib import Path
 
 from amun.core.network import read_whole_timeout
@@ -96,6 +97,8 @@ def set_environment(root: Path) -> None:
             os.environ[name] = value
     keep_loopback_direct()
     name_user()
+    # a clone has no place for it yet when its schedule is judged; whoever starts Prefect's server makes one
+    warnings.filterwarnings("ignore", message="Failed to create the Prefect home")
     # one encoding in all that is started, whatever the locale: see `ensure_utf8`
     os.environ[UTF8_VARIABLE] = "1"
     # DVC runs `python -m amun.stages...`: with this interpreter, also where a service has none on its path

@@ -1,7 +1,5 @@
 """Whether an MLflow server is new enough, asked before anything is computed for it."""
 
-import os
-
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
@@ -13,7 +11,7 @@ from tasks.tools.registry import translate_errors
 NEEDED = (3, 0)  # the first with logged models, which a wave registers
 
 
-def require_new_server() -> None:
+def require_new_server(url: str) -> None:
     """Refuses an MLflow server that could not take a wave's version.
 
     A server that keeps its version to itself, as some companies' do, is taken.
@@ -22,9 +20,6 @@ def require_new_server() -> None:
         InputError: it is too old; says what is needed.
         AmunError: it does not answer.
     """
-    url = os.environ.get(MLFLOW_VARIABLE, "")
-    if not url.startswith(("http://", "https://")):
-        return
     with translate_errors():
         # asked as MLflow's own client asks, with its variables for passwords and certificates
         host = get_default_host_creds(url)  # type: ignore[no-untyped-call] # MLflow does not type these two

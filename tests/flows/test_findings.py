@@ -1,105 +1,183 @@
-"""What is said of a workspace's settings before any work, one line for each finding."""
+"""`amun check` names each wrong setting in a line, before anything is begun for it, and changes nothing."""
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from amun.core.paths import PARAMS as PARAMS_FILE
-from flows.findings import SETTINGS, find_all, judge_base, judge_intake, judge_proxy, judge_server
+from amun.core.keys import create_secret
+from amun.core.paths import PARAMS
+from flows.cli import main
+from tasks.tools.dvc import LOCK_FILE
+from tasks.tools.environment import API_VARIABLE, LEDGER_VARIABLE, MLFLOW_VARIABLE, find_free_port
 from tasks.tools.git import run_git
-from tasks.workspace.workspace import Workspace
-from tests.amun.shipped import PARAMS, ROOT
+from tests.amun.shipped import ROOT
+from tests.answering import serve
+from tests.workspaces import read_tree, set_key
+
+SHIPPED = ("params.yaml", "dvc.yaml", ".gitattributes", ".gitignore")
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A clone with the shipped parameters, and no server named."""
-    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    run_git(tmp_path, "init", "--quiet")
-    (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
-    return Workspace(tmp_path, PARAMS)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A clone that is the current folder, and in which no wave was ever run."""
+    root = tmp_path / "workspace"
+    root.mkdir()
+    for package in ("amun", "tasks", "flows"):
+        (root / package).symlink_to(ROOT / package)
+    for name in SHIPPED:
+        shutil.copy(ROOT / name, root)
+    run_git(root, "init", "--quiet")
+    run_git(root, "add", *SHIPPED)
+    run_git(root, "commit", "--quiet", "--message", "no wave yet")
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = dict(os.environ)
+    for name in (MLFLOW_VARIABLE, LEDGER_VARIABLE, API_VARIABLE, "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        os.environ.pop(name, None)
+    yield root
+    # a command sets the variables of its tools
+    os.environ.clear()
+    os.environ.update(before)
 
 
-def change(workspace: Workspace, section: str, **changes: object) -> Workspace:
-    changed = getattr(workspace.params, section).model_copy(update=changes)
-    return Workspace(workspace.root, workspace.params.model_copy(update={section: changed}))
+def change(root: Path, key: str, value: Any) -> None:
+    """Changes a parameter and commits it."""
+    params = yaml.safe_load((root / PARAMS).read_text(encoding="utf-8"))
+    set_key(params, key, value)
+    (root / PARAMS).write_text(yaml.safe_dump(params), encoding="utf-8")
+    run_git(root, "commit", "--quiet", "--all", "--message", "other parameters")
 
 
-@pytest.fixture
-def old_server() -> Iterator[str]:
-    """The address of an MLflow server of release 2.22.0."""
+class Typed:
+    """A command: its exit code and what it printed."""
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"2.22.0")
-
-        def log_message(self, *_: object) -> None:
-            """Says nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    def __init__(self, capsys: pytest.CaptureFixture[str], *command: str):
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        self.exit_code = ended.value.code or 0
+        self.out, self.err = capsys.readouterr()
 
 
-def test_nothing_is_said_of_the_shipped_settings(workspace: Workspace) -> None:
-    assert find_all(workspace, SETTINGS) == []
+def test_sound_settings_have_no_finding_and_the_next_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = read_tree(root, ".git", "amun", "tasks", "flows")
+    with warnings.catch_warnings(action="error"):
+        typed = Typed(capsys, "check")
+    (line,) = typed.out.splitlines()
+    assert (typed.exit_code, typed.err, line.startswith("next runs: ")) == (0, "", True), typed.out
+    assert Typed(capsys, "check", "--json").out == "[]\n"
+    assert read_tree(root, ".git", "amun", "tasks", "flows") == before
 
 
 @pytest.mark.parametrize(
-    ("section", "changes", "words", "stops"),
+    ("key", "value", "words"),
     [
-        ("schedule", {"cron": "0 3 31 2 *"}, "0 3 31 2 *", True),
-        ("schedule", {"cron": "99 3 * * *"}, "schedule.cron", True),
-        ("schedule", {"timezone": "Berlin"}, "Berlin", True),
-        ("intake", {"source": "/nowhere/requests"}, "/nowhere/requests is no folder", False),
+        ("schedule.cron", "99 3 * * *", ("stops: ", "schedule.cron", "99 3 * * *")),
+        ("schedule.cron", "0 3 31 2 *", ("stops: ", "schedule.cron", "no night")),
+        ("schedule.timezone", "Berlin", ("stops: ", "schedule.timezone", "Europe/Berlin")),
+        ("intake.source", "../nowhere", ("fails: ", "intake.source", "nowhere is no folder; make it")),
+        ("model.architecture", "resnet19", ("stops: ", "model.architecture", "resnet19")),
+        ("model.options", {"widths": [1]}, ("stops: ", "model.options", "widths")),
+        ("data.root", "nowhere", ("stops: ", "nowhere")),
     ],
 )
-def test_what_no_night_can_use_is_found(
-    workspace: Workspace, section: str, changes: dict[str, object], words: str, stops: bool
+def test_wrong_parameter_is_one_line(
+    key: str, value: object, words: tuple[str, ...], root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [finding] = find_all(change(workspace, section, **changes), (*SETTINGS, judge_intake))
-    assert words in finding.line
-    assert "\n" not in finding.line
-    assert (finding.exit_code, finding.stops) == (2, stops)
+    if key == "data.root":
+        change(root, "data.source", "folder")
+    change(root, key, value)
+    typed = Typed(capsys, "check")
+    lines = [line for line in typed.out.splitlines() if not line.startswith("next runs")]
+    assert (typed.exit_code, len(lines)) == (2, 1), typed.out
+    assert [word for word in words if word not in lines[0]] == []
 
 
-def test_architecture_that_does_not_build_stops(workspace: Workspace) -> None:
-    images = workspace.params.data.images.model_copy(update={"size": (8, 8), "resize": "stretch"})
-    sized = change(workspace, "data", images=images)
-    [finding] = find_all(change(sized, "model", architecture="no_such_network"), SETTINGS)
-    assert "no_such_network" in finding.line
-    assert finding.stops
+def test_architecture_is_built_on_made_up_images(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(root, "data.images", {"colour": "rgb", "size": [4, 4], "resize": "stretch", "transparent": "white"})
+    change(root, "model.options", {})
+    change(root, "model.architecture", "alexnet")
+    typed = Typed(capsys, "check")
+    assert (typed.exit_code, typed.out.count("\n"), "alexnet" in typed.out) == (2, 1, True), typed.out
 
 
-def test_server_that_is_too_old_is_found_before_anything_is_computed(
-    workspace: Workspace, old_server: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("command", [("init",), ("serve",), ("wave", "run", "--dry-run")])
+def test_other_commands_ask_first(command: tuple[str, ...], root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(root, "schedule.cron", "0 3 31 2 *")
+    if command != ("init",):
+        create_secret(root)
+    before = read_tree(root, ".git", "amun", "tasks", "flows")
+    typed = Typed(capsys, *command)
+    assert (typed.exit_code, typed.out) == (2, "")
+    assert typed.err.startswith("amun: params.yaml: schedule.cron: '0 3 31 2 *' names no night")
+    assert read_tree(root, ".git", "amun", "tasks", "flows") == before
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize(
+    ("version", "exit_code"), [("2.22.0", 2), ("1.30.1", 2), ("3.0.0rc1", 0), ("3.17.2", 0), ("10.1", 0), ("<html>", 0)]
+)
+def test_old_mlflow_is_refused(version: str, exit_code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with serve(200, version) as port:
+        os.environ[MLFLOW_VARIABLE] = f"http://127.0.0.1:{port}"
+        typed = Typed(capsys, "check")
+    assert typed.exit_code == exit_code, typed.out
+    assert (f"release {version}, and 3.0 or newer" in typed.out) == bool(exit_code)
+
+
+@pytest.mark.usefixtures("root")
+def test_mlflow_that_is_away_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    os.environ[MLFLOW_VARIABLE] = f"http://127.0.0.1:{find_free_port()}"
+    typed = Typed(capsys, "check")
+    assert (typed.exit_code, typed.out.count("\n"), "MLflow at http" in typed.out) == (1, 1, True), typed.out
+
+
+def use_autocrlf(root: Path) -> None:
+    run_git(root, "config", "core.autocrlf", "true")
+    run_git(root, "rm", "--quiet", ".gitattributes")
+    run_git(root, "commit", "--quiet", "--message", "as earlier releases were")
+
+
+def use_proxy(_: Path) -> None:
+    os.environ |= {"http_proxy": "http://proxy.test:3128", "AWS_ENDPOINT_URL": "http://store.test:9000"}
+
+
+def change_epochs(root: Path) -> None:
+    declared = {"params": {str(PARAMS): {"training.epochs": 7, "training.batch_size": 128, "runtime.device": "cuda"}}}
+    (root / LOCK_FILE).write_text(yaml.safe_dump({"stages": {"train": declared}}), encoding="utf-8")
+
+
+def change_owner(root: Path) -> None:
+    if os.getuid():
+        pytest.skip("only root gives a folder away")
+    run_git(root, "config", "--file", str(root.parent / "gitconfig"), "safe.directory", "*")
+    os.environ["GIT_CONFIG_GLOBAL"] = str(root.parent / "gitconfig")
+    os.chown(root, 54321, -1)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "words"),
+    [
+        (use_autocrlf, ("core.autocrlf is true", "* -text")),
+        (use_proxy, ("AWS_ENDPOINT_URL", "store.test", "http_proxy", "NO_PROXY")),
+        (change_owner, ("belongs to user 54321",)),
+        (
+            change_epochs,
+            ("training.epochs is 60, and was 7", "new value (unlearn)", "(train, references)", "`amun base rebuild`"),
+        ),
+    ],
+)
+def test_what_a_person_should_know_is_a_note(
+    arrange: Callable[[Path], None], words: tuple[str, ...], root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", old_server)
-    [finding] = find_all(workspace, (judge_server,))
-    assert "release 2.22.0, and 3.0 or newer is needed" in finding.line
-    assert finding.stops
-
-
-def test_server_behind_a_proxy_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
-    [finding] = find_all(workspace, (judge_proxy,))
-    assert "mlflow.example is asked through the proxy" in finding.line
-    assert finding.exit_code == 0
-
-
-def test_changed_parameter_of_the_base_says_what_takes_it(workspace: Workspace) -> None:
-    lock = {"stages": {"train": {"cmd": "", "params": {str(PARAMS_FILE): {"training.epochs": 7}}}}}
-    (workspace.root / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="ascii")
-    [finding] = find_all(workspace, (judge_base,))
-    assert f"training.epochs is {PARAMS.training.epochs}, and was 7 for the base" in finding.line
-    assert "until `amun base rebuild`" in finding.line
-    assert not finding.stops
+    arrange(root)
+    typed = Typed(capsys, "check")
+    note, following = typed.out.splitlines()
+    assert (typed.exit_code, note.startswith("note: "), following.startswith("next runs")) == (0, True, True), typed.out
+    assert [word for word in words if word not in note] == []

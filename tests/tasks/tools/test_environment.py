@@ -5,10 +5,6 @@ import os
 import pwd
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -17,6 +13,7 @@ import requests
 
 from tasks.tools.environment import keep_loopback_direct, name_user
 from tasks.tools.servers import answers
+from tests.answering import serve
 
 PROGRAM = """
 import locale, sys
@@ -36,29 +33,6 @@ def test_other_locales_get_utf8() -> None:
         check=True,
     )
     assert finished.stdout.split(maxsplit=1) == ["utf-8", "of its own\n"]
-
-
-@contextmanager
-def serve(status: int) -> Iterator[int]:
-    """Gives the port of a server that says so much to everybody."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
