@@ -29,11 +29,12 @@ from amun.evidence.figures import AuditFigures, read_figures
 from amun.evidence.wave import Attempt, read_wave, write_json
 from amun.model.training import configure_torch
 from amun.search.catalogue import SEARCHES
+from amun.selftest.verdicts import APPROXIMATE
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
 from amun.stages.unlearn import unlearn
 from amun.study.machine import describe_machine
-from bench.seed import ATTEMPT_MADE, begin_wave, choose_search, round_figure
+from bench.seed import begin_wave, choose_search, round_figure
 from bench.statistics import find_interval, mean_and_deviation
 from bench.wave import NUM_FORGET, ROOT, load_bench_params, set_seed
 
@@ -130,7 +131,7 @@ def run_seed(
                     gap=round(abs(round_figure(audited.ft_auc) - retrained_ft_auc), 4),
                     accuracy_drop=round(round_figure(audited.accuracy_base) - round_figure(audited.accuracy), 4),
                     trace=round_figure(audited.trace),
-                    passed=decide(ATTEMPT_MADE, read_night(), audited, read_wave().yardstick, params.gate).passed,
+                    passed=decide(APPROXIMATE, read_night(), audited, read_wave().yardstick, params.gate).passed,
                 )
             )
     return rows

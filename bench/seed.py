@@ -27,12 +27,13 @@ from amun.core.paths import (
     WAVE,
     WAVE_BASE,
 )
-from amun.evidence.figures import AuditFigures, ReportFigures, TrainFigures, UnlearnFigures, read_figures
+from amun.evidence.figures import AuditFigures, ReportFigures, TrainFigures, read_figures
 from amun.evidence.wave import Attempt, Wave, read_wave, write_json
 from amun.methods.catalogue import METHODS
 from amun.model.architectures import save_weights
 from amun.model.building import load_for
 from amun.model.training import fit
+from amun.selftest.verdicts import APPROXIMATE
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
 from amun.stages.power import measure_power
@@ -48,9 +49,6 @@ from flows.demo import choose_subjects
 
 BASE, FINE_TUNED, RETRAINED = "base, untouched", "fine-tuned on what remains", "retrained exactly"
 SECRET = "0" * 64  # nothing made here leaves its temporary folder
-
-# the gate is asked as for an approximate attempt
-ATTEMPT_MADE = UnlearnFigures(attempt=1, method="any", is_exact=False)
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ def measure(
         ft_auc=round_figure(reported.ft_auc),
         accuracy=round_figure(reported.accuracy),
         trace=round_figure(reported.trace),
-        passed=decide(ATTEMPT_MADE, read_night(), audited, read_wave().yardstick, params.gate).passed,
+        passed=decide(APPROXIMATE, read_night(), audited, read_wave().yardstick, params.gate).passed,
         calibration_ft_auc=round_figure(audited.ft_auc),
         calibration_accuracy=round_figure(audited.accuracy),
         seconds=round(seconds + extra_seconds, 2),

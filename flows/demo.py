@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import AmunError, InputError, choose_exit_code
 from amun.core.keys import SECRET_VARIABLE
 from amun.core.params import read_params
 from amun.core.paths import LEDGER, PARAMS, TRAIN
@@ -52,7 +52,7 @@ def main() -> None:
         run_demo(find_root(Path.cwd()))
     except AmunError as error:
         print(f"amun: {error}", file=sys.stderr)
-        sys.exit(InputError.exit_code if isinstance(error, InputError) else 1)
+        sys.exit(choose_exit_code(error))
 
 
 def run_demo(source: Path) -> None:

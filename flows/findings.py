@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import AmunError, InputError, choose_exit_code
 from amun.core.paths import PARAMS, TRAIN
 from tasks.tools import dvc
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE
@@ -53,7 +53,7 @@ def _collect(judge: Judge, workspace: Workspace) -> Iterator[Finding]:
     try:
         yield from judge(workspace)
     except AmunError as error:
-        yield Finding(str(error), InputError.exit_code if isinstance(error, InputError) else 1, stops=True)
+        yield Finding(str(error), choose_exit_code(error), stops=True)
 
 
 def judge_params(workspace: Workspace) -> Iterator[Finding]:
@@ -77,7 +77,7 @@ def judge_intake(workspace: Workspace) -> Iterator[Finding]:
     try:
         count_waiting(workspace)
     except AmunError as error:
-        yield Finding(str(error), InputError.exit_code if isinstance(error, InputError) else 1)
+        yield Finding(str(error), choose_exit_code(error))
 
 
 def judge_server(_: Workspace) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from amun.audit.night import NightPower
+from amun.core.counts import tell_count
 from amun.core.params import Params
 from amun.model.training import configure_torch
 from amun.selftest.full import ALIKE, NUM_BASES, Nights, add_up, build_base, draw_alike, draw_on_base
@@ -102,14 +103,14 @@ def print_full(full: Full) -> None:
 
 def print_quick(quick: Quick) -> None:
     """Prints a row for each planted model: what the gate is to say, and what gate and report have said by size."""
-    table = new_table("planted", "expected", *(f"{size} people" if size > 1 else "1 person" for size in quick.nights))
+    table = new_table("planted", "expected", *(tell_count(size, "person", "people") for size in quick.nights))
     for planted in PLANTED:
         cells = [cell for cell in quick.cells if cell.planted == planted.name]
         table.add_row(planted.name, cells[0].expected, *map(describe_cell, cells))
     table.add_row("exact retraining would pass", "", *map(describe_power, quick.nights.values()))
     print_table(table)
     for cell in list_misses(quick.cells):
-        print(f"miss: {cell.planted}, {cell.num_people} people: {cell.verdicts[0].reason}")
+        print(f"miss: {cell.planted}, {tell_count(cell.num_people, 'person', 'people')}: {cell.verdicts[0].reason}")
 
 
 def describe_cell(cell: Cell) -> str:

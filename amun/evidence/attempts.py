@@ -1,16 +1,14 @@
 """What became of a wave: the gate's decision on each attempt, the summary of all, and what a request's receipt says."""
 
 import csv
-import json
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
-from amun.core.errors import AmunError
 from amun.core.paths import DECISIONS
 from amun.evidence.figures import AuditFigures, Figures, ReportFigures
-from amun.evidence.wave import write_json
+from amun.evidence.wave import parse_record, write_json
 
 
 class Epoch(Figures):
@@ -112,10 +110,7 @@ def parse_decisions(text: str, where: str) -> tuple[Judged, ...]:
     Raises:
         AmunError: it is damaged; the line says `where` it stands.
     """
-    try:
-        return tuple(Judged.model_validate(made) for made in json.loads(text))
-    except (ValidationError, json.JSONDecodeError):
-        raise AmunError(f"{where} is damaged; restore it from git") from None
+    return parse_record(tuple[Judged, ...], text, where)
 
 
 def write_decisions(workspace: Path, decisions: tuple[Judged, ...]) -> None:

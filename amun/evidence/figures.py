@@ -7,10 +7,8 @@ left out.
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
-from amun.core.counts import tell_count
-from amun.core.errors import AmunError
 from amun.core.paths import (
     ADVERSARIAL_METRICS,
     AUDIT_METRICS,
@@ -20,7 +18,7 @@ from amun.core.paths import (
     TRAIN_METRICS,
     UNLEARN_METRICS,
 )
-from amun.evidence.wave import CURRENT, Record
+from amun.evidence.wave import CURRENT, Record, parse_record
 
 # a figure that most waves do not have: where it is None, the file does not name it
 Rare = Annotated[float | None, Field(exclude_if=lambda value: value is None)]
@@ -230,18 +228,4 @@ def read_figures(kind: type[AnyFigures], workspace: Path = CURRENT) -> AnyFigure
         AmunError: the file is damaged.
     """
     path = workspace / PATHS[kind]
-    return parse_figures(kind, path.read_text(encoding="utf-8"), str(path))
-
-
-def parse_figures(kind: type[AnyFigures], text: str, where: str) -> AnyFigures:
-    """Returns figures from the text of their file.
-
-    Raises:
-        AmunError: it is damaged; the line says `where` it stands.
-    """
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        raise AmunError(
-            f"{where} is damaged ({tell_count(error.error_count(), 'finding')}); restore it from git"
-        ) from None
+    return parse_record(kind, path.read_text(encoding="utf-8"), str(path))

@@ -32,6 +32,7 @@ class Record(BaseModel):
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
+Parsed = TypeVar("Parsed")
 
 
 class ForgottenWave(Record):
@@ -156,12 +157,7 @@ def parse_forgotten(text: str, where: str) -> list[ForgottenWave]:
     Raises:
         AmunError: it is damaged; the line says `where` it stands.
     """
-    try:
-        return TypeAdapter(list[ForgottenWave]).validate_json(text)
-    except ValidationError as error:
-        raise AmunError(
-            f"{where} is damaged ({tell_count(error.error_count(), 'finding')}); restore it from git"
-        ) from None
+    return parse_record(list[ForgottenWave], text, where)
 
 
 def list_excluded(forgotten: list[ForgottenWave]) -> list[str]:
@@ -180,10 +176,20 @@ def write_json(path: Path, content: Any) -> None:
 
 def _read(record: type[AnyRecord], path: Path) -> AnyRecord:
     try:
-        return record.model_validate_json(path.read_text(encoding="utf-8"))
+        return parse_record(record, path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run `amun init`, or `amun wave run` in a workspace") from None
+
+
+def parse_record(kind: type[Parsed], text: str, where: str) -> Parsed:
+    """Returns a record, or a collection of records, from the text of its file.
+
+    Raises:
+        AmunError: it is damaged; the line says `where` it stands.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(text)
     except ValidationError as error:
         raise AmunError(
-            f"{path} is damaged ({tell_count(error.error_count(), 'finding')}); restore it from git"
+            f"{where} is damaged ({tell_count(error.error_count(), 'finding')}); restore it from git"
         ) from None

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from amun.audit.night import NightPower, read_night
+from amun.core.counts import tell_count
 from amun.core.errors import AttemptError, InputError
 from amun.core.params import Params
 from amun.core.paths import TRAIN, UNLEARNED
@@ -50,7 +51,7 @@ def run_night(
     night = read_night()
     cells = []
     for planted in PLANTED:
-        tell(f"{num_people} people, {planted.name}")
+        tell(f"{tell_count(num_people, 'person', 'people')}, {planted.name}")
         num_made = NUM_EXACT if planted.is_exact and not night.insufficient else 1
         verdicts = _judge_planted(params, device, wave, planted, num_made) if num_people >= planted.min_people else []
         cells.append(describe(planted, num_people, verdicts))

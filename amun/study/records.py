@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from amun.core.params import AttemptParams, Schedule
+from amun.core.params import EXACT_METHOD, AttemptParams, Schedule
 
 Setting = Literal["use", "none"]
 SETTINGS: dict[Setting, str] = {"use": "with the remain set", "none": "without the remain set"}
 Pair = tuple[Setting, str]  # a setting, and a method by name
 Kind = Literal["search", "table", "delta", "waves"]
 NUM_BINS = 20  # of a histogram of confidence, from 0 to 1
-BASE, RETRAIN, AMUN, AMUN_A = "base", "retrain", "amun", "amun_a"
+BASE, RETRAIN, AMUN, AMUN_A = "base", EXACT_METHOD, "amun", "amun_a"
 
 
 class Kept(BaseModel):

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from amun import __version__
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import AmunError, InputError, choose_exit_code
 from flows.cli import audit, base, benchmark, checks, doctor, models, requests, serving, shared, subjects, waves
 from tasks.tools.environment import ensure_utf8
 
@@ -23,7 +23,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except AmunError as error:
             print(f"amun: {error}", file=sys.stderr)
-            raise typer.Exit(InputError.exit_code if isinstance(error, InputError) else 1) from None
+            raise typer.Exit(choose_exit_code(error)) from None
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Runs the command line and ends the process; what typer itself refuses is told in one line as well."""

@@ -12,15 +12,13 @@ def doctor(
     as_json: shared.AsJson = False,
 ) -> None:
     """Say what is wrong with this workspace and what mends it; exit code 1 when anything is left."""
-    from tasks.workspace.findings import find_faults, mend_faults
+    from tasks.workspace.faults import find_faults, mend_faults
 
     workspace = shared.open_here()
     mended, left = mend_faults(workspace) if fix else ([], find_faults(workspace))
     shown = {
-        "mended": [{"what": finding.what} for finding in mended],
-        "found": [
-            {"what": finding.what, "remedy": finding.remedy, "can_mend": finding.mend is not None} for finding in left
-        ],
+        "mended": [{"what": fault.what} for fault in mended],
+        "found": [{"what": fault.what, "remedy": fault.remedy, "can_mend": fault.mend is not None} for fault in left],
     }
     shared.show(shown, as_json, _print)
     if left:
@@ -28,10 +26,10 @@ def doctor(
 
 
 def _print(shown: dict[str, list[dict[str, str]]]) -> None:
-    for finding in shown["mended"]:
-        print(f"mended: {finding['what']}")
-    for finding in shown["found"]:
-        by = "`amun doctor --fix`" if finding["can_mend"] else "by hand"
-        print(f"found: {finding['what']}\n  to mend it ({by}): {finding['remedy']}")
+    for fault in shown["mended"]:
+        print(f"mended: {fault['what']}")
+    for fault in shown["found"]:
+        by = "`amun doctor --fix`" if fault["can_mend"] else "by hand"
+        print(f"found: {fault['what']}\n  to mend it ({by}): {fault['remedy']}")
     if not shown["found"]:
         print("nothing is wrong")

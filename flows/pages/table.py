@@ -76,7 +76,7 @@ def print_table(table: Table, chosen: Sequence[str] = (), advice: str = "a wider
     shown = [table.columns[place] for place in places]
     widths = _widen(shown, [natural[place] for place in places], width)
     for line in _make_heads(shown, widths):
-        print(f"{BOLD}{line}{PLAIN}" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else line)
+        print(f"{BOLD}{line}{PLAIN}" if is_terminal() and "NO_COLOR" not in os.environ else line)
     for row in zip(*(cells[place] for place in places), strict=True):
         print(_join(row, widths))
     left_out = [column.name for place, column in enumerate(table.columns) if place not in places]
@@ -84,11 +84,15 @@ def print_table(table: Table, chosen: Sequence[str] = (), advice: str = "a wider
         print(f"no room for {', '.join(left_out)}: {advice}")
 
 
+def is_terminal() -> bool:
+    """Returns whether somebody looks at what is printed."""
+    return sys.stdout.isatty()
+
+
 def _measure_room() -> int | None:
-    """Returns how many letters a line may have; None where nobody says so."""
-    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal():
-        return shutil.get_terminal_size().columns
-    return None
+    """Returns how many letters a line may have; None where any number may stand."""
+    # COLUMNS alone says nothing: a parent that has loaded readline leaves it in the environment, pipe or not
+    return shutil.get_terminal_size().columns if is_terminal() else None
 
 
 def _find_columns(columns: Sequence[Column], chosen: Sequence[str]) -> list[int]:

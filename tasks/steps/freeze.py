@@ -26,8 +26,8 @@ from amun.core.paths import (
 )
 from amun.evidence.adoption import read_adopted
 from amun.evidence.attempts import write_decisions
-from amun.evidence.figures import AuditFigures, UnlearnFigures, parse_figures
-from amun.evidence.wave import ForgottenWave, Wave, write_json
+from amun.evidence.figures import AuditFigures, UnlearnFigures
+from amun.evidence.wave import ForgottenWave, Wave, parse_record, write_json
 from amun.ledger import Claim
 from amun.store.forgetting import name_forgotten
 from amun.store.samples import Owners
@@ -51,9 +51,9 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> None:
     require_lease(claim)
     root = workspace.root
     require_new_number(workspace, claim.number)
+    forgotten = read_line(workspace)
     for line in make_sound(root, dvc.list_outputs(root, dvc.BASE_STAGES)):
         tell(f"  {line}")
-    forgotten = read_line(workspace)
     with open_ledger() as ledger:
         subjects = ledger.subjects_of_wave(claim.model, claim.number)
     adopted = read_adopted(root) if claim.number == 0 else None
@@ -134,8 +134,8 @@ def _describe_wave(
 
 def _find_yardstick(root: Path) -> float | None:
     """Returns the calibration accuracy of the last exactly trained version, as recorded with the last wave."""
-    if parse_figures(UnlearnFigures, _read_recorded(root, UNLEARN_METRICS), f"{UNLEARN_METRICS} in HEAD").is_exact:
-        return parse_figures(AuditFigures, _read_recorded(root, AUDIT_METRICS), f"{AUDIT_METRICS} in HEAD").accuracy
+    if parse_record(UnlearnFigures, _read_recorded(root, UNLEARN_METRICS), f"{UNLEARN_METRICS} in HEAD").is_exact:
+        return parse_record(AuditFigures, _read_recorded(root, AUDIT_METRICS), f"{AUDIT_METRICS} in HEAD").accuracy
     yardstick: float | None = json.loads(_read_recorded(root, WAVE))["yardstick"]
     return yardstick
 

@@ -125,9 +125,7 @@ def push_lineage(workspace: Workspace, claim: Claim, tag: str | None = None) -> 
 @task(name="restore", **TASK_OPTIONS)
 def restore_files(workspace: Workspace, claim: Claim) -> None:
     """Brings the work tree back to HEAD, for a wave that is given up."""
-    require_lease(claim)
-    restore_paths(workspace.root, list_wave_paths(workspace.root, claim.kind))
-    dvc.checkout(workspace.root)
+    _restore(workspace, claim)
 
 
 def clear_away(workspace: Workspace, claim: Claim) -> None:
@@ -138,6 +136,10 @@ def clear_away(workspace: Workspace, claim: Claim) -> None:
     """
     if claim.number:
         with suppress(AmunError, OSError):
-            require_lease(claim)
-            restore_paths(workspace.root, list_wave_paths(workspace.root, claim.kind))
-            dvc.checkout(workspace.root)
+            _restore(workspace, claim)
+
+
+def _restore(workspace: Workspace, claim: Claim) -> None:
+    require_lease(claim)
+    restore_paths(workspace.root, list_wave_paths(workspace.root, claim.kind))
+    dvc.checkout(workspace.root)

@@ -27,7 +27,7 @@ from amun.core.progress import PROGRESS_FILE_VARIABLE
 from amun.core.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, StageResult
 from tasks.tools.digests import compute_md5
 from tasks.tools.dvc_settings import LOCAL, SHARED, edit_settings, name_section
-from tasks.tools.git import restore_paths
+from tasks.tools.git import read_committed, restore_paths
 
 BASE_STAGES = ("prepare", "train", "references")
 WAVE_STAGES = ("power", "adversarial", "unlearn", "audit", "report")
@@ -197,10 +197,21 @@ def read_lock(root: Path) -> dict[str, Any]:
     return stages
 
 
+def read_lock_at(root: Path, commit: str) -> dict[str, Any]:
+    """Returns the stages of `dvc.lock` at a commit of this clone; none where it has no such file."""
+    committed = read_committed(root, Path(LOCK_FILE), commit)
+    stages: dict[str, Any] = yaml.safe_load(committed)["stages"] if committed else {}
+    return stages
+
+
+def list_digests(lock: dict[str, Any]) -> dict[str, str]:
+    """Returns the MD5 of every output of the stages of a `dvc.lock`, by path."""
+    return {out["path"]: out["md5"] for stage in lock.values() for out in stage.get("outs", [])}
+
+
 def read_digests(root: Path) -> dict[str, str]:
     """Returns the MD5 of every output that `dvc.lock` and the wave's base name, by path."""
-    digests = {out["path"]: out["md5"] for stage in read_lock(root).values() for out in stage.get("outs", [])}
-    return digests | read_added(root, WAVE_BASE)
+    return list_digests(read_lock(root)) | read_added(root, WAVE_BASE)
 
 
 def read_added(root: Path, path: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -105,17 +106,25 @@ def open_registry() -> MlflowClient:
 @cache
 def _require_answer(address: str) -> None:
     """Asks a server once for any answer: MLflow would ask a silent one again and again."""
-    seconds = read_timeout()
     try:
-        credentials = get_default_host_creds(address)  # type: ignore[no-untyped-call]
-        http_request(  # type: ignore[no-untyped-call]
-            credentials, "/health", "GET", max_retries=0, timeout=seconds, raise_on_status=False
-        )
+        ask_server(address, "/health")
     except MlflowException:
         raise AmunError(
-            f"{MLFLOW_VARIABLE}: no server answers at {address} within {seconds:g} seconds; start it, or unset the "
-            "variable"
+            f"{MLFLOW_VARIABLE}: no server answers at {address} within {read_timeout():g} seconds; start it, or unset "
+            "the variable"
         ) from None
+
+
+def ask_server(address: str, path: str, max_retries: int = 0) -> Any:
+    """Returns a server's answer, asked as MLflow's own client asks: with its variables for passwords and certificates.
+
+    Raises:
+        MlflowException: it keeps silent.
+    """
+    credentials = get_default_host_creds(address)  # type: ignore[no-untyped-call] # MLflow does not type these two
+    return http_request(  # type: ignore[no-untyped-call]
+        credentials, path, "GET", max_retries=max_retries, timeout=read_timeout(), raise_on_status=False
+    )
 
 
 def ensure_model(root: Path, model: str) -> str:

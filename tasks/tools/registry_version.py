@@ -1,12 +1,8 @@
 """Whether an MLflow server is new enough, asked before anything is computed for it."""
 
-from mlflow.utils.credentials import get_default_host_creds
-from mlflow.utils.rest_utils import http_request
-
 from amun.core.errors import InputError
-from amun.core.network import read_whole_timeout
 from tasks.tools.environment import MLFLOW_VARIABLE
-from tasks.tools.registry import translate_errors
+from tasks.tools.registry import ask_server, translate_errors
 
 NEEDED = (3, 0)  # the first with logged models, which a wave registers
 
@@ -21,11 +17,7 @@ def require_new_server(url: str) -> None:
         AmunError: it does not answer.
     """
     with translate_errors():
-        # asked as MLflow's own client asks, with its variables for passwords and certificates
-        host = get_default_host_creds(url)  # type: ignore[no-untyped-call] # MLflow does not type these two
-        answer = http_request(  # type: ignore[no-untyped-call]
-            host, "/version", "GET", timeout=read_whole_timeout(), max_retries=1, raise_on_status=False
-        )
+        answer = ask_server(url, "/version", max_retries=1)
     version = answer.text.strip()
     if answer.status_code == 200 and _is_old(version):
         needed = ".".join(map(str, NEEDED))

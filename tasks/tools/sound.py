@@ -68,7 +68,7 @@ def find_damage(root: Path, paths: Collection[str] | None = None, *, in_cache: b
 def read_stored(root: Path) -> dict[str, str]:
     """Returns the MD5 of every file of the pipeline's that DVC keeps, by path: git keeps the others."""
     lock = dvc.read_lock(root) if (root / dvc.LOCK_FILE).exists() else {}
-    locked = {out["path"]: out["md5"] for stage in lock.values() for out in stage.get("outs", [])}
+    locked = dvc.list_digests(lock)
     kept = {path: locked[path] for path in dvc.list_outputs(root, list(lock)) if path in locked}
     return kept | dvc.read_added(root, WAVE_BASE) | dvc.read_added(root, ADOPTED_WEIGHTS)
 

@@ -16,7 +16,7 @@ from amun.evidence.attempts import Judged, parse_decisions
 from amun.ledger import Wave
 from amun.ledger.holder import tell_holder
 from tasks.tools import registry
-from tasks.tools.dvc import LOCK_FILE
+from tasks.tools.dvc import list_digests, read_lock_at
 from tasks.tools.git import has_commit, name_tag, read_committed
 from tasks.views.lineage import Version, list_versions
 from tasks.workspace.history import tell_how_to_fetch
@@ -171,14 +171,8 @@ def _flatten(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 def read_data(root: Path, commit: str) -> dict[str, str]:
     """Returns the MD5 of each data file that `dvc.lock` names at a commit of this clone; none at an empty one."""
-    committed = read_committed(root, Path(LOCK_FILE), commit) if commit else None
-    stages = yaml.safe_load(committed)["stages"] if committed else {}
-    return {
-        out["path"]: out["md5"]
-        for stage in stages.values()
-        for out in stage.get("outs", [])
-        if out["path"].endswith((".parquet", ".safetensors"))
-    }
+    digests = list_digests(read_lock_at(root, commit)) if commit else {}
+    return {path: md5 for path, md5 in digests.items() if path.endswith((".parquet", ".safetensors"))}
 
 
 def _list_digests(registered: ModelVersion) -> dict[str, str]:

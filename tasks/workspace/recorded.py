@@ -12,8 +12,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from amun.core.paths import WAVE
 from tasks.tools import dvc
 from tasks.tools.git import EMAIL, find_tagged, name_tag, read_committed, run_git
@@ -94,11 +92,9 @@ def _read_number(root: Path, commit: str) -> int:
 
 def _fits(root: Path, commit: str) -> bool:
     """Tells whether every stage that a commit's `dvc.lock` names was computed from the `wave.json` beside it."""
-    lock = read_committed(root, Path(dvc.LOCK_FILE), commit)
-    stages = yaml.safe_load(lock)["stages"] if lock else {}
     digests = {
         dependency["md5"]
-        for stage in stages.values()
+        for stage in dvc.read_lock_at(root, commit).values()
         for dependency in stage.get("deps", [])
         if dependency["path"] == str(WAVE)
     }

@@ -12,7 +12,8 @@ from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.params import DataParams
 from amun.core.paths import EXCLUSIONS, PREPARE_METRICS, is_bucket, locate_source
-from amun.evidence.figures import PrepareFigures, Twins, parse_figures, read_figures
+from amun.evidence.figures import PrepareFigures, Twins, read_figures
+from amun.evidence.wave import parse_record
 from amun.store.sources.revision import find_dvc_file, require_files
 from tasks.tools import dvc
 from tasks.tools.git import list_files, read_committed
@@ -92,7 +93,10 @@ def _describe_twins(twins: Twins | None) -> str:
     if twins is None:
         return ""
     told = [
-        (twins.num_samples, f"samples, of {twins.num_people} people, with one that another person has too"),
+        (
+            twins.num_samples,
+            f"samples, of {tell_count(twins.num_people, 'person', 'people')}, with one that another person has too",
+        ),
         (twins.num_labels, "with one that has several labels"),
         (twins.num_apart, "held out, and so taken for never seen, with one that is trained on under another name"),
     ]
@@ -114,7 +118,7 @@ def require_same_people(root: Path) -> None:
             f"{root}: {PREPARE_METRICS} is not in HEAD, so nobody knows whether the source's people are still those of "
             "whom some are forgotten; bring it back from the last wave's commit"
         )
-    digest = parse_figures(PrepareFigures, committed, f"{PREPARE_METRICS} in HEAD").people_digest
+    digest = parse_record(PrepareFigures, committed, f"{PREPARE_METRICS} in HEAD").people_digest
     if digest is not None and read_figures(PrepareFigures, root).people_digest != digest:
         raise InputError(
             "the source names no subjects, and its images, data.seed or data.subject_max_samples have changed since "

@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from amun.core.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, HELD_OUT_ADVERSARIAL, TARGET_LOGITS, TEST, TRAIN
 from amun.ledger import Holding
 from amun.store.samples import read_samples
 from tasks.tools import dvc
 from tasks.tools.contents import find_cached
-from tasks.tools.git import has_commit, read_committed
+from tasks.tools.git import has_commit
 
 CONTENT = (TRAIN, CALIBRATION, TEST, ADVERSARIAL, HELD_OUT_ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS)
 OF_A_WAVE = (str(ADVERSARIAL), str(HELD_OUT_ADVERSARIAL))  # whose samples are not those of a base
@@ -45,9 +43,7 @@ class StoreFile:
 
 def read_lock(root: Path, commit: str) -> dict[str, str]:
     """Returns the MD5 of every output at a commit, by path; nothing where the commit is not in this clone."""
-    committed = read_committed(root, Path(dvc.LOCK_FILE), commit) if has_commit(root, commit) else None
-    stages = yaml.safe_load(committed)["stages"] if committed else {}
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    return dvc.list_digests(dvc.read_lock_at(root, commit)) if has_commit(root, commit) else {}
 
 
 def find_files(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from amun.core.counts import tell_count
 from amun.core.paths import CALIBRATION, PREPARE_METRICS, TEST, TRAIN
 from amun.core.subject_ids import normalise
 from amun.evidence.figures import PrepareFigures, read_figures
@@ -77,7 +78,7 @@ def describe_settled(forgetting: ForgottenWave) -> str:
     if num_kept := len(forgetting.shared_ids):
         return (
             "pictures that stay trained on under other names show nothing of forgetting: those of "
-            f"{num_kept} of {len(forgetting.forget_ids)} training samples (data.twins: keep)"
+            f"{num_kept} of {tell_count(len(forgetting.forget_ids), 'training sample')} (data.twins: keep)"
         )
     if num_twins := len(forgetting.twin_ids):
         return f"among them other people's samples of the same pictures: {num_twins} (data.twins: forget_too)"

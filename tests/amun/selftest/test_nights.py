@@ -1,6 +1,5 @@
 """Redrawn nights: what is computed from kept logits is what the stages compute, and the counts are of what was said."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +8,8 @@ import torch
 
 from amun.audit.decision import Decision
 from amun.audit.night import foresee_night, read_night
-from amun.core.paths import AUDIT_METRICS, TRAIN, UNLEARNED, WAVE_BASE
+from amun.core.paths import TRAIN, UNLEARNED, WAVE_BASE
+from amun.evidence.figures import AuditFigures, read_figures
 from amun.model.building import load_for
 from amun.selftest.alike import give_styles, merge_people
 from amun.selftest.full import (
@@ -51,8 +51,8 @@ def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace) 
         base, model = (load_for(params, read_shape(TRAIN), CPU, path) for path in (WAVE_BASE, UNLEARNED))
         candidates = field.search(base)
         of_base, of_model = (field.ask(base, each, candidates) for each in (base, model))
-        assert field.measure(people, of_base, of_model) == pytest.approx(
-            json.loads(AUDIT_METRICS.read_text(encoding="utf-8"))
+        assert field.measure(people, of_base, of_model).model_dump() == pytest.approx(
+            read_figures(AuditFigures).model_dump()
         )
         assert field.foresee(people, of_base) == read_night()
 

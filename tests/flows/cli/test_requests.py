@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -193,9 +193,9 @@ def test_time_or_ticket_that_is_none(
 
 
 def test_list_has_pages_and_keys_are_whole(
-    ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], open_terminal: Callable[[int], None]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "50")
+    open_terminal(50)
     long_id = "a person of a company that gives its people names longer than a line"
     Typed(capsys, "add", *PEOPLE[4:])
     assert f"{long_id}  R-000031" in Typed(capsys, "add", long_id).out

@@ -1,10 +1,12 @@
 """The lineage as a tree: lines of descent, what was left behind, new bases, versions of nobody's wave."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
+from flows.pages import table
 from flows.pages.listing import View
 from flows.pages.model_tables import choose_versions, print_lineage
 from tasks.views.lineage import Version
@@ -77,9 +79,9 @@ def test_siblings_do_not_look_like_a_line(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_versions_have_pages_and_long_reasons_give_way(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], open_terminal: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    open_terminal(80)
     why = "confuses three and eight since Monday, as the desk in Hamburg has told us twice by now"
     versions = [make_version(number, str(number - 1), rolled_back=why) for number in range(1, 101)]
     shown = show_tree(capsys, versions)
@@ -87,5 +89,6 @@ def test_versions_have_pages_and_long_reasons_give_way(
     assert re.search("version 71  .*rolled back: confuses.*…$", shown[2])
     assert shown[-2].startswith("no room for ")
     assert shown[-1].startswith("70 earlier versions: `--page 2`")
-    monkeypatch.delenv("COLUMNS")
+    # a pipe gets all of it, whatever the environment says
+    monkeypatch.setattr(table, "is_terminal", lambda: False)
     assert show_tree(capsys, versions)[2].endswith(why)

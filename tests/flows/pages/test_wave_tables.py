@@ -1,6 +1,7 @@
 """What is shown of many waves, and of one that was undone."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -74,9 +75,9 @@ def make_measured_wave() -> Wave:
 
 @pytest.mark.parametrize("width", [20, 80, 120, 170, 220])
 def test_columns_give_way_and_keys_are_whole(
-    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    width: int, capsys: pytest.CaptureFixture[str], open_terminal: Callable[[int], None]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
+    open_terminal(width)
     shown = show_list(capsys, [make_measured_wave()], View())
     place = next(place for place, line in enumerate(shown) if line.startswith("123456"))
     titles, row, note = shown[place - 1], shown[place], shown[place + 1 :]
@@ -90,8 +91,8 @@ def test_columns_give_way_and_keys_are_whole(
         assert re.search("no room for .*, trace-retrained, seconds: `--columns` chooses, a wider ", note[0])
 
 
-def test_columns_are_chosen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "10")
+def test_columns_are_chosen(capsys: pytest.CaptureFixture[str], open_terminal: Callable[[int], None]) -> None:
+    open_terminal(10)
     shown = show_list(capsys, [make_measured_wave()], View(columns=("trace-after", "wave", "ft-auc-retrained")))
     assert [line.split() for line in shown] == [
         ["trace", "FT", "AUC"],

@@ -68,11 +68,12 @@ def test_twins_that_are_forgotten_too_go_with_their_split(root: Path) -> None:
 
 def test_store_without_twins_is_not_read(root: Path) -> None:
     counts = dict.fromkeys(("num_samples", "num_people", "num_labels", "num_apart"), 0)
-    write_json(root / PREPARE_METRICS, {"twins": counts})
+    splits = dict.fromkeys(("num_train", "num_calibration", "num_test", "num_excluded"), 2)
+    write_json(root / PREPARE_METRICS, splits | {"twins": counts})
     expected = forget(open_at(root, "forget_too"), "ann")
     assert (expected.forget_ids, expected.twin_ids) == (["a1", "a2"], [])
     assert find_shared(open_at(root, "keep"), "ann") is None
-    write_json(root / PREPARE_METRICS, {"twins": counts | {"num_samples": 6}})
+    write_json(root / PREPARE_METRICS, splits | {"twins": counts | {"num_samples": 6}})
     assert find_shared(open_at(root, "keep"), "ann") is not None
 
 

@@ -210,8 +210,9 @@ def test_wrong_option_is_refused_when_params_are_read(tmp_path: Path) -> None:
         ("digits", "{size: 8}", "data.options.size: unknown key"),
         ("folders", "{}", "data.source: unknown source 'folders'; known are cifar10, digits, folder"),
     ):
+        # the first options are those of the source
         text = shipped.replace("  source: digits", f"  source: {source}").replace(
-            "  options: {} #", f"  options: {options} #"
+            "  options: {} #", f"  options: {options} #", 1
         )
         (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
         with pytest.raises(InputError, match=words) as refused:

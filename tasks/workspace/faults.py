@@ -1,4 +1,4 @@
-"""What is wrong with a workspace: each finding with its remedy, and what mends it where that can be done by itself.
+"""What is wrong with a workspace: each fault with its remedy, and what mends it where that can be done by itself.
 
 A check is a function that looks at one thing and changes nothing; `CHECKS` lists them all.
 """
@@ -12,17 +12,18 @@ from tempfile import TemporaryDirectory
 
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret
+from amun.ledger.holder import tell_holder
 from tasks.tools import registry
 from tasks.tools.sound import find_damage, mend
 from tasks.workspace.strays import find_strays, remove_strays
 from tasks.workspace.weights import mend_weights
 from tasks.workspace.workspace import Workspace, open_ledger
 
-Check = Callable[[Workspace], "Iterator[Finding]"]
+Check = Callable[[Workspace], "Iterator[Fault]"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Fault:
     """Something that is wrong.
 
     Attributes:
@@ -36,12 +37,12 @@ class Finding:
     mend: Callable[[], object] | None = None
 
 
-def find_faults(workspace: Workspace) -> list[Finding]:
+def find_faults(workspace: Workspace) -> list[Fault]:
     """Returns what is wrong with a workspace, checked in the order of `CHECKS`."""
-    return [finding for check in CHECKS for finding in _run(check, workspace)]
+    return [fault for check in CHECKS for fault in _run(check, workspace)]
 
 
-def mend_faults(workspace: Workspace) -> tuple[list[Finding], list[Finding]]:
+def mend_faults(workspace: Workspace) -> tuple[list[Fault], list[Fault]]:
     """Mends what can be mended, check by check; returns that, and what is left, with what stood in the way of it.
 
     Raises:
@@ -50,57 +51,57 @@ def mend_faults(workspace: Workspace) -> tuple[list[Finding], list[Finding]]:
     _require_idle(workspace)
     mended, left = [], []
     for check in CHECKS:
-        for finding in list(_run(check, workspace)):
+        for fault in list(_run(check, workspace)):
             try:
-                if finding.mend is None:
-                    left.append(finding)
+                if fault.mend is None:
+                    left.append(fault)
                 else:
-                    finding.mend()
-                    mended.append(finding)
+                    fault.mend()
+                    mended.append(fault)
             except AmunError as error:
-                left.append(Finding(finding.what, str(error)))
+                left.append(Fault(fault.what, str(error)))
     return mended, left
 
 
-def _run(check: Check, workspace: Workspace) -> Iterator[Finding]:
-    """Yields what a check finds; that it could not be made is a finding as well, and hinders no other check."""
+def _run(check: Check, workspace: Workspace) -> Iterator[Fault]:
+    """Yields what a check finds; that it could not be made is a fault as well, and hinders no other check."""
     try:
         yield from check(workspace)
     except AmunError as error:
-        yield Finding(str(error), "see to that, then ask again: a check could not be made")
+        yield Fault(str(error), "see to that, then ask again: a check could not be made")
 
 
 def _require_idle(workspace: Workspace) -> None:
     with open_ledger() as ledger:
         wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
     if wave is not None and not wave.is_abandoned:
-        raise InputError(f"wave {wave.number} is being run by {wave.holder}; mend when it has ended")
+        raise InputError(f"wave {wave.number} is being run by {tell_holder(wave.holder)}; mend when it has ended")
 
 
-def _check_branch(workspace: Workspace) -> Iterator[Finding]:
+def _check_branch(workspace: Workspace) -> Iterator[Fault]:
     """Looks for files and tags of waves in commits that the pipeline has not made."""
     with open_ledger() as ledger:
         strays = find_strays(workspace.root, workspace.model, ledger)
     if strays:
-        yield Finding(
+        yield Fault(
             strays.describe(),
             "bring back what was recorded, in a commit of its own; the next wave does so too",
             partial(remove_strays, workspace.root, strays),
         )
 
 
-def _check_data(workspace: Workspace) -> Iterator[Finding]:
+def _check_data(workspace: Workspace) -> Iterator[Fault]:
     """Compares the files that DVC keeps, and the cache's copies of them, with their digests."""
     root = workspace.root
     for damage in find_damage(root, in_cache=True):
-        yield Finding(
+        yield Fault(
             damage.describe(root),
             "take a sound copy from the cache, the work tree or the DVC remote; the next wave does so too",
             partial(mend, root, damage),
         )
 
 
-def _check_champion(workspace: Workspace) -> Iterator[Finding]:
+def _check_champion(workspace: Workspace) -> Iterator[Fault]:
     """Compares the champion's weights in the registry with what was registered."""
     root, secret, champion = workspace.root, load_secret(workspace.root), registry.find_champion(workspace.model)
     if champion is None:
@@ -109,7 +110,7 @@ def _check_champion(workspace: Workspace) -> Iterator[Finding]:
         try:
             registry.fetch_weights(champion, Path(folder) / registry.WEIGHTS, secret)
         except registry.DamagedWeightsError as error:
-            yield Finding(
+            yield Fault(
                 str(error),
                 "give them back from DVC; the next wave does so too",
                 partial(mend_weights, root, champion, secret, error),
