@@ -23,8 +23,9 @@ def service(wave_zero: Site, folder: Path) -> Iterator[Service]:
 
 def test_other_commands_use_its_servers(service: Service) -> None:
     assert service.site.load("status")["champion"] == 1
-    # addresses and readiness, and no banner or note of another tool
-    assert len(service.read().splitlines()) == 2, service.read()
+    # addresses, the next runs and readiness, and no banner or note of another tool
+    assert len(service.read().splitlines()) == 3, service.read()
+    assert service.read().splitlines()[1].count(" 03:00") == 3
     said = service.call_prefect("deployment", "inspect", DEPLOYMENT)
     assert "0 3 * * *" in said.stdout, describe(said)
     assert [address in service.read() for address in (service.addresses.mlflow, "nightly at 0 3 * * *")] == [True, True]
