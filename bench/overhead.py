@@ -2,6 +2,7 @@
 
     python -m bench.overhead                      of this checkout
     python -m bench.overhead --against ../before  beside another checkout, which has a `.venv` of its own
+    python -m bench.overhead --against ../before --targets   with exit code 1 where a share is missed
 
 CPU time is user and system time of a command with all that it has started and waited for, the least of the rounds.
 The checkouts take turns, so that a busy machine slows both alike.
@@ -13,7 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -25,6 +26,9 @@ from tasks.tools.git import run_git
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGE = "a training stage"
+INIT = "amun init"
+# the share that each may need of the other checkout's time, where that is of version 0.1
+TARGETS = {INIT: 1 / 2, "amun status": 1 / 3, "amun model list": 1 / 3}
 COMMANDS = {"amun status": ("status",), "amun model list": ("model", "list"), "amun wave run": ("wave", "run")}
 CLONE = (
     "import sys; from pathlib import Path; from flows.demo import ensure_clone; ensure_clone(*map(Path, sys.argv[1:]))"
@@ -37,6 +41,7 @@ class Build:
 
     checkout: Path
     workspace: Path
+    init: float = 0.0
 
     def spend(self, program: str, *arguments: str) -> float:
         """Runs a program of the checkout's environment in the workspace; returns its CPU seconds.
@@ -72,8 +77,7 @@ def build_workspace(checkout: Path, folder: Path) -> Build:
     content["unlearning"]["attempts"] = [{"method": "retrain"}]
     (folder / PARAMS).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     run_git(folder, "commit", "--quiet", "--all", "--message", "A tiny model")
-    build.spend("amun", "init")
-    return build
+    return replace(build, init=build.spend("amun", "init"))
 
 
 def measure_builds(builds: list[Build], num_rounds: int) -> list[dict[str, float]]:
@@ -89,7 +93,10 @@ def measure_builds(builds: list[Build], num_rounds: int) -> list[dict[str, float
             build.spend("amun", "request", "add", people[number])
             for name, arguments in COMMANDS.items():
                 found[name].append(build.spend("amun", *arguments))
-    return [{name: min(seconds) for name, seconds in found.items()} for found in spent]
+    return [
+        {INIT: build.init} | {name: min(seconds) for name, seconds in found.items()}
+        for build, found in zip(builds, spent, strict=True)
+    ]
 
 
 def print_table(measured: list[dict[str, float]]) -> None:
@@ -100,18 +107,31 @@ def print_table(measured: list[dict[str, float]]) -> None:
         print(f"{name:<20}{here:>8.2f}{others}")
 
 
+def list_misses(here: dict[str, float], there: dict[str, float]) -> list[str]:
+    """Returns a line for each command that needs more than its share of the other checkout's time."""
+    shares = {name: here[name] / there[name] for name in TARGETS}
+    return [
+        f"{name}: {share:.2f}, more than {TARGETS[name]:.2f}" for name, share in shares.items() if share > TARGETS[name]
+    ]
+
+
 def main() -> None:
     """Runs the bench."""
     parser = argparse.ArgumentParser(prog="python -m bench.overhead", description=__doc__)
     parser.add_argument("--against", type=Path, metavar="CHECKOUT")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--targets", action="store_true", help="exit with 1 where a command needs more than its share")
     options = parser.parse_args()
     checkouts = [ROOT, *([options.against.resolve()] if options.against else [])]
     print(f"machine: {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} before", flush=True)
     try:
         with tempfile.TemporaryDirectory() as folder:
             builds = [build_workspace(path, Path(folder) / str(number)) for number, path in enumerate(checkouts)]
-            print_table(measure_builds(builds, options.rounds))
+            measured = measure_builds(builds, options.rounds)
+        print_table(measured)
+        if options.targets and (misses := [line for there in measured[1:] for line in list_misses(measured[0], there)]):
+            print("missed: " + "; ".join(misses))
+            sys.exit(1)
     except AmunError as error:
         print(f"bench.overhead: {error}", file=sys.stderr)
         sys.exit(1)

@@ -75,7 +75,8 @@ def create_workspace(
     if not is_recorded:
         _refuse_other_waves(workspace)
     adopted, take_base = _choose_base(workspace, base)
-    from tasks.tools.registry import ensure_model, require_own_model, translate_errors
+    from tasks.tools.registered import require_own_model
+    from tasks.tools.registry import ensure_model, translate_errors
 
     if remote is not None:
         from tasks.tools.remote import require_remote

@@ -1,7 +1,13 @@
 """The lineage at the command line: the versions, one in full, and what lies between two."""
 
 import json
+import sys
 
+import pytest
+
+from tasks.tools.environment import MLFLOW_VARIABLE
+from tasks.tools.registered import list_versions
+from tasks.tools.registry import ask_versions
 from tests.registry import find_version, open_client
 from tests.test_bad_input import assert_one_line
 from tests.workspaces import MODEL, Site
@@ -58,6 +64,31 @@ def test_foreign_version_is_shown_apart_and_a_mark_is_shown(site: Site) -> None:
     assert shown.splitlines()[-1] == "in MLflow, but registered by no wave: version 3"
     assert site.load("model", "show", "3")["version"]["wave"] is None
     assert_one_line(site.start("amun", "model", "diff", "2", "3"), 2, "version 3", "no wave")
+
+
+def test_database_is_read_as_the_client_of_mlflow_reads_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = open_client(site)
+    run_id = find_version(site, 0)[1].info.run_id
+    for number in (3, 4):
+        assert int(client.create_model_version(MODEL, f"runs:/{run_id}/report", run_id).version) == number
+    client.create_model_version(MODEL, str(site.root / "report"))
+    client.set_registered_model_alias(MODEL, "a-name-of-theirs", "2")
+    client.delete_model_version(MODEL, "3")
+    monkeypatch.setenv(MLFLOW_VARIABLE, f"sqlite:///{site.root / '.amun/mlflow.db'}")
+    read = list_versions(MODEL)
+    assert [version.number for version in read] == [1, 2, 4, 5]
+    assert [version.aliases for version in read] == [(), ("a-name-of-theirs", "champion"), (), ()]
+    assert read == ask_versions(MODEL)
+    assert list_versions("another") == ask_versions("another") == []
+
+
+@pytest.mark.parametrize("command", [["status"], ["model", "list"], ["request", "list"], ["wave", "list"]])
+def test_short_commands_import_no_heavy_tool(command: list[str], wave_one: Site) -> None:
+    program = (
+        f"import atexit, sys; from flows.cli import main; tools = {{'torch', 'mlflow', 'prefect', 'dvc', 'pandas'}};"
+        f"atexit.register(lambda: print('imported', sorted(tools & set(sys.modules)))); main({command!r})"
+    )
+    assert wave_one.run(sys.executable, "-c", program).splitlines()[-1] == "imported []"
 
 
 def test_unknown_version(wave_one: Site) -> None:

@@ -139,7 +139,7 @@ def status(as_json: shared.AsJson = False) -> None:
     from datetime import UTC, datetime
 
     from flows.pages import wave_tables
-    from tasks.tools.registry import find_champion
+    from tasks.tools.registered import find_champion
 
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:

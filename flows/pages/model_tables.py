@@ -2,14 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.pages.layout import NOT_MEASURED, auc, day, percent, print_facts, text
 from flows.pages.listing import View, choose_page, print_page
 from flows.pages.table import Column, Table, new_table, print_table
 from tasks.views.lineage import Version
-from tasks.views.version_details import Details
-from tasks.views.version_diff import Difference
+
+if TYPE_CHECKING:
+    # they read MLflow's runs; the list of versions does without, and is there at once
+    from tasks.views.version_details import Details
+    from tasks.views.version_diff import Difference
 
 # figures that say how good a version is, among those of how it was made
 JUDGED = ("accuracy/", "memory_left/", "ft_auc/", "trace/", "test/")
@@ -100,7 +103,7 @@ def _tell_auc(version: Version) -> str:
     return f"{version.ft_auc:.3f} ± {version.standard_error:.3f}"
 
 
-def print_version(details: Details) -> None:
+def print_version(details: "Details") -> None:
     """Prints one version in full, from who made it to where its files are."""
     version = details.version
     print(f"version {version.number} of {details.model}" + "".join(f", {mark}" for mark in _list_marks(version)))
@@ -118,7 +121,7 @@ def print_version(details: Details) -> None:
     _print_part("files in MLflow, bytes", details.files)
 
 
-def print_difference(difference: Difference) -> None:
+def print_difference(difference: "Difference") -> None:
     """Prints what changed from one version to another."""
     before, after = difference.before, difference.after
     print(f"from version {before.number} (wave {before.wave}) to version {after.number} (wave {after.wave})")

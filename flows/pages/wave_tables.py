@@ -19,7 +19,7 @@ from flows.pages.layout import (
 )
 from flows.pages.listing import View, choose_page, print_page
 from flows.pages.table import Column, Table, print_table
-from tasks.views.descriptions import show_left
+from tasks.views.values import show_left
 
 NOT_COMPUTED = "not computed"
 MAX_LISTED = 10  # requests of a wave; where there are more, the first and the last are shown

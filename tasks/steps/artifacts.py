@@ -11,8 +11,9 @@ from amun.evidence.figures import HalfFigures
 from amun.ledger import Claim
 from tasks.tools.options import NETWORK_OPTIONS
 from tasks.tools.registry import Registered
-from tasks.views.descriptions import describe_wave, show_auc, show_left, show_percent, summarise
+from tasks.views.descriptions import describe_wave, summarise
 from tasks.views.facts import WaveFacts, read_facts
+from tasks.views.values import show_auc, show_left, show_percent
 from tasks.workspace.workspace import Workspace
 
 

@@ -13,6 +13,7 @@ from amun.core.paths import UNLEARNED
 from amun.ledger import Claim
 from tasks.tools import dvc, registry
 from tasks.tools.options import NETWORK_OPTIONS
+from tasks.tools.registered import get_registered
 from tasks.tools.registry import Registered
 from tasks.tools.story import tell
 from tasks.views.attempt_runs import log_attempts
@@ -76,7 +77,7 @@ def promote_version(workspace: Workspace, claim: Claim, registered: Registered, 
             raise AmunError(f"version {registered.version} of {claim.model} has vanished from the registry")
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / registry.WEIGHTS
-            known = registry.get_registered(claim.model, registered.version)
+            known = get_registered(claim.model, registered.version)
             for line in fetch_weights(root, known, weights, load_secret(root)):
                 tell(f"  {line}")
         _require_serving_file(root, claim.model, version)

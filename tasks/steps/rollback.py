@@ -12,6 +12,7 @@ from amun.ledger import Claim, Rollback
 from tasks.tools import dvc, registry
 from tasks.tools.git import commit_paths, list_changed, restore_from, restore_paths
 from tasks.tools.options import NETWORK_OPTIONS, TASK_OPTIONS
+from tasks.tools.registered import get_registered
 from tasks.workspace.holdings import read_holdings
 from tasks.workspace.recorded import sign
 from tasks.workspace.wave_paths import list_restored_paths, list_wave_paths
@@ -28,7 +29,7 @@ def find_rollback(workspace: Workspace) -> Rollback | None:
 def promote_back(workspace: Workspace, claim: Claim, rollback: Rollback) -> None:
     """Makes the earlier version the champion, and says of each undone one that and why it was taken back."""
     with registry.translate_errors():
-        target = registry.get_registered(workspace.model, int(rollback.to_version))
+        target = get_registered(workspace.model, int(rollback.to_version))
         require_lease(claim)
         registry.promote(workspace.model, target.version)
         mark = f"{rollback.started_at:%Y-%m-%d %H:%M} UTC, back to version {target.version}: {rollback.reason}"
@@ -42,7 +43,7 @@ def restore_line(workspace: Workspace, claim: Claim, rollback: Rollback) -> str:
     The branch moves forward only; all that reads HEAD then sees that version's line.
     """
     root = workspace.root
-    target = registry.get_registered(workspace.model, int(rollback.to_version))
+    target = get_registered(workspace.model, int(rollback.to_version))
     paths = list_restored_paths(root)
     restore_paths(root, list_wave_paths(root, claim.kind))
     require_lease(claim)

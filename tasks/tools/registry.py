@@ -4,10 +4,11 @@ import logging
 import os
 import tempfile
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,15 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import AmunError
 from amun.core.keys import file_digest
 from amun.core.masking import mask_passwords
 from amun.core.network import read_timeout
 from amun.core.paths import STATE
-from amun.evidence.adoption import Adopted
 from tasks.tools.environment import MLFLOW_VARIABLE
-from tasks.tools.git import is_ancestor
+from tasks.tools.registered import Champion
+from tasks.tools.registry_tables import CHAMPION, RegisteredVersion
 
-CHAMPION = "champion"
 WEIGHTS = "model.safetensors"
 SERVING_FILE = "data/model.pt2"
 
@@ -44,25 +44,6 @@ class Registered:
 
     version: int
     run_id: str
-
-
-@dataclass(frozen=True)
-class Champion:
-    """A version that a wave has registered, as a rule the one that serves.
-
-    Attributes:
-        version: its number.
-        run_id: the MLflow run that holds its files.
-        weights_digest: the keyed digest of its safetensors file.
-        wave: the wave that registered it.
-        commit: the git commit that records that wave.
-    """
-
-    version: int
-    run_id: str
-    weights_digest: str
-    wave: int
-    commit: str
 
 
 class DamagedWeightsError(AmunError):
@@ -154,89 +135,6 @@ def ensure_experiment(root: Path, name: str) -> str:
     return str(experiment.experiment_id)
 
 
-def require_own_model(root: Path, model: str, adopted: Adopted | None, *, is_recorded: bool) -> None:
-    """Refuses a registry that has versions of this name from waves which this branch does not record.
-
-    Args:
-        root: of the clone.
-        model: the registered model.
-        adopted: where the base is adopted from, if it is.
-        is_recorded: whether HEAD records a wave.
-
-    Raises:
-        InputError: a new base would take the champion's place.
-    """
-    champion = find_champion(model, may_be_foreign=adopted is not None and adopted.name == model)
-    last = champion or next(reversed(list_registered(model)), None)
-    if last is not None and not (is_recorded and is_ancestor(root, last.commit)):
-        what = "champion" if champion is not None else "version"
-        raise InputError(
-            f"params.yaml: model.name: MLflow has a {what} of {model} from another workspace (version {last.version} "
-            f"of wave {last.wave}, commit {last.commit[:12]}), which a new base must not replace; choose another name, "
-            "or join that workspace in a clone of its branch"
-        )
-
-
-def find_champion(model: str, *, may_be_foreign: bool = False) -> Champion | None:
-    """Returns the version that serves; None before wave 0 has ended.
-
-    Args:
-        model: the registered model.
-        may_be_foreign: one that no wave has registered counts as none: a base is being adopted from this very model.
-
-    Raises:
-        AmunError: the registry does not answer, or its champion is not one of this pipeline's versions.
-    """
-    try:
-        version = open_registry().get_model_version_by_alias(model, CHAMPION)
-    except MlflowException as error:
-        # a registry that has the model without the alias says "invalid parameter"
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} does not answer: {_shorten(error)}") from None
-    if not _is_ours(version):
-        if may_be_foreign:
-            return None
-        raise AmunError(
-            f"MLflow: the champion of {model} is version {version.version}, which no wave has registered; set the "
-            "alias back, or adopt that version in a new workspace (`amun init --base`)"
-        )
-    return _read_version(version)
-
-
-def get_registered(model: str, number: int) -> Champion:
-    """Returns a version that a wave has registered, whether it serves or not.
-
-    Raises:
-        InputError: there is none of this number.
-        AmunError: the registry does not answer.
-    """
-    try:
-        version = open_registry().get_model_version(model, str(number))
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise InputError(f"MLflow has no version {number} of {model}; `amun model list` shows them") from None
-        raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} does not answer: {_shorten(error)}") from None
-    if not _is_ours(version):
-        raise InputError(f"version {number} of {model} in MLflow was registered by no wave")
-    return _read_version(version)
-
-
-def _is_ours(version: ModelVersion) -> bool:
-    return "amun.weights_digest" in version.tags
-
-
-def _read_version(version: ModelVersion) -> Champion:
-    tags = version.tags
-    return Champion(
-        int(version.version),
-        str(version.run_id),
-        tags["amun.weights_digest"],
-        int(tags["amun.wave"]),
-        tags["amun.commit"],
-    )
-
-
 def find_version(model: str, number: int, commit: str) -> ModelVersion | None:
     """Returns the version that a wave has registered, if it has.
 
@@ -252,27 +150,29 @@ def find_version(model: str, number: int, commit: str) -> ModelVersion | None:
     return found[0] if found else None
 
 
-def list_versions(model: str) -> list[ModelVersion]:
-    """Returns all versions of the model by number, those that no wave has registered among them."""
-    return sorted(open_registry().search_model_versions(f"name = '{model}'"), key=lambda found: int(found.version))
-
-
-def list_registered(model: str) -> list[Champion]:
-    """Returns the versions that waves have registered, by number.
+def ask_versions(model: str) -> list[RegisteredVersion]:
+    """Returns all versions of the model by number, as MLflow's client tells them.
 
     Raises:
         AmunError: the registry does not answer.
     """
     with translate_errors():
-        return [_read_version(version) for version in list_versions(model) if _is_ours(version)]
-
-
-def list_aliases(model: str) -> dict[int, list[str]]:
-    """Returns the aliases of each version that has any."""
-    aliases: dict[int, list[str]] = {}
-    for alias, version in sorted(open_registry().get_registered_model(model).aliases.items()):
-        aliases.setdefault(int(version), []).append(alias)
-    return aliases
+        client = open_registry()
+        found = client.search_model_versions(f"name = '{model}'")
+        named = client.get_registered_model(model).aliases if found else {}
+    aliases: dict[str, list[str]] = defaultdict(list)
+    for alias, number in sorted(named.items()):
+        aliases[str(number)].append(alias)
+    return [
+        RegisteredVersion(
+            number=int(version.version),
+            run_id=version.run_id or None,
+            registered_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
+            tags=version.tags,
+            aliases=tuple(aliases[str(version.version)]),
+        )
+        for version in sorted(found, key=lambda version: int(version.version))
+    ]
 
 
 def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:

@@ -2,11 +2,11 @@
 
 from amun.core.counts import tell_count
 from amun.evidence.attempts import Judged
-from amun.evidence.figures import Comparison, ModelFigures
+from amun.evidence.figures import Comparison
 from tasks.tools.git import name_tag
 from tasks.views.facts import WaveFacts
+from tasks.views.values import TOO_FEW, show_auc, show_left, show_percent
 
-TOO_FEW = "too few samples to say"
 NO_REFERENCES = "no references to say"
 COMPARISON_MARK = "\n\n**Exact retraining** "
 
@@ -80,29 +80,6 @@ def show_change(facts: WaveFacts, figure: str) -> str:
         return TOO_FEW if has_references else NO_REFERENCES
     error = f" ± {facts.reported.standard_error:.3f}" if figure == "ft_auc" else ""
     return f"{show(before)} → {show(after)}{error}"
-
-
-def show_percent(value: float | None) -> str:
-    """Returns an accuracy for a person."""
-    return TOO_FEW if value is None else f"{value:.1%}"
-
-
-def show_auc(value: float | None) -> str:
-    """Returns an FT AUC or a trace for a person."""
-    return TOO_FEW if value is None else f"{value:.3f}"
-
-
-def show_share(value: float | None) -> str:
-    """Returns memory left for a person, without its bounds."""
-    return TOO_FEW if value is None else f"{value:.2f}"
-
-
-def show_left(figures: ModelFigures, missing: str = TOO_FEW) -> str:
-    """Returns memory left with its bounds for a person, `0.05 [-0.30, 0.40]`, or what to say where it is missing."""
-    if figures.memory_left is None or figures.bounds is None:
-        return missing
-    lower, upper = figures.bounds
-    return f"{figures.memory_left:.2f} [{lower:.2f}, {upper:.2f}]"
 
 
 def _explain(facts: WaveFacts) -> str:

@@ -6,18 +6,17 @@ was made from and whom it has forgotten.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-
-from mlflow.entities.model_registry import ModelVersion
 
 from amun.core.errors import AmunError
 from amun.core.paths import FORGOTTEN
 from amun.evidence.figures import ReportFigures
 from amun.evidence.wave import ForgottenWave, parse_forgotten
 from amun.ledger import Wave
-from tasks.tools import registry
+from tasks.tools import registered
 from tasks.tools.git import has_commit, read_committed
+from tasks.tools.registry_tables import RegisteredVersion
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -67,11 +66,9 @@ def list_versions(workspace: Workspace) -> list[Version]:
     model = workspace.model
     with open_ledger() as ledger:
         waves = {wave.number: wave for wave in ledger.list_waves(model)}
-    with registry.translate_errors():
-        found = registry.list_versions(model)
-        aliases = registry.list_aliases(model) if found else {}
+    found = registered.list_versions(model)
     counts = _count_subjects(workspace.root, found)
-    return [_describe(version, aliases.get(int(version.version), []), waves, counts) for version in found]
+    return [_describe(version, waves, counts) for version in found]
 
 
 def read_forgotten_at(root: Path, commit: str) -> list[ForgottenWave] | None:
@@ -88,14 +85,14 @@ def read_forgotten_at(root: Path, commit: str) -> list[ForgottenWave] | None:
     return parse_forgotten(committed, f"{FORGOTTEN} at {commit[:12]}")
 
 
-def _count_subjects(root: Path, versions: Sequence[ModelVersion]) -> dict[int, int]:
+def _count_subjects(root: Path, versions: Sequence[RegisteredVersion]) -> dict[int, int]:
     """Returns for each wave how many people its line had forgotten by then.
 
     A commit records its whole line, so the newest commit of each line tells of all its waves.
     """
     counts: dict[int, int] = {}
-    registered = [version.tags for version in versions if "amun.wave" in version.tags]
-    for tags in sorted(registered, key=lambda tags: -int(tags["amun.wave"])):
+    of_waves = [version.tags for version in versions if "amun.wave" in version.tags]
+    for tags in sorted(of_waves, key=lambda tags: -int(tags["amun.wave"])):
         if int(tags["amun.wave"]) not in counts:
             counts = _count_line(read_forgotten_at(root, tags["amun.commit"]) or []) | counts
     return counts
@@ -110,14 +107,14 @@ def _count_line(forgotten: Sequence[ForgottenWave]) -> dict[int, int]:
     return counts
 
 
-def _describe(version: ModelVersion, aliases: Sequence[str], waves: dict[int, Wave], counts: dict[int, int]) -> Version:
+def _describe(version: RegisteredVersion, waves: dict[int, Wave], counts: dict[int, int]) -> Version:
     tags = version.tags
     number = int(tags["amun.wave"]) if "amun.wave" in tags else None
     wave = None if number is None else waves.get(number)
     summary = None if wave is None else wave.summary
     test = ReportFigures() if summary is None else summary.test
     return Version(
-        number=int(version.version),
+        number=version.number,
         wave=number,
         kind=tags.get("amun.kind"),
         wave_state=None if wave is None else wave.state,
@@ -125,8 +122,8 @@ def _describe(version: ModelVersion, aliases: Sequence[str], waves: dict[int, Wa
         commit=tags.get("amun.commit"),
         method=tags.get("amun.method"),
         attempt=int(tags["amun.attempt"]) if "amun.attempt" in tags else None,
-        registered_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
-        aliases=tuple(aliases),
+        registered_at=version.registered_at,
+        aliases=version.aliases,
         rolled_back=tags.get("amun.rolled_back"),
         num_forget=int(tags["amun.num_forget"]) if "amun.num_forget" in tags else None,
         num_subjects=None if number is None else counts.get(number),

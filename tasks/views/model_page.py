@@ -11,7 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 from amun.core.counts import tell_count
 from amun.evidence.figures import ModelFigures
 from tasks.tools import registry
-from tasks.views.descriptions import show_auc, show_left, show_percent, show_share
+from tasks.views.values import show_auc, show_left, show_percent, show_share
 
 NUM_LISTED = 15  # waves; MLflow's databases keep 5,000 characters of a description
 NUM_COMPARED = 5

@@ -16,7 +16,7 @@ from amun.core.paths import PARAMS
 from amun.ledger import Held, describe_holder
 from amun.ledger.holder import tell_holder
 from tasks.tools import dvc, registry
-from tasks.tools.registry import Champion
+from tasks.tools.registered import Champion, find_champion, get_registered
 from tasks.views.version_details import describe_version
 from tasks.workspace.history import find_recorded_wave
 from tasks.workspace.holdings import read_holdings
@@ -80,11 +80,11 @@ def plan_rollback(workspace: Workspace, version: int) -> Plan:
             architecture, or its weights or data are gone.
     """
     root, model = workspace.root, workspace.model
-    champion = registry.find_champion(model)
+    champion = find_champion(model)
     if champion is None:
         raise InputError(f"the registry has no champion of {model} to roll back; run `amun init`")
     require_line(root, champion)
-    target = registry.get_registered(model, version)
+    target = get_registered(model, version)
     if target.version == champion.version:
         raise InputError(f"version {version} of {model} is the champion already")
     line = list(walk_line(workspace))

@@ -14,6 +14,7 @@ from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret
 from amun.ledger.holder import tell_holder
 from tasks.tools import registry
+from tasks.tools.registered import find_champion
 from tasks.tools.sound import find_damage, mend
 from tasks.workspace.strays import find_strays, remove_strays
 from tasks.workspace.weights import mend_weights
@@ -103,7 +104,7 @@ def _check_data(workspace: Workspace) -> Iterator[Fault]:
 
 def _check_champion(workspace: Workspace) -> Iterator[Fault]:
     """Compares the champion's weights in the registry with what was registered."""
-    root, secret, champion = workspace.root, load_secret(workspace.root), registry.find_champion(workspace.model)
+    root, secret, champion = workspace.root, load_secret(workspace.root), find_champion(workspace.model)
     if champion is None:
         return
     with TemporaryDirectory() as folder:

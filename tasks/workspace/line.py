@@ -11,7 +11,7 @@ from amun.core.paths import FORGOTTEN
 from amun.evidence.wave import ForgottenWave, parse_forgotten
 from amun.ledger import Wave
 from tasks.tools.git import has_tag, is_ancestor, name_tag, read_committed
-from tasks.tools.registry import Champion, list_registered
+from tasks.tools.registered import Champion, list_registered
 from tasks.workspace.history import find_recorded_wave
 from tasks.workspace.recorded import find_record
 from tasks.workspace.workspace import Workspace, open_ledger

@@ -9,10 +9,11 @@ from amun.core.keys import file_digest
 from amun.core.paths import UNLEARNED
 from tasks.tools import registry
 from tasks.tools.contents import fetch_content, find_cached
+from tasks.tools.registered import Champion
 from tasks.workspace.store_files import read_lock
 
 
-def fetch_weights(root: Path, version: registry.Champion, destination: Path, secret: bytes) -> list[str]:
+def fetch_weights(root: Path, version: Champion, destination: Path, secret: bytes) -> list[str]:
     """Writes a version's weights to `destination`, and mends the registry's file where it is damaged.
 
     Returns what was done to it, a line for each, which is nothing as a rule.
@@ -29,7 +30,7 @@ def fetch_weights(root: Path, version: registry.Champion, destination: Path, sec
     return []
 
 
-def mend_weights(root: Path, version: registry.Champion, secret: bytes, damage: AmunError) -> str:
+def mend_weights(root: Path, version: Champion, secret: bytes, damage: AmunError) -> str:
     """Gives the registry a version's weights again, as its wave's commit names them; returns what was done.
 
     Args:
@@ -56,7 +57,7 @@ def mend_weights(root: Path, version: registry.Champion, secret: bytes, damage: 
     return f"{damage}: brought back from DVC"
 
 
-def _copy_weights(root: Path, version: registry.Champion, target: Path) -> None:
+def _copy_weights(root: Path, version: Champion, target: Path) -> None:
     md5 = read_lock(root, version.commit).get(str(UNLEARNED))
     if md5 is None:
         raise AmunError(f"its commit {version.commit[:12]} is not in {root}")

@@ -8,7 +8,8 @@ import pytest
 
 from amun.core.errors import AmunError
 from amun.core.keys import file_digest
-from tasks.tools.registry import WEIGHTS, Champion, fetch_weights, open_registry, translate_errors
+from tasks.tools.registered import Champion
+from tasks.tools.registry import WEIGHTS, fetch_weights, open_registry, translate_errors
 from tests.mlflow_server import run_mlflow
 
 KEY = bytes(32)

@@ -12,7 +12,7 @@ from amun.ledger import Ledger
 from tasks.tools.environment import MLFLOW_VARIABLE
 from tasks.tools.git import run_git
 from tasks.tools.git_remote import run_remote_git
-from tasks.tools.registry import find_champion
+from tasks.tools.registered import find_champion
 from tasks.tools.s3 import Location, list_objects, open_client
 from tasks.tools.servers import require_answer
 

@@ -10,7 +10,8 @@ from amun.core.keys import load_secret
 from amun.core.paths import UNLEARNED, WAVE_BASE
 from tasks.tools.contents import locate_cached
 from tasks.tools.environment import MLFLOW_VARIABLE
-from tasks.tools.registry import WEIGHTS, get_registered
+from tasks.tools.registered import get_registered
+from tasks.tools.registry import WEIGHTS
 from tasks.tools.sound import read_stored
 from tasks.workspace.weights import fetch_weights
 from tests.tasks.tools.test_sound import flip
