@@ -184,7 +184,11 @@ def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         with translate_errors():
-            fetched = Path(download_artifacts(run_id=champion.run_id, artifact_path=WEIGHTS, dst_path=folder))
+            # named to MLflow as in `open_registry`
+            address = os.environ.get(MLFLOW_VARIABLE)
+            fetched = Path(
+                download_artifacts(run_id=champion.run_id, artifact_path=WEIGHTS, dst_path=folder, tracking_uri=address)
+            )
         if file_digest(secret, fetched) != champion.weights_digest:
             raise DamagedWeightsError(
                 f"version {champion.version}: {WEIGHTS} in the registry is not what was registered"

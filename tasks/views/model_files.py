@@ -1,5 +1,6 @@
 """The model's files in MLflow: the one for serving, and the digests of what the registry holds."""
 
+import os
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from amun.evidence.figures import PrepareFigures, read_figures
 from amun.model.building import load_for
 from amun.model.serving import Served
 from amun.store.store import read_shape
+from tasks.tools.environment import MLFLOW_VARIABLE
 from tasks.tools.registry import SERVING_FILE
 from tasks.workspace.workspace import Workspace
 
@@ -65,7 +67,9 @@ def digest_serving_file(root: Path, model_uri: str) -> str:
         AmunError: it is damaged.
     """
     with tempfile.TemporaryDirectory() as folder:
-        model = Path(download_artifacts(artifact_uri=model_uri, dst_path=folder))
+        model = Path(
+            download_artifacts(artifact_uri=model_uri, dst_path=folder, tracking_uri=os.environ.get(MLFLOW_VARIABLE))
+        )
         serving = model / SERVING_FILE
         if not zipfile.is_zipfile(serving) or zipfile.ZipFile(serving).testzip():
             raise AmunError(f"the registry gives a damaged {SERVING_FILE}; run the wave again")

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import mlflow
 import pytest
 
 from amun.core.errors import AmunError
@@ -21,7 +20,6 @@ def test_server_that_dies_before_the_weights_are_fetched(tmp_path: Path, monkeyp
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"):
         monkeypatch.setenv(name, os.environ.get(name, "1"))
     with run_mlflow(tmp_path) as (url, kill):
-        mlflow.set_tracking_uri(url)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         client = open_registry()
         run_id = client.create_run("0").info.run_id
