@@ -12,7 +12,7 @@ from amun.core.paths import FORGOTTEN, WAVE
 from amun.evidence.wave import read_wave, write_json
 from amun.ledger import Claim
 from tasks.tools import dvc
-from tasks.tools.git import commit_paths, name_tag, read_committed, restore_paths, tag_commit
+from tasks.tools.git import commit_paths, name_tag, pack_objects, read_committed, restore_paths, tag_commit
 from tasks.tools.options import NETWORK_OPTIONS, TASK_OPTIONS
 from tasks.tools.sound import make_sound, require_sent
 from tasks.tools.story import tell
@@ -74,6 +74,9 @@ def tag_wave(workspace: Workspace, claim: Claim, commit: str) -> str:
     require_lease(claim)
     tag = name_tag(claim.number)
     tag_commit(workspace.root, tag, commit, f"{claim.model}: wave {claim.number}")
+    # a matter of space: the wave is recorded, and the next one tries again
+    with suppress(AmunError):
+        pack_objects(workspace.root)
     return tag
 
 

@@ -35,6 +35,7 @@ OPTIONS = (
 )
 
 STALE_LOCK_SECONDS = 600.0
+MAX_LOOSE_KIB = 16 * 1024
 
 
 def run_git(root: Path, *arguments: str, date: str | None = None) -> str:
@@ -308,6 +309,22 @@ def tag_commit(root: Path, tag: str, commit: str, message: str) -> None:
         run_git(root, "tag", "--annotate", "--message", message, tag, commit, date=date)
     elif tagged != commit:
         raise AmunError(f"{root}: tag {tag} is on {tagged[:12]}, not on this wave's commit {commit[:12]}")
+
+
+def pack_objects(root: Path) -> bool:
+    """Packs the objects of a repository once those that lie loose take more than 16 MiB; returns whether it did.
+
+    Each wave's files repeat who was forgotten before. As differences, in a pack, that takes next to nothing; loose,
+    years of nights take hundreds of times as much, and by git's own rule, which counts objects, they would stay so.
+
+    Raises:
+        AmunError: git failed, or another process is packing.
+    """
+    counted = dict(line.split(": ") for line in run_git(root, "count-objects", "--verbose").splitlines())
+    if int(counted["size"]) <= MAX_LOOSE_KIB:
+        return False
+    run_git(root, "gc", "--quiet")
+    return True
 
 
 def restore_paths(root: Path, paths: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from amun.core.errors import AmunError, InputError
+from tasks.tools import git
 from tasks.tools.git import (
     commit_paths,
     find_root,
@@ -19,6 +20,7 @@ from tasks.tools.git import (
     is_kept,
     list_changes,
     list_files,
+    pack_objects,
     read_committed,
     require_branch,
     require_clean,
@@ -283,3 +285,13 @@ def test_git_that_fails_has_answered_nothing(
     monkeypatch.setenv("PATH", str(root))
     with pytest.raises(AmunError, match="git is not installed"):
         QUESTIONS[question](root)
+
+
+def test_much_that_lies_loose_is_packed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tag_commit(root, "wave/0001", run_git(root, "rev-parse", "HEAD"), "first")
+    assert not pack_objects(root)
+    monkeypatch.setattr(git, "MAX_LOOSE_KIB", 0)
+    assert pack_objects(root)
+    assert run_git(root, "count-objects").startswith("0 objects")
+    assert (read_committed(root, Path("folder/b"), "wave/0001"), list_changes(root)) == ("first", [])
+    assert not pack_objects(root)
