@@ -7,10 +7,18 @@ import pytest
 from tests.readme import README, WORKSPACE, list_commands
 from tests.workspaces import ROOT, Finished, Site, describe
 
+SCREEN_LINES = 24  # what a terminal shows
+
 
 def test_pages_show_commands() -> None:
     assert list_commands(README) == ["make setup", "make demo"]
     assert len(list_commands(WORKSPACE)) > 5
+
+
+def test_first_screen_names_what_finds_faults() -> None:
+    screen = "\n".join(README.read_text(encoding="utf-8").splitlines()[:SCREEN_LINES])
+    assert [command for command in ("amun check", "amun doctor") if f"`{command}`" not in screen] == []
+    assert {"amun check", "amun doctor"} <= set(list_commands(WORKSPACE))
 
 
 @pytest.mark.parametrize("command", list_commands(README))

@@ -15,7 +15,7 @@ from tests.workspaces import Site, choose_people, describe, dump_ledger, list_pe
 @pytest.fixture(scope="module")
 def service(wave_zero: Site, folder: Path) -> Iterator[Service]:
     """A served workspace in which nobody has asked yet."""
-    copy = wave_zero.copy(folder / "served")
+    copy = wave_zero.copy(folder / "served #1 50%20")
     site = Site(copy.root, {"HOME": copy.variables["HOME"]})
     with run_service(site, folder / "served.log") as running:
         yield running

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from amun.core.errors import AmunError, InputError
 from amun.core.masking import mask_passwords
-from amun.core.network import read_whole_timeout
 from amun.ledger.columns import Base
 from amun.ledger.migrations import MIGRATIONS
 from amun.ledger.schema import SCHEMA_VERSION, InfoRow
@@ -102,13 +101,17 @@ class Database:
                 event.listen(self._engine, "connect", _set_up_sqlite)
                 self._reader = self._engine
             case "postgresql+psycopg":
+                # only here: its driver takes a tenth of a second to import
+                from amun.ledger.postgres import bound_waits, connect_bounded
+
                 self._engine = create_engine(
                     parsed,
                     json_serializer=_serialise,
                     hide_parameters=True,  # they name people, and errors end in logs
                     pool_pre_ping=True,
-                    connect_args=_bound_waits(),
+                    connect_args=bound_waits(),
                 )
+                event.listen(self._engine, "do_connect", partial(connect_bounded, BUSY_SECONDS))
                 self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
             case _:
                 raise InputError(
@@ -184,12 +187,6 @@ def split_chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """Yields the items in runs short enough for one statement."""
     for start in range(0, len(items), CHUNK_ROWS):
         yield items[start : start + CHUNK_ROWS]
-
-
-def _bound_waits() -> dict[str, int]:
-    """Returns how long Postgres may keep silent: while a connection is made, and once data are sent."""
-    seconds = read_whole_timeout()
-    return {"connect_timeout": seconds, "tcp_user_timeout": 1000 * seconds}
 
 
 # NaN is no JSON: SQLite would keep it, Postgres would not

@@ -12,6 +12,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from amun.core.errors import InputError
 from amun.core.network import read_whole_timeout
 from amun.core.paths import LEDGER, STATE
 from tasks.tools.addresses import find_addresses
@@ -76,8 +77,11 @@ def set_environment(root: Path) -> None:
     MLflow and Prefect are the servers of `amun serve` where it runs.
 
     Raises:
-        InputError: the environment's timeout is none.
+        InputError: the environment's timeout is none, or the path is one that no address of a database can name.
     """
+    if "?" in str(root):
+        # SQLAlchemy, MLflow and Prefect would all open what is before it, and take it for one another's
+        raise InputError(f"{root}: the address of a SQLite file ends at '?'; move the folder to a path without one")
     state, timeout = root / STATE, str(read_whole_timeout())
     defaults = _SILENCE | {
         "MLFLOW_HTTP_REQUEST_TIMEOUT": timeout,

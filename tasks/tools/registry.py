@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
@@ -28,6 +30,7 @@ from amun.core.paths import STATE
 from tasks.tools.environment import MLFLOW_VARIABLE
 from tasks.tools.registered import Champion
 from tasks.tools.registry_tables import CHAMPION, RegisteredVersion
+from tasks.tools.s3 import bound_default_waits
 
 WEIGHTS = "model.safetensors"
 SERVING_FILE = "data/model.pt2"
@@ -59,7 +62,7 @@ def translate_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except (MlflowException, OSError, BotoCoreError, ClientError, Boto3Error) as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise AmunError(f"{error.filename}: {error.strerror}") from None
         raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} failed: {_shorten(error)}") from None
@@ -78,6 +81,8 @@ def open_registry() -> MlflowClient:
     Raises:
         AmunError: no server answers at that address.
     """
+    # where its files lie on S3
+    bound_default_waits(read_timeout())
     address = os.environ.get(MLFLOW_VARIABLE)
     if address is not None and address.startswith("http"):
         _require_answer(address)

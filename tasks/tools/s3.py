@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
 
 from amun.core.errors import AmunError, InputError
 from amun.core.network import read_timeout
@@ -66,16 +68,23 @@ def open_client() -> Any:
     Raises:
         InputError: the variables name no server that could be asked.
     """
-    seconds = read_timeout()
-    config = Config(
-        connect_timeout=seconds,
-        read_timeout=seconds,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        max_pool_connections=NUM_CONNECTIONS,
-    )
+    config = _bound_waits(read_timeout()).merge(Config(max_pool_connections=NUM_CONNECTIONS))
     with translate_errors("S3", InputError):
         # a session of its own: the default one keeps the credentials that it found first
         return boto3.Session().client("s3", config=config)
+
+
+@cache
+def bound_default_waits(seconds: float) -> None:
+    """Bounds how long S3 may keep silent towards clients that others make, as MLflow's do: a minute five times else."""
+    session = get_session()
+    session.set_default_client_config(_bound_waits(seconds))
+    boto3.setup_default_session(botocore_session=session)
+
+
+def _bound_waits(seconds: float) -> Config:
+    retries = {"mode": "standard", "total_max_attempts": 3}
+    return Config(connect_timeout=seconds, read_timeout=seconds, retries=retries)
 
 
 def list_objects(client: Any, location: Location) -> Iterator[StoredObject]:

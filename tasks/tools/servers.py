@@ -86,13 +86,15 @@ def wait_for(server: Server, is_stopped: Callable[[], bool] = lambda: False) -> 
     """Returns when the server answers, or when nobody wants it any more.
 
     Raises:
-        AmunError: it does not start.
+        AmunError: it does not start in time, or has ended.
     """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.program.poll() is None:
         if answers(server.url) or is_stopped():
             return
         time.sleep(POLL_SECONDS)
+    if (code := server.program.poll()) is not None:
+        raise AmunError(f"the {server.name} server has ended by itself with exit code {code}; see {server.said}")
     raise AmunError(f"the {server.name} server did not start within {START_SECONDS:.0f} seconds; see {server.said}")
 
 

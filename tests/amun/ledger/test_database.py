@@ -1,6 +1,9 @@
 """Opening, making and refusing a ledger."""
 
+import os
+import signal
 import sqlite3
+import time
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -9,9 +12,10 @@ import pytest
 from sqlalchemy.exc import StatementError
 
 from amun.core.errors import AmunError, InputError
-from amun.ledger import Ledger
+from amun.core.network import TIMEOUT_VARIABLE
+from amun.ledger import Ledger, database
 from amun.ledger.schema import InfoRow
-from tests.amun.ledger.conftest import MakeUrl
+from tests.amun.ledger.conftest import MakeUrl, create_postgres_schema
 from tests.amun.ledger.helpers import MODEL, build_base, claim_wave, run_together
 
 
@@ -79,6 +83,21 @@ def test_absent_server_is_a_failure_in_one_line_without_password(attempt: type[L
     assert "s3cret" not in str(failure.value)
 
 
+@pytest.mark.timeout(60)
+def test_server_that_hangs_is_waited_for_so_long_and_no_longer(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "0.5")
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0)
+    with Ledger.create(create_postgres_schema(postgres_url, "hanging")) as ledger:
+        began = time.monotonic()
+        with pytest.raises(AmunError, match=r"^the ledger .* no answer within 0\.5 seconds$"):
+            _ask_hanging(ledger)
+        assert time.monotonic() - began < 5
+        # the next one asks on another connection
+        ledger.register_model(MODEL)
+
+
 def test_sqlite_lets_readers_go_on_and_keeps_what_it_said(tmp_path: Path) -> None:
     with Ledger.create(f"sqlite:///{tmp_path}/deep/ledger.db") as ledger, ledger._read() as session:
         settings = ["journal_mode", "foreign_keys", "synchronous"]
@@ -100,6 +119,18 @@ def test_times_without_zone_are_refused(ledger: Ledger) -> None:
     with pytest.raises(StatementError, match="times with a zone only"):
         claim_wave(ledger, "base", now=datetime(2026, 1, 1))
     assert ledger.list_waves(MODEL) == []
+
+
+def _ask_hanging(ledger: Ledger) -> None:
+    """Asks a server's process that has stopped in the middle of a transaction."""
+    with ledger._read() as session:
+        ask = session.connection().exec_driver_sql
+        process = ask("SELECT pg_backend_pid()").scalar_one()
+        os.kill(process, signal.SIGSTOP)
+        try:
+            ask("SELECT 1")
+        finally:
+            os.kill(process, signal.SIGCONT)
 
 
 def _create(url: str, model: str) -> int:

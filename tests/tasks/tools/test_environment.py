@@ -5,13 +5,15 @@ import os
 import pwd
 import subprocess
 import sys
+from pathlib import Path
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import pytest
 import requests
 
-from tasks.tools.environment import keep_loopback_direct, name_user
+from amun.core.errors import InputError
+from tasks.tools.environment import keep_loopback_direct, name_user, set_environment
 from tasks.tools.servers import answers
 from tests.answering import serve
 
@@ -81,3 +83,10 @@ def test_user_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
         getpass.getuser()
     name_user()
     assert getpass.getuser() == f"uid-{unknown}"
+
+
+def test_path_that_no_database_can_name_is_refused_before_anything_is_set(tmp_path: Path) -> None:
+    before = dict(os.environ)
+    with pytest.raises(InputError, match=r"/a \?#b: .* ends at '\?'"):
+        set_environment(tmp_path / "a ?#b")
+    assert dict(os.environ) == before

@@ -1,5 +1,6 @@
 """Servers that accept and never answer: each wait ends, after `AMUN_TIMEOUT_S`, in one line that names the server."""
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from tasks.tools.environment import MLFLOW_VARIABLE
 from tasks.tools.git import run_git
 from tasks.tools.git_remote import run_remote_git
 from tasks.tools.registered import find_champion
+from tasks.tools.registry import open_registry, translate_errors
 from tasks.tools.s3 import Location, list_objects, open_client
 from tasks.tools.servers import require_answer
 
@@ -36,11 +38,22 @@ def ask_git(address: str, root: Path) -> None:
     run_remote_git(root, "fetch", f"http://{address}/company.git")
 
 
+def keep_file(root: Path) -> None:
+    """Gives MLflow a file for a run whose files lie on S3, as a registry in a database and a bucket takes it."""
+    os.environ[MLFLOW_VARIABLE] = f"sqlite:///{root / 'mlflow.db'}"
+    client = open_registry()
+    run = client.create_run(client.create_experiment("x", artifact_location="s3://bucket/prefix"))
+    (root / "a").write_text("a", encoding="ascii")
+    with translate_errors():
+        client.log_artifact(run.info.run_id, str(root / "a"))
+
+
 QUESTIONS: dict[str, tuple[Callable[[str, Path], object], str]] = {
     "MLflow": (lambda *_: find_champion("digits-cnn"), "MLFLOW_TRACKING_URI: no server answers at http://{address} "),
     "Prefect": (lambda address, _: require_answer("HERE", f"http://{address}/api"), "HERE: no server answers at http"),
     "Postgres": (lambda address, _: Ledger(f"postgresql+psycopg://me@{address}/amun"), "the ledger .* timeout expired"),
     "S3": (lambda *_: list(list_objects(open_client(), Location("bucket", ""))), "s3://bucket: .*{address}"),
+    "MLflow on S3": (lambda _, root: keep_file(root), "^MLflow at sqlite:.* failed: Read timeout .*{address}"),
     "git": (ask_git, "git fetch: .*{address}.* too slow"),
 }
 

@@ -32,9 +32,11 @@ def write_rows(path: Path, seeds: range, **columns: list[Any]) -> None:
 
 
 def test_rows_of_all_files_are_read_in_order(tmp_path: Path) -> None:
-    write_rows(tmp_path / "b.parquet", range(300), owner=list(range(300)))
-    write_rows(tmp_path / "a/part.parquet", range(300, 304), owner=[" anna", "anna", "ben", "anna"])
-    listing = list_source("parquet", tmp_path, COLUMNS | {"subject": "owner"})
+    root = tmp_path / "Tabellen ?#%20é"
+    root.mkdir()
+    write_rows(root / "b.parquet", range(300), owner=list(range(300)))
+    write_rows(root / "a/part.parquet", range(300, 304), owner=[" anna", "anna", "ben", "anna"])
+    listing = list_source("parquet", root, COLUMNS | {"subject": "owner"})
     assert listing.keys == [f"a/part/r{seed}" for seed in range(300, 304)] + [f"b/r{seed}" for seed in range(300)]
     assert listing.subject_ids is not None
     assert listing.subject_ids.tolist() == ["anna", "anna", "ben", "anna", *map(str, range(300))]
