@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint format docs clean
+.PHONY: help setup demo test test-long mutants lint format docs clean
 
 help: ## list the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,10 @@ test: setup lint ## lint, types, layers and all tests
 test-long: setup ## the tests that take many minutes
 	$(BIN)/python -m pytest -m long
 
+mutants: setup ## hours: which changes of the deciding code no fast test notices; `.venv/bin/mutmut results` lists them
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'mutmut==3.8.1'
+	$(BIN)/mutmut run
+
 lint: setup ## style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,4 +46,4 @@ docs: setup ## write docs/parameters.md anew
 	$(BIN)/python -m docs.build_parameters
 
 clean: ## remove what make made, the demo's workspace too
-	rm -rf .venv .demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .demo build mutants *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

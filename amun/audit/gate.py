@@ -29,7 +29,7 @@ def judge_memory(bounds: tuple[float, float] | None, left: float | None, margin:
     if bounds is None or left is None:
         return Verdict(False, "memory left has no bound: what the base remembered is not shown")
     lower, upper = bounds
-    passed = -margin - ROUNDING <= lower and upper <= margin + ROUNDING
+    passed = is_at_most(-lower, margin) and is_at_most(upper, margin)
     relation = "within" if passed else "not within"
     return Verdict(passed, f"memory left {left:.2f} [{lower:.2f}, {upper:.2f}], {relation} {margin:g} of 0")
 
@@ -46,9 +46,8 @@ def judge_spread(spread: float, max_spread: float) -> Verdict:
         spread: as a multiple of what the references lead one to expect of exact retraining.
         max_spread: the largest that is no surprise.
     """
-    passed = spread <= max_spread
-    relation = "at most" if passed else "more than"
-    return Verdict(passed, f"spread by person {spread:.2f}, {relation} {max_spread:.2f}")
+    passed = is_at_most(spread, max_spread)
+    return Verdict(passed, f"spread by person {spread:.2f}, {_relate(passed)} {max_spread:.2f}")
 
 
 def judge_overlooked(overlooked: float, max_overlooked: float) -> Verdict:
@@ -58,9 +57,8 @@ def judge_overlooked(overlooked: float, max_overlooked: float) -> Verdict:
         overlooked: the mean log-likelihood ratio by person.
         max_overlooked: the largest that is no surprise.
     """
-    passed = overlooked <= max_overlooked
-    relation = "at most" if passed else "more than"
-    return Verdict(passed, f"overlooked people {overlooked:.3f}, {relation} {max_overlooked:.3f}")
+    passed = is_at_most(overlooked, max_overlooked)
+    return Verdict(passed, f"overlooked people {overlooked:.3f}, {_relate(passed)} {max_overlooked:.3f}")
 
 
 def judge_auc(auc: float, num_forget: int, num_non_members: int, margin: float) -> Verdict:
@@ -77,22 +75,31 @@ def judge_auc(auc: float, num_forget: int, num_non_members: int, margin: float) 
     """
     slack = ONE_SIDED_95 * auc_standard_error(num_forget, num_non_members)
     shown = abs(auc - 0.5) - slack
-    passed = shown <= margin + ROUNDING
-    relation = "at most" if passed else "more than"
-    return Verdict(passed, f"|FT AUC {auc:.3f} - 0.5| - {slack:.3f} = {shown:.3f}, {relation} {margin:g}")
+    passed = is_at_most(shown, margin)
+    return Verdict(passed, f"|FT AUC {auc:.3f} - 0.5| - {slack:.3f} = {shown:.3f}, {_relate(passed)} {margin:g}")
 
 
 def judge_trace(trace: float, max_trace: float) -> Verdict:
     """Passes a trace (0 to 1) of which neither it nor its mirror image, 1 - trace, exceeds `max_trace`."""
     shown = max(trace, 1 - trace)
-    passed = shown <= max_trace + ROUNDING
-    relation = "at most" if passed else "more than"
-    return Verdict(passed, f"max(trace {trace:.3f}, 1 - trace) = {shown:.3f}, {relation} {max_trace:g}")
+    passed = is_at_most(shown, max_trace)
+    return Verdict(passed, f"max(trace {trace:.3f}, 1 - trace) = {shown:.3f}, {_relate(passed)} {max_trace:g}")
 
 
 def judge_accuracy(accuracy: float, yardstick: float, max_drop: float) -> Verdict:
     """Passes an accuracy (0 to 1) at most `max_drop` below that of the last exactly trained version."""
     drop = yardstick - accuracy
-    passed = drop <= max_drop + ROUNDING
-    relation = "at most" if passed else "more than"
-    return Verdict(passed, f"accuracy {accuracy:.4f} is {drop:.4f} below {yardstick:.4f}, {relation} {max_drop:g}")
+    passed = is_at_most(drop, max_drop)
+    return Verdict(
+        passed, f"accuracy {accuracy:.4f} is {drop:.4f} below {yardstick:.4f}, {_relate(passed)} {max_drop:g}"
+    )
+
+
+def is_at_most(value: float, bound: float) -> bool:
+    """Returns whether a bound is kept, met exactly counting as kept, whatever the last digits of a difference are."""
+    # which side a value that lies 1e-9 above falls on is nobody's matter
+    return value <= bound + ROUNDING  # pragma: no mutate
+
+
+def _relate(passed: bool) -> str:
+    return "at most" if passed else "more than"

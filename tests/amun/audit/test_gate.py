@@ -2,7 +2,17 @@
 
 import pytest
 
-from amun.audit.gate import contradicts_memory, judge_accuracy, judge_auc, judge_memory
+from amun.audit.gate import (
+    Verdict,
+    contradicts_memory,
+    is_at_most,
+    judge_accuracy,
+    judge_auc,
+    judge_memory,
+    judge_overlooked,
+    judge_spread,
+    judge_trace,
+)
 from amun.audit.roc import auc_standard_error
 
 
@@ -17,6 +27,16 @@ def test_an_auc_is_refused_where_it_is_shown_to_lie_outside_on_either_side(
 
 
 def test_the_reason_shows_the_figures() -> None:
+    assert judge_auc(0.6, 150, 450, 0.1).reason == "|FT AUC 0.600 - 0.5| - 0.045 = 0.055, at most 0.1"
+    assert judge_spread(1.5, 2.0) == Verdict(True, "spread by person 1.50, at most 2.00")
+    assert judge_spread(2.5, 2.0) == Verdict(False, "spread by person 2.50, more than 2.00")
+    assert judge_overlooked(-0.5, 0.25) == Verdict(True, "overlooked people -0.500, at most 0.250")
+    assert judge_overlooked(0.5, 0.25) == Verdict(False, "overlooked people 0.500, more than 0.250")
+    assert judge_trace(0.4, 0.62) == Verdict(True, "max(trace 0.400, 1 - trace) = 0.600, at most 0.62")
+    assert judge_trace(0.7, 0.62) == Verdict(False, "max(trace 0.700, 1 - trace) = 0.700, more than 0.62")
+    assert judge_accuracy(0.96, 0.97, 0.02).reason == "accuracy 0.9600 is 0.0100 below 0.9700, at most 0.02"
+    unknown = Verdict(False, "memory left has no bound: what the base remembered is not shown")
+    assert judge_memory(None, 0.1, 0.5) == judge_memory((-0.2, 0.4), None, 0.5) == unknown
     assert judge_auc(0.66, 150, 450, 0.1).reason == "|FT AUC 0.660 - 0.5| - 0.045 = 0.115, more than 0.1"
     assert judge_memory((-0.2, 0.4), 0.1, 0.5).reason == "memory left 0.10 [-0.20, 0.40], within 0.5 of 0"
     assert judge_memory((-0.2, 0.6), 0.2, 0.5).reason == "memory left 0.20 [-0.20, 0.60], not within 0.5 of 0"
@@ -28,11 +48,21 @@ def test_a_margin_met_exactly_passes() -> None:
     assert judge_auc(0.65, 150, 450, margin).passed
     assert judge_auc(0.35, 150, 450, margin).passed
     assert judge_memory((-0.5, 0.5), 0.0, 0.5).passed
+    assert is_at_most(0.97 - 0.95, 0.02)
+    assert not is_at_most(0.5 + 1e-8, 0.5)
 
 
 @pytest.mark.parametrize(
     ("bounds", "is_shown"),
-    [((0.51, 0.9), True), ((-0.9, -0.51), True), ((0.5, 0.9), False), ((-0.9, 0.9), False), (None, False)],
+    [
+        ((0.51, 0.9), True),
+        ((-0.9, -0.51), True),
+        ((0.5, 0.9), False),
+        ((-0.9, -0.5), False),
+        ((-0.9, 0.9), False),
+        ((-0.4, 0.4), False),
+        (None, False),
+    ],
 )
 def test_memory_is_shown_where_the_whole_interval_lies_outside(
     bounds: tuple[float, float] | None, is_shown: bool
