@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from amun.core.errors import AmunError, InputError, choose_exit_code
-from amun.core.paths import PARAMS, TRAIN
+from amun.core.paths import PARAMS, TRAIN, UNLEARNED
 from tasks.tools import dvc
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE
 from tasks.tools.git import name_owner, run_git
@@ -168,8 +168,8 @@ def _describe_change(key: str, before: Any, present: Any, declared: dict[str, li
 
 
 def judge_model(workspace: Workspace) -> Iterator[Finding]:
-    """Finds an architecture that does not build for the images at hand: it is built once, on made-up ones."""
-    from amun.model.architectures import build_model
+    """Finds an architecture that does not build for the images at hand, or does not take the champion's weights."""
+    from amun.model.architectures import build_model, load_weights
     from amun.store.images import MODES
     from amun.store.store import read_shape
 
@@ -177,10 +177,15 @@ def judge_model(workspace: Workspace) -> Iterator[Finding]:
     if store.exists():
         shape = read_shape(store)
         channels, height, width = shape.payload_shape
-        build_model(workspace.params.model, shape.num_classes, (channels, height, width), seed=0)
+        model = build_model(workspace.params.model, shape.num_classes, (channels, height, width), seed=0)
+        if (champion := workspace.root / UNLEARNED).exists():
+            try:
+                load_weights(champion, model)
+            except InputError as error:
+                yield Finding(f"{error}, or make a new base (`amun base rebuild`)", error.exit_code)
     elif data.images.size is not None:
+        # on made-up images
         build_model(workspace.params.model, 2, (len(MODES[data.images.colour]), *data.images.size), seed=0)
-    yield from ()
 
 
 def judge_source(workspace: Workspace) -> Iterator[Finding]:

@@ -145,6 +145,19 @@ def refuse_on_a_damaged_branch(site: Site) -> None:
     blob.write_bytes(content)
 
 
+def run_with_other_options(site: Site) -> str:
+    """Goes on with a wave under options that its base was not trained with, puts them back; returns what it said."""
+    site.change_params(lambda params: params["model"].update(options={"channels": [8, 16, 24]}))
+    changed = site.git("rev-parse", "HEAD")
+    failed = site.start("amun", "wave", "run")
+    assert failed.returncode == 2, describe(failed)
+    (line,) = failed.stderr.splitlines()
+    assert line.startswith("amun: adversarial: wave/base.safetensors: weights of another architecture"), line
+    assert "model.options" in line
+    site.git("revert", "--no-edit", changed)
+    return failed.stdout
+
+
 def kill_and_commit(site: Site, said_path: Path) -> str:
     """Kills a wave, whose first files somebody then commits with a change of their own; returns that commit."""
     with said_path.open("w+", encoding="utf-8") as said, open_trap(site, said, "wave", "run") as run_and_die:
@@ -166,10 +179,11 @@ def test_wave_that_was_refused_and_killed_and_half_committed_ends_although_prefe
     refuse_on_a_damaged_branch(alone)
     committed = kill_and_commit(alone, tmp_path / "said")
     assert list_runs(site, 2) == ["FAILED", "RUNNING"]
+    said = run_with_other_options(alone)
+    assert f"commit {committed} has files of a wave that no commit records: mended" in said
 
     finished = run_and_kill_server(alone, "wave", "run")
     assert (finished.returncode, finished.stderr) == (0, ""), describe(finished)
-    assert f"commit {committed} has files of a wave that no commit records: mended" in finished.stdout
     assert "Prefect's server has died, and is started again" in finished.stdout
     assert "wave 2 complete" in finished.stdout
     assert site.git("log", "-1", "--format=%(trailers:key=Amun-Wave,valueonly)").strip() == "2"
@@ -179,7 +193,7 @@ def test_wave_that_was_refused_and_killed_and_half_committed_ends_although_prefe
     assert (site.root / "params.yaml").read_text(encoding="utf-8").endswith("# mine\n")
     line_of = json.loads((site.root / "wave/wave.json").read_text(encoding="utf-8"))["forgotten"]
     assert [len(wave["subject_keys"]) for wave in line_of] == [0, 13]
-    _, killed, *lost, last = list_runs(site, 2)
-    assert (killed, last) == ("CRASHED", "COMPLETED")
+    _, killed, misled, *lost, last = list_runs(site, 2)
+    assert (killed, misled, last) == ("CRASHED", "FAILED", "COMPLETED")
     # where the server was away when the run asked it for something, another run goes on
     assert set(lost) <= {"CRASHED", "FAILED"}

@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 import yaml
 
 from amun.core.keys import create_secret
-from amun.core.paths import PARAMS
+from amun.core.params import read_params
+from amun.core.paths import PARAMS, TRAIN, UNLEARNED
+from amun.model.architectures import build_model, save_weights
+from amun.store.samples import Samples, write_samples
 from flows.cli import main
 from tasks.tools.dvc import LOCK_FILE
 from tasks.tools.environment import API_VARIABLE, LEDGER_VARIABLE, MLFLOW_VARIABLE, find_free_port
@@ -105,6 +110,23 @@ def test_architecture_is_built_on_made_up_images(root: Path, capsys: pytest.Capt
     change(root, "model.architecture", "alexnet")
     typed = Typed(capsys, "check")
     assert (typed.exit_code, typed.out.count("\n"), "alexnet" in typed.out) == (2, 1, True), typed.out
+
+
+def test_options_that_the_champion_was_not_trained_with_are_a_failure(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names, images = np.array(["a", "b"]), torch.zeros((2, 1, 8, 8), dtype=torch.uint8)
+    (root / TRAIN).parent.mkdir()
+    write_samples(root / TRAIN, Samples(names, names, torch.tensor([0, 1]), images))
+    (root / UNLEARNED).parent.mkdir()
+    model = read_params(root / PARAMS).model
+    save_weights(root / UNLEARNED, build_model(model, 2, (1, 8, 8), seed=0))
+    assert Typed(capsys, "check").exit_code == 0
+    change(root, "model.options", {"channels": [32, 64, 128]})
+    typed = Typed(capsys, "check")
+    failing, _ = typed.out.splitlines()
+    assert (typed.exit_code, failing.startswith("fails: ")) == (2, True), typed.out
+    assert [word for word in ("model.options", str(UNLEARNED), "`amun base rebuild`") if word not in failing] == []
 
 
 @pytest.mark.parametrize("command", [("init",), ("serve",), ("wave", "run", "--dry-run")])
