@@ -56,8 +56,7 @@ def serve(workspace: Workspace, ports: Ports) -> None:
         nightly = start_program("flows.nightly", str(root), owner)
         # SIGTERM is taken by Prefect, which would leave its run to itself
         stack.callback(stop_program, nightly, STOP_SECONDS, signal.SIGINT)
-        started = {f"{server.name} (it says why in {server.said})": server.program for server in servers}
-        _watch(started | {"the nightly job": nightly}, stopped)
+        watch(servers, nightly, stopped)
 
 
 @contextmanager
@@ -128,12 +127,14 @@ def _read_port(addresses: Addresses | None, name: str) -> int | None:
     return None if addresses is None else urlsplit(getattr(addresses, name)).port
 
 
-def _watch(programs: dict[str, Program], stopped: Event) -> None:
+def watch(servers: list[Server], nightly: Program, stopped: Event) -> None:
     """Waits until it is told to stop.
 
     Raises:
-        AmunError: a program has ended by itself.
+        AmunError: a server or the nightly job has ended by itself; whoever keeps the service starts all of it anew.
     """
+    programs = {f"{server.name} (it says why in {server.said})": server.program for server in servers}
+    programs["the nightly job"] = nightly
     while not stopped.wait(WATCH_SECONDS):
         for name, program in programs.items():
             if (code := program.poll()) is not None:

@@ -1,16 +1,18 @@
-"""Ports that somebody has chosen for `amun serve`, and that cannot be had."""
+"""`amun serve`: ports that cannot be had, and a server that dies."""
 
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 import pytest
 
-from amun.core.errors import InputError
-from flows.serving import Ports, start_servers
+from amun.core.errors import AmunError, InputError
+from flows.serving import Ports, start_servers, watch
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE, find_free_port, name_database
+from tasks.tools.programs import start_program, stop_program
 
 
 @pytest.fixture
@@ -46,3 +48,15 @@ def test_port_of_a_server_of_ones_own_is_refused(root: Path, monkeypatch: pytest
     refuse(root, Ports(prefect=4200), f"--prefect-port: {API_VARIABLE} names a server of yours")
     monkeypatch.setitem(os.environ, MLFLOW_VARIABLE, "http://mlflow.example.org")
     refuse(root, Ports(mlflow=5000), f"--mlflow-port: {MLFLOW_VARIABLE} names a server of yours")
+
+
+def test_server_that_dies_ends_all_of_it_in_one_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MLFLOW_VARIABLE, "http://mlflow.example.org")
+    monkeypatch.setenv(API_VARIABLE, "")
+    with ExitStack() as stack:
+        (server,) = start_servers(root, Ports(), stack)
+        nightly = start_program("http.server", str(find_free_port()))
+        stack.callback(stop_program, nightly)
+        server.program.kill()
+        with pytest.raises(AmunError, match=r"^Prefect .*/server\.log\) has ended by itself with exit code -9$"):
+            watch([server], nightly, Event())
