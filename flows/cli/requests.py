@@ -139,7 +139,9 @@ def show_request(
         found = ledger.get_request(request)
         is_unmatched = any(outcome.state == "unmatched" for outcome in found.outcomes)
         near = ledger.suggest_ids([found.subject_id]) if is_unmatched and not as_json else {}
-    twins = find_shared(workspace, found.subject_id)
+        numbers = [one.wave_number for one in found.outcomes if one.model == workspace.model]
+        wave = ledger.get_wave(workspace.model, numbers[0]) if numbers and numbers[0] is not None else None
+    twins = find_shared(workspace, found.subject_id, wave)
     shared.show(vars(found) | {"twins": twins}, as_json, lambda _: tables.print_request(found))
     if twins is not None and not as_json:
         print(f"  {'same pictures':<16} {twins.describe()}")

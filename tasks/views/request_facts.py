@@ -58,7 +58,7 @@ class ModelFacts:
         wave: that handled it, if one did.
         versions: of this workspace's model alone, what each has to do with the person.
         copies: of this workspace's model alone, what still holds copies; None for another model.
-        twins: of this workspace's model alone, what other people have of the person's pictures; None where nothing.
+        twins: of this workspace's model alone, what other people have of the person's pictures, or had in that wave.
         thresholds: None where the wave's commit is not in this clone, or has no `params.yaml`.
         events: what happened, oldest first.
     """
@@ -125,7 +125,7 @@ def _describe(workspace: Workspace, request: Request, outcome: Outcome, wave: Wa
         wave=wave,
         versions=trace.versions if is_own else [],
         copies=list_copies(workspace, trace) if is_own else None,
-        twins=find_shared(workspace, request.subject_id) if is_own else None,
+        twins=find_shared(workspace, request.subject_id, wave) if is_own else None,
         thresholds=read_thresholds(workspace.root, None if wave is None else wave.commit),
         events=sorted(_list_events(request, outcome, wave), key=lambda event: event.at),
     )

@@ -1,17 +1,24 @@
 """The twins of people's samples in a workspace's store: what a wave does about them, what a request is told of them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import yaml
+
 from amun.core.counts import tell_count
-from amun.core.paths import CALIBRATION, PREPARE_METRICS, TEST, TRAIN
+from amun.core.paths import CALIBRATION, FORGOTTEN, PARAMS, PREPARE_METRICS, TEST, TRAIN
 from amun.core.subject_ids import normalise
 from amun.evidence.figures import PrepareFigures, read_figures
-from amun.evidence.wave import ForgottenWave, read_forgotten
+from amun.evidence.wave import ForgottenWave, parse_forgotten, parse_record, read_forgotten
+from amun.ledger import Wave
 from amun.store.forgetting import settle_twins
 from amun.store.samples import Owners
 from amun.store.store import read_owners
 from amun.store.twins import find_twins
+from tasks.tools import dvc
+from tasks.tools.contents import find_cached
+from tasks.tools.git import has_commit, read_committed
 from tasks.workspace.workspace import Workspace
 
 STORES = (TRAIN, CALIBRATION, TEST)
@@ -27,6 +34,7 @@ class SharedPictures:
         num_people: of how many other people these are.
         num_gone: of `num_others`, those that a wave has forgotten with somebody's of the same pictures.
         is_kept: the others stay when the person is forgotten, as `data.twins` says.
+        wave: that has forgotten the person, and found it so; None where it is so now.
     """
 
     num_samples: int
@@ -34,6 +42,7 @@ class SharedPictures:
     num_people: int
     num_gone: int
     is_kept: bool
+    wave: int | None = None
 
     def describe(self) -> str:
         """Returns what there is to know, in one sentence without its full stop."""
@@ -51,7 +60,7 @@ class SharedPictures:
             )
         return (
             f"{self.num_samples} {pictures} of this person {show} the very picture of {self.num_others} held under "
-            f"{others}: {what} (data.twins)"
+            f"{others}: {what} (data.twins{'' if self.wave is None else f', as wave {self.wave} found it'})"
         )
 
 
@@ -59,6 +68,13 @@ def may_have_twins(root: Path) -> bool:
     """Tells whether the store may have twins: the stage that filled it has counted some, or did not count yet."""
     path = root / PREPARE_METRICS
     counts = read_figures(PrepareFigures, root).twins if path.exists() else None
+    return counts is None or counts.num_samples > 0
+
+
+def _may_have_had_twins(root: Path, commit: str) -> bool:
+    """Tells the same of the store at a wave's commit."""
+    text = read_committed(root, PREPARE_METRICS, commit)
+    counts = parse_record(PrepareFigures, text, f"{PREPARE_METRICS} at {commit[:12]}").twins if text else None
     return counts is None or counts.num_samples > 0
 
 
@@ -85,13 +101,43 @@ def describe_settled(forgetting: ForgottenWave) -> str:
     return ""
 
 
-def find_shared(workspace: Workspace, subject_id: str) -> SharedPictures | None:
-    """Returns what others have of a person's pictures; None where nobody has any, or nothing is held of the person."""
+def find_shared(workspace: Workspace, subject_id: str, wave: Wave | None = None) -> SharedPictures | None:
+    """Returns what others have of a person's pictures, or had when the person was forgotten.
+
+    Args:
+        workspace: whose store is looked at.
+        subject_id: the person.
+        wave: that handled the person's request, if one did. A new base has the person no more, and others than then.
+
+    Returns:
+        None where nobody has any, nothing is held of the person, or the data are not at hand.
+    """
     root = workspace.root
+    if wave is not None and wave.commit is not None:
+        return _find_shared_at(root, subject_id, wave.number, wave.commit)
     paths = [root / path for path in STORES]
     if not all(path.exists() for path in paths) or not may_have_twins(root):
         return None
-    line = read_forgotten(root)
+    return _find_shared_in(paths, read_forgotten(root), subject_id, is_kept=workspace.params.data.twins == "keep")
+
+
+def _find_shared_at(root: Path, subject_id: str, number: int, commit: str) -> SharedPictures | None:
+    if not has_commit(root, commit) or not _may_have_had_twins(root, commit):
+        return None
+    digests = dvc.list_digests(dvc.read_lock_at(root, commit))
+    cached = find_cached(root, [digests[str(path)] for path in STORES if str(path) in digests])
+    recorded, params = (read_committed(root, path, commit) for path in (FORGOTTEN, PARAMS))
+    if len(cached) < len(STORES) or recorded is None or params is None:
+        return None
+    line = parse_forgotten(recorded, f"{FORGOTTEN} at {commit[:12]}")
+    is_kept = yaml.safe_load(params)["data"].get("twins", "keep") == "keep"
+    shared = _find_shared_in(list(cached.values()), line, subject_id, is_kept=is_kept)
+    return None if shared is None else replace(shared, wave=number)
+
+
+def _find_shared_in(
+    paths: Sequence[Path], line: list[ForgottenWave], subject_id: str, *, is_kept: bool
+) -> SharedPictures | None:
     gone = {one for wave in line for one in [*wave.forget_ids, *wave.held_out_ids]}
     with_others = {one for wave in line for one in wave.twin_ids}
     own, others = find_twins(paths, {one for path in paths for one in _list_own(read_owners(path), subject_id)})
@@ -104,7 +150,7 @@ def find_shared(workspace: Workspace, subject_id: str) -> SharedPictures | None:
         num_others=len(known),
         num_people=len({normalise(twin.subject_id) for twin in known}),
         num_gone=sum(twin.sample_id in with_others for twin in known),
-        is_kept=workspace.params.data.twins == "keep",
+        is_kept=is_kept,
     )
 
 

@@ -1,20 +1,30 @@
 """What a wave does about other people's copies of a picture, and what a request is told of them."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from dvc.repo import Repo
 
 from amun.core.paths import CALIBRATION, FORGOTTEN, PREPARE_METRICS, TEST, TRAIN
+from amun.core.paths import PARAMS as PARAMS_FILE
 from amun.evidence.wave import ForgottenWave, write_json
 from amun.store.forgetting import name_forgotten
 from amun.store.samples import Samples, write_samples
 from amun.store.store import read_owners
+from tasks.tools.contents import locate_cached
+from tasks.tools.digests import compute_md5
+from tasks.tools.dvc import LOCK_FILE
+from tasks.tools.git import commit_paths, run_git
 from tasks.workspace.source import describe_samples
 from tasks.workspace.twins import STORES, SharedPictures, describe_settled, find_shared, settle
 from tasks.workspace.workspace import Workspace
 from tests.amun.shipped import PARAMS
+from tests.flows.pages.test_request_page import make_wave
 
 # of each sample whose it is and which picture it shows
 CONTENT = {
@@ -89,6 +99,38 @@ def test_request_is_told_of_what_others_have(root: Path) -> None:
     assert find_shared(open_at(root, "keep"), "dora") == SharedPictures(2, 2, 2, 0, is_kept=True)
     (root / TEST).unlink()
     assert find_shared(open_at(root, "keep"), "ann") is None, "a clone without its data"
+
+
+def test_who_was_forgotten_is_told_of_what_others_had_then(root: Path) -> None:
+    run_git(root, "init", "--quiet")
+    Repo.init(str(root)).close()
+    (root / LOCK_FILE).write_text(yaml.safe_dump({"stages": {"prepare": {"outs": keep_in_cache(root)}}}), "ascii")
+    (root / PARAMS_FILE).write_text("data: {twins: forget_too}", encoding="ascii")
+    write_json(root / FORGOTTEN, [forget(open_at(root, "forget_too"), "ann")])
+    commit = commit_paths(root, [LOCK_FILE, str(PARAMS_FILE), str(FORGOTTEN)], "wave 1")
+    honoured = replace(make_wave(None), number=1)
+    told = SharedPictures(2, 3, 3, 3, is_kept=False, wave=1)
+    assert find_shared(open_at(root, "keep"), "ann", replace(honoured, commit=commit)) == told
+    assert told.describe().endswith(": they were forgotten with them (data.twins, as wave 1 found it)")
+    # a new base: neither she nor what went with her is in the store any more
+    write_store(root / TRAIN, {"b2": ("ben", 9)})
+    write_store(root / CALIBRATION, {"e2": ("eve", 9)})
+    write_json(root / FORGOTTEN, [])
+    assert find_shared(open_at(root, "keep"), "ann") is None
+    assert find_shared(open_at(root, "keep"), "ann", replace(honoured, commit=commit)) == told
+    # and where nobody knows any more, nothing is made up
+    assert find_shared(open_at(root, "keep"), "ann", replace(honoured, commit="1" * 40)) is None
+    shutil.rmtree(root / ".dvc/cache")
+    assert find_shared(open_at(root, "keep"), "ann", replace(honoured, commit=commit)) is None
+
+
+def keep_in_cache(root: Path) -> list[dict[str, str]]:
+    """Puts the store files into DVC's cache; returns them as `dvc.lock` names them."""
+    digests = {str(path): str(compute_md5(root / path)) for path in STORES}
+    for path, cached in zip(STORES, locate_cached(root, list(digests.values())).values(), strict=True):
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / path, cached)
+    return [{"path": path, "md5": digest} for path, digest in digests.items()]
 
 
 def test_prepare_tells_each_kind(root: Path) -> None:
