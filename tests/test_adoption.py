@@ -22,7 +22,7 @@ from tests.workspaces import MODEL, Finished, Site, choose_people, make_clone, s
 
 KILLS = (
     "tasks.workspace.adopt:save_weights",
-    "tasks.steps.stages:pipeline.reproduce=train",
+    "tasks.steps.stages:dvc.reproduce=train",
     "tasks.steps.register:registry.promote",
 )
 SOURCE = f"models:/{MODEL}/1"

@@ -46,7 +46,7 @@ def judge_spread(spread: float, max_spread: float) -> Verdict:
         spread: as a multiple of what the references lead one to expect of exact retraining.
         max_spread: the largest that is no surprise.
     """
-    passed = is_at_most(spread, max_spread)
+    passed = spread <= max_spread
     return Verdict(passed, f"spread by person {spread:.2f}, {_relate(passed)} {max_spread:.2f}")
 
 
@@ -57,7 +57,7 @@ def judge_overlooked(overlooked: float, max_overlooked: float) -> Verdict:
         overlooked: the mean log-likelihood ratio by person.
         max_overlooked: the largest that is no surprise.
     """
-    passed = is_at_most(overlooked, max_overlooked)
+    passed = overlooked <= max_overlooked
     return Verdict(passed, f"overlooked people {overlooked:.3f}, {_relate(passed)} {max_overlooked:.3f}")
 
 

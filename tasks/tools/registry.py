@@ -16,7 +16,8 @@ from typing import Any
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
+from mlflow.artifacts import download_artifacts, list_artifacts
+from mlflow.entities import FileInfo
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
@@ -87,6 +88,28 @@ def open_registry() -> MlflowClient:
     if address is not None and address.startswith("http"):
         _require_answer(address)
     return MlflowClient(address)
+
+
+def download(artifact: str, folder: str) -> Path:
+    """Returns where a file or a folder of the registry's lies once it is fetched into a folder of this machine.
+
+    As in `open_registry`, MLflow is told which registry.
+
+    Raises:
+        MlflowException: there is none, or the registry keeps silent.
+    """
+    return Path(
+        download_artifacts(artifact_uri=artifact, dst_path=folder, tracking_uri=os.environ.get(MLFLOW_VARIABLE))
+    )
+
+
+def list_entries(folder: str) -> list[FileInfo]:
+    """Returns what lies in a folder of the registry's.
+
+    Raises:
+        MlflowException: there is none, or the registry keeps silent.
+    """
+    return list_artifacts(artifact_uri=folder, tracking_uri=os.environ.get(MLFLOW_VARIABLE))
 
 
 @cache
@@ -189,11 +212,7 @@ def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         with translate_errors():
-            # named to MLflow as in `open_registry`
-            address = os.environ.get(MLFLOW_VARIABLE)
-            fetched = Path(
-                download_artifacts(run_id=champion.run_id, artifact_path=WEIGHTS, dst_path=folder, tracking_uri=address)
-            )
+            fetched = download(f"runs:/{champion.run_id}/{WEIGHTS}", folder)
         if file_digest(secret, fetched) != champion.weights_digest:
             raise DamagedWeightsError(
                 f"version {champion.version}: {WEIGHTS} in the registry is not what was registered"

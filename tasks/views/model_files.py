@@ -1,6 +1,5 @@
 """The model's files in MLflow: the one for serving, and the digests of what the registry holds."""
 
-import os
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -9,7 +8,6 @@ from pathlib import Path
 import mlflow
 import mlflow.pytorch
 import torch
-from mlflow.artifacts import download_artifacts
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.types import ColSpec, DataType, Schema
 
@@ -20,8 +18,7 @@ from amun.evidence.figures import PrepareFigures, read_figures
 from amun.model.building import load_for
 from amun.model.serving import Served
 from amun.store.store import read_shape
-from tasks.tools.environment import MLFLOW_VARIABLE
-from tasks.tools.registry import SERVING_FILE
+from tasks.tools.registry import SERVING_FILE, download
 from tasks.workspace.workspace import Workspace
 
 
@@ -67,10 +64,7 @@ def digest_serving_file(root: Path, model_uri: str) -> str:
         AmunError: it is damaged.
     """
     with tempfile.TemporaryDirectory() as folder:
-        model = Path(
-            download_artifacts(artifact_uri=model_uri, dst_path=folder, tracking_uri=os.environ.get(MLFLOW_VARIABLE))
-        )
-        serving = model / SERVING_FILE
+        serving = download(model_uri, folder) / SERVING_FILE
         if not zipfile.is_zipfile(serving) or zipfile.ZipFile(serving).testzip():
             raise AmunError(f"the registry gives a damaged {SERVING_FILE}; run the wave again")
         return file_digest(load_secret(root), serving)

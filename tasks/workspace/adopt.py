@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from torch import nn
@@ -22,7 +21,7 @@ from amun.evidence.wave import write_json
 from amun.model.architectures import save_weights
 from amun.model.foreign_weights import EXPORT, load_foreign_weights
 from tasks.tools import dvc
-from tasks.tools.registry import WEIGHTS, open_registry, translate_errors
+from tasks.tools.registry import WEIGHTS, download, list_entries, open_registry, translate_errors
 
 _VERSION = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 SCHEME = "models:/"
@@ -119,7 +118,7 @@ def _fetch(resolved: str, version: ModelVersion) -> Iterator[Path]:
             raise InputError(f"--base {resolved}: several safetensors files ({', '.join(chosen)}); name one as a file")
         if chosen:
             with tempfile.TemporaryDirectory() as target:
-                yield Path(download_artifacts(artifact_uri=f"{folder}/{chosen[0]}", dst_path=target))
+                yield download(f"{folder}/{chosen[0]}", target)
             return
     raise InputError(
         f"--base {resolved}: no safetensors file among its files ({', '.join(sorted(seen)) or 'there are none'}); "
@@ -131,6 +130,6 @@ def _list_files(folder: str) -> list[str]:
     """Returns the paths of all files below an artifact folder, relative to it."""
     waiting, files = [""], list[str]()
     while waiting:
-        for entry in list_artifacts(artifact_uri=f"{folder}/{waiting.pop()}"):
+        for entry in list_entries(f"{folder}/{waiting.pop()}"):
             (waiting if entry.is_dir else files).append(entry.path)
     return sorted(files)

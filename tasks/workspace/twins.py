@@ -16,9 +16,9 @@ from amun.store.forgetting import settle_twins
 from amun.store.samples import Owners
 from amun.store.store import read_owners
 from amun.store.twins import find_twins
-from tasks.tools import dvc
 from tasks.tools.contents import find_cached
-from tasks.tools.git import has_commit, read_committed
+from tasks.tools.git import read_committed
+from tasks.workspace.store_files import read_lock
 from tasks.workspace.workspace import Workspace
 
 STORES = (TRAIN, CALIBRATION, TEST)
@@ -67,15 +67,17 @@ class SharedPictures:
 def may_have_twins(root: Path) -> bool:
     """Tells whether the store may have twins: the stage that filled it has counted some, or did not count yet."""
     path = root / PREPARE_METRICS
-    counts = read_figures(PrepareFigures, root).twins if path.exists() else None
-    return counts is None or counts.num_samples > 0
+    return not path.exists() or _may_be_some(read_figures(PrepareFigures, root))
 
 
 def _may_have_had_twins(root: Path, commit: str) -> bool:
     """Tells the same of the store at a wave's commit."""
     text = read_committed(root, PREPARE_METRICS, commit)
-    counts = parse_record(PrepareFigures, text, f"{PREPARE_METRICS} at {commit[:12]}").twins if text else None
-    return counts is None or counts.num_samples > 0
+    return text is None or _may_be_some(parse_record(PrepareFigures, text, f"{PREPARE_METRICS} at {commit[:12]}"))
+
+
+def _may_be_some(figures: PrepareFigures) -> bool:
+    return figures.twins is None or figures.twins.num_samples > 0
 
 
 def settle(workspace: Workspace, forgetting: ForgottenWave, forgotten: list[ForgottenWave]) -> ForgottenWave:
@@ -122,9 +124,9 @@ def find_shared(workspace: Workspace, subject_id: str, wave: Wave | None = None)
 
 
 def _find_shared_at(root: Path, subject_id: str, number: int, commit: str) -> SharedPictures | None:
-    if not has_commit(root, commit) or not _may_have_had_twins(root, commit):
+    digests = read_lock(root, commit)
+    if not digests or not _may_have_had_twins(root, commit):
         return None
-    digests = dvc.list_digests(dvc.read_lock_at(root, commit))
     cached = find_cached(root, [digests[str(path)] for path in STORES if str(path) in digests])
     recorded, params = (read_committed(root, path, commit) for path in (FORGOTTEN, PARAMS))
     if len(cached) < len(STORES) or recorded is None or params is None:

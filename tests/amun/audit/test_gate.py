@@ -48,6 +48,10 @@ def test_a_margin_met_exactly_passes() -> None:
     assert judge_auc(0.65, 150, 450, margin).passed
     assert judge_auc(0.35, 150, 450, margin).passed
     assert judge_memory((-0.5, 0.5), 0.0, 0.5).passed
+    assert judge_spread(2.0, 2.0).passed
+    assert not judge_spread(2.0 + 1e-10, 2.0).passed
+    assert judge_overlooked(0.25, 0.25).passed
+    assert not judge_overlooked(0.25 + 1e-10, 0.25).passed
     assert is_at_most(0.97 - 0.95, 0.02)
     assert not is_at_most(0.5 + 1e-8, 0.5)
 
