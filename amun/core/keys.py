@@ -32,6 +32,7 @@ def store_secret(workspace: Path, text: str) -> None:
     path = workspace / SECRET
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
+    unfinished.unlink(missing_ok=True)  # what a killed run left may be readable to others
     unfinished.touch(mode=0o600)
     unfinished.write_text(text + "\n", encoding="ascii")
     unfinished.replace(path)

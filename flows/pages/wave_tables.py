@@ -88,6 +88,8 @@ def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
     for made in summary.decisions:
         outcome = "passed" if made.passed else "refused"
         facts[f"attempt {made.attempt}"] = f"{made.method} {outcome}: {made.reason}"
+        facts[f"warning on attempt {made.attempt}"] = made.warning or None
+    facts["warning"] = summary.warning or None
     for half, figures in (("calibration", summary.calibration), ("test", summary.test)):
         facts |= {f"{half} {name}": value for name, value in figures.model_dump(exclude_unset=True).items()}
     print_facts(facts)
