@@ -24,6 +24,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from amun.core.errors import AmunError
+from amun.core.files import replace_file
 from amun.core.keys import file_digest
 from amun.core.masking import mask_passwords
 from amun.core.network import read_timeout
@@ -217,10 +218,8 @@ def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
             raise DamagedWeightsError(
                 f"version {champion.version}: {WEIGHTS} in the registry is not what was registered"
             )
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = destination.with_suffix(".unfinished")
-        unfinished.write_bytes(fetched.read_bytes())
-        unfinished.replace(destination)
+        with replace_file(destination) as unfinished:
+            unfinished.write_bytes(fetched.read_bytes())
 
 
 def replace_weights(champion: Champion, weights: Path) -> None:
