@@ -12,7 +12,7 @@ from amun.core.counts import tell_count
 from amun.core.errors import AmunError, AttemptError, LeaseLostError
 from amun.core.params import GateParams
 from amun.evidence.figures import ReportFigures, UnlearnFigures, read_figures
-from amun.ledger import Claim, Held, Rollback, WaveKind
+from amun.ledger import Claim, Rollback, WaveBusy, WaveKind
 from amun.ledger.holder import tell_holder
 from flows.intake import add_intake, take_in
 from flows.outcome import Outcome
@@ -95,8 +95,8 @@ def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:
         if claim is None:
             follow(workspace, list_wave_paths(workspace.root, kind))
             return Outcome("nothing")
-        if isinstance(claim, Held):
-            return Outcome("held", claim.number, tell_holder(claim.holder))
+        if isinstance(claim, WaveBusy):
+            return Outcome("busy", claim.number, tell_holder(claim.holder))
         resumed = ", resumed" if claim.resumed else ""
         tell(f"wave {claim.number} of {claim.model} ({claim.kind}{resumed})")
         try:

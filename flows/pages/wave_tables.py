@@ -120,9 +120,7 @@ def print_status(status: dict[str, Any]) -> None:
     if last is not None:
         note = f": {last.note}" if last.note else ""
         print(f"last wave  {last.number}, {last.state} {moment(last.closed_at)}{note}")
-    print(
-        f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), held by {tell_holder(wave.holder)}'}"
-    )
+    print(f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), run by {tell_holder(wave.holder)}'}")
 
 
 def _describe_row(wave: Wave) -> list[str]:

@@ -30,7 +30,7 @@ from amun.core.masking import mask_passwords
 from amun.core.network import read_timeout
 from amun.core.paths import STATE
 from tasks.tools.environment import MLFLOW_VARIABLE
-from tasks.tools.registered import Champion
+from tasks.tools.registered import WaveVersion
 from tasks.tools.registry_tables import CHAMPION, RegisteredVersion
 from tasks.tools.s3 import bound_default_waits
 
@@ -204,7 +204,7 @@ def ask_versions(model: str) -> list[RegisteredVersion]:
     ]
 
 
-def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
+def fetch_weights(champion: WaveVersion, destination: Path, secret: bytes) -> None:
     """Writes a version's weights to `destination`, once they are what was registered.
 
     Raises:
@@ -222,7 +222,7 @@ def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
             unfinished.write_bytes(fetched.read_bytes())
 
 
-def replace_weights(champion: Champion, weights: Path) -> None:
+def replace_weights(champion: WaveVersion, weights: Path) -> None:
     """Writes a version's weights anew, from a file of that name."""
     with translate_errors():
         open_registry().log_artifact(champion.run_id, str(weights))
