@@ -258,7 +258,8 @@ def open_artifact(pages: Pages, key: str) -> None:
     reopen_flow_run(pages).choose("Artifacts")
     pages.reader.see(key)
     pages.reader.choose(key)
-    pages.reader.see("Created")
+    # the flow run's page has such links, too
+    pages.reader.page.wait_for_url(f"**/artifacts/key/{key}")
     pages.reader.page.locator("a[href*='/artifacts/artifact/']").first.click()
 
 
@@ -283,7 +284,7 @@ def open_series(pages: Pages) -> None:
     assert pages.reader.page.get_by_role("link", name="Artifacts", exact=True).count() == 0
     pages.reader.open(f"{pages.prefect}/artifacts")
     pages.reader.choose(f"{MODEL}-summary")
-    pages.reader.see(FLOW_RUN, f"{MODEL}-wave-0000")
+    pages.reader.see(f"Created {MODEL}-summary", FLOW_RUN)
 
 
 def open_deployment(pages: Pages) -> None:
