@@ -120,7 +120,14 @@ def test_wave_tells_every_warning(capsys: pytest.CaptureFixture[str]) -> None:
     print_wave(replace(make_wave(7), summary=summary), [])
     shown = " ".join(capsys.readouterr().out.split())
     assert "warning on attempt 1 too few to show it" in shown
+    assert "been noticed" not in shown
     assert "warning FT AUC 0.700" in shown
+
+
+def test_wave_tells_what_it_would_have_noticed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_wave(replace(make_wave(7), summary=Summary(calibration=AuditFigures(noticed=0.2))), [])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "noticed with 80 % it would have been noticed had 20% of the people not been forgotten at all" in shown
 
 
 def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]) -> None:
