@@ -21,10 +21,10 @@ def show_share(value: float | None) -> str:
 
 
 def tell_noticed(figures: ModelFigures) -> str:
-    """Returns what a night would have noticed, in one line; empty where it is not known, or nothing."""
+    """Returns what a night would have noticed; empty where it is not known, or nothing."""
     if figures.noticed is None:
         return ""
-    return f"with 80 % it would have been noticed had {figures.noticed:.0%} of the people not been forgotten at all"
+    return f"{figures.noticed:.0%} of the people not forgotten at all, with a chance of 80%"
 
 
 def show_left(figures: ModelFigures, missing: str = TOO_FEW) -> str:
