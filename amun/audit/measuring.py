@@ -11,7 +11,7 @@ from amun.audit.decision import count_references
 from amun.audit.evaluation import AuditSets, ModelAudit, audit_model, choose_audit_sets
 from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
 from amun.audit.memory import Memory, measure_memory
-from amun.audit.night import share_alpha
+from amun.audit.night import MIN_POWER, share_alpha
 from amun.audit.roc import auc_standard_error
 from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, TRAIN, UNLEARNED, WAVE_BASE
@@ -85,7 +85,8 @@ def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
 
 def add_memory(figures: AnyFigures, memory: Memory | None, params: Params) -> AnyFigures:
     """Returns figures with memory left and its bounds; None where they cannot be had."""
-    bounds = None if memory is None else memory.bound(share_alpha(params.unlearning.attempts))
+    alpha = share_alpha(params.unlearning.attempts)
+    bounds = None if memory is None else memory.bound(alpha)
     lower, upper = (None, None) if bounds is None else bounds
     measured = {
         "memory_left": None if memory is None or memory.base_total <= 0 else memory.left,
@@ -95,6 +96,7 @@ def add_memory(figures: AnyFigures, memory: Memory | None, params: Params) -> An
         "max_spread": None if memory is None else memory.null.max_spread,
         "overlooked": None if memory is None else memory.overlooked,
         "max_overlooked": None if memory is None else memory.null.max_overlooked,
+        "noticed": None if memory is None else memory.find_noticed(params.gate.max_memory_left, alpha, MIN_POWER),
     }
     return figures.model_copy(update=measured)
 

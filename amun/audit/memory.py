@@ -117,6 +117,7 @@ class Memory:
         base_variance: of `base_total`.
         null: of exact retraining.
         num_people: the smaller number of people, of those to forget and of those held out.
+        num_forgotten: people to forget.
         scale: the total that the references would lead one to expect of a base.
         mean_square: of what a person to forget adds to `total`.
         overlooked: how much it looks as if some people were remembered among others who are not.
@@ -129,6 +130,7 @@ class Memory:
     base_variance: float
     null: ExactNull
     num_people: int
+    num_forgotten: int
     scale: float
     mean_square: float
     overlooked: float
@@ -176,6 +178,35 @@ class Memory:
         room = (margin * self.base_total - quantile * np.sqrt(people + self.null.between)) / np.sqrt(scatter)
         return float(max(0.0, 2 * ndtr(room) - 1))
 
+    def find_noticed(self, margin: float, alpha: float, power: float) -> float | None:
+        """Returns the least share of the people, 0 to 1, whom memory left would notice as not forgotten at all.
+
+        Noticed is what the bound would refuse with a probability of `power`, were so many people, drawn by chance,
+        remembered as the base remembers them, and the others forgotten exactly. None where no share would be, not even
+        all, and where the bound refuses exact retraining itself so often that a refusal shows nothing.
+
+        Args:
+            margin: `gate.max_memory_left`.
+            alpha: of one attempt.
+            power: the probability, here and of exact retraining to pass.
+        """
+        if self.compute_power(margin, alpha) < power:
+            return None
+        shares = np.arange(1, self.num_forgotten + 1) / self.num_forgotten
+        return next((float(share) for share in shares if 1 - self._pass_share(share, margin, alpha) >= power), None)
+
+    def _pass_share(self, share: float, margin: float, alpha: float) -> float:
+        """Returns the chance to pass, 0 to 1, of a model that remembers this share of the people, the others not."""
+        null, square = self.null, self.base_total**2 / self.num_forgotten
+        by_chance = share * (1 - share)  # which people they are
+        # of a person's part of the total, less the margin's share of the base's
+        people = null.variance + (by_chance + (share - margin) ** 2) * self.base_variance + by_chance * square
+        # what is noticed is not overstated: the interval is taken for as narrow as people alone make it
+        reach = margin * self.base_total - stdtrit(self.num_people - 1, 1 - alpha) * np.sqrt(people)
+        deviation = np.sqrt(null.variance + null.between + by_chance * self.base_variance)
+        total = share * self.base_total
+        return float(max(0.0, ndtr((reach - total) / deviation) - ndtr((-reach - total) / deviation)))
+
     def _vary(self, left: float) -> float:
         """Returns the variance, between people, of the total less this share of the base's."""
         return max(self.variance - 2 * left * self.covariance + left**2 * self.base_variance, 0.0)
@@ -219,6 +250,7 @@ def compare_totals(instrument: Instrument, base: Floats, unlearned: Floats) -> M
         base_variance=_covary(before, before),
         null=instrument.null,
         num_people=min(instrument.evidence.count_people()),
+        num_forgotten=instrument.evidence.count_people()[0],
         scale=instrument.scale,
         mean_square=float(np.mean(np.square(after.forget))),
         overlooked=weigh_overlooked(after.forget, instrument.scales),

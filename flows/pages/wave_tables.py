@@ -19,7 +19,7 @@ from flows.pages.layout import (
 )
 from flows.pages.listing import View, choose_page, print_page
 from flows.pages.table import Column, Table, print_table
-from tasks.views.values import show_left
+from tasks.views.values import show_left, tell_noticed
 
 NOT_COMPUTED = "not computed"
 MAX_LISTED = 10  # requests of a wave; where there are more, the first and the last are shown
@@ -90,6 +90,7 @@ def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
         facts[f"attempt {made.attempt}"] = f"{made.method} {outcome}: {made.reason}"
         facts[f"warning on attempt {made.attempt}"] = made.warning or None
     facts["warning"] = summary.warning or None
+    facts["noticed"] = tell_noticed(summary.calibration) or None
     for half, figures in (("calibration", summary.calibration), ("test", summary.test)):
         facts |= {f"{half} {name}": value for name, value in figures.model_dump(exclude_unset=True).items()}
     print_facts(facts)

@@ -5,7 +5,7 @@ from amun.evidence.attempts import Judged
 from amun.evidence.figures import Comparison
 from tasks.tools.git import name_tag
 from tasks.views.facts import WaveFacts
-from tasks.views.values import TOO_FEW, show_auc, show_left, show_percent
+from tasks.views.values import TOO_FEW, show_auc, show_left, show_percent, tell_noticed
 
 NO_REFERENCES = "no references to say"
 COMPARISON_MARK = "\n\n**Exact retraining** "
@@ -32,6 +32,7 @@ def describe_wave(facts: WaveFacts, commit: str) -> str:
     parts = [
         f"{summarise(facts)}.",
         _explain(facts),
+        _tell_noticed(facts),
         _tell_trace(facts),
         _tell_attempts(facts),
         _tell_warning(facts),
@@ -104,6 +105,12 @@ def _explain(facts: WaveFacts) -> str:
         "people never trained on; exact retraining leaves 0 on average. It is an average over them: it says nothing of "
         "a single person, and up to about that share of them may be remembered as before."
     )
+
+
+def _tell_noticed(facts: WaveFacts) -> str:
+    """Says what the gate would have refused; of exact retraining nothing is to be noticed."""
+    noticed = tell_noticed(facts.audited)
+    return "" if facts.unlearned.is_exact or not noticed else f"**What the gate would have noticed:** {noticed}."
 
 
 def _tell_trace(facts: WaveFacts) -> str:

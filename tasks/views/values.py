@@ -20,6 +20,13 @@ def show_share(value: float | None) -> str:
     return TOO_FEW if value is None else f"{value:.2f}"
 
 
+def tell_noticed(figures: ModelFigures) -> str:
+    """Returns what a night would have noticed; empty where it is not known, or nothing."""
+    if figures.noticed is None:
+        return ""
+    return f"{figures.noticed:.0%} of the people not forgotten at all, with a chance of 80%"
+
+
 def show_left(figures: ModelFigures, missing: str = TOO_FEW) -> str:
     """Returns memory left with its bounds for a person, `0.05 [-0.30, 0.40]`, or what to say where it is missing."""
     if figures.memory_left is None or figures.bounds is None:

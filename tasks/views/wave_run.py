@@ -42,6 +42,7 @@ FINAL = {
     "memory_left": "memory_left/after",
     "memory_left_lower": "memory_left/lower",
     "memory_left_upper": "memory_left/upper",
+    "noticed": "memory_left/noticed",
     "ft_auc_base": "ft_auc/before",
     "ft_auc": "ft_auc/after",
     "standard_error": "ft_auc/standard_error",

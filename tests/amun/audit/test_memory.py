@@ -88,6 +88,31 @@ def test_power_is_the_share_of_exact_models_that_are_shown_to_be_so(num_forget: 
     assert 0.02 < np.mean(shown) < 0.98, "neither certain nor hopeless, or it shows nothing"
 
 
+@pytest.mark.parametrize(("num_forget", "margin"), [(60, 0.6), (120, 0.4)])
+def test_a_share_that_is_said_to_be_noticed_is_refused_as_often(num_forget: int, margin: float) -> None:
+    refused, shares = list[bool](), list[float]()
+    for seed in range(150):
+        world = World(seed, num_forget)
+        share = world.measure(0.0).find_noticed(margin, 0.05, 0.8)
+        if share is None:
+            continue
+        overlooked = np.isin(world.codes, world.random.permutation(num_forget)[: round(share * num_forget)])
+        memory = measure_memory(world.evidence, world.ask(1.0 * world.is_forget), world.ask(1.0 * overlooked))
+        assert memory is not None
+        bounds = _bound(memory)
+        refused.append(bounds is None or bounds[0] < -margin or bounds[1] > margin)
+        shares.append(share)
+    assert len(refused) > 50
+    assert np.mean(refused) == pytest.approx(0.8, abs=0.1)
+    assert 0.1 < np.mean(shares) < margin + 0.1, "all of them would be noticed in any night"
+
+
+def test_where_exact_retraining_is_refused_too_often_nothing_is_said_to_be_noticed() -> None:
+    memory = World(0, 25).measure(0.0)
+    assert memory.compute_power(0.1, 0.05) < 0.8
+    assert memory.find_noticed(0.1, 0.05, 0.8) is None
+
+
 def test_people_kept_and_people_pushed_below_strangers_cancel_in_the_total_and_not_in_the_spread() -> None:
     for seed in range(10):
         world = World(seed, 150)

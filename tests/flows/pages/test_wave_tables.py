@@ -9,7 +9,7 @@ import pytest
 
 from amun.core.errors import InputError
 from amun.evidence.attempts import Judged, Summary
-from amun.evidence.figures import Comparison, ReportFigures
+from amun.evidence.figures import AuditFigures, Comparison, ReportFigures
 from amun.ledger import Request, Wave
 from flows.pages.listing import View
 from flows.pages.table import CUT
@@ -120,7 +120,14 @@ def test_wave_tells_every_warning(capsys: pytest.CaptureFixture[str]) -> None:
     print_wave(replace(make_wave(7), summary=summary), [])
     shown = " ".join(capsys.readouterr().out.split())
     assert "warning on attempt 1 too few to show it" in shown
+    assert "noticed" not in shown
     assert "warning FT AUC 0.700" in shown
+
+
+def test_wave_tells_what_it_would_have_noticed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_wave(replace(make_wave(7), summary=Summary(calibration=AuditFigures(noticed=0.2))), [])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "noticed 20% of the people not forgotten at all, with a chance of 80%" in shown
 
 
 def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]) -> None:
