@@ -34,7 +34,7 @@ Augmentation = Literal["none", "flip_crop"]
 
 NUM_CRON_FIELDS = 5
 # what earlier versions did not have, and which value is what they did
-ADDED_KEYS = {"data.twins": "keep"}
+ADDED_KEYS = {"data.sealed": "false", "data.twins": "keep"}
 # what earlier versions had, and what to do instead
 REMOVED_KEYS = {
     "gate.pool_samples": "people forgotten earlier are no evidence about tonight's, who are judged alone; remove it",
@@ -88,6 +88,7 @@ class DataParams(Section):
     subject_max_samples: Count
     remain: Literal["use", "none"]
     twins: Literal["keep", "forget_too"]
+    sealed: bool
     seed: Seed
 
     @model_validator(mode="after")

@@ -54,7 +54,7 @@ def test_base_that_was_built_without_target_references(params: Params) -> None:
     write_json(ATTEMPT, Attempt(attempt=1))
     kept = TARGET_LOGITS.read_bytes()
     references = read_samples(TARGET_LOGITS)
-    write_samples(TARGET_LOGITS, references.slice(0, 0))
+    write_samples(TARGET_LOGITS, references.slice(0, 0), seal=None)
     with pytest.raises(AttemptError, match="there are no target references"):
         unlearn(chosen, CPU)
     TARGET_LOGITS.write_bytes(kept)
