@@ -13,8 +13,9 @@ import yaml
 
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
+from amun.core.locks import hold_lock
 from amun.model.training import select_device
-from amun.stages.runner import hold_device, hold_lock
+from amun.stages.runner import hold_device
 from amun.study import shared
 from amun.study.expected import find_deviations, write_expected
 from amun.study.jobs import describe_seconds

@@ -25,7 +25,7 @@ class Finding:
 
     Attributes:
         line: what, where, and what to do.
-        exit_code: with which a night would end because of it: 2 for bad input, 1 for a failure, 0 for a good one.
+        exit_code: that a night would end with because of it: 2 for bad input, 1 for a failure, 0 for a good one.
         stops: whether nothing should be begun before it is mended.
     """
 
@@ -63,7 +63,7 @@ def judge_params(workspace: Workspace) -> Iterator[Finding]:
 
 
 def judge_schedule(workspace: Workspace) -> Iterator[Finding]:
-    """Finds a schedule or a time zone that is none, and a night that never comes."""
+    """Finds an invalid schedule or time zone, and a night that never comes."""
     from tasks.tools.schedule import list_next_runs
 
     list_next_runs(workspace.params.schedule, datetime.now(UTC))

@@ -11,15 +11,15 @@ class Outcome:
     """How a run of a flow ended.
 
     Attributes:
-        state: complete, parked, waiting (parked until more requests have come), nothing (none was pending), held
+        state: complete, parked, waiting (parked until more requests have come), nothing (none was pending), busy
             (another run is at it) or planned (a dry run).
         number: the wave, where there is one.
-        detail: why it was parked, or who holds it.
+        detail: why it was parked, or who runs it.
         summary: the wave's figures, when complete.
         num_rejected: files in the intake source that were rejected at the start.
     """
 
-    state: Literal["complete", "parked", "waiting", "nothing", "held", "planned"]
+    state: Literal["complete", "parked", "waiting", "nothing", "busy", "planned"]
     number: int | None = None
     detail: str = ""
     summary: Summary | None = None

@@ -23,7 +23,7 @@ def _describe_wave(workspace: Workspace) -> str:
     if (outcome := find_idle_queue(workspace)) is not None:
         return (
             f"wave {outcome.number} is being run by {outcome.detail}"
-            if outcome.state == "held"
+            if outcome.state == "busy"
             else "no request is pending"
         )
     with open_ledger() as ledger:
@@ -80,7 +80,7 @@ def find_idle_queue(workspace: Workspace) -> Outcome | None:
         wave = ledger.peek_wave(workspace.model, now)
         pending = ledger.count_status(workspace.model, now).pending
     if wave is not None:
-        return None if wave.is_abandoned else Outcome("held", wave.number, tell_holder(wave.holder))
+        return None if wave.is_abandoned else Outcome("busy", wave.number, tell_holder(wave.holder))
     return None if pending else Outcome("nothing")
 
 

@@ -43,7 +43,7 @@ def rebuild_base(workspace: Workspace) -> Outcome:
             "write use once the training samples are at hand"
         )
     outcome = find_idle_queue(workspace)
-    if outcome is not None and outcome.state == "held":
+    if outcome is not None and outcome.state == "busy":
         return outcome
     require_ready(workspace)
     from tasks.workspace.source import inspect_source
@@ -66,7 +66,7 @@ def roll_back(workspace: Workspace, version: int, reason: str, *, accept_remembe
         unfinished = ledger.find_rollback(workspace.model)
     if unfinished is not None:
         outcome = run_deletion_wave(workspace)
-        if unfinished.to_version == str(version) or outcome.state == "held":
+        if unfinished.to_version == str(version) or outcome.state == "busy":
             return outcome
     require_ready(workspace)
     _follow(workspace)

@@ -53,7 +53,7 @@ def run_quick(workspace: Workspace, sizes: Sequence[int] = SIZES) -> Quick:
 
 
 def run_full(workspace: Workspace) -> Full:
-    """Does so on two more bases, too, and has many people ask on each, and people whose images are alike."""
+    """Runs the quick form on three bases, then many random waves on each, then people whose images are alike."""
     params, device = workspace.params, configure_torch(workspace.params.runtime)
     bases, nights = [], []
     with redirect_stdout(sys.stderr), hold_device(device):

@@ -1,6 +1,5 @@
 """`amun serve`: MLflow, Prefect and the nightly job, for as long as this process runs."""
 
-import fcntl
 import os
 import signal
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from threading import Event
 from urllib.parse import urlsplit
 
 from amun.core.errors import AmunError, InputError
+from amun.core.locks import hold_lock
 from amun.core.masking import mask_passwords
 from amun.core.paths import SERVE_LOCK
 from tasks.tools.addresses import Addresses, find_addresses, read_addresses, write_addresses
@@ -61,9 +61,9 @@ def serve(workspace: Workspace, ports: Ports) -> None:
 
 @contextmanager
 def _hold_workspace(root: Path) -> Iterator[None]:
-    with (root / SERVE_LOCK).open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(hold_lock(root / SERVE_LOCK, waits=False))
         except BlockingIOError:
             addresses = find_addresses(root)
             where = f": MLflow {addresses.mlflow}, Prefect {addresses.prefect}" if addresses else ", and is starting"

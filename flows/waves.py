@@ -12,7 +12,7 @@ from amun.core.counts import tell_count
 from amun.core.errors import AmunError, AttemptError, LeaseLostError
 from amun.core.params import GateParams
 from amun.evidence.figures import ReportFigures, UnlearnFigures, read_figures
-from amun.ledger import Claim, Held, Rollback, WaveKind
+from amun.ledger import Claim, Rollback, WaveBusy, WaveKind
 from amun.ledger.holder import tell_holder
 from flows.intake import add_intake, take_in
 from flows.outcome import Outcome
@@ -70,7 +70,7 @@ def build_base(workspace: str) -> Outcome:
 def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
     """Takes the requests that wait in the intake source, and honours all that are pending, to the receipts.
 
-    A wave that another run left open is gone on with. The flow run carries the tags `model:NAME` and `wave:N`; its
+    A wave that another run left open is resumed. The flow run carries the tags `model:NAME` and `wave:N`; its
     artifacts are the wave's figures, a summary in words, and how far its long stages have come.
 
     Args:
@@ -95,8 +95,8 @@ def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:
         if claim is None:
             follow(workspace, list_wave_paths(workspace.root, kind))
             return Outcome("nothing")
-        if isinstance(claim, Held):
-            return Outcome("held", claim.number, tell_holder(claim.holder))
+        if isinstance(claim, WaveBusy):
+            return Outcome("busy", claim.number, tell_holder(claim.holder))
         resumed = ", resumed" if claim.resumed else ""
         tell(f"wave {claim.number} of {claim.model} ({claim.kind}{resumed})")
         try:
@@ -241,7 +241,7 @@ def _park(workspace: Workspace, claim: Claim, state: Literal["parked", "waiting"
 
 
 def _give_up_base(workspace: Workspace, claim: Claim, error: AmunError) -> Outcome:
-    """Leaves a new base that cannot be built: the nights go on with the old one. The first base has none before it."""
+    """Parks a base that cannot be built: the old one stays. The first base has none before it."""
     if claim.number == 0 or isinstance(error, LeaseLostError):
         raise error
     return _park(workspace, claim, "parked", str(error))

@@ -9,13 +9,18 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.tools.dvc import freeze_base
+from tasks.steps.stages import GPU_STAGES
+from tasks.tools import dvc
 from tasks.tools.git import run_git
 from tests.imports import ROOT, find_dependencies, find_imports
 
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-BASE_STAGES = ("prepare", "train", "references")
+
+
+def test_every_stage_has_its_place_in_the_order_of_a_wave() -> None:
+    assert list(STAGES) == [*dvc.BASE_STAGES, *dvc.WAVE_STAGES]
+    assert set(GPU_STAGES) <= set(STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -35,7 +40,7 @@ def test_stage_declares_the_parameters_it_reads(stage: str) -> None:
     assert set(STAGES[stage]["params"]) == find_params(stage) - irrelevant
 
 
-@pytest.mark.parametrize("stage", BASE_STAGES)
+@pytest.mark.parametrize("stage", dvc.BASE_STAGES)
 def test_base_stage_depends_on_nothing_of_a_wave(stage: str) -> None:
     assert not [path for path in STAGES[stage]["deps"] if path.startswith("wave/")]
 
@@ -51,11 +56,11 @@ def test_freezing_adds_a_line_to_each_base_stage_and_moves_none(tmp_path: Path) 
     run_git(tmp_path, "init", "--quiet")
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").touch()
-    freeze_base(tmp_path)
+    dvc.freeze_base(tmp_path)
     before = (ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()
     after = (tmp_path / "dvc.yaml").read_text(encoding="utf-8").splitlines()
     changes = [line for line in difflib.ndiff(before, after) if line[0] in "+-"]
-    assert changes == ["+     frozen: true"] * len(BASE_STAGES)
+    assert changes == ["+     frozen: true"] * len(dvc.BASE_STAGES)
 
 
 def test_audit_never_reads_the_target_references() -> None:

@@ -46,7 +46,12 @@ def test_wave_is_complete_and_says_what_it_could_not_measure(without: Site) -> N
     histograms = pd.read_csv(without.root / CONFIDENCE)
     assert histograms[["remain_before", "remain_after"]].isna().all(axis=None)
     assert histograms[["forget_before", "forget_after", "test_after"]].notna().all(axis=None)
-    assert not [name for name in find_version(without, 1)[1].data.metrics if "remain" in name]
+    version, run = find_version(without, 1)
+    assert not [name for name in run.data.metrics if "remain" in name]
+    (decision,) = wave["summary"]["decisions"]
+    assert decision["warning"]
+    assert version.tags["amun.warning"].startswith(decision["warning"])
+    assert decision["warning"] in " ".join(without.run("amun", "wave", "show", "1").split())
     assert json.loads(without.run("dvc", "status", "--json")) == {}
 
 

@@ -16,7 +16,7 @@ from amun.audit.gate import (
 from amun.audit.night import NightPower
 from amun.core.counts import tell_count
 from amun.core.params import GateParams, UnlearningParams
-from amun.evidence.figures import AuditFigures, ReportFigures, UnlearnFigures
+from amun.evidence.figures import AuditFigures, ModelFigures, ReportFigures, UnlearnFigures
 from amun.evidence.wave import MIN_REPORTED
 from amun.store.store import StoreShape
 
@@ -147,10 +147,7 @@ def _judge_figures(night: NightPower, audited: AuditFigures, gate: GateParams) -
     # too few people to pass may still be enough to refuse
     if not unshown or contradicts_memory(bounds, gate.max_memory_left):
         verdicts.append(judge_memory(bounds, audited.memory_left, gate.max_memory_left))
-    if audited.spread is not None and audited.max_spread is not None:
-        verdicts.append(judge_spread(audited.spread, audited.max_spread))
-    if audited.overlooked is not None and audited.max_overlooked is not None:
-        verdicts.append(judge_overlooked(audited.overlooked, audited.max_overlooked))
+    verdicts += _judge_people(audited)
     if audited.ft_auc is not None:
         verdicts.append(judge_auc(audited.ft_auc, audited.num_forget, audited.num_calibration, gate.auc_margin))
     if gate.max_trace is None:
@@ -158,6 +155,16 @@ def _judge_figures(night: NightPower, audited: AuditFigures, gate: GateParams) -
     if audited.trace is None:
         return verdicts, unshown or TRACELESS
     return [*verdicts, judge_trace(audited.trace, gate.max_trace)], unshown
+
+
+def _judge_people(figures: ModelFigures) -> list[Verdict]:
+    """Returns what the alarms say that look at each person, as far as they were measured."""
+    verdicts = []
+    if figures.spread is not None and figures.max_spread is not None:
+        verdicts.append(judge_spread(figures.spread, figures.max_spread))
+    if figures.overlooked is not None and figures.max_overlooked is not None:
+        verdicts.append(judge_overlooked(figures.overlooked, figures.max_overlooked))
+    return verdicts
 
 
 def _tell_measured(audited: AuditFigures) -> str:
@@ -180,9 +187,9 @@ def find_alarms(unlearned: UnlearnFigures, reported: ReportFigures, gate: GatePa
     if unlearned.is_exact:
         return ""
     auc, trace, bound = reported.ft_auc, reported.trace, gate.max_trace
-    alarms = []
+    alarms = [verdict.reason for verdict in _judge_people(reported) if not verdict.passed]
     if auc is not None and not judge_auc(auc, reported.num_forget, reported.num_test, gate.auc_margin).passed:
         alarms.append(f"FT AUC {auc:.3f}")
     if trace is not None and bound is not None and not judge_trace(trace, bound).passed:
         alarms.append(f"trace {trace:.3f}")
-    return f"the test half does not confirm the gate: {', '.join(alarms)} there" if alarms else ""
+    return f"the test half does not confirm the gate: {'; '.join(alarms)}" if alarms else ""

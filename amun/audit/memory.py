@@ -209,7 +209,7 @@ def measure_memory(evidence: Evidence, base: Floats, unlearned: Floats) -> Memor
 
 
 def compare_totals(instrument: Instrument, base: Floats, unlearned: Floats) -> Memory:
-    """Returns what an instrument measures of two models; who has several to compare keeps the instrument."""
+    """Returns what an instrument measures of two models. To compare several models, keep the instrument."""
     before, after = instrument.weigh(base), instrument.weigh(unlearned)
     return Memory(
         total=after.total,
@@ -226,7 +226,7 @@ def compare_totals(instrument: Instrument, base: Floats, unlearned: Floats) -> M
 
 
 def _find_null(evidence: Evidence, scale: float) -> ExactNull:
-    """Takes each reference for an exactly retrained model: of half of the people it has seen nothing."""
+    """Takes each reference for an exactly retrained model: it never saw half of the people."""
     totals, variances, scaled, squares, overlooked = [], [], [], [], []
     for reference in range(evidence.num_references):
         part = evidence.leave_out(reference)
@@ -259,7 +259,8 @@ def _describe(evidence: Evidence) -> tuple[Floats, Floats, Floats, Floats]:
     """Returns, each (N,), the signal expected unseen, the gap to having been seen, the variance, and the difficulty.
 
     The gap and the variance of one sample would rest on a handful of references. So both are smoothed over samples of
-    like difficulty. The difficulty is the mean over both kinds of references, whose noise says nothing of the gap.
+    like difficulty. The difficulty is the mean over both kinds of references: its noise does not depend on
+    the gap.
     """
     seen = evidence.inclusion
     num_seen, num_unseen = seen.sum(1), (~seen).sum(1)

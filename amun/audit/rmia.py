@@ -41,9 +41,9 @@ def score_membership(ratios: Tensor, population: Tensor, gamma: float) -> Tensor
         gamma: by how much x must beat z.
 
     Note:
-        In the source a tie counts nothing. Nor would then, at a gamma of 1, a sample of the population that meets
-        itself, which all the other samples beat or lose to: one that was never trained on comes out lower by 1 / M than
-        one just like it that is no part of the population, and the AUC between the two higher by 1 / (2 M).
+        The source does not count ties. A sample of the population meets itself, which is a tie at a gamma of 1. It
+        would then score 1 / M lower than a sample just like it outside the population, and the AUC between the two
+        would be 1 / (2 M) too high.
     """
     beaten = torch.zeros(len(ratios), dtype=torch.int64, device=ratios.device)
     # a quotient of unlike signs beats nothing

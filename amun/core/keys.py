@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from amun.core.errors import InputError
+from amun.core.files import replace_file
 from amun.core.paths import SECRET
 from amun.core.subject_ids import list_spellings
 
@@ -29,12 +30,8 @@ def create_secret(workspace: Path) -> None:
 def store_secret(workspace: Path, text: str) -> None:
     """Writes a given secret (64 hexadecimal digits)."""
     parse_secret(text, SECRET_VARIABLE)
-    path = workspace / SECRET
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.touch(mode=0o600)
-    unfinished.write_text(text + "\n", encoding="ascii")
-    unfinished.replace(path)
+    with replace_file(workspace / SECRET, mode=0o600) as unfinished:
+        unfinished.write_text(text + "\n", encoding="ascii")
 
 
 def load_secret(workspace: Path) -> bytes:

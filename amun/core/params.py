@@ -33,9 +33,9 @@ Augmentation = Literal["none", "flip_crop"]
 
 
 NUM_CRON_FIELDS = 5
-# what earlier versions did not have, and which value is what they did
+# new keys, and the value that keeps the old behaviour
 ADDED_KEYS = {"data.sealed": "false", "data.twins": "keep"}
-# what earlier versions had, and what to do instead
+# keys that are gone, and what to do instead
 REMOVED_KEYS = {
     "gate.pool_samples": "people forgotten earlier are no evidence about tonight's, who are judged alone; remove it",
 }

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from amun.core.files import replace_file
+
 LINE_SECONDS = 10.0
 FILE_SECONDS = 1.0
 PROGRESS_FILE_VARIABLE = "AMUN_STAGE_PROGRESS"
@@ -35,9 +37,8 @@ class Progress:
 
     def write(self, path: Path) -> None:
         """Writes it as JSON, in one piece: somebody reads it at any moment."""
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        unfinished.replace(path)
+        with replace_file(path) as unfinished:
+            unfinished.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "Progress | None":

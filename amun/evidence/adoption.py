@@ -84,8 +84,8 @@ def require_accuracy(adopted: Adopted, on_held_out: float, num_held_out: int) ->
 
 def judge_adopted(
     accuracies: tuple[float, float], num_train: int, num_held_out: int, chance: float, source: str
-) -> str | None:
-    """Returns what speaks against the store's training samples being those of an adopted base; None if nothing.
+) -> str:
+    """Returns what speaks against the store's training samples being those of an adopted base; empty if nothing.
 
     Args:
         accuracies: on the store's training samples and on held-out ones, 0 to 1.
@@ -107,7 +107,7 @@ def judge_adopted(
     overall = (on_train * num_train + on_held_out * num_held_out) / (num_train + num_held_out)
     noise = ONE_SIDED_95 * math.sqrt(overall * (1 - overall) * (1 / num_train + 1 / num_held_out))
     if on_train - on_held_out > noise:
-        return None
+        return ""
     return (
         f"{source} is not more accurate on the training samples ({on_train:.1%}) than on held-out ones "
         f"({on_held_out:.1%}): the store may not hold what it was trained on, and the audit would then judge nothing"

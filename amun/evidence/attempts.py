@@ -72,8 +72,8 @@ class Summary(Figures):
 
     @property
     def warned(self) -> str:
-        """What the attempt that passed was let pass with; empty if nothing."""
-        return next((made.warning for made in self.decisions if made.passed), "")
+        """The warning of the attempt that passed; empty if there was none."""
+        return find_warning(self.decisions)
 
 
 class Receipt(Figures):
@@ -97,6 +97,11 @@ class Receipt(Figures):
     ft_auc: float | None = None
     standard_error: float | None = None
     trace: float | None = None
+
+
+def find_warning(decisions: tuple[Judged, ...]) -> str:
+    """Returns the warning of the attempt that passed; empty if there was none."""
+    return next((made.warning for made in decisions if made.passed), "")
 
 
 def read_decisions(workspace: Path) -> tuple[Judged, ...]:

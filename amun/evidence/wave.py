@@ -15,6 +15,7 @@ from pydantic import (
 
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError
+from amun.core.files import replace_file
 from amun.core.paths import ATTEMPT, FORGOTTEN, WAVE
 
 # Below this many samples a histogram, a curve or a mean tells of single persons: no file that git or MLflow
@@ -167,11 +168,9 @@ def list_excluded(forgotten: list[ForgottenWave]) -> list[str]:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file in one piece; models as their fields, keys in order, so that equal content is equal bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
     plain = TypeAdapter(Any).dump_python(content, mode="json")
-    unfinished.write_text(json.dumps(plain, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    with replace_file(path) as unfinished:
+        unfinished.write_text(json.dumps(plain, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _read(record: type[AnyRecord], path: Path) -> AnyRecord:

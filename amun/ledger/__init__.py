@@ -9,7 +9,6 @@ from amun.ledger.intake import UnmatchedError
 from amun.ledger.overview import Overview
 from amun.ledger.records import (
     Claim,
-    Held,
     Hold,
     Holding,
     OpenWave,
@@ -20,6 +19,7 @@ from amun.ledger.records import (
     Status,
     UndoneOutcome,
     Wave,
+    WaveBusy,
     WaveKind,
     WaveState,
 )
@@ -32,7 +32,6 @@ __all__ = [
     "Demand",
     "FileId",
     "Heartbeat",
-    "Held",
     "Hold",
     "Holding",
     "Ledger",
@@ -46,6 +45,7 @@ __all__ = [
     "UndoneOutcome",
     "UnmatchedError",
     "Wave",
+    "WaveBusy",
     "WaveKind",
     "WaveState",
     "describe_holder",

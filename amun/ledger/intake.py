@@ -84,7 +84,7 @@ class Knowledge(NamedTuple):
 
 
 def check_demands(demands: Iterable[Demand], now: datetime) -> list[Received]:
-    """Returns the demands, checked, ids composed (NFC); of a subject's several the first.
+    """Returns the demands, checked, with ids composed (NFC): the first demand of each subject.
 
     Raises:
         InputError: a subject id, time or reference is none.

@@ -126,8 +126,8 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Held:
-    """The open wave is in other hands."""
+class WaveBusy:
+    """The open wave is run by somebody else."""
 
     model: str
     number: int

@@ -12,7 +12,7 @@ from amun.core.subject_ids import normalise
 from amun.ledger.database import split_chunks
 from amun.ledger.lookups import check_lease, check_model, find_open, is_abandoned
 from amun.ledger.matching import match_outcomes
-from amun.ledger.records import Claim, Held, Holding, Rollback
+from amun.ledger.records import Claim, Holding, Rollback, WaveBusy
 from amun.ledger.schema import LIVE_STATES, HoldRow, OutcomeRow, RollbackRow, UndoneOutcomeRow, UndoneWaveRow, WaveRow
 from amun.ledger.waves import WaveBook, replace_holdings, take_pending
 
@@ -30,7 +30,7 @@ class RollbackBook(WaveBook):
         reason: str,
         holder: str,
         now: datetime,
-    ) -> int | Held:
+    ) -> int | WaveBusy:
         """Writes the intent, and opens the wave that is to carry it out and to forget anew.
 
         An abandoned deletion wave is used as it is. Nobody holds the wave yet: the next claim resumes it, and finds
@@ -48,7 +48,7 @@ class RollbackBook(WaveBook):
                 raise InputError(f"the champion of {model} is no longer version {from_version}; look again")
             wave = find_open(session, model)
             if wave is not None and not is_abandoned(wave, now):
-                return Held(model, wave.number, wave.kind, wave.holder, wave.heartbeat_at, wave.lease_expires_at)
+                return WaveBusy(model, wave.number, wave.kind, wave.holder, wave.heartbeat_at, wave.lease_expires_at)
             if wave is None:
                 wave = self._open_wave(session, model, "deletion", now)
                 wave.holder, wave.lease_token, wave.heartbeat_at, wave.lease_expires_at = holder, "", now, now

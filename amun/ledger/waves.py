@@ -23,7 +23,7 @@ from amun.ledger.lookups import (
     is_abandoned,
 )
 from amun.ledger.matching import match_outcomes
-from amun.ledger.records import Claim, Held, Holding, WaveKind
+from amun.ledger.records import Claim, Holding, WaveBusy, WaveKind
 from amun.ledger.schema import HoldingRow, ModelRow, OutcomeRow, WaveRow
 
 
@@ -32,7 +32,7 @@ class WaveBook(Database):
 
     def claim_wave(
         self, model: str, *, kind: WaveKind, holder: str, now: datetime, lease_seconds: float
-    ) -> Claim | Held | None:
+    ) -> Claim | WaveBusy | None:
         """Claims the model's open wave if it is abandoned, or the next one if none is open.
 
         A new deletion wave takes all pending requests of the model. The open wave is resumed as what it is,
@@ -60,7 +60,7 @@ class WaveBook(Database):
                     return None
                 wave = self._open_wave(session, model, kind, now)
             elif not is_abandoned(wave, now):
-                return Held(model, wave.number, wave.kind, wave.holder, wave.heartbeat_at, wave.lease_expires_at)
+                return WaveBusy(model, wave.number, wave.kind, wave.holder, wave.heartbeat_at, wave.lease_expires_at)
             wave.holder, wave.lease_token = holder, secrets.token_hex(16)
             wave.heartbeat_at, wave.lease_expires_at = now, now + timedelta(seconds=lease_seconds)
             if not is_resumed:

@@ -81,6 +81,11 @@ class Method:
     is_ablation: bool = False
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is a function of the user's."""
+        return self.unlearn is None
+
+    @property
     def is_exact(self) -> bool:
         """Whether it trains anew on the remain set, so that nothing of the forget set can be left."""
         return self.name == EXACT_METHOD

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from amun.core.custom import import_function
 from amun.core.errors import InputError
+from amun.core.files import replace_file
 from amun.core.params import ModelParams
 from amun.model.normalisation import make_plain, take_normalisation
 
@@ -116,10 +117,8 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
 
 def write_weights(path: Path, weights: dict[str, Tensor]) -> None:
     """Writes tensors by name as safetensors, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    save_file(weights, unfinished)
-    unfinished.replace(path)
+    with replace_file(path) as unfinished:
+        save_file(weights, unfinished)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from amun.core.params import TrainingParams
 from amun.model.trainer import train_model
 from amun.model.training import compute_logits
+from amun.store.samples import Samples
+from amun.store.twins import digest_pictures, join_people
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,6 +37,15 @@ def draw_halves(subject_ids: npt.NDArray[np.str_], num_references: int, seed: in
     generator = np.random.default_rng(seed)
     halves = [_draw_half(sizes, generator)[subjects] for _ in range(num_references // 2)]
     return np.stack([column for half in halves for column in (half, ~half)], axis=1)
+
+
+def draw_sample_halves(samples: Samples, num_references: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Draws halves of samples, people who share a picture together: (N, K) bool, as `draw_halves` does.
+
+    Whom a reference was not trained on it must not know under another name.
+    """
+    owners = join_people(samples.subject_ids, digest_pictures(samples.payloads.numpy()), len(samples) / 4)
+    return draw_halves(owners, num_references, seed)
 
 
 def train_reference_logits(

@@ -62,7 +62,7 @@ class Nights:
 
     @property
     def is_miss(self) -> bool:
-        """Whether the untouched base serves too often, or exact weights are promoted or refused otherwise than told."""
+        """Whether the untouched base passes too often, or exact weights pass too seldom or are refused too often."""
         if self.planted == UNTOUCHED:
             return self.num_promoted > MAX_UNTOUCHED * self.num_nights
         if self.people != AS_THEY_ARE:

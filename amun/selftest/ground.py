@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from amun.core.errors import InputError
+from amun.core.locks import hold_lock
 from amun.core.paths import (
     AUDIT_INCLUSION,
     AUDIT_LOGITS,
@@ -26,7 +27,6 @@ from amun.core.paths import (
     WAVE_BASE,
 )
 from amun.evidence.wave import Wave, read_forgotten, write_json
-from amun.stages.runner import hold_lock
 from amun.store.forgetting import name_forgotten
 from amun.store.samples import Owners
 from amun.store.store import read_owners

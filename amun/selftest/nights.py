@@ -32,7 +32,7 @@ from amun.store.drawing import draw_rows
 from amun.store.samples import read_samples
 
 # what stands before the first number of each part of a reason: `memory left 0.3 ...; |FT AUC 0.7 - ...`
-_FIGURE = re.compile(r"(?:^|; )(?:\||max\()?([A-Za-z ]+?) -?\d")
+_FIGURE = re.compile(r"(?:^|; )(?:\||max\()?([A-Za-z][A-Za-z -]*?) -?\d")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Judgement:
 
     @property
     def is_refused(self) -> bool:
-        """Whether something speaks against the model, be the night sufficient or not."""
+        """Whether something speaks against the model, in a sufficient night or any other."""
         return not self.lenient.passed or self.is_contradicted
 
     def list_grounds(self) -> list[str]:

@@ -65,7 +65,7 @@ class Cell:
 
     @property
     def is_miss(self) -> bool:
-        """Whether it is not what the gate was to say: of a night that shows nothing it may always say so."""
+        """Whether the gate was wrong. To say "insufficient" is never wrong."""
         num_passed = sum(verdict.gate == PASSED for verdict in self.verdicts)
         if not self.is_exact:
             return num_passed > 0

@@ -15,14 +15,12 @@ from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TARGET_I
 from amun.core.progress import show_progress
 from amun.model.architectures import copy_weights
 from amun.model.building import build_for
-from amun.model.references import draw_halves, train_reference_logits
+from amun.model.references import draw_sample_halves, train_reference_logits
 from amun.model.target_weights import save_references
 from amun.stages.runner import run_stage
 from amun.store.forgetting import refuse_forgotten
-from amun.store.rows import Strings
 from amun.store.samples import Samples, concatenate, read_samples, write_samples
 from amun.store.store import read_shape
-from amun.store.twins import digest_pictures, join_people
 from amun.vault.seal import Seal, digest_files, open_seal
 
 # Apart, so that no target reference trains on the same half, or from the same start, as an audit reference.
@@ -36,8 +34,6 @@ def train_references(params: Params, device: torch.device) -> None:
     """
     samples = concatenate([read_samples(path) for path in (TRAIN, CALIBRATION, TEST)])
     refuse_forgotten(samples)
-    # whoever was not trained on with a picture must not have been so under another name
-    owners = join_people(samples.subject_ids, digest_pictures(samples.payloads.numpy()), len(samples) / 4)
     images = samples.images.to(device)
     seal = open_seal(params.data.sealed, "references of", *digest_files([TRAIN, CALIBRATION, TEST]))
     kept: list[dict[str, Tensor]] = []
@@ -49,7 +45,7 @@ def train_references(params: Params, device: torch.device) -> None:
         if params.references.keep_weights and logits_path == TARGET_LOGITS:
             keep = _append_to(kept)
         paths = logits_path, inclusion_path
-        _train_set(params, device, samples, owners, images, name, num_references, seed, paths, keep, seal)
+        _train_set(params, device, samples, images, name, num_references, seed, paths, keep, seal)
     save_references(kept)
 
 
@@ -61,7 +57,6 @@ def _train_set(
     params: Params,
     device: torch.device,
     samples: Samples,
-    owners: Strings,
     images: Tensor,
     name: str,
     num_references: int,
@@ -75,7 +70,7 @@ def _train_set(
         _write_none(samples, seal, logits_path, inclusion_path)
         return
     first_seed = seed + params.references.seed * 1000
-    inclusion = draw_halves(owners, num_references, first_seed)
+    inclusion = draw_sample_halves(samples, num_references, first_seed)
     shape = read_shape(TRAIN)
     with show_progress(name, num_references, "models") as advance:
         logits = train_reference_logits(

@@ -1,6 +1,5 @@
-"""What every stage program does around its own work: parameters, locks, one line for an error."""
+"""What every stage program does around its own work: parameters, its lock and the device's, one line for an error."""
 
-import fcntl
 import os
 import sys
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 
 from amun.core.errors import AmunError
+from amun.core.locks import hold_lock
 from amun.core.params import Params
 from amun.core.paths import PARAMS, STAGE_LOCK
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
@@ -58,26 +58,6 @@ def end_with_parent() -> None:
         os._exit(ORPHAN_EXIT_CODE)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def hold_lock(path: Path, mode: int = 0o600) -> Iterator[None]:
-    """Holds an exclusive lock; waits for whoever has it, so that no two stages write the same files."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, mode)
-        path.chmod(mode)  # whatever the umask says
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"  waiting for another stage to release {path}", flush=True)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

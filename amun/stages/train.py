@@ -66,8 +66,8 @@ def _adopt(model: nn.Module) -> list[EpochMetrics]:
     return []
 
 
-def _judge(adopted: Adopted, accuracies: tuple[float, float], samples: Samples, calibration: Samples) -> str | None:
-    """Returns what speaks against the samples being those that the adopted base was trained on."""
+def _judge(adopted: Adopted, accuracies: tuple[float, float], samples: Samples, calibration: Samples) -> str:
+    """Returns what speaks against the samples being those that the adopted base was trained on; empty if nothing."""
     chance = float(torch.bincount(samples.labels).max()) / len(samples)
     warning = judge_adopted(accuracies, len(samples), len(calibration), chance, adopted.source)
     require_accuracy(adopted, accuracies[1], len(calibration))

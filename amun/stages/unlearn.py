@@ -13,6 +13,7 @@ from amun.core.paths import (
     ADVERSARIAL,
     TARGET_INCLUSION,
     TARGET_LOGITS,
+    TARGET_WEIGHTS,
     TRAIN,
     UNLEARN_EPOCHS,
     UNLEARN_METRICS,
@@ -28,7 +29,7 @@ from amun.methods.problem import Targets, Unlearned, UnlearningProblem
 from amun.model.architectures import save_weights
 from amun.model.building import build_for, load_for
 from amun.model.history import describe_epoch, write_history
-from amun.model.target_weights import open_references
+from amun.model.target_weights import count_references, open_references
 from amun.model.trainer import count_epochs
 from amun.model.training import EpochMetrics
 from amun.stages.runner import run_stage
@@ -119,16 +120,18 @@ def pose_problem(
 def _read_targets(
     params: Params, shape: StoreShape, method: Method, forget: Samples, device: torch.device
 ) -> Targets | None:
-    """Returns the target references on the forget samples, themselves among it where the method needs them."""
-    if not method.asks_targets:
+    """Returns the target references on the forget samples: what the method needs, all there is for a user's own."""
+    if not method.asks_targets and not method.is_own:
         return None
     stores = [read_samples(path) for path in (TARGET_LOGITS, TARGET_INCLUSION)]
     if not len(stores[0]):
+        if method.is_own:
+            return None
         raise AttemptError("there are no target references (references.num_target was 0 when the base was built)")
     logits, inclusion = (store.align(forget.sample_ids.tolist()) for store in stores)
     is_included = inclusion.payloads.numpy().astype(np.bool_)
     load = None
-    if method.needs_target_weights:
+    if method.needs_target_weights or (method.is_own and count_references(TARGET_WEIGHTS)):
         load = open_references(lambda: build_for(params, shape, device, seed=0), is_included.shape[1])
     return Targets(logits.payloads.to(device), is_included, load)
 

@@ -52,7 +52,7 @@ def settle_twins(
     Args:
         forgetting: as `name_forgotten` gives it.
         own: its samples by their pictures.
-        others: the twins of these; of those that are gone already nothing becomes any more.
+        others: the twins of these; those that are forgotten already are ignored.
         forgotten: the earlier waves.
         forget_too: `data.twins`.
         train: the store file of the training samples.

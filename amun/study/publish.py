@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from amun.core.files import replace_file
 from amun.study.figures.drawing import Drawing, render
 from amun.study.figures.figure1 import draw_figure1
 from amun.study.figures.figure2 import draw_figure2
@@ -65,6 +66,5 @@ def _describe(drawing: Drawing, files: dict[str, bytes]) -> Picture:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    with replace_file(path) as unfinished:
+        unfinished.write_bytes(content)

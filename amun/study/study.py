@@ -23,7 +23,7 @@ from amun.core.params import Params
 from amun.core.paths import BENCHMARKS, CALIBRATION, CUSTOM, TEST, TRAIN
 from amun.evidence.wave import list_excluded, read_forgotten
 from amun.model.building import build_for, load_for
-from amun.model.references import draw_halves
+from amun.model.references import draw_sample_halves
 from amun.model.training import select_device
 from amun.stages.references import AUDIT_SEED, TARGET_SEED
 from amun.store.samples import Samples, concatenate, read_samples, write_samples
@@ -49,6 +49,7 @@ SHOWN = (
     "expected.py",
     "page.py",
     "publish.py",
+    "runs.py",
     "search_table.py",
     "setup.py",
     "statistics.py",
@@ -149,7 +150,7 @@ class Study:
     def draw_halves(self, group: str) -> Mask:
         """Returns (N, K) bool: which of all samples each reference is trained on."""
         first_seed = FIRST_SEEDS[group] + self.params.references.seed * 1000
-        return draw_halves(self.read_everything().subject_ids, self.count_references(group), first_seed)
+        return draw_sample_halves(self.read_everything(), self.count_references(group), first_seed)
 
     def build(self, seed: int, device: torch.device) -> nn.Module:
         """Returns a freshly initialised model."""

@@ -3,15 +3,15 @@
 While it is changed two files are there, and the key store says under which of the two its keys lie.
 """
 
-import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from amun.core.errors import InputError
+from amun.core.files import replace_file
+from amun.core.locks import hold_lock
 from amun.core.paths import KEK
 
 KEK_VARIABLE = "AMUN_KEK"
@@ -66,19 +66,14 @@ class KekFile:
             self.path.chmod(0o600)
             with self.path.open("r+b") as file:
                 file.write(bytes(self.path.stat().st_size))
-                _flush(file.fileno())
+                file.flush()
+                os.fsync(file.fileno())
         self.successor.replace(self.path)
         _flush_folder(self.path.parent)
 
-    @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self) -> AbstractContextManager[None]:
         """Lets one process at a time change the KEK."""
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
+        return hold_lock(self.path.with_name(f"{self.path.name}.lock"))
 
 
 def locate_kek(workspace: Path) -> KekFile:
@@ -123,27 +118,19 @@ def read_kek(path: Path) -> bytes:
 
 
 def _write_key(path: Path) -> None:
-    """Writes a new key, whole and on the disk before it has its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
-    try:
-        os.write(descriptor, secrets.token_hex(KEY_BYTES).encode() + b"\n")
-        _flush(descriptor)
-    finally:
-        os.close(descriptor)
-    unfinished.replace(path)
+    """Writes a new key, whole and on the disk before anything can lie under it."""
+    with replace_file(path, 0o600) as unfinished:
+        with unfinished.open("w", encoding="ascii") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.chmod(_MODE)
     _flush_folder(path.parent)
-
-
-def _flush(descriptor: int) -> None:
-    os.fsync(descriptor)
 
 
 def _flush_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        _flush(descriptor)
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)

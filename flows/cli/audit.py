@@ -16,7 +16,7 @@ def selftest(
     ] = False,
     as_json: shared.AsJson = False,
 ) -> None:
-    """Plant models that have not forgotten, and one that has, into nights of this workspace; exit code 1 on a miss."""
+    """Test the audit with models that have not forgotten, and one that has; exit code 1 where it is wrong."""
     from flows import selftest as run
 
     workspace = shared.open_here()

@@ -85,7 +85,7 @@ def tell_outcome(outcome: "Outcome") -> None:
     match outcome.state:
         case "nothing":
             print("nothing to do: no request is pending")
-        case "held":
+        case "busy":
             print(f"wave {outcome.number} is being run by {outcome.detail}; nothing to do here")
         case "waiting":
             print(f"wave {outcome.number} waits: {outcome.detail}")

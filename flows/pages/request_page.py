@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
+from amun.core.files import replace_file
 from amun.core.params import EXACT_METHOD
 from amun.evidence.attempts import Summary
 from amun.evidence.figures import Comparison, ModelFigures
@@ -40,11 +41,9 @@ def write_page(workspace: Workspace, request_id: str, path: Path) -> None:
     """
     _require_free(path, workspace.root)
     page = render_page(gather_facts(workspace, request_id))
-    unfinished = path.with_name(f"{path.name}.unfinished")
     try:
-        unfinished.touch(mode=0o600)
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(path)
+        with replace_file(path, mode=0o600) as unfinished:
+            unfinished.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"--html {path}: {error.strerror}") from None
 

@@ -88,6 +88,8 @@ def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
     for made in summary.decisions:
         outcome = "passed" if made.passed else "refused"
         facts[f"attempt {made.attempt}"] = f"{made.method} {outcome}: {made.reason}"
+        facts[f"warning on attempt {made.attempt}"] = made.warning or None
+    facts["warning"] = summary.warning or None
     for half, figures in (("calibration", summary.calibration), ("test", summary.test)):
         facts |= {f"{half} {name}": value for name, value in figures.model_dump(exclude_unset=True).items()}
     print_facts(facts)
@@ -118,9 +120,7 @@ def print_status(status: dict[str, Any]) -> None:
     if last is not None:
         note = f": {last.note}" if last.note else ""
         print(f"last wave  {last.number}, {last.state} {moment(last.closed_at)}{note}")
-    print(
-        f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), held by {tell_holder(wave.holder)}'}"
-    )
+    print(f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), run by {tell_holder(wave.holder)}'}")
 
 
 def _describe_row(wave: Wave) -> list[str]:

@@ -35,7 +35,7 @@ from amun.store.store import read_owners, read_shape
 from tasks.tools import dvc
 from tasks.tools.git import read_committed
 from tasks.tools.options import TASK_OPTIONS
-from tasks.tools.registered import Champion, find_champion
+from tasks.tools.registered import WaveVersion, find_champion
 from tasks.tools.sound import make_sound
 from tasks.tools.story import tell
 from tasks.workspace.holdings import read_holdings
@@ -103,7 +103,7 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
 def _describe_wave(
     root: Path,
     claim: Claim,
-    champion: Champion | None,
+    champion: WaveVersion | None,
     parent: int | None,
     forgetting: ForgottenWave,
     forgotten: list[ForgottenWave],

@@ -10,13 +10,13 @@ from prefect.context import FlowRunContext
 
 from amun.core.errors import LeaseLostError
 from amun.core.keys import fingerprint, load_secret
-from amun.ledger import Claim, Held, WaveKind, describe_holder, heartbeat
+from amun.ledger import Claim, WaveBusy, WaveKind, describe_holder, heartbeat
 from tasks.tools.lost_runs import close_killed_runs
 from tasks.workspace.workspace import LEASE_SECONDS, Workspace, open_ledger
 
 
 @contextmanager
-def hold_wave(workspace: Workspace, kind: WaveKind) -> Iterator[Claim | Held | None]:
+def hold_wave(workspace: Workspace, kind: WaveKind) -> Iterator[Claim | WaveBusy | None]:
     """Claims the model's open wave, or opens the next one, and holds its lease until the block ends.
 
     The block gets the claim; or who holds the wave; or None where nothing is pending. A run that fails gives its

@@ -134,8 +134,8 @@ def restore_files(workspace: Workspace, claim: Claim) -> None:
 def clear_away(workspace: Workspace, claim: Claim) -> None:
     """Brings the work tree back to HEAD after a failure, so that nobody commits the wave's files with their own.
 
-    What the stages have computed stays in DVC's cache, and is not computed again. Of the first wave nothing is given
-    up: the branch has nothing to go back to. Whatever stands in the way is not told, for the failure is.
+    What the stages have computed stays in DVC's cache, and is not computed again. The first wave keeps its files: the
+    branch has nothing to go back to. An error here is not shown, for the failure before it is.
     """
     if claim.number:
         with suppress(AmunError, OSError):

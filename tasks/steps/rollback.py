@@ -27,7 +27,7 @@ def find_rollback(workspace: Workspace) -> Rollback | None:
 
 @task(name="promote-back", **NETWORK_OPTIONS)
 def promote_back(workspace: Workspace, claim: Claim, rollback: Rollback) -> None:
-    """Makes the earlier version the champion, and says of each undone one that and why it was taken back."""
+    """Makes the earlier version the champion; tags each undone one with the time and the reason."""
     with registry.translate_errors():
         target = get_registered(workspace.model, int(rollback.to_version))
         require_lease(claim)

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from amun.core.files import replace_file
 from amun.core.paths import SERVERS
 from amun.ledger.holder import describe_holder, is_holder_alive
 
@@ -28,11 +29,9 @@ def write_addresses(root: Path, mlflow: str, prefect: str) -> None:
 
     An address of the user's may hold a password, which these commands need: nobody else may read it.
     """
-    unfinished = (root / SERVERS).with_suffix(".unfinished")
-    unfinished.unlink(missing_ok=True)  # an earlier version left it readable to others
-    unfinished.touch(mode=0o600)
-    unfinished.write_text(json.dumps(asdict(Addresses(describe_holder(), mlflow, prefect)), indent=2), encoding="utf-8")
-    unfinished.replace(root / SERVERS)
+    content = asdict(Addresses(describe_holder(), mlflow, prefect))
+    with replace_file(root / SERVERS, mode=0o600) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def read_addresses(root: Path) -> Addresses | None:

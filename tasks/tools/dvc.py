@@ -380,6 +380,6 @@ def list_paths(root: Path, stages: Sequence[str]) -> list[str]:
         path
         for stage in stages
         for kind in ("metrics", "plots")
-        for entry in declared[stage].get(kind, [])
+        for entry in declared.get(stage, {}).get(kind, [])
         for path in entry
     ]

@@ -8,6 +8,8 @@ from typing import Any
 
 from configobj import ConfigObj
 
+from amun.core.files import replace_file
+
 SHARED, LOCAL = Path(".dvc/config"), Path(".dvc/config.local")
 
 
@@ -24,9 +26,8 @@ def edit_settings(path: Path) -> Iterator[Any]:
     yield settings
     changed = BytesIO()
     settings.write(changed)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_bytes(changed.getvalue())
-    unfinished.replace(path)
+    with replace_file(path) as unfinished:
+        unfinished.write_bytes(changed.getvalue())
 
 
 def name_section(kind: str, name: str) -> str:

@@ -13,7 +13,7 @@ PAGE = 200
 
 
 def merge_overdue_runs(deployment_id: UUID) -> int:
-    """Cancels all scheduled runs that fell due but the latest, which honours everybody; returns how many are left."""
+    """Cancels all overdue runs but the latest, which honours everybody; returns how many are left."""
     with get_client(sync_client=True) as client:
         due = [run for run in _list_runs(client, deployment_id, StateType.SCHEDULED) if _is_overdue(run)]
         for run in due[:-1]:

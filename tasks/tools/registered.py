@@ -13,7 +13,7 @@ from tasks.tools.registry_tables import CHAMPION, RegisteredVersion, find_databa
 
 
 @dataclass(frozen=True)
-class Champion:
+class WaveVersion:
     """A version that a wave has registered, as a rule the one that serves.
 
     Attributes:
@@ -48,7 +48,7 @@ def list_versions(model: str) -> list[RegisteredVersion]:
     return registry.ask_versions(model)
 
 
-def find_champion(model: str, *, may_be_foreign: bool = False) -> Champion | None:
+def find_champion(model: str, *, may_be_foreign: bool = False) -> WaveVersion | None:
     """Returns the version that serves; None before wave 0 has ended.
 
     Args:
@@ -71,7 +71,7 @@ def find_champion(model: str, *, may_be_foreign: bool = False) -> Champion | Non
     return _read_version(version)
 
 
-def get_registered(model: str, number: int) -> Champion:
+def get_registered(model: str, number: int) -> WaveVersion:
     """Returns a version that a wave has registered, whether it serves or not.
 
     Raises:
@@ -86,7 +86,7 @@ def get_registered(model: str, number: int) -> Champion:
     return _read_version(version)
 
 
-def list_registered(model: str) -> list[Champion]:
+def list_registered(model: str) -> list[WaveVersion]:
     """Returns the versions that waves have registered, by number.
 
     Raises:
@@ -122,8 +122,8 @@ def _is_ours(version: RegisteredVersion) -> bool:
     return "amun.weights_digest" in version.tags
 
 
-def _read_version(version: RegisteredVersion) -> Champion:
+def _read_version(version: RegisteredVersion) -> WaveVersion:
     tags = version.tags
-    return Champion(
+    return WaveVersion(
         version.number, str(version.run_id), tags["amun.weights_digest"], int(tags["amun.wave"]), tags["amun.commit"]
     )

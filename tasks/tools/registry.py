@@ -24,12 +24,13 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from amun.core.errors import AmunError
+from amun.core.files import replace_file
 from amun.core.keys import file_digest
 from amun.core.masking import mask_passwords
 from amun.core.network import read_timeout
 from amun.core.paths import STATE
 from tasks.tools.environment import MLFLOW_VARIABLE
-from tasks.tools.registered import Champion
+from tasks.tools.registered import WaveVersion
 from tasks.tools.registry_tables import CHAMPION, RegisteredVersion
 from tasks.tools.s3 import bound_default_waits
 
@@ -203,7 +204,7 @@ def ask_versions(model: str) -> list[RegisteredVersion]:
     ]
 
 
-def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
+def fetch_weights(champion: WaveVersion, destination: Path, secret: bytes) -> None:
     """Writes a version's weights to `destination`, once they are what was registered.
 
     Raises:
@@ -217,13 +218,11 @@ def fetch_weights(champion: Champion, destination: Path, secret: bytes) -> None:
             raise DamagedWeightsError(
                 f"version {champion.version}: {WEIGHTS} in the registry is not what was registered"
             )
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = destination.with_suffix(".unfinished")
-        unfinished.write_bytes(fetched.read_bytes())
-        unfinished.replace(destination)
+        with replace_file(destination) as unfinished:
+            unfinished.write_bytes(fetched.read_bytes())
 
 
-def replace_weights(champion: Champion, weights: Path) -> None:
+def replace_weights(champion: WaveVersion, weights: Path) -> None:
     """Writes a version's weights anew, from a file of that name."""
     with translate_errors():
         open_registry().log_artifact(champion.run_id, str(weights))

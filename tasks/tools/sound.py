@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amun.core.errors import AmunError
+from amun.core.files import replace_file
 from amun.core.paths import ADOPTED_WEIGHTS, WAVE_BASE
 from tasks.tools import dvc
 from tasks.tools.contents import fetch_content, find_sent, locate_cached
@@ -125,11 +126,9 @@ def _fetch(root: Path, damage: Damage) -> None:
 
 def _keep(source: Path, cached: Path) -> None:
     """Makes a file the cache's copy, in one piece and not to be written, as DVC keeps them."""
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = cached.with_suffix(".unfinished")
-    shutil.copyfile(source, unfinished)
-    unfinished.chmod(0o444)
-    unfinished.replace(cached)
+    with replace_file(cached) as unfinished:
+        shutil.copyfile(source, unfinished)
+        unfinished.chmod(0o444)
 
 
 def _advise(root: Path, damage: Damage) -> str:

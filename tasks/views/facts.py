@@ -23,7 +23,7 @@ class WaveFacts:
         audited: what the calibration half shows.
         reported: what the test half shows.
         decisions: the gate's, on each attempt, with what that attempt measured.
-        warning: where the test half contradicts the gate.
+        warning: the alarms that sound on the test half; empty if none does.
         adopted: where the wave's base was adopted from; None for one trained here, and for what descends from either.
     """
 

@@ -13,10 +13,10 @@ from amun.core.errors import InputError
 from amun.core.keys import load_secret
 from amun.core.params import read_params
 from amun.core.paths import PARAMS
-from amun.ledger import Held, describe_holder
+from amun.ledger import WaveBusy, describe_holder
 from amun.ledger.holder import tell_holder
 from tasks.tools import dvc, registry
-from tasks.tools.registered import Champion, find_champion, get_registered
+from tasks.tools.registered import WaveVersion, find_champion, get_registered
 from tasks.views.version_details import describe_version
 from tasks.workspace.history import find_recorded_wave
 from tasks.workspace.holdings import read_holdings
@@ -120,7 +120,7 @@ def write_intent(plan: Plan, reason: str) -> None:
             holder=describe_holder(),
             now=datetime.now(UTC),
         )
-    if isinstance(answer, Held):
+    if isinstance(answer, WaveBusy):
         raise InputError(
             f"wave {answer.number} is being run by {tell_holder(answer.holder)}; roll back when it has ended"
         )
@@ -138,7 +138,7 @@ def check_reason(reason: str) -> str:
     return line
 
 
-def _require_files(workspace: Workspace, target: Champion) -> None:
+def _require_files(workspace: Workspace, target: WaveVersion) -> None:
     """Refuses a version that MLflow no longer has in full: what serves, and what the next wave starts from."""
     present = describe_version(workspace, target.version).files
     if missing := [name for name in (registry.WEIGHTS, registry.SERVING_FILE) if name not in present]:
@@ -148,7 +148,7 @@ def _require_files(workspace: Workspace, target: Champion) -> None:
 
 
 @contextmanager
-def _open_line(root: Path, target: Champion) -> Iterator[Path]:
+def _open_line(root: Path, target: WaveVersion) -> Iterator[Path]:
     """Gives a work tree as the version's wave recorded it, its data in the cache from then on."""
     try:
         with open_worktree(root, target.commit) as path:
@@ -157,7 +157,7 @@ def _open_line(root: Path, target: Champion) -> Iterator[Path]:
         raise InputError(f"version {target.version} cannot be brought back, for its data are gone: {error}") from None
 
 
-def _require_same_model(workspace: Workspace, path: Path, target: Champion) -> None:
+def _require_same_model(workspace: Workspace, path: Path, target: WaveVersion) -> None:
     made, present = read_params(path / PARAMS).model, workspace.params.model
     if (made.architecture, made.options) != (present.architecture, present.options):
         raise InputError(

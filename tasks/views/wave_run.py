@@ -23,7 +23,7 @@ from amun.core.paths import (
     TRAIN_EPOCHS,
     UNLEARNED,
 )
-from amun.evidence.attempts import Epoch, read_epochs
+from amun.evidence.attempts import Epoch, find_warning, read_epochs
 from amun.evidence.figures import TrainFigures, read_figures
 from amun.ledger import Claim
 from amun.store.samples import count_samples
@@ -86,7 +86,7 @@ def describe_tags(workspace: Workspace, facts: WaveFacts, commit: str) -> dict[s
         "amun.method": facts.unlearned.method,
         "amun.attempt": str(facts.unlearned.attempt),
         "amun.num_forget": str(len(wave.forget_ids)),
-        "amun.warning": facts.warning,
+        "amun.warning": "; ".join(filter(None, (find_warning(facts.decisions), facts.warning))),
         "amun.commit": commit,
         "amun.forget_digest": keyed_digest(secret, "forget-set", "\n".join(wave.forget_ids).encode()),
         "amun.base_digest": wave.base_digest,

@@ -1,4 +1,4 @@
-"""Of whom the sample store holds what."""
+"""How many samples of each person the sample store holds."""
 
 from collections import Counter
 from pathlib import Path

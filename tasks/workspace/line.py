@@ -11,13 +11,13 @@ from amun.core.paths import FORGOTTEN
 from amun.evidence.wave import ForgottenWave, parse_forgotten
 from amun.ledger import Wave
 from tasks.tools.git import has_tag, is_ancestor, name_tag, read_committed
-from tasks.tools.registered import Champion, list_registered
+from tasks.tools.registered import WaveVersion, list_registered
 from tasks.workspace.history import find_recorded_wave
 from tasks.workspace.recorded import find_record
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
-def require_line(root: Path, champion: Champion | None) -> None:
+def require_line(root: Path, champion: WaveVersion | None) -> None:
     """Refuses a branch that is not where the champion was recorded last: it would not know who is forgotten.
 
     Raises:

@@ -4,14 +4,12 @@ A manifest says what a complete mirror holds; a journal beside it what an update
 journal the mirror is not complete, and a killed update goes on where it was.
 """
 
-import fcntl
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from amun.core.errors import AmunError
+from amun.core.locks import hold_lock
 from amun.core.paths import MIRRORS, STATE, locate_journal, locate_manifest, locate_mirror
 from amun.evidence.wave import write_json
 from amun.store.sources.catalogue import raise_problems
@@ -61,19 +60,10 @@ def update_mirror(workspace: Path, root: str) -> Update:
     location, client = parse_location(root), open_client()
     wanted = _list_wanted(client, location)
     try:
-        with _hold_lock(workspace / LOCK):
+        with hold_lock(workspace / LOCK):
             return _update(client, location, wanted, workspace, root)
     except OSError as error:
         raise AmunError(f"{workspace / locate_mirror(root)} cannot be written: {error.strerror}") from None
-
-
-@contextmanager
-def _hold_lock(path: Path) -> Iterator[None]:
-    """Waits until no other process is at the mirrors, and keeps others out."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _update(client: Any, location: Location, wanted: dict[str, StoredObject], workspace: Path, root: str) -> Update:

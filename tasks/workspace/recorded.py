@@ -1,9 +1,9 @@
 """Which commits of the branch are the pipeline's own: those that record a wave, or bring back what one has recorded.
 
 A wave that fails or is killed leaves files changed, and whoever then types `git commit --all` commits them with their
-own. Such a commit records nothing. The pipeline's own say in trailers of which wave the files are, and which git object
-is the `dvc.lock` beside them, so that an amended commit is none of them. Earlier releases wrote no trailers: there it
-is the pipeline's name or the wave's tag, and that `dvc.lock` was computed from the very `wave.json` beside it.
+own. Such a commit records nothing. The pipeline's own commits have trailers: the wave, and the git object of the
+`dvc.lock` beside it. An amended commit does not count. Earlier releases wrote no trailers: there the pipeline's name or
+the wave's tag tells, where that `dvc.lock` was computed from the very `wave.json` beside it.
 """
 
 import hashlib

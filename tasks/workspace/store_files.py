@@ -29,8 +29,8 @@ class StoreFile:
         path: in the workspace.
         md5: of the content, as `dvc.lock` names it.
         waves: whose commits name it.
-        num_samples: the person's; None where that cannot be known, or the ledger knows only what both held-out files
-            hold together.
+        num_samples: the person's; None where that cannot be known, or the ledger has only the sum of both held-out
+            files.
         known_from: `file`, `ledger`, or `nothing` where the cache has lost the file and the ledger knows another base.
     """
 

@@ -64,7 +64,7 @@ def find_strays(root: Path, model: str, ledger: Ledger) -> Strays:
     waves = ledger.list_waves(model)
     named = {wave.commit for wave in waves if wave.commit is not None}
     record = find_record(root, named)
-    # of a clone whose records cannot be told from others nothing is taken away, but before the first there are none
+    # where it is not known which commits are records, nothing is removed; before the first wave there are none
     is_new = [wave.number for wave in waves if wave.state != "parked"] == [0] and not named
     paths: list[str] = []
     if record is not None:

@@ -9,11 +9,11 @@ from amun.core.keys import file_digest
 from amun.core.paths import UNLEARNED
 from tasks.tools import registry
 from tasks.tools.contents import fetch_content, find_cached
-from tasks.tools.registered import Champion
+from tasks.tools.registered import WaveVersion
 from tasks.workspace.store_files import read_lock
 
 
-def fetch_weights(root: Path, version: Champion, destination: Path, secret: bytes) -> list[str]:
+def fetch_weights(root: Path, version: WaveVersion, destination: Path, secret: bytes) -> list[str]:
     """Writes a version's weights to `destination`, and mends the registry's file where it is damaged.
 
     Returns what was done to it, a line for each, which is nothing as a rule.
@@ -30,7 +30,7 @@ def fetch_weights(root: Path, version: Champion, destination: Path, secret: byte
     return []
 
 
-def mend_weights(root: Path, version: Champion, secret: bytes, damage: AmunError) -> str:
+def mend_weights(root: Path, version: WaveVersion, secret: bytes, damage: AmunError) -> str:
     """Gives the registry a version's weights again, as its wave's commit names them; returns what was done.
 
     Args:
@@ -57,7 +57,7 @@ def mend_weights(root: Path, version: Champion, secret: bytes, damage: AmunError
     return f"{damage}: brought back from DVC"
 
 
-def _copy_weights(root: Path, version: Champion, target: Path) -> None:
+def _copy_weights(root: Path, version: WaveVersion, target: Path) -> None:
     md5 = read_lock(root, version.commit).get(str(UNLEARNED))
     if md5 is None:
         raise AmunError(f"its commit {version.commit[:12]} is not in {root}")

@@ -1,6 +1,5 @@
 """A wave as it was: a git worktree at its commit, with the workspace's DVC cache."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from amun.core.errors import AmunError
+from amun.core.locks import hold_lock
 from amun.core.paths import STATE
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
@@ -47,9 +47,8 @@ def _make_folder(root: Path) -> Iterator[Path]:
     (root / STATE).mkdir(exist_ok=True)  # a clone that has the secret in its environment need not have joined
     folder = Path(tempfile.mkdtemp(dir=root / STATE, prefix=_PREFIX))
     unheld = folder / "unheld"
-    with unheld.open("w", encoding="ascii") as lock:
+    with hold_lock(unheld):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
             unheld.rename(folder / _LOCK)  # nobody ever sees it free while this command lives
             yield folder
         finally:
@@ -67,14 +66,13 @@ def _remove_abandoned(root: Path) -> None:
 
 def _is_abandoned(folder: Path) -> bool:
     """Tells whether nobody holds a work tree's folder; one without a lock is being made, and has no data yet."""
-    try:
-        with (folder / _LOCK).open("r+", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    if not (folder / _LOCK).exists():
         return (folder / "worktree").exists()
+    try:
+        with hold_lock(folder / _LOCK, waits=False):
+            return True
     except BlockingIOError:
         return False
-    return True
 
 
 def reproduce_wave(root: Path, commit: str) -> list[str]:

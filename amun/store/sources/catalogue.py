@@ -172,7 +172,7 @@ def read_owner(text: str) -> str:
 
 
 def raise_problems(problems: Sequence[str]) -> None:
-    """Refuses a source of which something cannot be used.
+    """Refuses a source with images that cannot be used.
 
     Raises:
         InputError: there are problems; the line names the first of them and how many there are.

@@ -36,8 +36,19 @@ def test_a_report_refutes_only_what_lies_wholly_outside(
     assert not find_contradiction(EXACT, reported, GATE), "exact retraining is not judged"
 
 
-@pytest.mark.parametrize(("changes", "words"), [({}, ""), ({"ft_auc": 0.7}, "FT AUC 0.700"), ({"trace": 0.7}, "trace")])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"ft_auc": 0.7}, "FT AUC 0.700"),
+        ({"trace": 0.7}, "trace"),
+        ({"spread": 3.0, "max_spread": 2.5}, "spread by person 3.00, more than 2.50"),
+        ({"spread": 2.5, "max_spread": 2.5}, ""),
+        ({"overlooked": 0.2, "max_overlooked": 0.1}, "overlooked people 0.200, more than 0.100"),
+    ],
+)
 def test_an_alarm_of_the_report_is_told(changes: dict[str, Any], words: str) -> None:
     alarms = find_alarms(APPROXIMATE, REPORTED.model_copy(update=changes), GATE)
     assert bool(alarms) is bool(words)
     assert words in alarms
+    assert not find_alarms(EXACT, REPORTED.model_copy(update=changes), GATE), "exact retraining is not judged"

@@ -7,7 +7,7 @@ from typing import Any
 
 from amun.evidence.attempts import Receipt, Summary
 from amun.evidence.figures import ReportFigures
-from amun.ledger import Claim, Held, Holding, Ledger
+from amun.ledger import Claim, Holding, Ledger, WaveBusy
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 MODEL = "digits-cnn"
@@ -53,7 +53,7 @@ def list_states(ledger: Ledger) -> list[tuple[str, str]]:
     return [(request.request_id, outcome.state) for request in ledger.list_requests() for outcome in request.outcomes]
 
 
-def claim_in_process(url: str, holder: str) -> Claim | Held | None:
+def claim_in_process(url: str, holder: str) -> Claim | WaveBusy | None:
     """What one of several racing processes does."""
     with Ledger(url) as ledger:
         return ledger.claim_wave(MODEL, kind="deletion", holder=holder, now=NOW, lease_seconds=LEASE_SECONDS)

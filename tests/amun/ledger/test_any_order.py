@@ -14,7 +14,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from amun.ledger import Claim, Held, Ledger
+from amun.ledger import Claim, Ledger, WaveBusy
 from tests.amun.ledger.helpers import LEASE_SECONDS, MODEL, NOW, build_base, complete_wave
 
 HELD_SUBJECTS = ["ann", "bob", "cat"]
@@ -98,7 +98,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if self.claim is not None:
             assert answer is not None
             assert answer.number == self.num_waves - 1
-            if isinstance(answer, Held):
+            if isinstance(answer, WaveBusy):
                 assert answer.lease_expires_at > self.now
                 return
             assert answer.resumed

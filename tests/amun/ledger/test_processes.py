@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from amun.core.errors import LeaseLostError
-from amun.ledger import Claim, Heartbeat, Held, Ledger, describe_holder, heartbeat, is_holder_alive
+from amun.ledger import Claim, Heartbeat, Ledger, WaveBusy, describe_holder, heartbeat, is_holder_alive
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_in_process, complete_wave, run_together
 
 CLAIM_AND_SLEEP = """
@@ -46,7 +46,7 @@ def test_one_of_racing_processes_gets_the_wave(ledger: Ledger, url: str) -> None
         add(ledger, subject)
         answers = run_together(claim_in_process, [(url, f"racer-{racer}") for racer in range(4)])
         [claim] = [answer for answer in answers if isinstance(answer, Claim)]
-        held = [answer for answer in answers if isinstance(answer, Held)]
+        held = [answer for answer in answers if isinstance(answer, WaveBusy)]
         assert claim.number == number
         assert not claim.resumed
         assert [answer.number for answer in held] == [number] * 3
@@ -61,7 +61,7 @@ def test_wave_of_a_killed_process_is_taken_over_at_once(ledger: Ledger, url: str
     try:
         now = datetime.now(UTC)
         held = ledger.claim_wave(MODEL, kind="deletion", holder=describe_holder(), now=now, lease_seconds=60)
-        assert isinstance(held, Held)
+        assert isinstance(held, WaveBusy)
         assert held.holder == holder
         assert held.lease_expires_at > now + timedelta(seconds=600)
         assert is_holder_alive(holder)
@@ -88,7 +88,7 @@ def test_stopped_process_still_holds_its_wave(ledger: Ledger, url: str) -> None:
     try:
         process.send_signal(signal.SIGSTOP)
         assert is_holder_alive(holder)
-        assert isinstance(claim_in_process(url, "another"), Held)
+        assert isinstance(claim_in_process(url, "another"), WaveBusy)
     finally:
         process.kill()
         process.communicate()

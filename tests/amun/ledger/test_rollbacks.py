@@ -7,7 +7,7 @@ import pytest
 
 from amun.core.errors import InputError
 from amun.evidence.attempts import Receipt
-from amun.ledger import Claim, Held, Holding, Ledger, Request
+from amun.ledger import Claim, Holding, Ledger, Request, WaveBusy
 from tests.amun.ledger.helpers import LATER, MODEL, NOW, add, build_base, claim_wave, complete_wave
 
 TOMORROW = NOW + timedelta(days=1)
@@ -27,7 +27,7 @@ def forgetful(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def begin(ledger: Ledger, undone: tuple[int, ...] = (2,), **changes: Any) -> int | Held:
+def begin(ledger: Ledger, undone: tuple[int, ...] = (2,), **changes: Any) -> int | WaveBusy:
     """Returns the answer to the wish to undo these waves."""
     asked: dict[str, Any] = {
         "from_version": CHAMPION[2],
@@ -129,7 +129,7 @@ def test_open_wave_in_other_hands_is_named(forgetful: Ledger) -> None:
     add(forgetful, "cat")
     claim_wave(forgetful)
     held = begin(forgetful, now=NOW)
-    assert isinstance(held, Held)
+    assert isinstance(held, WaveBusy)
     assert held.number == 3
     assert forgetful.list_rollbacks(MODEL) == []
 

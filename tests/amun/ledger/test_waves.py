@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from amun.core.errors import InputError, LeaseLostError
 from amun.evidence.attempts import Receipt
 from amun.evidence.figures import Comparison
-from amun.ledger import Claim, Held, Holding, Ledger
+from amun.ledger import Claim, Holding, Ledger, WaveBusy
 from tests.amun.ledger.helpers import (
     LATER,
     LEASE_SECONDS,
@@ -35,7 +35,7 @@ WRITES: dict[str, Callable[[Ledger, Claim, datetime], None]] = {
 }
 
 
-def claim_or_not(ledger: Ledger, now: datetime = NOW, kind: str = "deletion") -> Claim | Held | None:
+def claim_or_not(ledger: Ledger, now: datetime = NOW, kind: str = "deletion") -> Claim | WaveBusy | None:
     return ledger.claim_wave(MODEL, kind=kind, holder="another", now=now, lease_seconds=LEASE_SECONDS)  # type: ignore[arg-type]
 
 
@@ -77,7 +77,7 @@ def test_open_wave_is_held_until_its_lease_expires(ledger: Ledger) -> None:
     build_base(ledger, ["ann"])
     add(ledger, "ann")
     first = claim_wave(ledger)
-    assert claim_or_not(ledger, LATER - MOMENT) == Held(MODEL, 1, "deletion", "elsewhere", NOW, LATER)
+    assert claim_or_not(ledger, LATER - MOMENT) == WaveBusy(MODEL, 1, "deletion", "elsewhere", NOW, LATER)
     second = claim_or_not(ledger, LATER)
     assert isinstance(second, Claim)
     assert (second.number, second.resumed) == (1, True)
@@ -97,7 +97,7 @@ def test_renewed_lease_lasts_from_the_renewal(ledger: Ledger) -> None:
     build_base(ledger, ["ann"])
     add(ledger, "ann")
     ledger.renew_lease(claim_wave(ledger), LATER - MOMENT, LEASE_SECONDS)
-    assert isinstance(claim_or_not(ledger, LATER), Held)
+    assert isinstance(claim_or_not(ledger, LATER), WaveBusy)
     assert isinstance(claim_or_not(ledger, LATER - MOMENT + timedelta(seconds=LEASE_SECONDS)), Claim)
 
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amun.model.architectures import build_model
-from amun.model.references import draw_halves, map_shards, train_reference_logits
+from amun.model.references import draw_halves, draw_sample_halves, map_shards, train_reference_logits
 from amun.model.training import compute_logits, fit
+from amun.store.samples import Samples
 from tests.amun.shipped import PARAMS, copy_weights, have_same_weights, load_digit_images
 
 IMAGES, LABELS = load_digit_images()
@@ -30,6 +31,15 @@ def test_halves_are_balanced_by_subject(sizes: list[int], num_references: int, s
         assert len(np.unique(inclusion[shuffled == subject], axis=0)) == 1
     counts = inclusion.sum(axis=0)
     assert (abs(2 * counts - len(shuffled)) <= max(sizes)).all()
+
+
+def test_people_who_share_a_picture_are_on_one_side() -> None:
+    ids = np.array([f"s{number}" for number in range(40)])
+    pictures = torch.stack([torch.full((1, 2, 2), number % 20, dtype=torch.uint8) for number in range(40)])
+    samples = Samples(ids, ids, torch.zeros(40, dtype=torch.int64), pictures)
+    inclusion = draw_sample_halves(samples, 8, seed=0)
+    assert np.array_equal(inclusion[:20], inclusion[20:])
+    assert not np.array_equal(inclusion, draw_halves(ids, 8, seed=0))
 
 
 def test_halves_are_drawn_by_the_seed_and_independent_of_one_another() -> None:

@@ -11,8 +11,9 @@ import torch
 from amun.core.errors import AttemptError
 from amun.core.params import AttemptParams, Params
 from amun.core.paths import ATTEMPT, TARGET_LOGITS, UNLEARN_EPOCHS, UNLEARN_METRICS, UNLEARNED, WAVE_BASE
-from amun.evidence.wave import Attempt, write_json
+from amun.evidence.wave import Attempt, read_wave, write_json
 from amun.methods.catalogue import METHODS
+from amun.methods.problem import Targets, Unlearned, UnlearningProblem
 from amun.model.architectures import read_weights
 from amun.params import check_params
 from amun.stages.adversarial import build_adversarial_set
@@ -23,6 +24,7 @@ from tests.amun.methods.problems import make_attempt
 from tests.amun.shipped import PARAMS, have_same_weights
 
 CPU = torch.device("cpu")
+given: list[Targets | None] = []
 NUM_FORGET = 30
 
 
@@ -46,6 +48,32 @@ def params(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Params]:
         begin_wave(made, CPU, NUM_FORGET)
         build_adversarial_set(made, CPU)
         yield made
+
+
+def remember_targets(problem: UnlearningProblem) -> Unlearned:
+    """A user's own method, which keeps what it was given of the target references."""
+    given.append(problem.targets)
+    return Unlearned(problem.build(), [])
+
+
+@pytest.mark.parametrize("has_targets", [True, False])
+def test_own_method_is_given_the_target_references_that_there_are(params: Params, *, has_targets: bool) -> None:
+    attempt = AttemptParams(method=f"{__name__}:remember_targets", learning_rate=0.1)
+    chosen = params.model_copy(update={"unlearning": params.unlearning.model_copy(update={"attempts": (attempt,)})})
+    write_json(ATTEMPT, Attempt(attempt=1))
+    kept = TARGET_LOGITS.read_bytes()
+    if not has_targets:
+        write_samples(TARGET_LOGITS, read_samples(TARGET_LOGITS).slice(0, 0), seal=None)
+    given.clear()
+    unlearn(chosen, CPU)
+    TARGET_LOGITS.write_bytes(kept)
+    (targets,) = given
+    assert (targets is not None) == has_targets
+    if targets is not None:
+        num_forget = len(read_wave().forget_ids)
+        assert targets.logits.shape[:2] == targets.inclusion.shape == (num_forget, 2)
+        assert targets.load is not None
+        assert not targets.load(1).training
 
 
 def test_base_that_was_built_without_target_references(params: Params) -> None:

@@ -111,6 +111,16 @@ def test_wave_tells_its_decisions_and_counts_its_requests(capsys: pytest.Capture
     assert "attempt 2 retrain passed: exact by construction" in shown
     assert "requests 12, from R-000001 to R-000012" in shown
     assert "undone by rollback 2" in shown
+    assert "warning" not in shown
+
+
+def test_wave_tells_every_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    decisions = (Judged(attempt=1, method="amun", passed=True, reason="5 people", warning="too few to show it"),)
+    summary = Summary(num_forget=30, decisions=decisions, warning="FT AUC 0.700")
+    print_wave(replace(make_wave(7), summary=summary), [])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "warning on attempt 1 too few to show it" in shown
+    assert "warning FT AUC 0.700" in shown
 
 
 def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from amun.core.errors import AmunError
 from amun.core.keys import file_digest
-from tasks.tools.registered import Champion
+from tasks.tools.registered import WaveVersion
 from tasks.tools.registry import WEIGHTS, fetch_weights, open_registry, translate_errors
 from tests.mlflow_server import run_mlflow
 
@@ -24,7 +24,7 @@ def test_server_that_dies_before_the_weights_are_fetched(tmp_path: Path, monkeyp
         client = open_registry()
         run_id = client.create_run("0").info.run_id
         client.log_artifact(run_id, str(weights))
-        champion = Champion(1, run_id, file_digest(KEY, weights), 0, "")
+        champion = WaveVersion(1, run_id, file_digest(KEY, weights), 0, "")
         fetch_weights(champion, tmp_path / "fetched", KEY)
         assert (tmp_path / "fetched").read_bytes() == b"weights"
 

@@ -1,0 +1,27 @@
+"""Files written whole: whoever reads one finds what was there before, or all that is new."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replace_file(path: Path, mode: int | None = None) -> Iterator[Path]:
+    """Yields where to write; at the end of the block that file takes the name `path`, in one step.
+
+    A block that fails leaves what was there, and nothing half-written.
+
+    Args:
+        path: of the file; folders above it are made.
+        mode: its permissions, from its first byte on; None for what the umask gives.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.unlink(missing_ok=True)  # what a killed run left may be readable to others
+    if mode is not None:
+        unfinished.touch(mode=mode)
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
