@@ -35,7 +35,7 @@ from amun.model.training import fit
 from amun.store.samples import Samples, read_samples, write_samples
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import ROOT, load_digit_images
-from tests.footers import find_store_files, is_sealed
+from tests.footers import is_sealed
 
 NUM_TRAIN, NUM_FORGET, NUM_CALIBRATION = 150, 60, 100
 IDS = [f"id{number:03}" for number in range(NUM_TRAIN)]
@@ -126,7 +126,7 @@ def kill_half_way(root: Path) -> int:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (root / ADVERSARIAL).exists()
-    kept = find_store_files(root / PARTIAL_ADVERSARIAL)
+    kept = list((root / PARTIAL_ADVERSARIAL).rglob("*.parquet"))
     assert [path for path in kept if not is_sealed(path)] == []
     return sum(len(read_samples(path)) for path in (root / PARTIAL_ADVERSARIAL).rglob("found/*.parquet"))
 
