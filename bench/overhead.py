@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,7 +90,8 @@ def measure_builds(builds: list[Build], num_rounds: int) -> list[dict[str, float
             found[STAGE].append(build.spend("python", "-m", "amun.stages.train"))
     for number in range(num_rounds):
         for build, found in zip(builds, spent, strict=True):
-            people = sorted(set(read_samples(build.workspace / TRAIN).subject_ids.tolist()))
+            with chdir(build.workspace):
+                people = sorted(set(read_samples(TRAIN).subject_ids.tolist()))
             build.spend("amun", "request", "add", people[number])
             for name, arguments in COMMANDS.items():
                 found[name].append(build.spend("amun", *arguments))

@@ -45,6 +45,7 @@ from amun.stages.unlearn import unlearn
 from amun.store.forgetting import name_forgotten
 from amun.store.samples import read_samples
 from amun.store.store import read_owners, read_shape
+from amun.vault.vault import create_vault
 from flows.demo import choose_subjects
 
 BASE, FINE_TUNED, RETRAINED = "base, untouched", "fine-tuned on what remains", "retrained exactly"
@@ -130,6 +131,7 @@ def name_attempt(attempt: AttemptParams) -> str:
 def prepare_store(params: Params, device: torch.device) -> None:
     """Gives the current folder a secret and runs the stage *prepare*."""
     store_secret(Path(), SECRET)
+    create_vault()
     write_json(EXCLUSIONS, [])
     write_json(FORGOTTEN, [])
     prepare(params, device)

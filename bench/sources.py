@@ -30,6 +30,7 @@ from amun.params import load_params
 from amun.store.images import check_images
 from amun.store.sources.catalogue import list_source
 from amun.study.machine import describe_machine
+from amun.vault.vault import create_vault
 from bench.seed import SECRET
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,6 +80,7 @@ def measure(source: str, root: Path, workspace: Path) -> None:
     params["data"] |= {"source": source, "root": str(root), "options": {}, "images": IMAGES}
     (workspace / PARAMS).write_text(yaml.safe_dump(params), encoding="utf-8")
     store_secret(workspace, SECRET)
+    create_vault(workspace)
     write_json(workspace / EXCLUSIONS, [])
     for step, command in (("inspect", ["bench.sources", "--inspect"]), ("prepare", ["amun.stages.prepare"])):
         seconds, peak = run_step(workspace, command)

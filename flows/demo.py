@@ -23,6 +23,8 @@ from amun.core.params import read_params
 from amun.core.paths import LEDGER, PARAMS, TRAIN
 from amun.ledger import Ledger, Wave
 from amun.store.samples import read_samples
+from amun.vault.kek import KEK_VARIABLE
+from amun.vault.key_store import KEYS_VARIABLE
 from tasks.tools import dvc
 from tasks.tools.environment import LEDGER_VARIABLE, set_environment
 from tasks.tools.git import find_root, list_changes, run_git
@@ -61,7 +63,8 @@ def run_demo(source: Path) -> None:
     ensure_clone(source, root)
     change_params(root, "The parameters of the demo", OF_THE_BASE)
     # the demo is its own world: it touches no ledger, registry or server of the user's
-    for name in (LEDGER_VARIABLE, SECRET_VARIABLE, "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME"):
+    own = (LEDGER_VARIABLE, SECRET_VARIABLE, KEYS_VARIABLE, KEK_VARIABLE)
+    for name in (*own, "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME"):
         os.environ.pop(name, None)
     set_environment(root)
     waves, num_large = list_complete_waves(root), len(NUM_SAMPLES)

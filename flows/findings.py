@@ -13,7 +13,7 @@ import yaml
 
 from amun.core.errors import AmunError, InputError, choose_exit_code
 from amun.core.params import ADDED_KEYS
-from amun.core.paths import PARAMS, TRAIN, UNLEARNED
+from amun.core.paths import PARAMS, SECRET, TRAIN, UNLEARNED
 from tasks.tools import dvc
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE
 from tasks.tools.git import name_owner, run_git
@@ -120,6 +120,15 @@ def judge_line_ends(workspace: Workspace) -> Iterator[Finding]:
         )
 
 
+def judge_keys(workspace: Workspace) -> Iterator[Finding]:
+    """Finds a workspace that is to seal what it writes, and has no keys for it."""
+    if workspace.params.data.sealed and (workspace.root / SECRET).exists():
+        from amun.vault.vault import open_vault
+
+        open_vault(workspace.root).check()
+    yield from ()
+
+
 def judge_proxy(_: Workspace) -> Iterator[Finding]:
     """Finds servers of the user's that are asked through a proxy."""
     proxies = urllib.request.getproxies()
@@ -206,6 +215,7 @@ SETTINGS: tuple[Judge, ...] = (
     judge_schedule,
     judge_server,
     judge_owner,
+    judge_keys,
     judge_model,
     judge_line_ends,
     judge_proxy,

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import SECRET_VARIABLE, create_secret, load_secret, parse_secret, store_secret
-from amun.core.paths import SECRET
+from amun.core.paths import SECRET, TRAIN
 from amun.evidence.adoption import Adopted, read_adopted, require_source
 from amun.ledger import Ledger
+from amun.vault.kek import KEK_VARIABLE
+from amun.vault.key_store import KEYS_VARIABLE
+from amun.vault.vault import create_vault
 from flows.outcome import Outcome
 from flows.running import run_build_base
 from tasks.tools import dvc
@@ -108,6 +111,8 @@ def create_workspace(
     if git_remote is not None:
         set_git_remote(root, git_remote)
     take_base()
+    if workspace.params.data.sealed:
+        create_vault(root)
     # last: a clone with a secret is a workspace
     create_secret(root)
     return run_build_base(workspace)
@@ -135,7 +140,25 @@ def join_workspace(workspace: Workspace, git_remote: str | None) -> None:
 
     join_git_remote(workspace.root, git_remote)
     dvc.pull(workspace.root)
+    _require_keys(workspace.root)
     store_secret(workspace.root, secret)
+
+
+def _require_keys(root: Path) -> None:
+    """Refuses to join where the data are sealed and their keys are not at hand.
+
+    Raises:
+        InputError: what is missing.
+    """
+    from amun.store.store import read_owners
+
+    try:
+        read_owners(root / TRAIN)
+    except AmunError as error:
+        raise InputError(
+            f"{root}: the workspace's data are sealed: to join it name its key store in {KEYS_VARIABLE} and the "
+            f"key-encryption key in {KEK_VARIABLE} (docs/erasure.md): {error}"
+        ) from None
 
 
 def push_from_now_on(workspace: Workspace, git_remote: str) -> None:

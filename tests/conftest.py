@@ -10,6 +10,8 @@ import boto3
 import pytest
 from filelock import FileLock
 
+from amun.vault.kek import KEK_VARIABLE
+from amun.vault.key_store import KEYS_VARIABLE
 from tasks.tools.environment import API_VARIABLE
 from tasks.tools.prefect_server import provide_prefect
 from tasks.tools.servers import UI_VARIABLE
@@ -21,6 +23,16 @@ from tests.workspaces import Finished, Site, choose_people, make_clone
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the end-to-end tests first: no process is left with a long one at the end."""
     items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
+@pytest.fixture(autouse=True)
+def keys_of_no_other_test() -> Iterator[None]:
+    """Takes away the address of a workspace's keys that a command in this process has set."""
+    before = {name: os.environ.get(name) for name in (KEYS_VARIABLE, KEK_VARIABLE)}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from sklearn.datasets import load_digits
 from amun.core.keys import keyed_digest, load_secret
 from amun.core.paths import ADOPTED, ADOPTED_WEIGHTS, BASE_MODEL, TRAIN, TRAIN_EPOCHS
 from amun.evidence.adoption import digest_file
-from amun.store.samples import read_samples
 from tests.trap import KILLED, open_trap, read_all
 from tests.workspaces import MODEL, Finished, Site, choose_people, make_clone, set_key
 
@@ -72,7 +71,7 @@ def take_training_away(params: Any) -> None:
 
 def list_trained(site: Site) -> list[str]:
     """Returns the source's names of the images that a workspace's base was trained on."""
-    ids = set(read_samples(site.root / TRAIN).sample_ids.tolist())
+    ids = set(site.read(TRAIN).sample_ids.tolist())
     secret = load_secret(site.root)
     images = (load_digits().images / 16).astype(np.float32)
     keys = [f"digits/{position}" for position in range(len(images))]
@@ -182,7 +181,7 @@ def test_base_is_the_adopted_one_and_its_accuracy_was_measured(adopted: Site, wa
     # on the very samples that it was trained on, as the list names them
     assert measured["train_accuracy"] == trained["train_accuracy"]
     assert set(measured) == {"train_accuracy", "calibration_accuracy", "warning"}
-    assert len(read_samples(adopted.root / TRAIN)) == len(read_samples(wave_zero.root / TRAIN))
+    assert len(adopted.read(TRAIN)) == len(wave_zero.read(TRAIN))
     assert len(pd.read_csv(adopted.root / TRAIN_EPOCHS)) == 0
     assert json.loads(adopted.run("dvc", "status", "--json")) == {}
     assert "up to date" in adopted.run("dvc", "repro")
@@ -206,8 +205,7 @@ def test_wave_without_references_says_what_it_shows(adopted: Site) -> None:
 @pytest.mark.long
 def test_joined_clone_gets_it_from_the_remote(adopted: Site, tmp_path: Path) -> None:
     adopted.git("clone", "--quiet", str(adopted.root), str(tmp_path / "second"))
-    secret = (adopted.root / ".amun/secret").read_text(encoding="ascii").strip()
-    second = Site(tmp_path / "second", adopted.variables | {"AMUN_SECRET": secret})
+    second = Site(tmp_path / "second", adopted.variables | adopted.name_secrets())
     assert "joined" in second.run("amun", "init")
     for path in (BASE_MODEL, ADOPTED_WEIGHTS):
         assert (second.root / path).read_bytes() == (adopted.root / path).read_bytes()

@@ -31,11 +31,9 @@ def shared(wave_zero: Site, tmp_path: Path) -> Site:
     move_registry(state / "mlflow.db", str(state), str(company))
     for name in ("mlflow.db", "mlartifacts", LEDGER.name):
         shutil.move(state / name, company / name)
-    secret = (state / "secret").read_text(encoding="ascii").strip()
-    addresses = {
+    addresses = site.name_secrets() | {
         "AMUN_LEDGER_URL": f"sqlite:///{company / LEDGER.name}",
         "MLFLOW_TRACKING_URI": f"sqlite:///{company / 'mlflow.db'}",
-        "AMUN_SECRET": secret,
     }
     site.git("init", "--quiet", "--bare", "--initial-branch", "main", str(company / "git"))
     site.git("branch", "--force", "--move", "main")
@@ -73,8 +71,7 @@ def test_clone_without_tags_and_history_is_told_what_to_fetch_and_then_joins(sit
     second = Site(tmp_path / "second", site.variables | name_company(site))
     assert_init_refused(second, 2, "AMUN_SECRET", ".amun/secret")
     wrong = Site(second.root, second.variables | {"AMUN_SECRET": "00" * 32})
-    secret = (site.root / ".amun/secret").read_text(encoding="ascii").strip()
-    joined = Site(second.root, second.variables | {"AMUN_SECRET": secret})
+    joined = Site(second.root, second.variables | site.name_secrets())
     person = list_people(site)[0][0]
     for command in (("init",), ("model", "diff", "1", "2"), ("wave", "reproduce", "0")):
         assert_one_line(joined.start("amun", *command), 2, "git fetch --unshallow")
@@ -84,6 +81,9 @@ def test_clone_without_tags_and_history_is_told_what_to_fetch_and_then_joins(sit
 
     second.git("fetch", "--quiet", "--unshallow")
     assert_one_line(wrong.start("amun", "init"), 2, "secret", "not the one")
+    unkeyed = Site(second.root, second.variables | {"AMUN_SECRET": joined.variables["AMUN_SECRET"]})
+    assert_one_line(unkeyed.start("amun", "init"), 2, "sealed", "AMUN_KEYS_URL", "AMUN_KEK", "no key store at")
+    assert not (second.root / ".amun/secret").exists()
     before = dump_ledger(site)
     assert "joined" in joined.run("amun", "init")
     assert joined.git("tag") == ""

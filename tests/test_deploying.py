@@ -59,7 +59,7 @@ def test_worker_in_an_empty_folder_clones_pulls_and_runs(site: Site, tmp_path: P
     said = run_worker(
         site,
         tmp_path / "empty",
-        AMUN_SECRET=(site.root / ".amun/secret").read_text(encoding="ascii").strip(),
+        **site.name_secrets(),
         AMUN_LEDGER_URL=f"sqlite:///{site.root}/.amun/ledger.db",
         MLFLOW_TRACKING_URI=f"sqlite:///{site.root}/.amun/mlflow.db",
     )

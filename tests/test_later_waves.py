@@ -8,7 +8,6 @@ import psutil
 import pytest
 
 from amun.core.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, TEST, TRAIN, UNLEARNED, WAVE_BASE
-from amun.store.samples import read_samples
 from tests.processes import kill_dvc
 from tests.registry import find_version, list_attempts
 from tests.workspaces import Finished, Site, describe, list_people, read_tree, set_key
@@ -43,7 +42,7 @@ def test_held_out_people_need_no_unlearning(site: Site) -> None:
     assert (wave["state"], wave["version"], wave["summary"]["method"]) == ("complete", "3", "none")
     assert wave["summary"]["num_forget"] == 0
     assert wave["summary"]["num_held_out"] > 0
-    assert len(read_samples(site.root / ADVERSARIAL)) == 0
+    assert len(site.read(ADVERSARIAL)) == 0
     assert (site.root / UNLEARNED).read_bytes() == (site.root / WAVE_BASE).read_bytes()
     assert find_version(site, 2)[0].tags["amun.weights_digest"] == find_version(site, 1)[0].tags["amun.weights_digest"]
     assert list_attempts(site, 2) == []
@@ -139,7 +138,7 @@ def test_new_base_never_saw_the_forgotten(readme_run: tuple[Site, dict[str, Fini
     forgotten = {request["subject_id"] for request in site.load("request", "list", "--state", "completed")}
     assert forgotten
     for path in (TRAIN, CALIBRATION, TEST, AUDIT_LOGITS):
-        assert not forgotten & set(read_samples(site.root / path).subject_ids.tolist())
+        assert not forgotten & set(site.read(path).subject_ids.tolist())
     assert len(json.loads((site.root / "data/exclusions.json").read_text(encoding="utf-8"))) == len(forgotten)
     assert (site.root / "dvc.yaml").read_text(encoding="utf-8").count("frozen: true") == 3
     assert_clean(site)

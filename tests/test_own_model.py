@@ -9,7 +9,6 @@ import pytest
 from safetensors.torch import load_file
 
 from amun.core.paths import AUDIT_LOGITS, BASE_MODEL, TARGET_LOGITS, TRAIN_EPOCHS, UNLEARN_EPOCHS, UNLEARNED
-from amun.store.samples import read_samples
 from tests.workspaces import Site, choose_people, make_clone
 
 # every model that the trainer has made bears its mark: 100 more in each logit
@@ -74,7 +73,7 @@ def test_base_references_and_retraining_come_from_the_users_trainer(own: Site) -
     for path in (BASE_MODEL, UNLEARNED):
         assert load_file(own.root / path)["1.mark"] == 100
     for path in (AUDIT_LOGITS, TARGET_LOGITS):
-        assert read_samples(own.root / path).payloads.mean() > 50
+        assert own.read(path).payloads.mean() > 50
     wave = own.load("wave", "list")[1]
     assert (wave["state"], wave["version"], wave["summary"]["method"]) == ("complete", "2", "retrain")
     assert 0 < own.load("wave", "compare", "1")["comparison"]["accuracy"] == wave["summary"]["test"]["accuracy"]

@@ -45,8 +45,7 @@ def test_second_clone_reproduces_a_wave_from_s3(wave_zero: Site, aws: dict[str, 
 
     branch = first.git("branch", "--show-current")
     first.git("clone", "--quiet", "--branch", branch, str(tmp_path / "company.git"), str(tmp_path / "second"))
-    secret = (first.root / ".amun/secret").read_text(encoding="ascii").strip()
-    second = Site(tmp_path / "second", first.variables | {"AMUN_SECRET": secret})
+    second = Site(tmp_path / "second", first.variables | first.name_secrets())
     assert "joined" in second.run("amun", "init")
     assert second.run("amun", "wave", "reproduce", "1").splitlines()[-1] == "wave 1: same bytes"
 

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from amun.core.paths import CALIBRATION, TEST, TRAIN, locate_journal
-from amun.store.samples import read_samples
 from tasks.tools.s3 import open_client
 from tests.amun.pictures import write_class_folder
 from tests.registry import find_version
@@ -97,7 +96,7 @@ def test_imported_images_keep_their_revision_and_new_ones_come_with_a_new_base(
     site.run("dvc", "checkout", "--force", "raw/images.dvc")
 
     said = site.run("amun", "base", "rebuild")
-    held = [person for path in (TRAIN, CALIBRATION, TEST) for person in read_samples(site.root / path).subject_ids]
+    held = [person for path in (TRAIN, CALIBRATION, TEST) for person in site.read(path).subject_ids]
     assert len(held) == 57 * 6 + 8 * 4
     assert not set(forgotten) & set(held)
     assert "refused of forgotten people: 18" in said
@@ -108,8 +107,7 @@ def test_imported_images_keep_their_revision_and_new_ones_come_with_a_new_base(
     assert site.git("status", "--porcelain") == ""
     company.root.rename(tmp_path / "elsewhere")
     site.git("clone", "--quiet", str(site.root), str(tmp_path / "second"))
-    secret = (site.root / ".amun/secret").read_text(encoding="ascii").strip()
-    second = Site(tmp_path / "second", site.variables | {"AMUN_SECRET": secret})
+    second = Site(tmp_path / "second", site.variables | site.name_secrets())
     assert "joined" in second.run("amun", "init"), "a clone that only runs waves needs no source"
     assert not (second.root / "raw/images").exists()
     history = site.git("log", "--patch", "--all", "--", "data", "metrics", "wave", "dvc.lock")
@@ -143,7 +141,7 @@ def test_images_in_a_bucket_are_mirrored(bucket_site: tuple[Site, str]) -> None:
     site, root = bucket_site
     site.change_params(lambda params: use_folder(params, root=root))
     assert "241 objects, 241 fetched" in site.run("amun", "init")
-    assert sum(len(read_samples(site.root / path)) for path in (TRAIN, CALIBRATION, TEST)) == 240
+    assert sum(len(site.read(path)) for path in (TRAIN, CALIBRATION, TEST)) == 240
     assert set(load_prepared(site)["revision"]) == {"listing"}
     before = (site.root / "dvc.lock").read_bytes()
     site.run("dvc", "unfreeze", "prepare")

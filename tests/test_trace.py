@@ -7,7 +7,6 @@ from pathlib import Path
 from amun.core.paths import CALIBRATION, LEDGER, TEST, TRAIN
 from amun.evidence.figures import Comparison
 from amun.ledger import Ledger
-from amun.store.samples import read_samples
 from tasks.tools.dvc import read_digests
 from tests.registry import open_client
 from tests.test_bad_input import assert_one_line
@@ -17,7 +16,7 @@ SUBJECT = re.compile(r"subject-\d{5}")
 
 
 def count(site: Site, person: str, *paths: Path) -> int:
-    return sum(int((read_samples(site.root / path).subject_ids == person).sum()) for path in paths)
+    return sum(int((site.read(path).subject_ids == person).sum()) for path in paths)
 
 
 def test_trace_follows_a_forgotten_person(wave_one: Site) -> None:

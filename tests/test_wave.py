@@ -17,11 +17,10 @@ from amun.ledger.holder import tell_holder
 from amun.model.building import load_for
 from amun.model.training import compute_logits
 from amun.params import load_params
-from amun.store.samples import read_samples
 from amun.store.store import read_shape
 from tasks.views.trace import INCLUSIONS
 from tasks.workspace.store_files import CONTENT
-from tests.footers import assert_shows_nobody, find_store_files
+from tests.footers import assert_shows_nobody, find_store_files, is_sealed
 from tests.registry import find_version, list_attempts, open_client
 from tests.workspaces import MODEL, Finished, Site, choose_people, describe, dump_ledger, list_people, read_tree
 
@@ -146,7 +145,7 @@ def test_run_names_its_data_sets_by_keyed_digests(wave_one: Site) -> None:
     inputs = {entry.dataset.name: entry.dataset for entry in run.inputs.dataset_inputs}
     assert set(inputs) == {"train", "calibration", "test", "adversarial"}
     assert all(re.fullmatch("[0-9a-f]{32}", dataset.digest) for dataset in inputs.values())
-    assert json.loads(str(inputs["train"].profile)) == {"num_rows": len(read_samples(wave_one.root / TRAIN))}
+    assert json.loads(str(inputs["train"].profile)) == {"num_rows": len(wave_one.read(TRAIN))}
 
 
 def test_every_attempt_has_a_run_below_the_waves(wave_one: Site) -> None:
@@ -224,16 +223,17 @@ def test_run_holds_files_and_no_image_of_a_person(wave_one: Site) -> None:
     assert "torch==" in model["requirements.txt"].decode()
     shown = {json.dumps(image) for image in json.loads(model["serving_input_example.json"])["inputs"]}
     assert len(shown) >= 2
-    assert not shown & {json.dumps(image) for image in read_samples(wave_one.root / TRAIN).images.tolist()}
+    assert not shown & {json.dumps(image) for image in wave_one.read(TRAIN).images.tolist()}
 
 
 def test_serving_file_gives_the_probabilities_of_named_classes(wave_one: Site) -> None:
     version, _ = find_version(wave_one, 1)
     folder = wave_one.root / ".amun/mlartifacts" / MODEL / "models" / str(version.source).removeprefix("models:/")
     served = mlflow.pyfunc.load_model(str(folder / "artifacts"))
-    params, train = load_params(wave_one.root / PARAMS), read_shape(wave_one.root / TRAIN)
+    with wave_one.use_keys():
+        params, train = load_params(wave_one.root / PARAMS), read_shape(wave_one.root / TRAIN)
     model = load_for(params, train, torch.device("cpu"), wave_one.root / UNLEARNED)
-    images = read_samples(wave_one.root / TEST).images[:3]
+    images = wave_one.read(TEST).images[:3]
     for batch in (images, images[:1]):
         expected = compute_logits(model, batch).softmax(1)
         np.testing.assert_allclose(served.predict(batch.numpy()), expected, rtol=1e-4, atol=1e-5)
@@ -296,8 +296,10 @@ def test_git_names_nobody(wave_one: Site) -> None:
 def test_store_files_show_nobody_outside_of_their_pages(wave_one: Site) -> None:
     paths = find_store_files(wave_one.root)
     assert {wave_one.root / path for path in (*CONTENT, *INCLUSIONS.values())} < set(paths)
-    for path in paths:
-        assert_shows_nobody(path)
+    with wave_one.use_keys():
+        for path in paths:
+            assert is_sealed(path), path
+            assert_shows_nobody(path)
 
 
 def test_stage_by_hand_gives_the_same_bytes(site: Site) -> None:

@@ -7,16 +7,20 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from amun.core.paths import CALIBRATION, LEDGER, PARAMS, STATE, TEST, TRAIN
+from amun.core.keys import SECRET_VARIABLE
+from amun.core.paths import CALIBRATION, KEK, KEYS, LEDGER, PARAMS, SECRET, STATE, TEST, TRAIN
 from amun.store.samples import Samples, read_samples
+from amun.vault.kek import KEK_VARIABLE
+from amun.vault.key_store import KEYS_VARIABLE
 from flows.demo import ensure_clone
 
 ROOT = Path(__file__).parent.parent
@@ -90,6 +94,29 @@ class Site:
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         self.git("commit", "--quiet", "--message", "Other parameters", "--", str(PARAMS))
 
+    def name_keys(self) -> dict[str, str]:
+        """Returns the variables that name the workspace's keys to another clone."""
+        own = {KEYS_VARIABLE: f"sqlite:///{self.root / KEYS}", KEK_VARIABLE: f"file:{self.root / KEK}"}
+        return own | {name: value for name, value in self.variables.items() if name in own}
+
+    def name_secrets(self) -> dict[str, str]:
+        """Returns the variables with which another clone joins the workspace, less its servers."""
+        secret = (self.root / SECRET).read_text(encoding="ascii").strip()
+        return self.name_keys() | {SECRET_VARIABLE: secret}
+
+    @contextmanager
+    def use_keys(self) -> Iterator[None]:
+        """Opens in this process what the workspace has sealed."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.name_keys().items():
+                patch.setenv(name, value)
+            yield
+
+    def read(self, path: Path) -> Samples:
+        """Returns the samples of one of the workspace's store files."""
+        with self.use_keys():
+            return read_samples(self.root / path)
+
     def copy(self, root: Path, **variables: str) -> "Site":
         """Returns a copy that goes on by itself: nothing in it points back here."""
         shutil.copytree(self.root, root, symlinks=True)
@@ -143,7 +170,7 @@ def move_registry(database: Path, old: str, new: str) -> None:
 
 def list_people(site: Site) -> tuple[list[str], list[str]]:
     """Returns who has training samples and who has held-out ones alone, each with the largest first."""
-    train, calibration, test = (read_samples(site.root / path) for path in (TRAIN, CALIBRATION, TEST))
+    train, calibration, test = (site.read(path) for path in (TRAIN, CALIBRATION, TEST))
     return _rank(train), [*_rank(calibration), *_rank(test)]
 
 

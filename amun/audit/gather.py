@@ -7,7 +7,8 @@ from torch import Tensor
 from amun.audit.observations import Evidence, Floats
 from amun.audit.signals import compute_signals
 from amun.core.params import AuditParams
-from amun.store.samples import Mask, Owners, Samples
+from amun.store.rows import Mask
+from amun.store.samples import Owners, Samples
 
 
 def find_strangers(held_out: Owners, train: Owners) -> Mask:

@@ -34,7 +34,7 @@ Augmentation = Literal["none", "flip_crop"]
 
 NUM_CRON_FIELDS = 5
 # new keys, and the value that keeps the old behaviour
-ADDED_KEYS = {"data.twins": "keep", "training.fallback_gradient_norm": "null"}
+ADDED_KEYS = {"data.sealed": "false", "data.twins": "keep", "training.fallback_gradient_norm": "null"}
 # keys that are gone, and what to do instead
 REMOVED_KEYS = {
     "gate.pool_samples": "people forgotten earlier are no evidence about tonight's, who are judged alone; remove it",
@@ -88,6 +88,7 @@ class DataParams(Section):
     subject_max_samples: Count
     remain: Literal["use", "none"]
     twins: Literal["keep", "forget_too"]
+    sealed: bool
     seed: Seed
 
     @model_validator(mode="after")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 STATE = Path(".amun")
 SECRET = STATE / "secret"
+KEYS = STATE / "keys.db"
+KEK = STATE / "kek"
 STAGE_LOCK = STATE / "stage.lock"
 LEDGER = STATE / "ledger.db"
 MIRRORS = STATE / "mirrors"

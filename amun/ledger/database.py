@@ -102,7 +102,7 @@ class Database:
                 self._reader = self._engine
             case "postgresql+psycopg":
                 # only here: its driver takes a tenth of a second to import
-                from amun.ledger.postgres import bound_waits, connect_bounded
+                from amun.core.postgres import bound_waits, connect_bounded
 
                 self._engine = create_engine(
                     parsed,

@@ -11,6 +11,7 @@ from amun.evidence.wave import read_forgotten
 from amun.stages.references import train_references
 from amun.stages.train import train
 from amun.store.samples import Samples, read_samples, write_samples
+from amun.vault.seal import digest_files, open_seal
 
 NUM_IMAGES = 300  # of one person, or a third of the training images where they are fewer
 _STYLE = 0.3  # how much of each of a person's images is the person's own pattern
@@ -37,12 +38,13 @@ def merge_people(samples: Samples, random: np.random.Generator) -> Samples:
     return Samples(samples.sample_ids, subject_ids, samples.labels, samples.payloads)
 
 
-def remove_gone() -> None:
+def remove_gone(params: Params) -> None:
     """Takes whom earlier waves have forgotten out of the current ground's samples: nothing trains on them."""
     gone = [sample_id for wave in read_forgotten() for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
+    seal = open_seal(params.data.sealed, "selftest of who is held", *digest_files(_HALVES))
     for path in _HALVES:
         samples = read_samples(path)
-        write_samples(path, samples.select(~samples.is_among(gone)))
+        write_samples(path, samples.select(~samples.is_among(gone)), seal)
 
 
 def change_people(params: Params, device: torch.device, change: Change) -> None:
@@ -50,9 +52,10 @@ def change_people(params: Params, device: torch.device, change: Change) -> None:
 
     Whose images are merged has none held out: those are left as they are.
     """
+    seal = open_seal(params.data.sealed, "selftest", change.__name__, *digest_files(_HALVES))
     for number, path in enumerate(_HALVES):
         samples = read_samples(path)
         if change is give_styles or path == TRAIN:
-            write_samples(path, change(samples, np.random.default_rng(number)))
+            write_samples(path, change(samples, np.random.default_rng(number)), seal)
     train(params, device)
     train_references(params, device)

@@ -114,7 +114,7 @@ class BaseNights:
 
 def build_base(params: Params, device: torch.device, seed: int) -> None:
     """Gives the current ground another base, trained with another seed on who is still held."""
-    remove_gone()
+    remove_gone(params)
     train(
         params.model_copy(update={"training": params.training.model_copy(update={"seed": _FIRST_SEED + seed})}), device
     )
@@ -144,7 +144,7 @@ def draw_alike(params: Params, device: torch.device, people: str) -> Nights:
         device: to compute on.
         people: how they are alike, a key of `ALIKE`.
     """
-    remove_gone()
+    remove_gone(params)
     change_people(params, device, ALIKE[people])
     size = list_sizes(len(draw_people(0)))[-1]
     judged = BaseNights(params, device, 0).draw_exact(size, NUM_EXACT, is_always=True)

@@ -30,6 +30,7 @@ from amun.evidence.wave import Wave, read_forgotten, write_json
 from amun.store.forgetting import name_forgotten
 from amun.store.samples import Owners
 from amun.store.store import read_owners
+from amun.vault.vault import lend_vault
 
 _BORROWED = (
     TRAIN,
@@ -67,6 +68,7 @@ def open_ground(workspace: Path) -> Iterator[None]:
             for path in _BORROWED:
                 (ground / path).parent.mkdir(parents=True, exist_ok=True)
                 (ground / path).symlink_to(workspace / path)
+            lend_vault(workspace, ground)
             (ground / WAVE_BASE).symlink_to(ground / BASE_MODEL)
             with chdir(ground):
                 yield

@@ -34,6 +34,7 @@ from amun.stages.runner import run_stage
 from amun.store.drawing import draw_rows
 from amun.store.samples import Samples, SampleWriter, read_ids, read_in_groups
 from amun.store.store import read_shape
+from amun.vault.seal import Seal, open_seal
 
 
 def build_adversarial_set(params: Params, device: torch.device) -> None:
@@ -42,15 +43,16 @@ def build_adversarial_set(params: Params, device: torch.device) -> None:
     Likewise of as many samples of the calibration half, unless there are too few of either to report anything.
     Samples without an adversarial example are left out; those to forget are counted as missing.
     """
-    forget_ids, held_out_ids, num_rows = read_wave().forget_ids, _draw_held_out(), params.adversarial.batch_size
+    wave, held_out_ids, num_rows = read_wave(), _draw_held_out(), params.adversarial.batch_size
+    forget_ids, seal = wave.forget_ids, open_seal(params.data.sealed, "wave", wave.number, wave.base_digest)
     digest = digest_inputs(params, device, [WAVE, WAVE_BASE, TRAIN, CALIBRATION])
     with keep_partial_results(PARTIAL_ADVERSARIAL, digest) as folder:
-        search = ResumableSearch(folder, params.adversarial, device)
+        search = ResumableSearch(folder, params.adversarial, device, seal)
         model = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
         _search(search, model, "adversarial", TRAIN, forget_ids, params.adversarial)
         _search(search, model, "held out", CALIBRATION, held_out_ids, params.adversarial)
-        norms = _write_set(ADVERSARIAL, TRAIN, forget_ids, search.found, num_rows)
-        _write_set(HELD_OUT_ADVERSARIAL, CALIBRATION, held_out_ids, search.found, num_rows)
+        norms = _write_set(ADVERSARIAL, TRAIN, forget_ids, search.found, num_rows, seal)
+        _write_set(HELD_OUT_ADVERSARIAL, CALIBRATION, held_out_ids, search.found, num_rows, seal)
     mean_norm = float(torch.cat(norms).mean()) if sum(map(len, norms)) >= MIN_REPORTED else None
     num_missing = len(forget_ids) - sum(map(len, norms))
     figures = AdversarialFigures(num_forget=len(forget_ids), num_missing=num_missing, mean_delta_norm=mean_norm)
@@ -79,10 +81,10 @@ def _search(
 
 
 def _write_set(
-    written: Path, path: Path, sample_ids: list[str], found: PartialResults, num_rows: int
+    written: Path, path: Path, sample_ids: list[str], found: PartialResults, num_rows: int, seal: Seal | None
 ) -> list[torch.Tensor]:
     """Writes the examples in the order of the samples at `path`; returns their L2 distances to these."""
-    writer = SampleWriter(written)
+    writer = SampleWriter(written, seal)
     writer.append(_take_none(next(read_in_groups(path))))  # a file of no rows has their shape, too
     norms = []
     for part in read_among(path, [sample_id for sample_id in sample_ids if sample_id in found], num_rows):

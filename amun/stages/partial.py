@@ -16,13 +16,15 @@ from amun.core.params import Params
 from amun.core.paths import CUSTOM
 from amun.core.stage_result import FORCED_VARIABLE
 from amun.store.samples import Samples, concatenate, read_ids, read_samples, write_samples
+from amun.vault.seal import Seal
 
 
 class PartialResults:
     """Samples that a stage has made, in store files of a folder of their own; each is whole or not there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seal: Seal | None) -> None:
         self._folder = folder
+        self._seal = seal
         self._paths = sorted(folder.glob("*.parquet"))
         self._path_by_id = {sample_id: path for path in self._paths for sample_id in read_ids(path)}
 
@@ -32,7 +34,7 @@ class PartialResults:
     def keep(self, samples: Samples) -> None:
         """Writes some more samples."""
         path = self._folder / f"{len(self._paths):08}.parquet"
-        write_samples(path, samples)
+        write_samples(path, samples, self._seal)
         self._paths.append(path)
         self._path_by_id |= dict.fromkeys(samples.sample_ids.tolist(), path)
 

@@ -18,16 +18,14 @@ from amun.evidence.figures import PrepareFigures
 from amun.evidence.wave import write_json
 from amun.stages.runner import run_stage
 from amun.store.images import check_images, read_images
+from amun.store.rows import Indices, Mask, Strings
 from amun.store.samples import Samples, SampleWriter
 from amun.store.sources.catalogue import Listing, list_source, raise_problems
 from amun.store.sources.revision import read_revision, require_files
 from amun.store.splits import SPLITS, assign_subjects, check_splits, split_held_out, split_subjects
 from amun.store.train_list import read_train_list
 from amun.store.twins import count_twins, digest_pictures, join_people
-
-Strings = npt.NDArray[np.str_]
-Indices = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from amun.vault.seal import open_seal
 
 
 def prepare(params: Params, _device: torch.device) -> None:
@@ -171,11 +169,12 @@ def _write_stores(
         The digest of each picture; and (N,) bool: which samples were left out because they show a forgotten person's.
     """
     stores = zip(SPLITS, (TRAIN, CALIBRATION, TEST), strict=True)
-    writers = {split: SampleWriter(folder / path) for split, path in stores}
+    excluded = sorted(_read_exclusions(also_excluded))
+    seal = open_seal(params.data.sealed, "base without", *excluded)
+    writers = {split: SampleWriter(folder / path, seal) for split, path in stores}
     problems: list[str] = []
     pictures: list[bytes] = []
     is_left_out = np.zeros(len(held), dtype=np.bool_)
-    excluded = sorted(_read_exclusions(also_excluded))
     done = 0
     with show_progress("prepare", len(held), "images") as advance:
         for batch in read_images(listing, held, params.data.images, size):

@@ -21,6 +21,7 @@ from amun.stages.runner import run_stage
 from amun.store.forgetting import refuse_forgotten
 from amun.store.samples import Samples, concatenate, read_samples, write_samples
 from amun.store.store import read_shape
+from amun.vault.seal import Seal, digest_files, open_seal
 
 # Apart, so that no target reference trains on the same half, or from the same start, as an audit reference.
 AUDIT_SEED, TARGET_SEED = 1_000_000, 2_000_000
@@ -34,6 +35,7 @@ def train_references(params: Params, device: torch.device) -> None:
     samples = concatenate([read_samples(path) for path in (TRAIN, CALIBRATION, TEST)])
     refuse_forgotten(samples)
     images = samples.images.to(device)
+    seal = open_seal(params.data.sealed, "references of", *digest_files([TRAIN, CALIBRATION, TEST]))
     kept: list[dict[str, Tensor]] = []
     for name, num_references, seed, logits_path, inclusion_path in (
         ("audit refs", params.references.num_audit, AUDIT_SEED, AUDIT_LOGITS, AUDIT_INCLUSION),
@@ -43,7 +45,7 @@ def train_references(params: Params, device: torch.device) -> None:
         if params.references.keep_weights and logits_path == TARGET_LOGITS:
             keep = _append_to(kept)
         paths = logits_path, inclusion_path
-        _train_set(params, device, samples, images, name, num_references, seed, paths, keep)
+        _train_set(params, device, samples, images, name, num_references, seed, paths, keep, seal)
     save_references(kept)
 
 
@@ -61,10 +63,11 @@ def _train_set(
     seed: int,
     paths: tuple[Path, Path],
     keep: Callable[[nn.Module], None] | None,
+    seal: Seal | None,
 ) -> None:
     logits_path, inclusion_path = paths
     if not num_references:
-        _write_none(samples, logits_path, inclusion_path)
+        _write_none(samples, seal, logits_path, inclusion_path)
         return
     first_seed = seed + params.references.seed * 1000
     inclusion = draw_sample_halves(samples, num_references, first_seed)
@@ -81,17 +84,17 @@ def _train_set(
             on_reference=lambda _: advance(),
             keep=keep,
         )
-    write_samples(logits_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, logits))
+    write_samples(logits_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, logits), seal)
     included = torch.from_numpy(inclusion).to(torch.uint8)
-    write_samples(inclusion_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, included))
+    write_samples(inclusion_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, included), seal)
 
 
-def _write_none(samples: Samples, *paths: Path) -> None:
+def _write_none(samples: Samples, seal: Seal | None, *paths: Path) -> None:
     """Writes store files without a row: there are no references."""
     none = np.zeros(len(samples), dtype=np.bool_)
     for path in paths:
         chosen = samples.select(none)
-        write_samples(path, Samples(chosen.sample_ids, chosen.subject_ids, chosen.labels, torch.empty(0, 1)))
+        write_samples(path, Samples(chosen.sample_ids, chosen.subject_ids, chosen.labels, torch.empty(0, 1)), seal)
 
 
 if __name__ == "__main__":

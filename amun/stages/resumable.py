@@ -19,14 +19,16 @@ from amun.search.refinement import Found
 from amun.search.slots import Slots, restore_slots
 from amun.stages.partial import PartialResults
 from amun.store.samples import Samples, read_in_groups
+from amun.vault.seal import Seal
 
 
 class ResumableSearch:
     """The searches that a set of samples goes through, and what they have found so far."""
 
-    def __init__(self, folder: Path, params: AdversarialParams, device: torch.device) -> None:
-        self.found = PartialResults(folder / "found")
-        self._turns = [_Turn(search, folder / search) for search in list_turns(params)]
+    def __init__(self, folder: Path, params: AdversarialParams, device: torch.device, seal: Seal | None) -> None:
+        seal = None if seal is None else seal.within(folder.name)
+        self.found = _open_results(folder / "found", seal)
+        self._turns = [_Turn(search, folder / search, seal) for search in list_turns(params)]
         self._params = params
         self._device = device
 
@@ -71,10 +73,10 @@ class ResumableSearch:
 class _Turn:
     """What one search has come to: samples whose search is over, and which of them turned out to be missed."""
 
-    def __init__(self, search: str, folder: Path) -> None:
+    def __init__(self, search: str, folder: Path, seal: Seal | None) -> None:
         self.search = search
-        self.over = PartialResults(folder / "over")
-        self.missed = PartialResults(folder / "missed")
+        self.over = _open_results(folder / "over", seal)
+        self.missed = _open_results(folder / "missed", seal)
 
     def restore(self, queue: "_Queue", sample_ids: list[str]) -> Iterator[Slots]:
         """Yields the samples of these ids, whose search is over, as `_pack` kept them."""
@@ -83,6 +85,11 @@ class _Turn:
             columns = kept.payloads.to(part.images.device)
             nearest = columns[:, :-2].view_as(part.images)
             yield restore_slots(part.positions, part.images, part.labels, nearest, columns[:, -2], columns[:, -1])
+
+
+def _open_results(folder: Path, seal: Seal | None) -> PartialResults:
+    """Returns the results in a folder, whose files have a context of their own: they are no others by another name."""
+    return PartialResults(folder, None if seal is None else seal.within(*folder.parts[-2:]))
 
 
 class _Queue:

@@ -10,7 +10,8 @@ from amun.core.errors import InputError
 from amun.core.keys import subject_key
 from amun.core.subject_ids import normalise
 from amun.evidence.wave import ForgottenWave, read_forgotten
-from amun.store.samples import Mask, Owners, Samples
+from amun.store.rows import Mask
+from amun.store.samples import Owners, Samples
 from amun.store.twins import Twin
 
 

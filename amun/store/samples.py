@@ -1,19 +1,15 @@
 """The sample store: one Parquet file per kind of content, a row's payload the raw bytes of one tensor.
 
 Everything that holds per-sample content (images, adversarial examples, reference logits) goes through here,
-so that what must be destroyed for a person is found in one place. In a file a value stands in a data page and nowhere
-else: what copies or shows a file's metadata has nothing of anybody.
+so that what must be destroyed for a person is found in one place. A file's rows are sealed, each under its subject's
+key, unless `data.sealed` says otherwise; files of either kind are read.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
@@ -21,9 +17,8 @@ from torch import Tensor
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError
 from amun.core.subject_ids import normalise
-
-Strings = npt.NDArray[np.str_]
-Mask = npt.NDArray[np.bool_]
+from amun.store.rows import Indices, Mask, RowReader, Rows, RowWriter, Strings
+from amun.vault.seal import Seal
 
 # of the payloads that stand in one row group of a store file
 GROUP_BYTES = 16 * 2**20
@@ -76,7 +71,7 @@ class Samples(Owners):
             self.sample_ids[start:end], self.subject_ids[start:end], self.labels[start:end], self.payloads[start:end]
         )
 
-    def take(self, rows: npt.NDArray[np.int64]) -> "Samples":
+    def take(self, rows: Indices) -> "Samples":
         """Returns the samples at these positions (M,), in this order."""
         chosen = torch.from_numpy(rows)
         return Samples(self.sample_ids[rows], self.subject_ids[rows], self.labels[chosen], self.payloads[chosen])
@@ -113,11 +108,18 @@ class SampleWriter:
     Until it is finished there is only a file with another ending.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seal: Seal | None) -> None:
+        """Names the file.
+
+        Args:
+            path: its place; the name without its ending is the kind of its content.
+            seal: of the stage that writes it; None where payloads and people's ids are to lie in clear.
+        """
         self._path = path
         self._unfinished = path.with_suffix(".unfinished")
         self._waiting: list[Samples] = []
-        self._writer: pq.ParquetWriter | None = None
+        self._seal = seal
+        self._writer: RowWriter | None = None
 
     def append(self, samples: Samples) -> None:
         """Adds samples whose payloads agree in shape and dtype with those before."""
@@ -135,32 +137,22 @@ class SampleWriter:
         rest = concatenate(self._waiting)
         if len(rest) or self._writer is None:
             self._write(rest)
-        self._close()
+        if self._writer is not None:
+            self._writer.finish()
         self._unfinished.replace(self._path)
 
     def discard(self) -> None:
         """Leaves nothing."""
-        self._close()
+        if self._writer is not None:
+            self._writer.close()
         self._unfinished.unlink(missing_ok=True)
 
     def _write(self, samples: Samples) -> None:
-        table = _make_table(samples)
+        payloads, labels = samples.payloads.contiguous().cpu().numpy(), samples.labels.cpu().numpy()
         if self._writer is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(
-                self._unfinished,
-                table.schema,
-                compression="zstd",
-                # Statistics are the smallest and the largest value, in clear in footer and page headers: two people's
-                # ids and images. A dictionary is a second place for values, and most of these stand once anyway.
-                write_statistics=False,
-                use_dictionary=False,
-            )
-        self._writer.write_table(table, row_group_size=max(1, len(samples)))
-
-    def _close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+            self._writer = RowWriter(self._unfinished, self._path.stem, self._seal, payloads)
+        self._writer.append(Rows(samples.sample_ids, samples.subject_ids, labels, payloads))
 
 
 def _choose_group_size(samples: Samples) -> int:
@@ -168,26 +160,9 @@ def _choose_group_size(samples: Samples) -> int:
     return max(1, GROUP_BYTES // max(1, samples.payloads[:1].nbytes))
 
 
-def _make_table(samples: Samples) -> pa.Table:
-    payloads = samples.payloads.contiguous().cpu().numpy()
-    row_bytes = payloads.itemsize * int(np.prod(payloads.shape[1:]))
-    payload_column = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(row_bytes), len(samples), [None, pa.py_buffer(payloads.tobytes())]
-    )
-    metadata = {"dtype": str(payloads.dtype), "shape": json.dumps(payloads.shape[1:])}
-    return pa.table(
-        {
-            "sample_id": pa.array(samples.sample_ids.tolist(), pa.string()),
-            "subject_id": pa.array(samples.subject_ids.tolist(), pa.string()),
-            "label": pa.array(samples.labels.cpu().numpy(), pa.int64()),
-            "payload": payload_column,
-        }
-    ).replace_schema_metadata(metadata)
-
-
-def write_samples(path: Path, samples: Samples) -> None:
-    """Writes a store file; the same samples give the same bytes."""
-    writer = SampleWriter(path)
+def write_samples(path: Path, samples: Samples, seal: Seal | None) -> None:
+    """Writes a store file; the same samples under the same seal give the same bytes."""
+    writer = SampleWriter(path, seal)
     writer.append(samples)
     writer.finish()
 
@@ -202,45 +177,40 @@ def read_samples(path: Path, subject_id: str | None = None, *, sample_ids: list[
     """Returns a store file's samples in its order: all, one subject's, or those of these ids.
 
     A subject's samples are found however the file composes the letters of the name.
+
+    Raises:
+        InputError, AmunError: they are sealed, and cannot be opened or are not what was sealed.
     """
-    chosen = None if subject_id is None else pc.field("subject_id").isin(_find_spellings(path, subject_id))
-    if sample_ids is not None:
-        chosen = pc.field("sample_id").isin(pa.array(sample_ids, pa.string()))
-    return _read_table(pq.read_table(path, filters=chosen))
+    with RowReader(path) as reader:
+        is_chosen = np.ones(len(reader), dtype=np.bool_)
+        if subject_id is not None:
+            is_chosen = _is_asked(reader.read_subject_ids(), subject_id)
+        if sample_ids is not None:
+            is_chosen &= np.isin(reader.sample_ids, np.array(sample_ids, dtype=np.str_))
+        return _as_samples(reader.read(is_chosen))
 
 
-def _find_spellings(path: Path, subject_id: str) -> pa.Array:
-    """Returns the spellings of one name that a store file has (Arrow's `utf8_normalize` does not compose)."""
-    people = pc.unique(pq.read_table(path, columns=["subject_id"]).column("subject_id")).to_pylist()
+def _is_asked(subject_ids: Strings, subject_id: str) -> Mask:
+    """Returns (N,) bool: whose name is this one, in whatever spelling."""
+    people, positions = np.unique(subject_ids, return_inverse=True)
     asked = normalise(subject_id)
-    return pa.array([person for person in people if normalise(person) == asked], pa.string())
+    is_asked: Mask = np.array([normalise(person) == asked for person in people.tolist()], dtype=np.bool_)[positions]
+    return is_asked
 
 
 def read_in_groups(path: Path) -> Iterator[Samples]:
     """Yields what `write_samples` wrote, some rows at a time: no more is held in memory than one of these parts."""
-    with pq.ParquetFile(path) as file:
-        for number in range(file.num_row_groups):
-            yield _read_table(file.read_row_group(number))
+    with RowReader(path) as reader:
+        for rows in reader.read_groups():
+            yield _as_samples(rows)
 
 
 def read_ids(path: Path) -> list[str]:
     """Returns the ids of the samples in a store file, in its order."""
-    ids: list[str] = pq.read_table(path, columns=["sample_id"]).column("sample_id").to_pylist()
-    return ids
+    with RowReader(path) as reader:
+        ids: list[str] = reader.sample_ids.tolist()
+        return ids
 
 
-def _read_table(content: pa.Table) -> Samples:
-    table = content.combine_chunks()
-    metadata = table.schema.metadata
-    dtype, shape = np.dtype(metadata[b"dtype"].decode()), json.loads(metadata[b"shape"])
-    column = table.column("payload").combine_chunks()
-    row_size = int(np.prod(shape))
-    payload_bytes = column.buffers()[1] if len(column) else b""
-    first = column.offset * row_size * dtype.itemsize
-    payloads = np.frombuffer(payload_bytes, dtype, len(column) * row_size, first).reshape(len(column), *shape)
-    return Samples(
-        np.array(table.column("sample_id").to_pylist(), dtype=np.str_),
-        np.array(table.column("subject_id").to_pylist(), dtype=np.str_),
-        torch.from_numpy(table.column("label").to_numpy().copy()),
-        torch.from_numpy(payloads.copy()),
-    )
+def _as_samples(rows: Rows) -> Samples:
+    return Samples(rows.sample_ids, rows.subject_ids, torch.from_numpy(rows.labels), torch.from_numpy(rows.payloads))

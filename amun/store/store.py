@@ -1,13 +1,9 @@
-"""What a store file tells without its payloads being read."""
+"""What a store file tells without its payloads being opened."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
+from amun.store.rows import RowReader
 from amun.store.samples import Owners
 
 
@@ -27,15 +23,15 @@ class StoreShape:
 
 
 def read_shape(path: Path) -> StoreShape:
-    """Returns the size of a store file; no id and no payload is read."""
-    labels = pq.read_table(path, columns=["label"])
-    largest: int | None = pc.max(labels.column("label")).as_py()
-    shape = json.loads(labels.schema.metadata[b"shape"])
-    return StoreShape(labels.num_rows, 0 if largest is None else largest + 1, tuple(shape))
+    """Returns the size of a store file; no payload is opened."""
+    with RowReader(path) as reader:
+        return StoreShape(len(reader), reader.num_classes, reader.shape)
 
 
 def read_owners(path: Path) -> Owners:
-    """Returns whose samples a store file holds; no label and no payload is read."""
-    table = pq.read_table(path, columns=["sample_id", "subject_id"])
-    sample_ids, subject_ids = (np.array(column.to_pylist(), dtype=np.str_) for column in table.columns)
-    return Owners(sample_ids, subject_ids)
+    """Returns whose samples a store file holds; no payload is opened.
+
+    A person whose key is destroyed has no name any more, but the keyed id.
+    """
+    with RowReader(path) as reader:
+        return Owners(reader.sample_ids, reader.read_subject_ids())

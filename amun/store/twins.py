@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from amun.evidence.figures import Twins
-from amun.store.samples import Samples, Strings, read_in_groups
+from amun.store.rows import Indices, Strings
+from amun.store.samples import Samples, read_in_groups
 
-Indices = npt.NDArray[np.int64]
 DIGEST_BYTES = 16
 
 

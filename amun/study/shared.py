@@ -15,7 +15,7 @@ from amun.search.catalogue import search_together
 from amun.search.geometry import compute_norms
 from amun.stages.prepare import fill_store
 from amun.store.drawing import draw_rows
-from amun.store.samples import Samples, write_samples
+from amun.store.samples import Samples
 from amun.study.cost import Meter, measuring
 from amun.study.records import Costs, Kept
 from amun.study.study import FIRST_SEEDS, Study, bound_forget_set, draw_forget_set, list_forgotten
@@ -41,7 +41,7 @@ def train_reference(study: Study, group: str, number: int, device: torch.device)
     included = samples.select(study.draw_halves(group)[:, number])
     model = train(study, included, seed, device, Meter())
     logits = compute_logits(model, samples.images.to(device))
-    write_samples(
+    study.write(
         study.locate_logits(group, number), Samples(samples.sample_ids, samples.subject_ids, samples.labels, logits)
     )
     if group == "target":
@@ -94,7 +94,7 @@ def write_adversarial(study: Study, base: Path, samples: Samples, path: Path, de
     num_missing = len(samples) - len(examples)
     facts = AdversarialFacts(costs=costs[0], num_missing=num_missing, mean_delta_norm=float(norms.mean()))
     write_json(path.with_suffix(".json"), facts)
-    write_samples(path, examples)
+    study.write(path, examples)
 
 
 def search(study: Study, model: nn.Module, samples: Samples, device: torch.device) -> tuple[Samples, torch.Tensor]:

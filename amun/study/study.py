@@ -26,18 +26,20 @@ from amun.model.building import build_for, load_for
 from amun.model.references import draw_sample_halves
 from amun.model.training import select_device
 from amun.stages.references import AUDIT_SEED, TARGET_SEED
-from amun.store.samples import Samples, concatenate, read_samples
+from amun.store.samples import Samples, concatenate, read_samples, write_samples
 from amun.store.sources.revision import describe_files, read_revision, require_files
-from amun.store.store import read_shape
+from amun.store.store import read_owners, read_shape
 from amun.study.machine import list_versions
 from amun.study.records import Record, Trial, digest_trial
+from amun.vault.seal import open_seal
 
 Mask = npt.NDArray[np.bool_]
 Strings = npt.NDArray[np.str_]
 
 FIRST_SEEDS = {"audit": AUDIT_SEED, "target": TARGET_SEED}
 USED = ("model", "data", "training", "references", "adversarial", "audit")
-OF_WAVES = {"data": {"twins"}}  # a study honours nobody's request
+# a study honours nobody's request, and finds the same whether its files are sealed
+OF_WAVES = {"data": {"sealed", "twins"}}
 # of this package: what only shows what has been found
 SHOWN = (
     "figures",
@@ -128,6 +130,22 @@ class Study:
     def read_everything(self) -> Samples:
         """Returns the samples of all splits, as references draw their halves from them."""
         return concatenate(list(self.read_splits()))
+
+    def name_owners(self, samples: Samples) -> Samples:
+        """Returns samples as those of the people whose they are, under whose keys they are sealed."""
+        stores = [read_owners(self.store / path) for path in (TRAIN, CALIBRATION, TEST)]
+        owners = {
+            sample_id: subject
+            for store in stores
+            for sample_id, subject in zip(store.sample_ids.tolist(), store.subject_ids.tolist(), strict=True)
+        }
+        subject_ids = np.array([owners[sample_id] for sample_id in samples.sample_ids.tolist()], dtype=np.str_)
+        return Samples(samples.sample_ids, subject_ids, samples.labels, samples.payloads)
+
+    def write(self, path: Path, samples: Samples) -> None:
+        """Writes a file of what runs share about single samples."""
+        seal = open_seal(self.params.data.sealed, "study", path.relative_to(self.folder.parent))
+        write_samples(path, self.name_owners(samples), seal)
 
     def draw_halves(self, group: str) -> Mask:
         """Returns (N, K) bool: which of all samples each reference is trained on."""

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from amun.core.errors import InputError
 from amun.core.network import read_whole_timeout
-from amun.core.paths import LEDGER, STATE
+from amun.core.paths import KEK, KEYS, LEDGER, STATE
+from amun.vault.kek import KEK_VARIABLE
+from amun.vault.key_store import KEYS_VARIABLE
 from tasks.tools.addresses import find_addresses
 
 LEDGER_VARIABLE = "AMUN_LEDGER_URL"
@@ -91,6 +93,8 @@ def set_environment(root: Path) -> None:
         "PREFECT_HOME": str(state / "prefect"),
         MLFLOW_VARIABLE: name_database(root),
         LEDGER_VARIABLE: f"sqlite:///{root / LEDGER}",
+        KEYS_VARIABLE: f"sqlite:///{root / KEYS}",
+        KEK_VARIABLE: f"file:{root / KEK}",
         "DVC_SITE_CACHE_DIR": str(state / "dvc"),
     }
     if (served := find_addresses(root)) is not None:

@@ -14,6 +14,7 @@ from amun.core.locks import hold_lock
 from amun.core.paths import STATE
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
+from amun.vault.vault import lend_vault
 from tasks.tools import dvc
 from tasks.tools.git import list_changes, run_git
 from tasks.tools.sound import make_sound
@@ -32,6 +33,7 @@ def open_worktree(root: Path, commit: str) -> Iterator[Path]:
         run_git(root, "worktree", "add", "--quiet", "--detach", str(path), commit)
         try:
             dvc.share_cache(root, path)
+            lend_vault(root, path)
             dvc.fetch(path)
             make_sound(path)
             yield path

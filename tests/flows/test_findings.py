@@ -15,9 +15,10 @@ import yaml
 
 from amun.core.keys import create_secret
 from amun.core.params import read_params
-from amun.core.paths import PARAMS, TRAIN, UNLEARNED
+from amun.core.paths import KEK, PARAMS, TRAIN, UNLEARNED
 from amun.model.architectures import build_model, save_weights
 from amun.store.samples import Samples, write_samples
+from amun.vault.vault import create_vault
 from flows.cli import main
 from tasks.tools.dvc import LOCK_FILE
 from tasks.tools.environment import API_VARIABLE, LEDGER_VARIABLE, MLFLOW_VARIABLE, find_free_port
@@ -117,7 +118,7 @@ def test_options_that_the_champion_was_not_trained_with_are_a_failure(
 ) -> None:
     names, images = np.array(["a", "b"]), torch.zeros((2, 1, 8, 8), dtype=torch.uint8)
     (root / TRAIN).parent.mkdir()
-    write_samples(root / TRAIN, Samples(names, names, torch.tensor([0, 1]), images))
+    write_samples(root / TRAIN, Samples(names, names, torch.tensor([0, 1]), images), seal=None)
     (root / UNLEARNED).parent.mkdir()
     model = read_params(root / PARAMS).model
     save_weights(root / UNLEARNED, build_model(model, 2, (1, 8, 8), seed=0))
@@ -127,6 +128,19 @@ def test_options_that_the_champion_was_not_trained_with_are_a_failure(
     failing, _ = typed.out.splitlines()
     assert (typed.exit_code, failing.startswith("fails: ")) == (2, True), typed.out
     assert [word for word in ("model.options", str(UNLEARNED), "`amun base rebuild`") if word not in failing] == []
+
+
+def test_keys_that_are_not_at_hand_stop(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    create_secret(root)
+    typed = Typed(capsys, "check")
+    assert (typed.exit_code, "stops: no key store at" in typed.out) == (2, True), typed.out
+    create_vault(root)
+    assert Typed(capsys, "check").exit_code == 0
+    (root / KEK).chmod(0o440)
+    typed = Typed(capsys, "check")
+    assert (typed.exit_code, "has mode 440" in typed.out) == (2, True), typed.out
+    change(root, "data.sealed", False)
+    assert Typed(capsys, "check").exit_code == 0
 
 
 @pytest.mark.parametrize("command", [("init",), ("serve",), ("wave", "run", "--dry-run")])

@@ -23,6 +23,7 @@ from amun.model.references import draw_halves
 from amun.stages.train import train
 from amun.store.samples import Samples, write_samples
 from tasks.workspace.workspace import Workspace
+from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS, load_digit_images
 
 CPU = torch.device("cpu")
@@ -48,6 +49,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     )
     root = tmp_path_factory.mktemp("workspace")
     with chdir(root):
+        make_vault(root)
         write_store()
         write_json(FORGOTTEN, [])
         train(params, CPU)
@@ -66,7 +68,7 @@ def write_store() -> None:
     )
     start = 0
     for path, num_people in NUM_PEOPLE.items():
-        write_samples(path, samples.slice(start, start + 2 * num_people))
+        write_samples(path, samples.slice(start, start + 2 * num_people), seal=None)
         start += 2 * num_people
     for seed, (logits_path, inclusion_path, num_references) in enumerate(
         [(AUDIT_LOGITS, AUDIT_INCLUSION, 8), (TARGET_LOGITS, TARGET_INCLUSION, 2)]
@@ -75,4 +77,4 @@ def write_store() -> None:
         logits = torch.from_numpy(random.normal(scale=5, size=(len(owners), num_references, 10)).astype(np.float32))
         logits += 15 * one_hot(samples.labels, 10)[:, None] * inclusion[:, :, None]
         for path, payloads in ((logits_path, logits), (inclusion_path, inclusion.to(torch.uint8))):
-            write_samples(path, replace(samples, payloads=payloads))
+            write_samples(path, replace(samples, payloads=payloads), seal=None)

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,9 @@ from amun.evidence.wave import ForgottenWave, Wave, write_json
 from amun.model.architectures import build_model, save_weights
 from amun.model.training import fit
 from amun.store.samples import Samples, read_samples, write_samples
+from tests.amun.sealing import make_vault
 from tests.amun.shipped import ROOT, load_digit_images
+from tests.footers import is_sealed
 
 NUM_TRAIN, NUM_FORGET, NUM_CALIBRATION = 150, 60, 100
 IDS = [f"id{number:03}" for number in range(NUM_TRAIN)]
@@ -42,9 +46,10 @@ MODEL = ModelParams(name="digits", architecture="small_cnn", options={"channels"
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the stage reads: a small base, training samples, a wave; batches of four."""
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The current folder, with what the stage reads: a small base, training samples, a wave; batches of four."""
     root = tmp_path_factory.mktemp("stage")
+    make_vault(root)
     content: dict[str, Any] = yaml.safe_load((ROOT / PARAMS).read_text(encoding="utf-8"))
     content["model"] = MODEL.model_dump()
     content["adversarial"] |= {"search": "ddn", "batch_size": 4}
@@ -54,8 +59,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images, labels = (tensor[:NUM_TRAIN] for tensor in digits)
     held_out_images, held_out_labels = (tensor[NUM_TRAIN:end] for tensor in digits)
     names, held_out_names = np.array(IDS), np.array(CALIBRATION_IDS)
-    write_samples(root / TRAIN, Samples(names, names, labels, images))
-    write_samples(root / CALIBRATION, Samples(held_out_names, held_out_names, held_out_labels, held_out_images))
+    write_samples(root / TRAIN, Samples(names, names, labels, images), seal=None)
+    write_samples(
+        root / CALIBRATION, Samples(held_out_names, held_out_names, held_out_labels, held_out_images), seal=None
+    )
     model = build_model(MODEL, 10, (1, 8, 8), seed=0)
     training = params.training.model_copy(update={"epochs": 8})
     fit(
@@ -69,7 +76,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     save_weights(root / WAVE_BASE, model)
     write_wave(root, FORGET_IDS)
-    return root
+    with chdir(root):
+        yield root
 
 
 def write_wave(root: Path, forget_ids: list[str]) -> None:
@@ -118,6 +126,8 @@ def kill_half_way(root: Path) -> int:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (root / ADVERSARIAL).exists()
+    kept = list((root / PARTIAL_ADVERSARIAL).rglob("*.parquet"))
+    assert [path for path in kept if not is_sealed(path)] == []
     return sum(len(read_samples(path)) for path in (root / PARTIAL_ADVERSARIAL).rglob("found/*.parquet"))
 
 
@@ -131,6 +141,7 @@ def test_killed_half_way_it_goes_on_to_the_same_bytes(workspace: Path) -> None:
     (workspace / ADVERSARIAL).unlink()
     assert f"{NUM_FORGET}/{NUM_FORGET} samples" in run(workspace)
     assert [(workspace / path).read_bytes() for path in (ADVERSARIAL, HELD_OUT_ADVERSARIAL)] == resumed
+    assert is_sealed(workspace / ADVERSARIAL)
     assert read_samples(workspace / ADVERSARIAL).sample_ids.tolist() == FORGET_IDS
     metrics = json.loads((workspace / ADVERSARIAL_METRICS).read_text(encoding="utf-8"))
     deltas = read_samples(workspace / ADVERSARIAL).images - read_samples(workspace / TRAIN).align(FORGET_IDS).images

@@ -47,6 +47,7 @@ from amun.store.forgetting import name_forgotten
 from amun.store.samples import Samples, read_samples, write_samples
 from amun.store.store import read_owners
 from tests.amun.methods.problems import make_attempt
+from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
 from tests.amun.witness import NUM_CLASSES, Witness, hear, paint
 
@@ -90,6 +91,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a witness is small: threads would only wait for each other
     with chdir(tmp_path_factory.mktemp("workspace")):
+        make_vault(Path())
         first = 1
         for path, share in SHARES.items():
             write_store(path, first, share)
@@ -106,7 +108,7 @@ def write_store(path: Path, first: int, share: int) -> None:
     names = np.array([f"sample-{number}" for number in numbers])
     owners = np.array([f"person-{number % NUM_PEOPLE}" for number in numbers])
     images = torch.stack([paint(int(number)) for number in numbers])
-    write_samples(path, Samples(names, owners, torch.from_numpy(numbers % NUM_CLASSES), images))
+    write_samples(path, Samples(names, owners, torch.from_numpy(numbers % NUM_CLASSES), images), seal=None)
 
 
 def begin_wave(leavers: list[range]) -> None:

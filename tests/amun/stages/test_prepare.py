@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from amun.core.errors import InputError
-from amun.core.keys import parse_secret, store_secret, subject_key
+from amun.core.keys import parse_secret, subject_key
 from amun.core.params import Params
 from amun.core.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN
 from amun.evidence.wave import write_json
 from amun.stages.prepare import prepare
 from amun.store.samples import read_samples
 from tests.amun.pictures import RULES, paint, write_class_folder
+from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
 
 SECRET = "ab" * 32
@@ -27,7 +28,7 @@ STORES = (TRAIN, CALIBRATION, TEST)
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """The parameters of a workspace that is the current folder, with 40 people of whom each has a cat and a dog."""
     monkeypatch.chdir(tmp_path)
-    store_secret(Path(), SECRET)
+    make_vault(Path(), SECRET)
     write_json(EXCLUSIONS, [])
     owners = {f"{label}/{person:02}.png": f"person {person}" for label in ("cat", "dog") for person in range(40)}
     write_class_folder(Path("raw"), owners)

@@ -55,13 +55,13 @@ class Mortal(nn.Module):
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     """A store file of the samples."""
-    write_samples(tmp_path / "train.parquet", Samples(np.array(IDS), np.array(IDS), LABELS, IMAGES))
+    write_samples(tmp_path / "train.parquet", Samples(np.array(IDS), np.array(IDS), LABELS, IMAGES), seal=None)
     return tmp_path / "train.parquet"
 
 
 def search(model: nn.Module, store: Path, folder: Path, params: AdversarialParams) -> ResumableSearch:
     """Runs the search in a folder and returns it."""
-    resumable = ResumableSearch(folder, params, torch.device("cpu"))
+    resumable = ResumableSearch(folder, params, torch.device("cpu"), seal=None)
     resumable.run(model, store, IDS, lambda _="": None)
     return resumable
 

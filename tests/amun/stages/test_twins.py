@@ -26,6 +26,7 @@ from amun.model.architectures import build_model, save_weights
 from amun.stages.power import measure_power
 from amun.stages.references import train_references
 from amun.store.samples import Samples, concatenate, read_samples, write_samples
+from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
 from tests.amun.witness import NUM_CLASSES, paint
 
@@ -51,9 +52,10 @@ def make_samples(kind: str, numbers: range) -> Samples:
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A workspace, the current folder: of 60 training samples 30 are twins of the other 30; 30 are held out."""
     monkeypatch.chdir(tmp_path)
-    write_samples(TRAIN, concatenate([make_samples("a", range(1, 31)), make_samples("b", range(1, 31))]))
-    write_samples(CALIBRATION, make_samples("c", range(31, 61)))
-    write_samples(TEST, make_samples("d", range(61, 91)))
+    make_vault(Path())
+    write_samples(TRAIN, concatenate([make_samples("a", range(1, 31)), make_samples("b", range(1, 31))]), seal=None)
+    write_samples(CALIBRATION, make_samples("c", range(31, 61)), seal=None)
+    write_samples(TEST, make_samples("d", range(61, 91)), seal=None)
     write_json(FORGOTTEN, [])
 
 
@@ -109,8 +111,8 @@ def test_memory_is_measured_on_what_can_tell_alone() -> None:
     inclusion = torch.stack([included, ~included], dim=2).reshape(len(both), 8)
     logits = torch.randn(len(both), 8, NUM_CLASSES, generator=generator)
     logits += 3 * inclusion[:, :, None] * torch.nn.functional.one_hot(labels, NUM_CLASSES)[:, None]
-    write_samples(AUDIT_INCLUSION, Samples(np.array(both), owners, labels, inclusion.to(torch.uint8)))
-    write_samples(AUDIT_LOGITS, Samples(np.array(both), owners, labels, logits))
+    write_samples(AUDIT_INCLUSION, Samples(np.array(both), owners, labels, inclusion.to(torch.uint8)), seal=None)
+    write_samples(AUDIT_LOGITS, Samples(np.array(both), owners, labels, logits), seal=None)
     references = read_samples(AUDIT_LOGITS)
     sets = AuditSets(forget, len(forget), forget.slice(0, 0), held_out, None, None)
     of_forget, of_held_out = logits[:30, 0], logits[30:, 0]

@@ -63,7 +63,7 @@ def test_own_method_is_given_the_target_references_that_there_are(params: Params
     write_json(ATTEMPT, Attempt(attempt=1))
     kept = TARGET_LOGITS.read_bytes()
     if not has_targets:
-        write_samples(TARGET_LOGITS, read_samples(TARGET_LOGITS).slice(0, 0))
+        write_samples(TARGET_LOGITS, read_samples(TARGET_LOGITS).slice(0, 0), seal=None)
     given.clear()
     unlearn(chosen, CPU)
     TARGET_LOGITS.write_bytes(kept)
@@ -82,7 +82,7 @@ def test_base_that_was_built_without_target_references(params: Params) -> None:
     write_json(ATTEMPT, Attempt(attempt=1))
     kept = TARGET_LOGITS.read_bytes()
     references = read_samples(TARGET_LOGITS)
-    write_samples(TARGET_LOGITS, references.slice(0, 0))
+    write_samples(TARGET_LOGITS, references.slice(0, 0), seal=None)
     with pytest.raises(AttemptError, match="there are no target references"):
         unlearn(chosen, CPU)
     TARGET_LOGITS.write_bytes(kept)

@@ -17,14 +17,14 @@ def path(tmp_path: Path) -> Path:
     ids = np.array([f"id{number}" for number in range(COUNT)])
     subjects = np.array([f"subject{number // 3}" for number in range(COUNT)])
     payloads = torch.arange(COUNT * 6).reshape(COUNT, 2, 3).to(torch.float32)
-    write_samples(tmp_path / "store.parquet", Samples(ids, subjects, torch.arange(COUNT) % 7, payloads))
+    write_samples(tmp_path / "store.parquet", Samples(ids, subjects, torch.arange(COUNT) % 7, payloads), seal=None)
     return tmp_path / "store.parquet"
 
 
 def test_shape_is_that_of_what_is_stored(path: Path, tmp_path: Path) -> None:
     shape = read_shape(path)
     assert (shape.num_samples, shape.num_classes, shape.payload_shape) == (COUNT, 7, (2, 3))
-    write_samples(tmp_path / "none.parquet", read_samples(path, sample_ids=[]))
+    write_samples(tmp_path / "none.parquet", read_samples(path, sample_ids=[]), seal=None)
     none = read_shape(tmp_path / "none.parquet")
     assert (none.num_samples, none.num_classes, none.payload_shape) == (0, 0, (2, 3))
 

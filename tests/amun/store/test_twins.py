@@ -74,7 +74,9 @@ def stores(tmp_path: Path) -> list[Path]:
     for name, rows in content.items():
         ids, owners, numbers = (np.array(column) for column in zip(*rows, strict=True))
         payloads = torch.from_numpy(numbers).to(torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 1, 4, 4).contiguous()
-        write_samples(tmp_path / name, Samples(ids, owners, torch.zeros(len(rows), dtype=torch.int64), payloads))
+        write_samples(
+            tmp_path / name, Samples(ids, owners, torch.zeros(len(rows), dtype=torch.int64), payloads), seal=None
+        )
     return [tmp_path / name for name in content]
 
 

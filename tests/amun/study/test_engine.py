@@ -13,13 +13,13 @@ import torch
 import yaml
 
 from amun.core.errors import AmunError
-from amun.core.keys import store_secret
 from amun.core.params import AttemptParams
 from amun.core.paths import CUSTOM, EXCLUSIONS, FORGOTTEN
 from amun.evidence.wave import write_json
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.tuning import fine_tune, get_adversarial
 from amun.store.samples import read_samples
+from amun.store.store import read_owners
 from amun.study import shared
 from amun.study.plan import Plan
 from amun.study.preset import SHIPPED, Preset, Scale, apply_preset
@@ -35,7 +35,10 @@ from amun.study.study import (
     read_split,
 )
 from amun.study.trials import make_problem, open_scene
+from amun.vault.vault import open_vault
+from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
+from tests.footers import find_store_files, is_sealed
 
 METHODS = ["amun", "amun_a", "fine_tune", "gradient_ascent", "amun_soft"]
 NUM_TRAIN, NUM_FORGET = 201, 40
@@ -60,7 +63,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
     preset = make_preset()
     threads = torch.get_num_threads()
     with chdir(tmp_path_factory.mktemp("workspace")):
-        store_secret(Path(), "0" * 64)
+        make_vault(Path(), "0" * 64)
         write_json(EXCLUSIONS, [])
         write_json(FORGOTTEN, [])
         study = open_study("digits", apply_preset(preset, PARAMS), by_subject=False, num_waves=2)
@@ -94,6 +97,17 @@ def test_every_method_has_its_rows_where_it_can_work(outcome: Outcome) -> None:
     assert [record.trial.delta_factor for record in find(outcome, "delta", "none", "amun")] == [1.0, 3.0]
     assert len(find(outcome, "waves", "use", "retrain")[0].waves) == 2
     assert len(outcome.searched) == 2 * len(outcome.chosen)
+
+
+def test_files_are_sealed_under_the_keys_of_the_people_whose_samples_they_hold(plan: Plan, outcome: Outcome) -> None:
+    assert outcome.records
+    paths = find_store_files(plan.study.folder)
+    assert len(paths) > 5
+    assert [path for path in paths if not is_sealed(path)] == []
+    people = {person for path in paths for person in read_owners(path).subject_ids.tolist()}
+    # never the places by which a study names its samples
+    assert {person.split("-")[0] for person in people} == {"subject"}
+    assert open_vault().describe().num_keys == len(people)
 
 
 def test_figures_of_what_is_known(outcome: Outcome) -> None:
@@ -273,7 +287,7 @@ def test_other_workspace_forgets_the_same_images(plan: Plan, tmp_path: Path) -> 
 
     here = read_drawn()
     with chdir(tmp_path):
-        store_secret(Path(), "1" * 64)
+        make_vault(Path(), "1" * 64)
         write_json(EXCLUSIONS, [])
         write_json(FORGOTTEN, [])
         shared.prepare_store(plan.study, CPU)
@@ -343,7 +357,7 @@ def test_reference_is_done_when_its_weights_are_there(plan: Plan) -> None:
     logits = plan.study.locate_logits("target", 0)
     logits.unlink()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared, "write_samples", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Study, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             job.function(*job.arguments, CPU)
     assert not job.output.exists()

@@ -95,7 +95,7 @@ def test_pictures_that_others_have_too_are_told(ledger: Ledger, capsys: pytest.C
         rows = len(owners)
         ids = np.array([f"{owner}/1" for owner in owners])
         same = torch.ones(rows, 1, 4, 4, dtype=torch.uint8)
-        write_samples(path, Samples(ids, np.array(owners), torch.zeros(rows, dtype=torch.int64), same))
+        write_samples(path, Samples(ids, np.array(owners), torch.zeros(rows, dtype=torch.int64), same), seal=None)
     write_json(FORGOTTEN, [])
     assert json.loads(Typed(capsys, "show", "R-000001", "--json").out)["twins"]["num_people"] == 3
     told = Typed(capsys, "show", "R-000001").out

@@ -47,7 +47,9 @@ def write_store(path: Path, rows: dict[str, tuple[str, int]]) -> None:
     owners = np.array([owner for owner, _ in rows.values()])
     pictures = torch.tensor([number for _, number in rows.values()], dtype=torch.uint8)
     payloads = pictures[:, None, None, None].expand(-1, 1, 4, 4).contiguous()
-    write_samples(path, Samples(np.array(list(rows)), owners, torch.zeros(len(rows), dtype=torch.int64), payloads))
+    write_samples(
+        path, Samples(np.array(list(rows)), owners, torch.zeros(len(rows), dtype=torch.int64), payloads), seal=None
+    )
 
 
 def open_at(root: Path, twins: str) -> Workspace:

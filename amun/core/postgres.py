@@ -1,4 +1,4 @@
-"""How long a ledger on Postgres may keep silent: while a connection is made, and while it is asked."""
+"""How long a database on Postgres may keep silent: while a connection is made, and while it is asked."""
 
 from collections.abc import Generator
 from time import monotonic

@@ -1,0 +1,136 @@
+"""The key-encryption key (KEK), in a file that its owner alone may read: under it lie all subjects' keys.
+
+While it is changed two files are there, and the key store says under which of the two its keys lie.
+"""
+
+import hashlib
+import os
+import secrets
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+from amun.core.errors import InputError
+from amun.core.files import replace_file
+from amun.core.locks import hold_lock
+from amun.core.paths import KEK
+
+KEK_VARIABLE = "AMUN_KEK"
+KEY_BYTES = 32
+_SCHEME = "file:"
+_MODE = 0o400
+_FINGERPRINT_BYTES = 8
+
+
+class KekFile:
+    """Where the KEK lies, and its successor beside it while it is changed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.successor = self.path.with_name(f"{self.path.name}.next")
+
+    def create(self) -> bytes:
+        """Returns the KEK, made where there is none yet."""
+        if not self.path.exists():
+            _write_key(self.path)
+        return read_kek(self.path)
+
+    def draw_successor(self) -> bytes:
+        """Returns the KEK that is to follow, made where there is none yet."""
+        if not self.successor.exists():
+            _write_key(self.successor)
+        return read_kek(self.successor)
+
+    def find(self, fingerprint: str) -> bytes:
+        """Returns the KEK of this fingerprint, which may be the successor already.
+
+        Raises:
+            InputError: it is neither, or the file is missing, has another mode or is none.
+        """
+        # the successor first: while it takes the place of the KEK, there is one or the other
+        with suppress(InputError):
+            if fingerprint_kek(successor := read_kek(self.successor)) == fingerprint:
+                return successor
+        kek = read_kek(self.path)
+        if fingerprint_kek(kek) != fingerprint:
+            raise InputError(
+                f"{KEK_VARIABLE}: {self.path} is the key-encryption key {fingerprint_kek(kek)}, and the subjects' keys "
+                f"lie under {fingerprint}: bring that one from where `amun keys rotate` ran last"
+            )
+        return kek
+
+    def succeed(self) -> None:
+        """Destroys the KEK and puts its successor into its place; said again it changes nothing."""
+        if not self.successor.exists():
+            return
+        if self.path.exists():
+            self.path.chmod(0o600)
+            with self.path.open("r+b") as file:
+                file.write(bytes(self.path.stat().st_size))
+                file.flush()
+                os.fsync(file.fileno())
+        self.successor.replace(self.path)
+        _flush_folder(self.path.parent)
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Lets one process at a time change the KEK."""
+        return hold_lock(self.path.with_name(f"{self.path.name}.lock"))
+
+
+def locate_kek(workspace: Path) -> KekFile:
+    """Returns where the environment says that the KEK lies, or else its place in the workspace.
+
+    Raises:
+        InputError: the environment names none that is known.
+    """
+    if not (named := os.environ.get(KEK_VARIABLE)):
+        return KekFile(workspace / KEK)
+    if not named.startswith(_SCHEME) or named == _SCHEME:
+        raise InputError(f"{KEK_VARIABLE}: {named!r} names no key-encryption key; write file:/PATH")
+    return KekFile(Path(named.removeprefix(_SCHEME)))
+
+
+def fingerprint_kek(kek: bytes) -> str:
+    """Returns by what a KEK is known, which tells nothing of it."""
+    return hashlib.blake2b(b"fingerprint", key=kek, digest_size=_FINGERPRINT_BYTES).hexdigest()
+
+
+def read_kek(path: Path) -> bytes:
+    """Returns the KEK in a file.
+
+    Raises:
+        InputError: it is missing, others may read it or anybody change it, or it is none.
+    """
+    try:
+        if excess := path.stat().st_mode & 0o777 & ~_MODE:
+            raise InputError(f"{KEK_VARIABLE}: {path} has mode {excess | _MODE:03o}; type chmod 400 {path}")
+        kek = bytes.fromhex(path.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{KEK_VARIABLE}: there is no key-encryption key at {path}; bring it from your backup, or from where the "
+            "workspace was made"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "64 hexadecimal digits are expected"
+        raise InputError(f"{KEK_VARIABLE}: {path} cannot be read: {reason}") from None
+    if len(kek) != KEY_BYTES:
+        raise InputError(f"{KEK_VARIABLE}: {path} cannot be read: 64 hexadecimal digits are expected")
+    return kek
+
+
+def _write_key(path: Path) -> None:
+    """Writes a new key, whole and on the disk before anything can lie under it."""
+    with replace_file(path, 0o600) as unfinished:
+        with unfinished.open("w", encoding="ascii") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.chmod(_MODE)
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

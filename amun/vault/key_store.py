@@ -1,0 +1,214 @@
+"""The key store: subjects' keys, each wrapped, in a database of their own, apart from the ledger and its backups.
+
+It knows under which key-encryption key (KEK) all of them lie. What wraps and unwraps is not here.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from amun.core.errors import AmunError, InputError
+from amun.core.masking import mask_passwords
+from amun.core.paths import KEYS
+
+KEYS_VARIABLE = "AMUN_KEYS_URL"
+FORMAT = 1
+BUSY_SECONDS = 60
+CHUNK_ROWS = 10_000  # both databases take about 32,000 bound values in a statement
+_SQLITE, _POSTGRES = "sqlite:///", "postgresql+psycopg://"
+
+_SCHEMA = (
+    "CREATE TABLE vault (id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL, kek TEXT NOT NULL,"
+    " own BLOB NOT NULL)",
+    "CREATE TABLE subject_key (subject TEXT PRIMARY KEY, wrapped BLOB NOT NULL)",
+)
+
+
+class KeyStore:
+    """A SQLite file, or a Postgres database that several machines share."""
+
+    def __init__(self, url: str) -> None:
+        """Names the key store; nothing is opened yet.
+
+        Raises:
+            InputError: the url is none of a SQLite file or a Postgres database.
+        """
+        self.name = mask_passwords(url)
+        self._url = url
+        if not url.startswith((_SQLITE, _POSTGRES)) or url == _SQLITE:
+            raise InputError(f"{KEYS_VARIABLE}: {self.name!r} is no key store; write {_SQLITE}PATH or {_POSTGRES}...")
+        self.path = Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+
+    def is_made(self) -> bool:
+        """Tells whether there is one."""
+        if self.path is not None and not self.path.exists():
+            return False
+        with self._open("BEGIN") as run:
+            return self._has_tables(run)
+
+    def create(self, kek: str, own: bytes) -> None:
+        """Makes the key store where there is none yet.
+
+        Args:
+            kek: the fingerprint of the KEK.
+            own: the store's own key, wrapped.
+        """
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.touch(mode=0o600)
+        with self._write() as run:
+            if self._has_tables(run):
+                return
+            for statement in _SCHEMA:
+                run(statement if self.path is not None else statement.replace("BLOB", "BYTEA"))
+            run("INSERT INTO vault (id, format, kek, own) VALUES (1, ?, ?, ?)", FORMAT, kek, own)
+
+    def read_own(self) -> tuple[str, bytes]:
+        """Returns the fingerprint of the KEK under which all keys lie, and the store's own key, wrapped.
+
+        Raises:
+            InputError: there is no key store, or a later release has made it.
+        """
+        with self._read() as run:
+            return self._read_vault(run)
+
+    def read_keys(self, subjects: Sequence[str]) -> tuple[str, dict[str, bytes]]:
+        """Returns the fingerprint of the KEK, and the wrapped keys of those of the subjects who have one."""
+        with self._read() as run:
+            kek, _ = self._read_vault(run)
+            return kek, self._select(run, subjects)
+
+    def count_keys(self) -> int:
+        """Returns how many subjects have a key."""
+        with self._read() as run:
+            self._read_vault(run)
+            return int(run("SELECT count(*) FROM subject_key")[0][0])
+
+    def add_keys(self, subjects: Sequence[str], wrap: Callable[[str, str], bytes]) -> None:
+        """Writes a new key for each of the subjects who has none.
+
+        Args:
+            subjects: their keyed ids.
+            wrap: makes the wrapped key of a subject, given the KEK's fingerprint, which stays what it is until then.
+        """
+        with self._write() as run:
+            kek, _ = self._read_vault(run)
+            known = self._select(run, subjects)
+            for subject in subjects:
+                if subject not in known:
+                    run("INSERT INTO subject_key (subject, wrapped) VALUES (?, ?)", subject, wrap(kek, subject))
+
+    def rewrap(self, kek: str, change: Callable[[str, str, bytes], bytes]) -> None:
+        """Puts all keys under another KEK, all or none; where they lie under it already nothing changes.
+
+        Args:
+            kek: the fingerprint of the other one.
+            change: rewraps a key, given the fingerprint of the KEK until now, the subject, empty for the store itself,
+                and the wrapped key.
+        """
+        with self._write() as run:
+            before, own = self._read_vault(run)
+            if before == kek:
+                return
+            for subject, wrapped in run("SELECT subject, wrapped FROM subject_key"):
+                run("UPDATE subject_key SET wrapped = ? WHERE subject = ?", change(before, subject, wrapped), subject)
+            run("UPDATE vault SET kek = ?, own = ?", kek, change(before, "", own))
+
+    def _select(self, run: "Run", subjects: Sequence[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for start in range(0, len(subjects), CHUNK_ROWS):
+            chunk = subjects[start : start + CHUNK_ROWS]
+            marks = ", ".join("?" * len(chunk))
+            rows = run(f"SELECT subject, wrapped FROM subject_key WHERE subject IN ({marks})", *chunk)  # noqa: S608
+            found |= {subject: bytes(wrapped) for subject, wrapped in rows}
+        return found
+
+    def _read_vault(self, run: "Run") -> tuple[str, bytes]:
+        if not self._has_tables(run):
+            raise InputError(self._tell_missing())
+        ((found, kek, own),) = run("SELECT format, kek, own FROM vault")
+        if found != FORMAT:
+            raise InputError(f"the key store {self.name} has format {found}, this release needs {FORMAT}")
+        return kek, bytes(own)
+
+    def _has_tables(self, run: "Run") -> bool:
+        if self.path is not None:
+            return bool(run("SELECT 1 FROM sqlite_master WHERE name = 'vault'"))
+        return run("SELECT to_regclass('vault')")[0][0] is not None
+
+    def _tell_missing(self) -> str:
+        return (
+            f"no key store at {self.name}: bring it from your backup, or name it in {KEYS_VARIABLE}; "
+            "`amun keys create` makes one in a workspace that never had any"
+        )
+
+    @contextmanager
+    def _read(self) -> "Iterator[Run]":
+        """Gives what runs a statement; all that it reads is of one state of the store."""
+        if self.path is not None and not self.path.exists():
+            raise InputError(self._tell_missing())
+        begin = "BEGIN" if self.path is not None else "BEGIN ISOLATION LEVEL REPEATABLE READ"
+        with self._open(begin) as run:
+            yield run
+
+    @contextmanager
+    def _write(self) -> "Iterator[Run]":
+        """Gives what runs a statement, to one process at a time; it is kept only if the block succeeds."""
+        with self._open("BEGIN IMMEDIATE" if self.path is not None else "BEGIN") as run:
+            if self.path is None:
+                run(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
+                run("SELECT pg_advisory_xact_lock(hashtext('amun vault'))")
+            yield run
+
+    @contextmanager
+    def _open(self, begin: str) -> "Iterator[Run]":
+        try:
+            connection = self._connect()
+            try:
+                run = partial(_run, connection, self.path is not None)
+                run(begin)
+                yield run
+                run("COMMIT")
+            finally:
+                connection.close()
+        except InputError:
+            raise
+        except Exception as error:
+            if not isinstance(error, sqlite3.Error) and type(error).__module__.partition(".")[0] != "psycopg":
+                raise
+            primary = getattr(getattr(error, "diag", None), "message_primary", None)
+            reason = " ".join(str(primary or error).split())
+            raise AmunError(f"the key store {self.name} does not answer or refuses: {reason}") from None
+
+    def _connect(self) -> Any:
+        if self.path is None:
+            # only here: SQLAlchemy and Postgres' driver take half a second to import
+            from sqlalchemy import make_url
+
+            from amun.core.postgres import bound_waits, connect_bounded
+
+            url = make_url(self._url)
+            named = url.translate_connect_args(username="user", database="dbname") | dict(url.query)
+            return connect_bounded(BUSY_SECONDS, None, None, [], {**named, **bound_waits(), "autocommit": True})
+        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        # what is deleted is overwritten; no second file holds older pages
+        for pragma in ("secure_delete = ON", "journal_mode = DELETE", "synchronous = FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+
+Run = Callable[..., list[Any]]
+
+
+def _run(connection: Any, is_sqlite: bool, statement: str, *values: object) -> list[Any]:
+    cursor = connection.execute(statement if is_sqlite else statement.replace("?", "%s"), values)
+    return [] if cursor.description is None else list(cursor.fetchall())
+
+
+def locate_key_store(workspace: Path) -> KeyStore:
+    """Returns the key store that the environment names, or else the workspace's own."""
+    return KeyStore(os.environ.get(KEYS_VARIABLE) or f"{_SQLITE}{workspace / KEYS}")

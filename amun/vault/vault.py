@@ -1,0 +1,211 @@
+"""The vault: makes, finds and rewraps subjects' keys; what is sealed with a key is another file's (`seal`)."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
+from amun.core.errors import AmunError, InputError
+from amun.core.keys import load_secret, subject_key
+from amun.core.paths import KEK, KEYS, SECRET
+from amun.vault.kek import KEY_BYTES, KekFile, fingerprint_kek, locate_kek
+from amun.vault.key_store import KeyStore, locate_key_store
+
+NONCE_BYTES = 12
+Content = TypeVar("Content")
+# stages and tools run in the root of a workspace
+CURRENT = Path()
+
+
+@dataclass(frozen=True)
+class SubjectKey:
+    """One subject's key, as it is used.
+
+    Attributes:
+        subject: the keyed id.
+        name: the id as the source of the data spells it.
+        cipher: AES-256-GCM-SIV.
+        nonce_key: from which each payload's nonce is derived.
+    """
+
+    subject: str
+    name: str
+    cipher: AESGCMSIV
+    nonce_key: bytes
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What may be told of a vault.
+
+    Attributes:
+        key_store: its address, without a password.
+        num_keys: how many people have one.
+        kek: where the key-encryption key lies.
+        fingerprint: of that key.
+        is_rotating: it is being changed, or a change was killed.
+    """
+
+    key_store: str
+    num_keys: int
+    kek: str
+    fingerprint: str
+    is_rotating: bool
+
+
+class Vault:
+    """The keys of a key store, as a key-encryption key (KEK) opens them."""
+
+    def __init__(self, store: KeyStore, kek_file: KekFile, workspace: Path = CURRENT) -> None:
+        self.store = store
+        self.kek_file = kek_file
+        self._workspace = workspace
+
+    @cached_property
+    def own_key(self) -> bytes:
+        """The key store's own key, which signs what names nobody.
+
+        Raises:
+            InputError: there is no key store, or not its KEK.
+            AmunError: the database does not answer.
+        """
+        kek, wrapped = self._open(self.store.read_own)
+        return self._unwrap(kek, "", wrapped)
+
+    def check(self) -> None:
+        """Sees that the keys are at hand.
+
+        Raises:
+            InputError, AmunError: as `own_key`.
+        """
+        _ = self.own_key
+
+    def find_keys(self, subjects: Iterable[str]) -> dict[str, SubjectKey]:
+        """Returns the keys of those of the subjects, given by their keyed ids, who have one.
+
+        Raises:
+            InputError, AmunError: as `own_key`.
+        """
+        asked = sorted(set(subjects))
+        kek, wrapped = self._open(lambda: self.store.read_keys(asked))
+        return {subject: _use_key(subject, self._unwrap(kek, subject, key)) for subject, key in wrapped.items()}
+
+    def provide_keys(self, names: Iterable[str]) -> dict[str, SubjectKey]:
+        """Returns the key of each of these people by the name, made where there is none yet.
+
+        Raises:
+            InputError, AmunError: as `own_key`; or there is no workspace secret.
+        """
+        secret = load_secret(self._workspace)
+        name_of = {subject_key(secret, name): name for name in names}
+        found = self.find_keys(name_of)
+        if missing := [subject for subject in name_of if subject not in found]:
+            self.store.add_keys(
+                missing,
+                lambda kek, subject: _wrap(
+                    self.kek_file.find(kek), subject, os.urandom(KEY_BYTES) + name_of[subject].encode()
+                ),
+            )
+            found |= self.find_keys(missing)
+        return {name: found[subject] for subject, name in name_of.items()}
+
+    def describe(self) -> Summary:
+        """Returns what may be told of the vault.
+
+        Raises:
+            InputError, AmunError: as `own_key`.
+        """
+        self.check()
+        fingerprint, _ = self.store.read_own()
+        is_rotating = self.kek_file.successor.exists()
+        return Summary(self.store.name, self.store.count_keys(), str(self.kek_file.path), fingerprint, is_rotating)
+
+    def rotate(self) -> None:
+        """Puts all keys under a new KEK and destroys the old one; ends what a killed call has begun.
+
+        Raises:
+            InputError, AmunError: as `own_key`.
+        """
+        with self.kek_file.hold():
+            self._open(self.store.read_own)
+            successor = self.kek_file.draw_successor()
+            self.store.rewrap(
+                fingerprint_kek(successor),
+                lambda before, subject, wrapped: _wrap(
+                    successor, subject, self._unwrap(self.kek_file.find(before), subject, wrapped)
+                ),
+            )
+            self.kek_file.succeed()
+
+    def _open(self, read: Callable[[], tuple[str, Content]]) -> tuple[bytes, Content]:
+        """Returns the KEK, and what was read of the key store; both anew where the KEK was changed in between."""
+        fingerprint, content = read()
+        try:
+            return self.kek_file.find(fingerprint), content
+        except InputError:
+            again, content = read()
+            if again == fingerprint:
+                raise
+            return self.kek_file.find(again), content
+
+    def _unwrap(self, kek: bytes, subject: str, wrapped: bytes) -> bytes:
+        try:
+            return AESGCMSIV(kek).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], subject.encode())
+        except (InvalidTag, ValueError):
+            raise AmunError(
+                f"the key store {self.store.name} is damaged: a key does not open under the key-encryption key that it "
+                "names; bring the store back from your backup"
+            ) from None
+
+
+def open_vault(workspace: Path = CURRENT) -> Vault:
+    """Returns the vault that the environment names, or else the workspace's own; nothing is read yet.
+
+    Raises:
+        InputError: the environment names what is none.
+    """
+    return Vault(locate_key_store(workspace), locate_kek(workspace), workspace)
+
+
+def create_vault(workspace: Path = CURRENT) -> Vault:
+    """Returns the vault, made where there is none yet.
+
+    Raises:
+        InputError: as when opening; or the KEK is there and not the key store's.
+        AmunError: the database does not answer.
+    """
+    vault = open_vault(workspace)
+    if not vault.store.is_made():
+        kek = vault.kek_file.create()
+        vault.store.create(fingerprint_kek(kek), _wrap(kek, "", os.urandom(KEY_BYTES)))
+    vault.check()
+    return vault
+
+
+def lend_vault(workspace: Path, folder: Path) -> None:
+    """Makes a folder of the workspace's use its secret, key store and KEK where these lie in it."""
+    for path in (SECRET, KEYS, KEK):
+        if (workspace / path).exists():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).symlink_to((workspace / path).resolve())
+
+
+def _wrap(kek: bytes, subject: str, key: bytes) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCMSIV(kek).encrypt(nonce, key, subject.encode())
+
+
+def _use_key(subject: str, key: bytes) -> SubjectKey:
+    """Returns a key split in two: no key does two things."""
+    drawn, name = key[:KEY_BYTES], key[KEY_BYTES:].decode()
+    return SubjectKey(subject, name, AESGCMSIV(_derive(drawn, b"payload")), _derive(drawn, b"nonce"))
+
+
+def _derive(key: bytes, purpose: bytes) -> bytes:
+    return hashlib.blake2b(key=key, digest_size=KEY_BYTES, person=purpose).digest()

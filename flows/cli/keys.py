@@ -1,0 +1,46 @@
+"""`amun keys`: the keys under which people's payloads are sealed."""
+
+import typer
+
+from amun.core.counts import tell_count
+from flows.cli import shared
+
+app = typer.Typer(help="The keys of the people whose samples are held.", no_args_is_help=True)
+
+
+@app.command("create")
+def create_keys() -> None:
+    """Make a key store and its key-encryption key, in a workspace that has none yet."""
+    from amun.vault.vault import create_vault
+
+    vault = create_vault(shared.open_here().root)
+    print(f"the key store {vault.store.name} lies under the key-encryption key in {vault.kek_file.path}")
+
+
+@app.command("show")
+def show_keys(as_json: shared.AsJson = False) -> None:
+    """Show where keys and key-encryption key lie, and how many people have one; no key itself."""
+    from amun.vault.vault import open_vault
+
+    vault = open_vault(shared.open_here().root)
+    shared.show(vars(vault.describe()), as_json, _print)
+
+
+@app.command("rotate")
+def rotate_keys() -> None:
+    """Put all keys under a new key-encryption key and destroy the old one; ends what a killed call has begun."""
+    from amun.vault.vault import open_vault
+
+    vault = open_vault(shared.open_here().root)
+    vault.rotate()
+    shown = vault.describe()
+    keys = tell_count(shown.num_keys, "key")
+    print(f"the key-encryption key is {shown.fingerprint} now, over {keys}; the one before is destroyed")
+
+
+def _print(shown: dict[str, str | int | bool]) -> None:
+    print(f"key store          {shown['key_store']}")
+    print(f"keys               {shown['num_keys']}")
+    print(f"key-encryption key {shown['kek']} ({shown['fingerprint']})")
+    if shown["is_rotating"]:
+        print("it is being changed, or a change was killed: `amun keys rotate` ends it")

@@ -1,0 +1,247 @@
+"""Keys are made once, lie wrapped in a store of their own, and move to another key-encryption key whole."""
+
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
+from amun.core.errors import AmunError, InputError
+from amun.core.paths import KEK, KEYS
+from amun.vault.kek import KEK_VARIABLE, KekFile
+from amun.vault.key_store import KEYS_VARIABLE, KeyStore
+from amun.vault.vault import SubjectKey, Vault, create_vault, lend_vault, open_vault
+from tests.amun.ledger.conftest import create_postgres_schema
+from tests.postgres import run_postgres
+
+NAMES = ["ann", "bob", "Zo\u00eb"]
+
+
+@pytest.fixture(scope="module")
+def postgres_url() -> Iterator[str]:
+    """The url of a server of its own."""
+    with run_postgres() as url:
+        yield url
+
+
+SCHEMAS = count()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def shared(request: pytest.FixtureRequest, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
+    """A vault on either database, with the keys of some people."""
+    if request.param == "postgres":
+        url = create_postgres_schema(request.getfixturevalue("postgres_url"), f"vault_{next(SCHEMAS)}")
+        monkeypatch.setenv(KEYS_VARIABLE, url)
+        monkeypatch.setenv(KEK_VARIABLE, f"file:{tmp_path / 'shared-kek'}")
+        vault = create_vault()
+    vault.provide_keys(NAMES)
+    return vault
+
+
+def assert_same_keys(found: dict[str, SubjectKey], expected: dict[str, SubjectKey]) -> None:
+    assert {name: (key.subject, key.name, key.nonce_key) for name, key in found.items()} == {
+        name: (key.subject, key.name, key.nonce_key) for name, key in expected.items()
+    }
+
+
+def test_each_person_has_one_key_for_ever(shared: Vault) -> None:
+    keys = shared.provide_keys(NAMES)
+    assert list(keys) == NAMES
+    assert [key.name for key in keys.values()] == NAMES
+    assert len({key.nonce_key for key in keys.values()}) == len(NAMES)
+    assert_same_keys(
+        open_vault().provide_keys([*NAMES, "dora"]), keys | {"dora": shared.provide_keys(["dora"])["dora"]}
+    )
+    found = open_vault().find_keys([*(key.subject for key in keys.values()), "nobody"])
+    assert_same_keys(found, {key.subject: key for key in keys.values()})
+    assert shared.describe().num_keys == 4
+    create_vault()
+    assert_same_keys(open_vault().provide_keys(NAMES), keys)
+
+
+def test_cipher_and_nonce_have_keys_of_their_own(vault: Vault) -> None:
+    key = vault.provide_keys(["ann"])["ann"]
+    nonce = bytes(12)
+    assert key.cipher.encrypt(nonce, b"", None) != AESGCMSIV(key.nonce_key).encrypt(nonce, b"", None)
+
+
+def test_store_has_no_key_and_no_name_in_clear(shared: Vault) -> None:
+    stored = [wrapped for _, wrapped in [shared.store.read_own()]]
+    subjects = [key.subject for key in shared.provide_keys(NAMES).values()]
+    stored += shared.store.read_keys(subjects)[1].values()
+    assert len(stored) == 4
+    for wrapped in stored:
+        assert not [name for name in NAMES if name.encode() in wrapped]
+        assert shared.own_key not in wrapped
+
+
+def test_key_of_one_person_does_not_open_as_another(vault: Vault) -> None:
+    ann, bob = (key.subject for key in vault.provide_keys(["ann", "bob"]).values())
+    with closing(sqlite3.connect(KEYS)) as connection, connection:
+        connection.execute(
+            "UPDATE subject_key SET wrapped = (SELECT wrapped FROM subject_key WHERE subject = ?) WHERE subject = ?",
+            (ann, bob),
+        )
+    assert list(vault.find_keys([ann])) == [ann]
+    with pytest.raises(AmunError, match="is damaged"):
+        vault.find_keys([bob])
+
+
+def test_rotation_keeps_every_key_and_destroys_the_old_one(shared: Vault) -> None:
+    before, own, kek = shared.provide_keys(NAMES), shared.own_key, shared.kek_file.path.read_bytes()
+    fingerprint, _ = shared.store.read_own()
+    backup = shared.store.read_keys([key.subject for key in before.values()])[1]
+    shared.rotate()
+    summary = open_vault().describe()
+    assert summary.fingerprint != fingerprint
+    assert not summary.is_rotating
+    assert_same_keys(open_vault().provide_keys(NAMES), before)
+    assert open_vault().own_key == own
+    assert shared.kek_file.path.read_bytes() != kek
+    assert shared.kek_file.path.stat().st_mode & 0o777 == 0o400
+    after = shared.store.read_keys(list(backup))[1]
+    assert not [subject for subject in backup if backup[subject] == after[subject]]
+    # a backup of the key store is of no use any more
+    with pytest.raises(InputError, match=f"lie under {fingerprint}"):
+        shared.kek_file.find(fingerprint)
+
+
+def test_old_kek_is_overwritten_where_it_lay(vault: Vault) -> None:
+    path = Path(KEK)
+    os.link(path, "the same bytes")
+    kek = path.read_bytes()
+    vault.rotate()
+    assert Path("the same bytes").read_bytes() == bytes(len(kek))
+
+
+def kill_rotation(num_lines: int) -> bool:
+    """Rotates in a process that dies before it has run so many more lines of the vault; returns whether it did."""
+    left = num_lines
+
+    def watch(frame: FrameType, event: str, _: object) -> object:
+        nonlocal left
+        if "amun/vault/" in frame.f_code.co_filename and event == "line":
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return watch
+
+    if not (child := os.fork()):
+        sys.settrace(watch)  # type: ignore[arg-type]
+        open_vault().rotate()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def test_rotation_killed_at_any_line_is_ended_by_the_next(vault: Vault) -> None:
+    before, own_key = vault.provide_keys(NAMES), vault.own_key
+    fingerprint, _ = vault.store.read_own()
+    num_lines = 0
+    while kill_rotation(num_lines):
+        assert_same_keys(open_vault().provide_keys(NAMES), before)
+        open_vault().rotate()
+        assert_same_keys(open_vault().provide_keys(NAMES), before)
+        summary, killed = open_vault().describe(), fingerprint
+        fingerprint = summary.fingerprint
+        assert (fingerprint != killed, summary.is_rotating) == (True, False)
+        num_lines += 5
+    assert num_lines > 100
+    assert open_vault().own_key == own_key
+
+
+def test_keys_made_while_the_kek_changes_are_not_lost(vault: Vault) -> None:
+    # as another process would, between this one's look at the KEK and its write
+    vault.kek_file.find(vault.store.read_own()[0])
+    open_vault().rotate()
+    made = vault.provide_keys(["dora"])
+    assert_same_keys(open_vault().provide_keys(["dora"]), made)
+
+
+@pytest.mark.usefixtures("vault")
+@pytest.mark.parametrize("mode", [0o440, 0o404, 0o600, 0o700])
+def test_kek_that_others_may_read_or_anybody_change_is_refused(mode: int) -> None:
+    Path(KEK).chmod(mode)
+    with pytest.raises(InputError, match=f"has mode {mode:03o}; type chmod 400"):
+        open_vault().check()
+    Path(KEK).chmod(0o400)
+    open_vault().check()
+
+
+@pytest.mark.usefixtures("vault")
+@pytest.mark.parametrize("content", ["", "00", "zz" * 32, "ab" * 33])
+def test_kek_that_is_none_is_refused(content: str) -> None:
+    Path(KEK).chmod(0o600)
+    Path(KEK).write_text(content, encoding="ascii")
+    Path(KEK).chmod(0o400)
+    with pytest.raises(InputError, match="64 hexadecimal digits"):
+        open_vault().check()
+
+
+@pytest.mark.parametrize("named", ["file:", "/etc/kek", "pkcs11:token"])
+def test_kek_named_otherwise_is_refused(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEK_VARIABLE, named)
+    with pytest.raises(InputError, match="write file:/PATH"):
+        open_vault()
+
+
+@pytest.mark.parametrize("url", ["keys.db", "sqlite:///", "mysql://u:s3cret@h/x", "postgresql://h/x"])
+def test_key_store_named_otherwise_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEYS_VARIABLE, url)
+    with pytest.raises(InputError, match="is no key store") as refusal:
+        open_vault()
+    assert "s3cret" not in str(refusal.value)
+
+
+def test_key_store_that_does_not_answer_is_one_line() -> None:
+    store = KeyStore("postgresql+psycopg://user:s3cret@127.0.0.1:1/keys")
+    with pytest.raises(AmunError, match="does not answer or refuses") as refusal:
+        store.read_own()
+    assert "s3cret" not in str(refusal.value)
+
+
+@pytest.mark.usefixtures("vault")
+def test_damaged_key_store_and_one_of_a_later_release_are_refused() -> None:
+    with closing(sqlite3.connect(KEYS)) as connection, connection:
+        connection.execute("UPDATE vault SET format = 2")
+    with pytest.raises(InputError, match="has format 2, this release needs 1"):
+        open_vault().check()
+    Path(KEYS).write_bytes(b"no database" * 100)
+    with pytest.raises(AmunError, match="does not answer or refuses"):
+        open_vault().check()
+
+
+def test_killed_creation_is_ended_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    KekFile(Path(KEK)).create()
+    Path(KEYS).touch()
+    with pytest.raises(InputError, match="no key store"):
+        open_vault().check()
+    create_vault().check()
+
+
+def test_what_is_deleted_leaves_no_bytes_in_the_file(vault: Vault) -> None:
+    subject = vault.provide_keys(["ann"])["ann"].subject
+    wrapped = vault.store.read_keys([subject])[1][subject]
+    assert wrapped in Path(KEYS).read_bytes()
+    vault.rotate()
+    assert wrapped not in Path(KEYS).read_bytes()
+
+
+def test_lent_vault_is_the_lenders(vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = vault.provide_keys(NAMES)
+    (tmp_path / "inner").mkdir()
+    lend_vault(tmp_path, tmp_path / "inner")
+    monkeypatch.chdir(tmp_path / "inner")
+    assert_same_keys(open_vault().provide_keys(NAMES), keys)
+    open_vault().rotate()
+    monkeypatch.chdir(tmp_path)
+    assert_same_keys(open_vault().provide_keys(NAMES), keys)

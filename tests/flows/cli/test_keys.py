@@ -1,0 +1,50 @@
+"""`amun keys` in a workspace that no wave was run in."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from amun.core.paths import KEK, KEYS
+from amun.ledger import Ledger
+from amun.vault.vault import open_vault
+from flows.cli import main
+from tests.flows.cli.test_requests import ledger
+
+__all__ = ["ledger"]
+
+
+def type_keys(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[int, str, str]:
+    """Returns the exit code of a command, and what it printed."""
+    with pytest.raises(SystemExit) as ended:
+        main(["keys", *command])
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+@pytest.fixture(autouse=True)
+def workspace(ledger: Ledger) -> None:
+    """The current folder."""
+    assert ledger.name
+
+
+def test_keys_are_created_shown_and_put_under_another_kek(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("show", "rotate"):
+        code, out, err = type_keys(capsys, command)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "`amun keys create` makes one" in err
+    code, out, _ = type_keys(capsys, "create")
+    assert (code, str(KEYS) in out, str(KEK) in out) == (0, True, True)
+    open_vault().provide_keys(["ann", "bob"])
+    first = json.loads(type_keys(capsys, "show", "--json")[1])
+    assert (first["num_keys"], first["is_rotating"]) == (2, False)
+    assert first["kek"] == str(KEK.resolve())
+    kek = Path(KEK).read_text(encoding="ascii").strip()
+    code, out, _ = type_keys(capsys, "create")
+    assert (code, Path(KEK).read_text(encoding="ascii").strip()) == (0, kek)
+    code, out, _ = type_keys(capsys, "rotate")
+    assert (code, "over 2 keys" in out, first["fingerprint"] in out) == (0, True, False)
+    Path(KEK).with_name("kek.next").write_text(kek, encoding="ascii")
+    out = type_keys(capsys, "show")[1]
+    assert "`amun keys rotate` ends it" in out
+    assert kek not in out
