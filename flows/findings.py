@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import yaml
+
 from amun.core.errors import AmunError, InputError, choose_exit_code
+from amun.core.params import ADDED_KEYS
 from amun.core.paths import PARAMS, SECRET, TRAIN, UNLEARNED
 from tasks.tools import dvc
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE
@@ -147,7 +150,9 @@ def judge_base(workspace: Workspace) -> Iterator[Finding]:
     now = json.loads(workspace.params.model_dump_json())
     told = set[str]()
     for stage in dvc.BASE_STAGES:
-        for key, before in stages.get(stage, {}).get("params", {}).get(str(PARAMS), {}).items():
+        recorded = stages.get(stage, {}).get("params", {}).get(str(PARAMS), {})
+        later = [key for key in declared.get(stage, []) if recorded and key in ADDED_KEYS]
+        for key, before in ({key: yaml.safe_load(ADDED_KEYS[key]) for key in later} | recorded).items():
             present = _look_up(now, key)
             if key in told or key.startswith("runtime.") or present in (before, _MISSING):
                 continue

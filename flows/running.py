@@ -98,14 +98,16 @@ def _run_flow(workspace: Workspace, name: Literal["build_base", "deletion_wave"]
     run: Callable[[str], Outcome] = getattr(waves, name)
     server.wait()
     try:
-        return run(str(workspace.root))
+        outcome = run(str(workspace.root))
     except AmunError:
         raise
     except Exception:
         if not server.was_away():
             raise
         server.wait()
-    return run(str(workspace.root))
+        outcome = run(str(workspace.root))
+    server.release()
+    return outcome
 
 
 def _follow(workspace: Workspace) -> None:

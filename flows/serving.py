@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from urllib.parse import urlsplit
 
 from amun.core.errors import AmunError, InputError
@@ -18,6 +18,7 @@ from tasks.tools.addresses import Addresses, find_addresses, read_addresses, wri
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE, choose_port, is_free, name_database
 from tasks.tools.programs import Program, start_program, stop_program
 from tasks.tools.servers import Server, require_answer, start_mlflow, start_prefect, wait_for
+from tasks.tools.silence import wait_for_silence
 from tasks.workspace.workspace import Workspace
 
 MLFLOW_PORT, PREFECT_PORT = 5000, 4200
@@ -54,9 +55,9 @@ def serve(workspace: Workspace, ports: Ports) -> None:
         print(mask_passwords(f"MLflow {mlflow}, Prefect {prefect.removesuffix('/api')}\n{next_runs}"), flush=True)
         owner = "own" if any(server.name == "Prefect" for server in servers) else "user"
         nightly = start_program("flows.nightly", str(root), owner)
-        # SIGTERM is taken by Prefect, which would leave its run to itself
-        stack.callback(stop_program, nightly, STOP_SECONDS, signal.SIGINT)
-        watch(servers, nightly, stopped)
+        is_gone = listen(os.environ[API_VARIABLE], stopped) if owner == "user" else Event()
+        stack.callback(_stop_nightly, nightly, is_gone)
+        watch(servers, nightly, stopped, is_gone)
 
 
 @contextmanager
@@ -127,15 +128,42 @@ def _read_port(addresses: Addresses | None, name: str) -> int | None:
     return None if addresses is None else urlsplit(getattr(addresses, name)).port
 
 
-def watch(servers: list[Server], nightly: Program, stopped: Event) -> None:
+def listen(url: str, stopped: Event) -> Event:
+    """Listens to a Prefect server of the user's; the event is set once it has been silent for too long."""
+    is_gone = Event()
+
+    def tell() -> None:
+        if wait_for_silence(url, stopped):
+            is_gone.set()
+
+    Thread(target=tell, name="listener to Prefect's server", daemon=True).start()
+    return is_gone
+
+
+def _stop_nightly(nightly: Program, is_gone: Event) -> None:
+    """Stops the nightly job; where Prefect is gone it could tell nobody of its end, and only wait."""
+    if is_gone.is_set():
+        stop_program(nightly, 0.0, signal.SIGKILL)
+    else:
+        # SIGTERM is taken by Prefect, which would leave its run to itself
+        stop_program(nightly, STOP_SECONDS, signal.SIGINT)
+
+
+def watch(servers: list[Server], nightly: Program, stopped: Event, is_gone: Event) -> None:
     """Waits until it is told to stop.
 
     Raises:
-        AmunError: a server or the nightly job has ended by itself; whoever keeps the service starts all of it anew.
+        AmunError: a server or the nightly job has ended by itself, or the user's Prefect has gone; whoever keeps the
+            service starts all of it anew.
     """
     programs = {f"{server.name} (it says why in {server.said})": server.program for server in servers}
     programs["the nightly job"] = nightly
     while not stopped.wait(WATCH_SECONDS):
+        if is_gone.is_set():
+            raise AmunError(
+                f"{API_VARIABLE}: the server at {os.environ[API_VARIABLE]} no longer answers; a wave under way stays "
+                "open, and `amun serve` goes on with it once the server is back"
+            )
         for name, program in programs.items():
             if (code := program.poll()) is not None:
                 raise AmunError(f"{name} has ended by itself with exit code {code}")

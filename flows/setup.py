@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import SECRET_VARIABLE, create_secret, load_secret, parse_secret, store_secret
 from amun.core.paths import SECRET, TRAIN
-from amun.evidence.adoption import Adopted, read_adopted
+from amun.evidence.adoption import Adopted, read_adopted, require_source
 from amun.ledger import Ledger
-from amun.store.store import read_owners
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
 from amun.vault.vault import create_vault
@@ -51,6 +50,24 @@ def refuse_wrong_secret(workspace: Workspace) -> None:
         require_own_secret(workspace.root, load_secret(workspace.root))
 
 
+def refuse_early(workspace: Workspace, remote: str | None, base: str | None) -> None:
+    """Refuses what is seen at once, before anything is imported that takes seconds; a DVC remote's folder is made.
+
+    Raises:
+        InputError: a detached head, a secret that is none, a base that is no safetensors file and names no version, or
+            a remote that does not answer.
+    """
+    require_branch(workspace.root)
+    if secret := os.environ.get(SECRET_VARIABLE):
+        parse_secret(secret, SECRET_VARIABLE)
+    if base is not None:
+        require_source(workspace.root, base)
+    if remote is not None:
+        from tasks.tools.remote import require_remote
+
+        require_remote(remote)
+
+
 def create_workspace(
     workspace: Workspace, remote: str | None, git_remote: str | None, base: tuple[str, float] | None
 ) -> Outcome:
@@ -63,29 +80,21 @@ def create_workspace(
         base: one that was trained elsewhere, and its accuracy as its owner says.
 
     Raises:
-        InputError: uncommitted changes, a detached head, a secret that is none, no images, a model that cannot be
-            built on them, a base that does not fit, a remote that does not answer, or waves that this branch does not
-            record: tagged here or on the remote, in the ledger or in the registry; nothing was created but a DVC
-            remote's folder.
+        InputError: uncommitted changes, no images, a model that cannot be built on them, a base that does not fit, or
+            waves that this branch does not record: tagged here or on the remote, in the ledger or in the registry;
+            nothing was created.
     """
     root, is_recorded = workspace.root, _is_recorded(workspace.root)
-    require_branch(root)
     require_history(root)
     # asked before `require_clean`, whose advice is to commit: images must not be committed
     require_unknown_to_git(root, workspace.params.data.root)
     require_clean(root, [*WAVE_PREFIXES, *BASE_PREFIXES], list_watched_paths(root))
-    if secret := os.environ.get(SECRET_VARIABLE):
-        parse_secret(secret, SECRET_VARIABLE)
     if not is_recorded:
         _refuse_other_waves(workspace)
     adopted, take_base = _choose_base(workspace, base)
     from tasks.tools.registered import require_own_model
     from tasks.tools.registry import ensure_model, translate_errors
 
-    if remote is not None:
-        from tasks.tools.remote import require_remote
-
-        remote = require_remote(remote)
     if git_remote is not None:
         from tasks.workspace.upstream import require_git_remote, set_git_remote
 
@@ -96,7 +105,9 @@ def create_workspace(
     with Ledger.create(os.environ[LEDGER_VARIABLE]) as ledger:
         ledger.register_model(workspace.model)
     if remote is not None:
-        dvc.set_remote(root, remote)
+        from tasks.tools.remote import resolve_remote
+
+        dvc.set_remote(root, resolve_remote(remote))
     if git_remote is not None:
         set_git_remote(root, git_remote)
     take_base()
@@ -139,6 +150,8 @@ def _require_keys(root: Path) -> None:
     Raises:
         InputError: what is missing.
     """
+    from amun.store.store import read_owners
+
     try:
         read_owners(root / TRAIN)
     except AmunError as error:

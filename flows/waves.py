@@ -158,7 +158,7 @@ def _compute(workspace: Workspace, claim: Claim, runs: list[StageRun]) -> str | 
     if plan.reason:
         tell(f"  retrained at once: {plan.reason}")
     runs.append(reproduce_stage(workspace, claim, "adversarial"))
-    made = _make_attempts(workspace, claim, plan.attempts)
+    made = _make_attempts(workspace, claim, plan.attempts, plan.reason)
     runs += made.runs
     if not made.decision.passed:
         return _park(workspace, claim, "parked", f"no attempt passed the gate; {made.decision.reason}")
@@ -189,16 +189,18 @@ def _build_base_stages(workspace: Workspace, claim: Claim) -> list[StageRun]:
     return runs
 
 
-def _make_attempts(workspace: Workspace, claim: Claim, numbers: Sequence[int]) -> Attempts:
+def _make_attempts(workspace: Workspace, claim: Claim, numbers: Sequence[int], told: str = "") -> Attempts:
     """Makes the attempts in turn until one passes the gate, and reports on it.
 
     Where the test half refutes it, exact retraining alone follows: another attempt would be chosen by the test half.
+    What was told of the night before, as why it is retrained at once, is not told again.
     """
     runs: list[StageRun] = []
     for number in numbers:
         made = _make_attempt(workspace, claim, number)
         runs += made.runs
-        tell(f"  attempt {number} {'passed' if made.decision.passed else 'refused'}: {made.decision.reason}")
+        reason = made.decision.reason.removesuffix(f"; {told}") if told else made.decision.reason
+        tell(f"  attempt {number} {'passed' if made.decision.passed else 'refused'}: {reason}")
         if made.decision.warning:
             tell(f"  warning: {made.decision.warning}")
         if made.decision.passed:

@@ -1,10 +1,22 @@
 """`amun serve`: servers and nightly job start together, a night runs from Prefect, and all of it stops together."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.browser import open_browser
+from tests.pages import (
+    LOOKS,
+    Pages,
+    find_metrics,
+    list_metrics,
+    list_words,
+    read_rows,
+    search_runs,
+    write_progress,
+)
 from tests.processes import has_ended, wait_until
 from tests.registry import find_version
 from tests.serving import DEPLOYMENT, Service, run_service
@@ -17,6 +29,7 @@ def service(wave_zero: Site, folder: Path) -> Iterator[Service]:
     """A served workspace in which nobody has asked yet."""
     copy = wave_zero.copy(folder / "served #1 50%20")
     site = Site(copy.root, {"HOME": copy.variables["HOME"]})
+    site.change_params(lambda params: set_key(params, "intake.source", ".amun/requests"))
     with run_service(site, folder / "served.log") as running:
         yield running
 
@@ -54,6 +67,50 @@ def test_night_runs_from_prefect_and_registers_by_the_server(service: Service) -
     # and without a server the files are found as well
     _, registered = find_version(service.site, 1)
     assert (service.site.root / ".amun/mlartifacts/digits-cnn" / registered.info.run_id).is_dir()
+
+
+@pytest.fixture(scope="module")
+def pages(service: Service) -> Iterator[Pages]:
+    """A browser before the pages of the served workspace, once its first wave is compared with exact retraining."""
+    service.site.run("amun", "wave", "compare", "1")
+    prefect = service.addresses.prefect.removesuffix("/api")
+    write_progress(prefect)
+    with open_browser() as reader:
+        yield Pages(reader, service.addresses.mlflow, prefect)
+
+
+def test_page_of_the_pages_names_what_is_looked_at() -> None:
+    assert list(read_rows()) == list(LOOKS)
+
+
+@pytest.mark.parametrize("question", LOOKS)
+def test_pages_show_what_is_said_of_them(question: str, pages: Pages) -> None:
+    pages.reader.forget()
+    LOOKS[question](pages)
+    assert [word for word in list_words(read_rows()[question]) if word not in pages.reader.text] == []
+
+
+def test_runs_are_found_as_the_page_says(pages: Pages) -> None:
+    search_runs(pages)
+
+
+def test_metrics_of_the_page_are_there(pages: Pages) -> None:
+    named = list_metrics()
+    # of a dozen people on four references no memory is told
+    assert {name for name in named if not name.startswith("memory_left/")} <= find_metrics(pages)
+    assert len(named) > 15
+
+
+def test_single_pages_need_no_network_and_plots_of_dvc_do(pages: Pages, service: Service, tmp_path: Path) -> None:
+    reader, site = pages.reader, service.site
+    site.run("amun", "request", "show", "R-000001", "--html", str(tmp_path / "record.html"))
+    reader.open((tmp_path / "record.html").as_uri())
+    reader.see("R-000001", "Honoured by wave 1")
+    assert site.run("dvc", "plots", "show").strip().endswith("dvc_plots/index.html")
+    reader.open((site.root / "dvc_plots/index.html").as_uri())
+    assert reader.page.locator("body").inner_text().strip() == ""
+    assert reader.page.locator("script[src^='https://']").count() > 0
+    shutil.rmtree(site.root / "dvc_plots")
 
 
 def test_night_that_fails_is_said_in_one_line(service: Service) -> None:

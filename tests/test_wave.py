@@ -212,7 +212,9 @@ def test_run_holds_files_and_no_image_of_a_person(wave_one: Site) -> None:
         "model.safetensors",
         "params.yaml",
         "plots/confidence.png",
+        "plots/confidence.svg",
         "plots/roc.png",
+        "plots/roc.svg",
         "report/audit.json",
         "report/report.json",
     }

@@ -21,6 +21,7 @@ from amun.evidence.wave import MIN_REPORTED
 from amun.store.store import StoreShape
 
 TRACELESS = "too few adversarial examples to measure the trace that gate.max_trace bounds"
+UNREFUSED = "nothing that could be measured refuses it"
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,8 @@ def decide(
     if refusals:
         return Decision(False, "; ".join(refusals))
     if unshown:
-        measured = _tell_measured(audited)
-        return Decision(gate.insufficient == "pass_with_warning", f"{unshown}{measured}", f"{unshown}{measured}")
+        told = f"{unshown}{_tell_measured(audited)}"
+        return Decision(True, UNREFUSED, told) if gate.insufficient == "pass_with_warning" else Decision(False, told)
     return Decision(True, "; ".join(verdict.reason for verdict in verdicts))
 
 

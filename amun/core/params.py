@@ -34,7 +34,7 @@ Augmentation = Literal["none", "flip_crop"]
 
 NUM_CRON_FIELDS = 5
 # new keys, and the value that keeps the old behaviour
-ADDED_KEYS = {"data.sealed": "false", "data.twins": "keep"}
+ADDED_KEYS = {"data.sealed": "false", "data.twins": "keep", "training.fallback_gradient_norm": "null"}
 # keys that are gone, and what to do instead
 REMOVED_KEYS = {
     "gate.pool_samples": "people forgotten earlier are no evidence about tonight's, who are judged alone; remove it",
@@ -117,6 +117,7 @@ class TrainingParams(OptimisationParams):
     """How the base, the references and exact retraining are trained."""
 
     learning_rate: Positive
+    fallback_gradient_norm: Positive | None
     function: Annotated[str, Field(pattern=r"^[^:]+:[^:]+$")] | None
     options: dict[str, Any]
 

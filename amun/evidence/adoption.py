@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,6 +12,9 @@ from amun.core.paths import ADOPTED
 from amun.evidence.wave import CURRENT, Record
 
 ONE_SIDED_95 = 1.645  # standard errors
+SCHEME, SUFFIX = "models:/", ".safetensors"
+EXPORT = 'safetensors.torch.save_file(network.state_dict(), "weights.safetensors")'
+_VERSION = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 # to refuse a base for an accuracy that its owner says: wrong about one sound base in a thousand
 ONE_SIDED_999 = 3.09
 
@@ -32,6 +36,40 @@ class Adopted(Record):
     name: str | None = None
     version: int | None = None
     accuracy: float | None = None
+
+
+def require_source(root: Path, source: str) -> "re.Match[str] | None":
+    """Returns name and alias or version of a base in MLflow; None for a file, which must be there.
+
+    Args:
+        root: a relative file name starts there.
+        source: what `--base` names.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if source.startswith(SCHEME):
+        if named := _VERSION.fullmatch(source):
+            return named
+        raise InputError(f"--base {source}: write {SCHEME}NAME@alias or {SCHEME}NAME/VERSION")
+    if not (root / source).is_file():
+        raise InputError(f"--base {source}: there is no such file; a version in MLflow is {SCHEME}NAME@alias")
+    require_safetensors(Path(source), source)
+    return None
+
+
+def require_safetensors(path: Path, source: str) -> None:
+    """Refuses a file of weights by its name: another format can run code when it is loaded.
+
+    Args:
+        path: the file.
+        source: what to call it.
+
+    Raises:
+        InputError: it does not end in `.safetensors`.
+    """
+    if path.suffix != SUFFIX:
+        raise InputError(f"--base {source}: only safetensors files are read, never a pickle; write one with {EXPORT}")
 
 
 def read_adopted(workspace: Path = CURRENT) -> Adopted | None:

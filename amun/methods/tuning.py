@@ -8,6 +8,7 @@ from torch import Tensor
 
 from amun.core.errors import InputError
 from amun.methods.problem import Targets, Unlearned, UnlearningProblem
+from amun.model.history import put_epoch
 from amun.model.training import EpochMetrics, StepHook, fit
 
 LabelledImages = tuple[Tensor, Tensor]
@@ -46,12 +47,12 @@ def fine_tune(
 
 
 def keep_history(problem: UnlearningProblem) -> tuple[list[EpochMetrics], Callable[[EpochMetrics], None]]:
-    """Returns a list, and the function to call after each epoch: it adds the epoch to the list and reports it."""
+    """Returns a list, and the function to call after each epoch: it puts the epoch there, and reports each once."""
     history: list[EpochMetrics] = []
 
     def record(metrics: EpochMetrics) -> None:
-        history.append(metrics)
-        problem.on_epoch(metrics)
+        if put_epoch(history, metrics):
+            problem.on_epoch(metrics)
 
     return history, record
 

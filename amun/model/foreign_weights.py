@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from amun.core.errors import InputError
+from amun.evidence.adoption import EXPORT, require_safetensors
 from amun.model.architectures import read_weights
 
 MAX_NAMED = 3
-EXPORT = 'safetensors.torch.save_file(network.state_dict(), "weights.safetensors")'
 # what DataParallel, torch.compile and Lightning put before a network's own names, one in another too
 WRAPPERS = ("module.", "_orig_mod.", "model.")
 PREFIXES = tuple("".join(parts) for parts in chain(product(WRAPPERS), product(WRAPPERS, repeat=2)))
@@ -33,8 +33,7 @@ def load_foreign_weights(path: Path, model: nn.Module, source: str) -> str:
         InputError: no safetensors file; tensors are missing, unexpected, of another shape, no plain numbers, or not all
             finite; or a version of this project with another normalisation.
     """
-    if path.suffix != ".safetensors":
-        raise InputError(f"--base {source}: only safetensors files are read, never a pickle; write one with {EXPORT}")
+    require_safetensors(path, source)
     weights, expected = read_weights(path), model.state_dict()
     own = {name: tensor for name, tensor in expected.items() if name.startswith(OWN)}
     is_ours = own.keys() <= weights.keys()

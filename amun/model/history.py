@@ -14,6 +14,13 @@ def write_history(path: Path, history: list[EpochMetrics]) -> None:
     pd.DataFrame(rows, columns=["epoch", "loss", "accuracy"]).to_csv(path, index=False, float_format="%.6g")
 
 
+def put_epoch(history: list[EpochMetrics], metrics: EpochMetrics) -> bool:
+    """Puts an epoch in its place; returns whether it is a new one, and not one of a training that begins anew."""
+    is_new = metrics.epoch > len(history)
+    history[metrics.epoch - 1 : metrics.epoch] = [metrics]
+    return is_new
+
+
 def describe_epoch(metrics: EpochMetrics) -> str:
     """Returns what a progress line says of an epoch."""
     return f"loss {metrics.loss:.4f}, accuracy {metrics.accuracy:.3f}"

@@ -7,16 +7,20 @@ than the model is worth nothing.
 import inspect
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from amun.core.custom import describe_error, import_function
 from amun.core.errors import AmunError, DivergedError, InputError
 from amun.core.params import TrainingParams
+from amun.model.architectures import copy_weights
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits, fit, seeded
 
 KEY = "training.function"
@@ -46,13 +50,17 @@ def train_model(
 ) -> None:
     """Trains a freshly initialised model in place, as `training` says; the same seed gives the same weights.
 
+    Where the built-in loop diverges, or ends no better than guessing, it begins anew from the same first weights, with
+    gradients no longer than `fallback_gradient_norm`: the base, references and exact retraining all by the same rule.
+
     Args:
         model: on the device of the data.
         images: (N, C, H, W) float32 in [0, 1].
         labels: (N,) int64.
         params: the built-in loop's hyperparameters, or the user's trainer; and the seed.
         precision: of the built-in loop, as for `fit`.
-        on_epoch: called after each epoch; for a user's trainer once, with what the trained model shows.
+        on_epoch: called after each epoch, from the first one again where training begins anew; for a user's trainer
+            once, with what the trained model shows.
 
     Raises:
         InputError: the user's trainer cannot be imported or called, or returns another model than it was given.
@@ -62,15 +70,41 @@ def train_model(
         _train_by_function(params.function, model, TrainingSamples(images, labels), params)
         on_epoch(_measure(model, images, labels))
         return
-    fit(
-        model,
-        images,
-        labels,
-        optimisation=params,
-        learning_rate=params.learning_rate,
-        precision=precision,
-        on_epoch=on_epoch,
+    train = partial(
+        fit, model, images, labels, optimisation=params, learning_rate=params.learning_rate, precision=precision
     )
+    if params.fallback_gradient_norm is None:
+        train(on_epoch=on_epoch)
+        return
+    first, losses = copy_weights(model), list[float]()
+
+    def note_loss(metrics: EpochMetrics) -> None:
+        losses.append(metrics.loss)
+        on_epoch(metrics)
+
+    with suppress(DivergedError):
+        train(on_epoch=note_loss)
+        if losses[-1] < compute_guessing_loss(labels):
+            return
+    model.load_state_dict(first)
+    train(on_epoch=on_epoch, before_step=partial(limit_gradient, params.fallback_gradient_norm))
+
+
+def compute_guessing_loss(labels: Tensor) -> float:
+    """Returns about the least cross-entropy of a model that says the same of every image: the entropy of the labels.
+
+    A thousandth less: of a network that has died the mean over the batches of an epoch may lie a little lower.
+    """
+    shares = labels.bincount().double() / len(labels)
+    return 0.999 * float(torch.special.entr(shares).sum())
+
+
+def limit_gradient(max_norm: float, model: nn.Module) -> None:
+    """Shortens the gradient of all weights together to an L2 norm of `max_norm`, if it is longer.
+
+    Source: Pascanu et al. 2013 (arXiv 1211.5063), norm clipping.
+    """
+    nn.utils.clip_grad_norm_(model.parameters(), max_norm)
 
 
 def count_epochs(params: TrainingParams) -> int:

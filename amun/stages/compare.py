@@ -15,8 +15,9 @@ from amun.core.progress import show_progress
 from amun.evidence.figures import Comparison
 from amun.evidence.wave import read_wave, write_json
 from amun.model.building import build_for, load_for
-from amun.model.history import describe_epoch
+from amun.model.history import describe_epoch, put_epoch
 from amun.model.trainer import count_epochs, train_model
+from amun.model.training import EpochMetrics
 from amun.stages.runner import run_stage
 from amun.store.samples import read_samples
 from amun.store.store import read_shape
@@ -34,6 +35,7 @@ def compare(params: Params, device: torch.device) -> None:
     wave = read_wave()
     sets = choose_audit_sets(wave, read_samples(TRAIN), read_samples(TEST), references)
     model = build_for(params, read_shape(TRAIN), device, params.training.seed)
+    history: list[EpochMetrics] = []
     with show_progress("retrain", count_epochs(params.training), "epochs") as advance:
         train_model(
             model,
@@ -41,7 +43,7 @@ def compare(params: Params, device: torch.device) -> None:
             sets.remain.labels.to(device),
             params=params.training,
             precision=params.runtime.precision,
-            on_epoch=lambda metrics: advance(describe_epoch(metrics)),
+            on_epoch=lambda metrics: advance(describe_epoch(metrics)) if put_epoch(history, metrics) else None,
         )
     audited = audit_model(model, sets, params.audit)
     base = load_for(params, read_shape(TRAIN), device, WAVE_BASE)

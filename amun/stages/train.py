@@ -11,7 +11,7 @@ from amun.evidence.figures import TrainFigures
 from amun.evidence.wave import write_json
 from amun.model.architectures import load_weights, save_weights
 from amun.model.building import build_for
-from amun.model.history import describe_epoch, write_history
+from amun.model.history import describe_epoch, put_epoch, write_history
 from amun.model.trainer import count_epochs, train_model
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
 from amun.stages.runner import run_stage
@@ -46,8 +46,8 @@ def _train(params: Params, model: nn.Module, samples: Samples, device: torch.dev
     with show_progress("train", count_epochs(params.training), "epochs") as advance:
 
         def note_epoch(metrics: EpochMetrics) -> None:
-            history.append(metrics)
-            advance(describe_epoch(metrics))
+            if put_epoch(history, metrics):
+                advance(describe_epoch(metrics))
 
         train_model(
             model,

@@ -118,6 +118,8 @@ def init(
     if base is not None and (setup.is_joining(clone) or setup.is_finished(clone)):
         raise InputError(f"{clone.root} has its base already; adopt another one in a new workspace")
     if not setup.is_finished(clone):
+        if not setup.is_joining(clone):
+            setup.refuse_early(clone, remote, base)
         checks.require_sound(clone)
     if setup.is_joining(clone):
         setup.join_workspace(clone, git_remote)

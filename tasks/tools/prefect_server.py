@@ -3,18 +3,22 @@
 import atexit
 import os
 import sys
+import time
 from pathlib import Path
 from threading import Event, Thread
 from typing import Protocol
 
 from amun.core.errors import AmunError
+from amun.core.masking import mask_passwords
 from amun.core.network import read_timeout
 from tasks.tools.environment import API_VARIABLE, find_free_port
 from tasks.tools.programs import stop_program
 from tasks.tools.servers import UI_VARIABLE, Server, answers, require_answer, start_prefect, wait_for
+from tasks.tools.silence import wait_for_silence
 
 WATCH_SECONDS = 0.5
 NUM_RETRIES = "2"  # after 2 and 4 seconds; one of our own, which is started again, is asked longer
+EXIT_SECONDS = 5.0
 MAX_STARTS = 5  # what kills a server five times in a command kills the sixth as well
 
 
@@ -31,6 +35,9 @@ class PrefectServer(Protocol):
     def was_away(self) -> bool:
         """Tells whether it has been away since it was last waited for."""
 
+    def release(self) -> None:
+        """Says that the runs have ended, and nobody has to be told of it any more."""
+
 
 def provide_prefect(root: Path) -> PrefectServer:
     """Names a Prefect API for this process: the one the environment names, or a server started for as long.
@@ -45,25 +52,55 @@ def provide_prefect(root: Path) -> PrefectServer:
 
 
 class NamedServer:
-    """A server of somebody else's: its end is told, and mended by them."""
+    """A server of somebody else's: its end is told, and mended by them.
+
+    Prefect's client asks each question three times, and a run has dozens. So the process ends as soon as the server is
+    known to be gone: a wave can be killed at any moment.
+    """
 
     def __init__(self, url: str):
         """Raises AmunError where nobody answers."""
         self._url = url
         os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", NUM_RETRIES)
         require_answer(API_VARIABLE, url)
+        self._is_over = Event()
+        self._is_told = Event()
+        self._listener = Thread(target=self._listen, name="listener to Prefect's server", daemon=True)
 
     def wait(self) -> None:
         """Does not wait: it answered when the command began."""
-        if self.was_away():
-            raise AmunError(
-                f"{API_VARIABLE}: the server at {self._url} no longer answers; the wave stays open, and the next run "
-                "goes on with it: once the server is back, or with the variable unset"
-            )
+        if self._listener.ident is None:
+            self._listener.start()
+        elif self.was_away():
+            self._is_told.set()
+            raise AmunError(tell_silence(self._url))
 
     def was_away(self) -> bool:
         """Tells whether it is away now."""
         return not answers(self._url, read_timeout())
+
+    def release(self) -> None:
+        """Stops listening."""
+        self._is_over.set()
+
+    def _listen(self) -> None:
+        if not wait_for_silence(self._url, self._is_over):
+            return
+        if self._is_told.is_set():
+            # whoever was told is on the way out, where Prefect's own exit handlers still ask the server
+            time.sleep(EXIT_SECONDS)
+        else:
+            print(f"amun: {mask_passwords(tell_silence(self._url))}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(AmunError.exit_code)
+
+
+def tell_silence(url: str) -> str:
+    """Returns what is said of a server of somebody else's that has gone."""
+    return (
+        f"{API_VARIABLE}: the server at {url} no longer answers; the wave stays open, and the next run goes on with "
+        "it: once the server is back, or with the variable unset"
+    )
 
 
 class KeptServer:
@@ -99,6 +136,10 @@ class KeptServer:
     def was_away(self) -> bool:
         """Tells whether it has died since it was last waited for."""
         return self._num_starts > self._num_waited or self._server.program.poll() is not None
+
+    def release(self) -> None:
+        """Lets it end with the process."""
+        self._is_over.set()
 
     def _start(self) -> Server:
         self._num_starts += 1

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO
 
+import psutil
+
 STOP_SECONDS = 20.0
 
 Program = subprocess.Popen[bytes]
@@ -44,3 +46,12 @@ def stop_program(program: Program, seconds: float = STOP_SECONDS, by: signal.Sig
     with suppress(ProcessLookupError):
         os.killpg(program.pid, signal.SIGKILL)
     program.wait()
+
+
+def has_stage_at_work() -> bool:
+    """Tells whether a stage computes for this process, or for one that it has started."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if any(argument.startswith("amun.stages.") for argument in process.cmdline()):
+                return True
+    return False

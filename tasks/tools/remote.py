@@ -4,33 +4,28 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from amun.core.errors import InputError
-from tasks.tools.s3 import Location, is_location, open_client, parse_location, translate_errors
+from tasks.tools.s3 import is_location, open_client, parse_location, translate_errors
 
 
-def require_remote(url: str) -> str:
-    """Returns the remote's address, a folder's in full, once it has answered.
+def resolve_remote(url: str) -> str:
+    """Returns the remote's address, a folder's in full."""
+    return url if is_location(url) else str(Path(url).resolve())
 
-    A folder is made where it is missing; a bucket must be there.
+
+def require_remote(url: str) -> None:
+    """Makes sure that a remote answers: a folder is made where it is missing, a bucket must be there.
 
     Raises:
         InputError: what does not answer, and why.
     """
     if is_location(url):
-        _require_bucket(parse_location(url))
-        return url
+        location = parse_location(url)
+        with translate_errors(f"--remote {location}", InputError):
+            open_client().head_bucket(Bucket=location.bucket)
+        return
     if urlsplit(url).scheme:
         raise InputError(f"--remote {url}: only s3://bucket/prefix and folders are supported")
     folder = Path(url).resolve()
-    _require_folder(folder)
-    return str(folder)
-
-
-def _require_bucket(location: Location) -> None:
-    with translate_errors(f"--remote {location}", InputError):
-        open_client().head_bucket(Bucket=location.bucket)
-
-
-def _require_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -15,16 +15,30 @@ _STYLES = {
 }
 
 
+# a page shows the first at once; the second stays sharp at every size
+_FORMATS = ("png", "svg")
+
+
 def draw_figures(root: Path, folder: Path) -> list[Path]:
-    """Writes `confidence.png` and, where there were enough forget samples, `roc.png` into `folder`; returns them."""
-    drawn = [_draw_confidence(pd.read_csv(root / CONFIDENCE), folder / "confidence.png")]
+    """Writes `confidence` and, where there were enough forget samples, `roc` into `folder`; returns the files.
+
+    Each is written as PNG and as SVG, which a browser shows without a network, as `dvc plots show` cannot.
+    """
+    drawn = _save(_draw_confidence(pd.read_csv(root / CONFIDENCE)), folder / "confidence")
     curve = pd.read_csv(root / ROC)
     if len(curve):
-        drawn.append(_draw_roc(curve, folder / "roc.png"))
+        drawn += _save(_draw_roc(curve), folder / "roc")
     return drawn
 
 
-def _draw_confidence(table: pd.DataFrame, path: Path) -> Path:
+def _save(figure: Figure, path: Path) -> list[Path]:
+    paths = [path.with_suffix(f".{suffix}") for suffix in _FORMATS]
+    for drawn in paths:
+        figure.savefig(drawn, dpi=120)
+    return paths
+
+
+def _draw_confidence(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, moment in zip(figure.subplots(1, 2, sharey=True), ("before", "after"), strict=True):
         for name, style in _STYLES.items():
@@ -36,11 +50,10 @@ def _draw_confidence(table: pd.DataFrame, path: Path) -> Path:
         axes.legend(loc="upper left", frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("share of samples")
-    figure.savefig(path, dpi=120)
-    return path
+    return figure
 
 
-def _draw_roc(curve: pd.DataFrame, path: Path) -> Path:
+def _draw_roc(curve: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(4.4, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, label="chance")
@@ -50,5 +63,4 @@ def _draw_roc(curve: pd.DataFrame, path: Path) -> Path:
     axes.set_title("membership attack: forget against test")
     axes.legend(loc="lower right", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
-    return path
+    return figure

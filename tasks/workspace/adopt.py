@@ -15,16 +15,13 @@ from torch import nn
 
 from amun.core.errors import InputError
 from amun.core.paths import ADOPTED, ADOPTED_WEIGHTS
-from amun.evidence.adoption import Adopted, digest_file, read_adopted
+from amun.evidence.adoption import EXPORT, SCHEME, SUFFIX, Adopted, digest_file, read_adopted, require_source
 from amun.evidence.figures import TrainFigures, read_figures
 from amun.evidence.wave import write_json
 from amun.model.architectures import save_weights
-from amun.model.foreign_weights import EXPORT, load_foreign_weights
+from amun.model.foreign_weights import load_foreign_weights
 from tasks.tools import dvc
 from tasks.tools.registry import WEIGHTS, download, list_entries, open_registry, translate_errors
-
-_VERSION = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
-SCHEME = "models:/"
 
 
 def read_base(root: Path, source: str, accuracy: float, model: nn.Module) -> Adopted:
@@ -40,14 +37,13 @@ def read_base(root: Path, source: str, accuracy: float, model: nn.Module) -> Ado
         InputError: there is no such file or version, it holds no safetensors file, or another architecture's.
         AmunError: MLflow does not answer.
     """
-    if not source.startswith(SCHEME):
+    named = require_source(root, source)
+    if named is None:
         path = root / source
-        if not path.is_file():
-            raise InputError(f"--base {source}: there is no such file; a version in MLflow is {SCHEME}NAME@alias")
         _load(path, model, path.name)
         return Adopted(source=path.name, digest=digest_file(path), accuracy=accuracy)
     with translate_errors():
-        version = _find_version(source)
+        version = _find_version(source, named)
         resolved = f"{SCHEME}{version.name}/{version.version}"
         with _fetch(resolved, version) as path:
             _load(path, model, resolved)
@@ -88,10 +84,7 @@ def _load(path: Path, model: nn.Module, source: str) -> None:
         print(f"  {source}: its tensors are named behind the prefix {prefix}, which is left out", flush=True)
 
 
-def _find_version(source: str) -> ModelVersion:
-    named = _VERSION.fullmatch(source)
-    if named is None:
-        raise InputError(f"--base {source}: write {SCHEME}NAME@alias or {SCHEME}NAME/VERSION")
+def _find_version(source: str, named: re.Match[str]) -> ModelVersion:
     client = open_registry()
     try:
         if alias := named["alias"]:
@@ -111,7 +104,7 @@ def _fetch(resolved: str, version: ModelVersion) -> Iterator[Path]:
     for folder in folders:
         files = _list_files(folder)
         seen.update(files)
-        weights = [name for name in files if name.endswith(".safetensors")]
+        weights = [name for name in files if name.endswith(SUFFIX)]
         # the name that this project gives them goes before others
         chosen = [name for name in weights if name == WEIGHTS] or weights
         if len(chosen) > 1:

@@ -49,6 +49,11 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
             "",
             "data.twins: missing; every key must be there, and keep is what was before there was one$",
         ),
+        (
+            re.search("  fallback_gradient_norm: .*\n", SHIPPED)[0],  # type: ignore[index]
+            "",
+            "training.fallback_gradient_norm: missing; every key must be there, and null is what was before",
+        ),
         ("  twins: keep", "  twins: forget", "data.twins: input should be 'keep' or 'forget_too', found 'forget'"),
         ("  train_fraction: 0.5", "  train_fraction: 0.8", "must sum to less than 1"),
         ("  num_audit: 16", "  num_audit: 15", "references.num_audit: input should be a multiple of 2"),

@@ -185,8 +185,18 @@ def use_proxy(_: Path) -> None:
 
 
 def change_epochs(root: Path) -> None:
-    declared = {"params": {str(PARAMS): {"training.epochs": 7, "training.batch_size": 128, "runtime.device": "cuda"}}}
-    (root / LOCK_FILE).write_text(yaml.safe_dump({"stages": {"train": declared}}), encoding="utf-8")
+    of_base = {"training.epochs": 7, "training.batch_size": 128, "training.fallback_gradient_norm": 1}
+    record_base(root, of_base | {"runtime.device": "cuda"})
+
+
+def use_base_of_earlier_release(root: Path) -> None:
+    record_base(root, {"training.epochs": 60})
+
+
+def record_base(root: Path, params: dict[str, Any]) -> None:
+    """Records that a base was trained with these parameters."""
+    trained = {"train": {"params": {str(PARAMS): params}}}
+    (root / LOCK_FILE).write_text(yaml.safe_dump({"stages": trained}), encoding="utf-8")
 
 
 def change_owner(root: Path) -> None:
@@ -207,6 +217,7 @@ def change_owner(root: Path) -> None:
             change_epochs,
             ("training.epochs is 60, and was 7", "new value (unlearn)", "(train, references)", "`amun base rebuild`"),
         ),
+        (use_base_of_earlier_release, ("training.fallback_gradient_norm is 1.0, and was null for the base",)),
     ],
 )
 def test_what_a_person_should_know_is_a_note(

@@ -59,4 +59,4 @@ def test_server_that_dies_ends_all_of_it_in_one_line(root: Path, monkeypatch: py
         stack.callback(stop_program, nightly)
         server.program.kill()
         with pytest.raises(AmunError, match=r"^Prefect .*/server\.log\) has ended by itself with exit code -9$"):
-            watch([server], nightly, Event())
+            watch([server], nightly, Event(), Event())

@@ -1,5 +1,6 @@
 """A user's own trainer: what it is given, what it must return, and the one line where it does not."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from amun.core.params import AttemptParams, TrainingParams
 from amun.methods.problem import UnlearningProblem
 from amun.methods.retrain import retrain
 from amun.model.architectures import build_model
+from amun.model.history import put_epoch
 from amun.model.references import draw_halves, train_reference_logits
-from amun.model.trainer import TrainingSamples, train_model
+from amun.model.trainer import TrainingSamples, compute_guessing_loss, limit_gradient, train_model
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
 from tests.amun.shipped import PARAMS, copy_weights, have_same_weights, load_digit_images
 from tests.amun.user_trainers import train_by_adam
@@ -58,6 +60,53 @@ def test_trained_model_is_the_functions_and_its_curve_what_was_measured() -> Non
     logits = compute_logits(expected, IMAGES)
     assert history == [EpochMetrics(1, float(cross_entropy(logits, LABELS)), compute_accuracy(logits, LABELS))]
     assert history[0].accuracy > 0.5
+
+
+def test_training_that_comes_to_nothing_begins_anew_with_the_gradient_limited() -> None:
+    with pytest.raises(DivergedError):
+        train_built_in(2.0, None)
+    weights, told = train_built_in(2.0, 1.0)
+    assert told[-1].loss < 1
+    first = [metrics.epoch for metrics in told].index(1, 1)
+    assert [metrics.epoch for metrics in told] == [*range(1, first + 1), *range(1, 11)]
+    history: list[EpochMetrics] = []
+    assert [put_epoch(history, metrics) for metrics in told].count(True) == 10
+    assert history == told[first:]
+    assert all(bool(tensor.isfinite().all()) for tensor in weights.values())
+
+
+def test_training_that_comes_to_something_is_the_same_to_the_bit() -> None:
+    (limited, told), (unlimited, as_told) = train_built_in(0.1, 0.001), train_built_in(0.1, None)
+    assert have_same_weights(limited, unlimited)
+    assert told == as_told
+
+
+def test_network_that_has_died_has_come_to_nothing() -> None:
+    model = build()
+    torch.nn.init.constant_(list(model.parameters())[-3], -1e3)  # the last ReLU lets nothing through
+    lost, told = train_built_in(0.1, None, model), train_built_in(0.1, 1.0, model)[1]
+    assert lost[1][-1].loss >= compute_guessing_loss(LABELS)
+    assert len(told) == 20
+
+
+def train_built_in(
+    rate: float, norm: float | None, first: nn.Module | None = None
+) -> tuple[dict[str, torch.Tensor], list[EpochMetrics]]:
+    """Returns the weights after ten epochs of the built-in loop, and all that was told of epochs."""
+    changes = {"learning_rate": rate, "fallback_gradient_norm": norm, "epochs": 10}
+    params, told = PARAMS.training.model_copy(update=changes), list[EpochMetrics]()
+    model = build() if first is None else deepcopy(first)
+    train_model(model, IMAGES, LABELS, params=params, precision="float32", on_epoch=told.append)
+    return copy_weights(model), told
+
+
+@pytest.mark.parametrize(("max_norm", "factor"), [(1.0, 0.2), (5.0, 1.0), (7.0, 1.0)])
+def test_gradient_of_all_weights_together_is_shortened(max_norm: float, factor: float) -> None:
+    model = nn.Linear(2, 1)
+    model.weight.grad, model.bias.grad = torch.tensor([[0.0, 3.0]]), torch.tensor([-4.0])
+    limit_gradient(max_norm, model)
+    torch.testing.assert_close(model.weight.grad, torch.tensor([[0.0, 3.0 * factor]]))
+    torch.testing.assert_close(model.bias.grad, torch.tensor([-4.0 * factor]))
 
 
 def test_every_generator_is_seeded_and_another_object_serves() -> None:

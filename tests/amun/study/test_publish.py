@@ -18,6 +18,7 @@ from amun.study.records import Record
 from amun.study.statistics import Spread
 from amun.study.trials import is_drawn_by_epoch
 from tests.amun.study.studies import SETUP, make_study
+from tests.browser import open_browser
 
 FEW = ("retrain", "base", "amun", "amun_a", "adversarial", "never_seen")
 WAVED = ("retrain", "base", "amun")
@@ -56,6 +57,17 @@ def test_page_stands_alone_and_says_what_was_done(published: Path) -> None:
     words = " ".join(page.split())
     for told in (SETUP.machine, "14 min", "estimated 13 min", *SETUP.differences, "torch 2.9.0", "small_cnn"):
         assert told in words
+
+
+def test_browser_shows_the_page_without_a_network(published: Path) -> None:
+    with open_browser() as reader:
+        reader.open((published / "index.html").as_uri())
+        reader.see("Table 1", SETUP.machine)
+        widths = reader.page.locator("img").evaluate_all(
+            "images => Promise.all(images.map(image => image.decode().then(() => image.naturalWidth)))"
+        )
+    assert len(widths) == len(FIGURES)
+    assert min(widths) > 300
 
 
 def test_run_without_the_rest_leaves_figures_out_and_says_so(
