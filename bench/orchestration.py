@@ -11,7 +11,7 @@ from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret, subject_key
 from amun.core.paths import SECRET, TRAIN
 from amun.evidence.wave import read_forgotten
-from amun.store.samples import read_samples
+from amun.store.store import read_owners
 from bench.statistics import mean_and_deviation
 from tasks.tools.environment import set_environment
 from tasks.tools.prefect_server import provide_prefect
@@ -54,7 +54,7 @@ def _find_subjects(workspace: Path, num_subjects: int) -> list[str]:
     """Returns people of whom training samples are held and whom no wave has forgotten."""
     secret = load_secret(workspace)
     gone = {key for wave in read_forgotten(workspace) for key in wave.subject_keys}
-    subjects = sorted(set(read_samples(workspace / TRAIN).subject_ids.tolist()))
+    subjects = sorted(set(read_owners(workspace / TRAIN).subject_ids.tolist()))
     held = [subject for subject in subjects if subject_key(secret, subject) not in gone]
     if len(held) < num_subjects:
         raise InputError(f"{workspace}: only {len(held)} people are left to forget; ask for fewer waves")

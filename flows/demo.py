@@ -22,7 +22,7 @@ from amun.core.keys import SECRET_VARIABLE
 from amun.core.params import read_params
 from amun.core.paths import LEDGER, PARAMS, TRAIN
 from amun.ledger import Ledger, Wave
-from amun.store.samples import read_samples
+from amun.store.store import read_owners
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
 from tasks.tools import dvc
@@ -168,7 +168,7 @@ def choose_few(root: Path) -> list[str]:
 
 def read_sizes(root: Path) -> Counter[str]:
     """Returns how many training samples each person has."""
-    return Counter(read_samples(root / TRAIN).subject_ids.tolist())
+    return Counter(read_owners(root / TRAIN).subject_ids.tolist())
 
 
 def _order_subjects(sizes: Counter[str]) -> list[str]:

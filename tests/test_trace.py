@@ -8,6 +8,7 @@ from amun.core.paths import CALIBRATION, LEDGER, TEST, TRAIN
 from amun.evidence.figures import Comparison
 from amun.ledger import Ledger
 from tasks.tools.dvc import read_digests
+from tests.amun.sealing import destroy_keys
 from tests.registry import open_client
 from tests.test_bad_input import assert_one_line
 from tests.workspaces import MODEL, Site, choose_people, list_people
@@ -125,6 +126,29 @@ def test_record_of_a_request(site: Site, tmp_path: Path) -> None:
     site.run("amun", "request", "hold", waiting["request_id"], "--reason", "a court's order")
     text = write_record(site, waiting["request_id"], tmp_path / "fourth.html").text
     assert "kept back by a legal hold: a court's order" in text
+
+
+def test_whoever_has_no_key_is_told_to_be_erased_and_later_waves_go_on(site: Site, tmp_path: Path) -> None:
+    people = choose_people(site)
+    before, waiting = site.load("subject", "trace", people[0]), list_people(site)[0][0]
+    destroy_keys(site.root, people)
+    trace = site.load("subject", "trace", people[0])
+    assert all(file["is_erased"] for file in trace["files"])
+    assert [file | {"is_erased": False} for file in trace["files"]] == before["files"]
+    assert [group["num_trained"] for group in trace["references"]] == [None, None]
+    assert trace["versions"] == before["versions"]
+    shown = site.run("amun", "subject", "trace", people[0])
+    assert f"{before['files'][0]['num_samples']}, erased" in shown
+    assert "erased: nobody can open them any more" in write_record(site, "R-000001", tmp_path / "page.html").text
+    back = site.start("amun", "model", "rollback", "1", "--reason", "to see what it would do", "--dry-run")
+    assert_one_line(back, 2, "version 1 cannot serve again", "erased", "`amun base rebuild`")
+    again = site.start("amun", "wave", "reproduce", "1")
+    assert (again.returncode, again.stderr.count("\n")) == (1, 1)
+    assert "cannot be opened: the key store has no key" in again.stderr
+
+    site.run("amun", "request", "add", waiting)
+    assert "wave 2 complete" in site.run("amun", "wave", "run")
+    assert site.run("amun", "wave", "reproduce", "2").splitlines()[-1] == "wave 2: same bytes"
 
 
 def test_record_is_written_nowhere_else(wave_one: Site, tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ class AuditSets:
     """The samples an audit looks at, with the audit references' logits of each.
 
     Attributes:
-        forget: the wave's own training samples, then those forgotten before it, the latest wave's first.
-        num_forget: how many of `forget` are the wave's own.
+        forget: the wave's own training samples; nothing is looked at of whoever was forgotten before.
         remain: training samples nobody asked to forget; none where they are not at hand.
         held_out: samples of one held-out half whose people are still held.
         forget_references: logits (N, K, C) by the audit references; None where there are no references.
@@ -26,11 +25,15 @@ class AuditSets:
     """
 
     forget: Samples
-    num_forget: int
     remain: Samples
     held_out: Samples
     forget_references: Tensor | None
     held_out_references: Tensor | None
+
+    @property
+    def num_forget(self) -> int:
+        """How many samples the wave forgets."""
+        return len(self.forget)
 
 
 @dataclass(frozen=True)
@@ -60,21 +63,6 @@ class ModelAudit:
             return None
         return compute_auc(self.scores.forget[:num_forget], self.scores.held_out)
 
-    def compute_nested_ft_aucs(self, sizes: list[int]) -> list[float | None]:
-        """Returns the AUC for each size of `sizes`, the first ones taking precedence.
-
-        An AUC is a mean over samples. From the AUCs of two nested sets the AUC of the samples in between follows. A set
-        is therefore left out (None) where it differs from one already given by 1 to 19 samples.
-        """
-        given: list[int] = []
-        aucs: list[float | None] = []
-        for size in sizes:
-            is_told = all(abs(size - other) not in range(1, MIN_REPORTED) for other in given)
-            auc = self.compute_ft_auc(size) if is_told else None
-            given += [] if auc is None else [size]
-            aucs.append(auc)
-        return aucs
-
 
 def choose_audit_sets(
     wave: Wave, train: Samples, held_out: Samples, references: Samples, *, is_before: bool = False
@@ -89,19 +77,14 @@ def choose_audit_sets(
         is_before: the held-out half is as it was before the wave, so that the base's figures are those that the last
             wave reported. If its few leavers were out already, their score would follow from the two figures.
     """
-    own = train.select(train.is_among(wave.forget_ids))
-    still_held = set(train.sample_ids.tolist())
-    earlier = [sample_id for sample_id in wave.earlier_forget_ids if sample_id in still_held]
-    forget_ids = [*own.sample_ids.tolist(), *earlier]
-    forget = train.align(forget_ids)
+    forget = train.select(train.is_among(wave.forget_ids))
     gone_ids = wave.earlier_gone_ids if is_before else wave.gone_ids
     remaining_half = held_out.select(~held_out.is_among(gone_ids))
     return AuditSets(
         forget=forget,
-        num_forget=len(own),
         remain=train.select(~train.is_among(wave.gone_ids)),
         held_out=remaining_half,
-        forget_references=references.align(forget_ids).payloads if len(references) else None,
+        forget_references=references.align(forget.sample_ids.tolist()).payloads if len(references) else None,
         held_out_references=references.align(remaining_half.sample_ids.tolist()).payloads if len(references) else None,
     )
 

@@ -57,13 +57,14 @@ class WaveAudit:
 def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
     """Returns the audit of the current folder's wave on the held-out half stored at `half`.
 
-    Where the remaining training samples are not at hand, of the training split only what is or was to be forgotten
-    is read.
+    Where the remaining training samples are not at hand, of the training split only what is to be forgotten is read.
+    Of people who were gone before nothing is: their keys may be destroyed.
     """
     wave, shape, num_references = read_wave(), read_shape(TRAIN), count_references(read_shape(AUDIT_LOGITS))
     is_at_hand = params.data.remain == "use"
-    train = read_samples(TRAIN, sample_ids=None if is_at_hand else [*wave.forget_ids, *wave.earlier_forget_ids])
-    held_out, references = read_samples(half), read_samples(AUDIT_LOGITS)
+    gone = wave.earlier_gone_ids
+    train = read_samples(TRAIN, sample_ids=None if is_at_hand else wave.forget_ids, without=gone)
+    held_out, references = (read_samples(path, without=gone) for path in (half, AUDIT_LOGITS))
     sets = choose_audit_sets(wave, train, held_out, references)
     sets_before = choose_audit_sets(wave, train, held_out, references, is_before=True)
     before = audit_model(load_for(params, shape, device, WAVE_BASE), sets_before, params.audit)
@@ -124,7 +125,9 @@ def measure_wave_memory(
     forget = own.select(is_telling)
     is_stranger = find_strangers(sets.held_out, read_owners(TRAIN))
     held_out = sets.held_out.select(is_stranger)
-    evidence = gather_evidence(forget, held_out, references, read_samples(AUDIT_INCLUSION), params.audit)
+    asked = [*forget.sample_ids.tolist(), *held_out.sample_ids.tolist()]
+    inclusion = read_samples(AUDIT_INCLUSION, sample_ids=asked)
+    evidence = gather_evidence(forget, held_out, references, inclusion, params.audit)
     if evidence is None or evidence.explain_missing():
         return None
     before, after = (

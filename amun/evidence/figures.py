@@ -191,19 +191,15 @@ class ReportFigures(HalfFigures):
     """The test half, looked at once, after the gate has decided.
 
     Attributes:
-        num_forgotten: training samples that this wave and those before it have forgotten.
         num_test: samples of the half whose people are still held.
         remain_accuracy: on the training samples that remain.
-        ft_auc_all: the FT AUC of everything forgotten so far.
         trace_standard_error: of the trace.
         svc_correctness: the share of the forget samples that the SVC attack calls never seen, by that feature; likewise
             the others. Only where there are no references.
     """
 
-    num_forgotten: int = 0
     num_test: int = 0
     remain_accuracy: float | None = None
-    ft_auc_all: float | None = None
     trace_standard_error: float | None = None
     svc_correctness: Rare = None
     svc_confidence: Rare = None

@@ -98,11 +98,6 @@ class Wave(Record):
         return [sample_id for sample_id in self.forget_ids if sample_id not in shared]
 
     @property
-    def earlier_forget_ids(self) -> list[str]:
-        """Training samples forgotten in earlier waves, the latest wave's first."""
-        return [sample_id for wave in reversed(self.forgotten) for sample_id in wave.forget_ids]
-
-    @property
     def earlier_gone_ids(self) -> list[str]:
         """Every sample, trained on or held out, that was gone before this wave."""
         return [sample_id for wave in self.forgotten for sample_id in [*wave.forget_ids, *wave.held_out_ids]]

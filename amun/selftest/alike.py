@@ -43,8 +43,7 @@ def remove_gone(params: Params) -> None:
     gone = [sample_id for wave in read_forgotten() for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
     seal = open_seal(params.data.sealed, "selftest of who is held", *digest_files(_HALVES))
     for path in _HALVES:
-        samples = read_samples(path)
-        write_samples(path, samples.select(~samples.is_among(gone)), seal)
+        write_samples(path, read_samples(path, without=gone), seal)
 
 
 def change_people(params: Params, device: torch.device, change: Change) -> None:

@@ -88,9 +88,9 @@ class Field:
         self.params = params
         self._device = device
         gone = [sample_id for wave in read_forgotten() for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
-        stores = (read_samples(path) for path in (TRAIN, CALIBRATION, TEST))
-        self.train, self.calibration, self.test = (samples.select(~samples.is_among(gone)) for samples in stores)
-        self._references = read_samples(AUDIT_LOGITS)
+        self.train, self.calibration, self.test, self._references = (
+            read_samples(path, without=gone) for path in (TRAIN, CALIBRATION, TEST, AUDIT_LOGITS)
+        )
 
     def search(self, base: nn.Module) -> list[Candidates]:
         """Returns the nearest adversarial examples of the training and of the calibration samples on a base.

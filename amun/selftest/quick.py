@@ -80,7 +80,7 @@ def make_planted(params: Params, device: torch.device, wave: Wave, planted: Plan
     Raises:
         AttemptError: it cannot be made: its loss diverges, or what it needs is not there.
     """
-    train = read_samples(TRAIN)
+    train = read_samples(TRAIN, without=wave.earlier_gone_ids)
     problem = pose_problem(params, device, wave, train, planted.attempt, lambda _: None)
     people = number_people(train.select(train.is_among(wave.forget_ids)).subject_ids)
     save_weights(UNLEARNED, planted.make(problem, people).eval())

@@ -32,7 +32,7 @@ from amun.stages.partial import PartialResults, digest_inputs, keep_partial_resu
 from amun.stages.resumable import ResumableSearch, read_among
 from amun.stages.runner import run_stage
 from amun.store.drawing import draw_rows
-from amun.store.samples import Samples, SampleWriter, read_ids, read_in_groups
+from amun.store.samples import Samples, SampleWriter, read_ids, read_samples
 from amun.store.store import read_shape
 from amun.vault.seal import Seal, open_seal
 
@@ -85,7 +85,7 @@ def _write_set(
 ) -> list[torch.Tensor]:
     """Writes the examples in the order of the samples at `path`; returns their L2 distances to these."""
     writer = SampleWriter(written, seal)
-    writer.append(_take_none(next(read_in_groups(path))))  # a file of no rows has their shape, too
+    writer.append(_as_images(read_samples(path, sample_ids=[])))  # a file of no rows has their shape, too
     norms = []
     for part in read_among(path, [sample_id for sample_id in sample_ids if sample_id in found], num_rows):
         examples = found.collect(part.sample_ids.tolist())
@@ -95,8 +95,8 @@ def _write_set(
     return norms
 
 
-def _take_none(samples: Samples) -> Samples:
-    return Samples(samples.sample_ids[:0], samples.subject_ids[:0], samples.labels[:0], samples.images[:0])
+def _as_images(samples: Samples) -> Samples:
+    return Samples(samples.sample_ids, samples.subject_ids, samples.labels, samples.images)
 
 
 if __name__ == "__main__":

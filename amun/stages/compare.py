@@ -31,9 +31,11 @@ def compare(params: Params, device: torch.device) -> None:
     """
     if params.data.remain == "none":
         raise InputError("data.remain is none: exact retraining needs the remaining training samples")
-    references = read_samples(AUDIT_LOGITS)
     wave = read_wave()
-    sets = choose_audit_sets(wave, read_samples(TRAIN), read_samples(TEST), references)
+    train, test, references = (
+        read_samples(path, without=wave.earlier_gone_ids) for path in (TRAIN, TEST, AUDIT_LOGITS)
+    )
+    sets = choose_audit_sets(wave, train, test, references)
     model = build_for(params, read_shape(TRAIN), device, params.training.seed)
     history: list[EpochMetrics] = []
     with show_progress("retrain", count_epochs(params.training), "epochs") as advance:

@@ -18,10 +18,15 @@ from amun.store.store import read_owners, read_shape
 def measure_power(params: Params, device: torch.device) -> None:
     """Writes how many people there are, how much the base remembers of them, and what exact retraining would show."""
     wave = read_wave()
-    forget, held_out = read_samples(TRAIN, sample_ids=wave.telling_ids), read_samples(CALIBRATION)
-    held_out = held_out.select(~held_out.is_among(wave.gone_ids) & find_strangers(held_out, read_owners(TRAIN)))
-    references = read_samples(AUDIT_LOGITS)
-    evidence = gather_evidence(forget, held_out, references, read_samples(AUDIT_INCLUSION), params.audit)
+    forget, held_out = (
+        read_samples(TRAIN, sample_ids=wave.telling_ids),
+        read_samples(CALIBRATION, without=wave.gone_ids),
+    )
+    held_out = held_out.select(find_strangers(held_out, read_owners(TRAIN)))
+    references, inclusion = (
+        read_samples(path, without=wave.earlier_gone_ids) for path in (AUDIT_LOGITS, AUDIT_INCLUSION)
+    )
+    evidence = gather_evidence(forget, held_out, references, inclusion, params.audit)
     memory = None
     if evidence is not None and not evidence.explain_missing():
         model = load_for(params, read_shape(TRAIN), device, WAVE_BASE)

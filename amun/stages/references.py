@@ -20,7 +20,7 @@ from amun.model.target_weights import save_references
 from amun.stages.runner import run_stage
 from amun.store.forgetting import refuse_forgotten
 from amun.store.samples import Samples, concatenate, read_samples, write_samples
-from amun.store.store import read_shape
+from amun.store.store import read_owners, read_shape
 from amun.vault.seal import Seal, digest_files, open_seal
 
 # Apart, so that no target reference trains on the same half, or from the same start, as an audit reference.
@@ -32,10 +32,12 @@ def train_references(params: Params, device: torch.device) -> None:
 
     The file of the target references' weights is without a tensor where these are not to be kept.
     """
-    samples = concatenate([read_samples(path) for path in (TRAIN, CALIBRATION, TEST)])
-    refuse_forgotten(samples)
+    stores = (TRAIN, CALIBRATION, TEST)
+    for path in stores:
+        refuse_forgotten(read_owners(path))
+    samples = concatenate([read_samples(path) for path in stores])
     images = samples.images.to(device)
-    seal = open_seal(params.data.sealed, "references of", *digest_files([TRAIN, CALIBRATION, TEST]))
+    seal = open_seal(params.data.sealed, "references of", *digest_files(stores))
     kept: list[dict[str, Tensor]] = []
     for name, num_references, seed, logits_path, inclusion_path in (
         ("audit refs", params.references.num_audit, AUDIT_SEED, AUDIT_LOGITS, AUDIT_INCLUSION),

@@ -34,11 +34,10 @@ def report(params: Params, device: torch.device) -> None:
 
 def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -> ReportFigures:
     sets, before, after = audited.sets, audited.before, audited.after
-    ft_auc, ft_auc_all = after.compute_nested_ft_aucs([sets.num_forget, len(sets.forget)])
+    ft_auc = after.compute_ft_auc(sets.num_forget)
     trace, trace_standard_error = _measure_trace(audited, params, device)
     figures = ReportFigures(
         num_forget=sets.num_forget,
-        num_forgotten=len(sets.forget),
         num_test=len(sets.held_out),
         accuracy_base=before.accuracy,
         accuracy=after.accuracy,
@@ -47,7 +46,6 @@ def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -
         else None,
         ft_auc_base=before.compute_ft_auc(sets.num_forget),
         ft_auc=ft_auc,
-        ft_auc_all=ft_auc_all,
         standard_error=None if ft_auc is None else audited.compute_standard_error(sets.num_forget),
         confidence_auc_base=compute_confidence_auc(audited.sets_before, before),
         confidence_auc=compute_confidence_auc(sets, after),

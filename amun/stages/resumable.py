@@ -125,8 +125,7 @@ class _Queue:
 
 def read_among(path: Path, sample_ids: list[str], num_rows: int) -> Iterator[Samples]:
     """Yields the samples at `path` of these ids, up to `num_rows` at a time, in their order there."""
-    for group in read_in_groups(path):
-        chosen = group.select(group.is_among(sample_ids))
+    for chosen in read_in_groups(path, sample_ids=sample_ids):
         for start in range(0, len(chosen), num_rows):
             yield chosen.slice(start, start + num_rows)
 

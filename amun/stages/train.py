@@ -17,7 +17,7 @@ from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
 from amun.stages.runner import run_stage
 from amun.store.forgetting import refuse_forgotten
 from amun.store.samples import Samples, read_samples
-from amun.store.store import read_shape
+from amun.store.store import read_owners, read_shape
 
 
 def train(params: Params, device: torch.device) -> None:
@@ -27,8 +27,8 @@ def train(params: Params, device: torch.device) -> None:
         InputError: an adopted base is no better than chance on what it is said to have been trained on, or clearly
             worse on held-out samples than its owner says.
     """
+    refuse_forgotten(read_owners(TRAIN))
     samples, calibration, adopted = read_samples(TRAIN), read_samples(CALIBRATION), read_adopted()
-    refuse_forgotten(samples)
     model = build_for(params, read_shape(TRAIN), device, params.training.seed)
     history = _train(params, model, samples, device) if adopted is None else _adopt(model)
     on_train, on_held_out = (

@@ -33,7 +33,7 @@ from amun.model.target_weights import count_references, open_references
 from amun.model.trainer import count_epochs
 from amun.model.training import EpochMetrics
 from amun.stages.runner import run_stage
-from amun.store.samples import Samples, read_samples
+from amun.store.samples import Samples, count_samples, read_samples
 from amun.store.store import StoreShape, read_shape
 
 
@@ -42,7 +42,8 @@ def unlearn(params: Params, device: torch.device) -> None:
     wave, number = read_wave(), read_attempt().attempt
     attempt = select_attempt(params, number)
     if wave.forget_ids:
-        train = read_samples(TRAIN, sample_ids=None if params.data.remain == "use" else wave.forget_ids)
+        forget_ids = None if params.data.remain == "use" else wave.forget_ids
+        train = read_samples(TRAIN, sample_ids=forget_ids, without=wave.earlier_gone_ids)
         unlearned = _make_attempt(params, device, wave, train, attempt)
         save_weights(UNLEARNED, unlearned.model)
         # a handful of samples without the remain set: their loss would be a person's score
@@ -123,12 +124,14 @@ def _read_targets(
     """Returns the target references on the forget samples: what the method needs, all there is for a user's own."""
     if not method.asks_targets and not method.is_own:
         return None
-    stores = [read_samples(path) for path in (TARGET_LOGITS, TARGET_INCLUSION)]
-    if not len(stores[0]):
+    if not count_samples(TARGET_LOGITS):
         if method.is_own:
             return None
         raise AttemptError("there are no target references (references.num_target was 0 when the base was built)")
-    logits, inclusion = (store.align(forget.sample_ids.tolist()) for store in stores)
+    asked = forget.sample_ids.tolist()
+    logits, inclusion = (
+        read_samples(path, sample_ids=asked).align(asked) for path in (TARGET_LOGITS, TARGET_INCLUSION)
+    )
     is_included = inclusion.payloads.numpy().astype(np.bool_)
     load = None
     if method.needs_target_weights or (method.is_own and count_references(TARGET_WEIGHTS)):

@@ -11,7 +11,7 @@ from amun.core.keys import subject_key
 from amun.core.subject_ids import normalise
 from amun.evidence.wave import ForgottenWave, read_forgotten
 from amun.store.rows import Mask
-from amun.store.samples import Owners, Samples
+from amun.store.samples import Owners
 from amun.store.twins import Twin
 
 
@@ -82,7 +82,7 @@ def _is_owned(store: Owners, asked: set[str]) -> Mask:
     return is_asked[positions]
 
 
-def refuse_forgotten(samples: Samples) -> None:
+def refuse_forgotten(samples: Owners) -> None:
     """Refuses to train on anybody whom an earlier wave has forgotten.
 
     Raises:

@@ -183,13 +183,20 @@ class RowReader:
             return np.array(self._subjects, dtype=np.str_)
         return _name(self._subjects, self._vault.find_keys(self._subjects))
 
+    def find_erased(self) -> Mask:
+        """Returns (N,) bool: of which rows the subject has no key, so that nobody can open them any more."""
+        if self._content is None:
+            return np.zeros(len(self), dtype=np.bool_)
+        keys = self._vault.find_keys(self._subjects)
+        return np.array([subject not in keys for subject in self._subjects], dtype=np.bool_)
+
     def read(self, is_chosen: Mask) -> Rows:
         """Returns the rows where `is_chosen` (N,) is true; no other one is opened.
 
         Raises:
             AmunError: a row cannot be opened, or is not what was sealed.
         """
-        parts = list(self._read_groups(is_chosen))
+        parts = list(self.read_groups(is_chosen))
         if not parts:
             none = np.empty((0, *self.shape), self._dtype)
             return Rows(self.sample_ids[:0], self.sample_ids[:0], np.empty(0, np.int64), none)
@@ -197,16 +204,12 @@ class RowReader:
             *(np.concatenate(columns) for columns in zip(*(vars(part).values() for part in parts), strict=True))
         )
 
-    def read_groups(self) -> Iterator[Rows]:
-        """Yields all rows, a row group at a time.
+    def read_groups(self, is_chosen: Mask) -> Iterator[Rows]:
+        """Yields the chosen rows (N,) of each row group that has some.
 
         Raises:
             AmunError: as `read`.
         """
-        yield from self._read_groups(np.ones(len(self), dtype=np.bool_), also_empty=True)
-
-    def _read_groups(self, is_chosen: Mask, *, also_empty: bool = False) -> Iterator[Rows]:
-        """Yields the chosen rows of each row group; of one that has none, if that is asked for."""
         keys: dict[str, SubjectKey] = {}
         if self._content is not None:
             keys = self._vault.find_keys(self._subjects[row] for row in np.flatnonzero(is_chosen))
@@ -214,7 +217,7 @@ class RowReader:
         for number in range(self._file.num_row_groups):
             end = first + self._file.metadata.row_group(number).num_rows
             places = np.flatnonzero(is_chosen[first:end])
-            if len(places) or also_empty:
+            if len(places):
                 labels, payloads = self._read_group(number, first, places, keys)
                 rows = first + places
                 subjects = [self._subjects[row] for row in rows]

@@ -5,7 +5,7 @@ so that what must be destroyed for a person is found in one place. A file's rows
 key, unless `data.sealed` says otherwise; files of either kind are read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,21 +173,36 @@ def count_samples(path: Path) -> int:
     return num_samples
 
 
-def read_samples(path: Path, subject_id: str | None = None, *, sample_ids: list[str] | None = None) -> Samples:
-    """Returns a store file's samples in its order: all, one subject's, or those of these ids.
+def read_samples(
+    path: Path,
+    subject_id: str | None = None,
+    *,
+    sample_ids: list[str] | None = None,
+    without: Sequence[str] = (),
+) -> Samples:
+    """Returns a store file's samples in its order: all, one subject's, or those of these ids; no other one is opened.
 
-    A subject's samples are found however the file composes the letters of the name.
+    Args:
+        path: of the file.
+        subject_id: whose; found however the file composes the letters of the name.
+        sample_ids: which.
+        without: which not: of people who are gone, whose keys may be destroyed.
 
     Raises:
         InputError, AmunError: they are sealed, and cannot be opened or are not what was sealed.
     """
     with RowReader(path) as reader:
-        is_chosen = np.ones(len(reader), dtype=np.bool_)
+        is_chosen = _choose(reader, sample_ids, without)
         if subject_id is not None:
-            is_chosen = _is_asked(reader.read_subject_ids(), subject_id)
-        if sample_ids is not None:
-            is_chosen &= np.isin(reader.sample_ids, np.array(sample_ids, dtype=np.str_))
+            is_chosen &= _is_asked(reader.read_subject_ids(), subject_id)
         return _as_samples(reader.read(is_chosen))
+
+
+def _choose(reader: RowReader, sample_ids: Sequence[str] | None, without: Sequence[str]) -> Mask:
+    is_chosen = ~np.isin(reader.sample_ids, np.array(without, dtype=np.str_))
+    if sample_ids is not None:
+        is_chosen &= np.isin(reader.sample_ids, np.array(sample_ids, dtype=np.str_))
+    return is_chosen
 
 
 def _is_asked(subject_ids: Strings, subject_id: str) -> Mask:
@@ -198,10 +213,22 @@ def _is_asked(subject_ids: Strings, subject_id: str) -> Mask:
     return is_asked
 
 
-def read_in_groups(path: Path) -> Iterator[Samples]:
-    """Yields what `write_samples` wrote, some rows at a time: no more is held in memory than one of these parts."""
+def read_in_groups(
+    path: Path, *, sample_ids: Sequence[str] | None = None, without: Sequence[str] = (), skip_erased: bool = False
+) -> Iterator[Samples]:
+    """Yields what `write_samples` wrote, some rows at a time: no more is held in memory than one of these parts.
+
+    Args:
+        path: of the file.
+        sample_ids: which; None takes all.
+        without: which not.
+        skip_erased: samples that nobody can open any more are left out.
+    """
     with RowReader(path) as reader:
-        for rows in reader.read_groups():
+        is_chosen = _choose(reader, sample_ids, without)
+        if skip_erased:
+            is_chosen &= ~reader.find_erased()
+        for rows in reader.read_groups(is_chosen):
             yield _as_samples(rows)
 
 

@@ -1,8 +1,12 @@
 """What a store file tells without its payloads being opened."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from amun.core.subject_ids import normalise
 from amun.store.rows import RowReader
 from amun.store.samples import Owners
 
@@ -26,6 +30,41 @@ def read_shape(path: Path) -> StoreShape:
     """Returns the size of a store file; no payload is opened."""
     with RowReader(path) as reader:
         return StoreShape(len(reader), reader.num_classes, reader.shape)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a store file holds of one person.
+
+    Attributes:
+        num_samples: the person's.
+        is_erased: nobody can open them any more.
+    """
+
+    num_samples: int
+    is_erased: bool
+
+
+def read_share(path: Path, subject_id: str, keyed_ids: Sequence[str]) -> Share:
+    """Returns what a store file holds of one person; no payload is opened.
+
+    Args:
+        path: of the file.
+        subject_id: the person, found however the file composes the letters of the name.
+        keyed_ids: by which a sealed file knows the person, with every spelling of the name.
+    """
+    with RowReader(path) as reader:
+        asked, keyed = normalise(subject_id), set(keyed_ids)
+        names = reader.read_subject_ids().tolist()
+        is_own = np.array([name in keyed or normalise(name) == asked for name in names], dtype=np.bool_)
+        return Share(int(is_own.sum()), bool(reader.find_erased()[is_own].any()))
+
+
+def find_erased(path: Path) -> list[str]:
+    """Returns the ids of a store file's samples that nobody can open any more."""
+    with RowReader(path) as reader:
+        erased: list[str] = reader.sample_ids[reader.find_erased()].tolist()
+        return erased
 
 
 def read_owners(path: Path) -> Owners:

@@ -83,7 +83,9 @@ def count_twins(subject_ids: Strings, labels: Indices, splits: Strings, pictures
     )
 
 
-def find_twins(paths: Sequence[Path], own_ids: set[str]) -> tuple[dict[bytes, list[str]], list[Twin]]:
+def find_twins(
+    paths: Sequence[Path], own_ids: set[str], gone_ids: set[str], *, skip_erased: bool = False
+) -> tuple[dict[bytes, list[str]], list[Twin]]:
     """Returns some people's own samples by their pictures, and the twins of these in the store files.
 
     The files are read twice, a part at a time.
@@ -91,18 +93,20 @@ def find_twins(paths: Sequence[Path], own_ids: set[str]) -> tuple[dict[bytes, li
     Args:
         paths: of the store files.
         own_ids: all samples of these people.
+        gone_ids: samples that are nobody's twins any more, and are not opened.
+        skip_erased: nor are those that nobody can open any more; else such a one is an error.
     """
     own: dict[bytes, list[str]] = defaultdict(list)
     asked = sorted(own_ids)
     for path in paths if own_ids else ():
-        for part in read_in_groups(path):
-            for sample_id, _, picture in _list_rows(part.select(part.is_among(asked))):
+        for part in read_in_groups(path, sample_ids=asked, skip_erased=skip_erased):
+            for sample_id, _, picture in _list_rows(part):
                 own[picture].append(sample_id)
     others = [
         Twin(path, *row)
         for path in (paths if own else ())
-        for part in read_in_groups(path)
-        for row in _list_rows(part.select(~part.is_among(asked)))
+        for part in read_in_groups(path, without=[*asked, *gone_ids], skip_erased=skip_erased)
+        for row in _list_rows(part)
         if row[2] in own
     ]
     return own, others

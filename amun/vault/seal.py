@@ -100,7 +100,7 @@ def seal_rows(
     sealed = np.empty((len(plain), plain.shape[1] + TAG_BYTES), np.uint8)
     for key, sample_id, row, into in zip(keys, sample_ids, plain, sealed, strict=True):
         bound = _bind(header, sample_id, key.subject)
-        key.cipher.encrypt_into(_derive_nonce(key, bound), row, bound, into)
+        key.cipher.encrypt_into(derive_nonce(key, bound), row, bound, into)
     return sealed
 
 
@@ -123,7 +123,7 @@ def open_rows(
     for key, sample_id, row, into in zip(present, sample_ids, sealed, opened, strict=True):
         bound = _bind(header, sample_id, key.subject)
         try:
-            key.cipher.decrypt_into(_derive_nonce(key, bound), row, bound, into)
+            key.cipher.decrypt_into(derive_nonce(key, bound), row, bound, into)
         except (InvalidTag, ValueError):
             raise AmunError(
                 f"sample {sample_id} of {content.kind} cannot be opened: it is not what was sealed under its "
@@ -145,5 +145,6 @@ def _bind(header: bytes, sample_id: str, subject: str) -> bytes:
     return b"%b %d %b %b" % (header, len(sample_id), sample_id.encode(), subject.encode())
 
 
-def _derive_nonce(key: SubjectKey, bound: bytes) -> bytes:
+def derive_nonce(key: SubjectKey, bound: bytes) -> bytes:
+    """Returns the nonce of a payload, from its subject's key and all that it belongs to."""
     return hashlib.blake2b(bound, key=key.nonce_key, digest_size=NONCE_BYTES).digest()

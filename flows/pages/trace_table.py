@@ -20,7 +20,7 @@ def print_trace(trace: Trace) -> None:
     print(f"{trace.subject_id} in {trace.model}; git knows this person as {trace.subject_key}")
     table = new_table("data version", "MD5", "waves", "samples", "known from")
     for file in trace.files:
-        table.add_row(file.path, file.md5, span(file.waves), text(file.num_samples), _tell_source(file))
+        table.add_row(file.path, file.md5, span(file.waves), _tell_amount(file), _tell_source(file))
     _print_part(table)
     table = new_table("model version", "wave", "trained on", "held out", "what became of it", "alias")
     for version in trace.versions:
@@ -36,7 +36,8 @@ def print_trace(trace: Trace) -> None:
     if trace.references:
         table = new_table("references", "waves", "trained on samples of this person")
         for group in trace.references:
-            table.add_row(group.name, span(group.waves), f"{group.num_trained} of {group.num_references}")
+            trained = "half (erased: not counted)" if group.num_trained is None else group.num_trained
+            table.add_row(group.name, span(group.waves), f"{trained} of {group.num_references}")
         _print_part(table)
     if trace.requests:
         print()
@@ -57,6 +58,10 @@ def span(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _tell_amount(file: StoreFile) -> str:
+    return f"{text(file.num_samples)}, erased" if file.is_erased else text(file.num_samples)
 
 
 def _tell_source(file: StoreFile) -> str:

@@ -76,7 +76,9 @@ def _count(files: Sequence[StoreFile]) -> str:
     known = [file.num_samples for file in files if file.num_samples is not None]
     lost = len(files) - len(known)
     counted = f"{sum(known)} in {len(known)} file{'s' if len(known) > 1 else ''}" if known else ""
-    return ", ".join(filter(None, [counted, f"an unknown number in {lost} more" if lost else ""]))
+    # one that is erased is so in every file
+    erased = "erased: nobody can open them any more" if any(file.is_erased for file in files) else ""
+    return ", ".join(filter(None, [counted, f"an unknown number in {lost} more" if lost else "", erased]))
 
 
 def _list_weights(versions: Sequence[TracedVersion]) -> Iterator[Copy]:
@@ -96,8 +98,8 @@ def _list_weights(versions: Sequence[TracedVersion]) -> Iterator[Copy]:
 
 def _list_references(sets: Sequence[ReferenceSet]) -> Iterator[Copy]:
     for kept in sets:
-        if kept.has_weights and kept.num_trained:
-            amount = f"{kept.num_trained} of {kept.num_references}"
+        if kept.has_weights and kept.num_trained != 0:
+            amount = f"{'half' if kept.num_trained is None else kept.num_trained} of {kept.num_references}"
             yield Copy(
                 "reference models trained on the samples", "the DVC cache and, where there is one, its remote", amount
             )

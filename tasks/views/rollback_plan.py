@@ -12,9 +12,11 @@ from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import load_secret
 from amun.core.params import read_params
-from amun.core.paths import PARAMS
+from amun.core.paths import CALIBRATION, PARAMS, TEST, TRAIN
+from amun.evidence.wave import read_forgotten
 from amun.ledger import WaveBusy, describe_holder
 from amun.ledger.holder import tell_holder
+from amun.store.store import find_erased
 from tasks.tools import dvc, registry
 from tasks.tools.registered import WaveVersion, find_champion, get_registered
 from tasks.views.version_details import describe_version
@@ -97,6 +99,7 @@ def plan_rollback(workspace: Workspace, version: int) -> Plan:
     _require_files(workspace, target)
     with _open_line(root, target) as path:
         _require_same_model(workspace, path, target)
+        _require_nobody_erased(path, target)
         held = {holding.subject_id for holding in read_holdings(path)}
     numbers = [wave.number for wave in undone]
     with open_ledger() as ledger:
@@ -155,6 +158,21 @@ def _open_line(root: Path, target: WaveVersion) -> Iterator[Path]:
             yield path
     except dvc.MissingDataError as error:
         raise InputError(f"version {target.version} cannot be brought back, for its data are gone: {error}") from None
+
+
+def _require_nobody_erased(path: Path, target: WaveVersion) -> None:
+    """Refuses a version that remembers people whose samples nobody can open any more: none could be forgotten anew.
+
+    Raises:
+        InputError: there are some.
+    """
+    gone = {one for wave in read_forgotten(path) for one in [*wave.forget_ids, *wave.held_out_ids]}
+    erased = {one for store in (TRAIN, CALIBRATION, TEST) for one in find_erased(path / store)} - gone
+    if erased:
+        raise InputError(
+            f"version {target.version} cannot serve again: it remembers {tell_count(len(erased), 'sample')} of people "
+            "who are erased, and whom no wave could forget anew; `amun base rebuild` makes a base without them"
+        )
 
 
 def _require_same_model(workspace: Workspace, path: Path, target: WaveVersion) -> None:

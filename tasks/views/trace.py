@@ -26,6 +26,7 @@ from amun.ledger.checks import check_subject
 from amun.ledger.near_ids import ask_for
 from amun.model.target_weights import count_references
 from amun.store.samples import Samples, read_samples
+from amun.store.store import read_shape, read_share
 from tasks.tools.contents import find_cached
 from tasks.tools.git import name_tag, read_committed
 from tasks.views.lineage import Version, list_versions, read_forgotten_at
@@ -43,14 +44,14 @@ class ReferenceSet:
     Attributes:
         name: audit or target.
         waves: that worked with them.
-        num_trained: on the person's samples.
+        num_trained: on the person's samples; None where nobody can tell any more, because the person is erased.
         num_references: in the set.
         has_weights: they themselves were kept, not their answers alone.
     """
 
     name: str
     waves: tuple[int, ...]
-    num_trained: int
+    num_trained: int | None
     num_references: int
     has_weights: bool
 
@@ -121,17 +122,18 @@ def trace_subject(workspace: Workspace, subject_id: str) -> Trace:
     holding = found or Holding(subject_id, 0, 0)
     versions = [version for version in list_versions(workspace) if version.wave is not None]
     locks = {int(version.wave or 0): read_lock(root, str(version.commit)) for version in versions}
-    files = find_files(root, subject_id, locks, holding, holdings_wave)
+    secret = load_secret(root)
+    keyed_ids = subject_keys(secret, subject_id)
+    files = find_files(root, subject_id, keyed_ids, locks, holding, holdings_wave)
     if not requests and found is None and not any(file.num_samples for file in files):
         raise InputError(_describe_stranger(workspace, subject_id))
-    secret = load_secret(root)
-    keys = frozenset(subject_keys(secret, subject_id))
+    keys = frozenset(keyed_ids)
     return Trace(
         model=workspace.model,
         subject_id=subject_id,
         subject_key=subject_key(secret, normalise(subject_id)),
         files=[file for file in files if file.num_samples != 0],
-        references=_find_references(root, subject_id, locks),
+        references=_find_references(root, subject_id, keyed_ids, locks),
         versions=[_trace_version(root, version, versions, keys, files, holding) for version in versions],
         requests=requests,
     )
@@ -144,16 +146,18 @@ def _describe_stranger(workspace: Workspace, subject_id: str) -> str:
     return f"{said}; {near}" if near else said
 
 
-def _find_references(root: Path, subject_id: str, locks: Locks) -> list[ReferenceSet]:
+def _find_references(root: Path, subject_id: str, keyed_ids: Sequence[str], locks: Locks) -> list[ReferenceSet]:
     names = {str(path): name for name, path in INCLUSIONS.items()}
     contents = gather(locks, list(INCLUSIONS.values()))
     cached = find_cached(root, {md5 for _, md5 in contents})
     sets = []
     for (path, md5), waves in contents.items():
-        inclusion = read_samples(cached[md5], subject_id) if md5 in cached else None
-        if inclusion is not None and len(inclusion):
+        share = read_share(cached[md5], subject_id, keyed_ids) if md5 in cached else None
+        if share is not None and share.num_samples:
             has_weights = path == str(TARGET_INCLUSION) and _has_weights(root, locks, waves)
-            sets.append(_count_references(names[path], waves, inclusion, has_weights))
+            num_references = read_shape(cached[md5]).payload_shape[0]
+            num_trained = None if share.is_erased else _count_trained(read_samples(cached[md5], subject_id))
+            sets.append(ReferenceSet(names[path], waves, num_trained, num_references, has_weights))
     return sets
 
 
@@ -164,9 +168,9 @@ def _has_weights(root: Path, locks: Locks, waves: Sequence[int]) -> bool:
     return any(count_references(path) for path in find_cached(root, digests).values())
 
 
-def _count_references(name: str, waves: tuple[int, ...], inclusion: Samples, has_weights: bool) -> ReferenceSet:
-    is_trained = inclusion.payloads.bool().any(dim=0)
-    return ReferenceSet(name, waves, int(is_trained.sum()), len(is_trained), has_weights)
+def _count_trained(inclusion: Samples) -> int:
+    """Returns how many references were trained on at least one of the samples."""
+    return int(inclusion.payloads.bool().any(dim=0).sum())
 
 
 def _trace_version(

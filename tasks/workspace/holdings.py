@@ -1,16 +1,23 @@
 """How many samples of each person the sample store holds."""
 
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 from amun.core.paths import CALIBRATION, TEST, TRAIN
 from amun.ledger import Holding
-from amun.store.store import read_owners
+from amun.store.store import find_erased, read_owners
 
 
 def read_holdings(root: Path) -> list[Holding]:
-    """Returns what the sample store of a work tree holds of each subject."""
-    train, *held_out = (read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST))
-    num_train = Counter(train.subject_ids.tolist())
-    num_held_out = Counter(subject for store in held_out for subject in store.subject_ids.tolist())
+    """Returns what the sample store of a work tree holds of each subject; of whom it is erased, nothing."""
+    train, *held_out = (_list_owners(root / path) for path in (TRAIN, CALIBRATION, TEST))
+    num_train, num_held_out = Counter(train), Counter(chain(*held_out))
     return [Holding(subject, num_train[subject], num_held_out[subject]) for subject in sorted(num_train | num_held_out)]
+
+
+def _list_owners(path: Path) -> list[str]:
+    """Returns for each sample that can be opened whose it is."""
+    owners, erased = read_owners(path), set(find_erased(path))
+    rows = zip(owners.sample_ids.tolist(), owners.subject_ids.tolist(), strict=True)
+    return [subject for sample_id, subject in rows if sample_id not in erased]

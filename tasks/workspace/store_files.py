@@ -10,7 +10,7 @@ from pathlib import Path
 
 from amun.core.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, HELD_OUT_ADVERSARIAL, TARGET_LOGITS, TEST, TRAIN
 from amun.ledger import Holding
-from amun.store.samples import read_samples
+from amun.store.store import read_share
 from tasks.tools import dvc
 from tasks.tools.contents import find_cached
 from tasks.tools.git import has_commit
@@ -32,6 +32,7 @@ class StoreFile:
         num_samples: the person's; None where that cannot be known, or the ledger has only the sum of both held-out
             files.
         known_from: `file`, `ledger`, or `nothing` where the cache has lost the file and the ledger knows another base.
+        is_erased: nobody can open them any more: the person's key is destroyed.
     """
 
     path: str
@@ -39,6 +40,7 @@ class StoreFile:
     waves: tuple[int, ...]
     num_samples: int | None
     known_from: str
+    is_erased: bool = False
 
 
 def read_lock(root: Path, commit: str) -> dict[str, str]:
@@ -49,6 +51,7 @@ def read_lock(root: Path, commit: str) -> dict[str, str]:
 def find_files(
     root: Path,
     subject_id: str,
+    keyed_ids: Sequence[str],
     locks: Locks,
     holding: Holding,
     holdings_wave: int | None,
@@ -58,6 +61,7 @@ def find_files(
     Args:
         root: of the workspace.
         subject_id: the person.
+        keyed_ids: by which sealed files know the person.
         locks: of the waves.
         holding: what the ledger knows of the person.
         holdings_wave: of the base that it knows this from.
@@ -67,7 +71,8 @@ def find_files(
     files = []
     for (path, md5), waves in contents.items():
         if md5 in cached:
-            files.append(StoreFile(path, md5, waves, len(read_samples(cached[md5], subject_id)), "file"))
+            share = read_share(cached[md5], subject_id, keyed_ids)
+            files.append(StoreFile(path, md5, waves, share.num_samples, "file", share.is_erased))
         elif holdings_wave in waves and path not in OF_A_WAVE:
             files.append(StoreFile(path, md5, waves, _count_held(path, holding), "ledger"))
         else:

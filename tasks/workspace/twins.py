@@ -86,7 +86,8 @@ def settle(workspace: Workspace, forgetting: ForgottenWave, forgotten: list[Forg
     if not may_have_twins(root):
         return forgetting
     paths = [root / path for path in STORES]
-    own, others = find_twins(paths, {*forgetting.forget_ids, *forgetting.held_out_ids})
+    gone = {one for wave in forgotten for one in [*wave.forget_ids, *wave.held_out_ids]}
+    own, others = find_twins(paths, {*forgetting.forget_ids, *forgetting.held_out_ids}, gone)
     forget_too = workspace.params.data.twins == "forget_too"
     return settle_twins(forgetting, own, others, forgotten, forget_too=forget_too, train=paths[0])
 
@@ -142,9 +143,9 @@ def _find_shared_in(
 ) -> SharedPictures | None:
     gone = {one for wave in line for one in [*wave.forget_ids, *wave.held_out_ids]}
     with_others = {one for wave in line for one in wave.twin_ids}
-    own, others = find_twins(paths, {one for path in paths for one in _list_own(read_owners(path), subject_id)})
+    own_ids = {one for path in paths for one in _list_own(read_owners(path), subject_id)}
     # who has left by a request of their own is nobody else's any more
-    known = [twin for twin in others if twin.sample_id not in gone - with_others]
+    own, known = find_twins(paths, own_ids, gone - with_others - own_ids, skip_erased=True)
     if not known:
         return None
     return SharedPictures(

@@ -55,7 +55,6 @@ def test_twins_stand_in_a_file_only_where_there_are_any(tmp_path: Path) -> None:
 
 def test_latest_forgotten_come_first_and_all_are_gone() -> None:
     assert THE_WAVE.forget_ids == ["d"]
-    assert THE_WAVE.earlier_forget_ids == ["c", "a", "b"]
     assert sorted(THE_WAVE.gone_ids) == ["a", "b", "c", "d", "h", "i"]
 
 

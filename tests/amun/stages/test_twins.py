@@ -114,7 +114,7 @@ def test_memory_is_measured_on_what_can_tell_alone() -> None:
     write_samples(AUDIT_INCLUSION, Samples(np.array(both), owners, labels, inclusion.to(torch.uint8)), seal=None)
     write_samples(AUDIT_LOGITS, Samples(np.array(both), owners, labels, logits), seal=None)
     references = read_samples(AUDIT_LOGITS)
-    sets = AuditSets(forget, len(forget), forget.slice(0, 0), held_out, None, None)
+    sets = AuditSets(forget, forget.slice(0, 0), held_out, None, None)
     of_forget, of_held_out = logits[:30, 0], logits[30:, 0]
     telling = forget.sample_ids[:24].tolist()
 
@@ -124,6 +124,6 @@ def test_memory_is_measured_on_what_can_tell_alone() -> None:
         memory = measure_wave_memory(part, references, base, unlearned, PARAMS, telling_ids)
         return None if memory is None else (memory.base_total, memory.left, memory.bound(0.05))
 
-    without = replace(sets, forget=forget.slice(0, 24), num_forget=24)
+    without = replace(sets, forget=forget.slice(0, 24))
     assert measure(sets, telling) == measure(without, telling) is not None
     assert measure(sets, forget.sample_ids.tolist()) != measure(without, telling)

@@ -81,7 +81,7 @@ def stores(tmp_path: Path) -> list[Path]:
 
 
 def test_twins_are_found_in_all_files(stores: list[Path]) -> None:
-    own, others = find_twins(stores, {"a1", "a2"})
+    own, others = find_twins(stores, {"a1", "a2"}, set())
     first, second = digest_pictures(np.array([1, 2], np.uint8).repeat(16).reshape(2, 1, 4, 4))
     assert own == {first: ["a1"], second: ["a2"]}
     assert others == [
@@ -89,5 +89,5 @@ def test_twins_are_found_in_all_files(stores: list[Path]) -> None:
         Twin(stores[0], "z1", "zoe", first),
         Twin(stores[1], "z2", "zoe", first),
     ]
-    assert find_twins(stores, {"z3"})[1] == []
-    assert find_twins(stores, set()) == ({}, [])
+    assert find_twins(stores, {"z3"}, set())[1] == []
+    assert find_twins(stores, set(), set()) == ({}, [])

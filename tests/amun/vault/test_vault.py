@@ -4,7 +4,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -232,7 +232,8 @@ def test_what_is_deleted_leaves_no_bytes_in_the_file(vault: Vault) -> None:
     subject = vault.provide_keys(["ann"])["ann"].subject
     wrapped = vault.store.read_keys([subject])[1][subject]
     assert wrapped in Path(KEYS).read_bytes()
-    vault.rotate()
+    with vault.store._write() as run:
+        run("DELETE FROM subject_key")
     assert wrapped not in Path(KEYS).read_bytes()
 
 
@@ -245,3 +246,25 @@ def test_lent_vault_is_the_lenders(vault: Vault, tmp_path: Path, monkeypatch: py
     open_vault().rotate()
     monkeypatch.chdir(tmp_path)
     assert_same_keys(open_vault().provide_keys(NAMES), keys)
+
+
+class Racing(KeyStore):
+    """A key store whose keys another process puts under another KEK, once they are read."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.is_over = False
+
+    def read_keys(self, subjects: Sequence[str]) -> tuple[str, dict[str, bytes]]:
+        found = super().read_keys(subjects)
+        if not self.is_over:
+            self.is_over = True
+            open_vault().rotate()
+        return found
+
+
+def test_keys_that_are_rewrapped_while_they_are_read_are_read_again(vault: Vault) -> None:
+    keys = {key.subject: key for key in vault.provide_keys(NAMES).values()}
+    racing = Racing(f"sqlite:///{KEYS}")
+    assert_same_keys(Vault(racing, vault.kek_file).find_keys(keys), keys)
+    assert racing.is_over
