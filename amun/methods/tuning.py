@@ -47,12 +47,12 @@ def fine_tune(
 
 
 def keep_history(problem: UnlearningProblem) -> tuple[list[EpochMetrics], Callable[[EpochMetrics], None]]:
-    """Returns a list, and the function to call after each epoch: it puts the epoch there, and reports each once."""
+    """Returns a list, and the function to call after each epoch: it puts the epoch there, and reports it."""
     history: list[EpochMetrics] = []
 
     def record(metrics: EpochMetrics) -> None:
-        if put_epoch(history, metrics):
-            problem.on_epoch(metrics)
+        put_epoch(history, metrics)
+        problem.on_epoch(metrics)
 
     return history, record
 

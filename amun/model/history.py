@@ -1,7 +1,10 @@
 """How a training went, epoch by epoch: for the file beside the figures, and for the line of progress."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from amun.core.progress import show_progress
 from amun.model.training import EpochMetrics
 
 
@@ -19,6 +22,32 @@ def put_epoch(history: list[EpochMetrics], metrics: EpochMetrics) -> bool:
     is_new = metrics.epoch > len(history)
     history[metrics.epoch - 1 : metrics.epoch] = [metrics]
     return is_new
+
+
+@contextmanager
+def show_epochs(name: str, num_epochs: int) -> Iterator[Callable[[EpochMetrics], None]]:
+    """Shows how far a training has come; the block gets what takes note of each epoch.
+
+    A training that begins anew does not run a second time across the screen: a line tells of it, and how it ended.
+    """
+    history: list[EpochMetrics] = []
+    began_anew = False
+    with show_progress(name, num_epochs, "epochs") as advance:
+
+        def note(metrics: EpochMetrics) -> None:
+            nonlocal began_anew
+            if put_epoch(history, metrics):
+                advance(describe_epoch(metrics))
+            else:
+                began_anew = True
+
+        yield note
+    if began_anew:
+        print(
+            f"  {name:<12} began anew, for nothing was learned: no gradient longer than "
+            f"training.fallback_gradient_norm  {describe_epoch(history[-1])}",
+            flush=True,
+        )
 
 
 def describe_epoch(metrics: EpochMetrics) -> str:

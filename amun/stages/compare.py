@@ -11,13 +11,11 @@ from amun.audit.trace import measure_trace, search_others
 from amun.core.errors import InputError
 from amun.core.params import Params
 from amun.core.paths import AUDIT_LOGITS, COMPARISON, TEST, TRAIN, WAVE_BASE
-from amun.core.progress import show_progress
 from amun.evidence.figures import Comparison
 from amun.evidence.wave import read_wave, write_json
 from amun.model.building import build_for, load_for
-from amun.model.history import describe_epoch, put_epoch
+from amun.model.history import show_epochs
 from amun.model.trainer import count_epochs, train_model
-from amun.model.training import EpochMetrics
 from amun.stages.runner import run_stage
 from amun.store.samples import read_samples
 from amun.store.store import read_shape
@@ -37,15 +35,14 @@ def compare(params: Params, device: torch.device) -> None:
     )
     sets = choose_audit_sets(wave, train, test, references)
     model = build_for(params, read_shape(TRAIN), device, params.training.seed)
-    history: list[EpochMetrics] = []
-    with show_progress("retrain", count_epochs(params.training), "epochs") as advance:
+    with show_epochs("retrain", count_epochs(params.training)) as show:
         train_model(
             model,
             sets.remain.images.to(device),
             sets.remain.labels.to(device),
             params=params.training,
             precision=params.runtime.precision,
-            on_epoch=lambda metrics: advance(describe_epoch(metrics)) if put_epoch(history, metrics) else None,
+            on_epoch=show,
         )
     audited = audit_model(model, sets, params.audit)
     base = load_for(params, read_shape(TRAIN), device, WAVE_BASE)

@@ -5,13 +5,12 @@ from torch import nn
 
 from amun.core.params import Params
 from amun.core.paths import ADOPTED_WEIGHTS, BASE_MODEL, CALIBRATION, TRAIN, TRAIN_EPOCHS, TRAIN_METRICS
-from amun.core.progress import show_progress
 from amun.evidence.adoption import Adopted, judge_adopted, read_adopted, require_accuracy
 from amun.evidence.figures import TrainFigures
 from amun.evidence.wave import write_json
 from amun.model.architectures import load_weights, save_weights
 from amun.model.building import build_for
-from amun.model.history import describe_epoch, put_epoch, write_history
+from amun.model.history import put_epoch, show_epochs, write_history
 from amun.model.trainer import count_epochs, train_model
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
 from amun.stages.runner import run_stage
@@ -43,11 +42,11 @@ def train(params: Params, device: torch.device) -> None:
 
 def _train(params: Params, model: nn.Module, samples: Samples, device: torch.device) -> list[EpochMetrics]:
     history: list[EpochMetrics] = []
-    with show_progress("train", count_epochs(params.training), "epochs") as advance:
+    with show_epochs("train", count_epochs(params.training)) as show:
 
         def note_epoch(metrics: EpochMetrics) -> None:
-            if put_epoch(history, metrics):
-                advance(describe_epoch(metrics))
+            put_epoch(history, metrics)
+            show(metrics)
 
         train_model(
             model,

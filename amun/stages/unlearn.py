@@ -20,7 +20,6 @@ from amun.core.paths import (
     UNLEARNED,
     WAVE_BASE,
 )
-from amun.core.progress import Advance, show_progress
 from amun.evidence.figures import UnlearnFigures
 from amun.evidence.wave import MIN_REPORTED, Wave, read_attempt, read_wave, write_json
 from amun.methods.catalogue import find_method, load_method
@@ -28,7 +27,7 @@ from amun.methods.method import Method
 from amun.methods.problem import Targets, Unlearned, UnlearningProblem
 from amun.model.architectures import save_weights
 from amun.model.building import build_for, load_for
-from amun.model.history import describe_epoch, write_history
+from amun.model.history import show_epochs, write_history
 from amun.model.target_weights import count_references, open_references
 from amun.model.trainer import count_epochs
 from amun.model.training import EpochMetrics
@@ -69,8 +68,8 @@ def _make_attempt(
     params: Params, device: torch.device, wave: Wave, train: Samples, attempt: AttemptParams
 ) -> Unlearned:
     epochs = count_epochs(params.training) if attempt.is_exact else params.unlearning.epochs
-    with show_progress(f"unlearn {attempt.method}", epochs, "epochs") as advance:
-        problem = pose_problem(params, device, wave, train, attempt, lambda metrics: _note(advance, metrics))
+    with show_epochs(f"unlearn {attempt.method}", epochs) as show:
+        problem = pose_problem(params, device, wave, train, attempt, show)
         return load_method(attempt.method)(problem)
 
 
@@ -137,10 +136,6 @@ def _read_targets(
     if method.needs_target_weights or (method.is_own and count_references(TARGET_WEIGHTS)):
         load = open_references(lambda: build_for(params, shape, device, seed=0), is_included.shape[1])
     return Targets(logits.payloads.to(device), is_included, load)
-
-
-def _note(advance: Advance, metrics: EpochMetrics) -> None:
-    advance(describe_epoch(metrics))
 
 
 if __name__ == "__main__":

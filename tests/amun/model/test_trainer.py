@@ -16,7 +16,7 @@ from amun.core.params import AttemptParams, TrainingParams
 from amun.methods.problem import UnlearningProblem
 from amun.methods.retrain import retrain
 from amun.model.architectures import build_model
-from amun.model.history import put_epoch
+from amun.model.history import put_epoch, show_epochs
 from amun.model.references import draw_halves, train_reference_logits
 from amun.model.trainer import TrainingSamples, compute_guessing_loss, limit_gradient, train_model
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
@@ -73,6 +73,19 @@ def test_training_that_comes_to_nothing_begins_anew_with_the_gradient_limited() 
     assert [put_epoch(history, metrics) for metrics in told].count(True) == 10
     assert history == told[first:]
     assert all(bool(tensor.isfinite().all()) for tensor in weights.values())
+
+
+@pytest.mark.parametrize("num_before", [0, 2, 3])
+def test_training_that_begins_anew_is_told_and_how_it_ended(
+    num_before: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with show_epochs("train", 3) as show:
+        for epoch in [*range(1, num_before + 1), *range(1, 4)]:
+            show(EpochMetrics(epoch, 2.3 / epoch, 0.1 * epoch))
+    shown = capsys.readouterr().out
+    assert shown.count("3/3 epochs") == 1
+    assert ("began anew" in shown) is (num_before > 0)
+    assert shown.splitlines()[-1].endswith("loss 0.7667, accuracy 0.300")
 
 
 def test_training_that_comes_to_something_is_the_same_to_the_bit() -> None:
