@@ -15,7 +15,6 @@ import yaml
 from torch import Tensor, nn
 
 from amun.core.errors import AmunError
-from amun.core.keys import store_secret
 from amun.core.params import Params
 from amun.core.paths import CALIBRATION, PARAMS, TRAIN, WAVE, WAVE_BASE
 from amun.evidence.wave import ForgottenWave, Wave, write_json
@@ -25,7 +24,7 @@ from amun.params import load_params
 from amun.store.samples import Samples, write_samples
 from amun.study.cost import read_peak_mib
 from amun.study.machine import describe_machine
-from amun.vault.vault import create_vault
+from bench.secrets import make_secrets
 from bench.victims import load_cifar10
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -113,8 +112,7 @@ def _write_workspace(root: Path, params: Params, images: Tensor, labels: Tensor,
     )
     if not len(images):  # a store of no training sample is none
         images, labels = torch.zeros(1, 3, 32, 32), torch.full((1,), 9)
-    store_secret(root, "0" * 64)  # nothing made here leaves its temporary folder
-    create_vault(root)
+    make_secrets(root)
     (root / PARAMS).write_text(yaml.safe_dump(params.model_dump()), encoding="utf-8")
     write_samples(root / TRAIN, Samples(names, names, labels, (255 * images).round().to(torch.uint8)), seal=None)
     # too few held-out samples for the gate to look at: the search for those to forget is measured alone

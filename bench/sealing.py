@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from amun.core.keys import store_secret
 from amun.core.params import Params
 from amun.core.paths import PARAMS, TRAIN
 from amun.model.architectures import build_model
@@ -28,7 +27,7 @@ from amun.params import load_params
 from amun.store.samples import Samples, read_samples, write_samples
 from amun.study.machine import describe_machine
 from amun.vault.seal import Seal, open_seal
-from amun.vault.vault import create_vault
+from bench.secrets import make_secrets
 from bench.wave import ROOT
 
 MAX_MICROSECONDS, MAX_SHARE = 30.0, 0.01
@@ -51,8 +50,7 @@ def main() -> None:
         people = np.array([f"person-{number // per_person}" for number in range(len(samples))])
         owned = replace(samples, subject_ids=people)
         with tempfile.TemporaryDirectory() as folder, chdir(folder):
-            store_secret(Path(), "0" * 64)  # nothing made here leaves its temporary folder
-            create_vault()
+            make_secrets(Path())
             added, read_seconds = _measure_added(owned, arguments.rounds)
         share = read_seconds / training
         print(

@@ -13,7 +13,7 @@ import torch
 from amun.audit.decision import decide
 from amun.audit.night import read_night
 from amun.core.errors import DivergedError
-from amun.core.keys import file_digest, fingerprint, load_secret, store_secret
+from amun.core.keys import file_digest, fingerprint, load_secret
 from amun.core.params import AttemptParams, Params
 from amun.core.paths import (
     ATTEMPT,
@@ -45,7 +45,7 @@ from amun.stages.unlearn import unlearn
 from amun.store.forgetting import name_forgotten
 from amun.store.samples import read_samples
 from amun.store.store import read_owners, read_shape
-from amun.vault.vault import create_vault
+from bench.secrets import make_secrets
 from flows.demo import choose_subjects
 
 BASE, FINE_TUNED, RETRAINED = "base, untouched", "fine-tuned on what remains", "retrained exactly"
@@ -130,8 +130,7 @@ def name_attempt(attempt: AttemptParams) -> str:
 
 def prepare_store(params: Params, device: torch.device) -> None:
     """Gives the current folder a secret and runs the stage *prepare*."""
-    store_secret(Path(), SECRET)
-    create_vault()
+    make_secrets(Path())
     write_json(EXCLUSIONS, [])
     write_json(FORGOTTEN, [])
     prepare(params, device)

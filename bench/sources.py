@@ -23,15 +23,13 @@ import torch
 import yaml
 from PIL import Image
 
-from amun.core.keys import store_secret
 from amun.core.paths import EXCLUSIONS, PARAMS
 from amun.evidence.wave import write_json
 from amun.params import load_params
 from amun.store.images import check_images
 from amun.store.sources.catalogue import list_source
 from amun.study.machine import describe_machine
-from amun.vault.vault import create_vault
-from bench.seed import SECRET
+from bench.secrets import make_secrets
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = {"colour": "rgb", "size": [32, 32], "resize": "refuse", "transparent": "white"}
@@ -79,8 +77,7 @@ def measure(source: str, root: Path, workspace: Path) -> None:
     params: dict[str, Any] = yaml.safe_load((ROOT / PARAMS).read_text(encoding="utf-8"))
     params["data"] |= {"source": source, "root": str(root), "options": {}, "images": IMAGES}
     (workspace / PARAMS).write_text(yaml.safe_dump(params), encoding="utf-8")
-    store_secret(workspace, SECRET)
-    create_vault(workspace)
+    make_secrets(workspace)
     write_json(workspace / EXCLUSIONS, [])
     for step, command in (("inspect", ["bench.sources", "--inspect"]), ("prepare", ["amun.stages.prepare"])):
         seconds, peak = run_step(workspace, command)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from amun.core.errors import AmunError, InputError, choose_exit_code
+from amun.core.keys import SECRET_VARIABLE
 from amun.core.params import ADDED_KEYS
 from amun.core.paths import PARAMS, SECRET, TRAIN, UNLEARNED
 from tasks.tools import dvc
@@ -122,10 +123,15 @@ def judge_line_ends(workspace: Workspace) -> Iterator[Finding]:
 
 def judge_keys(workspace: Workspace) -> Iterator[Finding]:
     """Finds a workspace that is to seal what it writes, and has no keys for it."""
-    if workspace.params.data.sealed and (workspace.root / SECRET).exists():
+    root = workspace.root
+    if workspace.params.data.sealed and ((root / SECRET).exists() or SECRET_VARIABLE in os.environ):
         from amun.vault.vault import open_vault
 
-        open_vault(workspace.root).check()
+        open_vault(root).check()
+    if (root / TRAIN).exists():
+        from amun.store.store import read_shape
+
+        read_shape(root / TRAIN)  # whatever is sealed today: what lies there must open
     yield from ()
 
 

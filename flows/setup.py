@@ -12,7 +12,7 @@ from amun.evidence.adoption import Adopted, read_adopted, require_source
 from amun.ledger import Ledger
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
-from amun.vault.vault import create_vault
+from amun.vault.vault import create_vault, open_vault
 from flows.outcome import Outcome
 from flows.running import run_build_base
 from tasks.tools import dvc
@@ -60,6 +60,8 @@ def refuse_early(workspace: Workspace, remote: str | None, base: str | None) -> 
     require_branch(workspace.root)
     if secret := os.environ.get(SECRET_VARIABLE):
         parse_secret(secret, SECRET_VARIABLE)
+    if workspace.params.data.sealed:
+        open_vault(workspace.root)
     if base is not None:
         require_source(workspace.root, base)
     if remote is not None:
@@ -140,11 +142,11 @@ def join_workspace(workspace: Workspace, git_remote: str | None) -> None:
 
     join_git_remote(workspace.root, git_remote)
     dvc.pull(workspace.root)
-    _require_keys(workspace.root)
+    _require_keys(workspace)
     store_secret(workspace.root, secret)
 
 
-def _require_keys(root: Path) -> None:
+def _require_keys(workspace: Workspace) -> None:
     """Refuses to join where the data are sealed and their keys are not at hand.
 
     Raises:
@@ -152,8 +154,11 @@ def _require_keys(root: Path) -> None:
     """
     from amun.store.store import read_owners
 
+    root = workspace.root
     try:
         read_owners(root / TRAIN)
+        if workspace.params.data.sealed:
+            open_vault(root).check()
     except AmunError as error:
         raise InputError(
             f"{root}: the workspace's data are sealed: to join it name its key store in {KEYS_VARIABLE} and the "

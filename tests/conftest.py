@@ -25,6 +25,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def keys_of_nobody() -> Iterator[None]:
+    """Forgets where the keys of whoever runs the tests lie: tests rotate and destroy keys."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (KEYS_VARIABLE, KEK_VARIABLE):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def keys_of_no_other_test() -> Iterator[None]:
     """Takes away the address of a workspace's keys that a command in this process has set."""

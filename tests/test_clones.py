@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from amun.core.paths import LEDGER, STATE
+from amun.core.paths import KEK, KEYS, LEDGER, STATE
+from amun.vault.kek import KEK_VARIABLE
+from amun.vault.key_store import KEYS_VARIABLE
 from tests.test_bad_input import assert_init_refused, assert_one_line
 from tests.trap import KILLED, open_trap, read_all
 from tests.workspaces import Site, choose_people, describe, dump_ledger, list_people, move_registry, read_tree
@@ -23,15 +25,18 @@ DEATHS = {
 
 @pytest.fixture
 def shared(wave_zero: Site, tmp_path: Path) -> Site:
-    """A workspace whose ledger, registry and git remote lie outside of it."""
+    """A workspace whose ledger, registry, keys and git remote lie outside of it."""
     site = wave_zero.copy(tmp_path / "first")
     company = tmp_path / "company"
     company.mkdir()
     state = site.root / STATE
     move_registry(state / "mlflow.db", str(state), str(company))
-    for name in ("mlflow.db", "mlartifacts", LEDGER.name):
+    addresses = site.name_secrets()
+    for name in ("mlflow.db", "mlartifacts", LEDGER.name, KEYS.name, KEK.name):
         shutil.move(state / name, company / name)
-    addresses = site.name_secrets() | {
+    addresses |= {
+        KEYS_VARIABLE: f"sqlite:///{company / KEYS.name}",
+        KEK_VARIABLE: f"file:{company / KEK.name}",
         "AMUN_LEDGER_URL": f"sqlite:///{company / LEDGER.name}",
         "MLFLOW_TRACKING_URI": f"sqlite:///{company / 'mlflow.db'}",
     }

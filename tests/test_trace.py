@@ -139,7 +139,7 @@ def test_whoever_has_no_key_is_told_to_be_erased_and_later_waves_go_on(site: Sit
     assert trace["versions"] == before["versions"]
     shown = site.run("amun", "subject", "trace", people[0])
     assert f"{before['files'][0]['num_samples']}, erased" in shown
-    assert "erased: nobody can open them any more" in write_record(site, "R-000001", tmp_path / "page.html").text
+    assert "that nobody can open any more" in write_record(site, "R-000001", tmp_path / "page.html").text
     back = site.start("amun", "model", "rollback", "1", "--reason", "to see what it would do", "--dry-run")
     assert_one_line(back, 2, "version 1 cannot serve again", "erased", "`amun base rebuild`")
     again = site.start("amun", "wave", "reproduce", "1")

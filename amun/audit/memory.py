@@ -201,7 +201,7 @@ class Memory:
         by_chance = share * (1 - share)  # which people they are
         # of a person's part of the total, less the margin's share of the base's
         people = null.variance + (by_chance + (share - margin) ** 2) * self.base_variance + by_chance * square
-        # what is noticed is not overstated: the interval is taken for as narrow as people alone make it
+        # the interval is taken for as narrow as people alone make it
         reach = margin * self.base_total - stdtrit(self.num_people - 1, 1 - alpha) * np.sqrt(people)
         deviation = np.sqrt(null.variance + null.between + by_chance * self.base_variance)
         total = share * self.base_total

@@ -7,6 +7,8 @@ from pathlib import Path
 from amun.core.progress import show_progress
 from amun.model.training import EpochMetrics
 
+FALLBACK = "training.fallback_gradient_norm"
+
 
 def write_history(path: Path, history: list[EpochMetrics]) -> None:
     """Writes loss and accuracy by epoch as CSV."""
@@ -28,7 +30,8 @@ def put_epoch(history: list[EpochMetrics], metrics: EpochMetrics) -> bool:
 def show_epochs(name: str, num_epochs: int) -> Iterator[Callable[[EpochMetrics], None]]:
     """Shows how far a training has come; the block gets what takes note of each epoch.
 
-    A training that begins anew does not run a second time across the screen: a line tells of it, and how it ended.
+    A training that begins anew does not run across the screen a second time: one line tells that it does so, another
+    how it ended.
     """
     history: list[EpochMetrics] = []
     began_anew = False
@@ -38,16 +41,13 @@ def show_epochs(name: str, num_epochs: int) -> Iterator[Callable[[EpochMetrics],
             nonlocal began_anew
             if put_epoch(history, metrics):
                 advance(describe_epoch(metrics))
-            else:
+            elif not began_anew:
                 began_anew = True
+                print(f"  {name:<12} nothing was learned; it begins anew, by {FALLBACK}", flush=True)
 
         yield note
     if began_anew:
-        print(
-            f"  {name:<12} began anew, for nothing was learned: no gradient longer than "
-            f"training.fallback_gradient_norm  {describe_epoch(history[-1])}",
-            flush=True,
-        )
+        print(f"  {name:<12} ended anew  {describe_epoch(history[-1])}", flush=True)
 
 
 def describe_epoch(metrics: EpochMetrics) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from amun.core.params import TrainingParams
+from amun.model.history import FALLBACK
 from amun.model.trainer import train_model
 from amun.model.training import compute_logits
 from amun.store.samples import Samples
@@ -76,24 +77,30 @@ def train_reference_logits(
     Returns:
         (N, K, C) float32 on the CPU.
     """
+    anew: list[int] = []
 
     def train_reference(number: int) -> Tensor:
         chosen = torch.from_numpy(inclusion[:, number]).to(images.device)
         model = build(seed + number).to(images.device)
-        train_model(
+        if train_model(
             model,
             images[chosen],
             labels[chosen],
             params=params.model_copy(update={"seed": seed + number}),
             precision=precision,
             on_epoch=lambda _: None,
-        )
+        ):
+            anew.append(number)
         if keep is not None:
             keep(model)
         on_reference(number + 1)
         return compute_logits(model, images)
 
-    return torch.stack(map_shards(train_reference, range(inclusion.shape[1])), dim=1)
+    logits = torch.stack(map_shards(train_reference, range(inclusion.shape[1])), dim=1)
+    if anew:
+        # the audit compares the model with them: a mixture of two recipes is to be seen
+        print(f"  {len(anew)} of {inclusion.shape[1]} references began anew, by {FALLBACK}", flush=True)
+    return logits
 
 
 def map_shards(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

@@ -47,7 +47,7 @@ def train_model(
     params: TrainingParams,
     precision: str,
     on_epoch: Callable[[EpochMetrics], None],
-) -> None:
+) -> bool:
     """Trains a freshly initialised model in place, as `training` says; the same seed gives the same weights.
 
     Where the built-in loop diverges, or ends no better than guessing, it begins anew from the same first weights, with
@@ -62,6 +62,9 @@ def train_model(
         on_epoch: called after each epoch, from the first one again where training begins anew; for a user's trainer
             once, with what the trained model shows.
 
+    Returns:
+        Whether it began anew.
+
     Raises:
         InputError: the user's trainer cannot be imported or called, or returns another model than it was given.
         AmunError: it failed; as `DivergedError`, its weights are not finite.
@@ -69,13 +72,13 @@ def train_model(
     if params.function is not None:
         _train_by_function(params.function, model, TrainingSamples(images, labels), params)
         on_epoch(_measure(model, images, labels))
-        return
+        return False
     train = partial(
         fit, model, images, labels, optimisation=params, learning_rate=params.learning_rate, precision=precision
     )
     if params.fallback_gradient_norm is None:
         train(on_epoch=on_epoch)
-        return
+        return False
     first, losses = copy_weights(model), list[float]()
 
     def note_loss(metrics: EpochMetrics) -> None:
@@ -85,9 +88,10 @@ def train_model(
     with suppress(DivergedError):
         train(on_epoch=note_loss)
         if losses[-1] < compute_guessing_loss(labels):
-            return
+            return False
     model.load_state_dict(first)
     train(on_epoch=on_epoch, before_step=partial(limit_gradient, params.fallback_gradient_norm))
+    return True
 
 
 def compute_guessing_loss(labels: Tensor) -> float:

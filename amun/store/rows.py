@@ -129,6 +129,11 @@ class RowWriter:
         return [self._keys[name] for name in names]
 
 
+def is_sealed(path: Path) -> bool:
+    """Tells whether a store file's rows are sealed."""
+    return _SIGNATURE in (pq.read_metadata(path).metadata or {})
+
+
 class RowReader:
     """Reads a store file.
 

@@ -3,10 +3,12 @@
 While it is changed two files are there, and the key store says under which of the two its keys lie.
 """
 
+import errno
 import hashlib
 import os
 import secrets
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from amun.core.errors import InputError
@@ -28,11 +30,19 @@ class KekFile:
         self.path = path.resolve()
         self.successor = self.path.with_name(f"{self.path.name}.next")
 
-    def create(self) -> bytes:
-        """Returns the KEK, made where there is none yet."""
-        if not self.path.exists():
-            _write_key(self.path)
-        return read_kek(self.path)
+    def draw_first(self) -> bytes:
+        """Returns the first KEK of a key store that is to be made; it takes its place by `succeed`.
+
+        Raises:
+            InputError: there is a KEK already: another key store lies under it, and rotating that would destroy it.
+        """
+        if self.path.exists():
+            raise InputError(
+                f"{KEK_VARIABLE}: there is a key-encryption key at {self.path} already, and no key store of it here: a "
+                "key store has a key-encryption key of its own; bring that store back, or name a file that is not "
+                "there yet"
+            )
+        return self.draw_successor()
 
     def draw_successor(self) -> bytes:
         """Returns the KEK that is to follow, made where there is none yet."""
@@ -62,6 +72,10 @@ class KekFile:
         """Destroys the KEK and puts its successor into its place; said again it changes nothing."""
         if not self.successor.exists():
             return
+        with _translate_errors(self.path):
+            self._succeed()
+
+    def _succeed(self) -> None:
         if self.path.exists():
             self.path.chmod(0o600)
             with self.path.open("r+b") as file:
@@ -73,6 +87,10 @@ class KekFile:
 
     def hold(self) -> AbstractContextManager[None]:
         """Lets one process at a time change the KEK."""
+        with _translate_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.path.parent, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return hold_lock(self.path.with_name(f"{self.path.name}.lock"))
 
 
@@ -84,9 +102,9 @@ def locate_kek(workspace: Path) -> KekFile:
     """
     if not (named := os.environ.get(KEK_VARIABLE)):
         return KekFile(workspace / KEK)
-    if not named.startswith(_SCHEME) or named == _SCHEME:
+    if not (path := Path(named.removeprefix(_SCHEME))).is_absolute() or not named.startswith(_SCHEME):
         raise InputError(f"{KEK_VARIABLE}: {named!r} names no key-encryption key; write file:/PATH")
-    return KekFile(Path(named.removeprefix(_SCHEME)))
+    return KekFile(path)
 
 
 def fingerprint_kek(kek: bytes) -> str:
@@ -119,13 +137,25 @@ def read_kek(path: Path) -> bytes:
 
 def _write_key(path: Path) -> None:
     """Writes a new key, whole and on the disk before anything can lie under it."""
-    with replace_file(path, 0o600) as unfinished:
+    with _translate_errors(path), replace_file(path, 0o600) as unfinished:
         with unfinished.open("w", encoding="ascii") as file:
             file.write(secrets.token_hex(KEY_BYTES) + "\n")
             file.flush()
             os.fsync(file.fileno())
         unfinished.chmod(_MODE)
     _flush_folder(path.parent)
+
+
+@contextmanager
+def _translate_errors(path: Path) -> Iterator[None]:
+    """Says of a place that cannot be written to that it is one."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{KEK_VARIABLE}: {path} cannot be written: {error.strerror}; its folder must be yours, for "
+            "`amun keys rotate` writes there, too"
+        ) from None
 
 
 def _flush_folder(folder: Path) -> None:

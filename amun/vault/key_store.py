@@ -39,9 +39,9 @@ class KeyStore:
         """
         self.name = mask_passwords(url)
         self._url = url
-        if not url.startswith((_SQLITE, _POSTGRES)) or url == _SQLITE:
-            raise InputError(f"{KEYS_VARIABLE}: {self.name!r} is no key store; write {_SQLITE}PATH or {_POSTGRES}...")
         self.path = Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+        if not url.startswith((_SQLITE, _POSTGRES)) or url == _SQLITE:
+            raise InputError(f"{KEYS_VARIABLE}: {self.name!r} is no key store; write {_SQLITE}/PATH or {_POSTGRES}...")
 
     def is_made(self) -> bool:
         """Tells whether there is one."""
@@ -195,8 +195,9 @@ class KeyStore:
             named = url.translate_connect_args(username="user", database="dbname") | dict(url.query)
             return connect_bounded(BUSY_SECONDS, None, None, [], {**named, **bound_waits(), "autocommit": True})
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
-        # what is deleted is overwritten; no second file holds older pages
-        for pragma in ("secure_delete = ON", "journal_mode = DELETE", "synchronous = FULL"):
+        # What is deleted is overwritten, and no second file holds older pages. A rotation destroys the old KEK at once:
+        # not even a power cut may bring back what it has replaced (EXTRA flushes the folder, too).
+        for pragma in ("secure_delete = ON", "journal_mode = DELETE", "synchronous = EXTRA"):
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
@@ -211,4 +212,8 @@ def _run(connection: Any, is_sqlite: bool, statement: str, *values: object) -> l
 
 def locate_key_store(workspace: Path) -> KeyStore:
     """Returns the key store that the environment names, or else the workspace's own."""
-    return KeyStore(os.environ.get(KEYS_VARIABLE) or f"{_SQLITE}{workspace / KEYS}")
+    named = os.environ.get(KEYS_VARIABLE)
+    if named and named != _SQLITE and named.startswith(_SQLITE) and not named.startswith(f"{_SQLITE}/"):
+        # it would be another file in every folder
+        raise InputError(f"{KEYS_VARIABLE}: {named!r} is no full path; write {_SQLITE}/PATH")
+    return KeyStore(named or f"{_SQLITE}{workspace / KEYS}")

@@ -18,7 +18,7 @@ from amun.vault.kek import KEY_BYTES, KekFile, fingerprint_kek, locate_kek
 from amun.vault.key_store import KeyStore, locate_key_store
 
 NONCE_BYTES = 12
-Content = TypeVar("Content")
+Read = TypeVar("Read")
 # stages and tools run in the root of a workspace
 CURRENT = Path()
 
@@ -143,7 +143,7 @@ class Vault:
             )
             self.kek_file.succeed()
 
-    def _open(self, read: Callable[[], tuple[str, Content]]) -> tuple[bytes, Content]:
+    def _open(self, read: Callable[[], tuple[str, Read]]) -> tuple[bytes, Read]:
         """Returns the KEK, and what was read of the key store; both anew where the KEK was changed in between."""
         fingerprint, content = read()
         try:
@@ -177,14 +177,17 @@ def create_vault(workspace: Path = CURRENT) -> Vault:
     """Returns the vault, made where there is none yet.
 
     Raises:
-        InputError: as when opening; or the KEK is there and not the key store's.
+        InputError: as when opening; or there is a KEK, and it is not the key store's.
         AmunError: the database does not answer.
     """
     vault = open_vault(workspace)
-    if not vault.store.is_made():
-        kek = vault.kek_file.create()
-        vault.store.create(fingerprint_kek(kek), _wrap(kek, "", os.urandom(KEY_BYTES)))
-    vault.check()
+    with vault.kek_file.hold():
+        if not vault.store.is_made():
+            kek = vault.kek_file.draw_first()
+            vault.store.create(fingerprint_kek(kek), _wrap(kek, "", os.urandom(KEY_BYTES)))
+        vault.check()
+        if not vault.kek_file.path.exists():
+            vault.kek_file.succeed()
     return vault
 
 

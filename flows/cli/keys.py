@@ -11,9 +11,14 @@ app = typer.Typer(help="The keys of the people whose samples are held.", no_args
 @app.command("create")
 def create_keys() -> None:
     """Make a key store and its key-encryption key, in a workspace that has none yet."""
-    from amun.vault.vault import create_vault
+    from amun.core.paths import TRAIN
+    from amun.store.rows import is_sealed
+    from amun.vault.vault import create_vault, open_vault
 
-    vault = create_vault(shared.open_here().root)
+    root = shared.open_here().root
+    if (root / TRAIN).exists() and is_sealed(root / TRAIN):
+        open_vault(root).check()  # what is sealed has its keys in another key store than a new one
+    vault = create_vault(root)
     print(f"the key store {vault.store.name} lies under the key-encryption key in {vault.kek_file.path}")
 
 

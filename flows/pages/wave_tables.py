@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from amun.core.counts import tell_count
+from amun.core.params import EXACT_METHOD
 from amun.evidence.attempts import Summary
 from amun.ledger import Request, Wave
 from amun.ledger.holder import tell_holder
@@ -90,7 +91,8 @@ def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
         facts[f"attempt {made.attempt}"] = f"{made.method} {outcome}: {made.reason}"
         facts[f"warning on attempt {made.attempt}"] = made.warning or None
     facts["warning"] = summary.warning or None
-    facts["noticed"] = tell_noticed(summary.calibration) or None
+    if summary.method != EXACT_METHOD:  # of exact retraining there is nothing to notice
+        facts["noticed"] = tell_noticed(summary.calibration) or None
     for half, figures in (("calibration", summary.calibration), ("test", summary.test)):
         facts |= {f"{half} {name}": value for name, value in figures.model_dump(exclude_unset=True).items()}
     print_facts(facts)

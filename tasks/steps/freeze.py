@@ -11,7 +11,8 @@ from prefect import task
 from amun.audit.decision import Plan, count_references, plan_attempts
 from amun.audit.gather import find_strangers
 from amun.audit.observations import explain_too_few
-from amun.core.errors import AmunError
+from amun.core.counts import tell_count
+from amun.core.errors import AmunError, InputError
 from amun.core.keys import file_digest, fingerprint, load_secret
 from amun.core.paths import (
     AUDIT_LOGITS,
@@ -31,7 +32,7 @@ from amun.evidence.wave import ForgottenWave, Wave, parse_record, write_json
 from amun.ledger import Claim
 from amun.store.forgetting import name_forgotten
 from amun.store.samples import Owners
-from amun.store.store import read_owners, read_shape
+from amun.store.store import find_erased, read_owners, read_shape
 from tasks.tools import dvc
 from tasks.tools.git import read_committed
 from tasks.tools.options import TASK_OPTIONS
@@ -60,6 +61,7 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> None:
     parent = adopted.version if adopted is not None and adopted.name == claim.model else None
     champion = find_champion(claim.model, may_be_foreign=parent is not None)
     require_line(root, champion)
+    require_keys_of_all(root, forgotten)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     forgetting = settle(
         workspace, name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten), forgotten
@@ -84,6 +86,7 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
         pending = ledger.list_requests(workspace.model, "pending")
         number = len(ledger.list_waves(workspace.model))
     forgotten = read_line(workspace)
+    require_keys_of_all(root, forgotten)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     subjects = [request.subject_id for request in pending]
     forgetting = settle(workspace, name_forgotten(load_secret(root), number, subjects, stores, forgotten), forgotten)
@@ -98,6 +101,21 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
         now=now,
     )
     return forgetting, plan
+
+
+def require_keys_of_all(root: Path, forgotten: list[ForgottenWave]) -> None:
+    """Refuses a key store without a key of somebody whom no wave has forgotten: such people could not be found by name.
+
+    Raises:
+        InputError: it lacks some: another state of the key store, or a copy from before these people came in.
+    """
+    gone = {one for wave in forgotten for one in [*wave.forget_ids, *wave.held_out_ids]}
+    lacking = {one for path in (TRAIN, CALIBRATION, TEST) for one in find_erased(root / path)} - gone
+    if lacking:
+        raise InputError(
+            f"the key store has no keys for {tell_count(len(lacking), 'sample')} of people whom no wave has forgotten: "
+            "it is an older copy, or another one; bring back the one that belongs to this workspace (AMUN_KEYS_URL)"
+        )
 
 
 def _describe_wave(

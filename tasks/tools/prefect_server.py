@@ -4,6 +4,7 @@ import atexit
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Protocol
@@ -90,8 +91,10 @@ class NamedServer:
             # whoever was told is on the way out, where Prefect's own exit handlers still ask the server
             time.sleep(EXIT_SECONDS)
         else:
-            print(f"amun: {mask_passwords(tell_silence(self._url))}", file=sys.stderr, flush=True)
-        sys.stdout.flush()
+            with suppress(OSError, ValueError):  # nobody may be reading any more
+                print(f"amun: {mask_passwords(tell_silence(self._url))}", file=sys.stderr, flush=True)
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
         os._exit(AmunError.exit_code)
 
 
@@ -138,8 +141,7 @@ class KeptServer:
         return self._num_starts > self._num_waited or self._server.program.poll() is not None
 
     def release(self) -> None:
-        """Lets it end with the process."""
-        self._is_over.set()
+        """Keeps it: the process may have another run, and it ends with the process."""
 
     def _start(self) -> Server:
         self._num_starts += 1

@@ -204,7 +204,7 @@ def ask_versions(model: str) -> list[RegisteredVersion]:
     ]
 
 
-def fetch_weights(champion: WaveVersion, destination: Path, secret: bytes) -> None:
+def fetch_weights(version: WaveVersion, destination: Path, secret: bytes) -> None:
     """Writes a version's weights to `destination`, once they are what was registered.
 
     Raises:
@@ -213,19 +213,19 @@ def fetch_weights(champion: WaveVersion, destination: Path, secret: bytes) -> No
     """
     with tempfile.TemporaryDirectory() as folder:
         with translate_errors():
-            fetched = download(f"runs:/{champion.run_id}/{WEIGHTS}", folder)
-        if file_digest(secret, fetched) != champion.weights_digest:
+            fetched = download(f"runs:/{version.run_id}/{WEIGHTS}", folder)
+        if file_digest(secret, fetched) != version.weights_digest:
             raise DamagedWeightsError(
-                f"version {champion.version}: {WEIGHTS} in the registry is not what was registered"
+                f"version {version.version}: {WEIGHTS} in the registry is not what was registered"
             )
         with replace_file(destination) as unfinished:
             unfinished.write_bytes(fetched.read_bytes())
 
 
-def replace_weights(champion: WaveVersion, weights: Path) -> None:
+def replace_weights(version: WaveVersion, weights: Path) -> None:
     """Writes a version's weights anew, from a file of that name."""
     with translate_errors():
-        open_registry().log_artifact(champion.run_id, str(weights))
+        open_registry().log_artifact(version.run_id, str(weights))
 
 
 def start_run(experiment_id: str, name: str, number: int, tags: dict[str, str], started_at: datetime) -> str:

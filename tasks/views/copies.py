@@ -73,12 +73,16 @@ def _find_checked_out(root: Path, files: Sequence[StoreFile]) -> set[str]:
 
 def _count(files: Sequence[StoreFile]) -> str:
     """Returns how many samples of the person are in these files; nothing where there are none."""
+    # a copy in clear, of before everything was sealed, is readable whatever becomes of keys
+    readable, erased = (_sum([file for file in files if file.is_erased is wanted]) for wanted in (False, True))
+    return ", ".join(filter(None, [readable, f"{erased} that nobody can open any more" if erased else ""]))
+
+
+def _sum(files: Sequence[StoreFile]) -> str:
     known = [file.num_samples for file in files if file.num_samples is not None]
     lost = len(files) - len(known)
     counted = f"{sum(known)} in {len(known)} file{'s' if len(known) > 1 else ''}" if known else ""
-    # one that is erased is so in every file
-    erased = "erased: nobody can open them any more" if any(file.is_erased for file in files) else ""
-    return ", ".join(filter(None, [counted, f"an unknown number in {lost} more" if lost else "", erased]))
+    return ", ".join(filter(None, [counted, f"an unknown number in {lost} more" if lost else ""]))
 
 
 def _list_weights(versions: Sequence[TracedVersion]) -> Iterator[Copy]:

@@ -11,7 +11,7 @@ from amun.core.commands import tell_command
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import load_secret
-from amun.core.params import read_params
+from amun.core.params import ModelParams, read_yaml
 from amun.core.paths import CALIBRATION, PARAMS, TEST, TRAIN
 from amun.evidence.wave import read_forgotten
 from amun.ledger import WaveBusy, describe_holder
@@ -176,7 +176,8 @@ def _require_nobody_erased(path: Path, target: WaveVersion) -> None:
 
 
 def _require_same_model(workspace: Workspace, path: Path, target: WaveVersion) -> None:
-    made, present = read_params(path / PARAMS).model, workspace.params.model
+    # the file of then need not have the keys of today
+    made, present = ModelParams.model_validate(read_yaml(path / PARAMS)["model"]), workspace.params.model
     if (made.architecture, made.options) != (present.architecture, present.options):
         raise InputError(
             f"params.yaml: version {target.version} was built as another `model`; "

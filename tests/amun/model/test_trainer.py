@@ -84,7 +84,7 @@ def test_training_that_begins_anew_is_told_and_how_it_ended(
             show(EpochMetrics(epoch, 2.3 / epoch, 0.1 * epoch))
     shown = capsys.readouterr().out
     assert shown.count("3/3 epochs") == 1
-    assert ("began anew" in shown) is (num_before > 0)
+    assert ("it begins anew" in shown) is (num_before > 0)
     assert shown.splitlines()[-1].endswith("loss 0.7667, accuracy 0.300")
 
 

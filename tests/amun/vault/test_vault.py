@@ -221,11 +221,48 @@ def test_damaged_key_store_and_one_of_a_later_release_are_refused() -> None:
 
 def test_killed_creation_is_ended_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    KekFile(Path(KEK)).create()
+    KekFile(Path(KEK)).draw_first()
     Path(KEYS).touch()
     with pytest.raises(InputError, match="no key store"):
         open_vault().check()
     create_vault().check()
+    assert not KekFile(Path(KEK)).successor.exists()
+
+
+def test_creation_killed_before_its_kek_takes_its_place_is_ended(vault: Vault) -> None:
+    keys = vault.provide_keys(NAMES)
+    vault.kek_file.path.rename(vault.kek_file.successor)
+    assert_same_keys(create_vault().provide_keys(NAMES), keys)
+    assert not vault.kek_file.successor.exists()
+
+
+def test_key_store_takes_no_kek_of_another(vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.setenv(KEK_VARIABLE, f"file:{tmp_path / KEK}")
+    with pytest.raises(InputError, match=r"there is a key-encryption key at .* already"):
+        create_vault(tmp_path / "other")
+    monkeypatch.delenv(KEK_VARIABLE)
+    vault.check()
+
+
+@pytest.mark.parametrize(
+    ("variable", "address"), [(KEK_VARIABLE, "file:kek"), (KEYS_VARIABLE, "sqlite:///keys.db"), (KEK_VARIABLE, "kek")]
+)
+def test_address_that_another_folder_would_read_otherwise(
+    variable: str, address: str, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.check()
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(InputError, match=variable):
+        open_vault()
+
+
+def test_folder_that_takes_no_kek_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    monkeypatch.setenv(KEK_VARIABLE, f"file:{tmp_path / 'file' / 'kek'}")
+    with pytest.raises(InputError, match="cannot be written"):
+        create_vault()
 
 
 def test_what_is_deleted_leaves_no_bytes_in_the_file(vault: Vault) -> None:
