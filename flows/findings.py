@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import yaml
 
 from amun.core.errors import AmunError, InputError, choose_exit_code
-from amun.core.keys import SECRET_VARIABLE
 from amun.core.params import ADDED_KEYS
 from amun.core.paths import PARAMS, SECRET, TRAIN, UNLEARNED
 from tasks.tools import dvc
@@ -124,7 +123,9 @@ def judge_line_ends(workspace: Workspace) -> Iterator[Finding]:
 def judge_keys(workspace: Workspace) -> Iterator[Finding]:
     """Finds a workspace that is to seal what it writes, and has no keys for it."""
     root = workspace.root
-    if workspace.params.data.sealed and ((root / SECRET).exists() or SECRET_VARIABLE in os.environ):
+    if not (root / SECRET).exists():
+        return  # a clone that has not joined yet is told by `amun init` what it takes
+    if workspace.params.data.sealed:
         from amun.vault.vault import open_vault
 
         open_vault(root).check()
