@@ -1,6 +1,5 @@
 """A real browser, Debian's Chromium, that looks at pages as a person does: it follows links by what they say."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, sync_playwright
+
+from amun.core.locks import hold_lock
 
 FLAGS = (
     "--headless",
@@ -103,8 +104,7 @@ def open_browser() -> Iterator[Reader]:
 def provide_chromium() -> str:
     """Returns the program, which Debian's package manager installs where it is not there yet."""
     # of several test processes one installs it, the others wait
-    with (Path(tempfile.gettempdir()) / "amun-tests-chromium.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with hold_lock(Path(tempfile.gettempdir()) / "amun-tests-chromium.lock"):
         if (program := shutil.which("chromium")) is None:
             if os.getuid() != 0 or shutil.which("apt-get") is None:
                 pytest.skip("Chromium is not installed, and cannot be: that takes root and Debian's apt-get")

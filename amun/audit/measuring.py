@@ -47,11 +47,11 @@ class WaveAudit:
     num_references: int
     not_measured: str | None
 
-    def compute_standard_error(self, num_forget: int) -> float | None:
-        """Returns the standard error of an FT AUC of so many forget samples; None where there are none to compare."""
-        if not num_forget or not len(self.sets.held_out):
+    def compute_standard_error(self) -> float | None:
+        """Returns the standard error of the FT AUC; None where there are no samples to compare."""
+        if not self.sets.num_forget or not len(self.sets.held_out):
             return None
-        return auc_standard_error(num_forget, len(self.sets.held_out))
+        return auc_standard_error(self.sets.num_forget, len(self.sets.held_out))
 
 
 def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
@@ -113,16 +113,15 @@ def measure_wave_memory(
     """Returns how much of the base's memory of tonight's people a model has left.
 
     Args:
-        sets: what both are asked of: tonight's own forget samples and the held-out ones who are left after the wave.
+        sets: what both are asked of: tonight's forget samples and the held-out ones who are left after the wave.
         references: every sample's logits by the audit references; no samples where there are none.
         base: its logits (F, C) of the forget samples and (H, C) of the held-out ones.
         unlearned: likewise, of the model after.
         params: the signal of the attack.
         telling_ids: the forget samples that can tell.
     """
-    own = sets.forget.slice(0, sets.num_forget)
-    is_telling = own.is_among(telling_ids)
-    forget = own.select(is_telling)
+    is_telling = sets.forget.is_among(telling_ids)
+    forget = sets.forget.select(is_telling)
     is_stranger = find_strangers(sets.held_out, read_owners(TRAIN))
     held_out = sets.held_out.select(is_stranger)
     asked = [*forget.sample_ids.tolist(), *held_out.sample_ids.tolist()]
@@ -131,9 +130,7 @@ def measure_wave_memory(
     if evidence is None or evidence.explain_missing():
         return None
     before, after = (
-        compute_model_signals(
-            of_forget[: len(own)][is_telling], of_held_out[is_stranger], forget, held_out, params.audit
-        )
+        compute_model_signals(of_forget[is_telling], of_held_out[is_stranger], forget, held_out, params.audit)
         for of_forget, of_held_out in (base, unlearned)
     )
     return measure_memory(evidence, before, after)

@@ -11,21 +11,20 @@ SVC_SAMPLES = 2000  # of either kind; the classifier's cost grows with their squ
 
 
 def compute_confidence_auc(sets: AuditSets, audited: ModelAudit) -> float | None:
-    """Returns the AUC of the confidence in the true label, the wave's own forget samples against held-out ones.
+    """Returns the AUC of the confidence in the true label, the forget samples against held-out ones.
 
     None below 20 samples of either kind: it would be a few persons' score.
     """
     if min(sets.num_forget, len(sets.held_out)) < MIN_REPORTED:
         return None
-    forget_labels = sets.forget.labels[: sets.num_forget]
     return compute_auc(
-        find_confidence(audited.forget_logits[: sets.num_forget], forget_labels),
+        find_confidence(audited.forget_logits, sets.forget.labels),
         find_confidence(audited.held_out_logits, sets.held_out.labels),
     )
 
 
 def measure_svc_shares(sets: AuditSets, audited: ModelAudit) -> dict[str, float]:
-    """Returns for each feature the share of the wave's own forget samples that the SVC attack calls never seen.
+    """Returns for each feature the share of the forget samples that the SVC attack calls never seen.
 
     Empty below 20 samples of any kind, and so where no remaining sample is at hand to learn the members from.
     """
@@ -36,7 +35,7 @@ def measure_svc_shares(sets: AuditSets, audited: ModelAudit) -> dict[str, float]
     parts = (
         (audited.remain_logits, sets.remain.labels, SVC_SAMPLES),
         (audited.held_out_logits, sets.held_out.labels, SVC_SAMPLES),
-        (audited.forget_logits[: sets.num_forget], sets.forget.labels[: sets.num_forget], sets.num_forget),
+        (audited.forget_logits, sets.forget.labels, sets.num_forget),
     )
     members, non_members, forget = (_draw(*part) for part in parts)
     return {f"svc_{name}": share for name, share in measure_svc_forgetting(members, non_members, forget).items()}

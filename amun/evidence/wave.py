@@ -100,7 +100,7 @@ class Wave(Record):
     @property
     def earlier_gone_ids(self) -> list[str]:
         """Every sample, trained on or held out, that was gone before this wave."""
-        return [sample_id for wave in self.forgotten for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
+        return list_gone(self.forgotten)
 
     @property
     def gone_ids(self) -> list[str]:
@@ -154,6 +154,11 @@ def parse_forgotten(text: str, where: str) -> list[ForgottenWave]:
         AmunError: it is damaged; the line says `where` it stands.
     """
     return parse_record(list[ForgottenWave], text, where)
+
+
+def list_gone(forgotten: list[ForgottenWave]) -> list[str]:
+    """Returns the ids of all samples, trained on or held out, that these waves have forgotten."""
+    return [sample_id for wave in forgotten for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
 
 
 def list_excluded(forgotten: list[ForgottenWave]) -> list[str]:

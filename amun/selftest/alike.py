@@ -7,7 +7,7 @@ import torch
 
 from amun.core.params import Params
 from amun.core.paths import CALIBRATION, TEST, TRAIN
-from amun.evidence.wave import read_forgotten
+from amun.evidence.wave import list_gone, read_forgotten
 from amun.stages.references import train_references
 from amun.stages.train import train
 from amun.store.samples import Samples, read_samples, write_samples
@@ -40,7 +40,7 @@ def merge_people(samples: Samples, random: np.random.Generator) -> Samples:
 
 def remove_gone(params: Params) -> None:
     """Takes whom earlier waves have forgotten out of the current ground's samples: nothing trains on them."""
-    gone = [sample_id for wave in read_forgotten() for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
+    gone = list_gone(read_forgotten())
     seal = open_seal(params.data.sealed, "selftest of who is held", *digest_files(_HALVES))
     for path in _HALVES:
         write_samples(path, read_samples(path, without=gone), seal)

@@ -23,7 +23,7 @@ from amun.audit.trace import Candidates, find_candidates, measure_rise
 from amun.core.params import Params
 from amun.core.paths import AUDIT_LOGITS, CALIBRATION, TEST, TRAIN
 from amun.evidence.figures import AuditFigures, ModelFigures
-from amun.evidence.wave import MIN_REPORTED, Wave, read_forgotten
+from amun.evidence.wave import MIN_REPORTED, Wave, list_gone, read_forgotten
 from amun.model.training import compute_logits
 from amun.selftest.ground import plan_night
 from amun.selftest.verdicts import APPROXIMATE
@@ -87,7 +87,7 @@ class Field:
     def __init__(self, params: Params, device: torch.device) -> None:
         self.params = params
         self._device = device
-        gone = [sample_id for wave in read_forgotten() for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
+        gone = list_gone(read_forgotten())
         self.train, self.calibration, self.test, self._references = (
             read_samples(path, without=gone) for path in (TRAIN, CALIBRATION, TEST, AUDIT_LOGITS)
         )

@@ -25,16 +25,15 @@ def audit(params: Params, device: torch.device) -> None:
 
 def describe_audit(audited: WaveAudit, trace: float | None, params: Params) -> AuditFigures:
     """Returns what the gate is told of an attempt, from its audit on the calibration half and its trace."""
-    num_forget = audited.sets.num_forget
     figures = AuditFigures(
-        num_forget=num_forget,
+        num_forget=audited.sets.num_forget,
         num_calibration=len(audited.sets.held_out),
         num_references=audited.num_references,
         accuracy_base=audited.before.accuracy,
         accuracy=audited.after.accuracy,
-        ft_auc_base=audited.before.compute_ft_auc(num_forget),
-        ft_auc=audited.after.compute_ft_auc(num_forget),
-        standard_error=audited.compute_standard_error(num_forget),
+        ft_auc_base=audited.before.compute_ft_auc(),
+        ft_auc=audited.after.compute_ft_auc(),
+        standard_error=audited.compute_standard_error(),
         confidence_auc_base=compute_confidence_auc(audited.sets_before, audited.before),
         confidence_auc=compute_confidence_auc(audited.sets, audited.after),
         trace=trace,

@@ -52,7 +52,7 @@ def compare(params: Params, device: torch.device) -> None:
     memory = measure_wave_memory(sets, references, of_base, of_model, params, wave.telling_ids)
     figures = Comparison(
         accuracy=audited.accuracy,
-        ft_auc=audited.compute_ft_auc(sets.num_forget),
+        ft_auc=audited.compute_ft_auc(),
         trace=measure_trace(params, device, model, others),
     )
     write_json(COMPARISON, add_memory(figures, memory, params))

@@ -34,7 +34,7 @@ def report(params: Params, device: torch.device) -> None:
 
 def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -> ReportFigures:
     sets, before, after = audited.sets, audited.before, audited.after
-    ft_auc = after.compute_ft_auc(sets.num_forget)
+    ft_auc = after.compute_ft_auc()
     trace, trace_standard_error = _measure_trace(audited, params, device)
     figures = ReportFigures(
         num_forget=sets.num_forget,
@@ -44,9 +44,9 @@ def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -
         remain_accuracy=compute_accuracy(after.remain_logits, sets.remain.labels)
         if len(sets.remain) >= MIN_REPORTED
         else None,
-        ft_auc_base=before.compute_ft_auc(sets.num_forget),
+        ft_auc_base=before.compute_ft_auc(),
         ft_auc=ft_auc,
-        standard_error=None if ft_auc is None else audited.compute_standard_error(sets.num_forget),
+        standard_error=None if ft_auc is None else audited.compute_standard_error(),
         confidence_auc_base=compute_confidence_auc(audited.sets_before, before),
         confidence_auc=compute_confidence_auc(sets, after),
         trace=trace,
@@ -68,12 +68,9 @@ def _measure_trace(audited: WaveAudit, params: Params, device: torch.device) -> 
 
 def _draw_roc(audited: WaveAudit) -> pd.DataFrame:
     curves: dict[str, npt.NDArray[np.float64]] = {}
-    num_forget = audited.sets.num_forget
     for name, scores in (("before", audited.before.scores), ("after", audited.after.scores)):
-        if scores is not None and audited.after.compute_ft_auc(num_forget) is not None:
-            curves["false_positive_rate"], curves[name] = roc_curve_binned(
-                scores.forget[:num_forget], scores.held_out, NUM_BINS
-            )
+        if scores is not None and audited.after.compute_ft_auc() is not None:
+            curves["false_positive_rate"], curves[name] = roc_curve_binned(scores.forget, scores.held_out, NUM_BINS)
     return pd.DataFrame(curves, columns=["false_positive_rate", "before", "after"])
 
 
@@ -86,7 +83,7 @@ def _bin_confidence(audited: WaveAudit) -> pd.DataFrame:
         ("after", audited.after, audited.sets),
     ):
         for name, logits, labels in (
-            ("forget", model.forget_logits[:num_forget], sets.forget.labels[:num_forget]),
+            ("forget", model.forget_logits, sets.forget.labels),
             ("remain", model.remain_logits, sets.remain.labels),
             ("test", model.held_out_logits, sets.held_out.labels),
         ):

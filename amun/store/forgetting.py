@@ -8,10 +8,12 @@ import numpy as np
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import subject_key
+from amun.core.paths import CALIBRATION, TEST, TRAIN
 from amun.core.subject_ids import normalise
-from amun.evidence.wave import ForgottenWave, read_forgotten
+from amun.evidence.wave import ForgottenWave, list_gone, read_forgotten
 from amun.store.rows import Mask
 from amun.store.samples import Owners
+from amun.store.store import find_erased
 from amun.store.twins import Twin
 
 
@@ -27,7 +29,7 @@ def name_forgotten(
         stores: the train, calibration and test samples.
         forgotten: the earlier waves; what is gone already is not forgotten again.
     """
-    gone = {sample_id for wave in forgotten for sample_id in [*wave.forget_ids, *wave.held_out_ids]}
+    gone = set(list_gone(forgotten))
     asked = {normalise(subject) for subject in subjects}
     owned = [sorted(set(store.sample_ids[_is_owned(store, asked)].tolist()) - gone) for store in stores]
     return ForgottenWave(
@@ -57,7 +59,7 @@ def settle_twins(
         forget_too: `data.twins`.
         train: the store file of the training samples.
     """
-    gone = {sample_id for wave in forgotten for sample_id in [*wave.forget_ids, *wave.held_out_ids]}
+    gone = set(list_gone(forgotten))
     held = [twin for twin in others if twin.sample_id not in gone]
     trained = [twin for twin in held if twin.path == train]
     if not forget_too:
@@ -82,13 +84,20 @@ def _is_owned(store: Owners, asked: set[str]) -> Mask:
     return is_asked[positions]
 
 
+def find_lost(root: Path, forgotten: list[ForgottenWave]) -> set[str]:
+    """Returns the ids of samples in a work tree's store that nobody can open, though no wave has forgotten them."""
+    return {one for path in (TRAIN, CALIBRATION, TEST) for one in find_erased(root / path)}.difference(
+        list_gone(forgotten)
+    )
+
+
 def refuse_forgotten(samples: Owners) -> None:
     """Refuses to train on anybody whom an earlier wave has forgotten.
 
     Raises:
         InputError: at least one sample belongs to the forgotten.
     """
-    forgotten = [sample_id for wave in read_forgotten() for sample_id in [*wave.forget_ids, *wave.held_out_ids]]
+    forgotten = list_gone(read_forgotten())
     if num_found := int(samples.is_among(forgotten).sum()):
         raise InputError(
             f"refused to train on {tell_count(num_found, 'sample')} of forgotten people; "

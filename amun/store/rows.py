@@ -182,18 +182,22 @@ class RowReader:
         labels: Labels = self._file.read(columns=["label"]).column("label").to_numpy()
         return int(labels.max(initial=-1)) + 1
 
+    @cached_property
+    def _keys(self) -> dict[str, SubjectKey]:
+        """The keys of all people in a sealed file, of those who have one."""
+        return self._vault.find_keys(self._subjects)
+
     def read_subject_ids(self) -> Strings:
         """Returns (N,) whose each row is; the keyed id where the name is known no more."""
         if self._content is None:
             return np.array(self._subjects, dtype=np.str_)
-        return _name(self._subjects, self._vault.find_keys(self._subjects))
+        return _name(self._subjects, self._keys)
 
     def find_erased(self) -> Mask:
         """Returns (N,) bool: of which rows the subject has no key, so that nobody can open them any more."""
         if self._content is None:
             return np.zeros(len(self), dtype=np.bool_)
-        keys = self._vault.find_keys(self._subjects)
-        return np.array([subject not in keys for subject in self._subjects], dtype=np.bool_)
+        return np.array([subject not in self._keys for subject in self._subjects], dtype=np.bool_)
 
     def read(self, is_chosen: Mask) -> Rows:
         """Returns the rows where `is_chosen` (N,) is true; no other one is opened.

@@ -67,10 +67,14 @@ def find_erased(path: Path) -> list[str]:
         return erased
 
 
-def read_owners(path: Path) -> Owners:
+def read_owners(path: Path, *, skip_erased: bool = False) -> Owners:
     """Returns whose samples a store file holds; no payload is opened.
 
-    A person whose key is destroyed has no name any more, but the keyed id.
+    A person whose key is destroyed has no name any more, but the keyed id; such samples can be left out.
     """
     with RowReader(path) as reader:
-        return Owners(reader.sample_ids, reader.read_subject_ids())
+        sample_ids, subject_ids = reader.sample_ids, reader.read_subject_ids()
+        if skip_erased:
+            is_held = ~reader.find_erased()
+            sample_ids, subject_ids = sample_ids[is_held], subject_ids[is_held]
+        return Owners(sample_ids, subject_ids)

@@ -30,9 +30,9 @@ from amun.evidence.attempts import write_decisions
 from amun.evidence.figures import AuditFigures, UnlearnFigures
 from amun.evidence.wave import ForgottenWave, Wave, parse_record, write_json
 from amun.ledger import Claim
-from amun.store.forgetting import name_forgotten
+from amun.store.forgetting import find_lost, name_forgotten
 from amun.store.samples import Owners
-from amun.store.store import find_erased, read_owners, read_shape
+from amun.store.store import read_owners, read_shape
 from tasks.tools import dvc
 from tasks.tools.git import read_committed
 from tasks.tools.options import TASK_OPTIONS
@@ -109,11 +109,9 @@ def require_keys_of_all(root: Path, forgotten: list[ForgottenWave]) -> None:
     Raises:
         InputError: it lacks some: another state of the key store, or a copy from before these people came in.
     """
-    gone = {one for wave in forgotten for one in [*wave.forget_ids, *wave.held_out_ids]}
-    lacking = {one for path in (TRAIN, CALIBRATION, TEST) for one in find_erased(root / path)} - gone
-    if lacking:
+    if lost := find_lost(root, forgotten):
         raise InputError(
-            f"the key store has no keys for {tell_count(len(lacking), 'sample')} of people whom no wave has forgotten: "
+            f"the key store has no keys for {tell_count(len(lost), 'sample')} of people whom no wave has forgotten: "
             "it is an older copy, or another one; bring back the one that belongs to this workspace (AMUN_KEYS_URL)"
         )
 

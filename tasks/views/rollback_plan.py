@@ -12,11 +12,11 @@ from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import load_secret
 from amun.core.params import ModelParams, read_yaml
-from amun.core.paths import CALIBRATION, PARAMS, TEST, TRAIN
+from amun.core.paths import PARAMS
 from amun.evidence.wave import read_forgotten
 from amun.ledger import WaveBusy, describe_holder
 from amun.ledger.holder import tell_holder
-from amun.store.store import find_erased
+from amun.store.forgetting import find_lost
 from tasks.tools import dvc, registry
 from tasks.tools.registered import WaveVersion, find_champion, get_registered
 from tasks.views.version_details import describe_version
@@ -166,11 +166,9 @@ def _require_nobody_erased(path: Path, target: WaveVersion) -> None:
     Raises:
         InputError: there are some.
     """
-    gone = {one for wave in read_forgotten(path) for one in [*wave.forget_ids, *wave.held_out_ids]}
-    erased = {one for store in (TRAIN, CALIBRATION, TEST) for one in find_erased(path / store)} - gone
-    if erased:
+    if lost := find_lost(path, read_forgotten(path)):
         raise InputError(
-            f"version {target.version} cannot serve again: it remembers {tell_count(len(erased), 'sample')} of people "
+            f"version {target.version} cannot serve again: it remembers {tell_count(len(lost), 'sample')} of people "
             "who are erased, and whom no wave could forget anew; `amun base rebuild` makes a base without them"
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from amun.core.paths import CALIBRATION, TEST, TRAIN
 from amun.ledger import Holding
-from amun.store.store import find_erased, read_owners
+from amun.store.store import read_owners
 
 
 def read_holdings(root: Path) -> list[Holding]:
@@ -18,6 +18,5 @@ def read_holdings(root: Path) -> list[Holding]:
 
 def _list_owners(path: Path) -> list[str]:
     """Returns for each sample that can be opened whose it is."""
-    owners, erased = read_owners(path), set(find_erased(path))
-    rows = zip(owners.sample_ids.tolist(), owners.subject_ids.tolist(), strict=True)
-    return [subject for sample_id, subject in rows if sample_id not in erased]
+    owners: list[str] = read_owners(path, skip_erased=True).subject_ids.tolist()
+    return owners

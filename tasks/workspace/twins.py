@@ -10,7 +10,7 @@ from amun.core.counts import tell_count
 from amun.core.paths import CALIBRATION, FORGOTTEN, PARAMS, PREPARE_METRICS, TEST, TRAIN
 from amun.core.subject_ids import normalise
 from amun.evidence.figures import PrepareFigures, read_figures
-from amun.evidence.wave import ForgottenWave, parse_forgotten, parse_record, read_forgotten
+from amun.evidence.wave import ForgottenWave, list_gone, parse_forgotten, parse_record, read_forgotten
 from amun.ledger import Wave
 from amun.store.forgetting import settle_twins
 from amun.store.samples import Owners
@@ -86,7 +86,7 @@ def settle(workspace: Workspace, forgetting: ForgottenWave, forgotten: list[Forg
     if not may_have_twins(root):
         return forgetting
     paths = [root / path for path in STORES]
-    gone = {one for wave in forgotten for one in [*wave.forget_ids, *wave.held_out_ids]}
+    gone = set(list_gone(forgotten))
     own, others = find_twins(paths, {*forgetting.forget_ids, *forgetting.held_out_ids}, gone)
     forget_too = workspace.params.data.twins == "forget_too"
     return settle_twins(forgetting, own, others, forgotten, forget_too=forget_too, train=paths[0])
@@ -141,7 +141,7 @@ def _find_shared_at(root: Path, subject_id: str, number: int, commit: str) -> Sh
 def _find_shared_in(
     paths: Sequence[Path], line: list[ForgottenWave], subject_id: str, *, is_kept: bool
 ) -> SharedPictures | None:
-    gone = {one for wave in line for one in [*wave.forget_ids, *wave.held_out_ids]}
+    gone = set(list_gone(line))
     with_others = {one for wave in line for one in wave.twin_ids}
     own_ids = {one for path in paths for one in _list_own(read_owners(path), subject_id)}
     # who has left by a request of their own is nobody else's any more

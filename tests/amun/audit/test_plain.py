@@ -41,4 +41,4 @@ def test_few_samples_of_any_kind_tell_nothing() -> None:
     assert compute_confidence_auc(*make_audit(8.0, num_forget=19)) is None
     assert measure_svc_shares(*make_audit(8.0, num_forget=19)) == {}
     assert measure_svc_shares(*make_audit(8.0, num_remain=0)) == {}
-    assert make_audit(8.0)[1].compute_ft_auc(100) is None
+    assert make_audit(8.0)[1].compute_ft_auc() is None
