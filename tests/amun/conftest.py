@@ -1,4 +1,4 @@
-"""Every search here computes on as many threads as a stage does."""
+"""The library's tests compute on as many threads as a stage does."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,9 @@ import torch
 from tests.amun.shipped import PARAMS
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True, scope="session")
 def num_threads() -> Iterator[None]:
-    """Sets the shipped number of threads: small tensors gain nothing by more."""
+    """Sets the shipped number of threads: small tensors gain nothing by more, and test processes share the cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(PARAMS.runtime.num_threads)
     yield
