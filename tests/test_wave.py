@@ -46,6 +46,7 @@ def test_init_ends_with_wave_zero(init_run: tuple[Site, Finished]) -> None:
 def test_output_is_our_own(run: str, request: pytest.FixtureRequest) -> None:
     _, finished = request.getfixturevalue(run)
     assert not [word for word in FOREIGN_WORDS if word in describe(finished)], describe(finished)
+    assert ("attempt" in finished.stdout) == (run == "wave_run"), "a base is no attempt"
     assert finished.stderr == ""
 
 
