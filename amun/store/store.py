@@ -8,7 +8,7 @@ import numpy as np
 
 from amun.core.subject_ids import normalise
 from amun.store.rows import RowReader
-from amun.store.samples import Owners
+from amun.store.samples import StoredOwners
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,10 @@ def read_share(path: Path, subject_id: str, keyed_ids: Sequence[str]) -> Share:
         return Share(int(is_own.sum()), bool(reader.find_erased()[is_own].any()))
 
 
-def find_erased(path: Path) -> list[str]:
-    """Returns the ids of a store file's samples that nobody can open any more."""
-    with RowReader(path) as reader:
-        erased: list[str] = reader.sample_ids[reader.find_erased()].tolist()
-        return erased
-
-
-def read_owners(path: Path, *, skip_erased: bool = False) -> Owners:
+def read_owners(path: Path) -> StoredOwners:
     """Returns whose samples a store file holds; no payload is opened.
 
-    A person whose key is destroyed has no name any more, but the keyed id; such samples can be left out.
+    A person whose key is destroyed has no name any more, but the keyed id.
     """
     with RowReader(path) as reader:
-        sample_ids, subject_ids = reader.sample_ids, reader.read_subject_ids()
-        if skip_erased:
-            is_held = ~reader.find_erased()
-            sample_ids, subject_ids = sample_ids[is_held], subject_ids[is_held]
-        return Owners(sample_ids, subject_ids)
+        return StoredOwners(reader.sample_ids, reader.read_subject_ids(), reader.find_erased())
