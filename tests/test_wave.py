@@ -133,6 +133,8 @@ def test_run_holds_the_figures_that_compare_waves(wave_one: Site) -> None:
     told = wave_one.load("wave", "show", "1")["summary"]["test"]
     assert run.data.metrics["trace/after"] == report["trace"] == told["trace"]
     assert 0.5 < report["trace"] < 1
+    assert run.data.metrics["trace_by_person/after"] == report["trace_by_person"] == told["trace_by_person"]
+    assert f"it is {report['trace_by_person']:.3f} ± " in str(version.description)
     assert run.data.metrics["duration/seconds"] > 0
     model = open_client(wave_one).get_logged_model(str(version.source).removeprefix("models:/"))
     shown = {metric.key: metric.value for metric in model.metrics or []}
@@ -407,6 +409,7 @@ def test_compare_adds_exact_retraining(site: Site) -> None:
     version, run = find_version(site, 1)
     assert run.data.metrics["ft_auc/retrained"] == compared["ft_auc"]
     assert run.data.metrics["trace/retrained"] == compared["trace"]
+    assert run.data.metrics["trace_by_person/retrained"] == compared["trace_by_person"]
     assert run.data.metrics["accuracy/retrained"] == compared["accuracy"]
     sentence = f"would have given FT AUC {compared['ft_auc']:.3f}, accuracy {compared['accuracy']:.1%}"
     assert str(version.description).count(sentence) == run.data.tags["mlflow.note.content"].count(sentence) == 1

@@ -130,6 +130,7 @@ class ModelFigures(Figures):
             forgotten at all and the others exactly; None where there is none, or the night is insufficient.
         ft_auc: by which RMIA tells the forget samples from held-out ones.
         trace: by which whoever holds the base does.
+        trace_by_person: likewise, of people by all their samples together.
     """
 
     accuracy: float | None = None
@@ -143,6 +144,7 @@ class ModelFigures(Figures):
     noticed: float | None = None
     ft_auc: float | None = None
     trace: float | None = None
+    trace_by_person: float | None = None
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -193,7 +195,7 @@ class ReportFigures(HalfFigures):
     Attributes:
         num_test: samples of the half whose people are still held.
         remain_accuracy: on the training samples that remain.
-        trace_standard_error: of the trace.
+        trace_standard_error: of the trace; likewise by person.
         svc_correctness: the share of the forget samples that the SVC attack calls never seen, by that feature; likewise
             the others. Only where there are no references.
     """
@@ -201,6 +203,7 @@ class ReportFigures(HalfFigures):
     num_test: int = 0
     remain_accuracy: float | None = None
     trace_standard_error: float | None = None
+    trace_by_person_standard_error: float | None = None
     svc_correctness: Rare = None
     svc_confidence: Rare = None
     svc_entropy: Rare = None

@@ -166,6 +166,7 @@ def _tabulate(summary: Summary, comparison: Comparison | None) -> list[dict[str,
         ("right answers (accuracy)", "accuracy", lambda share: _binomial_error(share, test.num_test)),
         ("recognition by attack (FT AUC)", "ft_auc", lambda _: test.standard_error),
         ("recognition by who holds the model before (trace)", "trace", lambda _: test.trace_standard_error),
+        ("the same, of people by all their samples", "trace_by_person", lambda _: test.trace_by_person_standard_error),
     )
     return _tabulate_memory(test, retrained) + [
         {

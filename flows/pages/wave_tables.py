@@ -41,6 +41,7 @@ COLUMNS = (
     Column("ft-auc-retrained", 13, "FT AUC", "retrained"),
     Column("trace-after", 10, "trace", "after"),
     Column("trace-retrained", 14, "trace", "retrained"),
+    Column("trace-by-person", 15, "trace", "by person"),
     Column("seconds", 10),
     Column("version"),
 )
@@ -151,6 +152,7 @@ def _describe_row(wave: Wave) -> list[str]:
         NOT_COMPUTED if comparison is None else auc(comparison.ft_auc, missing),
         auc(test.trace, too_few if "trace" in test.model_fields_set else ""),
         "" if comparison is None or "trace" not in comparison.model_fields_set else auc(comparison.trace, too_few),
+        auc(test.trace_by_person, ""),
         "" if seconds is None else f"{seconds:.0f}",
         text(wave.version),
     ]

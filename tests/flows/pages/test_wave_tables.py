@@ -67,6 +67,7 @@ def test_many_waves_are_cut_to_pages(capsys: pytest.CaptureFixture[str]) -> None
 def make_measured_wave() -> Wave:
     """A wave of which every column has something to say."""
     figures = {"memory_left": 0.05, "memory_left_lower": -0.3, "memory_left_upper": 0.4, "ft_auc": 0.5, "trace": 0.9}
+    figures["trace_by_person"] = 0.97
     test = ReportFigures.model_validate(figures | {"accuracy_base": 0.9, "accuracy": 0.89, "ft_auc_base": 0.7})
     comparison = Comparison.model_validate(figures | {"accuracy": 0.88})
     summary = Summary(num_forget=30, method="boundary_shrink", test=test)
@@ -88,7 +89,9 @@ def test_columns_give_way_and_keys_are_whole(
     assert bool(note) == (width < 220)
     if width == 80:
         assert "0.05 [-0.30, 0.40]" in row
-        assert re.search("no room for .*, trace-retrained, seconds: `--columns` chooses, a wider ", note[0])
+        assert re.search(
+            "no room for .*, trace-retrained, trace-by-person, seconds: `--columns` chooses, a wider ", note[0]
+        )
 
 
 def test_columns_are_chosen(capsys: pytest.CaptureFixture[str], open_terminal: Callable[[int], None]) -> None:
