@@ -90,7 +90,7 @@ def test_columns_give_way_and_keys_are_whole(
     if width == 80:
         assert "0.05 [-0.30, 0.40]" in row
         assert re.search(
-            "no room for .*, trace-retrained, trace-by-person, seconds: `--columns` chooses, a wider ", note[0]
+            "no room for .*, trace-by-person, seconds: `--columns` chooses, a wider ", note[0]
         )
 
 
