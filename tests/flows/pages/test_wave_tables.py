@@ -89,9 +89,7 @@ def test_columns_give_way_and_keys_are_whole(
     assert bool(note) == (width < 220)
     if width == 80:
         assert "0.05 [-0.30, 0.40]" in row
-        assert re.search(
-            "no room for .*, trace-by-person, seconds: `--columns` chooses, a wider ", note[0]
-        )
+        assert re.search("no room for .*, trace-by-person, seconds: `--columns` chooses, a wider ", note[0])
 
 
 def test_columns_are_chosen(capsys: pytest.CaptureFixture[str], open_terminal: Callable[[int], None]) -> None:
