@@ -22,6 +22,7 @@ from tasks.views.trace import INCLUSIONS
 from tasks.workspace.store_files import CONTENT
 from tests.footers import assert_shows_nobody, find_store_files, is_sealed
 from tests.registry import find_version, list_attempts, open_client
+from tests.test_bad_input import assert_one_line
 from tests.workspaces import MODEL, Finished, Site, choose_people, describe, dump_ledger, list_people, read_tree
 
 FOREIGN_WORDS = ("Traceback", "Warning", "WARNING", "INFO", "ERROR", "alembic", "prefect", "mlflow")
@@ -397,6 +398,11 @@ def test_overdue_request_fails_the_status(site: Site) -> None:
     finished = site.start("amun", "status", "--json")
     assert finished.returncode == 1
     assert json.loads(finished.stdout)["overdue"] == 1
+
+
+def test_nobody_is_named_where_nobody_has_a_score(wave_one: Site) -> None:
+    finished = wave_one.start("amun", "wave", "show", "1", "--worst")
+    assert_one_line(finished, 1, "nobody has a score: people, samples or references are too few")
 
 
 def test_compare_adds_exact_retraining(site: Site) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from amun.core.counts import tell_count
 from amun.core.params import EXACT_METHOD
 from amun.evidence.attempts import Summary
+from amun.evidence.worst import Worst
 from amun.ledger import Request, Wave
 from amun.ledger.holder import tell_holder
 from flows.pages.layout import (
@@ -19,7 +20,7 @@ from flows.pages.layout import (
     text,
 )
 from flows.pages.listing import View, choose_page, print_page
-from flows.pages.table import Column, Table, print_table
+from flows.pages.table import Column, Table, new_table, print_table
 from tasks.views.values import show_left, tell_noticed
 
 NOT_COMPUTED = "not computed"
@@ -73,8 +74,8 @@ def _tabulate(waves: Sequence[Wave]) -> Table:
     return table
 
 
-def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
-    """Prints one wave in full, with the requests it handles or handled."""
+def print_wave(wave: Wave, requests: Sequence[Request], worst: Worst | None = None) -> None:
+    """Prints one wave in full, with the requests it handles or handled, and who stands out if that is asked for."""
     print_waves([wave])
     facts: dict[str, Any] = {
         "kind": wave.kind,
@@ -97,6 +98,19 @@ def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
     for half, figures in (("calibration", summary.calibration), ("test", summary.test)):
         facts |= {f"{half} {name}": value for name, value in figures.model_dump(exclude_unset=True).items()}
     print_facts(facts)
+    if worst is not None:
+        _print_worst(worst)
+
+
+def _print_worst(worst: Worst) -> None:
+    print(
+        f"\nthe people who stand out most, of {worst.num_people}; by chance alone somebody has more than "
+        f"{worst.max_score:.2f} in one wave of twenty"
+    )
+    table = new_table("subject", "score", "stands out")
+    for person in worst.people:
+        table.add_row(person.subject_id, f"{person.score:.2f}", "yes" if person.score > worst.max_score else "")
+    print_table(table)
 
 
 def _list_requests(requests: Sequence[Request]) -> str | None:

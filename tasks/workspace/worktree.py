@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, InputError
 from amun.core.locks import hold_lock
-from amun.core.paths import STATE
+from amun.core.paths import STATE, WORST
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
+from amun.evidence.wave import parse_record
+from amun.evidence.worst import Worst
 from amun.vault.vault import lend_vault
 from tasks.tools import dvc
 from tasks.tools.git import list_changes, run_git
@@ -90,16 +92,39 @@ def reproduce_wave(root: Path, commit: str) -> list[str]:
 def compare_wave(root: Path, commit: str) -> Comparison:
     """Retrains on what remained at a wave's commit; returns what that model shows on the test half."""
     with open_worktree(root, commit) as path:
-        result_path = path.parent / "result.json"
-        finished = subprocess.run(
-            [sys.executable, "-m", "amun.stages.compare"],
-            cwd=path,
-            env=os.environ | {RESULT_FILE_VARIABLE: str(result_path)},
-            # how far it has come is no part of what `--json` prints
-            stdout=sys.stderr,
-            check=False,
-        )
-        if finished.returncode:
-            reason = StageResult.read(result_path).error if result_path.exists() else f"exit {finished.returncode}"
-            raise AmunError(f"retraining at commit {commit[:12]} failed: {reason}")
+        _run_program(path, "compare", f"retraining at commit {commit[:12]}")
         return read_figures(Comparison, path)
+
+
+def find_worst(root: Path, commit: str) -> Worst:
+    """Returns who of a wave's people stands out most, by its model and the test half at its commit.
+
+    Raises:
+        InputError: the wave is of a version of this project that did not look at people one by one.
+        AmunError: there is no score for anybody, or no model.
+    """
+    with open_worktree(root, commit) as path:
+        if not (path / "amun/stages/worst.py").exists():
+            raise InputError(f"the code at commit {commit[:12]} does not look at people one by one")
+        _run_program(path, "worst", f"looking at people at commit {commit[:12]}")
+        return parse_record(Worst, (path / WORST).read_text(encoding="utf-8"), str(WORST))
+
+
+def _run_program(path: Path, name: str, doing: str) -> None:
+    """Runs a stage that is none of DVC's in a work tree.
+
+    Raises:
+        AmunError: it failed; the line begins with what it was doing.
+    """
+    result_path = path.parent / "result.json"
+    finished = subprocess.run(
+        [sys.executable, "-m", f"amun.stages.{name}"],
+        cwd=path,
+        env=os.environ | {RESULT_FILE_VARIABLE: str(result_path)},
+        # how far it has come is no part of what `--json` prints
+        stdout=sys.stderr,
+        check=False,
+    )
+    if finished.returncode:
+        reason = StageResult.read(result_path).error if result_path.exists() else f"exit {finished.returncode}"
+        raise AmunError(f"{doing} failed: {reason}")
