@@ -1,4 +1,4 @@
-"""The vault: makes, finds and rewraps subjects' keys; what is sealed with a key is another file's (`seal`)."""
+"""The vault: makes, finds, rewraps and destroys subjects' keys; what seals with a key is another file (`seal`)."""
 
 import hashlib
 import os
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret, subject_key
 from amun.core.paths import KEK, KEYS, SECRET
+from amun.core.subject_ids import normalise
 from amun.vault.kek import KEY_BYTES, KekFile, fingerprint_kek, locate_kek
 from amun.vault.key_store import KeyStore, locate_key_store
 
@@ -115,6 +116,34 @@ class Vault:
             found |= self.find_keys(missing)
         return {name: found[subject] for subject, name in name_of.items()}
 
+    def find_subjects(self, names: Iterable[str]) -> list[str]:
+        """Returns the keyed ids of these people of the workspace who have a key, one for each spelling that has.
+
+        The data may spell a name in forms that nobody can list, so the names are read that lie with the keys.
+
+        Raises:
+            InputError, AmunError: as `own_key`; or there is no workspace secret.
+        """
+        secret, asked = load_secret(self._workspace), {normalise(name) for name in names}
+        kek, wrapped = self._open(self.store.read_all_keys)
+        name_of = {subject: _read_name(self._unwrap(kek, subject, key)) for subject, key in wrapped.items()}
+        # another workspace may keep its own people, of whatever names, in the same key store
+        return [
+            subject
+            for subject, name in name_of.items()
+            if normalise(name) in asked and subject_key(secret, name) == subject
+        ]
+
+    def destroy_keys(self, names: Iterable[str]) -> int:
+        """Destroys the keys of these people, however the data spell them; returns how many keys these were.
+
+        Said again it changes nothing. A backup of the key store has the keys until its KEK is destroyed (`rotate`).
+
+        Raises:
+            InputError, AmunError: as `find_subjects`.
+        """
+        return self.store.remove_keys(self.find_subjects(names))
+
     def describe(self) -> Summary:
         """Returns what may be told of the vault.
 
@@ -206,8 +235,12 @@ def _wrap(kek: bytes, subject: str, key: bytes) -> bytes:
 
 def _use_key(subject: str, key: bytes) -> SubjectKey:
     """Returns a key split in two: no key does two things."""
-    drawn, name = key[:KEY_BYTES], key[KEY_BYTES:].decode()
+    drawn, name = key[:KEY_BYTES], _read_name(key)
     return SubjectKey(subject, name, AESGCMSIV(_derive(drawn, b"payload")), _derive(drawn, b"nonce"))
+
+
+def _read_name(key: bytes) -> str:
+    return key[KEY_BYTES:].decode()
 
 
 def _derive(key: bytes, purpose: bytes) -> bytes:
