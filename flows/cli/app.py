@@ -138,11 +138,12 @@ def init(
 
 @app.command()
 def status(as_json: shared.AsJson = False) -> None:
-    """Show pending, overdue, unmatched and held requests, open wave, champion; exit code 1 when one is overdue."""
+    """Show the requests that wait, the people to be erased, open wave, champion; exit code 1 when one is overdue."""
     from datetime import UTC, datetime
 
     from flows.pages import wave_tables
     from tasks.tools.registered import find_champion
+    from tasks.workspace.deadlines import find_last_night
 
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:
@@ -153,10 +154,11 @@ def status(as_json: shared.AsJson = False) -> None:
         "model": workspace.model,
         "champion": None if champion is None else champion.version,
         **vars(counts),
+        "last_night": find_last_night(workspace.params, counts.next_due),
         "last_wave": closed[-1] if closed else None,
     }
     shared.show(shown, as_json, wave_tables.print_status)
-    if counts.overdue:
+    if counts.overdue or counts.erase_overdue:
         raise typer.Exit(1)
 
 

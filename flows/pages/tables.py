@@ -8,7 +8,7 @@ from amun.core.counts import tell_count
 from amun.evidence.attempts import Receipt
 from amun.ledger import AddedOutcome, AddedRequest, Request, UndoneOutcome
 from amun.ledger.near_ids import ask_for
-from flows.pages.layout import day, text
+from flows.pages.layout import day, tell_erasure, text
 from flows.pages.listing import View, print_page
 from flows.pages.table import Column, Table, print_table
 
@@ -84,10 +84,12 @@ def print_requests(requests: Sequence[Request]) -> None:
 
 
 def _tabulate(requests: Sequence[Request], chosen: Sequence[str]) -> Table:
-    """Returns a row for each outcome; the company's tickets and the holds where there are any, or somebody asks."""
+    """Returns a row for each outcome; erasures, the company's tickets and holds where there are any or asked for."""
     has_references = any(request.reference for request in requests) or "reference" in chosen
     has_holds = any(request.is_held for request in requests) or "reason" in chosen
+    has_erasures = "erased" in chosen or any(one.erasure for request in requests for one in request.outcomes)
     optional = [
+        *[Column("erased", 2)] * has_erasures,
         *[Column("reference", 4)] * has_references,
         *[Column("reason", 2, title="held because", is_text=True)] * has_holds,
     ]
@@ -102,6 +104,7 @@ def _tabulate(requests: Sequence[Request], chosen: Sequence[str]) -> Table:
                 outcome.model,
                 outcome.state,
                 text(outcome.wave_number),
+                *[tell_erasure(outcome.erasure) if outcome.erasure else ""] * has_erasures,
                 *[text(request.reference)] * has_references,
                 *[request.holds[-1].reason if outcome.state == "held" else ""] * has_holds,
             )
