@@ -38,19 +38,29 @@ SAME_OUTCOME = and_(
 class ErasureBook(Database):
     """The part of the ledger that says who is erased."""
 
-    def list_erasures(
+    def list_erasures(self, model: str, now: datetime) -> list[PlannedErasure]:
+        """Returns all erasures of a model, those that may be started first at the head.
+
+        Raises:
+            InputError: the model is not registered.
+        """
+        with self._read() as session:
+            check_model(session, model, self.name)
+            return read_erasures(session, model, now)
+
+    def plan_erasures(
         self, model: str, *, now: datetime, at_once: bool = False, subjects: Collection[str] | None = None
     ) -> list[PlannedErasure]:
-        """Returns the model's erasures, those that may be started first at the head.
+        """Returns the erasures that are not finished; those that nothing holds up can be started.
 
         Args:
             model: the model.
             now: the present time.
             at_once: waiting days hold nothing up.
-            subjects: whose; None is everybody's.
+            subjects: whose; None is everybody's. What an earlier call has started is there, whoever is asked for.
 
         Raises:
-            InputError: the model is not registered, or a subject is none of those who are to be erased.
+            InputError: the model is not registered, or a wave has forgotten no such subject.
         """
         with self._read() as session:
             check_model(session, model, self.name)
@@ -59,27 +69,15 @@ class ErasureBook(Database):
     def start_erasures(
         self, model: str, *, now: datetime, at_once: bool = False, subjects: Collection[str] | None = None
     ) -> list[PlannedErasure]:
-        """Starts the model's erasures that are due and that nothing holds up; nothing can stop them from then on.
+        """Starts the planned erasures that nothing holds up, and returns all as they then stand; see `plan_erasures`.
 
-        Those that an earlier call has started are among them, whoever is asked for.
-
-        Returns:
-            all that are not finished, as they then stand.
-
-        Raises:
-            InputError: as `list_erasures`.
+        Nothing can stop them from then on.
         """
         with self._write() as session:
             check_model(session, model, self.name)
-            every = read_erasures(session, model, now, at_once=at_once)
-            asked = {one.request_id for one in _choose(every, subjects)}
-            ready = [one.request_id for one in every if one.request_id in asked and not one.held_up_by]
-            _mark(session, model, ready, ErasureRow.started_at, now)
-            return [
-                one
-                for one in read_erasures(session, model, now, ErasureRow.erased_at.is_(None), at_once=at_once)
-                if one.request_id in asked or one.erasure.started_at is not None
-            ]
+            planned = _choose(read_erasures(session, model, now, at_once=at_once), subjects)
+            _mark(session, model, [one.request_id for one in planned if not one.held_up_by], ErasureRow.started_at, now)
+            return _choose(read_erasures(session, model, now, at_once=at_once), subjects)
 
     def record_destroyed(self, model: str, request_ids: Collection[str], now: datetime) -> None:
         """Records that no key of these requests' people is left; what was recorded before stays."""
@@ -152,16 +150,17 @@ def read_erasures(
 
 
 def _choose(erasures: Sequence[PlannedErasure], subjects: Collection[str] | None) -> list[PlannedErasure]:
-    if subjects is None:
-        return list(erasures)
-    asked = {normalise(subject) for subject in subjects}
-    chosen = [one for one in erasures if one.subject_id in asked]
-    if unknown := asked - {one.subject_id for one in chosen}:
+    """Returns the unfinished erasures of the subjects, and those that are started already."""
+    asked = {one.subject_id for one in erasures} if subjects is None else {normalise(subject) for subject in subjects}
+    if unknown := asked - {one.subject_id for one in erasures}:
         raise InputError(
-            f"nobody called {min(unknown)!r} is to be erased; `amun erase list` shows who is, and only whom a wave has "
-            "forgotten"
+            f"no wave has forgotten anybody called {min(unknown)!r} who is to be erased; see `amun erase list`"
         )
-    return chosen
+    return [
+        one
+        for one in erasures
+        if one.erasure.erased_at is None and (one.subject_id in asked or one.erasure.started_at is not None)
+    ]
 
 
 def _mark(

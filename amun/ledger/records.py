@@ -52,8 +52,8 @@ class Erasure:
         intended_at: when the wave was complete.
         erase_after: not before, unless a person says so.
         started_at: from then on nothing can stop it.
-        keys_destroyed_at: when no key of the person was left in the key store.
-        erased_at: when the key-encryption key was changed, too, and nothing of the person could be opened.
+        keys_destroyed_at: when no key of the person was left, and the key-encryption key was changed.
+        erased_at: when nothing of the person could be opened, as far as this software can see.
     """
 
     intended_at: datetime

@@ -1,6 +1,6 @@
 """What a store file tells without its payloads being opened."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +65,18 @@ def find_erased(path: Path) -> list[str]:
     with RowReader(path) as reader:
         erased: list[str] = reader.sample_ids[reader.find_erased()].tolist()
         return erased
+
+
+def find_readable(path: Path, people: Collection[str]) -> set[str]:
+    """Returns those of these people of whom a store file holds samples that can be opened.
+
+    Args:
+        path: of the file.
+        people: their ids, composed (NFC); the file may spell them otherwise.
+    """
+    with RowReader(path) as reader:
+        names = reader.read_subject_ids()[~reader.find_erased()]
+        return {normalise(name) for name in set(names.tolist())}.intersection(people)
 
 
 def read_owners(path: Path, *, skip_erased: bool = False) -> Owners:

@@ -116,33 +116,33 @@ class Vault:
             found |= self.find_keys(missing)
         return {name: found[subject] for subject, name in name_of.items()}
 
-    def find_subjects(self, names: Iterable[str]) -> list[str]:
-        """Returns the keyed ids of these people of the workspace who have a key, one for each spelling that has.
+    def find_names(self, people: Iterable[str]) -> dict[str, str]:
+        """Returns these people's names as the data spell them, by the keyed id of each spelling that has a key.
 
         The data may spell a name in forms that nobody can list, so the names are read that lie with the keys.
 
         Raises:
             InputError, AmunError: as `own_key`; or there is no workspace secret.
         """
-        secret, asked = load_secret(self._workspace), {normalise(name) for name in names}
+        secret, asked = load_secret(self._workspace), {normalise(person) for person in people}
         kek, wrapped = self._open(self.store.read_all_keys)
         name_of = {subject: _read_name(self._unwrap(kek, subject, key)) for subject, key in wrapped.items()}
         # another workspace may keep its own people, of whatever names, in the same key store
-        return [
-            subject
+        return {
+            subject: name
             for subject, name in name_of.items()
             if normalise(name) in asked and subject_key(secret, name) == subject
-        ]
+        }
 
-    def destroy_keys(self, names: Iterable[str]) -> int:
+    def destroy_keys(self, people: Iterable[str]) -> int:
         """Destroys the keys of these people, however the data spell them; returns how many keys these were.
 
         Said again it changes nothing. A backup of the key store has the keys until its KEK is destroyed (`rotate`).
 
         Raises:
-            InputError, AmunError: as `find_subjects`.
+            InputError, AmunError: as `find_names`.
         """
-        return self.store.remove_keys(self.find_subjects(names))
+        return self.store.remove_keys(list(self.find_names(people)))
 
     def describe(self) -> Summary:
         """Returns what may be told of the vault.
@@ -154,6 +154,16 @@ class Vault:
         fingerprint, _ = self.store.read_own()
         is_rotating = self.kek_file.successor.exists()
         return Summary(self.store.name, self.store.count_keys(), str(self.kek_file.path), fingerprint, is_rotating)
+
+    def check_rotation(self) -> None:
+        """Sees that the keys are at hand and can be put under a new KEK.
+
+        Raises:
+            InputError, AmunError: as `own_key`; or the KEK's folder cannot be written to.
+        """
+        self.check()
+        with self.kek_file.hold():
+            return
 
     def rotate(self) -> None:
         """Puts all keys under a new KEK and destroys the old one; ends what a killed call has begun.

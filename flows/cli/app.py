@@ -10,7 +10,21 @@ from typer.core import TyperGroup
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError, choose_exit_code
-from flows.cli import audit, base, benchmark, checks, doctor, keys, models, requests, serving, shared, subjects, waves
+from flows.cli import (
+    audit,
+    base,
+    benchmark,
+    checks,
+    doctor,
+    erase,
+    keys,
+    models,
+    requests,
+    serving,
+    shared,
+    subjects,
+    waves,
+)
 from tasks.tools.environment import ensure_utf8
 
 
@@ -53,6 +67,7 @@ app.add_typer(models.app, name="model")
 app.add_typer(subjects.app, name="subject")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
+app.add_typer(erase.app, name="erase")
 app.command()(checks.check)
 app.command()(serving.serve)
 app.command()(serving.deploy)

@@ -123,6 +123,18 @@ def list_beside(workspace: Workspace) -> Iterator[Copy]:
                 yield Copy(what, str(path), "perhaps: not looked into")
 
 
+def list_untouched(workspace: Workspace) -> list[Copy]:
+    """Returns what erasing people leaves as it is, and what may hold copies of them or have been made from them."""
+    source = workspace.params.data.root or workspace.params.data.source
+    return [
+        Copy("the source of the data", source, "not looked into"),
+        *list_beside(workspace),
+        Copy("samples that were written in clear, before everything was sealed", "the DVC remote", "not looked into"),
+        Copy("models trained on the samples", "MLflow, the DVC cache and, where there is one, its remote", "perhaps"),
+        Copy("the requests themselves, with the people's ids", "the ledger and the intake source", "all"),
+    ]
+
+
 def list_ids(trace: Trace) -> Iterator[Copy]:
     """Yields what names the person: keyed ids, the requests, the files that these came in."""
     waves = [str(version.wave) for version in trace.versions if version.forgotten_by is not None]

@@ -14,10 +14,13 @@ from amun.core.locks import hold_lock
 from amun.core.paths import STATE
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
+from amun.evidence.wave import read_wave
+from amun.store.forgetting import find_lost
 from amun.vault.vault import lend_vault
 from tasks.tools import dvc
 from tasks.tools.git import list_changes, run_git
 from tasks.tools.sound import make_sound
+from tasks.workspace.erasing import describe_erased
 
 _PREFIX = "worktree-"  # of a folder under .amun/
 # in it: held as long as its command lives, in whatever container that is, and let go by the kernel
@@ -78,6 +81,7 @@ def _is_abandoned(folder: Path) -> bool:
 def reproduce_wave(root: Path, commit: str) -> list[str]:
     """Runs a wave's stages anew at its commit; returns the outputs whose bytes differ, none if it reproduces."""
     with open_worktree(root, commit) as path:
+        _require_nobody_erased(path)
         before = dvc.read_digests(path)
         for stage in dvc.list_stages(path, dvc.WAVE_STAGES):
             print(f"  {stage}", flush=True)
@@ -87,9 +91,24 @@ def reproduce_wave(root: Path, commit: str) -> list[str]:
         return sorted(differing | set(list_changes(path)))
 
 
+def _require_nobody_erased(path: Path) -> None:
+    """Refuses to run a wave again of whose samples some can no longer be opened.
+
+    Raises:
+        AmunError: there are some; the line says since when.
+    """
+    wave = read_wave(path)
+    if num_lost := len(find_lost(path, [earlier for earlier in wave.forgotten if earlier.number < wave.number])):
+        raise AmunError(
+            f"wave {wave.number} can no longer be run again: of its samples {num_lost} belong to people who were "
+            f"{describe_erased(wave.model, wave.number)}"
+        )
+
+
 def compare_wave(root: Path, commit: str) -> Comparison:
     """Retrains on what remained at a wave's commit; returns what that model shows on the test half."""
     with open_worktree(root, commit) as path:
+        _require_nobody_erased(path)
         result_path = path.parent / "result.json"
         finished = subprocess.run(
             [sys.executable, "-m", "amun.stages.compare"],

@@ -100,7 +100,7 @@ def test_earlier_ledger_is_brought_up_to_date_when_it_is_opened(url_of_2: str, m
         assert list_states(ledger)[-2:] == [("R-000005", "nothing_held"), ("R-000006", "unmatched")]
         # who was forgotten before was promised no erasure
         assert ann.outcomes[0].erasure is None
-        assert (ledger.list_erasures(MODEL, now=NOW), ledger.count_status(MODEL, NOW).never_erased) == ([], 1)
+        assert (ledger.list_erasures(MODEL, NOW), ledger.count_status(MODEL, NOW).never_erased) == ([], 1)
         with ledger._read() as session:
             assert session.get_one(InfoRow, 1).schema_version == SCHEMA_VERSION
     fresh = make_url_of_new()

@@ -64,7 +64,7 @@ def read_files(store: KeyStore) -> bytes:
 def test_destroyed_key_leaves_no_byte_in_the_key_store(shared: Vault) -> None:
     _, before = shared.store.read_all_keys()
     destroyed = {key.subject for key in shared.provide_keys(SPELLINGS).values()}
-    assert set(shared.find_subjects(SPELLINGS[:1])) == destroyed
+    assert set(shared.find_names(SPELLINGS[:1])) == destroyed
     assert all(before[subject] in read_files(shared.store) for subject in destroyed)
     assert shared.destroy_keys(SPELLINGS[:1]) == len(SPELLINGS)
     content = read_files(shared.store)
@@ -84,8 +84,8 @@ def test_keys_of_another_workspace_in_the_same_key_store_stay(vault: Vault, tmp_
     theirs = Vault(vault.store, vault.kek_file, other)
     theirs.provide_keys(["ann"])
     assert vault.destroy_keys(["ann"]) == 1
-    assert len(theirs.find_subjects(["ann"])) == 1
-    assert vault.find_subjects(["ann"]) == []
+    assert len(theirs.find_names(["ann"])) == 1
+    assert vault.find_names(["ann"]) == {}
 
 
 def attack(folder: Path, files: list[Path], key_stores: list[Path]) -> set[tuple[str, str]]:
