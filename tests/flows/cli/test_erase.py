@@ -145,6 +145,7 @@ def test_whoever_can_still_be_read_is_not_erased_yet(
     write_store(TEST, 2, Seal(vault, "sealed"))
     code, out, _ = type_erase(capsys, "run")
     assert (code, f"{request} heavy: erased" in out) == (0, True)
+    assert Path(KEK).read_bytes() != kek[2]
 
 
 def test_nothing_is_begun_where_the_keys_cannot_be_changed(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
