@@ -5,9 +5,10 @@ Prefect reads its settings once, when it is imported: so it is imported here onl
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import InputError
 from flows.outcome import Outcome
 from flows.preview import find_idle, find_idle_queue, require_ready
 from tasks.tools.git import require_clean
@@ -99,17 +100,7 @@ def _run_flow(workspace: Workspace, name: Literal["build_base", "deletion_wave"]
 
     run: Callable[[str], Outcome] = getattr(waves, name)
     server.wait()
-    try:
-        outcome = run(str(workspace.root))
-    except AmunError:
-        raise
-    except Exception:
-        if not server.was_away():
-            raise
-        server.wait()
-        outcome = run(str(workspace.root))
-    server.release()
-    return outcome
+    return server.run(partial(run, str(workspace.root)))
 
 
 def _follow(workspace: Workspace) -> None:

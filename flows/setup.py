@@ -61,7 +61,7 @@ def refuse_early(workspace: Workspace, remote: str | None, base: str | None) -> 
     if secret := os.environ.get(SECRET_VARIABLE):
         parse_secret(secret, SECRET_VARIABLE)
     if workspace.params.data.sealed:
-        open_vault(workspace.root)
+        open_vault(workspace.root).check_before()
     if base is not None:
         require_source(workspace.root, base)
     if remote is not None:
@@ -103,8 +103,9 @@ def create_workspace(
         require_git_remote(root, git_remote, is_new=not is_recorded)
     with translate_errors():
         require_own_model(root, workspace.model, adopted, is_recorded=is_recorded)
-        ensure_model(root, workspace.model)
     with Ledger.create(os.environ[LEDGER_VARIABLE]) as ledger:
+        with translate_errors():
+            ensure_model(root, workspace.model)
         ledger.register_model(workspace.model)
     if remote is not None:
         from tasks.tools.remote import resolve_remote

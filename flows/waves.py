@@ -8,6 +8,7 @@ from typing import Literal
 from prefect import flow
 
 from amun.audit.decision import Decision, find_alarms, find_contradiction, list_exact
+from amun.core.commands import tell_command
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError, AttemptError, LeaseLostError
 from amun.core.params import GateParams
@@ -88,10 +89,9 @@ def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
     if outcome.state != "busy":
         for line in describe_night(opened):
             tell(line)
-    outcome = add_intake(outcome, taken)
     if outcome.state == "parked":
         raise AmunError(f"wave {outcome.number} is parked: {outcome.detail}")
-    return outcome
+    return add_intake(outcome, taken)
 
 
 def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:
@@ -111,7 +111,11 @@ def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:
         except Exception:
             clear_away(workspace, claim)
             raise
-    return outcome if claim.kind == kind else _run_wave(workspace, kind)
+    if claim.kind == kind:
+        return outcome
+    if outcome.state == "parked":
+        tell(f"warning: wave {outcome.number} is parked: {outcome.detail}")
+    return _run_wave(workspace, kind)
 
 
 def _honour(workspace: Workspace, claim: Claim) -> Outcome:
@@ -166,7 +170,9 @@ def _compute(workspace: Workspace, claim: Claim, runs: list[StageRun]) -> str | 
     made = _make_attempts(workspace, claim, plan.attempts, plan.reason)
     runs += made.runs
     if not made.decision.passed:
-        return _park(workspace, claim, "parked", f"no attempt passed the gate; {made.decision.reason}")
+        reason = "no attempt passed the gate"
+        advice = tell_command("amun", "wave", "show", claim.number)
+        return _park(workspace, claim, "parked", f"{reason}; {made.decision.reason}", f"{reason}; {advice} says why")
     if warning := find_alarms(*_read_report(workspace)):
         tell(f"  warning: {warning}")
     return record_wave(workspace, claim)
@@ -205,7 +211,8 @@ def _make_attempts(workspace: Workspace, claim: Claim, numbers: Sequence[int], t
         made = _make_attempt(workspace, claim, number)
         runs += made.runs
         reason = made.decision.reason.removesuffix(f"; {told}") if told else made.decision.reason
-        tell(f"  attempt {number} {'passed' if made.decision.passed else 'refused'}: {reason}")
+        if claim.kind == "deletion":  # a base is no attempt to forget anybody, and passes by definition
+            tell(f"  attempt {number} {'passed' if made.decision.passed else 'refused'}: {reason}")
         if made.decision.warning:
             tell(f"  warning: {made.decision.warning}")
         if made.decision.passed:
@@ -240,11 +247,23 @@ def _make_attempt(workspace: Workspace, claim: Claim, number: int) -> Attempts:
     return Attempts(judge_attempt(workspace, number), [unlearned, audited])
 
 
-def _park(workspace: Workspace, claim: Claim, state: Literal["parked", "waiting", "nothing"], reason: str) -> Outcome:
+def _park(
+    workspace: Workspace, claim: Claim, state: Literal["parked", "waiting", "nothing"], reason: str, told: str = ""
+) -> Outcome:
+    """Gives the wave up for this night.
+
+    Args:
+        workspace: whose wave it is.
+        claim: to it.
+        state: how the run ends. A parked wave is a failure, which whoever called tells.
+        reason: kept in the ledger.
+        told: what a person is told of it, where most of the reason was told before.
+    """
     restore_files(workspace, claim)
     park_wave(claim, reason)
-    tell(f"wave {claim.number} {'parked' if state == 'nothing' else state}: {reason}")
-    return Outcome(state, claim.number, reason)
+    if state != "parked":
+        tell(f"wave {claim.number} {'waits' if state == 'waiting' else 'parked'}: {reason}")
+    return Outcome(state, claim.number, told or reason)
 
 
 def _give_up_base(workspace: Workspace, claim: Claim, error: AmunError) -> Outcome:

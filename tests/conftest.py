@@ -8,6 +8,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+import torch
 from filelock import FileLock
 
 from amun.vault.kek import KEK_VARIABLE
@@ -23,6 +24,12 @@ from tests.workspaces import Finished, Site, choose_people, make_clone
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the end-to-end tests first: no process is left with a long one at the end."""
     items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Computes on one thread, as a stage does: test processes share the cores, and threads wait for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from amun.core.paths import PARAMS
+from amun.vault.kek import KEK_VARIABLE
 from tasks.tools.environment import find_free_port
 from tests.workspaces import BIN, Finished, Site, describe, dump_ledger, list_people, make_clone, read_tree, set_key
 
@@ -163,12 +164,20 @@ def test_remote_that_does_not_answer(address: str, words: tuple[str, ...], clone
 
 def test_ledger_that_is_none(clone: Site) -> None:
     site = Site(clone.root, clone.variables | {"AMUN_LEDGER_URL": "somewhere"})
-    assert_one_line(site.start("amun", "init"), 2, "ledger", "sqlite:///")
+    assert_init_refused(site, 2, "ledger", "sqlite:///")
 
 
 def test_secret_that_is_none(clone: Site) -> None:
     site = Site(clone.root, clone.variables | {"AMUN_SECRET": "swordfish"})
     assert_init_refused(site, 2, "AMUN_SECRET", "64 hexadecimal digits")
+
+
+def test_key_encryption_key_without_its_key_store(clone: Site, tmp_path: Path) -> None:
+    kek = tmp_path / "kek"
+    kek.write_text("swordfish", encoding="ascii")
+    site = Site(clone.root, clone.variables | {KEK_VARIABLE: f"file:{kek}"})
+    assert_init_refused(site, 2, "AMUN_KEK", str(kek), "no key store")
+    assert kek.read_text(encoding="ascii") == "swordfish"
 
 
 def test_wrong_sqlalchemy(clone: Site, tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def test_unknown_pool_and_missing_server_are_refused(site: Site) -> None:
 
 
 def test_worker_of_this_machine_works_in_the_workspace(site: Site, tmp_path: Path) -> None:
-    assert "digits-cnn-nightly" in site.run("amun", "deploy", "--work-pool", POOL)
+    deployed = site.run("amun", "deploy", "--work-pool", POOL)
+    assert [words in deployed for words in ("digits-cnn-nightly", "next runs: ")] == [True, True], deployed
     run = site.run("prefect", "deployment", "run", DEPLOYMENT, "--param", "dry_run=true")
     assert str(site.root) in site.run("prefect", "deployment", "inspect", DEPLOYMENT), run
     worked = run_worker(site, tmp_path)

@@ -65,7 +65,7 @@ def test_too_few_wait_and_are_retrained_in_the_end(site: Site) -> None:
     kill_dvc(site, "unlearn")
 
     waiting = site.run("amun", "wave", "run")
-    assert "wave 2 waits" in waiting
+    assert waiting.count("wave 2 waits: ") == 1
     assert "too few" in waiting
     assert site.load("wave", "show", "2")["state"] == "parked"
     (outcome,) = site.load("request", "show", request["request_id"])["outcomes"]
@@ -111,7 +111,9 @@ def test_without_the_remain_set_a_wave_that_fails_is_parked(site: Site) -> None:
     parked = site.start("amun", "wave", "run")
     assert parked.returncode == 1
     (line,) = parked.stderr.splitlines()
-    assert "no attempt passed the gate" in line
+    assert line == "amun: wave 2 is parked: no attempt passed the gate; `amun wave show 2` says why"
+    reason = site.load("wave", "show", "2")["note"].removeprefix("no attempt passed the gate; ")
+    assert parked.stdout.count(reason) == 1
     assert site.load("status")["pending"] == 2
     assert site.git("status", "--porcelain") == ""
     assert site.git("tag", "--list", "wave/0002") == ""

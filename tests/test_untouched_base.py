@@ -2,9 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager
-from pathlib import Path
+from contextlib import chdir
 
 import pytest
 import torch
@@ -45,7 +43,7 @@ def params(tmp_path_factory: pytest.TempPathFactory) -> Params:
 @pytest.fixture(scope="module")
 def measured(params: Params, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[tuple[Row, Row]], dict[str, Row]]:
     """On the demo's split, references and first wave: base and retrained model by seed, then the other methods."""
-    with enter_workspace(params, tmp_path_factory.mktemp("demo")):
+    with chdir(tmp_path_factory.mktemp("demo")):
         prepare_store(params, CPU)
         train_references(params, CPU)
         pairs = [measure_pair(params, seed) for seed in range(NUM_SEEDS)]
@@ -53,16 +51,6 @@ def measured(params: Params, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     for row in [*(row for pair in pairs for row in pair), *others.values()]:
         print(row)
     return pairs, others
-
-
-@contextmanager
-def enter_workspace(params: Params, folder: Path) -> Iterator[None]:
-    """Works in the folder, with the shipped number of threads, as a stage does."""
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(params.runtime.num_threads)
-    with chdir(folder):
-        yield
-    torch.set_num_threads(num_threads)
 
 
 def measure_pair(params: Params, seed: int) -> tuple[Row, Row]:

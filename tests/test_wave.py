@@ -46,6 +46,7 @@ def test_init_ends_with_wave_zero(init_run: tuple[Site, Finished]) -> None:
 def test_output_is_our_own(run: str, request: pytest.FixtureRequest) -> None:
     _, finished = request.getfixturevalue(run)
     assert not [word for word in FOREIGN_WORDS if word in describe(finished)], describe(finished)
+    assert ("attempt" in finished.stdout) == (run == "wave_run"), "a base is no attempt"
     assert finished.stderr == ""
 
 
@@ -176,6 +177,9 @@ def test_flow_run_is_found_by_its_wave_and_shows_it(wave_one: Site) -> None:
     tasks = ask_prefect(wave_one, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})
     assert {"freeze", "unlearn attempt 2", "audit attempt 2", "gate attempt 2"} <= {task["name"] for task in tasks}
     assert all("wave:1" in task["tags"] for task in tasks)
+    logged = ask_prefect(wave_one, "logs", {"logs": {"flow_run_id": {"any_": [flow_run]}}})
+    assert [line["message"] for line in logged if "AttemptError" in line["message"]], "attempt 1 diverges"
+    assert [line["message"] for line in logged if "Traceback" in line["message"]] == []
     shown = ask_prefect(wave_one, "artifacts", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
     artifacts = {artifact["key"]: artifact for artifact in shown if artifact["key"]}
     assert set(artifacts) == {f"{MODEL}-figures", f"{MODEL}-summary"}

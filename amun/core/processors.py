@@ -1,10 +1,8 @@
 """How many processors this process may use."""
 
-import os
-
 
 def count_processors() -> int:
-    """Returns their number: those that it is bound to, or all of the machine where the system binds nobody (macOS)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Returns their number: of those that it is bound to, no more than its container's share of time comes to."""
+    from joblib import cpu_count  # only here: it takes a fifth of a second
+
+    return int(cpu_count())

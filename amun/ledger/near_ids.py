@@ -12,7 +12,6 @@ from functools import partial
 from heapq import nsmallest
 
 MAX_SUGGESTED = 3
-EXCEL_TEXT = re.compile(r'="(.*)"|\'(.*)')  # what keeps Excel from reading an id as a number
 EXCEL_NUMBER = re.compile(r"(\d+)\.0+")
 SEPARATORS = re.compile(r"[\W_]+")
 NUMBER = re.compile(r"[\doil|]*\d[\doil|]*")  # with the letters that are typed for 0 and 1
@@ -50,8 +49,6 @@ def ask_for(suggested: list[str]) -> str:
 def fold_id(subject_id: str) -> str:
     """Returns the skeleton of an id: equal for ids that may be confused."""
     plain = subject_id.strip()
-    if written := EXCEL_TEXT.fullmatch(plain):
-        plain = written[1] or written[2] or ""
     if number := EXCEL_NUMBER.fullmatch(plain):
         plain = number[1]
     if not plain.isascii():

@@ -1,22 +1,24 @@
 """Reference models: each trained on a half of everything held, by subject; their logits are kept."""
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from amun.core.params import TrainingParams
+from amun.core.processes import map_forked
+from amun.model.architectures import copy_weights
 from amun.model.history import FALLBACK
 from amun.model.trainer import train_model
 from amun.model.training import compute_logits
 from amun.store.samples import Samples
 from amun.store.twins import digest_pictures, join_people
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+Weights = dict[str, Tensor]
 
 
 def draw_halves(subject_ids: npt.NDArray[np.str_], num_references: int, seed: int) -> npt.NDArray[np.bool_]:
@@ -59,9 +61,10 @@ def train_reference_logits(
     precision: str,
     seed: int,
     on_reference: Callable[[int], None],
-    keep: Callable[[nn.Module], None] | None = None,
+    keep: Callable[[Weights], None] | None = None,
+    num_processes: int = 1,
 ) -> Tensor:
-    """Trains one reference after another; returns their logits of all samples and drops the models.
+    """Trains the references; returns their logits of all samples and drops the models.
 
     Args:
         images: (N, C, H, W) float32 in [0, 1], on the device to train on.
@@ -71,41 +74,48 @@ def train_reference_logits(
         params: how the base is trained; the references are trained likewise.
         precision: as for `train_model`.
         seed: reference k is built and trained with seed + k.
-        on_reference: called with the number, from 1, of each reference done.
-        keep: called with each trained reference, in their order, before it is dropped.
+        on_reference: called with the number, from 1, of each reference done, in their order.
+        keep: called with the weights of each trained reference, in their order.
+        num_processes: how many are trained at a time, as for `map_forked`; the results are the same.
 
     Returns:
         (N, K, C) float32 on the CPU.
     """
-    anew: list[int] = []
 
-    def train_reference(number: int) -> Tensor:
+    def train_reference(number: int) -> _Trained:
         chosen = torch.from_numpy(inclusion[:, number]).to(images.device)
         model = build(seed + number).to(images.device)
-        if train_model(
+        began_anew = train_model(
             model,
             images[chosen],
             labels[chosen],
             params=params.model_copy(update={"seed": seed + number}),
             precision=precision,
             on_epoch=lambda _: None,
-        ):
-            anew.append(number)
+        )
+        weights = b"" if keep is None else save(copy_weights(model))
+        return _Trained(compute_logits(model, images).numpy(), weights, began_anew)
+
+    logits, num_anew = list[Tensor](), 0
+    for trained in map_forked(train_reference, range(inclusion.shape[1]), num_processes):
+        logits.append(torch.from_numpy(trained.logits))
+        num_anew += trained.began_anew
         if keep is not None:
-            keep(model)
-        on_reference(number + 1)
-        return compute_logits(model, images)
-
-    logits = torch.stack(map_shards(train_reference, range(inclusion.shape[1])), dim=1)
-    if anew:
+            keep(load(trained.weights))
+        on_reference(len(logits))
+    if num_anew:
         # the audit compares the model with them: a mixture of two recipes is to be seen
-        print(f"  {len(anew)} of {inclusion.shape[1]} references began anew, by {FALLBACK}", flush=True)
-    return logits
+        print(f"  {num_anew} of {len(logits)} references began anew, by {FALLBACK}", flush=True)
+    return torch.stack(logits, dim=1)
 
 
-def map_shards(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Returns the function's results for all items in their order; here one after the other, in this process."""
-    return [function(item) for item in items]
+@dataclass(frozen=True)
+class _Trained:
+    """A trained reference, as a process hands it over: without tensors, which would go by way of shared memory."""
+
+    logits: npt.NDArray[np.float32]
+    weights: bytes
+    began_anew: bool
 
 
 def _draw_half(sizes: npt.NDArray[np.int64], generator: np.random.Generator) -> npt.NDArray[np.bool_]:

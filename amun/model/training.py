@@ -15,6 +15,7 @@ from torch.optim.sgd import sgd
 
 from amun.core.errors import AmunError, DivergedError, InputError
 from amun.core.params import OptimisationParams, RuntimeParams
+from amun.core.processors import count_processors
 
 StepHook = Callable[[nn.Module], None]
 PASS_SIZE = 512  # images in a pass over a whole set
@@ -50,6 +51,13 @@ def select_device(runtime: RuntimeParams) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= num_devices:
         raise InputError(f"runtime.device: {device} is not there, {num_devices} CUDA devices found; write auto or cpu")
     return device
+
+
+def count_workers(runtime: RuntimeParams) -> int:
+    """Returns how many processes fill the machine: one for an accelerator."""
+    if select_device(runtime).type != "cpu":
+        return 1
+    return max(1, count_processors() // runtime.num_threads)
 
 
 def configure_torch(runtime: RuntimeParams) -> torch.device:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from amun.core.params import Params
+from amun.core.params import Params, RuntimeParams
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TARGET_INCLUSION, TARGET_LOGITS, TEST, TRAIN
 from amun.core.progress import show_progress
-from amun.model.architectures import copy_weights
 from amun.model.building import build_for
-from amun.model.references import draw_sample_halves, train_reference_logits
+from amun.model.references import Weights, draw_sample_halves, train_reference_logits
 from amun.model.target_weights import save_references
+from amun.model.training import count_workers
 from amun.stages.runner import run_stage
 from amun.store.forgetting import refuse_forgotten
 from amun.store.samples import Samples, concatenate, read_samples, write_samples
@@ -38,21 +38,17 @@ def train_references(params: Params, device: torch.device) -> None:
     samples = concatenate([read_samples(path) for path in stores])
     images = samples.images.to(device)
     seal = open_seal(params.data.sealed, "references of", *digest_files(stores))
-    kept: list[dict[str, Tensor]] = []
+    kept: list[Weights] = []
     for name, num_references, seed, logits_path, inclusion_path in (
         ("audit refs", params.references.num_audit, AUDIT_SEED, AUDIT_LOGITS, AUDIT_INCLUSION),
         ("target refs", params.references.num_target, TARGET_SEED, TARGET_LOGITS, TARGET_INCLUSION),
     ):
         keep = None
         if params.references.keep_weights and logits_path == TARGET_LOGITS:
-            keep = _append_to(kept)
+            keep = kept.append
         paths = logits_path, inclusion_path
         _train_set(params, device, samples, images, name, num_references, seed, paths, keep, seal)
     save_references(kept)
-
-
-def _append_to(kept: list[dict[str, Tensor]]) -> Callable[[nn.Module], None]:
-    return lambda model: kept.append(copy_weights(model))
 
 
 def _train_set(
@@ -64,7 +60,7 @@ def _train_set(
     num_references: int,
     seed: int,
     paths: tuple[Path, Path],
-    keep: Callable[[nn.Module], None] | None,
+    keep: Callable[[Weights], None] | None,
     seal: Seal | None,
 ) -> None:
     logits_path, inclusion_path = paths
@@ -85,10 +81,16 @@ def _train_set(
             seed=first_seed,
             on_reference=lambda _: advance(),
             keep=keep,
+            num_processes=_count_processes(params.runtime),
         )
     write_samples(logits_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, logits), seal)
     included = torch.from_numpy(inclusion).to(torch.uint8)
     write_samples(inclusion_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, included), seal)
+
+
+def _count_processes(runtime: RuntimeParams) -> int:
+    """Returns how many references are trained at a time: one where each takes several threads, which a fork lacks."""
+    return count_workers(runtime) if torch.get_num_threads() == 1 else 1
 
 
 def _write_none(samples: Samples, seal: Seal | None, *paths: Path) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +13,13 @@ from amun.core.errors import AmunError
 from amun.core.locks import hold_lock
 from amun.core.params import Params
 from amun.core.paths import PARAMS, STAGE_LOCK
+from amun.core.processes import end_with_parent
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.model.training import configure_torch
 from amun.params import load_params
 
 DEVICE_LOCKS = Path("/tmp")  # noqa: S108 - a name that every user of the machine shares
 INTERRUPTED_EXIT_CODE = 130
-ORPHAN_EXIT_CODE = 143
 
 
 def run_stage(stage: Callable[[Params, torch.device], None]) -> None:
@@ -46,18 +45,6 @@ def _tell(result: StageResult) -> None:
         result.write(Path(path))
     elif result.error:
         print(f"amun: {result.error}", file=sys.stderr)
-
-
-def end_with_parent() -> None:
-    """Ends this process when its parent has died: DVC, killed, leaves its stage running."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(ORPHAN_EXIT_CODE)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Whom and what a wave forgets: the requesters' samples by their keyed ids, and what becomes of their twins."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +9,15 @@ import numpy as np
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import subject_key
-from amun.core.paths import CALIBRATION, TEST, TRAIN
 from amun.core.subject_ids import normalise
 from amun.evidence.wave import ForgottenWave, list_gone, read_forgotten
 from amun.store.rows import Mask
-from amun.store.samples import Owners
-from amun.store.store import find_erased
+from amun.store.samples import Owners, StoredOwners
 from amun.store.twins import Twin
 
 
 def name_forgotten(
-    secret: bytes, number: int, subjects: list[str], stores: list[Owners], forgotten: list[ForgottenWave]
+    secret: bytes, number: int, subjects: list[str], stores: Sequence[Owners], forgotten: list[ForgottenWave]
 ) -> ForgottenWave:
     """Returns what wave `number` forgets.
 
@@ -84,11 +83,10 @@ def _is_owned(store: Owners, asked: set[str]) -> Mask:
     return is_asked[positions]
 
 
-def find_lost(root: Path, forgotten: list[ForgottenWave]) -> set[str]:
-    """Returns the ids of samples in a work tree's store that nobody can open, though no wave has forgotten them."""
-    return {one for path in (TRAIN, CALIBRATION, TEST) for one in find_erased(root / path)}.difference(
-        list_gone(forgotten)
-    )
+def find_lost(stores: Sequence[StoredOwners], forgotten: list[ForgottenWave]) -> set[str]:
+    """Returns the ids of samples in a store's files that nobody can open, though no wave has forgotten them."""
+    erased = (store.sample_ids[store.is_erased].tolist() for store in stores)
+    return set(chain.from_iterable(erased)).difference(list_gone(forgotten))
 
 
 def refuse_forgotten(samples: Owners) -> None:

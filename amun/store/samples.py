@@ -45,6 +45,17 @@ class Owners:
 
 
 @dataclass(frozen=True)
+class StoredOwners(Owners):
+    """Whose the samples of a store file are.
+
+    Attributes:
+        is_erased: (N,) bool, which nobody can open any more: the person's key is destroyed.
+    """
+
+    is_erased: Mask
+
+
+@dataclass(frozen=True)
 class Samples(Owners):
     """N labelled payloads and whose they are.
 

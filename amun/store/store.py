@@ -8,7 +8,7 @@ import numpy as np
 
 from amun.core.subject_ids import normalise
 from amun.store.rows import RowReader
-from amun.store.samples import Owners
+from amun.store.samples import StoredOwners
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,6 @@ def read_share(path: Path, subject_id: str, keyed_ids: Sequence[str]) -> Share:
         return Share(int(is_own.sum()), bool(reader.find_erased()[is_own].any()))
 
 
-def find_erased(path: Path) -> list[str]:
-    """Returns the ids of a store file's samples that nobody can open any more."""
-    with RowReader(path) as reader:
-        erased: list[str] = reader.sample_ids[reader.find_erased()].tolist()
-        return erased
-
-
 def find_readable(path: Path, people: Collection[str]) -> set[str]:
     """Returns those of these people of whom a store file holds samples that can be opened.
 
@@ -74,19 +67,15 @@ def find_readable(path: Path, people: Collection[str]) -> set[str]:
         path: of the file.
         people: their ids, composed (NFC); the file may spell them otherwise.
     """
-    with RowReader(path) as reader:
-        names = reader.read_subject_ids()[~reader.find_erased()]
-        return {normalise(name) for name in set(names.tolist())}.intersection(people)
+    owners = read_owners(path)
+    names: list[str] = owners.subject_ids[~owners.is_erased].tolist()
+    return {normalise(name) for name in set(names)}.intersection(people)
 
 
-def read_owners(path: Path, *, skip_erased: bool = False) -> Owners:
+def read_owners(path: Path) -> StoredOwners:
     """Returns whose samples a store file holds; no payload is opened.
 
-    A person whose key is destroyed has no name any more, but the keyed id; such samples can be left out.
+    A person whose key is destroyed has no name any more, but the keyed id.
     """
     with RowReader(path) as reader:
-        sample_ids, subject_ids = reader.sample_ids, reader.read_subject_ids()
-        if skip_erased:
-            is_held = ~reader.find_erased()
-            sample_ids, subject_ids = sample_ids[is_held], subject_ids[is_held]
-        return Owners(sample_ids, subject_ids)
+        return StoredOwners(reader.sample_ids, reader.read_subject_ids(), reader.find_erased())

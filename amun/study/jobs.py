@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from amun.core.params import RuntimeParams
-from amun.core.processors import count_processors
+from amun.core.processes import end_with_parent
 from amun.core.progress import show_progress
-from amun.model.training import configure_torch, select_device
-from amun.stages.runner import end_with_parent
+from amun.model.training import configure_torch, count_workers, select_device
 
 ESTIMATE_AFTER = 60.0  # seconds
 
@@ -87,13 +86,6 @@ def describe_seconds(seconds: float) -> str:
 def select_pending(jobs: Sequence[Job]) -> list[Job]:
     """Returns the jobs whose file is not there."""
     return [job for job in jobs if not job.output.exists()]
-
-
-def count_workers(runtime: RuntimeParams) -> int:
-    """Returns how many processes fill the machine: one for an accelerator."""
-    if select_device(runtime).type != "cpu":
-        return 1
-    return max(1, count_processors() // runtime.num_threads)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from itertools import chain
 
 from torch.nn.functional import cross_entropy
 
-from amun.model.training import configure_torch, make_optimizer, take_step
-from amun.study.jobs import Clock, Job, count_workers, measure_speed, open_pool, run_jobs, select_pending
+from amun.model.training import configure_torch, count_workers, make_optimizer, take_step
+from amun.study.jobs import Clock, Job, measure_speed, open_pool, run_jobs, select_pending
 from amun.study.parameters import choose, describe_trial, make_yardstick
 from amun.study.plan import Plan
 from amun.study.preset import Chosen

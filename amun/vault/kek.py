@@ -36,13 +36,17 @@ class KekFile:
         Raises:
             InputError: there is a KEK already: another key store lies under it, and rotating that would destroy it.
         """
+        self.require_none()
+        return self.draw_successor()
+
+    def require_none(self) -> None:
+        """Refuses a KEK that is there before its key store is; raises as `draw_first`."""
         if self.path.exists():
             raise InputError(
                 f"{KEK_VARIABLE}: there is a key-encryption key at {self.path} already, and no key store of it here: a "
                 "key store has a key-encryption key of its own; bring that store back, or name a file that is not "
                 "there yet"
             )
-        return self.draw_successor()
 
     def draw_successor(self) -> bytes:
         """Returns the KEK that is to follow, made where there is none yet."""

@@ -87,6 +87,17 @@ class Vault:
         """
         _ = self.own_key
 
+    def check_before(self) -> None:
+        """Sees that the vault can be made, or is there with its keys at hand.
+
+        Raises:
+            InputError, AmunError: as `create_vault`.
+        """
+        if self.store.is_made():
+            self.check()
+        else:
+            self.kek_file.require_none()
+
     def find_keys(self, subjects: Iterable[str]) -> dict[str, SubjectKey]:
         """Returns the keys of those of the subjects, given by their keyed ids, who have one.
 

@@ -1,5 +1,19 @@
 """The command line, one file for each noun; `flows/cli/app.py` puts them together."""
 
-from flows.cli.app import main
+import sys
+from collections.abc import Sequence
+
+INTERRUPTED = 130  # the exit code that a shell gives to what Ctrl-C has ended
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line; a Ctrl-C while it is still being imported says no more than a later one."""
+    try:
+        from flows.cli.app import main as run
+
+        run(arguments)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
 
 __all__ = ["main"]

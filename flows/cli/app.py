@@ -1,5 +1,6 @@
 """The command line `amun`. Nothing heavy is imported before a command needs it: `--help` answers at once."""
 
+import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,17 +28,27 @@ from flows.cli import (
 )
 from tasks.tools.environment import ensure_utf8
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class Commands(TyperGroup):
-    """Turns an error into its one line and its exit code: 2 for bad input, 1 for a failure."""
+    """Turns an error into its one line and its exit code: 2 for bad input, 1 for a failure, a full disk among them."""
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            print(end="", flush=True)  # where a full disk would be noticed too late to be told
+            return result
         except AmunError as error:
             print(f"amun: {error}", file=sys.stderr)
             raise typer.Exit(choose_exit_code(error)) from None
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"amun: {where}{error.strerror}; make room and type this again", file=sys.stderr)
+            raise typer.Exit(AmunError.exit_code) from None
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Runs the command line and ends the process; what typer itself refuses is told in one line as well."""

@@ -74,7 +74,7 @@ def show(content: Any, as_json: bool, print_table: Callable[[Any], None]) -> Non
 
 
 def tell_outcome(outcome: "Outcome") -> None:
-    """Prints how a flow ended; a wave in other hands and an empty queue are no failures.
+    """Prints how a flow ended where it has not said so; a wave in other hands and an empty queue are no failures.
 
     Raises:
         AmunError: the wave is parked.
@@ -83,11 +83,9 @@ def tell_outcome(outcome: "Outcome") -> None:
         rejected = tell_count(outcome.num_rejected, "file")
         print(f"{rejected} of requests rejected: see rejected/ in the intake source")
     match outcome.state:
-        case "nothing":
+        case "nothing" if outcome.number is None:
             print("nothing to do: no request is pending")
         case "busy":
             print(f"wave {outcome.number} is being run by {outcome.detail}; nothing to do here")
-        case "waiting":
-            print(f"wave {outcome.number} waits: {outcome.detail}")
         case "parked":
             raise AmunError(f"wave {outcome.number} is parked: {outcome.detail}")

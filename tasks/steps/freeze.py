@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from amun.evidence.figures import AuditFigures, UnlearnFigures
 from amun.evidence.wave import ForgottenWave, Wave, parse_record, write_json
 from amun.ledger import Claim
 from amun.store.forgetting import find_lost, name_forgotten
-from amun.store.samples import Owners
+from amun.store.samples import Owners, StoredOwners
 from amun.store.store import read_owners, read_shape
 from tasks.tools import dvc
 from tasks.tools.git import read_committed
@@ -62,8 +63,8 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> None:
     parent = adopted.version if adopted is not None and adopted.name == claim.model else None
     champion = find_champion(claim.model, may_be_foreign=parent is not None)
     require_line(root, champion)
-    require_keys_of_all(root, forgotten)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
+    require_keys_of_all(stores, forgotten)
     forgetting = settle(
         workspace, name_forgotten(load_secret(root), claim.number, subjects, stores, forgotten), forgotten
     )
@@ -87,8 +88,8 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
         pending = ledger.list_requests(workspace.model, "pending")
         number = len(ledger.list_waves(workspace.model))
     forgotten = read_line(workspace)
-    require_keys_of_all(root, forgotten)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
+    require_keys_of_all(stores, forgotten)
     subjects = [request.subject_id for request in pending]
     forgetting = settle(workspace, name_forgotten(load_secret(root), number, subjects, stores, forgotten), forgotten)
     gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
@@ -104,13 +105,13 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
     return forgetting, plan
 
 
-def require_keys_of_all(root: Path, forgotten: list[ForgottenWave]) -> None:
+def require_keys_of_all(stores: Sequence[StoredOwners], forgotten: list[ForgottenWave]) -> None:
     """Refuses a key store without a key of somebody whom no wave has forgotten: such people could not be found by name.
 
     Raises:
         InputError: it lacks some: another state of the key store, or a copy from before these people came in.
     """
-    if lost := find_lost(root, forgotten):
+    if lost := find_lost(stores, forgotten):
         raise InputError(
             f"the key store has no keys for {tell_count(len(lost), 'sample')} of people whom no wave has forgotten: "
             "it is an older copy, or another one; bring back the one that belongs to this workspace (AMUN_KEYS_URL)"
@@ -164,7 +165,7 @@ def _read_recorded(root: Path, path: Path) -> str:
     return text
 
 
-def _foresee(root: Path, forgetting: ForgottenWave, forgotten: list[ForgottenWave], stores: list[Owners]) -> str:
+def _foresee(root: Path, forgetting: ForgottenWave, forgotten: list[ForgottenWave], stores: Sequence[Owners]) -> str:
     """Returns why the next wave's people would be too few for any figure; empty if they may suffice."""
     train, calibration, _ = stores
     gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]

@@ -4,10 +4,11 @@ import atexit
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from amun.core.errors import AmunError
 from amun.core.masking import mask_passwords
@@ -22,6 +23,8 @@ NUM_RETRIES = "2"  # after 2 and 4 seconds; one of our own, which is started aga
 EXIT_SECONDS = 5.0
 MAX_STARTS = 5  # what kills a server five times in a command kills the sixth as well
 
+Result = TypeVar("Result")
+
 
 class PrefectServer(Protocol):
     """The server that a command's runs are told to."""
@@ -33,11 +36,12 @@ class PrefectServer(Protocol):
             AmunError: it does not.
         """
 
-    def was_away(self) -> bool:
-        """Tells whether it has been away since it was last waited for."""
+    def run(self, work: Callable[[], Result]) -> Result:
+        """Returns what the work returns, whose runs are told to the server; it may be called twice.
 
-    def release(self) -> None:
-        """Says that the runs have ended, and nobody has to be told of it any more."""
+        Raises:
+            AmunError: the work's own, or the server has gone.
+        """
 
 
 def provide_prefect(root: Path) -> PrefectServer:
@@ -69,20 +73,26 @@ class NamedServer:
         self._listener = Thread(target=self._listen, name="listener to Prefect's server", daemon=True)
 
     def wait(self) -> None:
-        """Does not wait: it answered when the command began."""
-        if self._listener.ident is None:
-            self._listener.start()
-        elif self.was_away():
+        """Does not wait: it answered when the command began. From now on it is listened to."""
+        self._listener.start()
+
+    def run(self, work: Callable[[], Result]) -> Result:
+        """Returns what the work returns; nobody listens any more then.
+
+        Raises:
+            AmunError: the work's own, or the server has gone.
+        """
+        try:
+            result = work()
+        except AmunError:
+            raise
+        except Exception:
+            if answers(self._url, read_timeout()):
+                raise
             self._is_told.set()
-            raise AmunError(tell_silence(self._url))
-
-    def was_away(self) -> bool:
-        """Tells whether it is away now."""
-        return not answers(self._url, read_timeout())
-
-    def release(self) -> None:
-        """Stops listening."""
+            raise AmunError(tell_silence(self._url)) from None
         self._is_over.set()
+        return result
 
     def _listen(self) -> None:
         if not wait_for_silence(self._url, self._is_over):
@@ -136,12 +146,25 @@ class KeptServer:
         if self._keeper.ident is None:
             self._keeper.start()
 
-    def was_away(self) -> bool:
+    def run(self, work: Callable[[], Result]) -> Result:
+        """Returns what the work returns; where the server was lost on the way the work is begun a second time.
+
+        Raises:
+            AmunError: the work's own, or the server does not start again.
+        """
+        try:
+            return work()
+        except AmunError:
+            raise
+        except Exception:
+            if not self._was_away():
+                raise
+            self.wait()
+            return work()
+
+    def _was_away(self) -> bool:
         """Tells whether it has died since it was last waited for."""
         return self._num_starts > self._num_waited or self._server.program.poll() is not None
-
-    def release(self) -> None:
-        """Keeps it: the process may have another run, and it ends with the process."""
 
     def _start(self) -> Server:
         self._num_starts += 1

@@ -1,5 +1,6 @@
 """What a run tells while it works: a plain line on the terminal or in the log, and in Prefect's page."""
 
+import logging
 import sys
 from typing import Any
 
@@ -7,6 +8,19 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
+
+from amun.core.errors import AmunError
+
+
+def _leave_traceback_out(record: logging.LogRecord) -> bool:
+    """Leaves the traceback of an error of ours out of Prefect's log: its line says all that a person needs."""
+    if record.exc_info and isinstance(record.exc_info[1], AmunError):
+        record.exc_info = None
+    return True
+
+
+for _name in ("prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(_name).addFilter(_leave_traceback_out)
 
 
 def tell(line: str) -> None:

@@ -12,12 +12,13 @@ from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import load_secret
 from amun.core.params import ModelParams, read_yaml
-from amun.core.paths import PARAMS
+from amun.core.paths import CALIBRATION, PARAMS, TEST, TRAIN
 from amun.evidence.wave import read_forgotten
 from amun.ledger import WaveBusy, describe_holder
 from amun.ledger.erasures import refuse_erased
 from amun.ledger.holder import tell_holder
 from amun.store.forgetting import find_lost
+from amun.store.store import read_owners
 from tasks.tools import dvc, registry
 from tasks.tools.registered import WaveVersion, find_champion, get_registered
 from tasks.views.version_details import describe_version
@@ -169,7 +170,8 @@ def _require_nobody_erased(path: Path, target: WaveVersion) -> None:
     Raises:
         InputError: there are some.
     """
-    if lost := find_lost(path, read_forgotten(path)):
+    stores = [read_owners(path / name) for name in (TRAIN, CALIBRATION, TEST)]
+    if lost := find_lost(stores, read_forgotten(path)):
         raise InputError(
             f"version {target.version} cannot serve again: it remembers {tell_count(len(lost), 'sample')} of people "
             "who are erased, and whom no wave could forget anew; `amun base rebuild` makes a base without them"

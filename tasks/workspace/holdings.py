@@ -18,5 +18,6 @@ def read_holdings(root: Path) -> list[Holding]:
 
 def _list_owners(path: Path) -> list[str]:
     """Returns for each sample that can be opened whose it is."""
-    owners: list[str] = read_owners(path, skip_erased=True).subject_ids.tolist()
+    stored = read_owners(path)
+    owners: list[str] = stored.subject_ids[~stored.is_erased].tolist()
     return owners

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from amun.core.errors import AmunError
 from amun.core.locks import hold_lock
-from amun.core.paths import STATE
+from amun.core.paths import CALIBRATION, STATE, TEST, TRAIN
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
 from amun.evidence.wave import read_wave
 from amun.store.forgetting import find_lost
+from amun.store.store import read_owners
 from amun.vault.vault import lend_vault
 from tasks.tools import dvc
 from tasks.tools.git import list_changes, run_git
@@ -97,8 +98,8 @@ def _require_nobody_erased(path: Path) -> None:
     Raises:
         AmunError: there are some; the line says since when.
     """
-    wave = read_wave(path)
-    if num_lost := len(find_lost(path, [earlier for earlier in wave.forgotten if earlier.number < wave.number])):
+    wave, stores = read_wave(path), [read_owners(path / each) for each in (TRAIN, CALIBRATION, TEST)]
+    if num_lost := len(find_lost(stores, [earlier for earlier in wave.forgotten if earlier.number < wave.number])):
         raise AmunError(
             f"wave {wave.number} can no longer be run again: of its samples {num_lost} belong to people who were "
             f"{describe_erased(wave.model, wave.number)}"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amun.model.architectures import build_model
-from amun.model.references import draw_halves, draw_sample_halves, map_shards, train_reference_logits
+from amun.model.references import draw_halves, draw_sample_halves, train_reference_logits
 from amun.model.training import compute_logits, fit
 from amun.store.samples import Samples
 from tests.amun.shipped import PARAMS, copy_weights, have_same_weights, load_digit_images
@@ -52,7 +52,8 @@ def test_halves_are_drawn_by_the_seed_and_independent_of_one_another() -> None:
     assert abs(correlations).max() < 0.25  # five standard errors
 
 
-def test_logits_are_those_of_models_trained_on_the_halves() -> None:
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_logits_are_those_of_models_trained_on_the_halves(num_processes: int) -> None:
     images, labels = IMAGES[:60], LABELS[:60]
     inclusion = draw_halves(np.array([f"s{number // 3}" for number in range(60)]), 2, seed=0)
     params = PARAMS.training.model_copy(update={"epochs": 2})
@@ -67,7 +68,8 @@ def test_logits_are_those_of_models_trained_on_the_halves() -> None:
         precision="float32",
         seed=7,
         on_reference=done.append,
-        keep=lambda model: kept.append(copy_weights(model)),
+        keep=kept.append,
+        num_processes=num_processes,
     )
     assert done == [1, 2]
     assert logits.shape == (60, 2, 10)
@@ -84,8 +86,3 @@ def test_logits_are_those_of_models_trained_on_the_halves() -> None:
         )
         assert torch.equal(logits[:, number], compute_logits(model, images))
         assert have_same_weights(kept[number], copy_weights(model))
-
-
-@pytest.mark.parametrize("items", [[], [3, 1, 2]])
-def test_shards_come_back_in_their_order(items: list[int]) -> None:
-    assert map_shards(lambda item: item * 10, items) == [item * 10 for item in items]

@@ -91,8 +91,6 @@ def join(numbers: dict[Path, Numbers]) -> Numbers:
 @pytest.fixture(scope="module", autouse=True)
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The current folder: the samples, a base and its references, with nobody forgotten yet."""
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a witness is small: threads would only wait for each other
     with chdir(tmp_path_factory.mktemp("workspace")):
         make_vault(Path())
         first = 1
@@ -104,7 +102,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         train(SHOWN, CPU)
         train_references(SHOWN, CPU)
         yield
-    torch.set_num_threads(num_threads)
 
 
 def write_store(path: Path, first: int, share: int) -> None:

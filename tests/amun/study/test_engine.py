@@ -1,6 +1,5 @@
 """The engine on a small study of real digits: what it runs, what it does not run twice, what it measures."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import chdir
@@ -52,7 +51,6 @@ def make_preset() -> Preset:
     content["params"]["training"]["epochs"] = 15
     content["params"]["references"] = {"num_audit": 2, "num_target": 2, "seed": 0}
     content["params"]["unlearning"]["epochs"] = 2
-    content["params"]["runtime"]["num_threads"] = os.cpu_count()  # one worker: a thread of this process
     scale = {"shares": [0.2], "num_forget_sets": 1, "num_seeds": 1}
     content |= {"scale": scale, "full": scale, "num_trials": 2, "num_waves": 2, "delta_factors": [1.0, 3.0]}
     return Preset.model_validate(content)
@@ -61,15 +59,15 @@ def make_preset() -> Preset:
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
     preset = make_preset()
-    threads = torch.get_num_threads()
-    with chdir(tmp_path_factory.mktemp("workspace")):
+    with chdir(tmp_path_factory.mktemp("workspace")), pytest.MonkeyPatch.context() as patch:
+        # one worker: a thread of this process
+        patch.setattr("amun.model.training.count_processors", lambda: 1)
         make_vault(Path(), "0" * 64)
         write_json(EXCLUSIONS, [])
         write_json(FORGOTTEN, [])
         study = open_study("digits", apply_preset(preset, PARAMS), by_subject=False, num_waves=2)
         shared.prepare_store(study, CPU)
         yield Plan(study, preset, preset.full, is_full=True, methods=METHODS, samples_per_second=10_000)
-    torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("default")
 
 

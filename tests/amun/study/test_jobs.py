@@ -7,7 +7,8 @@ from threading import Barrier
 import pytest
 import torch
 
-from amun.study.jobs import ESTIMATE_AFTER, Clock, Job, count_workers, list_ready, run_jobs
+from amun.model.training import count_workers
+from amun.study.jobs import ESTIMATE_AFTER, Clock, Job, list_ready, run_jobs
 from tests.amun.shipped import PARAMS
 
 ONE_AT_A_TIME = PARAMS.runtime.model_copy(update={"num_threads": 1000})

@@ -41,6 +41,20 @@ def test_help_is_no_error_line(command: list[str], capsys: pytest.CaptureFixture
     assert said.err == ""
 
 
+def test_interrupted_while_it_is_imported_it_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    # what stands for a key pressed in that moment
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builtins.__import__", interrupt)
+        with pytest.raises(SystemExit) as ended:
+            main(["--version"])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out, said.err) == (130, "", "")
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])

@@ -14,7 +14,7 @@ import torch
 from amun.core.paths import CALIBRATION, KEK, TEST, TRAIN
 from amun.ledger import Ledger
 from amun.store.samples import Samples, read_samples, write_samples
-from amun.store.store import find_erased
+from amun.store.store import read_owners
 from amun.vault.seal import Seal
 from amun.vault.vault import Vault, create_vault, open_vault
 from flows.cli import main
@@ -75,7 +75,8 @@ def list_readable() -> list[str]:
     """Returns whose samples can be opened, in every store file alike, once each."""
     found = []
     for path in (TRAIN, CALIBRATION, TEST):
-        samples = read_samples(path, without=find_erased(path))
+        owners = read_owners(path)
+        samples = read_samples(path, without=owners.sample_ids[owners.is_erased].tolist())
         found.append(sorted(set(samples.subject_ids.tolist())))
     assert found[0] == found[1] == found[2]
     return found[0]

@@ -1,5 +1,7 @@
 """`amun request` for people whom the data do not name so: what is told, what is recorded, how a person ends it."""
 
+import errno
+import io
 import json
 import os
 import shutil
@@ -220,6 +222,21 @@ def test_list_has_pages_and_keys_are_whole(
     assert "9 earlier requests" in cut.out
     asked = [json.loads(Typed(capsys, "list", "--json", *options).out) for options in ([], ["--limit", "2"])]
     assert [len(requests) for requests in asked] == [31, 2]
+
+
+class FullDisk(io.StringIO):
+    """A file on a disk that is full once what was written gets there."""
+
+    def flush(self) -> None:
+        if self.getvalue():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.usefixtures("ledger")
+def test_full_disk_is_said_in_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+    typed = Typed(capsys, "list")
+    assert (typed.exit_code, typed.err) == (1, "amun: No space left on device; make room and type this again\n")
 
 
 @pytest.mark.parametrize(

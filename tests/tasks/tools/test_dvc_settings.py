@@ -35,7 +35,9 @@ def make_repository(root: Path) -> Path:
 def test_remote_is_what_was_named_and_all_else_stays(name: str, root: Path) -> None:
     folder = str(root / name)
     for _ in range(2):
+        before = (root / SHARED).stat().st_ino
         set_remote(root, folder)
+        assert (root / SHARED).stat().st_ino != before, "a file that is written in one piece is a new one"
         with open_repo(root) as repo:
             assert repo.config["core"] | {"remote": "storage", "autostage": False} == repo.config["core"]
             assert (

@@ -23,6 +23,9 @@ from tests.processes import wait_until
 COMMAND = """
 from pathlib import Path
 from time import sleep
+def fail():
+    sleep(0.5)
+    raise ConnectionError
 from tasks.tools.prefect_server import provide_prefect
 server = provide_prefect(Path("{root}"))
 server.wait()
@@ -87,7 +90,7 @@ def theirs(variables: dict[str, str]) -> Iterator[Theirs]:
 
 
 @pytest.mark.parametrize("ending", ["hang", "die"])
-@pytest.mark.parametrize("work", ["sleep(600)", "sleep(0.5); server.wait()", "server.release(); sleep(2)"])
+@pytest.mark.parametrize("work", ["server.run(lambda: sleep(600))", "server.run(fail)", "server.run(dict); sleep(2)"])
 def test_command_ends_in_one_line_when_it_goes(ending: str, work: str, theirs: Theirs, tmp_path: Path) -> None:
     script = COMMAND.format(root=tmp_path, work=work)
     with subprocess.Popen(
@@ -97,7 +100,7 @@ def test_command_ends_in_one_line_when_it_goes(ending: str, work: str, theirs: T
         assert process.stdout.readline() == "at work\n"
         getattr(theirs, ending)()
         _, said = process.communicate()
-    if "release" in work:
+    if "dict" in work:
         assert (process.returncode, said) == (0, "")
         return
     assert process.returncode == 1

@@ -1,0 +1,58 @@
+"""What a stage reads is looked at before it does, and what a push says it has sent is looked for."""
+
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from amun.core.errors import AmunError
+from amun.core.paths import AUDIT_LOGITS, LEDGER, PARAMS, TRAIN
+from amun.ledger import Claim
+from amun.params import load_params
+from tasks.steps.record import push_data
+from tasks.steps.stages import _reproduce
+from tasks.tools.dvc import set_remote
+from tasks.tools.environment import LEDGER_VARIABLE
+from tasks.workspace.workspace import Workspace
+from tests.tasks.tools.test_sound import flip
+from tests.test_wave import claim_here
+from tests.workspaces import Site, list_people
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def workspace(site: Site, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace after its first wave."""
+    monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{site.root / LEDGER}")
+    return Workspace(site.root, load_params(site.root / PARAMS))
+
+
+@pytest.fixture
+def claim(site: Site) -> Claim:
+    """The claim of this process on its second wave."""
+    site.run("amun", "request", "add", list_people(site)[1][1])
+    return claim_here(site)
+
+
+def test_stage_reads_nothing_that_is_damaged(
+    workspace: Workspace, claim: Claim, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = workspace.root / AUDIT_LOGITS
+    sound = path.read_bytes()
+    flip(path)
+    _reproduce.fn(workspace, claim, "audit", "audit", force=False)
+    assert path.read_bytes() == sound
+    assert capsys.readouterr().out == f"  {AUDIT_LOGITS} is damaged: brought back from the cache\n"
+
+
+def test_push_that_has_sent_nothing_is_none(
+    workspace: Workspace, claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_remote(workspace.root, str(tmp_path / "remote"))
+    with monkeypatch.context() as patch:
+        # as DVC does where an object is in neither cache nor remote
+        patch.setattr(Repo, "push", lambda *_, **__: 0)
+        with pytest.raises(AmunError, match=f"lacks .*{TRAIN}"):
+            push_data.fn(workspace, claim)
+    assert push_data.fn(workspace, claim)
