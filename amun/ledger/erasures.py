@@ -64,7 +64,7 @@ class ErasureBook(Database):
         """
         with self._read() as session:
             check_model(session, model, self.name)
-            return _choose(read_erasures(session, model, now, at_once=at_once), subjects)
+            return _plan(session, model, now, at_once, subjects)
 
     def start_erasures(
         self, model: str, *, now: datetime, at_once: bool = False, subjects: Collection[str] | None = None
@@ -75,9 +75,9 @@ class ErasureBook(Database):
         """
         with self._write() as session:
             check_model(session, model, self.name)
-            planned = _choose(read_erasures(session, model, now, at_once=at_once), subjects)
+            planned = _plan(session, model, now, at_once, subjects)
             _mark(session, model, [one.request_id for one in planned if not one.held_up_by], ErasureRow.started_at, now)
-            return _choose(read_erasures(session, model, now, at_once=at_once), subjects)
+            return _plan(session, model, now, at_once, subjects)
 
     def record_destroyed(self, model: str, request_ids: Collection[str], now: datetime) -> None:
         """Records that no key of these requests' people is left; what was recorded before stays."""
@@ -149,18 +149,19 @@ def read_erasures(
     ]
 
 
-def _choose(erasures: Sequence[PlannedErasure], subjects: Collection[str] | None) -> list[PlannedErasure]:
+def _plan(
+    session: Session, model: str, now: datetime, at_once: bool, subjects: Collection[str] | None
+) -> list[PlannedErasure]:
     """Returns the unfinished erasures of the subjects, and those that are started already."""
-    asked = {one.subject_id for one in erasures} if subjects is None else {normalise(subject) for subject in subjects}
-    if unknown := asked - {one.subject_id for one in erasures}:
+    unfinished = read_erasures(session, model, now, ErasureRow.erased_at.is_(None), at_once=at_once)
+    if subjects is None:
+        return unfinished
+    asked = {normalise(subject) for subject in subjects}
+    if unknown := asked - {one.subject_id for one in unfinished}:
         raise InputError(
-            f"no wave has forgotten anybody called {min(unknown)!r} who is to be erased; see `amun erase list`"
+            f"nobody called {min(unknown)!r} is still to be erased; `amun erase list` shows who is, or was"
         )
-    return [
-        one
-        for one in erasures
-        if one.erasure.erased_at is None and (one.subject_id in asked or one.erasure.started_at is not None)
-    ]
+    return [one for one in unfinished if one.subject_id in asked or one.erasure.started_at is not None]
 
 
 def _mark(

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from amun.core.errors import AmunError
 from amun.core.masking import mask_passwords
-from amun.core.paths import AUDIT_LOGITS, BENCHMARKS, PARTIAL_ADVERSARIAL, TARGET_LOGITS, is_bucket, locate_mirror
+from amun.core.paths import (
+    AUDIT_LOGITS,
+    BENCHMARKS,
+    PARTIAL_ADVERSARIAL,
+    SELFTEST,
+    TARGET_LOGITS,
+    is_bucket,
+    locate_mirror,
+)
 from tasks.tools import dvc
 from tasks.tools.contents import find_cached, find_sent
 from tasks.views.trace import ReferenceSet, Trace, TracedVersion
@@ -117,6 +125,7 @@ def list_beside(workspace: Workspace) -> Iterator[Copy]:
         ("images as the source on S3 had them when it was last read", mirror),
         ("adversarial examples of a search that was cut short", [PARTIAL_ADVERSARIAL]),
         ("images, adversarial examples and models of benchmarks", [BENCHMARKS]),
+        ("images and models of the self-test", [SELFTEST]),
     ):
         for path in paths:
             if (workspace.root / path).exists():

@@ -98,7 +98,7 @@ def find_places(workspace: Workspace, vault: Vault, people: Collection[str]) -> 
     return dict(found)
 
 
-def describe_night(workspace: Workspace) -> list[str]:
+def erase_due(workspace: Workspace) -> list[str]:
     """Erases whoever is due, as the last part of a night, and returns what there is to tell; a failure is told, too.
 
     The wave is complete by then, and stays so. What failed is tried again the next night.

@@ -140,7 +140,7 @@ def test_whoever_can_still_be_read_is_not_erased_yet(
         kek.append(Path(KEK).read_bytes())
     assert kek[0] != kek[1] == kek[2]
     assert vault.find_names(["heavy"]) == {}
-    (night,) = erasing.describe_night(open_workspace(Path()))
+    (night,) = erasing.erase_due(open_workspace(Path()))
     assert night == "warning: the people of 1 request can still be read; `amun erase run` says where"
     # sealing them makes a key anew, which goes, too
     write_store(TEST, 2, Seal(vault, "sealed"))
@@ -154,16 +154,14 @@ def test_nothing_is_begun_where_the_keys_cannot_be_changed(ledger: Ledger, capsy
     Path(KEK).rename("elsewhere")
     code, out, err = type_erase(capsys, "run")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    (night,) = erasing.describe_night(open_workspace(Path()))
+    (night,) = erasing.erase_due(open_workspace(Path()))
     assert night.startswith("warning: erasure is not finished: AMUN_KEK")
     assert night.endswith("the next night goes on with it")
     (erasure,) = ledger.list_erasures(MODEL, NOW)
     assert erasure.erasure.started_at is None
     Path("elsewhere").rename(KEK)
-    assert erasing.describe_night(open_workspace(Path())) == [
-        "erased: 1 request, and the key-encryption key was changed"
-    ]
-    assert erasing.describe_night(open_workspace(Path())) == []
+    assert erasing.erase_due(open_workspace(Path())) == ["erased: 1 request, and the key-encryption key was changed"]
+    assert erasing.erase_due(open_workspace(Path())) == []
 
 
 def test_night_without_a_wave_erases_too(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
