@@ -45,6 +45,7 @@ from tasks.steps.rollback import find_rollback, has_requests, promote_back, reop
 from tasks.steps.stages import reproduce_stage
 from tasks.tools.dvc import BASE_STAGES, StageRun, repair_files
 from tasks.tools.story import tell, tell_failure, tell_plan
+from tasks.workspace.erasing import erase_due
 from tasks.workspace.upstream import follow
 from tasks.workspace.wave_paths import list_wave_paths
 from tasks.workspace.workspace import Workspace, open_workspace
@@ -85,6 +86,9 @@ def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
     taken = take_in(opened)
     require_ready(opened)
     outcome = _run_wave(opened, "deletion")
+    if outcome.state != "busy":
+        for line in erase_due(opened):
+            tell(line)
     if outcome.state == "parked":
         raise AmunError(f"wave {outcome.number} is parked: {outcome.detail}")
     return add_intake(outcome, taken)

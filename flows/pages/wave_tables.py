@@ -128,6 +128,7 @@ def print_status(status: dict[str, Any]) -> None:
     print(
         f"pending    {tell_count(status['pending'], 'request')}"
         + (f", next due {day(status['next_due'])}" if status["next_due"] else "")
+        + (f", to be taken by {day(status['last_night'])}" if status["next_due"] != status["last_night"] else "")
     )
     print(f"overdue    {tell_count(status['overdue'], 'request')}")
     if status["unmatched"]:
@@ -135,10 +136,25 @@ def print_status(status: dict[str, Any]) -> None:
         print(f"unmatched  {unmatched} of nobody in the data; `amun request list --state unmatched`")
     if status["held"]:
         print(f"on hold    {tell_count(status['held'], 'request')}, past the due date: {status['held_overdue']}")
+    _print_erasures(status)
     if last is not None:
         note = f": {last.note}" if last.note else ""
         print(f"last wave  {last.number}, {last.state} {moment(last.closed_at)}{note}")
     print(f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), run by {tell_holder(wave.holder)}'}")
+
+
+def _print_erasures(status: dict[str, Any]) -> None:
+    """Prints who is to be erased, what of that is late, and of whom copies stay in clear."""
+    if status["to_erase"]:
+        people = tell_count(status["to_erase"], "request")
+        print(f"to erase   {people}, the first after {day(status['erase_next'])}; `amun erase list`")
+    for key, told in (("erase_late", "not before its due date"), ("erase_overdue", "not yet, and past its due date")):
+        if status[key]:
+            print(
+                f"warning    {tell_count(status[key], 'request')}: the person is erased {told}; `amun erase run --now`"
+            )
+    if status["never_erased"]:
+        print(f"in clear   {tell_count(status['never_erased'], 'request')} of people of whom copies stay unsealed")
 
 
 def _describe_row(wave: Wave) -> list[str]:
