@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
@@ -213,6 +214,7 @@ def fetch_weights(version: WaveVersion, destination: Path, secret: bytes) -> Non
     """
     with tempfile.TemporaryDirectory() as folder:
         with translate_errors():
+            _require_folder(version)
             fetched = download(f"runs:/{version.run_id}/{WEIGHTS}", folder)
         if file_digest(secret, fetched) != version.weights_digest:
             raise DamagedWeightsError(
@@ -220,6 +222,23 @@ def fetch_weights(version: WaveVersion, destination: Path, secret: bytes) -> Non
             )
         with replace_file(destination) as unfinished:
             unfinished.write_bytes(fetched.read_bytes())
+
+
+def _require_folder(version: WaveVersion) -> None:
+    """Refuses a registry whose files should lie in a folder of this machine that is not there.
+
+    Raises:
+        AmunError: the workspace was moved: MLflow's database names its files by full paths.
+    """
+    place = urlsplit(open_registry().get_run(version.run_id).info.artifact_uri)
+    if place.scheme not in ("", "file"):
+        return
+    # what lies there is RUN/artifacts
+    if not (folder := Path(unquote(place.path)).parent.parent).is_dir():
+        raise AmunError(
+            f"MLflow has the files of version {version.version} in {folder}, which is not there: its database names "
+            "full paths; move the workspace back to where it was made, or make a link there that leads to it"
+        )
 
 
 def replace_weights(version: WaveVersion, weights: Path) -> None:

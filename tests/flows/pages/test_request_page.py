@@ -108,6 +108,8 @@ LEFT = {"memory_left": 0.05, "memory_left_lower": -0.2, "memory_left_upper": 0.4
 def test_memory_left_concludes_where_it_was_measured(comparison: dict[str, Any] | None) -> None:
     page = render("completed", make_wave(make_summary("amun", **LEFT), comparison), max_memory_left=0.5)
     assert "5.0 %, between -20.0 % and 40.0 %" in page
+    assert "remembered of the people of this wave, taken together" in page
+    assert "This says nothing of one of these people." in page
     assert "It was not shown by measurement that the people of the wave are forgotten: look." in page
     assert "no difference to exact retraining" not in page
     assert ("An exactly retrained model showed 5.0 %" in page) is (comparison is not None)

@@ -40,3 +40,18 @@ def test_damaged_weights_in_the_registry_are_mended_from_dvc(
     with pytest.raises(AmunError, match=rf"^version 2: .*nor does DVC have it; .*--run-id {champion.run_id}"):
         fetch_weights(root, champion, root / WAVE_BASE, secret)
     assert (root / WAVE_BASE).read_bytes() == before
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_workspace_that_was_moved_says_where_it_was(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MLFLOW_VARIABLE, f"sqlite:///{site.root}/.amun/mlflow.db")
+    champion, files = get_registered(MODEL, 2), site.root / ".amun/mlartifacts"
+    files.rename(tmp_path / "elsewhere")
+    with pytest.raises(
+        AmunError, match=rf"^MLflow has the files of version 2 in {files}/{MODEL}, .* move the workspace"
+    ):
+        fetch_weights(site.root, champion, tmp_path / "fetched", load_secret(site.root))
+    files.symlink_to(tmp_path / "elsewhere")
+    assert fetch_weights(site.root, champion, tmp_path / "fetched", load_secret(site.root)) == []
