@@ -26,8 +26,10 @@ def run_deletion_wave(workspace: Workspace) -> Outcome:
     """
     if (outcome := find_idle(workspace)) is not None:
         if outcome.state == "nothing":
-            _follow(workspace)
-            print("".join(f"{line}\n" for line in erase_due(workspace)), end="")
+            try:
+                _follow(workspace)
+            finally:
+                print("".join(f"{line}\n" for line in erase_due(workspace)), end="")
         return outcome
     require_ready(workspace)
     return _run_flow(workspace, "deletion_wave")

@@ -83,15 +83,30 @@ def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
     if dry_run:
         tell_plan(opened.model, describe_next_wave(opened))
         return Outcome("planned")
-    taken = take_in(opened)
-    require_ready(opened)
-    outcome = _run_wave(opened, "deletion")
+    try:
+        outcome = _take_in_and_forget(opened)
+    except LeaseLostError:
+        raise
+    except Exception:
+        _erase(opened)  # whoever was forgotten before does not wait for a night that succeeds
+        raise
     if outcome.state != "busy":
-        for line in erase_due(opened):
-            tell(line)
+        _erase(opened)
+    return outcome
+
+
+def _take_in_and_forget(workspace: Workspace) -> Outcome:
+    taken = take_in(workspace)
+    require_ready(workspace)
+    outcome = _run_wave(workspace, "deletion")
     if outcome.state == "parked":
         raise AmunError(f"wave {outcome.number} is parked: {outcome.detail}")
     return add_intake(outcome, taken)
+
+
+def _erase(workspace: Workspace) -> None:
+    for line in erase_due(workspace):
+        tell(line)
 
 
 def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:

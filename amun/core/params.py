@@ -33,6 +33,7 @@ Augmentation = Literal["none", "flip_crop"]
 
 
 NUM_CRON_FIELDS = 5
+MAX_WAITING_DAYS = 25  # a month less the nights that may fail: whoever asks is erased within a month
 # new keys, and what to write where nothing is decided: what keeps the old behaviour, if anything does
 ADDED_KEYS = {
     "data.sealed": "false",
@@ -227,7 +228,7 @@ class IntakeParams(Section):
 class ErasureParams(Section):
     """When the keys of people are destroyed whom a wave has forgotten."""
 
-    waiting_days: Annotated[int, Field(ge=0)]
+    waiting_days: Annotated[int, Field(ge=0, le=MAX_WAITING_DAYS)]
 
 
 class RuntimeParams(Section):

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, exists, select, update
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from amun.core.errors import InputError
@@ -22,10 +22,12 @@ from amun.ledger.schema import (
     ErasureRow,
     HoldingRow,
     HoldRow,
+    ModelRow,
     OutcomeRow,
     RequestRow,
     RollbackRow,
     UndoneWaveRow,
+    WaveRow,
 )
 
 Reasons = Iterator[tuple[str, str]]  # a subject, and what holds its erasure up
@@ -71,12 +73,12 @@ class ErasureBook(Database):
     ) -> list[PlannedErasure]:
         """Starts the planned erasures that nothing holds up, and returns all as they then stand; see `plan_erasures`.
 
-        Nothing can stop them from then on.
+        Nothing can stop them from then on. They are started for every model: the keys are the same.
         """
         with self._write() as session:
             check_model(session, model, self.name)
             planned = _plan(session, model, now, at_once, subjects)
-            _mark(session, model, [one.request_id for one in planned if not one.held_up_by], ErasureRow.started_at, now)
+            _start(session, [one.subject_id for one in planned if not one.held_up_by], now)
             return _plan(session, model, now, at_once, subjects)
 
     def record_destroyed(self, model: str, request_ids: Collection[str], now: datetime) -> None:
@@ -92,15 +94,15 @@ class ErasureBook(Database):
     def find_erased(self, model: str, waves: Collection[int], now: datetime) -> list[PlannedErasure]:
         """Returns the erasures of people whom these waves have forgotten that are started or done, oldest first."""
         with self._read() as session:
-            return read_erasures(session, model, now, *is_begun_since(waves))
+            return read_erasures(session, model, now, *is_begun(waves))
 
 
 def tell_erased(erased: Sequence[PlannedErasure]) -> str:
     """Returns since when people are erased, in words that name nobody: `erased on DATE under request R`."""
-    first = erased[0]
-    since = first.erasure.erased_at or first.erasure.started_at
-    others = f" and {len(erased) - 1} more" if len(erased) > 1 else ""
-    return f"erased on {since:%Y-%m-%d} under request {first.request_id}{others}"
+    first, others = erased[0], f" and {len(erased) - 1} more" if len(erased) > 1 else ""
+    done_at, begun_at = first.erasure.erased_at, first.erasure.started_at
+    told = f"erased on {done_at:%Y-%m-%d}" if done_at is not None else f"being erased since {begun_at:%Y-%m-%d}"
+    return f"{told} under request {first.request_id}{others}"
 
 
 def refuse_erased(version: str, erased: Sequence[PlannedErasure]) -> None:
@@ -111,12 +113,12 @@ def refuse_erased(version: str, erased: Sequence[PlannedErasure]) -> None:
     """
     if erased:
         raise InputError(
-            f"version {version} cannot serve again: it remembers people who were {tell_erased(erased)}, and whom no "
+            f"version {version} cannot serve again: it remembers people, {tell_erased(erased)}, whom no "
             "wave could forget anew; `amun base rebuild` makes a base without them"
         )
 
 
-def is_begun_since(waves: Collection[int]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def is_begun(waves: Collection[int]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Returns the conditions on erasures of people whom these waves have forgotten, that nothing can stop any more."""
     return ErasureRow.started_at.is_not(None), OutcomeRow.wave_number.in_(waves)
 
@@ -134,7 +136,7 @@ def read_erasures(
     )
     rows = session.execute(query).tuples().all()
     waiting = sorted({outcome.subject_id for row, outcome, _ in rows if row.started_at is None})
-    reasons = _find_reasons(session, waiting, None if at_once else now)
+    reasons = _find_reasons(session, model, waiting, None if at_once else now)
     return [
         PlannedErasure(
             format_request_id(row.request_number),
@@ -164,6 +166,12 @@ def _plan(
     return [one for one in unfinished if one.subject_id in asked or one.erasure.started_at is not None]
 
 
+def _start(session: Session, subjects: Sequence[str], now: datetime) -> None:
+    for chunk in split_chunks(subjects):
+        of_them = exists().where(SAME_OUTCOME, OutcomeRow.subject_id.in_(chunk))
+        session.execute(update(ErasureRow).where(of_them, ErasureRow.started_at.is_(None)).values(started_at=now))
+
+
 def _mark(
     session: Session,
     model: str,
@@ -176,7 +184,9 @@ def _mark(
         session.execute(update(ErasureRow).where(*meant).values({column: now}))
 
 
-def _find_reasons(session: Session, subjects: Sequence[str], waiting_at: datetime | None) -> dict[str, list[str]]:
+def _find_reasons(
+    session: Session, model: str, subjects: Sequence[str], waiting_at: datetime | None
+) -> dict[str, list[str]]:
     """Returns by subject what holds an erasure up; waiting days do at the given time, if there is one."""
     found: dict[str, list[str]] = defaultdict(list)
     for chunk in split_chunks(subjects):
@@ -185,6 +195,7 @@ def _find_reasons(session: Session, subjects: Sequence[str], waiting_at: datetim
             _list_holds(session, chunk),
             _list_live(session, chunk),
             _list_held(session, chunk),
+            _list_bases(session, model, chunk),
             _list_rollbacks(session, chunk),
         ):
             for subject, reason in reasons:
@@ -230,6 +241,15 @@ def _list_held(session: Session, subjects: Sequence[str]) -> Reasons:
     query = select(HoldingRow.subject_id, HoldingRow.model).where(HoldingRow.subject_id.in_(subjects), ~is_answered)
     for subject, model in session.execute(query).tuples():
         yield subject, f"{model}, which holds samples of this person; `amun request add` makes it forget them"
+
+
+def _list_bases(session: Session, model: str, subjects: Sequence[str]) -> Reasons:
+    """Yields everybody while another model builds a base: it may train on them, and does not say whom it holds yet."""
+    is_built_now = exists().where(WaveRow.model == ModelRow.name, WaveRow.kind == "base", WaveRow.state == "open")
+    is_unknown = or_(ModelRow.holdings_wave.is_(None), is_built_now)
+    for other in session.scalars(select(ModelRow.name).where(ModelRow.name != model, is_unknown)):
+        for subject in subjects:
+            yield subject, f"{other}, whose base is not built: it is not known whom it holds"
 
 
 def _list_rollbacks(session: Session, subjects: Sequence[str]) -> Reasons:

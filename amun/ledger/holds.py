@@ -58,7 +58,7 @@ def _require_holdable(request: Request) -> None:
         if outcome.state == "in_wave":
             raise InputError(
                 f"request {request.request_id} is in wave {outcome.wave_number} of model '{outcome.model}', which is "
-                "open; it can be held only if that wave is parked, for a complete one has forgotten the person"
+                "open; it can be held only once that wave is parked or complete"
             )
     if not any(outcome.state == "pending" or is_erasable(outcome) for outcome in request.outcomes):
         states = tell_states(request.outcomes)

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from amun.core.subject_ids import normalise
 from amun.evidence.attempts import Summary
@@ -157,18 +157,24 @@ class Overview(Database):
 
 def _count_erasures(session: Session, model: str, now: datetime) -> dict[str, Any]:
     """Returns what a status says of those whose keys are to be destroyed."""
-    on_hold = select(HoldRow.request_number).where(HoldRow.released_at.is_(None))
+    other = aliased(RequestRow)
+    # a hold on any request of the person keeps the keys
+    is_on_hold = (
+        exists()
+        .where(HoldRow.request_number == other.number, HoldRow.released_at.is_(None))
+        .where(other.subject_id == RequestRow.subject_id)
+    )
     unerased = (
         select(func.count(), func.min(ErasureRow.erase_after))
         .join(RequestRow, ErasureRow.request_number == RequestRow.number)
         .where(ErasureRow.model == model, ErasureRow.erased_at.is_(None))
     )
-    overdue = unerased.where(RequestRow.due_at < now, RequestRow.number.not_in(on_hold))
+    overdue = unerased.where(RequestRow.due_at < now, ~is_on_hold)
     num_unerased, first = session.execute(unerased).tuples().one()
-    intended = select(ErasureRow.request_number).where(ErasureRow.model == model)
-    in_clear = select(func.count()).where(
-        OutcomeRow.model == model, OutcomeRow.state == "completed", OutcomeRow.request_number.not_in(intended)
+    is_intended = exists().where(
+        ErasureRow.request_number == OutcomeRow.request_number, ErasureRow.model == OutcomeRow.model
     )
+    in_clear = select(func.count()).where(OutcomeRow.model == model, OutcomeRow.state == "completed", ~is_intended)
     return {
         "to_erase": num_unerased,
         "erase_next": first,

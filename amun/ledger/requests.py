@@ -238,11 +238,12 @@ def _find_holds(session: Session, numbers: Sequence[int]) -> dict[int, list[Hold
 
 
 def _find_erasures(session: Session, numbers: Sequence[int]) -> Erasures:
-    """Returns the erasures of requests that are numbered in this order, by request and model."""
-    if not numbers:
-        return {}
-    query = select(ErasureRow).where(ErasureRow.request_number.between(numbers[0], numbers[-1]))
-    return {(row.request_number, row.model): describe_erasure(row) for row in session.scalars(query)}
+    """Returns the erasures of requests, by request and model."""
+    return {
+        (row.request_number, row.model): describe_erasure(row)
+        for chunk in split_chunks(numbers)
+        for row in session.scalars(select(ErasureRow).where(ErasureRow.request_number.in_(chunk)))
+    }
 
 
 def describe_erasure(row: ErasureRow) -> Erasure:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
 from amun.ledger.database import split_chunks
-from amun.ledger.erasures import is_begun_since, read_erasures, refuse_erased
+from amun.ledger.erasures import is_begun, read_erasures, refuse_erased
 from amun.ledger.lookups import check_lease, check_model, find_open, is_abandoned
 from amun.ledger.matching import match_outcomes
 from amun.ledger.records import Claim, Holding, Rollback, WaveBusy
@@ -55,7 +55,7 @@ class RollbackBook(WaveBook):
         """
         with self._write() as session:
             check_model(session, model, self.name)
-            refuse_erased(to_version, read_erasures(session, model, now, *is_begun_since(undone_waves)))
+            refuse_erased(to_version, read_erasures(session, model, now, *is_begun(undone_waves)))
             if _find_latest(session, model) != from_version:
                 raise InputError(f"the champion of {model} is no longer version {from_version}; look again")
             wave = find_open(session, model)

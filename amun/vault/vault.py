@@ -184,6 +184,8 @@ class Vault:
         """
         with self.kek_file.hold():
             self._open(self.store.read_own)
+            # a copy of the store from between may lie under the successor of a killed call: that one has to go, too
+            self.kek_file.end_succession(self.store.read_own()[0])
             successor = self.kek_file.draw_successor()
             self.store.rewrap(
                 fingerprint_kek(successor),

@@ -127,7 +127,10 @@ def _tell_erasure(facts: ModelFacts) -> str:
     if facts.outcome.state != "completed":
         return ""
     if erasure is None:
-        return "Copies of these samples were not sealed: no key can be destroyed, and they stay until removed by hand."
+        return (
+            "No key of this person is destroyed: none was to be when the wave was complete. Copies stay until they are "
+            "removed by hand."
+        )
     if erasure.erased_at is not None:
         return (
             f"Erased on {_tell_moment(erasure.erased_at)}: the keys of this person are destroyed, and with them every "

@@ -112,8 +112,7 @@ def test_hold_stops_an_erasure_until_it_is_released(forgotten: Ledger) -> None:
 
 
 def test_withdrawing_elsewhere_does_not_end_the_hold_on_an_erasure(forgotten: Ledger) -> None:
-    forgotten.register_model("second")
-    build_base(forgotten, ["cat"], model="third")
+    build_base(forgotten, ["cat"], model="second")
     (request,) = add(forgotten, "cat")
     claim = claim_wave(forgotten)
     complete_wave(forgotten, claim, erase_after=AFTER)
@@ -141,6 +140,33 @@ def test_key_of_a_person_whom_another_model_still_holds_stays(forgotten: Ledger)
     assert start(forgotten, now=later) == ["ann"]
 
 
+def test_nobody_is_erased_while_another_model_builds_its_base(forgotten: Ledger) -> None:
+    forgotten.register_model("second")
+    unknown = ("second, whose base is not built: it is not known whom it holds",)
+    assert list_reasons(forgotten, "ann") == unknown
+    build_base(forgotten, ["eve"], model="second")
+    assert list_reasons(forgotten, "ann") == ()
+    # a new base may be built of another state of the source
+    claim_wave(forgotten, "base", model="second")
+    assert list_reasons(forgotten, "ann") == unknown
+    assert start(forgotten, at_once=True) == []
+
+
+def test_what_one_model_has_begun_no_other_can_stop(ledger: Ledger) -> None:
+    for model in (MODEL, "second"):
+        build_base(ledger, ["ann"], model=model)
+    (request,) = add(ledger, "ann")
+    for model in (MODEL, "second"):
+        complete_wave(ledger, claim_wave(ledger, model=model), "8", erase_after=AFTER)
+    assert start(ledger) == ["ann"]
+    with pytest.raises(InputError, match="still to be erased"):
+        ledger.hold_request(request, REASON, now=AFTER)
+    with pytest.raises(InputError, match=f"being erased since 2026-02-07 under request {request}"):
+        ledger.begin_rollback(
+            "second", from_version="8", to_version="7", undone_waves=[1], reason="why", holder="elsewhere", now=AFTER
+        )
+
+
 def roll_back(ledger: Ledger) -> Claim:
     ledger.begin_rollback(
         MODEL, from_version="8", to_version="7", undone_waves=[2], reason="why", holder="elsewhere", now=AFTER
@@ -164,7 +190,7 @@ def test_no_way_back_past_an_erasure_that_is_begun(forgotten: Ledger) -> None:
     forget(forgotten, "cat", version="8")
     start(forgotten, "cat", at_once=True)
     with pytest.raises(
-        InputError, match=r"version 7 cannot serve again: .* erased on 2026-02-07 under request R-000003"
+        InputError, match=r"version 7 cannot serve again: .* being erased since 2026-02-07 under request R-000003"
     ):
         roll_back(forgotten)
     assert forgotten.find_rollback(MODEL) is None
@@ -180,6 +206,14 @@ def test_status_tells_what_is_late(forgotten: Ledger) -> None:
     assert (late.to_erase, late.erase_late, late.erase_overdue, late.overdue) == (2, 1, 2, 0)
 
 
+def test_hold_on_another_request_of_the_person_makes_nothing_overdue(forgotten: Ledger) -> None:
+    build_base(forgotten, ["ann"], model="second")
+    (request,) = add(forgotten, "ann")
+    forgotten.hold_request(request, REASON, now=NOW)
+    assert start(forgotten) == ["bob"]
+    assert forgotten.count_status(MODEL, DUE + timedelta(days=1)).erase_overdue == 1
+
+
 def test_erased_is_told_without_a_name(forgotten: Ledger) -> None:
     def tell(waves: Sequence[int]) -> str:
         found: list[PlannedErasure] = forgotten.find_erased(MODEL, waves, AFTER)
@@ -187,6 +221,8 @@ def test_erased_is_told_without_a_name(forgotten: Ledger) -> None:
 
     assert tell([1]) == ""
     start(forgotten, "ann")
+    assert tell([1]) == "being erased since 2026-02-07 under request R-000001"
+    finish(forgotten, "R-000001")
     assert tell([1]) == "erased on 2026-02-07 under request R-000001"
     start(forgotten)
     assert tell([1, 2]) == "erased on 2026-02-07 under request R-000001 and 1 more"

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from amun.core.paths import CALIBRATION, KEK, TEST, TRAIN
+from amun.core.errors import AmunError
+from amun.core.locks import hold_lock
+from amun.core.paths import CALIBRATION, KEK, STAGE_LOCK, TEST, TRAIN
 from amun.ledger import Ledger
 from amun.store.samples import Samples, read_samples, write_samples
 from amun.store.store import read_owners
 from amun.vault.seal import Seal
 from amun.vault.vault import Vault, create_vault, open_vault
 from flows.cli import main
+from flows.waves import deletion_wave
 from tasks.workspace import erasing
 from tasks.workspace.workspace import open_workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave, complete_wave
@@ -34,14 +37,16 @@ STEPS = [
     "amun.vault.vault:Vault.destroy_keys",
     "amun.vault.vault:Vault.rotate",
     "amun.ledger.erasures:ErasureBook.record_destroyed",
-    "tasks.workspace.erasing:find_places",
+    "tasks.workspace.erasing:_find_places",
     "amun.ledger.erasures:ErasureBook.finish_erasures",
 ]
 
 
 @pytest.fixture(autouse=True)
-def vault(ledger: Ledger) -> Vault:
+def vault(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Vault:
     """The vault of the current folder, under whose keys its store files are sealed."""
+    # the commits of the waves are made up: here they are, and name no store file
+    monkeypatch.setattr("tasks.workspace.store_files.read_lock", lambda *_: {"models/base.safetensors": "0" * 32})
     assert ledger.name
     vault = create_vault()
     for number, path in enumerate((TRAIN, CALIBRATION, TEST)):
@@ -175,6 +180,53 @@ def test_night_without_a_wave_erases_too(ledger: Ledger, capsys: pytest.CaptureF
     ]
     assert list_readable() == sorted(set(PEOPLE) - {"heavy"})
     assert [one.request_id for one in ledger.list_erasures(MODEL, NOW) if one.erasure.erased_at] == [request]
+
+
+@pytest.mark.parametrize("lacks", ["commit", "file"])
+def test_where_nothing_can_be_looked_at_nobody_is_erased(
+    lacks: str, ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(ledger, "heavy")
+    if lacks == "commit":
+        monkeypatch.setattr("tasks.workspace.store_files.read_lock", lambda *_: {})
+        said = "the commit of wave 0 is not in "
+    else:
+        TEST.unlink()
+        said = f"{TEST} is not in "
+    code, out, err = type_erase(capsys, "run")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    (erasure,) = ledger.list_erasures(MODEL, NOW)
+    assert erasure.erasure.started_at is None
+
+
+def test_while_a_stage_runs_nobody_is_erased(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    forget(ledger, "heavy")
+    with hold_lock(STAGE_LOCK):
+        code, out, err = type_erase(capsys, "run")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "a stage is running here" in err
+    assert type_erase(capsys, "run")[0] == 0
+
+
+def test_night_that_fails_erases_whoever_was_forgotten_before(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(ledger, "heavy")
+
+    def fail(_: object) -> None:
+        raise AmunError("the remote is away")
+
+    monkeypatch.setattr("flows.running._follow", fail)
+    with pytest.raises(SystemExit) as ended:
+        main(["wave", "run"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().out == "erased: 1 request, and the key-encryption key was changed\n"
+    forget(ledger, "00042")
+    monkeypatch.setattr("flows.waves.take_in", fail)
+    with pytest.raises(AmunError, match="the remote is away"):
+        deletion_wave.fn(str(Path()))
+    assert list_readable() == sorted(set(PEOPLE) - {"heavy", "00042"})
 
 
 def kill_at(moment: str, step: str) -> None:

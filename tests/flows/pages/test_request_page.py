@@ -198,7 +198,7 @@ def test_days_before_or_after_the_due_date_are_counted_by_the_calendar(after: ti
 @pytest.mark.parametrize(
     ("erasure", "words"),
     [
-        (None, "were not sealed: no key can be destroyed"),
+        (None, "No key of this person is destroyed"),
         (Erasure(CLOSED, CLOSED), "will be destroyed after 1 February 2026, 09:00 UTC.</p>"),
         (Erasure(CLOSED, DUE + timedelta(days=1)), "after 1 March 2026, 09:00 UTC. This is after the due date."),
         (Erasure(CLOSED, CLOSED, DUE), "Erasure was begun on 28 February 2026, 09:00 UTC"),
