@@ -26,6 +26,7 @@ from amun.ledger.schema import (
     RequestRow,
     RollbackRow,
     UndoneWaveRow,
+    WaveRow,
 )
 
 Reasons = Iterator[tuple[str, str]]  # a subject, and what holds its erasure up
@@ -134,7 +135,7 @@ def read_erasures(
     )
     rows = session.execute(query).tuples().all()
     waiting = sorted({outcome.subject_id for row, outcome, _ in rows if row.started_at is None})
-    reasons = _find_reasons(session, waiting, None if at_once else now)
+    reasons = _find_reasons(session, model, waiting, None if at_once else now)
     return [
         PlannedErasure(
             format_request_id(row.request_number),
@@ -176,8 +177,10 @@ def _mark(
         session.execute(update(ErasureRow).where(*meant).values({column: now}))
 
 
-def _find_reasons(session: Session, subjects: Sequence[str], waiting_at: datetime | None) -> dict[str, list[str]]:
-    """Returns by subject what holds an erasure up; waiting days do at the given time, if there is one."""
+def _find_reasons(
+    session: Session, model: str, subjects: Sequence[str], waiting_at: datetime | None
+) -> dict[str, list[str]]:
+    """Returns by subject what holds a model's erasure up; waiting days do at the given time, if there is one."""
     found: dict[str, list[str]] = defaultdict(list)
     for chunk in split_chunks(subjects):
         for reasons in (
@@ -185,6 +188,7 @@ def _find_reasons(session: Session, subjects: Sequence[str], waiting_at: datetim
             _list_holds(session, chunk),
             _list_live(session, chunk),
             _list_held(session, chunk),
+            _list_bases(session, chunk, model),
             _list_rollbacks(session, chunk),
         ):
             for subject, reason in reasons:
@@ -230,6 +234,14 @@ def _list_held(session: Session, subjects: Sequence[str]) -> Reasons:
     query = select(HoldingRow.subject_id, HoldingRow.model).where(HoldingRow.subject_id.in_(subjects), ~is_answered)
     for subject, model in session.execute(query).tuples():
         yield subject, f"{model}, which holds samples of this person; `amun request add` makes it forget them"
+
+
+def _list_bases(session: Session, subjects: Sequence[str], model: str) -> Reasons:
+    """Yields everybody where another model's base is being built: nobody knows yet whom it will hold."""
+    is_building = WaveRow.model != model, WaveRow.state == "open", WaveRow.kind == "base"
+    for other, number in session.execute(select(WaveRow.model, WaveRow.number).where(*is_building)).tuples():
+        for subject in subjects:
+            yield subject, f"wave {number} of {other}, which builds a base that may hold this person"
 
 
 def _list_rollbacks(session: Session, subjects: Sequence[str]) -> Reasons:

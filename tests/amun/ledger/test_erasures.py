@@ -141,6 +141,16 @@ def test_key_of_a_person_whom_another_model_still_holds_stays(forgotten: Ledger)
     assert start(forgotten, now=later) == ["ann"]
 
 
+def test_base_of_another_model_may_hold_anybody_until_it_is_built(forgotten: Ledger) -> None:
+    forgotten.register_model("second")
+    claim = claim_wave(forgotten, "base", model="second")
+    assert list_reasons(forgotten, "ann") == ("wave 0 of second, which builds a base that may hold this person",)
+    assert start(forgotten, at_once=True) == []
+    forgotten.record_holdings(claim, [Holding("bob", 1, 0)], NOW)
+    complete_wave(forgotten, claim)
+    assert start(forgotten) == ["ann"]
+
+
 def roll_back(ledger: Ledger) -> Claim:
     ledger.begin_rollback(
         MODEL, from_version="8", to_version="7", undone_waves=[2], reason="why", holder="elsewhere", now=AFTER
