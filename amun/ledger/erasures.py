@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from amun.core.errors import InputError
@@ -22,7 +22,6 @@ from amun.ledger.schema import (
     ErasureRow,
     HoldingRow,
     HoldRow,
-    ModelRow,
     OutcomeRow,
     RequestRow,
     RollbackRow,
@@ -187,7 +186,7 @@ def _mark(
 def _find_reasons(
     session: Session, model: str, subjects: Sequence[str], waiting_at: datetime | None
 ) -> dict[str, list[str]]:
-    """Returns by subject what holds an erasure up; waiting days do at the given time, if there is one."""
+    """Returns by subject what holds a model's erasure up; waiting days do at the given time, if there is one."""
     found: dict[str, list[str]] = defaultdict(list)
     for chunk in split_chunks(subjects):
         for reasons in (
@@ -195,7 +194,7 @@ def _find_reasons(
             _list_holds(session, chunk),
             _list_live(session, chunk),
             _list_held(session, chunk),
-            _list_bases(session, model, chunk),
+            _list_bases(session, chunk, model),
             _list_rollbacks(session, chunk),
         ):
             for subject, reason in reasons:
@@ -243,13 +242,12 @@ def _list_held(session: Session, subjects: Sequence[str]) -> Reasons:
         yield subject, f"{model}, which holds samples of this person; `amun request add` makes it forget them"
 
 
-def _list_bases(session: Session, model: str, subjects: Sequence[str]) -> Reasons:
-    """Yields everybody while another model builds a base: it may train on them, and does not say whom it holds yet."""
-    is_built_now = exists().where(WaveRow.model == ModelRow.name, WaveRow.kind == "base", WaveRow.state == "open")
-    is_unknown = or_(ModelRow.holdings_wave.is_(None), is_built_now)
-    for other in session.scalars(select(ModelRow.name).where(ModelRow.name != model, is_unknown)):
+def _list_bases(session: Session, subjects: Sequence[str], model: str) -> Reasons:
+    """Yields everybody where another model's base is being built: nobody knows yet whom it will hold."""
+    is_building = WaveRow.model != model, WaveRow.state == "open", WaveRow.kind == "base"
+    for other, number in session.execute(select(WaveRow.model, WaveRow.number).where(*is_building)).tuples():
         for subject in subjects:
-            yield subject, f"{other}, whose base is not built: it is not known whom it holds"
+            yield subject, f"wave {number} of {other}, which builds a base that may hold this person"
 
 
 def _list_rollbacks(session: Session, subjects: Sequence[str]) -> Reasons:

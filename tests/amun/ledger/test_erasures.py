@@ -140,18 +140,6 @@ def test_key_of_a_person_whom_another_model_still_holds_stays(forgotten: Ledger)
     assert start(forgotten, now=later) == ["ann"]
 
 
-def test_nobody_is_erased_while_another_model_builds_its_base(forgotten: Ledger) -> None:
-    forgotten.register_model("second")
-    unknown = ("second, whose base is not built: it is not known whom it holds",)
-    assert list_reasons(forgotten, "ann") == unknown
-    build_base(forgotten, ["eve"], model="second")
-    assert list_reasons(forgotten, "ann") == ()
-    # a new base may be built of another state of the source
-    claim_wave(forgotten, "base", model="second")
-    assert list_reasons(forgotten, "ann") == unknown
-    assert start(forgotten, at_once=True) == []
-
-
 def test_what_one_model_has_begun_no_other_can_stop(ledger: Ledger) -> None:
     for model in (MODEL, "second"):
         build_base(ledger, ["ann"], model=model)
@@ -165,6 +153,16 @@ def test_what_one_model_has_begun_no_other_can_stop(ledger: Ledger) -> None:
         ledger.begin_rollback(
             "second", from_version="8", to_version="7", undone_waves=[1], reason="why", holder="elsewhere", now=AFTER
         )
+
+
+def test_base_of_another_model_may_hold_anybody_until_it_is_built(forgotten: Ledger) -> None:
+    forgotten.register_model("second")
+    claim = claim_wave(forgotten, "base", model="second")
+    assert list_reasons(forgotten, "ann") == ("wave 0 of second, which builds a base that may hold this person",)
+    assert start(forgotten, at_once=True) == []
+    forgotten.record_holdings(claim, [Holding("bob", 1, 0)], NOW)
+    complete_wave(forgotten, claim)
+    assert start(forgotten) == ["ann"]
 
 
 def roll_back(ledger: Ledger) -> Claim:
