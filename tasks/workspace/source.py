@@ -85,7 +85,8 @@ def describe_samples(root: Path) -> str:
     """Returns what the stage `prepare` took and refused."""
     figures = read_figures(PrepareFigures, root)
     counts = f"{figures.num_train} train, {figures.num_calibration} calibration, {figures.num_test} test"
-    return f"  samples: {counts}; refused of forgotten people: {figures.num_excluded}{_describe_twins(figures.twins)}"
+    refused = f"; refused of forgotten people: {figures.num_excluded}" if figures.num_excluded else ""
+    return f"  samples: {counts}{refused}{_describe_twins(figures.twins)}"
 
 
 def _describe_twins(twins: Twins | None) -> str:

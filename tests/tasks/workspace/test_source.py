@@ -45,6 +45,8 @@ def test_people_of_a_base_that_head_does_not_tell_of_are_not_taken_for_the_same(
 
 def test_samples_and_revision_are_told_in_a_line(root: Path) -> None:
     assert describe_samples(root) == "  samples: 5 train, 2 calibration, 2 test; refused of forgotten people: 3"
+    write_json(root / PREPARE_METRICS, METRICS | {"num_excluded": 0})
+    assert describe_samples(root) == "  samples: 5 train, 2 calibration, 2 test"
     assert describe_revision(root) == ""
     write_json(root / PREPARE_METRICS, METRICS | {"revision": {"rev_lock": "beef", "md5": "0123.dir"}})
     assert describe_revision(root) == "md5 0123.dir, rev_lock beef"
