@@ -188,12 +188,13 @@ def test_flow_run_is_found_by_its_wave_and_shows_it(wave_one: Site) -> None:
     assert set(artifacts) == {f"{MODEL}-figures", f"{MODEL}-summary"}
     version, _ = find_version(wave_one, 1)
     assert str(version.description) in artifacts[f"{MODEL}-summary"]["data"]
-    (accuracy, _, ft_auc, _, trace, _) = json.loads(artifacts[f"{MODEL}-figures"]["data"])
+    (accuracy, _, ft_auc, _, trace, _, by_person) = json.loads(artifacts[f"{MODEL}-figures"]["data"])
     report = json.loads((wave_one.root / REPORT_METRICS).read_text(encoding="utf-8"))
     assert accuracy["after"] == f"{report['accuracy']:.1%}"
     assert ft_auc["after"] == f"{report['ft_auc']:.3f}"
     assert ft_auc["exact retraining"] == "not computed"
     assert (trace["before"], trace["after"]) == ("", f"{report['trace']:.3f}")
+    assert by_person["after"] == f"{report['trace_by_person']:.3f}"
 
 
 def test_server_writes_changes_of_task_runs_together(variables: dict[str, str]) -> None:
