@@ -66,6 +66,8 @@ class Row:
         calibration_accuracy: what the gate judged, 0 to 1.
         seconds: to make it, the stage *adversarial* included where its examples are used.
         memory_left: what the gate judged; None where it could not be measured, or was not yet.
+        trace_by_person: on the test half; None likewise.
+        standing_out: people, on the test half; None likewise.
     """
 
     name: str
@@ -77,6 +79,8 @@ class Row:
     calibration_accuracy: float
     seconds: float
     memory_left: float | None = None
+    trace_by_person: float | None = None
+    standing_out: int | None = None
 
 
 def run_seed(params: Params, device: torch.device, num_forget: int) -> list[Row]:
@@ -193,6 +197,8 @@ def measure(
         calibration_accuracy=round_figure(audited.accuracy),
         seconds=round(seconds + extra_seconds, 2),
         memory_left=audited.memory_left,
+        trace_by_person=reported.trace_by_person,
+        standing_out=reported.standing_out,
     )
 
 

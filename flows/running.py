@@ -13,6 +13,7 @@ from flows.outcome import Outcome
 from flows.preview import find_idle, find_idle_queue, require_ready
 from tasks.tools.git import require_clean
 from tasks.tools.prefect_server import provide_prefect
+from tasks.workspace.erasing import erase_due
 from tasks.workspace.wave_paths import WAVE_PREFIXES, list_wave_paths
 from tasks.workspace.workspace import Workspace, open_ledger
 
@@ -25,7 +26,10 @@ def run_deletion_wave(workspace: Workspace) -> Outcome:
     """
     if (outcome := find_idle(workspace)) is not None:
         if outcome.state == "nothing":
-            _follow(workspace)
+            try:
+                _follow(workspace)
+            finally:
+                print("".join(f"{line}\n" for line in erase_due(workspace)), end="")
         return outcome
     require_ready(workspace)
     return _run_flow(workspace, "deletion_wave")

@@ -45,6 +45,7 @@ from tasks.steps.rollback import find_rollback, has_requests, promote_back, reop
 from tasks.steps.stages import reproduce_stage
 from tasks.tools.dvc import BASE_STAGES, StageRun, repair_files
 from tasks.tools.story import tell, tell_failure, tell_plan
+from tasks.workspace.erasing import erase_due
 from tasks.workspace.upstream import follow
 from tasks.workspace.wave_paths import list_wave_paths
 from tasks.workspace.workspace import Workspace, open_workspace
@@ -82,12 +83,30 @@ def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
     if dry_run:
         tell_plan(opened.model, describe_next_wave(opened))
         return Outcome("planned")
-    taken = take_in(opened)
-    require_ready(opened)
-    outcome = _run_wave(opened, "deletion")
+    try:
+        outcome = _take_in_and_forget(opened)
+    except LeaseLostError:
+        raise
+    except Exception:
+        _erase(opened)  # whoever was forgotten before does not wait for a night that succeeds
+        raise
+    if outcome.state != "busy":
+        _erase(opened)
+    return outcome
+
+
+def _take_in_and_forget(workspace: Workspace) -> Outcome:
+    taken = take_in(workspace)
+    require_ready(workspace)
+    outcome = _run_wave(workspace, "deletion")
     if outcome.state == "parked":
         raise AmunError(f"wave {outcome.number} is parked: {outcome.detail}")
     return add_intake(outcome, taken)
+
+
+def _erase(workspace: Workspace) -> None:
+    for line in erase_due(workspace):
+        tell(line)
 
 
 def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:

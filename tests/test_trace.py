@@ -1,6 +1,9 @@
 """Where one person's samples went, and the record of a request as a page: about that person, and nobody else."""
 
 import re
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,7 +11,6 @@ from amun.core.paths import CALIBRATION, LEDGER, TEST, TRAIN
 from amun.evidence.figures import Comparison
 from amun.ledger import Ledger
 from tasks.tools.dvc import read_digests
-from tests.amun.sealing import destroy_keys
 from tests.registry import open_client
 from tests.test_bad_input import assert_one_line
 from tests.workspaces import MODEL, Site, choose_people, list_people
@@ -128,27 +130,58 @@ def test_record_of_a_request(site: Site, tmp_path: Path) -> None:
     assert "kept back by a legal hold: a court's order" in text
 
 
-def test_whoever_has_no_key_is_told_to_be_erased_and_later_waves_go_on(site: Site, tmp_path: Path) -> None:
-    people = choose_people(site)
-    before, waiting = site.load("subject", "trace", people[0]), list_people(site)[0][0]
-    destroy_keys(site.root, people)
-    trace = site.load("subject", "trace", people[0])
-    assert all(file["is_erased"] for file in trace["files"])
-    assert [file | {"is_erased": False} for file in trace["files"]] == before["files"]
-    assert [group["num_trained"] for group in trace["references"]] == [None, None]
-    assert trace["versions"] == before["versions"]
-    shown = site.run("amun", "subject", "trace", people[0])
-    assert f"{before['files'][0]['num_samples']}, erased" in shown
-    assert "that nobody can open any more" in write_record(site, "R-000001", tmp_path / "page.html").text
-    back = site.start("amun", "model", "rollback", "1", "--reason", "to see what it would do", "--dry-run")
-    assert_one_line(back, 2, "version 1 cannot serve again", "erased", "`amun base rebuild`")
-    again = site.start("amun", "wave", "reproduce", "1")
-    assert (again.returncode, again.stderr.count("\n")) == (1, 1)
-    assert "cannot be opened: the key store has no key" in again.stderr
+def end_waiting(site: Site) -> None:
+    """Makes as if the waiting days of all who are forgotten were over."""
+    with closing(sqlite3.connect(site.root / LEDGER)) as connection, connection:
+        connection.execute("UPDATE erasures SET erase_after = intended_at")
 
-    site.run("amun", "request", "add", waiting)
-    assert "wave 2 complete" in site.run("amun", "wave", "run")
+
+def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path: Path, folder: Path) -> None:
+    people, waiting = choose_people(site), list_people(site)[0][0]
+    before = site.load("subject", "trace", people[0])
+    assert all("the waiting days" in one["held_up_by"][0] for one in site.load("erase", "list"))
+    assert "will be destroyed after" in write_record(site, "R-000001", tmp_path / "before.html").text
+    end_waiting(site)
+    (request,) = site.load("request", "add", waiting)
+    said = site.run("amun", "wave", "run")
+    assert "wave 2 complete" in said
+    assert f"erased: {len(people)} requests, and the key-encryption key was changed\n" in said
+    since = f"erased on {datetime.now(UTC):%Y-%m-%d} under request R-000001 and {len(people) - 1} more"
+
+    trace = site.load("subject", "trace", people[0])
+    assert {(file["md5"], file["num_samples"]) for file in before["files"]} == {
+        (file["md5"], file["num_samples"]) for file in trace["files"] if file["is_erased"]
+    }
+    assert len(trace["files"]) == len(before["files"])
+    assert [group["num_trained"] for group in trace["references"]] == [None, None]
+    assert [version | {"aliases": []} for version in trace["versions"][:2]] == [
+        version | {"aliases": []} for version in before["versions"]
+    ]
+    assert trace["requests"][0]["outcomes"][0]["erasure"]["erased_at"] is not None
+    assert f"{before['files'][0]['num_samples']}, erased" in site.run("amun", "subject", "trace", people[0])
+    page = write_record(site, "R-000001", tmp_path / "page.html").text
+    for words in ("that nobody can open any more", "Erased on", "the keys of this person were destroyed"):
+        assert words in page
+    back = site.start("amun", "model", "rollback", "1", "--reason", "to see what it would do", "--dry-run")
+    assert_one_line(back, 2, "version 1 cannot serve again", since, "`amun base rebuild`")
+    assert_one_line(site.start("amun", "wave", "reproduce", "1"), 1, "wave 1 can no longer be run again", since)
     assert site.run("amun", "wave", "reproduce", "2").splitlines()[-1] == "wave 2: same bytes"
+
+    said = site.run("amun", "erase", "run", "--now", "--subject", waiting)
+    assert f"{request['request_id']} {waiting}: erased\n" in said
+    assert site.load("status")["to_erase"] == 0
+    again = site.start("amun", "wave", "reproduce", "2")
+    assert_one_line(again, 1, "wave 2 can no longer be run again", f"under request {request['request_id']}")
+    assert_names_nobody(site, folder / "prefect")
+
+
+def assert_names_nobody(site: Site, prefect: Path) -> None:
+    """Checks that no id of a person stands in git, in MLflow or in Prefect."""
+    state, waves = site.root / ".amun", site.git("log", "--patch", "--format=%B", "wave/0000~1..HEAD")
+    paths = [*state.glob("mlflow.db*"), *(state / "mlartifacts").rglob("*"), *prefect.rglob("*")]
+    contents = {str(path): path.read_bytes() for path in paths if path.is_file()} | {"git": waves.encode()}
+    assert len(contents) > 10
+    assert [place for place, content in contents.items() if SUBJECT.search(content.decode("latin-1"))] == []
 
 
 def test_record_is_written_nowhere_else(wave_one: Site, tmp_path: Path) -> None:

@@ -8,14 +8,18 @@ import pytest
 import torch
 
 from amun.core.params import AttemptParams, Params
-from amun.core.paths import ATTEMPT, PARAMS, UNLEARNED, WAVE_BASE
-from amun.evidence.wave import Attempt, write_json
+from amun.core.paths import ATTEMPT, PARAMS, TRAIN, UNLEARNED, WAVE_BASE, WORST
+from amun.evidence.figures import ReportFigures, read_figures
+from amun.evidence.wave import Attempt, parse_record, read_wave, write_json
+from amun.evidence.worst import Worst
 from amun.params import load_params
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.power import measure_power
 from amun.stages.references import train_references
 from amun.stages.train import train
 from amun.stages.unlearn import unlearn
+from amun.stages.worst import find_worst
+from amun.store.store import read_owners
 from bench.seed import BASE, RETRAINED, Row, freeze_wave, measure, prepare_store
 from flows.demo import NUM_SAMPLES, OF_THE_BASE
 from tests.workspaces import ROOT
@@ -48,6 +52,7 @@ def measured(params: Params, tmp_path_factory: pytest.TempPathFactory) -> tuple[
         train_references(params, CPU)
         pairs = [measure_pair(params, seed) for seed in range(NUM_SEEDS)]
         others = {name: measure_attempt(params, attempt, name) for name, attempt in OTHERS.items()}
+        look_at_people(params)
     for row in [*(row for pair in pairs for row in pair), *others.values()]:
         print(row)
     return pairs, others
@@ -69,6 +74,22 @@ def measure_attempt(params: Params, attempt: AttemptParams, name: str) -> Row:
     alone = params.model_copy(update={"unlearning": params.unlearning.model_copy(update={"attempts": (attempt,)})})
     write_json(ATTEMPT, Attempt(attempt=1))
     return measure(name, alone, CPU, lambda: unlearn(alone, CPU))
+
+
+def look_at_people(params: Params) -> None:
+    """Sees that the people of the wave who stand out most by the last model are named."""
+    find_worst(params, CPU)
+    worst = parse_record(Worst, WORST.read_text(encoding="utf-8"), str(WORST))
+    scores = [person.score for person in worst.people]
+    wave = read_wave()
+    forgotten = read_owners(TRAIN)
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) == 10 < worst.num_people
+    assert {person.subject_id for person in worst.people} <= set(
+        forgotten.subject_ids[forgotten.is_among(wave.forget_ids)]
+    )
+    shown = read_figures(ReportFigures)
+    assert shown.standing_out == sum(score > worst.max_score for score in scores)
 
 
 def test_every_untouched_base_is_refused(measured: tuple[list[tuple[Row, Row]], dict[str, Row]]) -> None:

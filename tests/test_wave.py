@@ -22,6 +22,7 @@ from tasks.views.trace import INCLUSIONS
 from tasks.workspace.store_files import CONTENT
 from tests.footers import assert_shows_nobody, find_store_files, is_sealed
 from tests.registry import find_version, list_attempts, open_client
+from tests.test_bad_input import assert_one_line
 from tests.workspaces import MODEL, Finished, Site, choose_people, describe, dump_ledger, list_people, read_tree
 
 FOREIGN_WORDS = ("Traceback", "Warning", "WARNING", "INFO", "ERROR", "alembic", "prefect", "mlflow")
@@ -133,6 +134,8 @@ def test_run_holds_the_figures_that_compare_waves(wave_one: Site) -> None:
     told = wave_one.load("wave", "show", "1")["summary"]["test"]
     assert run.data.metrics["trace/after"] == report["trace"] == told["trace"]
     assert 0.5 < report["trace"] < 1
+    assert run.data.metrics["trace_by_person/after"] == report["trace_by_person"] == told["trace_by_person"]
+    assert f"it is {report['trace_by_person']:.3f} ± " in str(version.description)
     assert run.data.metrics["duration/seconds"] > 0
     model = open_client(wave_one).get_logged_model(str(version.source).removeprefix("models:/"))
     shown = {metric.key: metric.value for metric in model.metrics or []}
@@ -397,6 +400,11 @@ def test_overdue_request_fails_the_status(site: Site) -> None:
     assert json.loads(finished.stdout)["overdue"] == 1
 
 
+def test_nobody_is_named_where_nobody_has_a_score(wave_one: Site) -> None:
+    finished = wave_one.start("amun", "wave", "show", "1", "--worst")
+    assert_one_line(finished, 1, "nobody has a score: people, samples or references are too few")
+
+
 def test_compare_adds_exact_retraining(site: Site) -> None:
     assert site.load("wave", "show", "1")["comparison"] is None
     assert "not computed" in site.run("amun", "wave", "list")
@@ -407,6 +415,7 @@ def test_compare_adds_exact_retraining(site: Site) -> None:
     version, run = find_version(site, 1)
     assert run.data.metrics["ft_auc/retrained"] == compared["ft_auc"]
     assert run.data.metrics["trace/retrained"] == compared["trace"]
+    assert run.data.metrics["trace_by_person/retrained"] == compared["trace_by_person"]
     assert run.data.metrics["accuracy/retrained"] == compared["accuracy"]
     sentence = f"would have given FT AUC {compared['ft_auc']:.3f}, accuracy {compared['accuracy']:.1%}"
     assert str(version.description).count(sentence) == run.data.tags["mlflow.note.content"].count(sentence) == 1

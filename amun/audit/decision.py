@@ -72,7 +72,7 @@ def plan_attempts(
     num_forget: int,
     num_non_members: int,
     insufficient: str,
-    next_due: datetime | None,
+    last_night: datetime | None,
     now: datetime,
 ) -> Plan:
     """Returns the attempts of a wave, or why it is parked until more requests have come.
@@ -83,7 +83,7 @@ def plan_attempts(
         num_forget: training samples to forget.
         num_non_members: calibration samples still held.
         insufficient: why tonight's people cannot show that they are forgotten; empty if they can.
-        next_due: when the first request of the queue is due.
+        last_night: until when the first request of the queue has to be claimed.
         now: the time.
     """
     every = tuple(range(1, len(unlearning.attempts) + 1))
@@ -92,9 +92,9 @@ def plan_attempts(
     reason = insufficient or explain_traceless(num_forget, num_non_members, gate)
     if not reason or gate.insufficient == "pass_with_warning":
         return Plan(every)
-    if gate.insufficient == "wait" and next_due is not None and now < next_due - timedelta(days=gate.wait_days):
+    if gate.insufficient == "wait" and last_night is not None and now < last_night - timedelta(days=gate.wait_days):
         days = tell_count(gate.wait_days, "day")
-        return Plan((), f"{reason}; it waits for more requests until {days} before {next_due:%Y-%m-%d}")
+        return Plan((), f"{reason}; it waits for more requests until {days} before {last_night:%Y-%m-%d}")
     return Plan(list_exact(unlearning), reason=reason)
 
 

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
 from amun.audit.observations import Evidence, Floats
 from amun.audit.overlooked import weigh_overlooked
+from amun.audit.standing_out import Excesses, Scatter, bound_scores, fit_scatter
 
 NUM_BINS = 10  # of difficulty
 MIN_PER_BIN = 40  # samples
@@ -54,6 +56,7 @@ class ExactNull:
         mean_square: of what a person adds to the total.
         max_spread: the largest mean square that is no surprise, as a multiple of it.
         max_overlooked: the strongest sign that is no surprise of some people who are remembered among others.
+        scatter: of a single person.
     """
 
     variance: float
@@ -62,6 +65,7 @@ class ExactNull:
     mean_square: float
     max_spread: float
     max_overlooked: float
+    scatter: Scatter
 
 
 class Instrument:
@@ -90,6 +94,12 @@ class Instrument:
     def null(self) -> ExactNull:
         """How the total of an exactly retrained model scatters, by the references."""
         return _find_null(self.evidence, self.scale)
+
+    def describe_people(self, contributions: Contributions) -> Excesses:
+        """Returns the excesses of the people to forget, from what they add to the total of a model."""
+        codes, is_forgotten = self.evidence.people
+        num_samples = np.bincount(codes[self.evidence.is_forget], minlength=len(is_forgotten))[is_forgotten]
+        return Excesses(contributions.forget, self.scales, num_samples.astype(np.float64))
 
     def weigh(self, signals: Floats) -> Contributions:
         """Returns what each person adds to the total of a model with these signals (N,)."""
@@ -121,6 +131,8 @@ class Memory:
         scale: the total that the references would lead one to expect of a base.
         mean_square: of what a person to forget adds to `total`.
         overlooked: how much it looks as if some people were remembered among others who are not.
+        people: (P,) the people to forget.
+        scores: (P,) how far each of them stands out.
     """
 
     total: float
@@ -134,6 +146,18 @@ class Memory:
     scale: float
     mean_square: float
     overlooked: float
+    people: npt.NDArray[np.str_]
+    scores: Floats
+
+    @property
+    def max_score(self) -> float:
+        """The largest score that is no surprise of as many people who are all forgotten."""
+        return bound_scores(self.num_forgotten)
+
+    @property
+    def num_standing_out(self) -> int:
+        """How many people stand out further than the largest of so many may by chance."""
+        return int((self.scores > self.max_score).sum())
 
     @property
     def spread(self) -> float:
@@ -254,12 +278,14 @@ def compare_totals(instrument: Instrument, base: Floats, unlearned: Floats) -> M
         scale=instrument.scale,
         mean_square=float(np.mean(np.square(after.forget))),
         overlooked=weigh_overlooked(after.forget, instrument.scales),
+        people=np.unique(instrument.evidence.subjects)[instrument.evidence.people[1]],
+        scores=instrument.null.scatter.score(instrument.describe_people(after)),
     )
 
 
 def _find_null(evidence: Evidence, scale: float) -> ExactNull:
     """Takes each reference for an exactly retrained model: it never saw half of the people."""
-    totals, variances, scaled, squares, overlooked = [], [], [], [], []
+    totals, variances, scaled, squares, overlooked, strangers = [], [], [], [], [], []
     for reference in range(evidence.num_references):
         part = evidence.leave_out(reference)
         instrument = Instrument(part)
@@ -275,6 +301,7 @@ def _find_null(evidence: Evidence, scale: float) -> ExactNull:
         scaled.append(variance / share)
         squares.append(float(np.mean(np.square(contributions.forget))))
         overlooked.append(weigh_overlooked(contributions.forget, instrument.scales))
+        strangers.append(instrument.describe_people(contributions))
     between = max(0.0, float(np.mean(np.square(totals)) - np.mean(variances)))
     mean_square = float(np.mean(squares))
     return ExactNull(
@@ -284,6 +311,7 @@ def _find_null(evidence: Evidence, scale: float) -> ExactNull:
         mean_square=mean_square,
         max_spread=1 + ALARM_DEVIATIONS * float(np.std(squares)) / mean_square,
         max_overlooked=float(np.mean(overlooked) + ALARM_DEVIATIONS * np.std(overlooked)),
+        scatter=fit_scatter(strangers),
     )
 
 

@@ -6,10 +6,13 @@ base rebuilds that example for any candidate, and looks at whether the new model
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from amun.audit.roc import compute_auc
+from amun.audit.observations import MIN_PEOPLE
+from amun.audit.roc import auc_standard_error, compute_auc
 from amun.core.params import AdversarialParams, Params
 from amun.core.paths import ADVERSARIAL, TRAIN, WAVE_BASE
 from amun.evidence.wave import MIN_REPORTED
@@ -21,6 +24,42 @@ from amun.store.samples import Samples, count_samples, read_samples
 from amun.store.store import read_shape
 
 LabelledImages = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What whoever holds the base sees of the people to forget; None where too few could tell.
+
+    Attributes:
+        auc: 0 to 1, by which the rise of confidence tells forget samples' examples from others'.
+        standard_error: of it.
+        auc_by_person: likewise, of people, each by the mean rise of all their examples.
+        standard_error_by_person: of that.
+    """
+
+    auc: float | None = None
+    standard_error: float | None = None
+    auc_by_person: float | None = None
+    standard_error_by_person: float | None = None
+
+
+@dataclass(frozen=True)
+class Rises:
+    """How much likelier an unlearned model gives the base's wrong labels of M examples.
+
+    Attributes:
+        values: (M,) float64, -1 to 1.
+        subject_ids: (M,) whose sample each is an example of.
+    """
+
+    values: Tensor
+    subject_ids: npt.NDArray[np.str_]
+
+    def average(self) -> Tensor:
+        """Returns (P,) the mean rise of each person's examples."""
+        names, people = np.unique(self.subject_ids, return_inverse=True)
+        sums = np.bincount(people, weights=self.values.numpy(), minlength=len(names))
+        return torch.from_numpy(sums / np.bincount(people, minlength=len(names)))
 
 
 @dataclass(frozen=True)
@@ -78,27 +117,49 @@ def measure_rise(base: nn.Module, unlearned: nn.Module, images: Tensor, labels: 
     return (after - before).gather(1, labels.cpu()[:, None]).squeeze(1)
 
 
-def measure_trace(params: Params, device: torch.device, unlearned: nn.Module, others: LabelledImages) -> float | None:
-    """Returns the trace of an unlearned model: D_A against the examples of as many held-out samples.
+def compare_rises(forget: Rises, others: Rises) -> Trace:
+    """Returns what the rises of the forget samples' examples tell, beside those of samples that were never trained on.
 
-    None below 20 examples of either kind: it would be a few persons' score.
+    Below 20 examples of either kind, or 12 people, there is no figure: it would be a few persons' score.
+    """
+    people, strangers = forget.average(), others.average()
+    auc, error = _compare(forget.values, others.values, MIN_REPORTED)
+    by_person = (None, None) if auc is None else _compare(people, strangers, MIN_PEOPLE)
+    return Trace(auc, error, *by_person)
+
+
+def _compare(forget: Tensor, others: Tensor, min_number: int) -> tuple[float | None, float | None]:
+    """Returns the AUC and its standard error; None where there are fewer of either kind."""
+    if min(len(forget), len(others)) < min_number:
+        return None, None
+    return compute_auc(forget, others), auc_standard_error(len(forget), len(others))
+
+
+def measure_trace(params: Params, device: torch.device, unlearned: nn.Module, others: Samples) -> Trace:
+    """Returns the trace of an unlearned model: D_A against the examples of as many held-out samples.
 
     Args:
         params: all of `params.yaml`.
         device: of the model.
         unlearned: the model after the wave.
-        others: adversarial images of held-out samples, on the device, and the base's labels of them.
+        others: adversarial images of held-out samples, and the base's labels of them.
     """
     forget = read_samples(ADVERSARIAL)
-    if min(len(forget), len(others[1])) < MIN_REPORTED:
-        return None
+    if min(len(forget), len(others)) < MIN_REPORTED:
+        return Trace()
     base = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
-    return compute_trace(base, unlearned, (forget.images.to(device), forget.labels), others)
+    of_forget, of_others = (
+        Rises(
+            measure_rise(base, unlearned, examples.images.to(device), examples.labels.to(device)), examples.subject_ids
+        )
+        for examples in (forget, others)
+    )
+    return compare_rises(of_forget, of_others)
 
 
 def search_others(
     base: nn.Module, held_out: Samples, num_forget: int, params: AdversarialParams, device: torch.device
-) -> LabelledImages:
+) -> Samples:
     """Returns the base's adversarial examples of as many held-out samples as there are to forget.
 
     None are searched where `measure_trace` would give no figure all the same.
@@ -109,7 +170,12 @@ def search_others(
         num_forget: training samples of the wave.
         params: the search.
         device: to compute on.
+
+    Returns:
+        the samples that have an example: its image (float32 in [0, 1]) and the base's wrong label, on the CPU.
     """
     is_measured = min(count_samples(ADVERSARIAL), len(held_out)) >= MIN_REPORTED
     drawn = held_out.take(draw_rows(len(held_out), num_forget if is_measured else 0))
-    return find_candidates(base, drawn.images.to(device), drawn.labels.to(device), params).examples
+    found = find_candidates(base, drawn.images.to(device), drawn.labels.to(device), params)
+    kept, (images, labels) = drawn.select(found.is_found.cpu().numpy()), found.examples
+    return Samples(kept.sample_ids, kept.subject_ids, labels.cpu(), images.cpu())

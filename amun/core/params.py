@@ -33,8 +33,14 @@ Augmentation = Literal["none", "flip_crop"]
 
 
 NUM_CRON_FIELDS = 5
-# new keys, and the value that keeps the old behaviour
-ADDED_KEYS = {"data.sealed": "false", "data.twins": "keep", "training.fallback_gradient_norm": "null"}
+MAX_WAITING_DAYS = 25  # a month less the nights that may fail: whoever asks is erased within a month
+# new keys, and what to write where nothing is decided: what keeps the old behaviour, if anything does
+ADDED_KEYS = {
+    "data.sealed": "false",
+    "data.twins": "keep",
+    "erasure": "{waiting_days: 7}",
+    "training.fallback_gradient_norm": "null",
+}
 # keys that are gone, and what to do instead
 REMOVED_KEYS = {
     "gate.pool_samples": "people forgotten earlier are no evidence about tonight's, who are judged alone; remove it",
@@ -219,6 +225,12 @@ class IntakeParams(Section):
     max_unmatched_share: Annotated[float, Field(ge=0, le=1)]
 
 
+class ErasureParams(Section):
+    """When the keys of people are destroyed whom a wave has forgotten."""
+
+    waiting_days: Annotated[int, Field(ge=0, le=MAX_WAITING_DAYS)]
+
+
 class RuntimeParams(Section):
     """Where and how exactly the arithmetic is done."""
 
@@ -259,6 +271,7 @@ class Params(Section):
     audit: AuditParams
     gate: GateParams
     intake: IntakeParams
+    erasure: ErasureParams
     runtime: RuntimeParams
     schedule: ScheduleParams
 
@@ -352,7 +365,7 @@ def _describe_finding(finding: Any, *above: str | int) -> str:
         case "extra_forbidden":
             return f"{prefix}unknown key; remove it or correct its spelling"
         case "missing" if key in ADDED_KEYS:
-            return f"{prefix}missing; every key must be there, and {ADDED_KEYS[key]} is what was before there was one"
+            return f"{prefix}missing; every key must be there, and {ADDED_KEYS[key]} is what to begin with"
         case "missing":
             return f"{prefix}missing; every key must be there"
         case "float_type" if isinstance(value, str) and _is_number(value):

@@ -126,10 +126,12 @@ class ModelFigures(Figures):
         max_spread: how far they may.
         overlooked: the sign that some people are remembered among others: a mean log-likelihood ratio by person.
         max_overlooked: how strong it may be.
+        standing_out: how many people stand out further than the largest of so many may by chance.
         noticed: the least share of the people for whom memory left would have refused with 80 %, had they not been
             forgotten at all and the others exactly; None where there is none, or the night is insufficient.
         ft_auc: by which RMIA tells the forget samples from held-out ones.
         trace: by which whoever holds the base does.
+        trace_by_person: likewise, of people by all their samples together.
     """
 
     accuracy: float | None = None
@@ -140,9 +142,11 @@ class ModelFigures(Figures):
     max_spread: float | None = None
     overlooked: float | None = None
     max_overlooked: float | None = None
+    standing_out: int | None = None
     noticed: float | None = None
     ft_auc: float | None = None
     trace: float | None = None
+    trace_by_person: float | None = None
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -193,7 +197,7 @@ class ReportFigures(HalfFigures):
     Attributes:
         num_test: samples of the half whose people are still held.
         remain_accuracy: on the training samples that remain.
-        trace_standard_error: of the trace.
+        trace_standard_error: of the trace; likewise by person.
         svc_correctness: the share of the forget samples that the SVC attack calls never seen, by that feature; likewise
             the others. Only where there are no references.
     """
@@ -201,6 +205,7 @@ class ReportFigures(HalfFigures):
     num_test: int = 0
     remain_accuracy: float | None = None
     trace_standard_error: float | None = None
+    trace_by_person_standard_error: float | None = None
     svc_correctness: Rare = None
     svc_confidence: Rare = None
     svc_entropy: Rare = None

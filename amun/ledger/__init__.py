@@ -1,6 +1,7 @@
 """The ledger: who asked to be forgotten and what became of it, and the only truth on mutual exclusion."""
 
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand, FileId, TakenFile
+from amun.ledger.erasures import ErasureBook
 from amun.ledger.files import FileBook
 from amun.ledger.heartbeat import Heartbeat, heartbeat
 from amun.ledger.holder import describe_holder, is_holder_alive
@@ -9,11 +10,13 @@ from amun.ledger.intake import UnmatchedError
 from amun.ledger.overview import Overview
 from amun.ledger.records import (
     Claim,
+    Erasure,
     Hold,
     Holding,
     OpenWave,
     Outcome,
     OutcomeState,
+    PlannedErasure,
     Request,
     Rollback,
     Status,
@@ -30,6 +33,7 @@ __all__ = [
     "AddedRequest",
     "Claim",
     "Demand",
+    "Erasure",
     "FileId",
     "Heartbeat",
     "Hold",
@@ -38,6 +42,7 @@ __all__ = [
     "OpenWave",
     "Outcome",
     "OutcomeState",
+    "PlannedErasure",
     "Request",
     "Rollback",
     "Status",
@@ -54,5 +59,5 @@ __all__ = [
 ]
 
 
-class Ledger(HoldBook, FileBook, RollbackBook, Overview):
+class Ledger(HoldBook, FileBook, RollbackBook, ErasureBook, Overview):
     """Requests and waves of every model, in one SQLite file or Postgres database."""

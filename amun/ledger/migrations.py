@@ -25,8 +25,26 @@ def add_unmatched(connection: Connection) -> None:
     _compose_holdings(connection)
 
 
+def add_erasures(connection: Connection) -> None:
+    """Version 3 to 4: what is to be erased when. Who was forgotten before has no intent: nobody had promised it."""
+    time = "DATETIME" if connection.dialect.name == "sqlite" else "TIMESTAMP WITH TIME ZONE"
+    connection.exec_driver_sql(
+        f"""CREATE TABLE erasures (
+            request_number INTEGER NOT NULL,
+            model VARCHAR NOT NULL,
+            intended_at {time} NOT NULL,
+            erase_after {time} NOT NULL,
+            started_at {time},
+            keys_destroyed_at {time},
+            erased_at {time},
+            PRIMARY KEY (request_number, model),
+            FOREIGN KEY(request_number, model) REFERENCES request_outcomes (request_number, model)
+        )"""
+    )
+
+
 # by the version that a step starts from
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: add_unmatched}
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: add_unmatched, 3: add_erasures}
 
 
 def _change_outcomes(connection: Connection) -> None:

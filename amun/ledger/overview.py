@@ -1,9 +1,10 @@
 """Reading waves: what is open, what was done, whom it was for, how the queue stands."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from amun.core.subject_ids import normalise
 from amun.evidence.attempts import Summary
@@ -21,7 +22,7 @@ from amun.ledger.lookups import (
 )
 from amun.ledger.records import Holding, OpenWave, Request, Status, Wave
 from amun.ledger.requests import read_requests, select_outcomes
-from amun.ledger.schema import HoldingRow, OutcomeRow, RequestRow, UndoneWaveRow, WaveRow
+from amun.ledger.schema import ErasureRow, HoldingRow, HoldRow, OutcomeRow, RequestRow, UndoneWaveRow, WaveRow
 
 
 class Overview(Database):
@@ -150,7 +151,37 @@ class Overview(Database):
                 unmatched=count(unmatched),
                 open_wave=_describe_open(session, model, now),
                 next_due=session.execute(live).tuples().one()[1],
+                **_count_erasures(session, model, now),
             )
+
+
+def _count_erasures(session: Session, model: str, now: datetime) -> dict[str, Any]:
+    """Returns what a status says of those whose keys are to be destroyed."""
+    other = aliased(RequestRow)
+    # a hold on any request of the person keeps the keys
+    is_on_hold = (
+        exists()
+        .where(HoldRow.request_number == other.number, HoldRow.released_at.is_(None))
+        .where(other.subject_id == RequestRow.subject_id)
+    )
+    unerased = (
+        select(func.count(), func.min(ErasureRow.erase_after))
+        .join(RequestRow, ErasureRow.request_number == RequestRow.number)
+        .where(ErasureRow.model == model, ErasureRow.erased_at.is_(None))
+    )
+    overdue = unerased.where(RequestRow.due_at < now, ~is_on_hold)
+    num_unerased, first = session.execute(unerased).tuples().one()
+    is_intended = exists().where(
+        ErasureRow.request_number == OutcomeRow.request_number, ErasureRow.model == OutcomeRow.model
+    )
+    in_clear = select(func.count()).where(OutcomeRow.model == model, OutcomeRow.state == "completed", ~is_intended)
+    return {
+        "to_erase": num_unerased,
+        "erase_next": first,
+        "erase_late": session.execute(unerased.where(ErasureRow.erase_after > RequestRow.due_at)).tuples().one()[0],
+        "erase_overdue": session.execute(overdue).tuples().one()[0],
+        "never_erased": session.scalars(in_clear).one(),
+    }
 
 
 def _describe_open(session: Session, model: str, now: datetime) -> OpenWave | None:

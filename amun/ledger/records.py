@@ -45,6 +45,48 @@ class UndoneOutcome:
 
 
 @dataclass(frozen=True)
+class Erasure:
+    """How far it has come that a person's keys are destroyed, once a wave has forgotten the person.
+
+    Attributes:
+        intended_at: when the wave was complete.
+        erase_after: not before, unless a person says so.
+        started_at: from then on nothing can stop it.
+        keys_destroyed_at: when no key of the person was left, and the key-encryption key was changed.
+        erased_at: when nothing of the person could be opened, as far as this software can see.
+    """
+
+    intended_at: datetime
+    erase_after: datetime
+    started_at: datetime | None = None
+    keys_destroyed_at: datetime | None = None
+    erased_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class PlannedErasure:
+    """An erasure with what it is about, and what holds it up.
+
+    Attributes:
+        request_id: of the request that a wave has honoured.
+        subject_id: whose keys are destroyed.
+        model: which has forgotten the person.
+        wave_number: by which wave.
+        due_at: the request's.
+        erasure: how far it has come.
+        held_up_by: each thing that keeps it from being started now, in words; nothing once it is started.
+    """
+
+    request_id: str
+    subject_id: str
+    model: str
+    wave_number: int | None
+    due_at: datetime
+    erasure: Erasure
+    held_up_by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """Where a request stands for one model.
 
@@ -55,6 +97,7 @@ class Outcome:
         decided_at: when the state became final; None while it waits for a wave, a release or a person.
         receipt: what the wave left as proof; None unless completed.
         undone: how it stood before each rollback that opened it again, oldest first.
+        erasure: what becomes of the person's keys; None unless completed, and where nothing was sealed.
     """
 
     model: str
@@ -63,6 +106,7 @@ class Outcome:
     decided_at: datetime | None
     receipt: Receipt | None
     undone: tuple[UndoneOutcome, ...]
+    erasure: Erasure | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +144,7 @@ class Request:
 
     @property
     def is_held(self) -> bool:
-        """Whether a legal hold keeps it from every wave."""
+        """Whether a legal hold keeps it from every wave, and its person's keys from being destroyed."""
         return any(hold.released_at is None for hold in self.holds)
 
 
@@ -246,6 +290,11 @@ class Status:
         unmatched: how many match nobody, and wait for a person to look.
         open_wave: the open wave, if any.
         next_due: the earliest due date of those pending or in a wave.
+        to_erase: how many are completed, and their people's keys not yet destroyed.
+        erase_next: the earliest time at which one of these may be.
+        erase_late: how many of these have waiting days that end after the due date.
+        erase_overdue: how many of these are past their due date, and under no legal hold.
+        never_erased: how many were completed where nothing was sealed: copies of their people stay in clear.
     """
 
     pending: int
@@ -255,3 +304,8 @@ class Status:
     unmatched: int
     open_wave: OpenWave | None
     next_due: datetime | None
+    to_erase: int
+    erase_next: datetime | None
+    erase_late: int
+    erase_overdue: int
+    never_erased: int

@@ -19,10 +19,12 @@ from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.lookups import check_model
 from amun.ledger.matching import select_known
 from amun.ledger.near_ids import suggest_ids
-from amun.ledger.records import Hold, Outcome, Request, UndoneOutcome
-from amun.ledger.schema import HoldRow, ModelRow, OutcomeRow, RequestRow, RollbackRow, UndoneOutcomeRow
+from amun.ledger.records import Erasure, Hold, Outcome, Request, UndoneOutcome
+from amun.ledger.schema import ErasureRow, HoldRow, ModelRow, OutcomeRow, RequestRow, RollbackRow, UndoneOutcomeRow
 
-Undone = dict[tuple[int, str], list[UndoneOutcome]]  # by request number and model
+# by request number and model
+Undone = dict[tuple[int, str], list[UndoneOutcome]]
+Erasures = dict[tuple[int, str], Erasure]
 
 
 class RequestBook(Database):
@@ -166,7 +168,7 @@ class RequestBook(Database):
                 row.state, row.decided_at = "withdrawn", now
             session.flush()
             withdrawn = self._get_request(session, request_id)
-            if not any(outcome.state == "held" for outcome in withdrawn.outcomes):
+            if not any(outcome.state == "held" or is_erasable(outcome) for outcome in withdrawn.outcomes):
                 end_hold(session, request_id, now)
             return self._get_request(session, request_id)
 
@@ -189,6 +191,7 @@ def read_requests(session: Session, query: Select[tuple[RequestRow, OutcomeRow]]
     rows = session.execute(query).tuples().all()
     numbers = [request.number for request, _ in rows]
     undone, holds = _find_undone(session, numbers), _find_holds(session, numbers)
+    erasures = _find_erasures(session, numbers)
     return [
         Request(
             format_request_id(request.number),
@@ -198,7 +201,7 @@ def read_requests(session: Session, query: Select[tuple[RequestRow, OutcomeRow]]
             request.reference,
             request.file_number,
             tuple(holds.get(request.number, ())),
-            tuple(_describe_outcome(outcome, undone) for _, outcome in group),
+            tuple(_describe_outcome(outcome, undone, erasures) for _, outcome in group),
         )
         for request, group in groupby(rows, key=lambda row: row[0])
     ]
@@ -234,9 +237,31 @@ def _find_holds(session: Session, numbers: Sequence[int]) -> dict[int, list[Hold
     return found
 
 
-def _describe_outcome(row: OutcomeRow, undone: Undone) -> Outcome:
-    history = tuple(undone.get((row.request_number, row.model), ()))
-    return Outcome(row.model, row.state, row.wave_number, row.decided_at, _read(row.receipt), history)
+def _find_erasures(session: Session, numbers: Sequence[int]) -> Erasures:
+    """Returns the erasures of requests, by request and model."""
+    return {
+        (row.request_number, row.model): describe_erasure(row)
+        for chunk in split_chunks(numbers)
+        for row in session.scalars(select(ErasureRow).where(ErasureRow.request_number.in_(chunk)))
+    }
+
+
+def describe_erasure(row: ErasureRow) -> Erasure:
+    """Returns how far an erasure has come."""
+    return Erasure(row.intended_at, row.erase_after, row.started_at, row.keys_destroyed_at, row.erased_at)
+
+
+def is_erasable(outcome: Outcome) -> bool:
+    """Tells whether a legal hold can still stop that the person's keys are destroyed."""
+    return outcome.erasure is not None and outcome.erasure.started_at is None
+
+
+def _describe_outcome(row: OutcomeRow, undone: Undone, erasures: Erasures) -> Outcome:
+    key = row.request_number, row.model
+    history = tuple(undone.get(key, ()))
+    return Outcome(
+        row.model, row.state, row.wave_number, row.decided_at, _read(row.receipt), history, erasures.get(key)
+    )
 
 
 def _read(receipt: Mapping[str, Any] | None) -> Receipt | None:

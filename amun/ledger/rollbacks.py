@@ -4,16 +4,26 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
 from amun.ledger.database import split_chunks
+from amun.ledger.erasures import is_begun, read_erasures, refuse_erased
 from amun.ledger.lookups import check_lease, check_model, find_open, is_abandoned
 from amun.ledger.matching import match_outcomes
 from amun.ledger.records import Claim, Holding, Rollback, WaveBusy
-from amun.ledger.schema import LIVE_STATES, HoldRow, OutcomeRow, RollbackRow, UndoneOutcomeRow, UndoneWaveRow, WaveRow
+from amun.ledger.schema import (
+    LIVE_STATES,
+    ErasureRow,
+    HoldRow,
+    OutcomeRow,
+    RollbackRow,
+    UndoneOutcomeRow,
+    UndoneWaveRow,
+    WaveRow,
+)
 from amun.ledger.waves import WaveBook, replace_holdings, take_pending
 
 
@@ -40,10 +50,12 @@ class RollbackBook(WaveBook):
             the wave's number, or who holds the open wave.
 
         Raises:
-            InputError: the champion has moved on, or an open wave has to be finished first.
+            InputError: the champion has moved on, an open wave has to be finished first, or people whom these waves
+                have forgotten are erased: none of them could be forgotten anew.
         """
         with self._write() as session:
             check_model(session, model, self.name)
+            refuse_erased(to_version, read_erasures(session, model, now, *is_begun(undone_waves)))
             if _find_latest(session, model) != from_version:
                 raise InputError(f"the champion of {model} is no longer version {from_version}; look again")
             wave = find_open(session, model)
@@ -218,6 +230,10 @@ def _reopen(session: Session, rollback: RollbackRow, numbers: Sequence[int]) -> 
         for outcome in session.scalars(select(OutcomeRow).where(*meant))
     ]
     session.execute(insert(UndoneOutcomeRow), kept)
+    # none of them is begun: `begin_rollback` has looked, and an unfinished rollback holds up every other
+    session.execute(
+        delete(ErasureRow).where(ErasureRow.model == rollback.model, ErasureRow.request_number.in_(numbers))
+    )
     again = {"state": "in_wave", "wave_number": rollback.wave_number, "decided_at": None, "receipt": None}
     session.execute(update(OutcomeRow).where(*meant).values(**again))
     # held since, for another model's sake

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from amun.ledger.columns import Base
 from amun.ledger.records import OutcomeState, WaveKind, WaveState
 
-SCHEMA_VERSION = 3  # what brings an earlier one here stands in `migrations.py`
+SCHEMA_VERSION = 4  # what brings an earlier one here stands in `migrations.py`
 
 # a subject has at most one request in these states for each model
 LIVE_STATES: tuple[OutcomeState, ...] = ("pending", "in_wave", "held", "unmatched")
@@ -174,6 +174,25 @@ class OutcomeRow(Base):
     wave_number: Mapped[int | None]
     decided_at: Mapped[datetime | None]
     receipt: Mapped[dict[str, Any] | None]
+
+
+class ErasureRow(Base):
+    """The intent to destroy the keys of a completed request's person, and how far that has come."""
+
+    __tablename__ = "erasures"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["request_number", "model"], ["request_outcomes.request_number", "request_outcomes.model"]
+        ),
+    )
+
+    request_number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    intended_at: Mapped[datetime]
+    erase_after: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    keys_destroyed_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
 
 
 class RollbackRow(Base):

@@ -24,7 +24,7 @@ from amun.ledger.lookups import (
 )
 from amun.ledger.matching import match_outcomes
 from amun.ledger.records import Claim, Holding, WaveBusy, WaveKind
-from amun.ledger.schema import HoldingRow, ModelRow, OutcomeRow, WaveRow
+from amun.ledger.schema import ErasureRow, HoldingRow, ModelRow, OutcomeRow, WaveRow
 
 
 class WaveBook(Database):
@@ -112,11 +112,22 @@ class WaveBook(Database):
         commit: str,
         summary: Summary,
         receipt: Receipt,
+        erase_after: datetime | None,
         now: datetime,
     ) -> None:
-        """Closes the wave as complete, and its requests with it, each with the receipt.
+        """Closes the wave as complete, and its requests with it, each with the receipt and the intent to erase.
 
         Said again with the same claim and version it changes nothing.
+
+        Args:
+            claim: to the wave.
+            version: the registered version that it ended with.
+            parent_version: the one that it started from.
+            commit: that records it.
+            summary: its figures.
+            receipt: for each request.
+            erase_after: when the keys of its people may be destroyed; None where nothing is sealed under them.
+            now: the present time.
 
         Raises:
             LeaseLostError: as `renew_lease`.
@@ -133,6 +144,8 @@ class WaveBook(Database):
             wave.state, wave.closed_at = "complete", now
             wave.version, wave.parent_version, wave.commit = version, parent_version, commit
             wave.summary = summary.model_dump(mode="json")
+            if erase_after is not None:
+                intend_erasures(session, wave, erase_after, now)
             session.execute(
                 update(OutcomeRow)
                 .where(*handled_by(claim.model, claim.number))
@@ -179,6 +192,17 @@ def take_pending(session: Session, wave: WaveRow) -> None:
             .where(OutcomeRow.model == wave.model, OutcomeRow.state == "pending")
             .values(state="in_wave", wave_number=wave.number)
         )
+
+
+def intend_erasures(session: Session, wave: WaveRow, erase_after: datetime, now: datetime) -> None:
+    """Writes that the keys of the wave's people are to be destroyed."""
+    numbers = session.scalars(select(OutcomeRow.request_number).where(*handled_by(wave.model, wave.number)))
+    rows = [
+        {"request_number": number, "model": wave.model, "intended_at": now, "erase_after": erase_after}
+        for number in numbers
+    ]
+    if rows:
+        session.execute(insert(ErasureRow), rows)
 
 
 def replace_holdings(session: Session, wave: WaveRow, holdings: Sequence[Holding]) -> None:

@@ -18,12 +18,11 @@ from amun.audit.gate import contradicts_memory
 from amun.audit.gather import find_strangers
 from amun.audit.measuring import WaveAudit, add_memory, measure_wave_memory
 from amun.audit.night import NightPower, foresee_night, share_alpha
-from amun.audit.roc import compute_auc
-from amun.audit.trace import Candidates, find_candidates, measure_rise
+from amun.audit.trace import Candidates, Rises, Trace, compare_rises, find_candidates, measure_rise
 from amun.core.params import Params
 from amun.core.paths import AUDIT_LOGITS, CALIBRATION, TEST, TRAIN
 from amun.evidence.figures import AuditFigures, ModelFigures
-from amun.evidence.wave import MIN_REPORTED, Wave, list_gone, read_forgotten
+from amun.evidence.wave import Wave, list_gone, read_forgotten
 from amun.model.training import compute_logits
 from amun.selftest.ground import plan_night
 from amun.selftest.verdicts import APPROXIMATE
@@ -147,7 +146,10 @@ class Field:
         """Returns the figures that the gate is told, as the stage `audit` finds them."""
         wave = self._plan(people)
         is_forget, is_left = self.train.is_among(wave.forget_ids), ~self.calibration.is_among(wave.gone_ids)
-        trace = _compute_trace(model.rises[0][is_forget], model.rises[1][is_left])
+        trace = _compare_rises(
+            Rises(model.rises[0][is_forget], self.train.subject_ids[is_forget]),
+            Rises(model.rises[1][is_left], self.calibration.subject_ids[is_left]),
+        )
         return describe_audit(self._audit(wave, 1, base, model), trace, self.params)
 
     def _audit(self, wave: Wave, half: int, base: Answers, model: Answers) -> WaveAudit:
@@ -200,8 +202,15 @@ class Field:
         return train[is_forget], train[~is_gone], of_half[~held_out.is_among(wave.gone_ids)]
 
 
-def _compute_trace(forget: Tensor, held_out: Tensor) -> float | None:
-    """Returns the trace from the rises of the samples to forget and of as many held-out ones, as a wave draws them."""
-    drawn = held_out[torch.from_numpy(draw_rows(len(held_out), len(forget)))]
-    found = [rises[~rises.isnan()] for rises in (forget, drawn)]
-    return None if min(map(len, found)) < MIN_REPORTED else compute_auc(found[0], found[1])
+def _compare_rises(forget: Rises, held_out: Rises) -> Trace:
+    """Returns the trace from the rises of the samples to forget and of as many held-out ones, as a wave draws them.
+
+    Of a sample without an example there is none: its rise is no number.
+    """
+    rows = draw_rows(len(held_out.values), len(forget.values))
+    drawn = Rises(held_out.values[torch.from_numpy(rows)], held_out.subject_ids[rows])
+    found = [
+        Rises(rises.values[~rises.values.isnan()], rises.subject_ids[~rises.values.isnan().numpy()])
+        for rises in (forget, drawn)
+    ]
+    return compare_rises(*found)

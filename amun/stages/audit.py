@@ -4,7 +4,7 @@ import torch
 
 from amun.audit.measuring import WaveAudit, add_memory, audit_half
 from amun.audit.plain import compute_confidence_auc
-from amun.audit.trace import measure_trace
+from amun.audit.trace import Trace, measure_trace
 from amun.core.params import Params
 from amun.core.paths import AUDIT_METRICS, CALIBRATION, HELD_OUT_ADVERSARIAL, TRAIN, UNLEARNED
 from amun.evidence.figures import AuditFigures
@@ -19,11 +19,11 @@ def audit(params: Params, device: torch.device) -> None:
     """Writes accuracy and FT AUC of base and unlearned model, and the figures that the gate judges."""
     audited = audit_half(params, device, CALIBRATION)
     unlearned, others = load_for(params, read_shape(TRAIN), device, UNLEARNED), read_samples(HELD_OUT_ADVERSARIAL)
-    trace = measure_trace(params, device, unlearned, (others.images.to(device), others.labels))
+    trace = measure_trace(params, device, unlearned, others)
     write_json(AUDIT_METRICS, describe_audit(audited, trace, params))
 
 
-def describe_audit(audited: WaveAudit, trace: float | None, params: Params) -> AuditFigures:
+def describe_audit(audited: WaveAudit, trace: Trace, params: Params) -> AuditFigures:
     """Returns what the gate is told of an attempt, from its audit on the calibration half and its trace."""
     figures = AuditFigures(
         num_forget=audited.sets.num_forget,
@@ -36,7 +36,8 @@ def describe_audit(audited: WaveAudit, trace: float | None, params: Params) -> A
         standard_error=audited.compute_standard_error(),
         confidence_auc_base=compute_confidence_auc(audited.sets_before, audited.before),
         confidence_auc=compute_confidence_auc(audited.sets, audited.after),
-        trace=trace,
+        trace=trace.auc,
+        trace_by_person=trace.auc_by_person,
         not_measured=audited.not_measured,
     )
     return add_memory(figures, audited.memory, params)

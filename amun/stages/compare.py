@@ -50,10 +50,12 @@ def compare(params: Params, device: torch.device) -> None:
     before = audit_model(base, sets, params.audit)
     of_base, of_model = ((each.forget_logits, each.held_out_logits) for each in (before, audited))
     memory = measure_wave_memory(sets, references, of_base, of_model, params, wave.telling_ids)
+    trace = measure_trace(params, device, model, others)
     figures = Comparison(
         accuracy=audited.accuracy,
         ft_auc=audited.compute_ft_auc(),
-        trace=measure_trace(params, device, model, others),
+        trace=trace.auc,
+        trace_by_person=trace.auc_by_person,
     )
     write_json(COMPARISON, add_memory(figures, memory, params))
 

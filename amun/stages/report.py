@@ -9,16 +9,15 @@ import torch
 
 from amun.audit.measuring import WaveAudit, add_memory, audit_half
 from amun.audit.plain import compute_confidence_auc, find_confidence, measure_svc_shares
-from amun.audit.roc import auc_standard_error, roc_curve_binned
-from amun.audit.trace import measure_trace, search_others
+from amun.audit.roc import roc_curve_binned
+from amun.audit.trace import Trace, measure_trace, search_others
 from amun.core.params import Params
-from amun.core.paths import ADVERSARIAL, CONFIDENCE, REPORT_METRICS, ROC, TEST, TRAIN, UNLEARNED, WAVE_BASE
+from amun.core.paths import CONFIDENCE, REPORT_METRICS, ROC, TEST, TRAIN, UNLEARNED, WAVE_BASE
 from amun.evidence.figures import ReportFigures
 from amun.evidence.wave import MIN_REPORTED, write_json
 from amun.model.building import load_for
 from amun.model.training import compute_accuracy
 from amun.stages.runner import run_stage
-from amun.store.samples import count_samples
 from amun.store.store import read_shape
 
 NUM_BINS = 20
@@ -35,7 +34,7 @@ def report(params: Params, device: torch.device) -> None:
 def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -> ReportFigures:
     sets, before, after = audited.sets, audited.before, audited.after
     ft_auc = after.compute_ft_auc()
-    trace, trace_standard_error = _measure_trace(audited, params, device)
+    trace = _measure_trace(audited, params, device)
     figures = ReportFigures(
         num_forget=sets.num_forget,
         num_test=len(sets.held_out),
@@ -49,21 +48,21 @@ def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -
         standard_error=None if ft_auc is None else audited.compute_standard_error(),
         confidence_auc_base=compute_confidence_auc(audited.sets_before, before),
         confidence_auc=compute_confidence_auc(sets, after),
-        trace=trace,
-        trace_standard_error=trace_standard_error,
+        trace=trace.auc,
+        trace_standard_error=trace.standard_error,
+        trace_by_person=trace.auc_by_person,
+        trace_by_person_standard_error=trace.standard_error_by_person,
         not_measured=audited.not_measured,
     )
     shares = {} if audited.num_references else measure_svc_shares(sets, after)
     return add_memory(figures.model_copy(update=shares), audited.memory, params)
 
 
-def _measure_trace(audited: WaveAudit, params: Params, device: torch.device) -> tuple[float | None, float | None]:
-    """Returns the trace and its standard error."""
+def _measure_trace(audited: WaveAudit, params: Params, device: torch.device) -> Trace:
     shape, num_forget = read_shape(TRAIN), audited.sets.num_forget
     base, unlearned = (load_for(params, shape, device, path) for path in (WAVE_BASE, UNLEARNED))
     others = search_others(base, audited.sets.held_out, num_forget, params.adversarial, device)
-    trace = measure_trace(params, device, unlearned, others)
-    return trace, None if trace is None else auc_standard_error(count_samples(ADVERSARIAL), len(others[1]))
+    return measure_trace(params, device, unlearned, others)
 
 
 def _draw_roc(audited: WaveAudit) -> pd.DataFrame:

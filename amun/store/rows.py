@@ -130,8 +130,13 @@ class RowWriter:
 
 
 def is_sealed(path: Path) -> bool:
-    """Tells whether a store file's rows are sealed."""
-    return _SIGNATURE in (pq.read_metadata(path).metadata or {})
+    """Tells whether a store file's rows are sealed.
+
+    Raises:
+        AmunError: the file is damaged.
+    """
+    with _translate_errors(path):
+        return _SIGNATURE in (pq.read_metadata(path).metadata or {})
 
 
 class RowReader:
@@ -150,7 +155,7 @@ class RowReader:
             InputError, AmunError: it is sealed, and the key store cannot be had, or the footer is not what was signed.
         """
         self._path = path
-        with self._translate_errors():
+        with _translate_errors(self._path):
             self._file = pq.ParquetFile(path)
             self._told: dict[bytes, bytes] = self._file.metadata.metadata
             self._dtype, self.shape = np.dtype(self._told[b"dtype"].decode()), tuple(json.loads(self._told[b"shape"]))
@@ -237,7 +242,7 @@ class RowReader:
         self, number: int, first: int, places: Indices, keys: Mapping[str, SubjectKey]
     ) -> tuple[Labels, Payloads]:
         """Returns labels and payloads of the rows at these places of a row group, which begins with row `first`."""
-        with self._translate_errors():
+        with _translate_errors(self._path):
             table = self._file.read_row_group(number, columns=["label", "payload"]).combine_chunks()
             column = table.column("payload").combine_chunks()
             size = column.type.byte_width
@@ -265,16 +270,17 @@ class RowReader:
                 "(`dvc checkout --force`), or name its key store in AMUN_KEYS_URL"
             )
 
-    @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        """Says of a damaged file that it is one."""
-        try:
-            yield
-        except FileNotFoundError:
-            raise
-        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise AmunError(f"{self._path} is damaged: {reason}; bring it back (`dvc checkout --force`)") from None
+
+@contextmanager
+def _translate_errors(path: Path) -> Iterator[None]:
+    """Says of a damaged file that it is one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise AmunError(f"{path} is damaged: {reason}; bring it back (`dvc checkout --force`)") from None
 
 
 def _name(subjects: list[str], keys: Mapping[str, SubjectKey]) -> Strings:

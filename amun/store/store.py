@@ -1,6 +1,6 @@
 """What a store file tells without its payloads being opened."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,18 @@ def read_share(path: Path, subject_id: str, keyed_ids: Sequence[str]) -> Share:
         names = reader.read_subject_ids().tolist()
         is_own = np.array([name in keyed or normalise(name) == asked for name in names], dtype=np.bool_)
         return Share(int(is_own.sum()), bool(reader.find_erased()[is_own].any()))
+
+
+def find_readable(path: Path, people: Collection[str]) -> set[str]:
+    """Returns those of these people of whom a store file holds samples that can be opened.
+
+    Args:
+        path: of the file.
+        people: their ids, composed (NFC); the file may spell them otherwise.
+    """
+    owners = read_owners(path)
+    names: list[str] = owners.subject_ids[~owners.is_erased].tolist()
+    return {normalise(name) for name in set(names)}.intersection(people)
 
 
 def read_owners(path: Path) -> StoredOwners:

@@ -82,6 +82,14 @@ class KeyStore:
             kek, _ = self._read_vault(run)
             return kek, self._select(run, subjects)
 
+    def read_all_keys(self) -> tuple[str, dict[str, bytes]]:
+        """Returns the fingerprint of the KEK, and every wrapped key by its subject."""
+        with self._read() as run:
+            kek, _ = self._read_vault(run)
+            return kek, {
+                subject: bytes(wrapped) for subject, wrapped in run("SELECT subject, wrapped FROM subject_key")
+            }
+
     def count_keys(self) -> int:
         """Returns how many subjects have a key."""
         with self._read() as run:
@@ -101,6 +109,24 @@ class KeyStore:
             for subject in subjects:
                 if subject not in known:
                     run("INSERT INTO subject_key (subject, wrapped) VALUES (?, ?)", subject, wrap(kek, subject))
+
+    def remove_keys(self, subjects: Sequence[str]) -> int:
+        """Removes the keys of the subjects, all or none, and all that is left of them in the database's files.
+
+        Returns:
+            how many there were; removed again, none.
+        """
+        with self._write() as run:
+            self._read_vault(run)
+            known = self._select(run, subjects)
+            for subject in known:
+                run("DELETE FROM subject_key WHERE subject = ?", subject)
+        if self.path is None:
+            # Postgres keeps old versions of a row, and rewrites a table outside transactions alone. A killed call may
+            # have got no further than this, so it is done where nothing was removed, too.
+            with self._open() as run:
+                run("VACUUM FULL subject_key")
+        return len(known)
 
     def rewrap(self, kek: str, change: Callable[[str, str, bytes], bytes]) -> None:
         """Puts all keys under another KEK, all or none; where they lie under it already nothing changes.
@@ -165,14 +191,17 @@ class KeyStore:
             yield run
 
     @contextmanager
-    def _open(self, begin: str) -> "Iterator[Run]":
+    def _open(self, begin: str | None = None) -> "Iterator[Run]":
+        """Gives what runs a statement, in a transaction if one is begun."""
         try:
             connection = self._connect()
             try:
                 run = partial(_run, connection, self.path is not None)
-                run(begin)
+                if begin is not None:
+                    run(begin)
                 yield run
-                run("COMMIT")
+                if begin is not None:
+                    run("COMMIT")
             finally:
                 connection.close()
         except InputError:

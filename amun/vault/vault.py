@@ -1,4 +1,4 @@
-"""The vault: makes, finds and rewraps subjects' keys; what is sealed with a key is another file's (`seal`)."""
+"""The vault: makes, finds, rewraps and destroys subjects' keys; what seals with a key is another file (`seal`)."""
 
 import hashlib
 import os
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret, subject_key
 from amun.core.paths import KEK, KEYS, SECRET
+from amun.core.subject_ids import normalise
 from amun.vault.kek import KEY_BYTES, KekFile, fingerprint_kek, locate_kek
 from amun.vault.key_store import KeyStore, locate_key_store
 
@@ -126,6 +127,34 @@ class Vault:
             found |= self.find_keys(missing)
         return {name: found[subject] for subject, name in name_of.items()}
 
+    def find_names(self, people: Iterable[str]) -> dict[str, str]:
+        """Returns these people's names as the data spell them, by the keyed id of each spelling that has a key.
+
+        The data may spell a name in forms that nobody can list, so the names are read that lie with the keys.
+
+        Raises:
+            InputError, AmunError: as `own_key`; or there is no workspace secret.
+        """
+        secret, asked = load_secret(self._workspace), {normalise(person) for person in people}
+        kek, wrapped = self._open(self.store.read_all_keys)
+        name_of = {subject: _read_name(self._unwrap(kek, subject, key)) for subject, key in wrapped.items()}
+        # another workspace may keep its own people, of whatever names, in the same key store
+        return {
+            subject: name
+            for subject, name in name_of.items()
+            if normalise(name) in asked and subject_key(secret, name) == subject
+        }
+
+    def destroy_keys(self, people: Iterable[str]) -> int:
+        """Destroys the keys of these people, however the data spell them; returns how many keys these were.
+
+        Said again it changes nothing. A backup of the key store has the keys until its KEK is destroyed (`rotate`).
+
+        Raises:
+            InputError, AmunError: as `find_names`.
+        """
+        return self.store.remove_keys(list(self.find_names(people)))
+
     def describe(self) -> Summary:
         """Returns what may be told of the vault.
 
@@ -137,6 +166,16 @@ class Vault:
         is_rotating = self.kek_file.successor.exists()
         return Summary(self.store.name, self.store.count_keys(), str(self.kek_file.path), fingerprint, is_rotating)
 
+    def check_rotation(self) -> None:
+        """Sees that the keys are at hand and can be put under a new KEK.
+
+        Raises:
+            InputError, AmunError: as `own_key`; or the KEK's folder cannot be written to.
+        """
+        self.check()
+        with self.kek_file.hold():
+            return
+
     def rotate(self) -> None:
         """Puts all keys under a new KEK and destroys the old one; ends what a killed call has begun.
 
@@ -145,6 +184,8 @@ class Vault:
         """
         with self.kek_file.hold():
             self._open(self.store.read_own)
+            # a copy of the store from between may lie under the successor of a killed call: that one has to go, too
+            self.kek_file.end_succession(self.store.read_own()[0])
             successor = self.kek_file.draw_successor()
             self.store.rewrap(
                 fingerprint_kek(successor),
@@ -217,8 +258,12 @@ def _wrap(kek: bytes, subject: str, key: bytes) -> bytes:
 
 def _use_key(subject: str, key: bytes) -> SubjectKey:
     """Returns a key split in two: no key does two things."""
-    drawn, name = key[:KEY_BYTES], key[KEY_BYTES:].decode()
+    drawn, name = key[:KEY_BYTES], _read_name(key)
     return SubjectKey(subject, name, AESGCMSIV(_derive(drawn, b"payload")), _derive(drawn, b"nonce"))
+
+
+def _read_name(key: bytes) -> str:
+    return key[KEY_BYTES:].decode()
 
 
 def _derive(key: bytes, purpose: bytes) -> bytes:

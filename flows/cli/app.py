@@ -11,7 +11,21 @@ from typer.core import TyperGroup
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError, choose_exit_code
-from flows.cli import audit, base, benchmark, checks, doctor, keys, models, requests, serving, shared, subjects, waves
+from flows.cli import (
+    audit,
+    base,
+    benchmark,
+    checks,
+    doctor,
+    erase,
+    keys,
+    models,
+    requests,
+    serving,
+    shared,
+    subjects,
+    waves,
+)
 from tasks.tools.environment import ensure_utf8
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -64,6 +78,7 @@ app.add_typer(models.app, name="model")
 app.add_typer(subjects.app, name="subject")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
+app.add_typer(erase.app, name="erase")
 app.command()(checks.check)
 app.command()(serving.serve)
 app.command()(serving.deploy)
@@ -149,11 +164,12 @@ def init(
 
 @app.command()
 def status(as_json: shared.AsJson = False) -> None:
-    """Show pending, overdue, unmatched and held requests, open wave, champion; exit code 1 when one is overdue."""
+    """Show the requests that wait, the people to be erased, open wave, champion; exit code 1 when one is overdue."""
     from datetime import UTC, datetime
 
     from flows.pages import wave_tables
     from tasks.tools.registered import find_champion
+    from tasks.workspace.deadlines import find_last_night
 
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:
@@ -164,10 +180,11 @@ def status(as_json: shared.AsJson = False) -> None:
         "model": workspace.model,
         "champion": None if champion is None else champion.version,
         **vars(counts),
+        "last_night": find_last_night(workspace.params, counts.next_due),
         "last_wave": closed[-1] if closed else None,
     }
     shared.show(shown, as_json, wave_tables.print_status)
-    if counts.overdue:
+    if counts.overdue or counts.erase_overdue:
         raise typer.Exit(1)
 
 

@@ -1,11 +1,15 @@
 """`amun wave`: run a wave, look at it, compare it, reproduce it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from amun.core.errors import AmunError
 from flows.cli import checks, shared
+
+if TYPE_CHECKING:
+    from amun.evidence.worst import Worst
+    from tasks.workspace.workspace import Workspace
 
 app = typer.Typer(help="Waves of deletion.", no_args_is_help=True)
 
@@ -47,7 +51,13 @@ def list_waves(
 
 
 @app.command("show")
-def show_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
+def show_wave(
+    number: WaveNumber,
+    names_worst: Annotated[
+        bool, typer.Option("--worst", help="Name the people who stand out most, for whoever may know; kept nowhere.")
+    ] = False,
+    as_json: shared.AsJson = False,
+) -> None:
     """Show one wave in full."""
     from flows.pages import wave_tables
 
@@ -55,8 +65,17 @@ def show_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
     with shared.open_ledger() as ledger:
         wave = ledger.get_wave(workspace.model, number)
         requests = ledger.requests_of_wave(workspace.model, number)
+        worst = _find_worst(workspace, number) if names_worst else None
     shown = {**vars(wave), "requests": [request.request_id for request in requests]}
-    shared.show(shown, as_json, lambda _: wave_tables.print_wave(wave, requests))
+    shown |= {"worst": worst} if worst else {}
+    shared.show(shown, as_json, lambda _: wave_tables.print_wave(wave, requests, worst))
+
+
+def _find_worst(workspace: "Workspace", number: int) -> "Worst":
+    from tasks.workspace.history import find_wave_commit
+    from tasks.workspace.worktree import find_worst
+
+    return find_worst(workspace.root, find_wave_commit(workspace, number))
 
 
 @app.command("compare")

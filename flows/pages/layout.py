@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from amun.ledger import Erasure
+
 TOO_FEW = "too few"
 NO_REFERENCES = "no references"
 NOT_MEASURED = "not measured"  # too few, or no references
@@ -34,6 +36,13 @@ def day(moment: datetime) -> str:
 def moment(at: datetime) -> str:
     """Returns a time, `2026-01-31 09:00 UTC`."""
     return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def tell_erasure(erasure: Erasure) -> str:
+    """Returns when a person is erased, as a cell shows it."""
+    if erasure.erased_at is not None:
+        return day(erasure.erased_at)
+    return "begun" if erasure.started_at is not None else f"after {day(erasure.erase_after)}"
 
 
 def text(value: Any) -> str:

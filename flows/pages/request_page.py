@@ -86,6 +86,7 @@ def _describe(facts: ModelFacts) -> dict[str, Any]:
         "summary": summary,
         "state": STATES.get(outcome.state, outcome.state.replace("_", " ")),
         "answer": _tell_answer(facts),
+        "erasure": _tell_erasure(facts),
         "tag": None if wave is None or wave.commit is None else name_tag(wave.number),
         "serving": _tell_serving(facts),
         "twins": "" if facts.twins is None else facts.twins.describe(),
@@ -118,6 +119,27 @@ def _tell_answer(facts: ModelFacts) -> str:
             )
         return f"{told}."
     return f"{state[0].upper()}{state[1:]}."
+
+
+def _tell_erasure(facts: ModelFacts) -> str:
+    """Returns what becomes of the sealed copies of a person whom a wave has forgotten; nothing of anybody else."""
+    erasure = facts.outcome.erasure
+    if facts.outcome.state != "completed":
+        return ""
+    if erasure is None:
+        return (
+            "No key of this person is destroyed: none was to be when the wave was complete. Copies stay until they are "
+            "removed by hand."
+        )
+    if erasure.erased_at is not None:
+        return (
+            f"Erased on {_tell_moment(erasure.erased_at)}: the keys of this person are destroyed, and with them every "
+            "sealed copy, wherever it lies."
+        )
+    if erasure.started_at is not None:
+        return f"Erasure was begun on {_tell_moment(erasure.started_at)}, and goes on with the next night."
+    late = " This is after the due date." if erasure.erase_after > facts.due_at else ""
+    return f"The keys under which copies are sealed will be destroyed after {_tell_moment(erasure.erase_after)}.{late}"
 
 
 def _tell_own_samples(facts: ModelFacts) -> str:
@@ -166,6 +188,7 @@ def _tabulate(summary: Summary, comparison: Comparison | None) -> list[dict[str,
         ("right answers (accuracy)", "accuracy", lambda share: _binomial_error(share, test.num_test)),
         ("recognition by attack (FT AUC)", "ft_auc", lambda _: test.standard_error),
         ("recognition by who holds the model before (trace)", "trace", lambda _: test.trace_standard_error),
+        ("the same, of people by all their samples", "trace_by_person", lambda _: test.trace_by_person_standard_error),
     )
     return _tabulate_memory(test, retrained) + [
         {

@@ -6,9 +6,10 @@ from typing import Any
 
 from amun.core.counts import tell_count
 from amun.evidence.attempts import Receipt
-from amun.ledger import AddedOutcome, AddedRequest, Request, UndoneOutcome
+from amun.ledger import AddedOutcome, AddedRequest, Outcome, Request, UndoneOutcome
 from amun.ledger.near_ids import ask_for
-from flows.pages.layout import day, text
+from amun.ledger.requests import is_erasable
+from flows.pages.layout import day, tell_erasure, text
 from flows.pages.listing import View, print_page
 from flows.pages.table import Column, Table, print_table
 
@@ -84,10 +85,12 @@ def print_requests(requests: Sequence[Request]) -> None:
 
 
 def _tabulate(requests: Sequence[Request], chosen: Sequence[str]) -> Table:
-    """Returns a row for each outcome; the company's tickets and the holds where there are any, or somebody asks."""
+    """Returns a row for each outcome; erasures, the company's tickets and holds where there are any or asked for."""
     has_references = any(request.reference for request in requests) or "reference" in chosen
     has_holds = any(request.is_held for request in requests) or "reason" in chosen
+    has_erasures = "erased" in chosen or any(one.erasure for request in requests for one in request.outcomes)
     optional = [
+        *[Column("erased", 2)] * has_erasures,
         *[Column("reference", 4)] * has_references,
         *[Column("reason", 2, title="held because", is_text=True)] * has_holds,
     ]
@@ -102,10 +105,16 @@ def _tabulate(requests: Sequence[Request], chosen: Sequence[str]) -> Table:
                 outcome.model,
                 outcome.state,
                 text(outcome.wave_number),
+                *[tell_erasure(outcome.erasure) if outcome.erasure else ""] * has_erasures,
                 *[text(request.reference)] * has_references,
-                *[request.holds[-1].reason if outcome.state == "held" else ""] * has_holds,
+                *[_tell_hold(request, outcome)] * has_holds,
             )
     return table
+
+
+def _tell_hold(request: Request, outcome: Outcome) -> str:
+    """Returns why a request is kept from a wave, or its person's keys from being destroyed."""
+    return request.holds[-1].reason if request.is_held and (outcome.state == "held" or is_erasable(outcome)) else ""
 
 
 def print_request(request: Request) -> None:
@@ -119,8 +128,18 @@ def print_request(request: Request) -> None:
     for outcome in request.outcomes:
         for kept in outcome.undone:
             print(f"  {'undone':<16} {day(kept.undone_at)}, {_describe_undone(kept)}: {kept.reason}")
+        if outcome.erasure is not None and outcome.decided_at is not None:
+            told = f"forgotten by {outcome.model} {day(outcome.decided_at)}, erased: {tell_erasure(outcome.erasure)}"
+            late = ", past the due date" if _is_late(request, outcome) else ""
+            print(f"  {'erasure':<16} {told}{late}")
         for name, value in _list_facts(outcome.receipt):
             print(f"  {name:<16} {text(value)}")
+
+
+def _is_late(request: Request, outcome: Outcome) -> bool:
+    """Tells whether a person is not erased before the request is due."""
+    erasure = outcome.erasure
+    return erasure is not None and (erasure.erased_at or erasure.erase_after) > request.due_at
 
 
 def _list_facts(receipt: Receipt | None) -> Iterable[tuple[str, Any]]:

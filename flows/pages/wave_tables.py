@@ -6,6 +6,7 @@ from typing import Any
 from amun.core.counts import tell_count
 from amun.core.params import EXACT_METHOD
 from amun.evidence.attempts import Summary
+from amun.evidence.worst import Worst
 from amun.ledger import Request, Wave
 from amun.ledger.holder import tell_holder
 from flows.pages.layout import (
@@ -19,7 +20,7 @@ from flows.pages.layout import (
     text,
 )
 from flows.pages.listing import View, choose_page, print_page
-from flows.pages.table import Column, Table, print_table
+from flows.pages.table import Column, Table, new_table, print_table
 from tasks.views.values import show_left, tell_noticed
 
 NOT_COMPUTED = "not computed"
@@ -41,6 +42,7 @@ COLUMNS = (
     Column("ft-auc-retrained", 13, "FT AUC", "retrained"),
     Column("trace-after", 10, "trace", "after"),
     Column("trace-retrained", 14, "trace", "retrained"),
+    Column("trace-by-person", 15, "trace", "by person"),
     Column("seconds", 10),
     Column("version"),
 )
@@ -72,8 +74,8 @@ def _tabulate(waves: Sequence[Wave]) -> Table:
     return table
 
 
-def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
-    """Prints one wave in full, with the requests it handles or handled."""
+def print_wave(wave: Wave, requests: Sequence[Request], worst: Worst | None = None) -> None:
+    """Prints one wave in full, with the requests it handles or handled, and who stands out if that is asked for."""
     print_waves([wave])
     facts: dict[str, Any] = {
         "kind": wave.kind,
@@ -96,6 +98,19 @@ def print_wave(wave: Wave, requests: Sequence[Request]) -> None:
     for half, figures in (("calibration", summary.calibration), ("test", summary.test)):
         facts |= {f"{half} {name}": value for name, value in figures.model_dump(exclude_unset=True).items()}
     print_facts(facts)
+    if worst is not None:
+        _print_worst(worst)
+
+
+def _print_worst(worst: Worst) -> None:
+    print(
+        f"\nthe people who stand out most, of {worst.num_people}; by chance alone somebody has more than "
+        f"{worst.max_score:.2f} in one wave of twenty"
+    )
+    table = new_table("subject", "score", "stands out")
+    for person in worst.people:
+        table.add_row(person.subject_id, f"{person.score:.2f}", "yes" if person.score > worst.max_score else "")
+    print_table(table)
 
 
 def _list_requests(requests: Sequence[Request]) -> str | None:
@@ -113,6 +128,7 @@ def print_status(status: dict[str, Any]) -> None:
     print(
         f"pending    {tell_count(status['pending'], 'request')}"
         + (f", next due {day(status['next_due'])}" if status["next_due"] else "")
+        + (f", to be taken by {day(status['last_night'])}" if status["next_due"] != status["last_night"] else "")
     )
     print(f"overdue    {tell_count(status['overdue'], 'request')}")
     if status["unmatched"]:
@@ -120,10 +136,25 @@ def print_status(status: dict[str, Any]) -> None:
         print(f"unmatched  {unmatched} of nobody in the data; `amun request list --state unmatched`")
     if status["held"]:
         print(f"on hold    {tell_count(status['held'], 'request')}, past the due date: {status['held_overdue']}")
+    _print_erasures(status)
     if last is not None:
         note = f": {last.note}" if last.note else ""
         print(f"last wave  {last.number}, {last.state} {moment(last.closed_at)}{note}")
     print(f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), run by {tell_holder(wave.holder)}'}")
+
+
+def _print_erasures(status: dict[str, Any]) -> None:
+    """Prints who is to be erased, what of that is late, and of whom copies stay in clear."""
+    if status["to_erase"]:
+        people = tell_count(status["to_erase"], "request")
+        print(f"to erase   {people}, the first after {day(status['erase_next'])}; `amun erase list`")
+    for key, told in (("erase_late", "not before its due date"), ("erase_overdue", "not yet, and past its due date")):
+        if status[key]:
+            print(
+                f"warning    {tell_count(status[key], 'request')}: the person is erased {told}; `amun erase run --now`"
+            )
+    if status["never_erased"]:
+        print(f"in clear   {tell_count(status['never_erased'], 'request')} of people of whom copies stay unsealed")
 
 
 def _describe_row(wave: Wave) -> list[str]:
@@ -151,6 +182,7 @@ def _describe_row(wave: Wave) -> list[str]:
         NOT_COMPUTED if comparison is None else auc(comparison.ft_auc, missing),
         auc(test.trace, too_few if "trace" in test.model_fields_set else ""),
         "" if comparison is None or "trace" not in comparison.model_fields_set else auc(comparison.trace, too_few),
+        auc(test.trace_by_person, ""),
         "" if seconds is None else f"{seconds:.0f}",
         text(wave.version),
     ]

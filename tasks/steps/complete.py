@@ -13,6 +13,7 @@ from tasks.tools.dvc import StageRun
 from tasks.tools.git import name_tag
 from tasks.tools.options import TASK_OPTIONS
 from tasks.tools.registry import Registered
+from tasks.workspace.deadlines import plan_erasure
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -53,6 +54,7 @@ def complete_requests(
         standard_error=reported.standard_error,
         trace=reported.trace,
     )
+    now = datetime.now(UTC)
     with open_ledger() as ledger:
         ledger.complete_wave(
             claim,
@@ -61,7 +63,8 @@ def complete_requests(
             commit=commit,
             summary=summary,
             receipt=receipt,
-            now=datetime.now(UTC),
+            erase_after=plan_erasure(workspace.params, now),
+            now=now,
         )
     return summary
 

@@ -40,6 +40,7 @@ from tasks.tools.options import TASK_OPTIONS
 from tasks.tools.registered import WaveVersion, find_champion
 from tasks.tools.sound import make_sound
 from tasks.tools.story import tell
+from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.holdings import read_holdings
 from tasks.workspace.line import read_line, require_line, require_new_number
 from tasks.workspace.twins import describe_settled, settle
@@ -98,7 +99,7 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
         num_forget=len(forgetting.forget_ids),
         num_non_members=int((~stores[1].is_among(gone)).sum()),
         insufficient=_foresee(root, forgetting, forgotten, stores),
-        next_due=status.next_due,
+        last_night=find_last_night(workspace.params, status.next_due),
         now=now,
     )
     return forgetting, plan

@@ -10,6 +10,7 @@ from amun.core.paths import CALIBRATION
 from amun.evidence.wave import read_wave
 from amun.store.store import read_owners
 from tasks.tools.options import TASK_OPTIONS
+from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -26,6 +27,6 @@ def plan_night(workspace: Workspace) -> Plan:
         num_forget=len(wave.forget_ids),
         num_non_members=int((~calibration.is_among(wave.gone_ids)).sum()),
         insufficient=read_night(root).insufficient,
-        next_due=next_due,
+        last_night=find_last_night(workspace.params, next_due),
         now=now,
     )

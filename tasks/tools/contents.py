@@ -12,6 +12,8 @@ from tasks.tools.dvc import has_remote, open_repo
 
 def locate_cached(root: Path, digests: Collection[str]) -> dict[str, Path]:
     """Returns where the cache holds the contents of these MD5s, or would."""
+    if not digests:
+        return {}
     with open_repo(root) as repo:
         return {digest: Path(repo.cache.local.oid_to_path(digest)) for digest in digests}
 

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from amun.core.errors import AmunError
 from amun.core.masking import mask_passwords
-from amun.core.paths import AUDIT_LOGITS, BENCHMARKS, PARTIAL_ADVERSARIAL, TARGET_LOGITS, is_bucket, locate_mirror
+from amun.core.paths import (
+    AUDIT_LOGITS,
+    BENCHMARKS,
+    PARTIAL_ADVERSARIAL,
+    SELFTEST,
+    TARGET_LOGITS,
+    is_bucket,
+    locate_mirror,
+)
 from tasks.tools import dvc
 from tasks.tools.contents import find_cached, find_sent
 from tasks.views.trace import ReferenceSet, Trace, TracedVersion
@@ -117,10 +125,23 @@ def list_beside(workspace: Workspace) -> Iterator[Copy]:
         ("images as the source on S3 had them when it was last read", mirror),
         ("adversarial examples of a search that was cut short", [PARTIAL_ADVERSARIAL]),
         ("images, adversarial examples and models of benchmarks", [BENCHMARKS]),
+        ("images and models of the self-test", [SELFTEST]),
     ):
         for path in paths:
             if (workspace.root / path).exists():
                 yield Copy(what, str(path), "perhaps: not looked into")
+
+
+def list_untouched(workspace: Workspace) -> list[Copy]:
+    """Returns what erasing people leaves as it is, and what may hold copies of them or have been made from them."""
+    source = workspace.params.data.root or workspace.params.data.source
+    return [
+        Copy("the source of the data", source, "not looked into"),
+        *list_beside(workspace),
+        Copy("samples that were written in clear, before everything was sealed", "the DVC remote", "not looked into"),
+        Copy("models trained on the samples", "MLflow, the DVC cache and, where there is one, its remote", "perhaps"),
+        Copy("the requests themselves, with the people's ids", "the ledger and the intake source", "all"),
+    ]
 
 
 def list_ids(trace: Trace) -> Iterator[Copy]:

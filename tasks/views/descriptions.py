@@ -60,6 +60,8 @@ def describe_comparison(comparison: Comparison) -> str:
     """Returns the sentence that puts exact retraining beside a wave."""
     accuracy, ft_auc = show_percent(comparison.accuracy), show_auc(comparison.ft_auc)
     trace = f", trace {show_auc(comparison.trace)}" if comparison.trace is not None else ""
+    if comparison.trace_by_person is not None:
+        trace += f", by person {show_auc(comparison.trace_by_person)}"
     memory = "" if comparison.memory_left is None else f"memory left {show_left(comparison)}, "
     return f"{COMPARISON_MARK}on what remained would have given {memory}FT AUC {ft_auc}, accuracy {accuracy}{trace}."
 
@@ -118,11 +120,17 @@ def _tell_trace(facts: WaveFacts) -> str:
     trace, bound = facts.reported.trace, facts.gate.max_trace
     if trace is None:
         return ""
+    by_person = ""
+    if facts.reported.trace_by_person is not None:
+        by_person = (
+            f" From all samples of a person together it is {facts.reported.trace_by_person:.3f} ± "
+            f"{facts.reported.trace_by_person_standard_error:.3f}; the gate does not judge that."
+        )
     bounded = "`gate.max_trace` is null: the gate does not judge it" if bound is None else f"the gate allows {bound:g}"
     return (
         "**The trace:** whoever holds the model from before as well tells them from strangers with an AUC of "
         f"{trace:.3f} ± {facts.reported.trace_standard_error:.3f}; 0.5 is not at all, and less tells as much as "
-        f"more ({bounded})."
+        f"more ({bounded}).{by_person}"
     )
 
 

@@ -161,3 +161,7 @@ def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Itera
     if outcome.decided_at is not None:
         made = f" by wave {outcome.wave_number}" if outcome.wave_number is not None else ""
         yield Event(outcome.decided_at, f"{outcome.state.replace('_', ' ')}{made}")
+    if outcome.erasure is not None and outcome.erasure.keys_destroyed_at is not None:
+        yield Event(outcome.erasure.keys_destroyed_at, "the keys of this person were destroyed")
+    if outcome.erasure is not None and outcome.erasure.erased_at is not None:
+        yield Event(outcome.erasure.erased_at, "erased: no sealed copy could be opened any more")

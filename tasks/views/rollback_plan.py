@@ -15,6 +15,7 @@ from amun.core.params import ModelParams, read_yaml
 from amun.core.paths import CALIBRATION, PARAMS, TEST, TRAIN
 from amun.evidence.wave import read_forgotten
 from amun.ledger import WaveBusy, describe_holder
+from amun.ledger.erasures import refuse_erased
 from amun.ledger.holder import tell_holder
 from amun.store.forgetting import find_lost
 from amun.store.store import read_owners
@@ -97,12 +98,14 @@ def plan_rollback(workspace: Workspace, version: int) -> Plan:
             f"version {version} of {model} is not in the champion's line, which is {' <- '.join(map(str, versions))}"
         )
     undone = line[: versions.index(str(version))]
+    numbers = [wave.number for wave in undone]
+    with open_ledger() as ledger:
+        refuse_erased(str(version), ledger.find_erased(model, numbers, datetime.now(UTC)))
     _require_files(workspace, target)
     with _open_line(root, target) as path:
         _require_same_model(workspace, path, target)
         _require_nobody_erased(path, target)
         held = {holding.subject_id for holding in read_holdings(path)}
-    numbers = [wave.number for wave in undone]
     with open_ledger() as ledger:
         remembered = ledger.count_remembered(model, numbers, held)
     return Plan(model, champion.version, version, numbers, remembered)

@@ -48,6 +48,8 @@ FINAL = {
     "standard_error": "ft_auc/standard_error",
     "trace": "trace/after",
     "trace_standard_error": "trace/standard_error",
+    "trace_by_person": "trace_by_person/after",
+    "trace_by_person_standard_error": "trace_by_person/standard_error",
 }
 CONTEXTS = {TRAIN: "training", CALIBRATION: "gate", TEST: "report", ADVERSARIAL: "unlearning"}
 

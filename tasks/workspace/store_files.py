@@ -10,6 +10,7 @@ from pathlib import Path
 
 from amun.core.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, HELD_OUT_ADVERSARIAL, TARGET_LOGITS, TEST, TRAIN
 from amun.ledger import Holding
+from amun.store.rows import is_sealed
 from amun.store.store import read_share
 from tasks.tools import dvc
 from tasks.tools.contents import find_cached
@@ -78,6 +79,17 @@ def find_files(
         else:
             files.append(StoreFile(path, md5, waves, None, "nothing"))
     return files
+
+
+def find_in_clear(root: Path, locks: Locks) -> dict[str, Path]:
+    """Returns the contents of files which hold samples in clear, where the cache has them; by what names them."""
+    contents = gather(locks, CONTENT)
+    cached = find_cached(root, {md5 for _, md5 in contents})
+    return {
+        f"{path} of wave {waves[0]}, in the DVC cache as {md5}": cached[md5]
+        for (path, md5), waves in contents.items()
+        if md5 in cached and not is_sealed(cached[md5])
+    }
 
 
 def gather(locks: Locks, paths: Sequence[Path]) -> dict[tuple[str, str], tuple[int, ...]]:

@@ -9,15 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, InputError
 from amun.core.locks import hold_lock
-from amun.core.paths import STATE
+from amun.core.paths import CALIBRATION, STATE, TEST, TRAIN, WORST
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
+from amun.evidence.wave import parse_record, read_wave
+from amun.evidence.worst import Worst
+from amun.store.forgetting import find_lost
+from amun.store.store import read_owners
 from amun.vault.vault import lend_vault
 from tasks.tools import dvc
 from tasks.tools.git import list_changes, run_git
 from tasks.tools.sound import make_sound
+from tasks.workspace.erasing import describe_erased
 
 _PREFIX = "worktree-"  # of a folder under .amun/
 # in it: held as long as its command lives, in whatever container that is, and let go by the kernel
@@ -78,6 +83,7 @@ def _is_abandoned(folder: Path) -> bool:
 def reproduce_wave(root: Path, commit: str) -> list[str]:
     """Runs a wave's stages anew at its commit; returns the outputs whose bytes differ, none if it reproduces."""
     with open_worktree(root, commit) as path:
+        _require_nobody_erased(path)
         before = dvc.read_digests(path)
         for stage in dvc.list_stages(path, dvc.WAVE_STAGES):
             print(f"  {stage}", flush=True)
@@ -87,19 +93,58 @@ def reproduce_wave(root: Path, commit: str) -> list[str]:
         return sorted(differing | set(list_changes(path)))
 
 
+def _require_nobody_erased(path: Path) -> None:
+    """Refuses to run a wave again of whose samples some can no longer be opened.
+
+    Raises:
+        AmunError: there are some; the line says since when.
+    """
+    wave, stores = read_wave(path), [read_owners(path / each) for each in (TRAIN, CALIBRATION, TEST)]
+    if num_lost := len(find_lost(stores, [earlier for earlier in wave.forgotten if earlier.number < wave.number])):
+        raise AmunError(
+            f"wave {wave.number} can no longer be run again: of its samples {num_lost} belong to people who were "
+            f"{describe_erased(wave.model, wave.number)}"
+        )
+
+
 def compare_wave(root: Path, commit: str) -> Comparison:
     """Retrains on what remained at a wave's commit; returns what that model shows on the test half."""
     with open_worktree(root, commit) as path:
-        result_path = path.parent / "result.json"
-        finished = subprocess.run(
-            [sys.executable, "-m", "amun.stages.compare"],
-            cwd=path,
-            env=os.environ | {RESULT_FILE_VARIABLE: str(result_path)},
-            # how far it has come is no part of what `--json` prints
-            stdout=sys.stderr,
-            check=False,
-        )
-        if finished.returncode:
-            reason = StageResult.read(result_path).error if result_path.exists() else f"exit {finished.returncode}"
-            raise AmunError(f"retraining at commit {commit[:12]} failed: {reason}")
+        _require_nobody_erased(path)
+        _run_program(path, "compare", f"retraining at commit {commit[:12]}")
         return read_figures(Comparison, path)
+
+
+def find_worst(root: Path, commit: str) -> Worst:
+    """Returns who of a wave's people stands out most, by its model and the test half at its commit.
+
+    Raises:
+        InputError: the wave is of a version of this project that did not look at people one by one.
+        AmunError: there is no score for anybody, or no model.
+    """
+    with open_worktree(root, commit) as path:
+        if not (path / "amun/stages/worst.py").exists():
+            raise InputError(f"the code at commit {commit[:12]} does not look at people one by one")
+        _require_nobody_erased(path)
+        _run_program(path, "worst", f"looking at people at commit {commit[:12]}")
+        return parse_record(Worst, (path / WORST).read_text(encoding="utf-8"), str(WORST))
+
+
+def _run_program(path: Path, name: str, doing: str) -> None:
+    """Runs a stage that is none of DVC's in a work tree.
+
+    Raises:
+        AmunError: it failed; the line begins with what it was doing.
+    """
+    result_path = path.parent / "result.json"
+    finished = subprocess.run(
+        [sys.executable, "-m", f"amun.stages.{name}"],
+        cwd=path,
+        env=os.environ | {RESULT_FILE_VARIABLE: str(result_path)},
+        # how far it has come is no part of what `--json` prints
+        stdout=sys.stderr,
+        check=False,
+    )
+    if finished.returncode:
+        reason = StageResult.read(result_path).error if result_path.exists() else f"exit {finished.returncode}"
+        raise AmunError(f"{doing} failed: {reason}")

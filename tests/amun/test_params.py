@@ -47,13 +47,20 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
         (
             re.search("  twins: .*\n", SHIPPED)[0],  # type: ignore[index]
             "",
-            "data.twins: missing; every key must be there, and keep is what was before there was one$",
+            "data.twins: missing; every key must be there, and keep is what to begin with$",
         ),
         (
             re.search("  fallback_gradient_norm: .*\n", SHIPPED)[0],  # type: ignore[index]
             "",
-            "training.fallback_gradient_norm: missing; every key must be there, and null is what was before",
+            "training.fallback_gradient_norm: missing; every key must be there, and null is what to begin with",
         ),
+        (
+            re.search("erasure:\n.*\n", SHIPPED)[0],  # type: ignore[index]
+            "",
+            "erasure: missing; every key must be there, and {waiting_days: 7} is what to begin with$",
+        ),
+        ("  waiting_days: 7", "  waiting_days: 26", "erasure.waiting_days: input should be less than or equal to 25"),
+        ("  waiting_days: 7", "  waiting_days: -1", "erasure.waiting_days: input should be greater than or equal to 0"),
         ("  twins: keep", "  twins: forget", "data.twins: input should be 'keep' or 'forget_too', found 'forget'"),
         ("  train_fraction: 0.5", "  train_fraction: 0.8", "must sum to less than 1"),
         ("  num_audit: 16", "  num_audit: 15", "references.num_audit: input should be a multiple of 2"),

@@ -86,7 +86,7 @@ def plan(
         num_forget=num_forget,
         num_non_members=450,
         insufficient=night.insufficient,
-        next_due=None if days_left is None else NOW + timedelta(days=days_left),
+        last_night=None if days_left is None else NOW + timedelta(days=days_left),
         now=NOW,
     ).attempts
 

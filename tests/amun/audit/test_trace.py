@@ -2,11 +2,13 @@
 
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from amun.audit.trace import compute_trace, find_candidates, measure_rise
+from amun.audit.roc import auc_standard_error
+from amun.audit.trace import Rises, compare_rises, compute_trace, find_candidates, measure_rise
 from amun.model.training import compute_logits, fit
 from amun.search.catalogue import find_adversarial
 from tests.amun.search.models import draw_linear
@@ -103,3 +105,39 @@ def test_of_no_candidates_there_are_no_examples() -> None:
     base, images, labels, _ = draw_linear(3, num_samples=1, num_classes=3)
     found = find_candidates(base, images[:0], labels[:0], SEARCH)
     assert (len(found.examples[0]), found.num_missing) == (0, 0)
+
+
+def test_people_are_told_by_the_mean_of_all_their_examples() -> None:
+    # each person has one example that rises and others that fall: no single one tells what their means do
+    people, strangers = np.repeat(np.arange(12), 3), np.repeat(np.arange(100, 120), 2)
+    forget = Rises(torch.tensor([0.6, -0.1, -0.2] * 12, dtype=torch.float64), people.astype(np.str_))
+    others = Rises(torch.tensor([0.3, -0.3] * 20, dtype=torch.float64), strangers.astype(np.str_))
+    trace = compare_rises(forget, others)
+    assert trace.auc == pytest.approx((1 + 0.5 + 0.5) / 3)
+    assert trace.auc_by_person == 1
+    assert trace.standard_error == auc_standard_error(36, 40)
+    assert trace.standard_error_by_person == auc_standard_error(12, 20)
+
+
+def test_the_order_of_examples_is_nothing_to_people() -> None:
+    values = torch.arange(40, dtype=torch.float64)
+    people, shuffled = np.array([f"p{number % 13}" for number in range(40)]), torch.randperm(40)
+    averages = Rises(values, people).average()
+    assert torch.equal(Rises(values[shuffled], people[shuffled.numpy()]).average(), averages)
+    assert averages[0] == torch.tensor([0.0, 13, 26, 39]).mean()
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "num_people", "is_told", "is_told_by_person"),
+    [(20, 12, True, True), (20, 11, True, False), (19, 19, False, False)],
+)
+def test_a_few_persons_score_is_not_told(
+    num_samples: int, num_people: int, is_told: bool, is_told_by_person: bool
+) -> None:
+    names = [str(number % num_people) for number in range(num_samples)]
+    few = Rises(torch.zeros(num_samples, dtype=torch.float64), np.array(names))
+    many = Rises(torch.zeros(50, dtype=torch.float64), np.array([str(number) for number in range(50)]))
+    for trace in (compare_rises(few, many), compare_rises(many, few)):
+        assert (trace.auc is not None, trace.standard_error is not None) == (is_told, is_told)
+        told = trace.auc_by_person is not None, trace.standard_error_by_person is not None
+        assert told == (is_told_by_person, is_told_by_person)

@@ -31,7 +31,9 @@ def claim_wave(ledger: Ledger, kind: Any = "deletion", *, model: str = MODEL, no
     return answer
 
 
-def complete_wave(ledger: Ledger, claim: Claim, version: str = "7", now: datetime = NOW) -> None:
+def complete_wave(
+    ledger: Ledger, claim: Claim, version: str = "7", now: datetime = NOW, erase_after: datetime | None = None
+) -> None:
     ledger.complete_wave(
         claim,
         version=version,
@@ -39,6 +41,7 @@ def complete_wave(ledger: Ledger, claim: Claim, version: str = "7", now: datetim
         commit="c0ffee",
         summary=SUMMARY,
         receipt=Receipt(tag=f"wave/{claim.number:04d}"),
+        erase_after=erase_after,
         now=now,
     )
 

@@ -121,7 +121,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ledger.park_wave(self.claim, "parked", self.now)
             self.live |= self.in_wave
         else:
-            complete_wave(self.ledger, self.claim, version=f"v{self.claim.number}", now=self.now)
+            complete_wave(self.ledger, self.claim, f"v{self.claim.number}", self.now, erase_after=self.now)
             self.forgotten |= self.in_wave
             self.line.append((self.claim.number, self.in_wave))
         self.in_wave, self.claim = {}, None
@@ -176,6 +176,8 @@ class LedgerMachine(RuleBasedStateMachine):
             == {request.subject_id: request.request_id for request in requests if request.is_held}
         )
         assert by_state["completed"] == self.forgotten
+        to_erase = {one.subject_id: one.request_id for one in requests if one.outcomes[0].erasure is not None}
+        assert to_erase == self.forgotten
         waves = self.ledger.list_waves(MODEL)
         assert [wave.number for wave in waves] == list(range(self.num_waves))
         assert [wave.number for wave in waves if wave.state == "open"] == ([self.claim.number] if self.claim else [])

@@ -98,11 +98,14 @@ def test_earlier_ledger_is_brought_up_to_date_when_it_is_opened(url_of_2: str, m
         assert (held.subject_id, held.num_train, held.num_held_out) == (COMPOSED, 5, 1)
         assert add(ledger, "Jose\u0301", "stranger") == ["R-000002", "R-000006"]
         assert list_states(ledger)[-2:] == [("R-000005", "nothing_held"), ("R-000006", "unmatched")]
+        # who was forgotten before was promised no erasure
+        assert ann.outcomes[0].erasure is None
+        assert (ledger.list_erasures(MODEL, NOW), ledger.count_status(MODEL, NOW).never_erased) == ([], 1)
         with ledger._read() as session:
             assert session.get_one(InfoRow, 1).schema_version == SCHEMA_VERSION
     fresh = make_url_of_new()
     Ledger.create(fresh).close()
-    for table in ("request_outcomes", "undone_outcomes"):
+    for table in ("request_outcomes", "undone_outcomes", "erasures"):
         assert describe_table(url_of_2, table) == describe_table(fresh, table)
 
 

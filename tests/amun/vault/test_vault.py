@@ -158,6 +158,22 @@ def test_rotation_killed_at_any_line_is_ended_by_the_next(vault: Vault) -> None:
     assert open_vault().own_key == own_key
 
 
+def test_copy_of_the_key_store_from_a_killed_rotation_opens_no_more(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.provide_keys(NAMES)
+    with monkeypatch.context() as patch:
+        patch.setattr(KekFile, "succeed", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            vault.rotate()
+    under, _ = vault.store.read_own()
+    assert vault.kek_file.find(under)
+    open_vault().rotate()
+    with pytest.raises(InputError, match=f"lie under {under}"):
+        open_vault().kek_file.find(under)
+    assert not vault.kek_file.successor.exists()
+
+
 def test_keys_made_while_the_kek_changes_are_not_lost(vault: Vault) -> None:
     # as another process would, between this one's look at the KEK and its write
     vault.kek_file.find(vault.store.read_own()[0])

@@ -8,7 +8,7 @@ import pytest
 
 from amun.evidence.attempts import Summary
 from amun.evidence.figures import Comparison
-from amun.ledger import Outcome, OutcomeState, Request, Wave
+from amun.ledger import Erasure, Outcome, OutcomeState, Request, Wave
 from flows.pages.request_page import render_page
 from tasks.views.copies import Copy
 from tasks.views.request_facts import Event, ModelFacts, RequestFacts, Thresholds
@@ -61,8 +61,9 @@ def render(
     is_own: bool = True,
     max_memory_left: float | None = None,
     twins: SharedPictures | None = None,
+    erasure: Erasure | None = None,
 ) -> str:
-    outcome = Outcome("faces", state, None if wave is None else wave.number, CLOSED, None, ())
+    outcome = Outcome("faces", state, None if wave is None else wave.number, CLOSED, None, (), erasure)
     facts = ModelFacts(
         outcome=outcome,
         due_at=DUE,
@@ -192,3 +193,18 @@ def test_days_before_or_after_the_due_date_are_counted_by_the_calendar(after: ti
     request = Request("R-000009", "person", RECEIVED, DUE, None, None, (), (done,))
     page = render_page(RequestFacts(request, [facts], CLOSED, "faces", "e" * 40))
     assert f"Honoured by wave 4, {words}:" in page
+
+
+@pytest.mark.parametrize(
+    ("erasure", "words"),
+    [
+        (None, "No key of this person is destroyed"),
+        (Erasure(CLOSED, CLOSED), "will be destroyed after 1 February 2026, 09:00 UTC.</p>"),
+        (Erasure(CLOSED, DUE + timedelta(days=1)), "after 1 March 2026, 09:00 UTC. This is after the due date."),
+        (Erasure(CLOSED, CLOSED, DUE), "Erasure was begun on 28 February 2026, 09:00 UTC"),
+        (Erasure(CLOSED, CLOSED, DUE, DUE, DUE), "Erased on 28 February 2026, 09:00 UTC: the keys of this person"),
+    ],
+)
+def test_record_tells_when_the_person_is_erased(erasure: Erasure | None, words: str) -> None:
+    assert words in render("completed", make_wave(make_summary("retrain")), erasure=erasure)
+    assert words not in render("held", None, erasure=None)

@@ -10,6 +10,7 @@ import pytest
 from amun.core.errors import InputError
 from amun.evidence.attempts import Judged, Summary
 from amun.evidence.figures import AuditFigures, Comparison, ReportFigures
+from amun.evidence.worst import StandingOut, Worst
 from amun.ledger import Request, Wave
 from flows.pages.listing import View
 from flows.pages.table import CUT
@@ -67,6 +68,7 @@ def test_many_waves_are_cut_to_pages(capsys: pytest.CaptureFixture[str]) -> None
 def make_measured_wave() -> Wave:
     """A wave of which every column has something to say."""
     figures = {"memory_left": 0.05, "memory_left_lower": -0.3, "memory_left_upper": 0.4, "ft_auc": 0.5, "trace": 0.9}
+    figures["trace_by_person"] = 0.97
     test = ReportFigures.model_validate(figures | {"accuracy_base": 0.9, "accuracy": 0.89, "ft_auc_base": 0.7})
     comparison = Comparison.model_validate(figures | {"accuracy": 0.88})
     summary = Summary(num_forget=30, method="boundary_shrink", test=test)
@@ -88,7 +90,7 @@ def test_columns_give_way_and_keys_are_whole(
     assert bool(note) == (width < 220)
     if width == 80:
         assert "0.05 [-0.30, 0.40]" in row
-        assert re.search("no room for .*, trace-retrained, seconds: `--columns` chooses, a wider ", note[0])
+        assert re.search("no room for .*, trace-by-person, seconds: `--columns` chooses, a wider ", note[0])
 
 
 def test_columns_are_chosen(capsys: pytest.CaptureFixture[str], open_terminal: Callable[[int], None]) -> None:
@@ -101,6 +103,14 @@ def test_columns_are_chosen(capsys: pytest.CaptureFixture[str], open_terminal: C
     ]
     with pytest.raises(InputError, match=r"--columns: there is no column 'trace'; there are wave,closed,"):
         show_list(capsys, [], View(columns=("trace",)))
+
+
+def test_people_who_stand_out_are_named_to_whoever_asks(capsys: pytest.CaptureFixture[str]) -> None:
+    people = tuple(StandingOut(subject_id=name, score=score) for name, score in (("erika", 4.21), ("max", 1.5)))
+    print_wave(make_wave(7), [], Worst(max_score=3.3, num_people=150, people=people))
+    shown = capsys.readouterr().out
+    assert "of 150; by chance alone somebody has more than 3.30 in one wave of twenty" in shown
+    assert [line.split() for line in shown.splitlines()[-2:]] == [["erika", "4.21", "yes"], ["max", "1.50"]]
 
 
 def test_wave_tells_its_decisions_and_counts_its_requests(capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,7 +142,15 @@ def test_wave_tells_what_it_would_have_noticed(capsys: pytest.CaptureFixture[str
 
 def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]) -> None:
     status = {"model": "model", "champion": 7, "pending": 0, "overdue": 0, "unmatched": 3, "held": 0, "next_due": None}
+    status |= {"last_night": None, "to_erase": 3, "erase_next": NIGHT, "erase_late": 1, "erase_overdue": 2}
+    status["never_erased"] = 0
     print_status(status | {"open_wave": None, "last_wave": make_wave(8, note="no attempt passed the gate")})
     shown = capsys.readouterr().out
     assert "last wave  8, parked 2026-01-31 03:00 UTC: no attempt passed the gate" in shown
     assert "unmatched  3 requests of nobody in the data" in shown
+    assert "to erase   3 requests, the first after 2026-01-31; `amun erase list`" in shown
+    assert "warning    1 request: the person is erased not before its due date; `amun erase run --now`" in shown
+    assert "warning    2 requests: the person is erased not yet, and past its due date" in shown
+    assert "in clear" not in shown
+    print_status(status | {"open_wave": None, "last_wave": None, "never_erased": 4})
+    assert "in clear   4 requests of people of whom copies stay unsealed" in capsys.readouterr().out

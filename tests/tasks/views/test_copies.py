@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from amun.core.paths import BENCHMARKS, PARTIAL_ADVERSARIAL, locate_mirror
+from amun.core.paths import BENCHMARKS, PARTIAL_ADVERSARIAL, SELFTEST, locate_mirror
 from amun.ledger import Request
 from tasks.views.copies import list_beside, list_ids
 from tasks.views.trace import Trace
@@ -20,7 +20,8 @@ def make_request(number: int | None) -> Request:
 
 def test_what_is_there_beside_the_pipelines_files_is_told(tmp_path: Path) -> None:
     params = PARAMS.model_copy(update={"data": PARAMS.data.model_copy(update={"root": SOURCE})})
-    workspace, beside = Workspace(tmp_path, params), [locate_mirror(SOURCE), PARTIAL_ADVERSARIAL, BENCHMARKS]
+    workspace = Workspace(tmp_path, params)
+    beside = [locate_mirror(SOURCE), PARTIAL_ADVERSARIAL, BENCHMARKS, SELFTEST]
     assert list(list_beside(workspace)) == []
     for path in beside:
         (tmp_path / path).mkdir(parents=True)

@@ -1,0 +1,69 @@
+"""`amun erase`: destroys the keys of people whom a wave has forgotten."""
+
+from typing import Annotated
+
+import typer
+
+from flows.cli import shared
+
+app = typer.Typer(help="Erasing people whom a wave has forgotten.", no_args_is_help=True)
+
+
+@app.command("run")
+def run_erasures(
+    at_once: Annotated[bool, typer.Option("--now", help="Do not wait for the end of the waiting days.")] = False,
+    subjects: Annotated[
+        list[str] | None,
+        typer.Option("--subject", metavar="ID", help="Begin with nobody else; may be repeated.", show_default=False),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say who would be erased, and what holds up whom; change nothing.")
+    ] = False,
+) -> None:
+    """Destroy the keys of everybody who is due, and end what an earlier call has begun.
+
+    Exit code 1 when somebody can still be read, or somebody named by --subject is not erased.
+    """
+    from datetime import UTC, datetime
+
+    from flows.pages import erase_tables
+    from tasks.workspace.erasing import erase
+
+    workspace = shared.open_here()
+    if dry_run:
+        with shared.open_ledger() as ledger:
+            planned = ledger.plan_erasures(
+                workspace.model, now=datetime.now(UTC), at_once=at_once, subjects=subjects or None
+            )
+        erase_tables.print_plan(planned)
+        return
+    done = erase(workspace, at_once=at_once, subjects=subjects or None)
+    erase_tables.print_erased(done)
+    if done.erased:
+        from tasks.views.copies import list_untouched
+
+        erase_tables.print_untouched(list_untouched(workspace))
+    if done.readable or (subjects and done.held_up):
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_erasures(
+    columns: shared.Columns = None,
+    limit: shared.Limit = None,
+    page: shared.PageNumber = 1,
+    is_all: shared.IsAll = False,
+    search: shared.Search = "",
+    as_json: shared.AsJson = False,
+) -> None:
+    """List who is to be erased when, what holds that up, and who is erased; the latest last."""
+    from datetime import UTC, datetime
+
+    from flows.pages import erase_tables
+
+    view = shared.read_view(columns, limit, page, is_all, search, as_json=as_json)
+    workspace = shared.open_here()
+    with shared.open_ledger() as ledger:
+        erasures = ledger.list_erasures(workspace.model, datetime.now(UTC))
+    chosen, num_erasures = erase_tables.choose_erasures(erasures, view)
+    shared.show(chosen, as_json, lambda listed: erase_tables.print_list(listed, view, num_erasures))

@@ -1,0 +1,99 @@
+"""What people read of who is erased: a list, a plan, what a call has done and what it has not touched."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from amun.ledger import PlannedErasure
+from flows.pages.layout import day, tell_erasure, text
+from flows.pages.listing import View, choose_page, print_page
+from flows.pages.table import Column, Table, new_table, print_table
+
+if TYPE_CHECKING:
+    from tasks.views.copies import Copy
+    from tasks.workspace.erasing import Erased
+
+MAX_LISTED = 20  # people of a kind; more are counted
+
+
+def choose_erasures(erasures: Sequence[PlannedErasure], view: View) -> tuple[Sequence[PlannedErasure], int]:
+    """Returns the page of erasures that is asked for, and how many there are on all pages; raises as `choose_page`."""
+    return choose_page(erasures, view, _tell_cells)
+
+
+def print_list(erasures: Sequence[PlannedErasure], view: View, num_erasures: int) -> None:
+    """Prints the page of erasures that is asked for."""
+    print_page(_tabulate(erasures), view, num_erasures, "erasure")
+
+
+def print_plan(planned: Sequence[PlannedErasure]) -> None:
+    """Prints who would be erased, and what holds up whom."""
+    _print_some([f"{_name(one)}: would be erased" for one in planned if not one.held_up_by])
+    _print_some([_tell_held_up(one) for one in planned if one.held_up_by])
+    if not planned:
+        print("nobody is to be erased")
+
+
+def print_erased(done: "Erased") -> None:
+    """Prints who is erased, and who is not and why."""
+    _print_some([f"{_name(one)}: erased" for one in done.erased])
+    _print_some(
+        [
+            f"{_name(one)}: not erased yet, for samples can still be read in {'; '.join(places)}"
+            for one, places in done.readable
+        ]
+    )
+    _print_some([_tell_held_up(one) for one in done.held_up])
+    if not (done.erased or done.readable or done.held_up):
+        print("nobody is to be erased")
+
+
+def print_untouched(untouched: "Sequence[Copy]") -> None:
+    """Prints what may still hold copies of those who are erased."""
+    print("\nnot touched, and perhaps with copies of these people:")
+    table = new_table("what", "where")
+    for copy in untouched:
+        table.add_row(copy.what, copy.place)
+    print_table(table)
+
+
+def _print_some(lines: Sequence[str]) -> None:
+    """Prints the first lines, and how many more there are."""
+    for line in lines[:MAX_LISTED]:
+        print(line)
+    if len(lines) > MAX_LISTED:
+        print(f"and so {len(lines) - MAX_LISTED} more: `amun erase list`")
+
+
+def _name(one: PlannedErasure) -> str:
+    return f"{one.request_id} {one.subject_id}"
+
+
+def _tell_held_up(one: PlannedErasure) -> str:
+    return f"{_name(one)}: held up by {'; by '.join(one.held_up_by)}"
+
+
+def _tabulate(erasures: Sequence[PlannedErasure]) -> Table:
+    table = Table(
+        Column("request"),
+        Column("subject"),
+        Column("due", 3),
+        Column("wave", 4),
+        Column("forgotten", 5),
+        Column("erased", 1),
+        Column("held up by", 2, is_text=True),
+    )
+    for one in erasures:
+        table.add_row(*_tell_cells(one))
+    return table
+
+
+def _tell_cells(one: PlannedErasure) -> list[str]:
+    return [
+        one.request_id,
+        one.subject_id,
+        day(one.due_at),
+        text(one.wave_number),
+        day(one.erasure.intended_at),
+        tell_erasure(one.erasure),
+        "; ".join(one.held_up_by),
+    ]

@@ -1,0 +1,166 @@
+"""Erases people whom a wave has forgotten: their keys are destroyed, and nothing sealed under them opens again.
+
+The ledger records each step; each can be repeated, and whatever was begun is ended by the next call. Who is erased is
+told by ids of requests: a night's log names nobody.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from amun.core.counts import tell_count
+from amun.core.errors import AmunError, InputError
+from amun.core.locks import hold_lock
+from amun.core.paths import CALIBRATION, STAGE_LOCK, TEST, TRAIN
+from amun.core.subject_ids import normalise
+from amun.ledger import Ledger, PlannedErasure
+from amun.ledger.erasures import tell_erased
+from amun.vault.vault import Vault, open_vault
+from tasks.workspace.history import tell_how_to_fetch
+from tasks.workspace.workspace import Workspace, open_ledger
+
+if TYPE_CHECKING:
+    from tasks.workspace.store_files import Locks
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What a call has done.
+
+    Attributes:
+        erased: whom it has erased.
+        held_up: whom something else holds up.
+        readable: whose keys are destroyed, and who can be read all the same; each with the places.
+    """
+
+    erased: list[PlannedErasure]
+    held_up: list[PlannedErasure]
+    readable: list[tuple[PlannedErasure, list[str]]]
+
+
+def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[str] | None = None) -> Erased:
+    """Erases everybody who is due and whom nothing holds up, and ends what an earlier call has begun.
+
+    Args:
+        workspace: whose model has forgotten them.
+        at_once: does not wait for the end of the waiting days.
+        subjects: nobody else is begun with.
+
+    Raises:
+        InputError: a subject is none of those who are to be erased; the keys are not at hand, or cannot be changed.
+        AmunError: ledger or key store does not answer, or a file cannot be looked into.
+    """
+    model = workspace.model
+    with _hold_stages(workspace), open_ledger() as ledger:
+        planned = ledger.plan_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
+        if all(one.held_up_by for one in planned):
+            return Erased([], planned, [])
+        vault = open_vault(workspace.root)
+        # before anything is begun that nothing can stop
+        vault.check_rotation()
+        locks = _read_locks(workspace, ledger)
+        found = ledger.start_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
+        begun = [one for one in found if one.erasure.started_at is not None]
+        _destroy_keys(ledger, vault, model, begun)
+        readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
+        erased = [one for one in begun if one.subject_id not in readable]
+        ledger.finish_erasures(model, [one.request_id for one in erased], datetime.now(UTC))
+    return Erased(
+        erased,
+        [one for one in found if one.erasure.started_at is None],
+        [(one, readable[one.subject_id]) for one in begun if one.subject_id in readable],
+    )
+
+
+@contextmanager
+def _hold_stages(workspace: Workspace) -> Iterator[None]:
+    """Lets no stage of this clone run meanwhile: what it writes could not be looked into.
+
+    Raises:
+        AmunError: one is running.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold_lock(workspace.root / STAGE_LOCK, waits=False))
+        except BlockingIOError:
+            raise AmunError("a stage is running here; type this again when its wave is over") from None
+        yield
+
+
+def _destroy_keys(ledger: Ledger, vault: Vault, model: str, begun: Sequence[PlannedErasure]) -> None:
+    """Destroys the keys of these people, and the key-encryption key under which a backup may have them."""
+    num_keys = vault.destroy_keys(one.subject_id for one in begun)
+    # not again and again for somebody of whom a copy in clear is left
+    if num_keys or any(one.erasure.keys_destroyed_at is None for one in begun):
+        vault.rotate()
+    ledger.record_destroyed(model, [one.request_id for one in begun], datetime.now(UTC))
+
+
+def _find_places(workspace: Workspace, vault: Vault, people: Collection[str], locks: "Locks") -> dict[str, list[str]]:
+    """Returns where samples of these people can still be opened: by person, the places in words.
+
+    The key store, the work tree's files and what the DVC cache of this clone has in clear are looked into. What is
+    sealed there opens with no key that is not in the key store.
+    """
+    # only here: PyTorch takes seconds to import, and most nights erase nobody
+    from amun.store.store import find_readable
+    from tasks.workspace.store_files import CONTENT, find_in_clear
+
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in vault.find_names(people).values():
+        found[normalise(name)].append(f"a key in {vault.store.name}")
+    checked_out = {str(path): workspace.root / path for path in CONTENT if (workspace.root / path).exists()}
+    for place, path in (checked_out | find_in_clear(workspace.root, locks)).items():
+        for person in find_readable(path, people):
+            found[person].append(place)
+    return dict(found)
+
+
+def _read_locks(workspace: Workspace, ledger: Ledger) -> "Locks":
+    """Returns the outputs of all waves, whose copies are to be looked for.
+
+    Raises:
+        InputError: waves or samples are not at hand: where nothing is looked at nothing is found.
+    """
+    from tasks.workspace.store_files import read_lock
+
+    commits = {wave.number: wave.commit for wave in ledger.list_waves(workspace.model) if wave.commit is not None}
+    locks = {number: read_lock(workspace.root, commit) for number, commit in commits.items()}
+    if unknown := [number for number, lock in locks.items() if not lock]:
+        raise InputError(
+            f"the commit of wave {unknown[0]} is not in {workspace.root}, and copies of its samples cannot be "
+            f"looked for; {tell_how_to_fetch(workspace.root)} brings it"
+        )
+    if missing := [path for path in (TRAIN, CALIBRATION, TEST) if not (workspace.root / path).exists()]:
+        raise InputError(f"{missing[0]} is not in {workspace.root}; `dvc checkout` or `dvc pull` brings it")
+    return locks
+
+
+def erase_due(workspace: Workspace) -> list[str]:
+    """Erases whoever is due, as the last part of a night, and returns what there is to tell; a failure is told, too.
+
+    However the wave has ended, it stays so. What failed is tried again the next night.
+    """
+    try:
+        done = erase(workspace)
+    except Exception as error:  # whatever it is, the night has its own outcome to tell
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return [f"warning: erasure is not finished: {reason}; the next night goes on with it"]
+    lines = []
+    if done.erased:
+        lines.append(f"erased: {tell_count(len(done.erased), 'request')}, and the key-encryption key was changed")
+    if done.readable:
+        people = tell_count(len(done.readable), "request")
+        lines.append(f"warning: the people of {people} can still be read; `amun erase run` says where")
+    return lines
+
+
+def describe_erased(model: str, first_wave: int) -> str:
+    """Returns since when people are erased whom this wave or a later one has forgotten, in words that name nobody."""
+    with open_ledger() as ledger:
+        waves = [wave.number for wave in ledger.list_waves(model) if wave.number >= first_wave]
+        erased = ledger.find_erased(model, waves, datetime.now(UTC))
+    return tell_erased(erased) if erased else "erased: the key store has no key of theirs"

@@ -1,0 +1,156 @@
+"""A destroyed key is gone from the key store to the last byte, and nothing that is left opens what it had sealed."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+from sqlalchemy import create_engine
+
+from amun.core.paths import KEYS, SECRET
+from amun.store.samples import Samples, write_samples
+from amun.vault.kek import KEK_VARIABLE, KekFile
+from amun.vault.key_store import KEYS_VARIABLE, KeyStore
+from amun.vault.seal import Content, Seal, _bind, derive_nonce
+from amun.vault.vault import NONCE_BYTES, SubjectKey, Vault, _use_key, create_vault, open_vault
+from tests.amun.ledger.conftest import create_postgres_schema
+from tests.amun.sealing import make_vault
+from tests.postgres import run_postgres
+
+# one person in four spellings, two of which no rule lists; and somebody who is not that person
+SPELLINGS = ["Zo\u00eb \u00c5s", "Zoe\u0308 A\u030as", "Zo\u00eb A\u030as", "Zoe\u0308 \u212bs"]
+OTHERS = [f"person {number}" for number in range(400)]
+FILE = Path("data/train.parquet")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def shared(request: pytest.FixtureRequest, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
+    """A vault on either database, with many people's keys."""
+    if request.param == "postgres":
+        url = create_postgres_schema(request.getfixturevalue("postgres_url"), "destroyed")
+        monkeypatch.setenv(KEYS_VARIABLE, url)
+        monkeypatch.setenv(KEK_VARIABLE, f"file:{tmp_path / 'shared-kek'}")
+        vault = create_vault()
+    vault.provide_keys([*OTHERS[:200], *SPELLINGS, *OTHERS[200:]])
+    return vault
+
+
+@pytest.fixture(scope="module")
+def postgres_url() -> Iterator[str]:
+    """The url of a server of its own."""
+    with run_postgres() as url:
+        yield url
+
+
+def read_files(store: KeyStore) -> bytes:
+    """Returns all that lies on the disk of a key store, journals too."""
+    if store.path is not None:
+        return b"".join(path.read_bytes() for path in store.path.parent.glob(f"{store.path.name}*"))
+    engine = create_engine(store._url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CHECKPOINT")
+        query = "SELECT pg_read_binary_file(pg_relation_filepath('subject_key'))"
+        content = bytes(connection.exec_driver_sql(query).scalar_one())
+    engine.dispose()
+    return content
+
+
+def test_destroyed_key_leaves_no_byte_in_the_key_store(shared: Vault) -> None:
+    _, before = shared.store.read_all_keys()
+    destroyed = {key.subject for key in shared.provide_keys(SPELLINGS).values()}
+    assert set(shared.find_names(SPELLINGS[:1])) == destroyed
+    assert all(before[subject] in read_files(shared.store) for subject in destroyed)
+    assert shared.destroy_keys(SPELLINGS[:1]) == len(SPELLINGS)
+    content = read_files(shared.store)
+    assert [subject for subject in before if before[subject] in content] == [
+        subject for subject in before if subject not in destroyed
+    ]
+    shared.rotate()
+    assert shared.destroy_keys(SPELLINGS) == 0
+    assert not [subject for subject in before if before[subject] in read_files(shared.store)]
+    assert set(open_vault().store.read_all_keys()[1]) == set(before) - destroyed
+
+
+def test_keys_of_another_workspace_in_the_same_key_store_stay(vault: Vault, tmp_path: Path) -> None:
+    vault.provide_keys(["ann"])
+    other = tmp_path / "other"
+    make_vault(other, "cd" * 32)
+    theirs = Vault(vault.store, vault.kek_file, other)
+    theirs.provide_keys(["ann"])
+    assert vault.destroy_keys(["ann"]) == 1
+    assert len(theirs.find_names(["ann"])) == 1
+    assert vault.find_names(["ann"]) == {}
+
+
+def attack(folder: Path, files: list[Path], key_stores: list[Path]) -> set[tuple[str, str]]:
+    """Returns file and sample of each row that whoever has these files and the folder's KEK can open.
+
+    Every key that can be unwrapped is tried on every row, as every subject's.
+    """
+    kek = bytes.fromhex((folder / ".amun/kek").read_text(encoding="ascii"))
+    keys: list[SubjectKey] = []
+    for path in key_stores:
+        for subject, wrapped in KeyStore(f"sqlite:///{path}").read_all_keys()[1].items():
+            try:
+                key = AESGCMSIV(kek).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], subject.encode())
+            except InvalidTag:
+                continue
+            keys.append(_use_key(subject, key))
+    return {(str(path), sample) for path in files for sample, row in read_rows(path) if can_open(row, keys)}
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, tuple[bytes, str, bytes]]]:
+    """Yields each sealed row: its sample, and what it is bound to, whose it is, and its bytes."""
+    table: Any = pq.read_table(path)
+    told = {name.decode(): value.decode() for name, value in table.schema.metadata.items()}
+    header = Content(told["kind"], told["context"], told["dtype"], told["shape"]).header
+    for sample, subject, payload in zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True):
+        yield sample, (_bind(header, sample, subject), subject, payload)
+
+
+def can_open(row: tuple[bytes, str, bytes], keys: list[SubjectKey]) -> bool:
+    bound, _, payload = row
+    for key in keys:
+        try:
+            key.cipher.decrypt(derive_nonce(key, bound), payload, bound)
+        except InvalidTag:
+            continue
+        return True
+    return False
+
+
+def test_attacker_with_all_that_is_left_opens_every_row_but_those_of_the_erased(vault: Vault, tmp_path: Path) -> None:
+    people = [*OTHERS[:3], *SPELLINGS] * 3
+    samples = Samples(
+        np.array([f"{number:032x}" for number in range(len(people))]),
+        np.array(people),
+        torch.arange(len(people)) % 5,
+        torch.randint(0, 256, (len(people), 1, 4, 4), dtype=torch.uint8),
+    )
+    write_samples(FILE, samples, Seal(vault, "a context"))
+    before, backup = Path("before.parquet"), tmp_path / "keys-backup.db"
+    shutil.copyfile(FILE, before)
+    shutil.copyfile(KEYS, backup)
+    stores, everything = [tmp_path / KEYS, backup], {(str(FILE), one) for one in samples.sample_ids.tolist()}
+    assert attack(tmp_path, [FILE], stores) == everything
+
+    vault.destroy_keys(SPELLINGS[:1])
+    # a backup of the key store and a KEK that still lives bring the keys back: that is why it is changed
+    assert attack(tmp_path, [FILE], stores) == everything
+    vault.rotate()
+    write_samples(FILE, samples.select(np.isin(samples.subject_ids, OTHERS)), Seal(vault, "another context"))
+    assert (tmp_path / SECRET).exists()
+    left = {
+        (str(path), sample)
+        for path in (FILE, before)
+        for sample, person in zip(samples.sample_ids.tolist(), people, strict=True)
+        if person in OTHERS
+    }
+    assert attack(tmp_path, [FILE, before], stores) == left
+    assert not KekFile(vault.kek_file.path).successor.exists()

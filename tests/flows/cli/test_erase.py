@@ -1,0 +1,265 @@
+"""`amun erase` in a workspace whose store files are sealed, and in which a wave has forgotten some people."""
+
+import json
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from amun.core.errors import AmunError
+from amun.core.locks import hold_lock
+from amun.core.paths import CALIBRATION, KEK, STAGE_LOCK, TEST, TRAIN
+from amun.ledger import Ledger
+from amun.store.samples import Samples, read_samples, write_samples
+from amun.store.store import read_owners
+from amun.vault.seal import Seal
+from amun.vault.vault import Vault, create_vault, open_vault
+from flows.cli import main
+from flows.waves import deletion_wave
+from tasks.workspace import erasing
+from tasks.workspace.workspace import open_workspace
+from tests.amun.ledger.helpers import MODEL, add, claim_wave, complete_wave
+from tests.die import wrap
+from tests.flows.cli.test_requests import PEOPLE, ledger
+
+__all__ = ["ledger"]
+
+NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+OWNERS = [PEOPLE[number % len(PEOPLE)] for number in range(2 * len(PEOPLE))]
+# two kills for each step of an erasure: before it and after it
+STEPS = [
+    "amun.ledger.erasures:ErasureBook.start_erasures",
+    "amun.vault.vault:Vault.destroy_keys",
+    "amun.vault.vault:Vault.rotate",
+    "amun.ledger.erasures:ErasureBook.record_destroyed",
+    "tasks.workspace.erasing:_find_places",
+    "amun.ledger.erasures:ErasureBook.finish_erasures",
+]
+
+
+@pytest.fixture(autouse=True)
+def vault(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Vault:
+    """The vault of the current folder, under whose keys its store files are sealed."""
+    # the commits of the waves are made up: here they are, and name no store file
+    monkeypatch.setattr("tasks.workspace.store_files.read_lock", lambda *_: {"models/base.safetensors": "0" * 32})
+    assert ledger.name
+    vault = create_vault()
+    for number, path in enumerate((TRAIN, CALIBRATION, TEST)):
+        write_store(path, number, Seal(vault, "the base"))
+    return vault
+
+
+def write_store(path: Path, number: int, seal: Seal | None) -> None:
+    ids = np.array([f"{number}{row:031x}" for row in range(len(OWNERS))])
+    images = torch.randint(0, 256, (len(OWNERS), 1, 4, 4), dtype=torch.uint8)
+    write_samples(path, Samples(ids, np.array(OWNERS), torch.arange(len(OWNERS)) % 5, images), seal)
+
+
+def forget(ledger: Ledger, *people: str, days: int = -1) -> list[str]:
+    """Returns the ids of the requests that a wave has honoured, whose people may be erased in so many days."""
+    ids = add(ledger, *people)
+    complete_wave(ledger, claim_wave(ledger), erase_after=datetime.now(UTC) + timedelta(days=days))
+    return ids
+
+
+def type_erase(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[int, str, str]:
+    """Returns the exit code of a command, and what it printed."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["erase", *command])
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+def list_readable() -> list[str]:
+    """Returns whose samples can be opened, in every store file alike, once each."""
+    found = []
+    for path in (TRAIN, CALIBRATION, TEST):
+        owners = read_owners(path)
+        samples = read_samples(path, without=owners.sample_ids[owners.is_erased].tolist())
+        found.append(sorted(set(samples.subject_ids.tolist())))
+    assert found[0] == found[1] == found[2]
+    return found[0]
+
+
+def test_whoever_is_due_is_erased_and_nobody_else(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    heavy, zoe = forget(ledger, "heavy", "Zo\u00eb")
+    (waiting,) = forget(ledger, "00042", days=7)
+    kek = Path(KEK).read_bytes()
+    code, out, _ = type_erase(capsys, "run", "--dry-run")
+    assert (code, out.splitlines()[:2]) == (0, [f"{heavy} heavy: would be erased", f"{zoe} Zo\u00eb: would be erased"])
+    assert list_readable() == sorted(PEOPLE)
+    code, out, _ = type_erase(capsys, "run")
+    assert code == 0
+    assert f"{heavy} heavy: erased\n{zoe} Zo\u00eb: erased\n" in out
+    assert f"{waiting} 00042: held up by the waiting days of {MODEL}, until" in out
+    for words in ("not touched", "the source of the data", "models trained on the samples"):
+        assert words in out
+    # the data spell her otherwise than the request
+    assert list_readable() == sorted(set(PEOPLE) - {"heavy", "Zoe\u0308"})
+    assert Path(KEK).read_bytes() != kek
+    kek = Path(KEK).read_bytes()
+    assert type_erase(capsys, "run")[:2] == (0, out.splitlines()[2] + "\n")
+    assert Path(KEK).read_bytes() == kek
+
+    listed = json.loads(type_erase(capsys, "list", "--json")[1])
+    assert [one["erasure"]["erased_at"] is not None for one in listed] == [True, True, False]
+    shown = type_erase(capsys, "list", "--columns", "subject,erased")[1].splitlines()
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert [line.split() for line in shown[1:3]] == [["heavy", today], ["Zo\u00eb", today]]
+    assert shown[3].split()[:2] == ["00042", "after"]
+
+
+def test_now_and_subject_go_past_the_waiting_days_and_past_nothing_else(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heavy, other = forget(ledger, "heavy", "00042", days=7)
+    ledger.hold_request(heavy, "a court's order", now=datetime.now(UTC))
+    code, out, _ = type_erase(capsys, "run", "--now", "--subject", "heavy")
+    assert (code, out) == (1, f"{heavy} heavy: held up by a legal hold on {heavy}: a court's order\n")
+    code, _, err = type_erase(capsys, "run", "--subject", "guest-1")
+    assert (code, err.count("\n"), "'guest-1'" in err) == (2, 1, True)
+    assert list_readable() == sorted(PEOPLE)
+    code, out, _ = type_erase(capsys, "run", "--now", "--subject", "00042")
+    assert (code, f"{other} 00042: erased" in out, "heavy" in out) == (0, True, False)
+    ledger.release_request(heavy, now=datetime.now(UTC))
+    assert type_erase(capsys, "run", "--now")[0] == 0
+    assert type_erase(capsys, "run")[:2] == (0, "nobody is to be erased\n")
+    assert list_readable() == sorted(set(PEOPLE) - {"heavy", "00042"})
+
+
+def test_whoever_can_still_be_read_is_not_erased_yet(
+    ledger: Ledger, vault: Vault, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (request,) = forget(ledger, "heavy")
+    write_store(TEST, 2, None)
+    kek = [Path(KEK).read_bytes()]
+    for _ in range(2):
+        code, out, _ = type_erase(capsys, "run")
+        assert (code, out) == (1, f"{request} heavy: not erased yet, for samples can still be read in {TEST}\n")
+        kek.append(Path(KEK).read_bytes())
+    assert kek[0] != kek[1] == kek[2]
+    assert vault.find_names(["heavy"]) == {}
+    (night,) = erasing.erase_due(open_workspace(Path()))
+    assert night == "warning: the people of 1 request can still be read; `amun erase run` says where"
+    # sealing them makes a key anew, which goes, too
+    write_store(TEST, 2, Seal(vault, "sealed"))
+    code, out, _ = type_erase(capsys, "run")
+    assert (code, f"{request} heavy: erased" in out) == (0, True)
+    assert Path(KEK).read_bytes() != kek[2]
+
+
+def test_nothing_is_begun_where_the_keys_cannot_be_changed(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    forget(ledger, "heavy")
+    Path(KEK).rename("elsewhere")
+    code, out, err = type_erase(capsys, "run")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    (night,) = erasing.erase_due(open_workspace(Path()))
+    assert night.startswith("warning: erasure is not finished: AMUN_KEK")
+    assert night.endswith("the next night goes on with it")
+    (erasure,) = ledger.list_erasures(MODEL, NOW)
+    assert erasure.erasure.started_at is None
+    Path("elsewhere").rename(KEK)
+    assert erasing.erase_due(open_workspace(Path())) == ["erased: 1 request, and the key-encryption key was changed"]
+    assert erasing.erase_due(open_workspace(Path())) == []
+
+
+def test_night_without_a_wave_erases_too(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    (request,) = forget(ledger, "heavy")
+    with pytest.raises(SystemExit) as ended:
+        main(["wave", "run"])
+    assert not ended.value.code
+    assert capsys.readouterr().out.splitlines() == [
+        "erased: 1 request, and the key-encryption key was changed",
+        "nothing to do: no request is pending",
+    ]
+    assert list_readable() == sorted(set(PEOPLE) - {"heavy"})
+    assert [one.request_id for one in ledger.list_erasures(MODEL, NOW) if one.erasure.erased_at] == [request]
+
+
+@pytest.mark.parametrize("lacks", ["commit", "file"])
+def test_where_nothing_can_be_looked_at_nobody_is_erased(
+    lacks: str, ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(ledger, "heavy")
+    if lacks == "commit":
+        monkeypatch.setattr("tasks.workspace.store_files.read_lock", lambda *_: {})
+        said = "the commit of wave 0 is not in "
+    else:
+        TEST.unlink()
+        said = f"{TEST} is not in "
+    code, out, err = type_erase(capsys, "run")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    (erasure,) = ledger.list_erasures(MODEL, NOW)
+    assert erasure.erasure.started_at is None
+
+
+def test_while_a_stage_runs_nobody_is_erased(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    forget(ledger, "heavy")
+    with hold_lock(STAGE_LOCK):
+        code, out, err = type_erase(capsys, "run")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "a stage is running here" in err
+    assert type_erase(capsys, "run")[0] == 0
+
+
+def test_night_that_fails_erases_whoever_was_forgotten_before(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(ledger, "heavy")
+
+    def fail(_: object) -> None:
+        raise AmunError("the remote is away")
+
+    monkeypatch.setattr("flows.running._follow", fail)
+    with pytest.raises(SystemExit) as ended:
+        main(["wave", "run"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().out == "erased: 1 request, and the key-encryption key was changed\n"
+    forget(ledger, "00042")
+    monkeypatch.setattr("flows.waves.take_in", fail)
+    with pytest.raises(AmunError, match="the remote is away"):
+        deletion_wave.fn(str(Path()))
+    assert list_readable() == sorted(set(PEOPLE) - {"heavy", "00042"})
+
+
+def kill_at(moment: str, step: str) -> None:
+    """Erases in a process that dies at this point."""
+    if not (child := os.fork()):
+        wrap(step, moment)
+        erasing.erase(open_workspace(Path()))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, f"{moment} {step}"
+
+
+def test_killed_between_any_two_steps_the_next_call_ends_it(ledger: Ledger, vault: Vault) -> None:
+    people = [name for name in PEOPLE if name.startswith("guest")]
+    own = vault.own_key
+    keys = {name: key.nonce_key for name, key in vault.provide_keys(PEOPLE).items()}
+    sys.stdout.flush()
+    for step in STEPS:
+        for moment in ("before", "after"):
+            person = people.pop()
+            del keys[person]
+            (request,) = forget(ledger, person)
+            kill_at(moment, step)
+            done = erasing.erase(open_workspace(Path()))
+            is_finished = step.endswith("finish_erasures") and moment == "after"
+            assert [one.request_id for one in done.erased] == ([] if is_finished else [request])
+            (erasure,) = (one.erasure for one in ledger.list_erasures(MODEL, NOW) if one.request_id == request)
+            assert None not in (erasure.started_at, erasure.keys_destroyed_at, erasure.erased_at)
+            assert open_vault().find_names([person]) == {}
+            assert {key.name: key.nonce_key for key in open_vault().find_keys(_list_subjects()).values()} == keys
+            assert list_readable() == sorted(keys)
+            assert not open_vault().describe().is_rotating
+    assert open_vault().own_key == own
+
+
+def _list_subjects() -> list[str]:
+    return list(open_vault().store.read_all_keys()[1])
