@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import SECRET_VARIABLE, create_secret, load_secret, parse_secret, store_secret
-from amun.core.paths import SECRET, TRAIN
+from amun.core.locks import hold_lock
+from amun.core.paths import INIT_LOCK, SECRET, TRAIN
 from amun.evidence.adoption import Adopted, read_adopted, require_source
 from amun.ledger import Ledger
 from amun.vault.kek import KEK_VARIABLE
@@ -103,21 +104,22 @@ def create_workspace(
         require_git_remote(root, git_remote, is_new=not is_recorded)
     with translate_errors():
         require_own_model(root, workspace.model, adopted, is_recorded=is_recorded)
-    with Ledger.create(os.environ[LEDGER_VARIABLE]) as ledger:
+    # MLflow does not bear that two processes make its database
+    with Ledger.create(os.environ[LEDGER_VARIABLE]) as ledger, hold_lock(root / INIT_LOCK):
         with translate_errors():
             ensure_model(root, workspace.model)
         ledger.register_model(workspace.model)
-    if remote is not None:
-        from tasks.tools.remote import resolve_remote
+        if remote is not None:
+            from tasks.tools.remote import resolve_remote
 
-        dvc.set_remote(root, resolve_remote(remote))
-    if git_remote is not None:
-        set_git_remote(root, git_remote)
-    take_base()
-    if workspace.params.data.sealed:
-        create_vault(root)
-    # last: a clone with a secret is a workspace
-    create_secret(root)
+            dvc.set_remote(root, resolve_remote(remote))
+        if git_remote is not None:
+            set_git_remote(root, git_remote)
+        take_base()
+        if workspace.params.data.sealed:
+            create_vault(root)
+        # last: a clone with a secret is a workspace
+        create_secret(root)
     return run_build_base(workspace)
 
 

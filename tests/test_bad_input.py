@@ -1,13 +1,15 @@
 """Bad input gets one line that says what, where and what to do, exit code 2 or 1, and leaves nothing half-done."""
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from amun.core.paths import PARAMS
+from amun.core.locks import hold_lock
+from amun.core.paths import INIT_LOCK, PARAMS, STATE
 from amun.vault.kek import KEK_VARIABLE
 from tasks.tools.environment import find_free_port
 from tests.workspaces import BIN, Finished, Site, describe, dump_ledger, list_people, make_clone, read_tree, set_key
@@ -178,6 +180,20 @@ def test_key_encryption_key_without_its_key_store(clone: Site, tmp_path: Path) -
     site = Site(clone.root, clone.variables | {KEK_VARIABLE: f"file:{kek}"})
     assert_init_refused(site, 2, "AMUN_KEK", str(kek), "no key store")
     assert kek.read_text(encoding="ascii") == "swordfish"
+
+
+def test_second_init_waits_for_what_the_first_makes(clone: Site) -> None:
+    command = [str(BIN / "amun"), "init"]
+    with (
+        hold_lock(clone.root / INIT_LOCK),
+        subprocess.Popen(
+            command, cwd=clone.root, env=clone.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("  waiting for another process")
+        assert not (clone.root / STATE / "mlflow.db").exists()
+        process.kill()
 
 
 def test_wrong_sqlalchemy(clone: Site, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ BENCHMARKS = STATE / "benchmark"
 SELFTEST = STATE / "selftest"
 SERVERS = STATE / "servers.json"
 SERVE_LOCK = STATE / "serve.lock"
+INIT_LOCK = STATE / "init.lock"
 
 PARAMS = Path("params.yaml")
 WORKSPACE = Path("workspace.json")

@@ -19,7 +19,6 @@ from amun.model.training import configure_torch
 from amun.params import load_params
 
 DEVICE_LOCKS = Path("/tmp")  # noqa: S108 - a name that every user of the machine shares
-INTERRUPTED_EXIT_CODE = 130
 
 
 def run_stage(stage: Callable[[Params, torch.device], None]) -> None:
@@ -35,8 +34,6 @@ def run_stage(stage: Callable[[Params, torch.device], None]) -> None:
     except AmunError as error:
         _tell(StageResult(error.exit_code, str(error), 0.0))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED_EXIT_CODE)
 
 
 def _tell(result: StageResult) -> None:

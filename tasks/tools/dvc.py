@@ -7,6 +7,7 @@ its parent gone.
 import json
 import logging
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
@@ -34,6 +35,8 @@ WAVE_STAGES = ("power", "adversarial", "unlearn", "audit", "report")
 LOCK_FILE = "dvc.lock"
 _ATTEMPTS = "AWS_MAX_ATTEMPTS"
 REMOTE = "storage"  # as `set_remote` names it
+# as DVC tells of a stage that Ctrl-C has ended, with a shell in between or not
+_INTERRUPTED = (f"exited with {-signal.SIGINT}", f"exited with {128 + signal.SIGINT}")
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,10 @@ def _raise_stage_error(stage: str, result_path: Path, refusal: DvcRefusalError) 
         kinds = {kind.exit_code: kind for kind in (AmunError, InputError, AttemptError)}
         raise kinds[result.exit_code](f"{stage}: {result.error}") from None
     error = refusal.__cause__ or refusal
-    raise AmunError(f"stage {stage} failed: {_join_lines(error.__cause__ or error)}") from None
+    reason = _join_lines(error.__cause__ or error)
+    if reason.endswith(_INTERRUPTED):
+        raise AmunError(f"stage {stage} was interrupted; the wave stays open, and the next run goes on with it")
+    raise AmunError(f"stage {stage} failed: {reason}") from None
 
 
 def freeze_base(root: Path) -> None:

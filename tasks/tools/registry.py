@@ -23,6 +23,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
+from sqlalchemy.exc import SQLAlchemyError
 
 from amun.core.errors import AmunError
 from amun.core.files import replace_file
@@ -65,7 +66,7 @@ def translate_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (MlflowException, OSError, BotoCoreError, ClientError, Boto3Error) as error:
+    except (MlflowException, SQLAlchemyError, OSError, BotoCoreError, ClientError, Boto3Error) as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise AmunError(f"{error.filename}: {error.strerror}") from None
         raise AmunError(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']} failed: {_shorten(error)}") from None

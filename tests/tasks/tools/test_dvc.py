@@ -1,13 +1,16 @@
 """Nothing is recorded that is not what DVC's lock file says."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from dvc.stage.exceptions import StageCmdFailedError
 
 from amun.core.errors import AmunError
 from amun.core.paths import ADVERSARIAL, UNLEARNED, WAVE_BASE
-from tasks.tools.dvc import LOCK_FILE, check_digests, read_digests, repair_rwlock
+from tasks.tools.dvc import LOCK_FILE, DvcRefusalError, _raise_stage_error, check_digests, read_digests, repair_rwlock
 from tests.workspaces import Site
 
 
@@ -50,3 +53,23 @@ def test_torn_rwlock_is_removed(content: str, stays: bool, tmp_path: Path) -> No
     repair_rwlock(tmp_path)
     assert path.exists() == stays
     repair_rwlock(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(-2, "was interrupted; "), (130, "was interrupted; "), (1, "failed: .* with 1")],
+)
+def test_stage_that_was_interrupted_is_told_so(status: int, said: str, tmp_path: Path) -> None:
+    refusal = DvcRefusalError("DVC failed")
+    refusal.__cause__ = StageCmdFailedError("python -m amun.stages.power", status)
+    with pytest.raises(AmunError, match=f"^stage power {said}"):
+        _raise_stage_error("power", tmp_path / "none", refusal)
+
+
+@pytest.mark.parametrize(("called", "is_silent"), [("-m", True), ("pytest", False)])
+def test_ctrl_c_ends_a_stage_without_a_word_and_nothing_else(called: str, is_silent: bool) -> None:
+    program = f"import signal, sys; sys.argv = ['{called}']; import amun.stages; print(signal.getsignal(2).name)"
+    if not is_silent:
+        program = program.replace(".name", ".__name__")
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == ("SIG_DFL" if is_silent else "default_int_handler")
