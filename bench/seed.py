@@ -67,7 +67,7 @@ class Row:
         seconds: to make it, the stage *adversarial* included where its examples are used.
         memory_left: what the gate judged; None where it could not be measured, or was not yet.
         trace_by_person: on the test half; None likewise.
-        standing_out: people, on the test half; None likewise.
+        num_standing_out: people, on the test half; None likewise.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Row:
     seconds: float
     memory_left: float | None = None
     trace_by_person: float | None = None
-    standing_out: int | None = None
+    num_standing_out: int | None = None
 
 
 def run_seed(params: Params, device: torch.device, num_forget: int) -> list[Row]:
@@ -198,7 +198,7 @@ def measure(
         seconds=round(seconds + extra_seconds, 2),
         memory_left=audited.memory_left,
         trace_by_person=reported.trace_by_person,
-        standing_out=reported.standing_out,
+        num_standing_out=reported.num_standing_out,
     )
 
 

@@ -29,10 +29,19 @@ def run_deletion_wave(workspace: Workspace) -> Outcome:
             try:
                 _follow(workspace)
             finally:
-                print("".join(f"{line}\n" for line in erase_due(workspace)), end="")
+                _erase(workspace)
         return outcome
-    require_ready(workspace)
+    try:
+        require_ready(workspace)
+    except Exception:
+        _erase(workspace)  # whoever was forgotten before does not wait until the next wave can run
+        raise
     return _run_flow(workspace, "deletion_wave")
+
+
+def _erase(workspace: Workspace) -> None:
+    for line in erase_due(workspace):
+        print(line, flush=True)
 
 
 def rebuild_base(workspace: Workspace) -> Outcome:

@@ -43,7 +43,7 @@ from tasks.steps.record import (
 from tasks.steps.register import promote_version, register_version
 from tasks.steps.rollback import find_rollback, has_requests, promote_back, reopen_requests, restore_line
 from tasks.steps.stages import reproduce_stage
-from tasks.tools.dvc import BASE_STAGES, StageRun, repair_files
+from tasks.tools.dvc import BASE_STAGES, StageInterruptedError, StageRun, repair_files
 from tasks.tools.story import tell, tell_failure, tell_plan
 from tasks.workspace.erasing import erase_due
 from tasks.workspace.upstream import follow
@@ -85,8 +85,8 @@ def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
         return Outcome("planned")
     try:
         outcome = _take_in_and_forget(opened)
-    except LeaseLostError:
-        raise
+    except (LeaseLostError, StageInterruptedError):
+        raise  # the wave is another run's now; or a person has stopped the night
     except Exception:
         _erase(opened)  # whoever was forgotten before does not wait for a night that succeeds
         raise

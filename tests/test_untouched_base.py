@@ -2,13 +2,14 @@
 
 import re
 import shutil
-from contextlib import chdir
+from contextlib import chdir, redirect_stdout
+from io import StringIO
 
 import pytest
 import torch
 
 from amun.core.params import AttemptParams, Params
-from amun.core.paths import ATTEMPT, PARAMS, TRAIN, UNLEARNED, WAVE_BASE, WORST
+from amun.core.paths import ATTEMPT, PARAMS, TRAIN, UNLEARNED, WAVE_BASE
 from amun.evidence.figures import ReportFigures, read_figures
 from amun.evidence.wave import Attempt, parse_record, read_wave, write_json
 from amun.evidence.worst import Worst
@@ -78,8 +79,9 @@ def measure_attempt(params: Params, attempt: AttemptParams, name: str) -> Row:
 
 def look_at_people(params: Params) -> None:
     """Sees that the people of the wave who stand out most by the last model are named."""
-    find_worst(params, CPU)
-    worst = parse_record(Worst, WORST.read_text(encoding="utf-8"), str(WORST))
+    with redirect_stdout(StringIO()) as printed:
+        find_worst(params, CPU)
+    worst = parse_record(Worst, printed.getvalue(), "what is printed")
     scores = [person.score for person in worst.people]
     wave = read_wave()
     forgotten = read_owners(TRAIN)
@@ -89,7 +91,7 @@ def look_at_people(params: Params) -> None:
         forgotten.subject_ids[forgotten.is_among(wave.forget_ids)]
     )
     shown = read_figures(ReportFigures)
-    assert shown.standing_out == sum(score > worst.max_score for score in scores)
+    assert shown.num_standing_out == sum(score > worst.bound for score in scores)
 
 
 def test_every_untouched_base_is_refused(measured: tuple[list[tuple[Row, Row]], dict[str, Row]]) -> None:

@@ -97,7 +97,7 @@ def add_memory(figures: AnyFigures, memory: Memory | None, params: Params) -> An
         "max_spread": None if memory is None else memory.null.max_spread,
         "overlooked": None if memory is None else memory.overlooked,
         "max_overlooked": None if memory is None else memory.null.max_overlooked,
-        "standing_out": None if memory is None else memory.num_standing_out,
+        "num_standing_out": None if memory is None else memory.num_standing_out,
         "noticed": None if memory is None else memory.find_noticed(params.gate.max_memory_left, alpha, MIN_POWER),
     }
     return figures.model_copy(update=measured)

@@ -150,14 +150,14 @@ class Memory:
     scores: Floats
 
     @property
-    def max_score(self) -> float:
+    def score_bound(self) -> float:
         """The largest score that is no surprise of as many people who are all forgotten."""
         return bound_scores(self.num_forgotten)
 
     @property
     def num_standing_out(self) -> int:
         """How many people stand out further than the largest of so many may by chance."""
-        return int((self.scores > self.max_score).sum())
+        return int((self.scores > self.score_bound).sum())
 
     @property
     def spread(self) -> float:

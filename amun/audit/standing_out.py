@@ -58,11 +58,15 @@ class Scatter:
 
 
 def fit_scatter(strangers: Sequence[Excesses]) -> Scatter:
-    """Returns the scatter that fits the excesses of people whom references never had, by least squares."""
+    """Returns the scatter that fits the excesses of people whom references never had, by weighted least squares."""
+    if not strangers:
+        return Scatter(np.nan, 0.0)
     squares = np.concatenate([np.square(people.standardise()) for people in strangers])
-    further = np.concatenate([people.num_samples for people in strangers]) - 1
-    (of_one, of_more), _ = nnls(np.stack([np.ones_like(further), further], axis=1), squares)
-    return Scatter(float(of_one), float(of_more))
+    num_samples = np.concatenate([people.num_samples for people in strangers])
+    # a square scatters in proportion to its mean: a person with many samples would decide alone
+    rows = np.stack([1 / num_samples, (num_samples - 1) / num_samples], axis=1)
+    (of_one, of_more), _ = nnls(rows, squares / num_samples)
+    return Scatter(float(of_one), float(of_more)) if of_one > 0 else Scatter(float(squares.mean()), 0.0)
 
 
 def bound_scores(num_people: int) -> float:

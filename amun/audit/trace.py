@@ -19,7 +19,7 @@ from amun.evidence.wave import MIN_REPORTED
 from amun.model.building import load_for
 from amun.model.training import compute_logits
 from amun.search.catalogue import search_together
-from amun.store.drawing import draw_rows
+from amun.store.drawing import draw_people
 from amun.store.samples import Samples, count_samples, read_samples
 from amun.store.store import read_shape
 
@@ -160,7 +160,7 @@ def measure_trace(params: Params, device: torch.device, unlearned: nn.Module, ot
 def search_others(
     base: nn.Module, held_out: Samples, num_forget: int, params: AdversarialParams, device: torch.device
 ) -> Samples:
-    """Returns the base's adversarial examples of as many held-out samples as there are to forget.
+    """Returns the base's adversarial examples of held-out people, drawn whole, with about as many samples as to forget.
 
     None are searched where `measure_trace` would give no figure all the same.
 
@@ -175,7 +175,7 @@ def search_others(
         the samples that have an example: its image (float32 in [0, 1]) and the base's wrong label, on the CPU.
     """
     is_measured = min(count_samples(ADVERSARIAL), len(held_out)) >= MIN_REPORTED
-    drawn = held_out.take(draw_rows(len(held_out), num_forget if is_measured else 0))
+    drawn = held_out.take(draw_people(held_out.subject_ids, num_forget if is_measured else 0))
     found = find_candidates(base, drawn.images.to(device), drawn.labels.to(device), params)
     kept, (images, labels) = drawn.select(found.is_found.cpu().numpy()), found.examples
     return Samples(kept.sample_ids, kept.subject_ids, labels.cpu(), images.cpu())

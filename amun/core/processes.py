@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import sys
 import threading
 import time
@@ -21,9 +20,13 @@ Result = TypeVar("Result")
 _functions: list[Callable[[Any], Any]] = []
 
 
-def end_with_parent() -> None:
-    """Ends this process when its parent has died: whatever was killed leaves its children running."""
-    parent = os.getppid()
+def end_with_parent(parent: int | None = None) -> None:
+    """Ends this process when its parent has died: whatever was killed leaves its children running.
+
+    Args:
+        parent: its process id, where it may have died already; None is whoever it is now.
+    """
+    parent = os.getppid() if parent is None else parent
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -42,7 +45,8 @@ def map_forked(function: Callable[[Item], Result], items: Sequence[Item], num_pr
     Args:
         function: of an item; what it changes in memory is lost, what it returns or raises must be picklable.
         items: picklable.
-        num_processes: at most so many. Torch must take a single thread here: a copy would wait for the others for ever.
+        num_processes: at most so many. Torch must take a single thread here, and no other thread may hold a lock
+            that the function takes: a copy would wait for it for ever.
 
     Raises:
         AmunError: a process died. Whatever the function raises.
@@ -52,22 +56,23 @@ def map_forked(function: Callable[[Item], Result], items: Sequence[Item], num_pr
         yield from map(function, items)
         return
     pool = ProcessPoolExecutor(
-        num_processes, multiprocessing.get_context("fork"), initializer=_begin, initargs=(function,)
+        num_processes, multiprocessing.get_context("fork"), initializer=_begin, initargs=(function, os.getpid())
     )
     try:
         yield from pool.map(_call, items)
     except BrokenProcessPool:
         raise AmunError(
             f"one of {num_processes} processes died, perhaps for want of memory; "
-            "with fewer processors (`taskset --cpu-list 0 ...`) there are fewer of them"
+            "with fewer processors (`taskset --cpu-list 0 ...`, CPUAffinity= of a service) there are fewer of them"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(function: Callable[[Any], Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who interrupts waits for nothing
-    end_with_parent()
+def _begin(function: Callable[[Any], Any], parent: int) -> None:
+    end_with_parent(parent)
+    # a bar of progress has put others in their place, whose locks its thread may have held at the fork
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     _functions.append(function)
 
 

@@ -126,7 +126,7 @@ class ModelFigures(Figures):
         max_spread: how far they may.
         overlooked: the sign that some people are remembered among others: a mean log-likelihood ratio by person.
         max_overlooked: how strong it may be.
-        standing_out: how many people stand out further than the largest of so many may by chance.
+        num_standing_out: how many people stand out further than the largest of so many may by chance.
         noticed: the least share of the people for whom memory left would have refused with 80 %, had they not been
             forgotten at all and the others exactly; None where there is none, or the night is insufficient.
         ft_auc: by which RMIA tells the forget samples from held-out ones.
@@ -142,7 +142,7 @@ class ModelFigures(Figures):
     max_spread: float | None = None
     overlooked: float | None = None
     max_overlooked: float | None = None
-    standing_out: int | None = None
+    num_standing_out: int | None = None
     noticed: float | None = None
     ft_auc: float | None = None
     trace: float | None = None

@@ -3,7 +3,7 @@
 from amun.evidence.wave import Record
 
 
-class StandingOut(Record):
+class PersonScore(Record):
     """A person's score.
 
     Attributes:
@@ -16,14 +16,14 @@ class StandingOut(Record):
 
 
 class Worst(Record):
-    """The people of a wave with the largest scores.
+    """The people of a wave who stand out most.
 
     Attributes:
-        max_score: the largest that is no surprise of so many people who are all forgotten.
+        bound: the largest score that is no surprise of so many people who are all forgotten.
         num_people: of the wave.
         people: the largest score first; not all of them where they are many.
     """
 
-    max_score: float
+    bound: float
     num_people: int
-    people: tuple[StandingOut, ...]
+    people: tuple[PersonScore, ...]

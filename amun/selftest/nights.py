@@ -27,7 +27,7 @@ from amun.model.training import compute_logits
 from amun.selftest.ground import plan_night
 from amun.selftest.verdicts import APPROXIMATE
 from amun.stages.audit import describe_audit
-from amun.store.drawing import draw_rows
+from amun.store.drawing import draw_people
 from amun.store.samples import read_samples
 
 # what stands before the first number of each part of a reason: `memory left 0.3 ...; |FT AUC 0.7 - ...`
@@ -207,7 +207,7 @@ def _compare_rises(forget: Rises, held_out: Rises) -> Trace:
 
     Of a sample without an example there is none: its rise is no number.
     """
-    rows = draw_rows(len(held_out.values), len(forget.values))
+    rows = draw_people(held_out.subject_ids, len(forget.values))
     drawn = Rises(held_out.values[torch.from_numpy(rows)], held_out.subject_ids[rows])
     found = [
         Rises(rises.values[~rises.values.isnan()], rises.subject_ids[~rises.values.isnan().numpy()])

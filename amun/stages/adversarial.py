@@ -31,9 +31,9 @@ from amun.search.geometry import compute_norms
 from amun.stages.partial import PartialResults, digest_inputs, keep_partial_results
 from amun.stages.resumable import ResumableSearch, read_among
 from amun.stages.runner import run_stage
-from amun.store.drawing import draw_rows
-from amun.store.samples import Samples, SampleWriter, read_ids, read_samples
-from amun.store.store import read_shape
+from amun.store.drawing import draw_people
+from amun.store.samples import Samples, SampleWriter, read_samples
+from amun.store.store import read_owners, read_shape
 from amun.vault.seal import Seal, open_seal
 
 
@@ -60,13 +60,17 @@ def build_adversarial_set(params: Params, device: torch.device) -> None:
 
 
 def _draw_held_out() -> list[str]:
-    """Returns as many calibration samples that are still held as there are to forget; none where they are too few."""
-    wave = read_wave()
-    gone = set(wave.gone_ids)
-    held = [sample_id for sample_id in read_ids(CALIBRATION) if sample_id not in gone]
-    if min(len(wave.forget_ids), len(held)) < MIN_REPORTED:
+    """Returns about as many calibration samples, of people who are still held, as there are to forget.
+
+    None where they are too few.
+    """
+    wave, owners = read_wave(), read_owners(CALIBRATION)
+    is_held = ~owners.is_among(wave.gone_ids)
+    sample_ids, subject_ids = owners.sample_ids[is_held], owners.subject_ids[is_held]
+    if min(len(wave.forget_ids), len(sample_ids)) < MIN_REPORTED:
         return []
-    return [held[row] for row in draw_rows(len(held), len(wave.forget_ids))]
+    drawn: list[str] = sample_ids[draw_people(subject_ids, len(wave.forget_ids))].tolist()
+    return drawn
 
 
 def _search(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
@@ -25,6 +26,7 @@ from amun.vault.seal import Seal, digest_files, open_seal
 
 # Apart, so that no target reference trains on the same half, or from the same start, as an audit reference.
 AUDIT_SEED, TARGET_SEED = 1_000_000, 2_000_000
+PROCESS_BYTES = 2**29
 
 
 def train_references(params: Params, device: torch.device) -> None:
@@ -81,16 +83,23 @@ def _train_set(
             seed=first_seed,
             on_reference=lambda _: advance(),
             keep=keep,
-            num_processes=_count_processes(params.runtime),
+            num_processes=_count_processes(params.runtime, images),
         )
     write_samples(logits_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, logits), seal)
     included = torch.from_numpy(inclusion).to(torch.uint8)
     write_samples(inclusion_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, included), seal)
 
 
-def _count_processes(runtime: RuntimeParams) -> int:
-    """Returns how many references are trained at a time: one where each takes several threads, which a fork lacks."""
-    return count_workers(runtime) if torch.get_num_threads() == 1 else 1
+def _count_processes(runtime: RuntimeParams, images: Tensor) -> int:
+    """Returns how many references are trained at a time, as far as processors and memory go.
+
+    One where each takes several threads, which a fork lacks.
+    """
+    if torch.get_num_threads() != 1:
+        return 1
+    # each copies its half of the images, and needs room to compute
+    room = psutil.virtual_memory().available // (images.nbytes // 2 + PROCESS_BYTES)
+    return max(1, min(count_workers(runtime), room))
 
 
 def _write_none(samples: Samples, seal: Seal | None, *paths: Path) -> None:

@@ -7,3 +7,19 @@ import numpy.typing as npt
 def draw_rows(num_samples: int, num_drawn: int) -> npt.NDArray[np.int64]:
     """Returns at most `num_drawn` positions of `num_samples`, by a fixed seed, in order."""
     return np.sort(np.random.default_rng(0).permutation(num_samples)[:num_drawn])
+
+
+def draw_people(subject_ids: npt.NDArray[np.str_], num_drawn: int) -> npt.NDArray[np.int64]:
+    """Returns the positions, in order, of the samples of people who are drawn whole until there are so many samples.
+
+    Where they stand for other people's samples, these are compared with people who have as many each, not with one
+    sample of each of many.
+
+    Args:
+        subject_ids: (N,) whose each sample is.
+        num_drawn: at least so many samples; all where there are fewer.
+    """
+    _, people, sizes = np.unique(subject_ids, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(0).permutation(len(sizes))
+    num_before = np.cumsum(sizes[order]) - sizes[order]
+    return np.flatnonzero(np.isin(people, order[num_before < num_drawn]))

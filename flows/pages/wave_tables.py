@@ -105,11 +105,11 @@ def print_wave(wave: Wave, requests: Sequence[Request], worst: Worst | None = No
 def _print_worst(worst: Worst) -> None:
     print(
         f"\nthe people who stand out most, of {worst.num_people}; by chance alone somebody has more than "
-        f"{worst.max_score:.2f} in one wave of twenty"
+        f"{worst.bound:.2f} in one wave of twenty"
     )
     table = new_table("subject", "score", "stands out")
     for person in worst.people:
-        table.add_row(person.subject_id, f"{person.score:.2f}", "yes" if person.score > worst.max_score else "")
+        table.add_row(person.subject_id, f"{person.score:.2f}", "yes" if person.score > worst.bound else "")
     print_table(table)
 
 

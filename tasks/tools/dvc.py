@@ -51,6 +51,10 @@ class DvcRefusalError(AmunError):
     """DVC could not do what it was asked; another DVC at work in the workspace is a common reason."""
 
 
+class StageInterruptedError(AmunError):
+    """Somebody has stopped a stage: DVC keeps a Ctrl-C from this process while one runs."""
+
+
 class MissingDataError(AmunError):
     """Data that git names are in no cache and on no remote."""
 
@@ -71,7 +75,7 @@ def reproduce(
         follow: is given the file to which the stage writes how far it has come, and entered while it runs.
 
     Raises:
-        InputError, AmunError: the stage's own line.
+        InputError, AmunError: the stage's own line; as `StageInterruptedError`, it was stopped.
     """
     with tempfile.TemporaryDirectory() as folder:
         result_path, progress_path = Path(folder) / "result.json", Path(folder) / "progress.json"
@@ -97,7 +101,7 @@ def _raise_stage_error(stage: str, result_path: Path, refusal: DvcRefusalError) 
     error = refusal.__cause__ or refusal
     reason = _join_lines(error.__cause__ or error)
     if reason.endswith(_INTERRUPTED):
-        raise AmunError(f"stage {stage} was interrupted; the wave stays open, and the next run goes on with it")
+        raise StageInterruptedError(f"stage {stage} was interrupted; type this again to go on") from None
     raise AmunError(f"stage {stage} failed: {reason}") from None
 
 

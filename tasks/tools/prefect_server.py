@@ -37,7 +37,7 @@ class PrefectServer(Protocol):
         """
 
     def run(self, work: Callable[[], Result]) -> Result:
-        """Returns what the work returns, whose runs are told to the server; it may be called twice.
+        """Returns what the work returns, whose runs are told to the server; the work may be begun a second time.
 
         Raises:
             AmunError: the work's own, or the server has gone.
@@ -74,7 +74,8 @@ class NamedServer:
 
     def wait(self) -> None:
         """Does not wait: it answered when the command began. From now on it is listened to."""
-        self._listener.start()
+        if self._listener.ident is None:
+            self._listener.start()
 
     def run(self, work: Callable[[], Result]) -> Result:
         """Returns what the work returns; nobody listens any more then.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from amun.core.errors import AmunError, InputError
 from amun.core.locks import hold_lock
-from amun.core.paths import CALIBRATION, STATE, TEST, TRAIN, WORST
+from amun.core.paths import CALIBRATION, STATE, TEST, TRAIN
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
 from amun.evidence.wave import parse_record, read_wave
@@ -126,15 +126,16 @@ def find_worst(root: Path, commit: str) -> Worst:
         if not (path / "amun/stages/worst.py").exists():
             raise InputError(f"the code at commit {commit[:12]} does not look at people one by one")
         _require_nobody_erased(path)
-        _run_program(path, "worst", f"looking at people at commit {commit[:12]}")
-        return parse_record(Worst, (path / WORST).read_text(encoding="utf-8"), str(WORST))
+        printed = _run_program(path, "worst", f"looking at people at commit {commit[:12]}", is_printed=False)
+        # it names people, and comes through a pipe: a file would outlive a killed command
+        return parse_record(Worst, printed.splitlines()[-1], "what the stage has printed")
 
 
-def _run_program(path: Path, name: str, doing: str) -> None:
-    """Runs a stage that is none of DVC's in a work tree.
+def _run_program(path: Path, name: str, doing: str, *, is_printed: bool = True) -> str:
+    """Runs a stage that is none of DVC's in a work tree; returns what it prints, unless that is printed here.
 
     Raises:
-        AmunError: it failed; the line begins with what it was doing.
+        InputError, AmunError: it failed; the line begins with what it was doing.
     """
     result_path = path.parent / "result.json"
     finished = subprocess.run(
@@ -142,9 +143,12 @@ def _run_program(path: Path, name: str, doing: str) -> None:
         cwd=path,
         env=os.environ | {RESULT_FILE_VARIABLE: str(result_path)},
         # how far it has come is no part of what `--json` prints
-        stdout=sys.stderr,
+        stdout=sys.stderr if is_printed else subprocess.PIPE,
+        text=True,
         check=False,
     )
     if finished.returncode:
         reason = StageResult.read(result_path).error if result_path.exists() else f"exit {finished.returncode}"
-        raise AmunError(f"{doing} failed: {reason}")
+        kind = InputError if finished.returncode == InputError.exit_code else AmunError
+        raise kind(f"{doing} failed: {reason}")
+    return finished.stdout or ""

@@ -44,6 +44,19 @@ def test_the_scatter_is_that_of_alike_samples() -> None:
     assert np.std(scatter.score(people)) == pytest.approx(1, abs=0.03)
 
 
+def test_person_with_many_samples_does_not_decide_how_others_scatter() -> None:
+    random = np.random.default_rng(1)
+    num_samples = np.concatenate([np.ones(300), [500.0]])
+    values = np.concatenate([random.normal(size=300), [3 * np.sqrt(500 * (1 + 0.3 * 499))]])
+    people = Excesses(values, num_samples, num_samples)
+    assert fit_scatter([people]).of_one == pytest.approx(1.0, abs=0.2)
+
+
+def test_without_anybody_to_compare_with_nobody_stands_out() -> None:
+    people = Excesses(np.array([2.0]), np.array([4.0]), np.array([1.0]))
+    assert not (fit_scatter([]).score(people) > bound_scores(1)).any()
+
+
 def test_whose_samples_tell_nothing_has_no_score() -> None:
     people = Excesses(np.array([2.0, 0.0]), np.array([4.0, 0.0]), np.array([1.0, 1.0]))
     assert fit_scatter([people]).score(people)[1] == 0

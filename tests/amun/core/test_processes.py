@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from amun.core.errors import AmunError, InputError
 from amun.core.processes import map_forked
+from tests.processes import has_ended, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
 
@@ -19,6 +19,7 @@ STOPPED_IN = """
 import os, sys, time
 from pathlib import Path
 from amun.core.processes import map_forked
+from tests.processes import has_ended, wait_until
 def work(item):
     (Path(sys.argv[1]) / str(os.getpid())).touch()
     time.sleep(600)
@@ -33,8 +34,13 @@ def test_results_come_in_the_order_of_the_items(items: list[int], num_processes:
     assert list(map_forked(lambda item: item * factor, items, num_processes)) == [item * factor for item in items]
 
 
-def test_the_processes_are_others_and_at_most_so_many() -> None:
-    found = set(map_forked(tell_process, range(8), 2))
+def test_items_are_taken_at_the_same_time_by_other_processes(tmp_path: Path) -> None:
+    def meet(number: int) -> int:
+        (tmp_path / str(number)).touch()
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 2, "both items are taken")
+        return os.getpid()
+
+    found = set(map_forked(meet, range(2), 2))
     assert os.getpid() not in found
     assert len(found) == 2
 
@@ -56,25 +62,11 @@ def test_nothing_goes_on_without_whoever_started_it(tmp_path: Path, sent: signal
     program = subprocess.Popen(
         [sys.executable, "-c", STOPPED_IN, str(tmp_path)], stderr=subprocess.DEVNULL, start_new_session=True
     )
-    wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+    wait_until(lambda: len(list(tmp_path.iterdir())) == 2, "both processes work")
     workers = [int(path.name) for path in tmp_path.iterdir()]
     if sent == signal.SIGINT:
         os.killpg(program.pid, sent)  # as a terminal does
     else:
         program.kill()
     assert program.wait(60)
-    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
-
-
-def tell_process(_: int) -> int:
-    """Returns which process this is, after long enough for another to take the next item."""
-    time.sleep(0.05)
-    return os.getpid()
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Waits until something is so, a minute at most."""
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: all(map(has_ended, workers)), "both have ended")

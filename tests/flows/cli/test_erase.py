@@ -21,6 +21,7 @@ from amun.vault.seal import Seal
 from amun.vault.vault import Vault, create_vault, open_vault
 from flows.cli import main
 from flows.waves import deletion_wave
+from tasks.tools.dvc import StageInterruptedError
 from tasks.workspace import erasing
 from tasks.workspace.workspace import open_workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave, complete_wave
@@ -227,6 +228,24 @@ def test_night_that_fails_erases_whoever_was_forgotten_before(
     with pytest.raises(AmunError, match="the remote is away"):
         deletion_wave.fn(str(Path()))
     assert list_readable() == sorted(set(PEOPLE) - {"heavy", "00042"})
+    forget(ledger, "guest-1")
+    add(ledger, "guest-2")
+    monkeypatch.setattr("flows.running.require_ready", fail)
+    with pytest.raises(SystemExit):
+        main(["wave", "run"])
+    assert "guest-1" not in list_readable()
+
+
+def test_night_that_somebody_stops_erases_nobody(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(ledger, "heavy")
+
+    def stop(_: object) -> None:
+        raise StageInterruptedError("stage unlearn was interrupted")
+
+    monkeypatch.setattr("flows.waves.take_in", stop)
+    with pytest.raises(StageInterruptedError):
+        deletion_wave.fn(str(Path()))
+    assert list_readable() == sorted(PEOPLE)
 
 
 def kill_at(moment: str, step: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from amun.core.errors import InputError
 from amun.evidence.attempts import Judged, Summary
 from amun.evidence.figures import AuditFigures, Comparison, ReportFigures
-from amun.evidence.worst import StandingOut, Worst
+from amun.evidence.worst import PersonScore, Worst
 from amun.ledger import Request, Wave
 from flows.pages.listing import View
 from flows.pages.table import CUT
@@ -106,8 +106,8 @@ def test_columns_are_chosen(capsys: pytest.CaptureFixture[str], open_terminal: C
 
 
 def test_people_who_stand_out_are_named_to_whoever_asks(capsys: pytest.CaptureFixture[str]) -> None:
-    people = tuple(StandingOut(subject_id=name, score=score) for name, score in (("erika", 4.21), ("max", 1.5)))
-    print_wave(make_wave(7), [], Worst(max_score=3.3, num_people=150, people=people))
+    people = tuple(PersonScore(subject_id=name, score=score) for name, score in (("erika", 4.21), ("max", 1.5)))
+    print_wave(make_wave(7), [], Worst(bound=3.3, num_people=150, people=people))
     shown = capsys.readouterr().out
     assert "of 150; by chance alone somebody has more than 3.30 in one wave of twenty" in shown
     assert [line.split() for line in shown.splitlines()[-2:]] == [["erika", "4.21", "yes"], ["max", "1.50"]]

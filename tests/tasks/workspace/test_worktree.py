@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
+from amun.core.errors import AmunError, InputError
 from amun.core.paths import STATE
+from amun.evidence.worst import PersonScore, Worst
 from tasks.tools.git import run_git
-from tasks.workspace.worktree import open_worktree
+from tasks.workspace import worktree
+from tasks.workspace.worktree import find_worst, open_worktree
 from tests.processes import wait_until
 from tests.workspaces import ROOT
 
@@ -83,3 +86,44 @@ def test_folder_that_is_being_made_stays(root: Path) -> None:
     (root / STATE / "worktree-new").mkdir()
     (root / STATE / "worktree-older/worktree").mkdir(parents=True)  # of a build that knew no lock
     assert open_and_list(root) == [root / STATE / "worktree-new"]
+
+
+TOLD = Worst(bound=3.2, num_people=40, people=(PersonScore(subject_id="erika", score=4.5),))
+
+
+def commit_program(root: Path, program: str) -> None:
+    """Commits what looks at people, as a wave's own code has it."""
+    folder = root / "amun/stages"
+    folder.mkdir(parents=True)
+    for path in (root / "amun/__init__.py", folder / "__init__.py"):
+        path.touch()
+    (folder / "worst.py").write_text(program, encoding="ascii")
+    run_git(root, "add", "--all")
+    run_git(root, "commit", "--quiet", "--message", "a wave")
+
+
+def test_people_who_stand_out_come_through_a_pipe_and_no_file_is_left(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[Path] = []
+    monkeypatch.setattr(worktree, "_require_nobody_erased", looked_at.append)
+    commit_program(root, f"print('waiting for another process'); print({TOLD.model_dump_json()!r})")
+    assert find_worst(root, "HEAD") == TOLD
+    assert len(looked_at) == 1
+    assert [path for path in (root / STATE).rglob("*") if path.is_file() and b"erika" in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(("code", "kind"), [(2, InputError), (1, AmunError)])
+def test_why_nobody_has_a_score_is_told(
+    code: int, kind: type[AmunError], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worktree, "_require_nobody_erased", lambda _: None)
+    commit_program(root, f"raise SystemExit({code})")
+    with pytest.raises(kind, match=f"looking at people at commit HEAD failed: exit {code}") as raised:
+        find_worst(root, "HEAD")
+    assert type(raised.value) is kind
+
+
+def test_wave_of_a_version_that_did_not_look_at_people_says_so(root: Path) -> None:
+    with pytest.raises(InputError, match="does not look at people one by one"):
+        find_worst(root, "HEAD")
