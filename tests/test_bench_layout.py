@@ -6,7 +6,7 @@ from bench.layout import Case, make_work, measure_layouts
 from bench.victims import RESNET
 from tests.amun.shipped import PARAMS
 
-# narrower layers, in the layout of channels last and on one thread, end the process in PyTorch 2.14.1
+# narrower layers can end the process in PyTorch 2.14.1
 CASE = Case(RESNET.model_copy(update={"options": {"widths": [16, 32]}}), (3, 8, 8))
 
 
