@@ -63,7 +63,7 @@ def _measure(params: Params, num_processes: int) -> tuple[float, list[str]]:
     """Returns the seconds that the stage took, and the digests of what it wrote."""
     with patch("amun.stages.references.count_workers", lambda _: num_processes):
         started_at = time.monotonic()
-        train_references(params, configure_torch(params.runtime))
+        train_references(params, configure_torch(params.runtime), may_fork=True)
     return time.monotonic() - started_at, digest_files(OUTPUTS)
 
 

@@ -4,6 +4,7 @@ Their weights are dropped, unless those of the target references are to be kept 
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,16 @@ AUDIT_SEED, TARGET_SEED = 1_000_000, 2_000_000
 PROCESS_BYTES = 2**29
 
 
-def train_references(params: Params, device: torch.device) -> None:
+def train_references(params: Params, device: torch.device, *, may_fork: bool = False) -> None:
     """Writes, for each set, every sample's (K, C) logits and (K,) inclusion (1: that reference trained on it).
 
     The file of the target references' weights is without a tensor where these are not to be kept.
+
+    Args:
+        params: all of `params.yaml`.
+        device: to train on.
+        may_fork: several at a time, in copies of this process; only where it is a program of its own, whose other
+            threads hold nothing that a copy would wait for.
     """
     stores = (TRAIN, CALIBRATION, TEST)
     for path in stores:
@@ -40,6 +47,7 @@ def train_references(params: Params, device: torch.device) -> None:
     samples = concatenate([read_samples(path) for path in stores])
     images = samples.images.to(device)
     seal = open_seal(params.data.sealed, "references of", *digest_files(stores))
+    num_processes = _count_processes(params.runtime, images) if may_fork else 1
     kept: list[Weights] = []
     for name, num_references, seed, logits_path, inclusion_path in (
         ("audit refs", params.references.num_audit, AUDIT_SEED, AUDIT_LOGITS, AUDIT_INCLUSION),
@@ -49,7 +57,7 @@ def train_references(params: Params, device: torch.device) -> None:
         if params.references.keep_weights and logits_path == TARGET_LOGITS:
             keep = kept.append
         paths = logits_path, inclusion_path
-        _train_set(params, device, samples, images, name, num_references, seed, paths, keep, seal)
+        _train_set(params, device, samples, images, name, num_references, seed, paths, keep, seal, num_processes)
     save_references(kept)
 
 
@@ -64,6 +72,7 @@ def _train_set(
     paths: tuple[Path, Path],
     keep: Callable[[Weights], None] | None,
     seal: Seal | None,
+    num_processes: int,
 ) -> None:
     logits_path, inclusion_path = paths
     if not num_references:
@@ -83,7 +92,7 @@ def _train_set(
             seed=first_seed,
             on_reference=lambda _: advance(),
             keep=keep,
-            num_processes=_count_processes(params.runtime, images),
+            num_processes=num_processes,
         )
     write_samples(logits_path, Samples(samples.sample_ids, samples.subject_ids, samples.labels, logits), seal)
     included = torch.from_numpy(inclusion).to(torch.uint8)
@@ -111,4 +120,4 @@ def _write_none(samples: Samples, seal: Seal | None, *paths: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(train_references)
+    run_stage(partial(train_references, may_fork=True))
