@@ -43,7 +43,7 @@ class Scatter:
     """How the excess of people whom nobody remembers scatters, as a multiple of its variance for unlike samples.
 
     Attributes:
-        of_one: of a person with one sample.
+        of_one: of a person with one sample, above 0; not a number where there was nobody to tell it by.
         of_more: added for each further sample, since those of one person are alike.
     """
 
@@ -52,9 +52,8 @@ class Scatter:
 
     def score(self, people: Excesses) -> Floats:
         """Returns (P,) how far people stand out, in standard deviations."""
-        deviations = np.sqrt(self.of_one + self.of_more * (people.num_samples - 1))
-        standardised = people.standardise()
-        return np.divide(standardised, deviations, out=np.zeros_like(standardised), where=deviations > 0)
+        scores: Floats = people.standardise() / np.sqrt(self.of_one + self.of_more * (people.num_samples - 1))
+        return scores
 
 
 def fit_scatter(strangers: Sequence[Excesses]) -> Scatter:
