@@ -1,6 +1,7 @@
 """Which parts of the library a stage imports, read from the source, nothing executed."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from amun.store.sources.catalogue import SOURCES
@@ -17,7 +18,14 @@ LOADED_BY_NAME = {
 NEUTRAL = ("amun/core/", "amun/params.py", "amun/stages/runner.py")
 
 
-def find_imports(stage: str) -> set[str]:
+@cache
+def parse(path: str) -> ast.Module:
+    """Returns the code of a file of the project."""
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+
+
+@cache
+def find_imports(stage: str) -> frozenset[str]:
     """Returns the paths of all `amun/` files that a stage imports, itself among them, packages' docstrings aside.
 
     What is neutral is among them, but not what it imports in turn.
@@ -33,10 +41,10 @@ def find_imports(stage: str) -> set[str]:
         if path.startswith(NEUTRAL):
             continue
         waiting |= LOADED_BY_NAME.get(module, set())
-        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        for node in ast.walk(parse(path)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("amun."):
                 waiting.add(node.module)
-    return found
+    return frozenset(found)
 
 
 def find_dependencies(stage: str) -> set[str]:

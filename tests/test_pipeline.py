@@ -3,6 +3,7 @@
 import ast
 import difflib
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from tasks.steps.stages import GPU_STAGES
 from tasks.tools import dvc
 from tasks.tools.git import run_git
-from tests.imports import ROOT, find_dependencies, find_imports
+from tests.imports import ROOT, find_dependencies, find_imports, parse
 
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -70,22 +71,25 @@ def test_audit_never_reads_the_target_references() -> None:
 
 def find_params(stage: str) -> set[str]:
     """Returns the keys a stage reads: `params.section.key`, or all of a section that is handed on whole."""
-    found: set[str] = set()
-    for module in find_imports(stage):
-        if module.startswith("amun/core/") or module == "amun/params.py":
-            continue
-        tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
-        parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Attribute) or node.attr not in PARAMS or not is_params(node.value):
-                continue
-            parent = parents[node]
-            if isinstance(parent, ast.Attribute) and parent.attr in PARAMS[node.attr]:
-                found.add(f"{node.attr}.{parent.attr}")
-            else:
-                found |= {f"{node.attr}.{key}" for key in PARAMS[node.attr]}
+    modules = (path for path in find_imports(stage) if not path.startswith("amun/core/") and path != "amun/params.py")
     # a model's name is for registries; no stage computes anything from it
-    return found - {"model.name"}
+    return set().union(*map(find_params_of, modules)) - {"model.name"}
+
+
+@cache
+def find_params_of(module: str) -> frozenset[str]:
+    """Returns the keys that one file reads."""
+    found: set[str] = set()
+    parents = {child: node for node in ast.walk(parse(module)) for child in ast.iter_child_nodes(node)}
+    for node in parents:
+        if not isinstance(node, ast.Attribute) or node.attr not in PARAMS or not is_params(node.value):
+            continue
+        parent = parents[node]
+        if isinstance(parent, ast.Attribute) and parent.attr in PARAMS[node.attr]:
+            found.add(f"{node.attr}.{parent.attr}")
+        else:
+            found |= {f"{node.attr}.{key}" for key in PARAMS[node.attr]}
+    return frozenset(found)
 
 
 def is_params(node: ast.expr) -> bool:

@@ -14,6 +14,9 @@ MODEL = "digits-cnn"
 SUMMARY = Summary(method="retrain", test=ReportFigures(accuracy=0.97))
 LEASE_SECONDS = 60.0
 LATER = NOW + timedelta(seconds=LEASE_SECONDS)
+# new processes are forked from one that has imported this and has opened nothing: importing anew took a second for each
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([__name__])
 
 
 def build_base(ledger: Ledger, subjects: Sequence[str], model: str = MODEL) -> None:
@@ -64,10 +67,9 @@ def claim_in_process(url: str, holder: str) -> Claim | WaveBusy | None:
 
 def run_together(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
     """Calls the function in a new process for each tuple of arguments, all let go at once; returns the answers."""
-    context = multiprocessing.get_context("spawn")
-    barrier, answers = context.Barrier(len(arguments)), context.SimpleQueue()
+    barrier, answers = PROCESSES.Barrier(len(arguments)), PROCESSES.SimpleQueue()
     processes = [
-        context.Process(target=_call, args=(function, each, barrier, answers), daemon=True) for each in arguments
+        PROCESSES.Process(target=_call, args=(function, each, barrier, answers), daemon=True) for each in arguments
     ]
     for process in processes:
         process.start()
