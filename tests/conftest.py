@@ -18,7 +18,8 @@ from tasks.tools.prefect_server import provide_prefect
 from tasks.tools.servers import UI_VARIABLE
 from tests.readme import WORKSPACE, list_commands
 from tests.swift import BUCKET, run_swift
-from tests.workspaces import Finished, Site, choose_people, make_clone
+from tests.warm import WarmProcess, run_warm
+from tests.workspaces import BIN, Finished, Site, choose_people, make_clone
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,6 +71,25 @@ def variables(folder: Path) -> Iterator[dict[str, str]]:
         patch.setenv(UI_VARIABLE, "")
         provide_prefect(folder).wait()
         yield {"HOME": str(home), API_VARIABLE: os.environ[API_VARIABLE]}
+
+
+@pytest.fixture(scope="session")
+def warm(folder: Path, variables: dict[str, str]) -> Iterator[WarmProcess]:
+    """The process whose copies run the commands."""
+    own = folder / "warm"
+    own.mkdir()
+    process = WarmProcess(own, BIN, variables)
+    yield process
+    process.stop()
+
+
+@pytest.fixture(autouse=True)
+def run_as_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs commands in copies of a process that has imported the libraries, those of a test that is `cold` anew."""
+    is_cold = any(request.node.get_closest_marker(name) for name in ("cold", "long"))
+    is_warm = not is_cold and "variables" in request.fixturenames
+    with run_warm(request.getfixturevalue("warm") if is_warm else None):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -121,6 +121,7 @@ def test_no_git_repository(command: tuple[str, ...], variables: dict[str, str], 
         ("request", "add", "subject-00001"),
     ],
 )
+@pytest.mark.cold
 def test_not_initialised(command: tuple[str, ...], fresh: Site) -> None:
     assert_one_line(fresh.start("amun", *command), 2, str(fresh.root), "amun init")
     assert not (fresh.root / ".amun").exists()

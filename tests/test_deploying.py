@@ -29,6 +29,7 @@ def test_unknown_pool_and_missing_server_are_refused(site: Site) -> None:
     assert_one_line(alone.start("amun", "deploy", "--work-pool", POOL), 2, "PREFECT_API_URL")
 
 
+@pytest.mark.cold
 def test_worker_of_this_machine_works_in_the_workspace(site: Site, tmp_path: Path) -> None:
     deployed = site.run("amun", "deploy", "--work-pool", POOL)
     assert [words in deployed for words in ("digits-cnn-nightly", "next runs: ")] == [True, True], deployed

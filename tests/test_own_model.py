@@ -9,6 +9,7 @@ import pytest
 from safetensors.torch import load_file
 
 from amun.core.paths import AUDIT_LOGITS, BASE_MODEL, TARGET_LOGITS, TRAIN_EPOCHS, UNLEARN_EPOCHS, UNLEARNED
+from tests.warm import WarmProcess, run_warm
 from tests.workspaces import Site, choose_people, make_clone
 
 # every model that the trainer has made bears its mark: 100 more in each logit
@@ -55,7 +56,7 @@ def use_own_code(params: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def own(folder: Path, variables: dict[str, str]) -> Site:
+def own(folder: Path, variables: dict[str, str], warm: WarmProcess) -> Site:
     """A workspace with a model of the user's own, after its first wave."""
     site = make_clone(folder / "own", variables)
     (site.root / "custom/networks.py").write_text(ARCHITECTURE, encoding="utf-8")
@@ -63,9 +64,10 @@ def own(folder: Path, variables: dict[str, str]) -> Site:
     site.git("add", "custom")
     site.git("commit", "--quiet", "--message", "Our model")
     site.change_params(use_own_code)
-    site.run("amun", "init")
-    site.run("amun", "request", "add", *choose_people(site))
-    site.run("amun", "wave", "run")
+    with run_warm(warm):
+        site.run("amun", "init")
+        site.run("amun", "request", "add", *choose_people(site))
+        site.run("amun", "wave", "run")
     return site
 
 

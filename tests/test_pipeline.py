@@ -81,10 +81,9 @@ def find_params_of(module: str) -> frozenset[str]:
     """Returns the keys that one file reads."""
     found: set[str] = set()
     parents = {child: node for node in ast.walk(parse(module)) for child in ast.iter_child_nodes(node)}
-    for node in parents:
+    for node, parent in parents.items():
         if not isinstance(node, ast.Attribute) or node.attr not in PARAMS or not is_params(node.value):
             continue
-        parent = parents[node]
         if isinstance(parent, ast.Attribute) and parent.attr in PARAMS[node.attr]:
             found.add(f"{node.attr}.{parent.attr}")
         else:

@@ -12,6 +12,7 @@ import torch
 from amun.core.paths import CONFIDENCE, TRAIN
 from amun.store.samples import write_samples
 from tests.registry import find_version
+from tests.warm import WarmProcess, run_warm
 from tests.workspaces import BIN, Site, choose_people, read_tree, set_key
 
 STAGES = ("adversarial", "unlearn", "audit", "report")
@@ -25,12 +26,13 @@ def take_remain_away(params: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def without(wave_zero: Site, folder: Path) -> Site:
+def without(wave_zero: Site, folder: Path, warm: WarmProcess) -> Site:
     """A workspace after a wave without the remain set."""
     site = wave_zero.copy(folder / "without")
     site.change_params(take_remain_away)
-    site.run("amun", "request", "add", *choose_people(site))
-    site.run("amun", "wave", "run")
+    with run_warm(warm):
+        site.run("amun", "request", "add", *choose_people(site))
+        site.run("amun", "wave", "run")
     return site
 
 

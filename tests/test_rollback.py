@@ -38,6 +38,7 @@ def assert_clean(site: Site) -> None:
     assert json.loads(site.run("dvc", "status", "--json")) == {}
 
 
+@pytest.mark.cold
 def test_without_consent_it_says_what_it_would_do_and_does_nothing(wave_one: Site) -> None:
     before = read_state(wave_one)
     asked = wave_one.start("amun", *COMMAND[:-1])

@@ -44,6 +44,7 @@ def test_init_ends_with_wave_zero(init_run: tuple[Site, Finished]) -> None:
 
 
 @pytest.mark.parametrize("run", ["init_run", "wave_run"])
+@pytest.mark.cold
 def test_output_is_our_own(run: str, request: pytest.FixtureRequest) -> None:
     _, finished = request.getfixturevalue(run)
     assert not [word for word in FOREIGN_WORDS if word in describe(finished)], describe(finished)
@@ -382,6 +383,7 @@ def test_people_are_answered_as_they_stand(site: Site) -> None:
     assert dump_ledger(site) == before
 
 
+@pytest.mark.cold
 def test_withdrawn_request_is_in_no_wave(site: Site) -> None:
     (added,) = site.load("request", "add", list_people(site)[0][0])
     withdrawn = site.load("request", "withdraw", added["request_id"])
@@ -401,6 +403,7 @@ def test_overdue_request_fails_the_status(site: Site) -> None:
     assert json.loads(finished.stdout)["overdue"] == 1
 
 
+@pytest.mark.cold
 def test_nobody_is_named_where_nobody_has_a_score(wave_one: Site) -> None:
     finished = wave_one.start("amun", "wave", "show", "1", "--worst")
     assert_one_line(finished, 2, "nobody has a score: people, samples or references are too few")

@@ -22,6 +22,7 @@ from amun.store.samples import Samples, read_samples
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
 from flows.demo import ensure_clone
+from tests.warm import find_process
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -30,6 +31,8 @@ LIMIT_SECONDS = 600  # for a machine that does much else
 # what decides where the tools work: a test says it, never the shell that started the tests
 _FOREIGN_PREFIXES = ("AMUN_", "AWS_", "DVC_", "GIT_", "MLFLOW_", "PREFECT_")
 _AUTHOR = ("-c", "user.name=somebody", "-c", "user.email=somebody@localhost")
+# an interpreter reads them when it starts
+_READ_EARLY = ("PYTHON", "LC_", "LANG")
 
 Finished = subprocess.CompletedProcess[str]
 
@@ -51,8 +54,12 @@ class Site:
     def start(self, *arguments: str) -> Finished:
         """Runs a program to its end, whatever that is.
 
-        DVC alone finds the others on its path, as it does in a person's shell; `amun` must do without.
+        DVC alone finds the others on its path, as it does in a person's shell; `amun` must do without. Where a process
+        is kept that has imported the libraries, `amun` is a copy of it.
         """
+        is_read_early = any(name.startswith(_READ_EARLY) for name in self.variables)
+        if arguments[0] == "amun" and not is_read_early and (warm := find_process()) is not None:
+            return warm.run(list(arguments), self.root, self.environment, LIMIT_SECONDS)
         path = f"{BIN}{os.pathsep}{self.environment['PATH']}"
         return subprocess.run(
             [shutil.which(arguments[0], path=path) or arguments[0], *arguments[1:]],

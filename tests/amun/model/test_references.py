@@ -1,7 +1,9 @@
 """References: halves balanced by subject, and logits that are those of models trained on them."""
 
+from dataclasses import dataclass
+from hashlib import sha256
+
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,9 +12,10 @@ from amun.model.architectures import build_model
 from amun.model.references import draw_halves, draw_sample_halves, train_reference_logits
 from amun.model.training import compute_logits, fit
 from amun.store.samples import Samples
-from tests.amun.shipped import PARAMS, copy_weights, have_same_weights, load_digit_images
+from tests.amun.shipped import PARAMS, copy_weights, have_same_weights, load_digit_images, run_apart
 
 IMAGES, LABELS = load_digit_images()
+TRAINING = PARAMS.training.model_copy(update={"epochs": 2})
 
 
 @given(
@@ -52,26 +55,45 @@ def test_halves_are_drawn_by_the_seed_and_independent_of_one_another() -> None:
     assert abs(correlations).max() < 0.25  # five standard errors
 
 
-@pytest.mark.parametrize("num_processes", [1, 2])
-def test_logits_are_those_of_models_trained_on_the_halves(num_processes: int) -> None:
-    images, labels = IMAGES[:60], LABELS[:60]
+@dataclass(frozen=True)
+class Trained:
+    """Two references of sixty images, and what was told of them."""
+
+    inclusion: np.ndarray
+    logits: torch.Tensor
+    kept: list[dict[str, torch.Tensor]]
+    done: list[int]
+
+    def digest(self) -> str:
+        """Returns a digest of all of it."""
+        weights = [kept[name].numpy().tobytes() for kept in self.kept for name in sorted(kept)]
+        return sha256(b"".join([self.logits.numpy().tobytes(), *weights, bytes(self.done)])).hexdigest()
+
+
+def train_two(num_processes: int) -> Trained:
     inclusion = draw_halves(np.array([f"s{number // 3}" for number in range(60)]), 2, seed=0)
-    params = PARAMS.training.model_copy(update={"epochs": 2})
     done: list[int] = []
     kept: list[dict[str, torch.Tensor]] = []
     logits = train_reference_logits(
-        images,
-        labels,
+        IMAGES[:60],
+        LABELS[:60],
         inclusion,
         build=lambda seed: build_model(PARAMS.model, 10, (1, 8, 8), seed),
-        params=params,
+        params=TRAINING,
         precision="float32",
         seed=7,
         on_reference=done.append,
         keep=kept.append,
         num_processes=num_processes,
     )
-    assert done == [1, 2]
+    return Trained(inclusion, logits, kept, done)
+
+
+def test_logits_are_those_of_models_trained_on_the_halves() -> None:
+    images, labels = IMAGES[:60], LABELS[:60]
+    trained = train_two(1)
+    inclusion, logits, kept = trained.inclusion, trained.logits, trained.kept
+    assert trained.done == [1, 2]
     assert logits.shape == (60, 2, 10)
     for number in range(2):
         model, chosen = build_model(PARAMS.model, 10, (1, 8, 8), 7 + number), inclusion[:, number]
@@ -79,10 +101,21 @@ def test_logits_are_those_of_models_trained_on_the_halves(num_processes: int) ->
             model,
             images[chosen],
             labels[chosen],
-            optimisation=params.model_copy(update={"seed": 7 + number}),
-            learning_rate=params.learning_rate,
+            optimisation=TRAINING.model_copy(update={"seed": 7 + number}),
+            learning_rate=TRAINING.learning_rate,
             precision="float32",
             on_epoch=lambda _: None,
         )
         assert torch.equal(logits[:, number], compute_logits(model, images))
         assert have_same_weights(kept[number], copy_weights(model))
+
+
+def test_copies_of_a_process_train_the_same_references() -> None:
+    # of a process with a single thread, as a stage is: this one may have others, and a copy would wait for them
+    program = (
+        "import torch; torch.set_num_threads(1)\n"
+        "from tests.amun.model.test_references import train_two\n"
+        "print(train_two(2).digest())"
+    )
+    run = run_apart(program)
+    assert run.stdout.split()[-1:] == [train_two(1).digest()], run.stderr
