@@ -5,7 +5,9 @@ Whose key it was is on the suppression list from that moment on.
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from sqlalchemy import create_engine
 
-from amun.core.errors import InputError
+from amun.core.errors import AmunError, InputError
 from amun.core.keys import store_secret
 from amun.core.paths import KEYS, SECRET
 from amun.store.samples import Samples, write_samples
@@ -146,6 +148,19 @@ def test_several_processes_write_one_list(shared: Vault) -> None:
     assert [name for name in OTHERS if suppression.has_person(name)] == OTHERS[:140]
     assert set(shared.find_names(OTHERS).values()) == set(OTHERS[140:])
     assert shared.describe().num_pictures == len(groups)
+
+
+@pytest.mark.parametrize("refused", ["INSERT ON suppressed", "DELETE ON subject_key"])
+def test_keys_go_with_the_entries_on_the_list_or_not_at_all(vault: Vault, refused: str) -> None:
+    vault.provide_keys(["ann", "bob"])
+    vault.destroy_keys(["bob"])
+    with closing(sqlite3.connect(KEYS)) as connection, connection:
+        connection.execute(f"CREATE TRIGGER stop BEFORE {refused} BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+    with pytest.raises(AmunError, match="refuses: the disk is full"):
+        vault.destroy_keys(["ann"], PICTURES)
+    assert list(vault.find_names(["ann"]).values()) == ["ann"]
+    suppression = vault.read_suppression()
+    assert (suppression.has_person("ann"), suppression.has_picture(PICTURES[0])) == (False, False)
 
 
 def test_list_from_before_an_erasure_does_not_open(vault: Vault, tmp_path: Path) -> None:
