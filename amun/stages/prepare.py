@@ -198,9 +198,8 @@ def _write_stores(
                 rows = slice(done, done + len(samples))
                 pictures += digest_pictures(batch.pixels)
                 is_left_out[rows] = samples.is_among(excluded)
-                is_known[rows] = ~is_left_out[rows] & np.array(
-                    [*map(suppression.has_picture, pictures[rows])], np.bool_
-                )
+                is_known[rows] = [suppression.has_picture(picture) for picture in pictures[rows]]
+                is_known[rows] &= ~is_left_out[rows]
                 is_in = ~is_left_out[rows] & ~is_known[rows]
                 for split, writer in writers.items():
                     writer.append(samples.select((splits[rows] == split) & is_in))

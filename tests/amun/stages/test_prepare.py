@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from amun.core.errors import InputError
-from amun.core.keys import parse_secret, subject_key
+from amun.core.keys import keyed_digest, parse_secret, subject_key
 from amun.core.params import Params
 from amun.core.paths import CALIBRATION, EXCLUSIONS, KEK, KEYS, PREPARE_METRICS, TEST, TRAIN
 from amun.evidence.wave import write_json
@@ -259,11 +259,13 @@ def test_erased_person_comes_back_under_no_name(params: Params, is_sealed: bool)
     assert (metrics["num_suppressed"], metrics["num_suppressed_pictures"], metrics["num_near"]) == (4, 2, 2)
     assert metrics["num_excluded"] == 0
     assert sum(metrics[f"num_{split}"] for split in ("train", "calibration", "test")) == len(held)
-    # whom this workspace has forgotten is told as that
-    write_json(EXCLUSIONS, [subject_key(parse_secret(SECRET, ""), "Zo\u00eb")])
+    # whom this workspace has forgotten is told as that, and what was forgotten with her
+    secret, pixels = parse_secret(SECRET, ""), np.asarray(paint(7)).transpose(2, 0, 1).tobytes()
+    twin = keyed_digest(secret, "sample", b"cat/11.png", pixels)
+    write_json(EXCLUSIONS, [subject_key(secret, "Zo\u00eb"), twin])
     run(params, sealed=is_sealed)
     metrics = read_metrics()
-    assert (metrics["num_excluded"], metrics["num_suppressed"], metrics["num_suppressed_pictures"]) == (2, 2, 2)
+    assert (metrics["num_excluded"], metrics["num_suppressed"], metrics["num_suppressed_pictures"]) == (3, 1, 1)
 
 
 def test_base_without_anybody_erased_says_nothing_of_a_list(params: Params) -> None:
