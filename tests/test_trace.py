@@ -1,16 +1,25 @@
 """Where one person's samples went, and the record of a request as a page: about that person, and nobody else."""
 
+import csv
+import io
+import json
 import re
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from zipfile import ZipFile
 
-from amun.core.paths import CALIBRATION, LEDGER, TEST, TRAIN
+import numpy as np
+from PIL import Image
+
+from amun.core.paths import ADVERSARIAL, AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, LEDGER, TEST, TRAIN
 from amun.evidence.figures import Comparison
 from amun.ledger import Ledger
+from amun.store.samples import Samples
 from tasks.tools.dvc import read_digests
+from tests.amun.ledger.helpers import build_base
 from tests.registry import open_client
 from tests.test_bad_input import assert_one_line
 from tests.workspaces import MODEL, Site, choose_people, list_people
@@ -130,6 +139,92 @@ def test_record_of_a_request(site: Site, tmp_path: Path) -> None:
     assert "kept back by a legal hold: a court's order" in text
 
 
+def export(site: Site, person: str, path: Path) -> tuple[str, dict[str, bytes]]:
+    """Returns what `amun subject export` says, and what it has written by name."""
+    said = site.run("amun", "subject", "export", person, "--to", str(path))
+    assert said.count("\n") == 1
+    assert path.stat().st_mode & 0o777 == 0o600
+    with ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return said, {name: archive.read(name) for name in archive.namelist()}
+
+
+def read_rows(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode())))
+
+
+def test_export_has_all_of_a_person_and_nothing_of_anybody_else(wave_one: Site, tmp_path: Path) -> None:
+    person, held_out = choose_people(wave_one)[0], choose_people(wave_one)[-1]
+    said, files = export(wave_one, person, tmp_path / "person.zip")
+    own = {path: select(wave_one.read(path), person) for path in (TRAIN, ADVERSARIAL, AUDIT_LOGITS, AUDIT_INCLUSION)}
+    num_train = len(own[TRAIN])
+    assert (
+        said
+        == f"written: {tmp_path}/person.zip: {num_train} samples, {num_train} near-copies and 1 request of {person!r}\n"
+    )
+    rows = {(row["kind"], row["sample_id"]): row for row in read_rows(files["samples.csv"])}
+    assert len(rows) == 2 * num_train
+    for path, waves in ((TRAIN, "0 1"), (ADVERSARIAL, "1")):
+        for sample_id, label, payload in zip(own[path].sample_ids, own[path].labels, own[path].payloads, strict=True):
+            row = rows[path.stem, sample_id]
+            assert (int(row["label"]), row["class"], row["waves"]) == (int(label), str(int(label)), waves)
+            assert read_image(files, row["file"]) == payload.numpy().tobytes()
+    answers = [row for row in read_rows(files["answers.csv"]) if row["references"] == "audit"]
+    assert len(answers) == 4 * num_train
+    for row in answers:
+        place = own[AUDIT_LOGITS].sample_ids.tolist().index(row["sample_id"])
+        logits = own[AUDIT_LOGITS].payloads[place, int(row["number"])].tolist()
+        assert [float(one) for one in row["logits"].split()] == logits
+        assert (row["was_trained"] == "True") == bool(own[AUDIT_INCLUSION].payloads[place, int(row["number"])])
+    (request,) = json.loads(files["requests.json"])
+    assert (request["request_id"], request["outcomes"][0]["receipt"]["wave"]) == ("R-000001", 1)
+    (wave,) = json.loads(files["waves.json"])
+    assert (wave["tag"], wave["method"], wave["figures"]["num_forget"] > num_train) == ("wave/0001", "amun", True)
+    assert [version["role"] for version in json.loads(files["versions.json"])] == [
+        "trained on",
+        "forgotten by this wave",
+    ]
+    assert "the ledger" in {place["place"] for place in json.loads(files["places.json"])}
+    texts = {name: content.decode() for name, content in files.items() if not name.endswith((".png", ".npy"))}
+    assert {one for text in texts.values() for one in SUBJECT.findall(text)} == {person}
+    others = {one for path in (TRAIN, CALIBRATION, TEST) for one in wave_one.read(path).sample_ids.tolist()}
+    others -= set(own[TRAIN].sample_ids.tolist())
+    assert not [name for name in files for one in others if one in name or one in texts.get(name, "")]
+
+    said, files = export(wave_one, held_out, tmp_path / "held-out.zip")
+    assert f"{count(wave_one, held_out, CALIBRATION, TEST)} sample" in said
+    assert not [name for name in files if name.startswith("images/train/")]
+    said, files = export(wave_one, list_people(wave_one)[0][0], tmp_path / "nobody-asked.zip")
+    assert ", 0 near-copies and 0 requests of " in said
+    assert json.loads(files["requests.json"]) == []
+
+
+def select(samples: Samples, person: str) -> Samples:
+    return samples.select(samples.subject_ids == person)
+
+
+def read_image(files: dict[str, bytes], name: str) -> bytes:
+    """Returns the bytes of an image as the store has them."""
+    if (array := files.get(name.replace(".png", ".npy"))) is not None:
+        return bytes(np.load(io.BytesIO(array)).tobytes())
+    with Image.open(io.BytesIO(files[name])) as image:
+        pixels = np.asarray(image)
+    return bytes((pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)).tobytes())
+
+
+def test_export_of_nobody_and_to_no_place_writes_nothing(wave_one: Site, tmp_path: Path) -> None:
+    person, place = choose_people(wave_one)[0], tmp_path / "export.zip"
+    refused = wave_one.start("amun", "subject", "export", "subject-7", "--to", str(place))
+    assert_one_line(refused, 2, "nobody is called 'subject-7'", "is it 'subject-00007'?")
+    stranger = Site(wave_one.root, wave_one.variables | {"AMUN_KEK": f"file:{tmp_path}/no-kek"})
+    assert_one_line(stranger.start("amun", "subject", "export", person, "--to", str(place)), 2, "AMUN_KEK", "no-kek")
+    place.write_text("mine", encoding="utf-8")
+    refused = wave_one.start("amun", "subject", "export", person, "--to", str(place))
+    assert_one_line(refused, 2, f"--to {place}", "exists already")
+    assert [path.name for path in tmp_path.iterdir()] == ["export.zip"]
+    assert place.read_text(encoding="utf-8") == "mine"
+
+
 def end_waiting(site: Site) -> None:
     """Makes as if the waiting days of all who are forgotten were over."""
     with closing(sqlite3.connect(site.root / LEDGER)) as connection, connection:
@@ -159,6 +254,18 @@ def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path:
     ]
     assert trace["requests"][0]["outcomes"][0]["erasure"]["erased_at"] is not None
     assert f"{before['files'][0]['num_samples']}, erased" in site.run("amun", "subject", "trace", people[0])
+    with Ledger(f"sqlite:///{site.root / LEDGER}") as ledger:
+        build_base(ledger, people[:1], "faces")
+    exported, files = export(site, people[0], tmp_path / "erased.zip")
+    assert b"\nNot in here: 3 samples of this person in the model faces; " in files["README.txt"]
+    assert f"in the model {MODEL}".encode() not in files["README.txt"]
+    assert exported == (
+        f"no sample of {people[0]!r} is held any more: erased on {datetime.now(UTC):%Y-%m-%d} under request R-000001; "
+        f"in {tmp_path}/erased.zip is what the ledger keeps: 1 request; the suppression list has the person\n"
+    )
+    assert not [name for name in files if name.endswith((".png", ".npy"))]
+    assert (read_rows(files["samples.csv"]), read_rows(files["answers.csv"])) == ([], [])
+    assert json.loads(files["requests.json"])[0]["outcomes"][0]["erasure"]["erased_at"] is not None
     page = write_record(site, "R-000001", tmp_path / "page.html").text
     for words in ("that nobody can open any more", "Erased on", "the keys of this person were destroyed"):
         assert words in page

@@ -22,6 +22,8 @@ from amun.evidence.wave import CURRENT, Record, parse_record
 
 # a figure that most waves do not have: where it is None, the file does not name it
 Rare = Annotated[float | None, Field(exclude_if=lambda value: value is None)]
+# a count that most bases do not have: where it is 0, the file does not name it
+RareCount = Annotated[int, Field(exclude_if=lambda value: value == 0)]
 
 
 class Figures(Record):
@@ -55,6 +57,9 @@ class PrepareFigures(Figures):
     Attributes:
         num_train: samples in the split; likewise the others.
         num_excluded: samples of the source whose people are forgotten.
+        num_suppressed: samples besides that show an erased person or are an erased person's.
+        num_suppressed_pictures: those of them that are known by the picture alone.
+        num_near: people taken in whose ids may be meant for an erased person's.
         twins: pictures that stand there more than once; None where an earlier version did not look.
         classes: their names, in the order of their labels; a person's name among them as its keyed id. None in a
             workspace whose base was prepared before they were kept.
@@ -66,6 +71,9 @@ class PrepareFigures(Figures):
     num_calibration: int
     num_test: int
     num_excluded: int
+    num_suppressed: RareCount = 0
+    num_suppressed_pictures: RareCount = 0
+    num_near: RareCount = 0
     twins: Twins | None = None
     classes: list[str] | None = None
     people_digest: str | None = None

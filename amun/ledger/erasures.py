@@ -90,6 +90,12 @@ class ErasureBook(Database):
         with self._write() as session:
             _mark(session, model, request_ids, ErasureRow.erased_at, now)
 
+    def list_erased(self) -> list[str]:
+        """Returns everybody whose erasure is started or done, whatever the model."""
+        query = select(OutcomeRow.subject_id).join(ErasureRow, SAME_OUTCOME).where(ErasureRow.started_at.is_not(None))
+        with self._read() as session:
+            return sorted(set(session.scalars(query)))
+
     def find_erased(self, model: str, waves: Collection[int], now: datetime) -> list[PlannedErasure]:
         """Returns the erasures of people whom these waves have forgotten that are started or done, oldest first."""
         with self._read() as session:

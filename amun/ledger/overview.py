@@ -122,6 +122,13 @@ class Overview(Database):
             held = None if row is None else Holding(row.subject_id, row.num_train, row.num_held_out)
             return held, wave_number
 
+    def list_holdings_of(self, subject_id: str) -> dict[str, Holding]:
+        """Returns what each model holds of the subject, by the model's name."""
+        query = select(HoldingRow).where(HoldingRow.subject_id == normalise(subject_id)).order_by(HoldingRow.model)
+        with self._read() as session:
+            rows = session.scalars(query).all()
+            return {row.model: Holding(row.subject_id, row.num_train, row.num_held_out) for row in rows}
+
     def count_status(self, model: str, now: datetime) -> Status:
         """Returns how many of the model's requests wait, for a wave, a release or a person, and which wave is open.
 

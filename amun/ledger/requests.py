@@ -10,6 +10,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from amun.core.errors import InputError
+from amun.core.near_ids import suggest_ids
 from amun.evidence.attempts import Receipt
 from amun.ledger.checks import format_request_id, parse_request_id
 from amun.ledger.choosing import choose_requests, select_numbers
@@ -18,7 +19,6 @@ from amun.ledger.demands import AddedRequest, Demand
 from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.lookups import check_model
 from amun.ledger.matching import select_known
-from amun.ledger.near_ids import suggest_ids
 from amun.ledger.records import Erasure, Hold, Outcome, Request, UndoneOutcome
 from amun.ledger.schema import ErasureRow, HoldRow, ModelRow, OutcomeRow, RequestRow, RollbackRow, UndoneOutcomeRow
 

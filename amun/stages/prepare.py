@@ -1,7 +1,7 @@
 """Stage `prepare`: lists the source, splits its samples by subject, names them by keyed ids, fills the sample store."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from amun.store.splits import SPLITS, assign_subjects, check_splits, split_held_
 from amun.store.train_list import read_train_list
 from amun.store.twins import count_twins, digest_pictures, join_people
 from amun.vault.seal import open_seal
+from amun.vault.suppression import Suppression
+from amun.vault.vault import read_suppression
 
 
 def prepare(params: Params, _device: torch.device) -> None:
@@ -34,7 +36,7 @@ def prepare(params: Params, _device: torch.device) -> None:
 
 
 def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()) -> PrepareFigures:
-    """Writes the current workspace's store files under `folder`.
+    """Writes the current workspace's store files under `folder`, without anybody who is forgotten or erased.
 
     Args:
         params: which source, and how it is split.
@@ -53,8 +55,10 @@ def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()
         is_train = read_train_list(Path(params.data.train_list), listing.keys)
     subject_ids = _name_subjects(listing, is_train, params)
     drawn = _draw_positions(len(listing), params)
+    suppression = read_suppression(is_sealed=params.data.sealed)
     is_excluded = _find_excluded(subject_ids[drawn], secret, also_excluded)
-    held = drawn[~is_excluded]
+    is_suppressed = ~is_excluded & _mark(subject_ids[drawn], suppression.has_person)
+    held = drawn[~is_excluded & ~is_suppressed]
     if len(held) == 0:
         raise InputError("params.yaml: data: everybody in the source is forgotten; there is nothing left to train on")
     owners, labels = subject_ids[held], listing.labels[held]
@@ -65,20 +69,25 @@ def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()
         return dealt
 
     splits = deal(owners)
-    write = partial(_write_stores, params, folder, listing, held, subject_ids, size, secret, also_excluded)
-    pictures, is_left_out = write(splits)
+    write = partial(_write_stores, params, folder, listing, held, subject_ids, size, secret, also_excluded, suppression)
+    pictures, is_left_out, is_known = write(splits)
     # only once the images are read it is known who shares a picture; where all is well they are not read again
     groups = join_people(owners, pictures, _choose_largest(len(held), params))
     if not np.array_equal(groups, owners) and not np.array_equal(joined := deal(groups), splits):
         splits = joined
         write(splits)
-    is_in = ~is_left_out
+    is_in = ~is_left_out & ~is_known
+    if is_known.any():
+        check_splits(splits[is_in], owners[is_in], labels[is_in], listing.classes)
     num_train, num_calibration, num_test = (int((splits[is_in] == split).sum()) for split in SPLITS)
     return PrepareFigures(
         num_train=num_train,
         num_calibration=num_calibration,
         num_test=num_test,
         num_excluded=int(is_excluded.sum() + is_left_out.sum()),
+        num_suppressed=int(is_suppressed.sum() + is_known.sum()),
+        num_suppressed_pictures=int(is_known.sum()),
+        num_near=sum(map(suppression.is_near, np.unique(owners[is_in]).tolist())),
         twins=count_twins(
             owners[is_in], labels[is_in], splits[is_in], [pictures[row] for row in np.flatnonzero(is_in)]
         ),
@@ -129,13 +138,16 @@ def _choose_largest(num_samples: int, params: Params) -> float:
     return num_samples * min(train_fraction, calibration_fraction, 1 - train_fraction - calibration_fraction) / 2
 
 
-def _find_excluded(subject_ids: Strings, secret: bytes, also: Collection[str]) -> npt.NDArray[np.bool_]:
+def _find_excluded(subject_ids: Strings, secret: bytes, also: Collection[str]) -> Mask:
     """Returns (N,) bool: whose subject is forgotten."""
     keys = _read_exclusions(also)
-    excluded = [
-        subject_id for subject_id in np.unique(subject_ids) if keys.intersection(subject_keys(secret, subject_id))
-    ]
-    return np.isin(subject_ids, np.array(excluded, dtype=np.str_))
+    return _mark(subject_ids, lambda subject_id: not keys.isdisjoint(subject_keys(secret, subject_id)))
+
+
+def _mark(subject_ids: Strings, is_meant: Callable[[str], bool]) -> Mask:
+    """Returns (N,) bool: whose subject is meant; each subject is asked for once."""
+    meant = [subject_id for subject_id in np.unique(subject_ids).tolist() if is_meant(subject_id)]
+    return np.isin(subject_ids, np.array(meant, dtype=np.str_))
 
 
 def _read_exclusions(also: Collection[str]) -> set[str]:
@@ -161,12 +173,14 @@ def _write_stores(
     size: tuple[int, int],
     secret: bytes,
     also_excluded: Collection[str],
+    suppression: Suppression,
     splits: Strings,
-) -> tuple[list[bytes], Mask]:
+) -> tuple[list[bytes], Mask, Mask]:
     """Reads the images once, and writes each to the store file of its split; all files or none.
 
     Returns:
-        The digest of each picture; and (N,) bool: which samples were left out because they show a forgotten person's.
+        The digest of each picture; (N,) bool: which samples were left out because they show a forgotten person's; and
+        (N,) bool: which of the others because they show an erased person's.
     """
     stores = zip(SPLITS, (TRAIN, CALIBRATION, TEST), strict=True)
     excluded = sorted(_read_exclusions(also_excluded))
@@ -174,7 +188,7 @@ def _write_stores(
     writers = {split: SampleWriter(folder / path, seal) for split, path in stores}
     problems: list[str] = []
     pictures: list[bytes] = []
-    is_left_out = np.zeros(len(held), dtype=np.bool_)
+    is_left_out, is_known = np.zeros((2, len(held)), dtype=np.bool_)
     done = 0
     with show_progress("prepare", len(held), "images") as advance:
         for batch in read_images(listing, held, params.data.images, size):
@@ -184,15 +198,18 @@ def _write_stores(
                 rows = slice(done, done + len(samples))
                 pictures += digest_pictures(batch.pixels)
                 is_left_out[rows] = samples.is_among(excluded)
+                is_known[rows] = [suppression.has_picture(picture) for picture in pictures[rows]]
+                is_known[rows] &= ~is_left_out[rows]
+                is_in = ~is_left_out[rows] & ~is_known[rows]
                 for split, writer in writers.items():
-                    writer.append(samples.select((splits[rows] == split) & ~is_left_out[rows]))
+                    writer.append(samples.select((splits[rows] == split) & is_in))
             done += len(batch.positions)
             for _ in batch.positions:
                 advance()
     for writer in writers.values():
         writer.discard() if problems else writer.finish()
     raise_problems(problems)
-    return pictures, is_left_out
+    return pictures, is_left_out, is_known
 
 
 def _name_samples(

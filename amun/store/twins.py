@@ -96,12 +96,7 @@ def find_twins(
         gone_ids: samples that are nobody's twins any more, and are not opened.
         skip_erased: nor are those that nobody can open any more; else such a one is an error.
     """
-    own: dict[bytes, list[str]] = defaultdict(list)
-    asked = sorted(own_ids)
-    for path in paths if own_ids else ():
-        for part in read_in_groups(path, sample_ids=asked, skip_erased=skip_erased):
-            for sample_id, _, picture in _list_rows(part):
-                own[picture].append(sample_id)
+    own, asked = find_pictures(paths, own_ids, skip_erased=skip_erased), sorted(own_ids)
     others = [
         Twin(path, *row)
         for path in (paths if own else ())
@@ -110,6 +105,16 @@ def find_twins(
         if row[2] in own
     ]
     return own, others
+
+
+def find_pictures(paths: Sequence[Path], own_ids: set[str], *, skip_erased: bool = False) -> dict[bytes, list[str]]:
+    """Returns some people's own samples in the store files by their pictures; see `find_twins`."""
+    own: dict[bytes, list[str]] = defaultdict(list)
+    for path in paths if own_ids else ():
+        for part in read_in_groups(path, sample_ids=sorted(own_ids), skip_erased=skip_erased):
+            for sample_id, _, picture in _list_rows(part):
+                own[picture].append(sample_id)
+    return own
 
 
 def _list_rows(samples: Samples) -> Iterator[tuple[str, str, bytes]]:

@@ -5,15 +5,17 @@ It knows under which key-encryption key (KEK) all of them lie. What wraps and un
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError
 from amun.core.masking import mask_passwords
 from amun.core.paths import KEYS
+from amun.vault.suppression import Note
 
 KEYS_VARIABLE = "AMUN_KEYS_URL"
 FORMAT = 1
@@ -26,6 +28,8 @@ _SCHEMA = (
     " own BLOB NOT NULL)",
     "CREATE TABLE subject_key (subject TEXT PRIMARY KEY, wrapped BLOB NOT NULL)",
 )
+# made with its first entry: key stores of earlier releases have none, and these releases go on with one that has it
+_LIST = "CREATE TABLE IF NOT EXISTS suppressed (digest BLOB PRIMARY KEY, kind TEXT NOT NULL)"
 
 
 class KeyStore:
@@ -48,7 +52,7 @@ class KeyStore:
         if self.path is not None and not self.path.exists():
             return False
         with self._open("BEGIN") as run:
-            return self._has_tables(run)
+            return self._has_table(run, "vault")
 
     def create(self, kek: str, own: bytes) -> None:
         """Makes the key store where there is none yet.
@@ -61,10 +65,10 @@ class KeyStore:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(mode=0o600)
         with self._write() as run:
-            if self._has_tables(run):
+            if self._has_table(run, "vault"):
                 return
             for statement in _SCHEMA:
-                run(statement if self.path is not None else statement.replace("BLOB", "BYTEA"))
+                run(self._translate(statement))
             run("INSERT INTO vault (id, format, kek, own) VALUES (1, ?, ?, ?)", FORMAT, kek, own)
 
     def read_own(self) -> tuple[str, bytes]:
@@ -96,37 +100,76 @@ class KeyStore:
             self._read_vault(run)
             return int(run("SELECT count(*) FROM subject_key")[0][0])
 
-    def add_keys(self, subjects: Sequence[str], wrap: Callable[[str, str], bytes]) -> None:
+    def add_keys(
+        self, subjects: Sequence[str], wrap: Callable[[str, str], bytes], unless: Collection[Note] = ()
+    ) -> None:
         """Writes a new key for each of the subjects who has none.
 
         Args:
             subjects: their keyed ids.
             wrap: makes the wrapped key of a subject, given the KEK's fingerprint, which stays what it is until then.
+            unless: one of these entries is on the suppression list.
+
+        Raises:
+            InputError: somebody is on the suppression list; no key was made.
         """
         with self._write() as run:
             kek, _ = self._read_vault(run)
+            if known_notes := self._find_notes(run, unless):
+                people = tell_count(len(known_notes), "person is", "people are")
+                raise InputError(
+                    f"{people} erased, and gets no key anew from {self.name}: leave their samples out; whoever comes "
+                    "back is entered under another id"
+                )
             known = self._select(run, subjects)
             for subject in subjects:
                 if subject not in known:
                     run("INSERT INTO subject_key (subject, wrapped) VALUES (?, ?)", subject, wrap(kek, subject))
 
-    def remove_keys(self, subjects: Sequence[str]) -> int:
+    def remove_keys(self, subjects: Sequence[str], notes: Collection[Note] = ()) -> int:
         """Removes the keys of the subjects, all or none, and all that is left of them in the database's files.
 
+        Args:
+            subjects: their keyed ids.
+            notes: entries of the suppression list, which is never without them once the keys are gone.
+
         Returns:
-            how many there were; removed again, none.
+            how many keys there were; removed again, none.
         """
         with self._write() as run:
             self._read_vault(run)
             known = self._select(run, subjects)
-            for subject in known:
-                run("DELETE FROM subject_key WHERE subject = ?", subject)
+            self._insert_notes(run, notes)
+            self._delete_keys(run, known)
         if self.path is None:
             # Postgres keeps old versions of a row, and rewrites a table outside transactions alone. A killed call may
             # have got no further than this, so it is done where nothing was removed, too.
             with self._open() as run:
                 run("VACUUM FULL subject_key")
         return len(known)
+
+    def add_notes(self, notes: Collection[Note]) -> None:
+        """Puts entries on the suppression list; those that it has stay."""
+        with self._write() as run:
+            self._read_vault(run)
+            self._insert_notes(run, notes)
+
+    def read_notes(self) -> frozenset[Note]:
+        """Returns the suppression list."""
+        with self._read() as run:
+            self._read_vault(run)
+            if not self._has_table(run, "suppressed"):
+                return frozenset()
+            rows = run("SELECT kind, digest FROM suppressed")
+            return frozenset(Note(kind, bytes(digest)) for kind, digest in rows)
+
+    def count_notes(self) -> dict[str, int]:
+        """Returns how many entries of each kind the suppression list has; a kind without any is left out."""
+        with self._read() as run:
+            self._read_vault(run)
+            if not self._has_table(run, "suppressed"):
+                return {}
+            return dict(run("SELECT kind, count(*) FROM suppressed GROUP BY kind"))
 
     def rewrap(self, kek: str, change: Callable[[str, str, bytes], bytes]) -> None:
         """Puts all keys under another KEK, all or none; where they lie under it already nothing changes.
@@ -146,25 +189,47 @@ class KeyStore:
 
     def _select(self, run: "Run", subjects: Sequence[str]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        for start in range(0, len(subjects), CHUNK_ROWS):
-            chunk = subjects[start : start + CHUNK_ROWS]
-            marks = ", ".join("?" * len(chunk))
+        for chunk, marks in _split_chunks(subjects):
             rows = run(f"SELECT subject, wrapped FROM subject_key WHERE subject IN ({marks})", *chunk)  # noqa: S608
             found |= {subject: bytes(wrapped) for subject, wrapped in rows}
         return found
 
+    def _delete_keys(self, run: "Run", subjects: Collection[str]) -> None:
+        for subject in subjects:
+            run("DELETE FROM subject_key WHERE subject = ?", subject)
+
+    def _insert_notes(self, run: "Run", notes: Collection[Note]) -> None:
+        known = self._find_notes(run, notes)
+        for note in dict.fromkeys(notes):
+            if note not in known:
+                run(self._translate(_LIST))
+                run("INSERT INTO suppressed (digest, kind) VALUES (?, ?)", note.digest, note.kind)
+
+    def _find_notes(self, run: "Run", notes: Collection[Note]) -> set[Note]:
+        """Returns those of the entries that the suppression list has."""
+        found = set[Note]()
+        asked = [note.digest for note in notes] if self._has_table(run, "suppressed") else []
+        for chunk, marks in _split_chunks(asked):
+            rows = run(f"SELECT kind, digest FROM suppressed WHERE digest IN ({marks})", *chunk)  # noqa: S608
+            found |= {Note(kind, bytes(digest)) for kind, digest in rows}
+        return found
+
     def _read_vault(self, run: "Run") -> tuple[str, bytes]:
-        if not self._has_tables(run):
+        if not self._has_table(run, "vault"):
             raise InputError(self._tell_missing())
         ((found, kek, own),) = run("SELECT format, kek, own FROM vault")
         if found != FORMAT:
             raise InputError(f"the key store {self.name} has format {found}, this release needs {FORMAT}")
         return kek, bytes(own)
 
-    def _has_tables(self, run: "Run") -> bool:
+    def _has_table(self, run: "Run", name: str) -> bool:
         if self.path is not None:
-            return bool(run("SELECT 1 FROM sqlite_master WHERE name = 'vault'"))
-        return run("SELECT to_regclass('vault')")[0][0] is not None
+            return bool(run("SELECT 1 FROM sqlite_master WHERE name = ?", name))
+        return run("SELECT to_regclass(?)", name)[0][0] is not None
+
+    def _translate(self, statement: str) -> str:
+        """Returns a statement with the names that the database gives to types."""
+        return statement if self.path is not None else statement.replace("BLOB", "BYTEA")
 
     def _tell_missing(self) -> str:
         return (
@@ -232,6 +297,14 @@ class KeyStore:
 
 
 Run = Callable[..., list[Any]]
+Asked = TypeVar("Asked")
+
+
+def _split_chunks(values: Sequence[Asked]) -> Iterator[tuple[Sequence[Asked], str]]:
+    """Yields as many values as a statement may have, with the marks that stand for them in it."""
+    for start in range(0, len(values), CHUNK_ROWS):
+        chunk = values[start : start + CHUNK_ROWS]
+        yield chunk, ", ".join("?" * len(chunk))
 
 
 def _run(connection: Any, is_sqlite: bool, statement: str, *values: object) -> list[Any]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +12,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from amun.core.errors import AmunError, InputError
-from amun.core.keys import load_secret, subject_key
+from amun.core.keys import fingerprint, load_secret, subject_key
 from amun.core.paths import KEK, KEYS, SECRET
 from amun.core.subject_ids import normalise
 from amun.vault.kek import KEY_BYTES, KekFile, fingerprint_kek, locate_kek
 from amun.vault.key_store import KeyStore, locate_key_store
+from amun.vault.suppression import PICTURE, SUBJECT, Noter, Suppression
 
 NONCE_BYTES = 12
 Read = TypeVar("Read")
@@ -48,6 +49,8 @@ class Summary:
     Attributes:
         key_store: its address, without a password.
         num_keys: how many people have one.
+        num_suppressed: how many names of erased people the suppression list has.
+        num_pictures: likewise, of their pictures.
         kek: where the key-encryption key lies.
         fingerprint: of that key.
         is_rotating: it is being changed, or a change was killed.
@@ -55,6 +58,8 @@ class Summary:
 
     key_store: str
     num_keys: int
+    num_suppressed: int
+    num_pictures: int
     kek: str
     fingerprint: str
     is_rotating: bool
@@ -112,7 +117,7 @@ class Vault:
         """Returns the key of each of these people by the name, made where there is none yet.
 
         Raises:
-            InputError, AmunError: as `own_key`; or there is no workspace secret.
+            InputError, AmunError: as `own_key`; or there is no workspace secret; or somebody without a key is erased.
         """
         secret = load_secret(self._workspace)
         name_of = {subject_key(secret, name): name for name in names}
@@ -123,6 +128,7 @@ class Vault:
                 lambda kek, subject: _wrap(
                     self.kek_file.find(kek), subject, os.urandom(KEY_BYTES) + name_of[subject].encode()
                 ),
+                unless={self._noter.note_name(name_of[subject]) for subject in missing},
             )
             found |= self.find_keys(missing)
         return {name: found[subject] for subject, name in name_of.items()}
@@ -145,15 +151,42 @@ class Vault:
             if normalise(name) in asked and subject_key(secret, name) == subject
         }
 
-    def destroy_keys(self, people: Iterable[str]) -> int:
+    def destroy_keys(self, people: Collection[str], pictures: Iterable[bytes] = ()) -> int:
         """Destroys the keys of these people, however the data spell them; returns how many keys these were.
 
-        Said again it changes nothing. A backup of the key store has the keys until its KEK is destroyed (`rotate`).
+        In the same moment they are put on the suppression list. Said again it changes nothing. A backup of the key
+        store has the keys until its KEK is destroyed (`rotate`).
+
+        Args:
+            people: by their names.
+            pictures: digests of pictures that are not to come back either.
 
         Raises:
             InputError, AmunError: as `find_names`.
         """
-        return self.store.remove_keys(list(self.find_names(people)))
+        notes = [*self._noter.note_people(people), *map(self._noter.note_picture, pictures)]
+        return self.store.remove_keys(list(self.find_names(people)), notes)
+
+    def suppress_people(self, names: Collection[str]) -> None:
+        """Puts people on the suppression list whose keys are destroyed already, or who never had one here.
+
+        Raises:
+            InputError, AmunError: as `find_names`.
+        """
+        if names:
+            self.store.add_notes(self._noter.note_people(names))
+
+    def read_suppression(self) -> Suppression:
+        """Returns the suppression list.
+
+        Raises:
+            InputError, AmunError: as `find_names`.
+        """
+        return Suppression(self._noter, self.store.read_notes())
+
+    @property
+    def _noter(self) -> Noter:
+        return Noter(_derive(self.own_key, b"suppress"), fingerprint(load_secret(self._workspace)))
 
     def describe(self) -> Summary:
         """Returns what may be told of the vault.
@@ -162,9 +195,16 @@ class Vault:
             InputError, AmunError: as `own_key`.
         """
         self.check()
-        fingerprint, _ = self.store.read_own()
-        is_rotating = self.kek_file.successor.exists()
-        return Summary(self.store.name, self.store.count_keys(), str(self.kek_file.path), fingerprint, is_rotating)
+        notes = self.store.count_notes()
+        return Summary(
+            key_store=self.store.name,
+            num_keys=self.store.count_keys(),
+            num_suppressed=notes.get(SUBJECT, 0),
+            num_pictures=notes.get(PICTURE, 0),
+            kek=str(self.kek_file.path),
+            fingerprint=self.store.read_own()[0],
+            is_rotating=self.kek_file.successor.exists(),
+        )
 
     def check_rotation(self) -> None:
         """Sees that the keys are at hand and can be put under a new KEK.
@@ -197,12 +237,12 @@ class Vault:
 
     def _open(self, read: Callable[[], tuple[str, Read]]) -> tuple[bytes, Read]:
         """Returns the KEK, and what was read of the key store; both anew where the KEK was changed in between."""
-        fingerprint, content = read()
+        kek, content = read()
         try:
-            return self.kek_file.find(fingerprint), content
+            return self.kek_file.find(kek), content
         except InputError:
             again, content = read()
-            if again == fingerprint:
+            if again == kek:
                 raise
             return self.kek_file.find(again), content
 
@@ -223,6 +263,23 @@ def open_vault(workspace: Path = CURRENT) -> Vault:
         InputError: the environment names what is none.
     """
     return Vault(locate_key_store(workspace), locate_kek(workspace), workspace)
+
+
+def read_suppression(workspace: Path = CURRENT, *, is_sealed: bool) -> Suppression:
+    """Returns the suppression list; an empty one where nothing is sealed and there never was a key store.
+
+    Args:
+        workspace: its folder.
+        is_sealed: `data.sealed`.
+
+    Raises:
+        InputError, AmunError: as `Vault.own_key`; or a key-encryption key is there without its key store.
+    """
+    vault = open_vault(workspace)
+    if is_sealed or vault.store.is_made():
+        return vault.read_suppression()
+    vault.kek_file.require_none()
+    return Suppression(Noter(b"", ""), frozenset())
 
 
 def create_vault(workspace: Path = CURRENT) -> Vault:

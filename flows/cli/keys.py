@@ -1,5 +1,7 @@
 """`amun keys`: the keys under which people's payloads are sealed."""
 
+from typing import Any
+
 import typer
 
 from amun.core.counts import tell_count
@@ -24,7 +26,7 @@ def create_keys() -> None:
 
 @app.command("show")
 def show_keys(as_json: shared.AsJson = False) -> None:
-    """Show where keys and key-encryption key lie, and how many people have one; no key itself."""
+    """Show where keys and key-encryption key lie, how many people have one, and how many are erased; no key itself."""
     from amun.vault.vault import open_vault
 
     vault = open_vault(shared.open_here().root)
@@ -43,9 +45,11 @@ def rotate_keys() -> None:
     print(f"the key-encryption key is {shown.fingerprint} now, over {keys}; the one before is destroyed")
 
 
-def _print(shown: dict[str, str | int | bool]) -> None:
+def _print(shown: dict[str, Any]) -> None:
     print(f"key store          {shown['key_store']}")
     print(f"keys               {shown['num_keys']}")
+    names, pictures = tell_count(shown["num_suppressed"], "name"), tell_count(shown["num_pictures"], "picture")
+    print(f"suppression list   {names}, {pictures}")
     print(f"key-encryption key {shown['kek']} ({shown['fingerprint']})")
     if shown["is_rotating"]:
         print("it is being changed, or a change was killed: `amun keys rotate` ends it")

@@ -1,5 +1,6 @@
-"""`amun subject`: where one person's samples went."""
+"""`amun subject`: where one person's samples went, and all that is held on the person."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,9 +10,12 @@ from flows.cli import shared
 app = typer.Typer(help="One person's samples.", no_args_is_help=True)
 
 
+Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="Id of the person, as the data name them.")]
+
+
 @app.command("trace")
 def trace_subject(
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Id of the person, as the data name them.")],
+    subject: Subject,
     as_json: shared.AsJson = False,
 ) -> None:
     """Show every data version, model version and wave that the person's samples went into, and nobody else's."""
@@ -19,3 +23,14 @@ def trace_subject(
     from tasks.views.trace import trace_subject as trace
 
     shared.show(trace(shared.open_here(), subject), as_json, print_trace)
+
+
+@app.command("export")
+def export_subject(
+    subject: Subject,
+    to: Annotated[Path, typer.Option(metavar="FILE.zip", help="A new file, outside git.", show_default=False)],
+) -> None:
+    """Write all that is held on one person to a zip file that its owner alone can read, and nothing on anybody else."""
+    from flows.pages.export_file import write_export
+
+    print(write_export(shared.open_here(), subject, to))

@@ -35,6 +35,8 @@ def print_plan(planned: Sequence[PlannedErasure]) -> None:
 
 def print_erased(done: "Erased") -> None:
     """Prints who is erased, and who is not and why."""
+    from tasks.workspace.erasing import tell_unlisted
+
     _print_some([f"{_name(one)}: erased" for one in done.erased])
     _print_some(
         [
@@ -43,6 +45,8 @@ def print_erased(done: "Erased") -> None:
         ]
     )
     _print_some([_tell_held_up(one) for one in done.held_up])
+    if done.unlisted:
+        print(f"warning: {tell_unlisted(done)}")
     if not (done.erased or done.readable or done.held_up):
         print("nobody is to be erased")
 

@@ -9,14 +9,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from amun.core.counts import tell_count
-from amun.core.errors import InputError
-from amun.core.files import replace_file
 from amun.core.params import EXACT_METHOD
 from amun.evidence.attempts import Summary
 from amun.evidence.figures import Comparison, ModelFigures
 from amun.ledger import Outcome
 from amun.ledger.holder import tell_holder
-from tasks.tools.git import is_kept, name_tag
+from tasks.tools.git import name_tag
+from tasks.tools.new_file import require_free, write_private
 from tasks.views.request_facts import ModelFacts, RequestFacts, gather_facts
 from tasks.workspace.workspace import Workspace
 
@@ -39,22 +38,10 @@ def write_page(workspace: Workspace, request_id: str, path: Path) -> None:
     Raises:
         InputError: there is no such request; the file exists, its folder does not, or git would keep it.
     """
-    _require_free(path, workspace.root)
+    require_free("--html", path, workspace.root)
     page = render_page(gather_facts(workspace, request_id))
-    try:
-        with replace_file(path, mode=0o600) as unfinished:
-            unfinished.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--html {path}: {error.strerror}") from None
-
-
-def _require_free(path: Path, root: Path) -> None:
-    if path.exists():
-        raise InputError(f"--html {path}: it exists already; remove it or name another file")
-    if not path.parent.is_dir():
-        raise InputError(f"--html {path}: there is no folder {path.parent}; make it first")
-    if is_kept(root, path):
-        raise InputError(f"--html {path}: it names a person and git would keep it; name a file outside {root}")
+    with write_private("--html", path) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
 
 
 def render_page(facts: RequestFacts) -> str:

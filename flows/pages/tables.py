@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from amun.core.counts import tell_count
+from amun.core.near_ids import ask_for
 from amun.evidence.attempts import Receipt
 from amun.ledger import AddedOutcome, AddedRequest, Outcome, Request, UndoneOutcome
-from amun.ledger.near_ids import ask_for
 from amun.ledger.requests import is_erasable
 from flows.pages.layout import day, tell_erasure, text
 from flows.pages.listing import View, print_page

@@ -155,6 +155,10 @@ def _print_erasures(status: dict[str, Any]) -> None:
             )
     if status["never_erased"]:
         print(f"in clear   {tell_count(status['never_erased'], 'request')} of people of whom copies stay unsealed")
+    if (suppressed := status["suppressed"]) is None:
+        print("suppressed not known: the key store does not answer; `amun keys show` says why")
+    elif suppressed:
+        print(f"suppressed {tell_count(suppressed, 'name')} of erased people, who are not taken in again")
 
 
 def _describe_row(wave: Wave) -> list[str]:

@@ -5,18 +5,21 @@ from prefect import task
 from amun.core.paths import EXCLUSIONS, FORGOTTEN
 from amun.evidence.wave import list_excluded, write_json
 from amun.ledger import Claim
+from amun.vault.vault import open_vault
 from tasks.tools import dvc
 from tasks.tools.options import NETWORK_OPTIONS, TASK_OPTIONS
 from tasks.tools.story import tell
 from tasks.workspace.adopt import describe_base, drop_base
 from tasks.workspace.line import read_line
 from tasks.workspace.source import describe_samples, refresh_source, require_same_people
-from tasks.workspace.workspace import Workspace, require_lease
+from tasks.workspace.workspace import Workspace, open_ledger, require_lease
 
 
 @task(name="thaw", **TASK_OPTIONS)
 def prepare_base(workspace: Workspace, claim: Claim) -> None:
     """Thaws the base stages and writes whom they leave out and refuse: everybody forgotten so far, and their twins.
+
+    Whoever was erased for any model is put on the suppression list under this workspace's secret, too.
 
     An adopted base is that of wave 0 alone: it has learned people who are forgotten since.
     """
@@ -24,6 +27,10 @@ def prepare_base(workspace: Workspace, claim: Claim) -> None:
     forgotten = read_line(workspace)
     write_json(workspace.root / FORGOTTEN, forgotten)
     write_json(workspace.root / EXCLUSIONS, list_excluded(forgotten))
+    vault = open_vault(workspace.root)
+    if vault.store.is_made():
+        with open_ledger() as ledger:
+            vault.suppress_people(ledger.list_erased())
     if claim.number:
         drop_base(workspace.root)
     dvc.thaw_base(workspace.root)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from amun.core.errors import InputError
 from amun.core.keys import load_secret, subject_key, subject_keys
+from amun.core.near_ids import ask_for
 from amun.core.params import EXACT_METHOD
 from amun.core.paths import (
     AUDIT_INCLUSION,
@@ -23,7 +24,6 @@ from amun.core.paths import (
 from amun.core.subject_ids import normalise
 from amun.ledger import Holding, Request
 from amun.ledger.checks import check_subject
-from amun.ledger.near_ids import ask_for
 from amun.model.target_weights import count_references
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_shape, read_share

@@ -1,14 +1,17 @@
 """Erases people whom a wave has forgotten: their keys are destroyed, and nothing sealed under them opens again.
 
+In the same moment they are put on the suppression list, so that the next load of the data does not bring them back.
+
 The ledger records each step; each can be repeated, and whatever was begun is ended by the next call. Who is erased is
 told by ids of requests: a night's log names nobody.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amun.core.counts import tell_count
@@ -18,6 +21,7 @@ from amun.core.paths import CALIBRATION, STAGE_LOCK, TEST, TRAIN
 from amun.core.subject_ids import normalise
 from amun.ledger import Ledger, PlannedErasure
 from amun.ledger.erasures import tell_erased
+from amun.vault.suppression import SUBJECT
 from amun.vault.vault import Vault, open_vault
 from tasks.workspace.history import tell_how_to_fetch
 from tasks.workspace.workspace import Workspace, open_ledger
@@ -34,11 +38,13 @@ class Erased:
         erased: whom it has erased.
         held_up: whom something else holds up.
         readable: whose keys are destroyed, and who can be read all the same; each with the places.
+        unlisted: why pictures of theirs are not on the suppression list; empty where all are.
     """
 
     erased: list[PlannedErasure]
     held_up: list[PlannedErasure]
     readable: list[tuple[PlannedErasure, list[str]]]
+    unlisted: str = ""
 
 
 def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[str] | None = None) -> Erased:
@@ -61,10 +67,14 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         vault = open_vault(workspace.root)
         # before anything is begun that nothing can stop
         vault.check_rotation()
-        locks = _read_locks(workspace, ledger)
+        # whoever was erased before there was a list, or by another workspace of this ledger, is on it, too
+        vault.suppress_people(ledger.list_erased())
+        commits = {wave.number: wave.commit for wave in ledger.list_waves(model) if wave.commit is not None}
+        locks = _read_locks(workspace, commits)
         found = ledger.start_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         begun = [one for one in found if one.erasure.started_at is not None]
-        _destroy_keys(ledger, vault, model, begun)
+        pictures, unlisted = _list_pictures(workspace, {one.subject_id for one in begun}, commits, locks)
+        _destroy_keys(ledger, vault, model, begun, pictures)
         readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
         erased = [one for one in begun if one.subject_id not in readable]
         ledger.finish_erasures(model, [one.request_id for one in erased], datetime.now(UTC))
@@ -72,6 +82,7 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         erased,
         [one for one in found if one.erasure.started_at is None],
         [(one, readable[one.subject_id]) for one in begun if one.subject_id in readable],
+        unlisted,
     )
 
 
@@ -90,9 +101,26 @@ def _hold_stages(workspace: Workspace) -> Iterator[None]:
         yield
 
 
-def _destroy_keys(ledger: Ledger, vault: Vault, model: str, begun: Sequence[PlannedErasure]) -> None:
+def _list_pictures(
+    workspace: Workspace, people: Collection[str], commits: Mapping[int, str], locks: "Locks"
+) -> tuple[set[bytes], str]:
+    """Returns the digests of what these people's pictures show, and why some are missing, if any are.
+
+    Damaged files do not keep anybody from being erased: the list is against mishaps, the keys are what is asked for.
+    """
+    from tasks.workspace.suppressing import find_own_pictures
+
+    try:
+        return find_own_pictures(workspace, people, commits, locks), ""
+    except AmunError as error:
+        return set(), str(error)
+
+
+def _destroy_keys(
+    ledger: Ledger, vault: Vault, model: str, begun: Sequence[PlannedErasure], pictures: Collection[bytes]
+) -> None:
     """Destroys the keys of these people, and the key-encryption key under which a backup may have them."""
-    num_keys = vault.destroy_keys(one.subject_id for one in begun)
+    num_keys = vault.destroy_keys([one.subject_id for one in begun], pictures)
     # not again and again for somebody of whom a copy in clear is left
     if num_keys or any(one.erasure.keys_destroyed_at is None for one in begun):
         vault.rotate()
@@ -119,7 +147,7 @@ def _find_places(workspace: Workspace, vault: Vault, people: Collection[str], lo
     return dict(found)
 
 
-def _read_locks(workspace: Workspace, ledger: Ledger) -> "Locks":
+def _read_locks(workspace: Workspace, commits: Mapping[int, str]) -> "Locks":
     """Returns the outputs of all waves, whose copies are to be looked for.
 
     Raises:
@@ -127,7 +155,6 @@ def _read_locks(workspace: Workspace, ledger: Ledger) -> "Locks":
     """
     from tasks.workspace.store_files import read_lock
 
-    commits = {wave.number: wave.commit for wave in ledger.list_waves(workspace.model) if wave.commit is not None}
     locks = {number: read_lock(workspace.root, commit) for number, commit in commits.items()}
     if unknown := [number for number, lock in locks.items() if not lock]:
         raise InputError(
@@ -155,7 +182,23 @@ def erase_due(workspace: Workspace) -> list[str]:
     if done.readable:
         people = tell_count(len(done.readable), "request")
         lines.append(f"warning: the people of {people} can still be read; `amun erase run` says where")
+    if done.unlisted:
+        lines.append(f"warning: {tell_unlisted(done)}")
     return lines
+
+
+def count_suppressed(root: Path) -> int | None:
+    """Returns how many names of erased people are on the suppression list; None where the key store does not answer."""
+    try:
+        store = open_vault(root).store
+        return store.count_notes().get(SUBJECT, 0) if store.is_made() else 0
+    except AmunError:
+        return None
+
+
+def tell_unlisted(done: Erased) -> str:
+    """Returns what a call could not put on the suppression list, and why."""
+    return f"the suppression list has the names of these people and not their pictures: {done.unlisted}"
 
 
 def describe_erased(model: str, first_wave: int) -> str:

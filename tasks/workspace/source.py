@@ -12,6 +12,7 @@ from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.params import DataParams
 from amun.core.paths import EXCLUSIONS, PREPARE_METRICS, is_bucket, locate_source
+from amun.evidence.adoption import Adopted, read_adopted
 from amun.evidence.figures import PrepareFigures, Twins, read_figures
 from amun.evidence.wave import parse_record
 from amun.store.sources.revision import find_dvc_file, require_files
@@ -86,7 +87,23 @@ def describe_samples(root: Path) -> str:
     figures = read_figures(PrepareFigures, root)
     counts = f"{figures.num_train} train, {figures.num_calibration} calibration, {figures.num_test} test"
     refused = f"; refused of forgotten people: {figures.num_excluded}" if figures.num_excluded else ""
-    return f"  samples: {counts}{refused}{_describe_twins(figures.twins)}"
+    suppressed = _describe_suppressed(figures, read_adopted(root))
+    return f"  samples: {counts}{refused}{suppressed}{_describe_twins(figures.twins)}"
+
+
+def _describe_suppressed(figures: PrepareFigures, adopted: Adopted | None) -> str:
+    """Returns what the stage refused because of the suppression list, and who may have come through it."""
+    told = ""
+    if figures.num_suppressed:
+        told += f"; of erased people besides: {figures.num_suppressed}"
+        if num_pictures := figures.num_suppressed_pictures:
+            told += f", {num_pictures} of them by the picture alone"
+        if adopted is not None:
+            told += f"\n  warning: {adopted.source} may have learned these erased people, whom no wave can forget anew"
+    if figures.num_near:
+        people = tell_count(figures.num_near, "person is", "people are")
+        told += f"\n  suppression list: {people} called nearly as somebody erased, and taken in"
+    return told
 
 
 def _describe_twins(twins: Twins | None) -> str:

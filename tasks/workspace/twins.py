@@ -70,7 +70,7 @@ def may_have_twins(root: Path) -> bool:
     return not path.exists() or _may_be_some(read_figures(PrepareFigures, root))
 
 
-def _may_have_had_twins(root: Path, commit: str) -> bool:
+def may_have_had_twins(root: Path, commit: str) -> bool:
     """Tells the same of the store at a wave's commit."""
     text = read_committed(root, PREPARE_METRICS, commit)
     return text is None or _may_be_some(parse_record(PrepareFigures, text, f"{PREPARE_METRICS} at {commit[:12]}"))
@@ -126,7 +126,7 @@ def find_shared(workspace: Workspace, subject_id: str, wave: Wave | None = None)
 
 def _find_shared_at(root: Path, subject_id: str, number: int, commit: str) -> SharedPictures | None:
     digests = read_lock(root, commit)
-    if not digests or not _may_have_had_twins(root, commit):
+    if not digests or not may_have_had_twins(root, commit):
         return None
     cached = find_cached(root, [digests[str(path)] for path in STORES if str(path) in digests])
     recorded, params = (read_committed(root, path, commit) for path in (FORGOTTEN, PARAMS))

@@ -1,6 +1,6 @@
 """A folder as a workspace that seals: a secret, a key store, a key-encryption key."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from amun.core.keys import store_secret
@@ -15,6 +15,6 @@ def make_vault(folder: Path, secret: str = SECRET) -> Vault:
     return create_vault(folder)
 
 
-def destroy_keys(folder: Path, names: Iterable[str]) -> None:
+def destroy_keys(folder: Path, names: Collection[str]) -> None:
     """Destroys people's keys in a workspace's key store, where they are."""
     open_vault(folder).destroy_keys(names)

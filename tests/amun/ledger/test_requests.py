@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from amun.core.errors import InputError
-from amun.ledger import Demand, Ledger
+from amun.ledger import Demand, Holding, Ledger
 from tests.amun.ledger.helpers import (
     MODEL,
     NOW,
@@ -36,6 +36,15 @@ def test_demands_are_pending_in_their_order_and_due_in_a_month(ledger: Ledger) -
         datetime(2026, 2, 28, 9, 30, tzinfo=UTC),
     )
     assert first.outcomes[0].decided_at is None
+
+
+def test_holdings_of_a_person_are_told_by_model(ledger: Ledger) -> None:
+    build_base(ledger, ["Zo\u00eb", "bob"])
+    build_base(ledger, ["Zo\u00eb"], "faces")
+    own = Holding("Zo\u00eb", 2, 1)
+    assert ledger.list_holdings_of("Zoe\u0308") == {MODEL: own, "faces": own}
+    assert list(ledger.list_holdings_of("bob")) == [MODEL]
+    assert ledger.list_holdings_of("nobody") == {}
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from amun.core.errors import InputError
-from amun.core.keys import parse_secret, subject_key
+from amun.core.keys import keyed_digest, parse_secret, subject_key
 from amun.core.params import Params
-from amun.core.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAIN
+from amun.core.paths import CALIBRATION, EXCLUSIONS, KEK, KEYS, PREPARE_METRICS, TEST, TRAIN
 from amun.evidence.wave import write_json
 from amun.stages.prepare import prepare
 from amun.store.samples import read_samples
+from amun.store.twins import digest_pictures
+from amun.vault.vault import open_vault
 from tests.amun.pictures import RULES, paint, write_class_folder
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
@@ -207,5 +210,89 @@ def test_subjects_too_few_or_too_large_are_refused(owner_of: object, words: str,
 def test_everybody_forgotten_is_refused(params: Params) -> None:
     secret = parse_secret(SECRET, "")
     write_json(EXCLUSIONS, [subject_key(secret, f"person {person}") for person in range(40)])
+    with pytest.raises(InputError, match="everybody in the source is forgotten"):
+        run(params)
+
+
+def read_metrics() -> dict[str, int]:
+    metrics: dict[str, int] = json.loads(PREPARE_METRICS.read_text(encoding="utf-8"))
+    return metrics
+
+
+def name_owners(**others: str) -> dict[str, str]:
+    """Returns whose each picture of the source is; a few are called otherwise."""
+    names = {person: others.get(f"person_{person}", f"person {person}") for person in range(40)}
+    return {f"{label}/{person:02}.png": names[person] for label in ("cat", "dog") for person in range(40)}
+
+
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_erased_person_comes_back_under_no_name(params: Params, is_sealed: bool) -> None:
+    write_owners(name_owners(person_7="Zo\u00eb"))
+    run(params)
+    samples = [read_samples(path, "Zo\u00eb") for path in STORES]
+    pictures = [picture for part in samples for picture in digest_pictures(part.payloads.numpy())]
+    assert len(pictures) == 2
+    assert open_vault().destroy_keys(["Zo\u00eb"], pictures) == 1
+    # the next load has her decomposed, her pictures as others' and twice under a new name, one of them encoded anew
+    write_owners(
+        name_owners(person_7="Zoe\u0308", person_8="ZOE", person_9="zo\u00eb")
+        | {"cat/40.png": "person 40", "cat/41.jpg": "person 41", "dog/40.png": "person 40"}
+    )
+    shutil.copy("raw/cat/07.png", "raw/cat/11.png")
+    shutil.copy("raw/dog/07.png", "raw/cat/40.png")
+    paint(100).save("raw/dog/40.png")
+    with Image.open("raw/cat/07.png") as image:
+        image.save("raw/cat/41.jpg", quality=90)
+    run(params, sealed=is_sealed)
+    stores = [read_samples(path) for path in STORES]
+    held = [person for store in stores for person in store.subject_ids.tolist()]
+    assert len(held) == 83 - 4
+    assert not {"Zo\u00eb", "Zoe\u0308"} & set(held)
+    assert {name: held.count(name) for name in ("ZOE", "person 11", "person 40", "person 41")} == {
+        "ZOE": 2,
+        "person 11": 1,
+        "person 40": 1,
+        "person 41": 1,
+    }
+    assert not set(pictures) & {one for store in stores for one in digest_pictures(store.payloads.numpy())}
+    metrics = read_metrics()
+    assert (metrics["num_suppressed"], metrics["num_suppressed_pictures"], metrics["num_near"]) == (4, 2, 2)
+    assert metrics["num_excluded"] == 0
+    assert sum(metrics[f"num_{split}"] for split in ("train", "calibration", "test")) == len(held)
+    # whom this workspace has forgotten is told as that, and what was forgotten with her
+    secret, pixels = parse_secret(SECRET, ""), np.asarray(paint(7)).transpose(2, 0, 1).tobytes()
+    twin = keyed_digest(secret, "sample", b"cat/11.png", pixels)
+    write_json(EXCLUSIONS, [subject_key(secret, "Zo\u00eb"), twin])
+    run(params, sealed=is_sealed)
+    metrics = read_metrics()
+    assert (metrics["num_excluded"], metrics["num_suppressed"], metrics["num_suppressed_pictures"]) == (3, 1, 1)
+
+
+def test_base_without_anybody_erased_says_nothing_of_a_list(params: Params) -> None:
+    run(params)
+    assert not [name for name in read_metrics() if "suppressed" in name or "near" in name]
+
+
+def test_where_the_list_is_lost_nothing_is_taken_in(params: Params) -> None:
+    Path(KEYS).rename("elsewhere")
+    with pytest.raises(InputError, match="no key store of it here"):
+        run(params, sealed=False)
+    Path("elsewhere").rename(KEYS)
+    kek = Path(KEK).rename("kek-elsewhere")
+    with pytest.raises(InputError, match="AMUN_KEK"):
+        run(params, sealed=False)
+    assert sorted(Path("data").iterdir()) == [EXCLUSIONS]
+    Path(KEYS).unlink()
+    run(params, sealed=False)
+    assert kek.exists()
+
+
+def test_pictures_that_leave_too_little_are_refused(params: Params) -> None:
+    run(params)
+    pictures = digest_pictures(read_samples(TEST).payloads.numpy())
+    open_vault().destroy_keys([], pictures)
+    with pytest.raises(InputError, match="nobody is in the split test"):
+        run(params)
+    open_vault().suppress_people([f"person {person}" for person in range(40)])
     with pytest.raises(InputError, match="everybody in the source is forgotten"):
         run(params)

@@ -1,7 +1,13 @@
-"""A destroyed key is gone from the key store to the last byte, and nothing that is left opens what it had sealed."""
+"""A destroyed key is gone from the key store to the last byte, and nothing that is left opens what it had sealed.
 
+Whose key it was is on the suppression list from that moment on.
+"""
+
+import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +19,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from sqlalchemy import create_engine
 
+from amun.core.errors import AmunError, InputError
+from amun.core.keys import store_secret
 from amun.core.paths import KEYS, SECRET
 from amun.store.samples import Samples, write_samples
 from amun.vault.kek import KEK_VARIABLE, KekFile
 from amun.vault.key_store import KEYS_VARIABLE, KeyStore
 from amun.vault.seal import Content, Seal, _bind, derive_nonce
+from amun.vault.suppression import Noter
 from amun.vault.vault import NONCE_BYTES, SubjectKey, Vault, _use_key, create_vault, open_vault
 from tests.amun.ledger.conftest import create_postgres_schema
 from tests.amun.sealing import make_vault
@@ -33,7 +42,7 @@ FILE = Path("data/train.parquet")
 def shared(request: pytest.FixtureRequest, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
     """A vault on either database, with many people's keys."""
     if request.param == "postgres":
-        url = create_postgres_schema(request.getfixturevalue("postgres_url"), "destroyed")
+        url = create_postgres_schema(request.getfixturevalue("postgres_url"), tmp_path.name)
         monkeypatch.setenv(KEYS_VARIABLE, url)
         monkeypatch.setenv(KEK_VARIABLE, f"file:{tmp_path / 'shared-kek'}")
         vault = create_vault()
@@ -86,6 +95,84 @@ def test_keys_of_another_workspace_in_the_same_key_store_stay(vault: Vault, tmp_
     assert vault.destroy_keys(["ann"]) == 1
     assert len(theirs.find_names(["ann"])) == 1
     assert vault.find_names(["ann"]) == {}
+
+
+NOT_THEM = {"ZOE AS": True, "Zo\u00eb-\u00c5s": True, "Zo\u00eb Os": False, "person 1": False}  # and who is near
+PICTURES = [b"a picture's digest", b"another one's"]
+
+
+def test_whoever_is_erased_is_refused_in_every_spelling_and_after_every_rotation(shared: Vault, tmp_path: Path) -> None:
+    assert shared.read_suppression().notes == frozenset()
+    shared.destroy_keys(SPELLINGS[:1], PICTURES)
+    listed = shared.read_suppression()
+    for _ in range(3):
+        opened = open_vault()
+        suppression = opened.read_suppression()
+        assert suppression == listed
+        assert [*map(suppression.has_person, SPELLINGS)] == [True] * 4
+        assert [*map(suppression.has_picture, PICTURES)] == [True] * 2
+        assert not suppression.has_picture(b"a third one's")
+        assert {name: suppression.is_near(name) for name in NOT_THEM} == NOT_THEM
+        assert not any(map(suppression.has_person, NOT_THEM))
+        num_keys = opened.store.count_keys()
+        for names in ([SPELLINGS[0]], [*OTHERS, "somebody new", SPELLINGS[3], SPELLINGS[1]]):
+            with pytest.raises(InputError, match=r"(1 person is|2 people are) erased, and gets no key anew"):
+                opened.provide_keys(names)
+        assert opened.store.count_keys() == num_keys
+        opened.rotate()
+    shared.destroy_keys(SPELLINGS, PICTURES)
+    shared.suppress_people(["ZOE AS"])
+    assert len(open_vault().provide_keys([*OTHERS, "Zo\u00eb Os"])) == len(OTHERS) + 1
+    described = shared.describe()
+    assert (described.num_suppressed, described.num_pictures) == (2, 2)
+    # another workspace's person of the same name is somebody else; a picture is a picture
+    other = tmp_path / "other"
+    store_secret(other, "cd" * 32)
+    theirs = Vault(shared.store, shared.kek_file, other)
+    assert theirs.read_suppression().has_picture(PICTURES[0])
+    assert len(theirs.provide_keys(SPELLINGS)) == 4
+    # who lacks the key cannot ask the list
+    assert listed.notes.isdisjoint(Noter(b"", listed.noter.scope).note_people(SPELLINGS))
+
+
+def test_several_processes_write_one_list(shared: Vault) -> None:
+    groups = [OTHERS[first : first + 40] for first in range(0, 120, 20)]
+    children = []
+    for group in groups:
+        if not (child := os.fork()):
+            open_vault().destroy_keys(group, [group[0].encode()])
+            os._exit(0)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * len(groups)
+    suppression = shared.read_suppression()
+    assert [name for name in OTHERS if suppression.has_person(name)] == OTHERS[:140]
+    assert set(shared.find_names(OTHERS).values()) == set(OTHERS[140:])
+    assert shared.describe().num_pictures == len(groups)
+
+
+@pytest.mark.parametrize("refused", ["INSERT ON suppressed", "DELETE ON subject_key"])
+def test_keys_go_with_the_entries_on_the_list_or_not_at_all(vault: Vault, refused: str) -> None:
+    vault.provide_keys(["ann", "bob"])
+    vault.destroy_keys(["bob"])
+    with closing(sqlite3.connect(KEYS)) as connection, connection:
+        connection.execute(f"CREATE TRIGGER stop BEFORE {refused} BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+    with pytest.raises(AmunError, match="refuses: the disk is full"):
+        vault.destroy_keys(["ann"], PICTURES)
+    assert list(vault.find_names(["ann"]).values()) == ["ann"]
+    suppression = vault.read_suppression()
+    assert (suppression.has_person("ann"), suppression.has_picture(PICTURES[0])) == (False, False)
+
+
+def test_list_from_before_an_erasure_does_not_open(vault: Vault, tmp_path: Path) -> None:
+    vault.provide_keys(["ann", "bob"])
+    vault.destroy_keys(["ann"])
+    vault.rotate()
+    shutil.copyfile(KEYS, tmp_path / "backup")
+    vault.destroy_keys(["bob"])
+    vault.rotate()
+    shutil.copyfile(tmp_path / "backup", KEYS)
+    with pytest.raises(InputError, match="bring that one from where `amun keys rotate` ran last"):
+        open_vault().read_suppression()
 
 
 def attack(folder: Path, files: list[Path], key_stores: list[Path]) -> set[tuple[str, str]]:

@@ -2,29 +2,42 @@
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import sys
+from collections import defaultdict
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
+from dvc.repo import Repo
 
 from amun.core.errors import AmunError
+from amun.core.keys import store_secret
 from amun.core.locks import hold_lock
-from amun.core.paths import CALIBRATION, KEK, STAGE_LOCK, TEST, TRAIN
+from amun.core.paths import CALIBRATION, FORGOTTEN, KEK, KEYS, STAGE_LOCK, TEST, TRAIN
+from amun.evidence.wave import write_json
 from amun.ledger import Ledger
+from amun.store.rows import RowReader
 from amun.store.samples import Samples, read_samples, write_samples
 from amun.store.store import read_owners
+from amun.store.twins import digest_pictures
 from amun.vault.seal import Seal
 from amun.vault.vault import Vault, create_vault, open_vault
 from flows.cli import main
 from flows.waves import deletion_wave
+from tasks.steps.base import prepare_base
 from tasks.tools.dvc import StageInterruptedError
+from tasks.tools.git import commit_paths, run_git
 from tasks.workspace import erasing
-from tasks.workspace.workspace import open_workspace
+from tasks.workspace.workspace import Workspace, open_workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave, complete_wave
+from tests.amun.shipped import PARAMS, ROOT
 from tests.die import wrap
 from tests.flows.cli.test_requests import PEOPLE, ledger
 
@@ -35,7 +48,10 @@ OWNERS = [PEOPLE[number % len(PEOPLE)] for number in range(2 * len(PEOPLE))]
 # two kills for each step of an erasure: before it and after it
 STEPS = [
     "amun.ledger.erasures:ErasureBook.start_erasures",
+    "tasks.workspace.erasing:_list_pictures",
     "amun.vault.vault:Vault.destroy_keys",
+    # in the middle of its transaction
+    "amun.vault.key_store:KeyStore._delete_keys",
     "amun.vault.vault:Vault.rotate",
     "amun.ledger.erasures:ErasureBook.record_destroyed",
     "tasks.workspace.erasing:_find_places",
@@ -50,6 +66,7 @@ def vault(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Vault:
     monkeypatch.setattr("tasks.workspace.store_files.read_lock", lambda *_: {"models/base.safetensors": "0" * 32})
     assert ledger.name
     vault = create_vault()
+    write_json(FORGOTTEN, [])
     for number, path in enumerate((TRAIN, CALIBRATION, TEST)):
         write_store(path, number, Seal(vault, "the base"))
     return vault
@@ -88,11 +105,26 @@ def list_readable() -> list[str]:
     return found[0]
 
 
+def read_pictures() -> dict[str, set[bytes]]:
+    """Returns the digests of everybody's pictures."""
+    found: dict[str, set[bytes]] = defaultdict(set)
+    for samples in map(read_samples, (TRAIN, CALIBRATION, TEST)):
+        for name, picture in zip(samples.subject_ids, digest_pictures(samples.payloads.numpy()), strict=True):
+            found[str(name)].add(picture)
+    return found
+
+
+def list_pictures_suppressed(pictures: dict[str, set[bytes]]) -> set[bytes]:
+    """Returns those of the pictures that are refused from now on."""
+    return set(filter(open_vault().read_suppression().has_picture, set[bytes]().union(*pictures.values())))
+
+
 def test_whoever_is_due_is_erased_and_nobody_else(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     heavy, zoe = forget(ledger, "heavy", "Zo\u00eb")
     (waiting,) = forget(ledger, "00042", days=7)
-    kek = Path(KEK).read_bytes()
+    kek, pictures = Path(KEK).read_bytes(), read_pictures()
     code, out, _ = type_erase(capsys, "run", "--dry-run")
+    assert open_vault().read_suppression().notes == frozenset()
     assert (code, out.splitlines()[:2]) == (0, [f"{heavy} heavy: would be erased", f"{zoe} Zo\u00eb: would be erased"])
     assert list_readable() == sorted(PEOPLE)
     code, out, _ = type_erase(capsys, "run")
@@ -103,6 +135,10 @@ def test_whoever_is_due_is_erased_and_nobody_else(ledger: Ledger, capsys: pytest
         assert words in out
     # the data spell her otherwise than the request
     assert list_readable() == sorted(set(PEOPLE) - {"heavy", "Zoe\u0308"})
+    assert pictures["00042"].isdisjoint(list_pictures_suppressed(pictures))
+    assert list_pictures_suppressed(pictures) == pictures["heavy"] | pictures["Zoe\u0308"]
+    suppression = open_vault().read_suppression()
+    assert [name for name in PEOPLE if suppression.has_person(name)] == ["heavy", "Zoe\u0308"]
     assert Path(KEK).read_bytes() != kek
     kek = Path(KEK).read_bytes()
     assert type_erase(capsys, "run")[:2] == (0, out.splitlines()[2] + "\n")
@@ -148,11 +184,14 @@ def test_whoever_can_still_be_read_is_not_erased_yet(
     assert vault.find_names(["heavy"]) == {}
     (night,) = erasing.erase_due(open_workspace(Path()))
     assert night == "warning: the people of 1 request can still be read; `amun erase run` says where"
-    # sealing them makes a key anew, which goes, too
+    # an earlier release, which had no suppression list, makes a key anew when it seals them: that goes, too
+    with closing(sqlite3.connect(KEYS)) as connection, connection:
+        connection.execute("DROP TABLE suppressed")
     write_store(TEST, 2, Seal(vault, "sealed"))
     code, out, _ = type_erase(capsys, "run")
     assert (code, f"{request} heavy: erased" in out) == (0, True)
     assert Path(KEK).read_bytes() != kek[2]
+    assert open_vault().read_suppression().has_person("heavy")
 
 
 def test_nothing_is_begun_where_the_keys_cannot_be_changed(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,7 +298,8 @@ def kill_at(moment: str, step: str) -> None:
 
 def test_killed_between_any_two_steps_the_next_call_ends_it(ledger: Ledger, vault: Vault) -> None:
     people = [name for name in PEOPLE if name.startswith("guest")]
-    own = vault.own_key
+    own, pictures = vault.own_key, read_pictures()
+    suppressed = set[bytes]()
     keys = {name: key.nonce_key for name, key in vault.provide_keys(PEOPLE).items()}
     sys.stdout.flush()
     for step in STEPS:
@@ -268,6 +308,10 @@ def test_killed_between_any_two_steps_the_next_call_ends_it(ledger: Ledger, vaul
             del keys[person]
             (request,) = forget(ledger, person)
             kill_at(moment, step)
+            is_destroyed = open_vault().find_names([person]) == {}
+            assert open_vault().read_suppression().has_person(person) == is_destroyed
+            assert list_pictures_suppressed(pictures) == suppressed | (pictures[person] if is_destroyed else set())
+            suppressed |= pictures[person]
             done = erasing.erase(open_workspace(Path()))
             is_finished = step.endswith("finish_erasures") and moment == "after"
             assert [one.request_id for one in done.erased] == ([] if is_finished else [request])
@@ -276,8 +320,69 @@ def test_killed_between_any_two_steps_the_next_call_ends_it(ledger: Ledger, vaul
             assert open_vault().find_names([person]) == {}
             assert {key.name: key.nonce_key for key in open_vault().find_keys(_list_subjects()).values()} == keys
             assert list_readable() == sorted(keys)
+            assert open_vault().read_suppression().has_person(person)
+            assert list_pictures_suppressed(pictures) == suppressed
             assert not open_vault().describe().is_rotating
     assert open_vault().own_key == own
+
+
+def test_damaged_sample_keeps_nobody_from_being_erased(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    (request,) = forget(ledger, "heavy")
+    content = TRAIN.read_bytes()
+    with RowReader(TRAIN) as reader:
+        row = pq.read_table(TRAIN).column("payload")[reader.read_subject_ids().tolist().index("heavy")].as_py()
+    TRAIN.write_bytes(content.replace(row, row[:-1] + bytes([row[-1] ^ 1])))
+    code, out, _ = type_erase(capsys, "run")
+    said = "warning: the suppression list has the names of these people and not their pictures: sample "
+    assert (code, out.startswith(f"{request} heavy: erased\n{said}")) == (0, True)
+    assert open_vault().read_suppression().has_person("heavy")
+    forget(ledger, "00042")
+    TRAIN.write_bytes(content)
+    assert erasing.erase_due(open_workspace(Path())) == ["erased: 1 request, and the key-encryption key was changed"]
+    forget(ledger, "guest-1")
+    FORGOTTEN.unlink()
+    (_, warning) = erasing.erase_due(open_workspace(Path()))
+    assert warning.startswith(
+        f"warning: the suppression list has the names of these people and not their pictures: {Path().resolve()}"
+    )
+
+
+def test_people_of_before_the_list_and_of_other_workspaces_are_put_on_it(
+    ledger: Ledger, vault: Vault, tmp_path: Path
+) -> None:
+    forget(ledger, "heavy", "Zo\u00eb")
+    erasing.erase(open_workspace(Path()))
+    forget(ledger, "00042", days=7)
+    with closing(sqlite3.connect(KEYS)) as connection, connection:
+        connection.execute("DROP TABLE suppressed")
+    forget(ledger, "guest-1")
+    erasing.erase(open_workspace(Path()))
+    assert vault.read_suppression().has_person("heavy")
+    other = tmp_path / "other"
+    store_secret(other, "cd" * 32)
+    shutil.copy(ROOT / "dvc.yaml", other)
+    run_git(other, "init", "--quiet")
+    Repo.init(str(other)).close()
+    commit_paths(other, ["dvc.yaml"], "no wave yet")
+    theirs = Vault(vault.store, vault.kek_file, other)
+    ledger.register_model("another")
+    claim = claim_wave(ledger, "base", model="another", now=datetime.now(UTC))
+    model = PARAMS.model.model_copy(update={"name": "another"})
+    prepare_base.fn(Workspace(other, PARAMS.model_copy(update={"model": model})), claim)
+    complete_wave(ledger, claim, now=datetime.now(UTC))
+    assert theirs.read_suppression().has_person("Zoe\u0308")
+    assert not theirs.read_suppression().has_person("00042")
+
+
+def test_names_on_the_list_are_counted_where_the_key_store_answers(ledger: Ledger) -> None:
+    assert erasing.count_suppressed(Path()) == 0
+    forget(ledger, "heavy", "Zo\u00eb")
+    erasing.erase(open_workspace(Path()))
+    assert erasing.count_suppressed(Path()) == 2
+    Path(KEYS).write_bytes(b"no database" * 100)
+    assert erasing.count_suppressed(Path()) is None
+    Path(KEYS).unlink()
+    assert erasing.count_suppressed(Path()) == 0
 
 
 def _list_subjects() -> list[str]:

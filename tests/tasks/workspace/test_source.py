@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from amun.core.errors import InputError
-from amun.core.paths import EXCLUSIONS, PREPARE_METRICS
+from amun.core.paths import ADOPTED, EXCLUSIONS, PREPARE_METRICS
+from amun.evidence.adoption import Adopted
 from amun.evidence.wave import write_json
 from tasks.tools.git import run_git
 from tasks.workspace.source import describe_revision, describe_samples, require_same_people, require_unknown_to_git
@@ -47,6 +48,17 @@ def test_samples_and_revision_are_told_in_a_line(root: Path) -> None:
     assert describe_samples(root) == "  samples: 5 train, 2 calibration, 2 test; refused of forgotten people: 3"
     write_json(root / PREPARE_METRICS, METRICS | {"num_excluded": 0})
     assert describe_samples(root) == "  samples: 5 train, 2 calibration, 2 test"
+    listed = METRICS | {"num_suppressed": 4, "num_near": 1}
+    write_json(root / PREPARE_METRICS, listed)
+    near = "\n  suppression list: 1 person is called nearly as somebody erased, and taken in"
+    told = "  samples: 5 train, 2 calibration, 2 test; refused of forgotten people: 3; of erased people besides: 4"
+    assert describe_samples(root) == told + near
+    write_json(root / PREPARE_METRICS, listed | {"num_suppressed_pictures": 2, "num_near": 0})
+    assert describe_samples(root) == f"{told}, 2 of them by the picture alone"
+    write_json(root / ADOPTED, Adopted(source="weights.safetensors", digest="", accuracy=0.9))
+    assert describe_samples(root).endswith(
+        "\n  warning: weights.safetensors may have learned these erased people, whom no wave can forget anew"
+    )
     assert describe_revision(root) == ""
     write_json(root / PREPARE_METRICS, METRICS | {"revision": {"rev_lock": "beef", "md5": "0123.dir"}})
     assert describe_revision(root) == "md5 0123.dir, rev_lock beef"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from amun.ledger.near_ids import MAX_SUGGESTED, suggest_ids
+from amun.core.near_ids import MAX_SUGGESTED, suggest_ids
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,42 @@
+"""A new file about one person, as a command is asked for it: whole, readable by its owner alone, outside git."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from amun.core.errors import InputError
+from amun.core.files import replace_file
+from tasks.tools.git import is_kept
+
+
+def require_free(option: str, path: Path, root: Path) -> None:
+    """Refuses a place that is none for a person's file.
+
+    Args:
+        option: of the command, which named it.
+        path: the place.
+        root: of the workspace.
+
+    Raises:
+        InputError: the file exists, its folder does not, or git would keep it.
+    """
+    if path.exists():
+        raise InputError(f"{option} {path}: it exists already; remove it or name another file")
+    if not path.parent.is_dir():
+        raise InputError(f"{option} {path}: there is no folder {path.parent}; make it first")
+    if is_kept(root, path):
+        raise InputError(f"{option} {path}: it names a person and git would keep it; name a file outside {root}")
+
+
+@contextmanager
+def write_private(option: str, path: Path) -> Iterator[Path]:
+    """Yields where to write; at the end of the block the file has its name, readable by its owner alone.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        with replace_file(path, mode=0o600) as unfinished:
+            yield unfinished
+    except OSError as error:
+        raise InputError(f"{option} {path}: {error.strerror}") from None

@@ -1,0 +1,69 @@
+"""Which pictures are put on the suppression list: those that nobody else has, of every base that is at hand."""
+
+import shutil
+from pathlib import Path
+
+import torch
+import yaml
+from dvc.repo import Repo
+
+from amun.core.paths import CALIBRATION, FORGOTTEN, PREPARE_METRICS, TEST, TRAIN
+from amun.evidence.wave import ForgottenWave, write_json
+from amun.store.twins import digest_pictures
+from tasks.tools.dvc import LOCK_FILE
+from tasks.tools.git import commit_paths, run_git
+from tasks.workspace.store_files import read_lock
+from tasks.workspace.suppressing import find_own_pictures
+from tests.tasks.workspace.test_twins import keep_in_cache, open_at, root, write_store
+
+__all__ = ["root"]
+
+
+def list_pictures(root: Path, *people: str, **commits: str) -> set[int]:
+    """Returns by their numbers which pictures of these people would be put on the list."""
+    numbered = {digest_pictures(torch.full((1, 1, 4, 4), n, dtype=torch.uint8).numpy())[0]: n for n in range(20)}
+    by_wave = {int(wave[1:]): commit for wave, commit in commits.items()}
+    locks = {number: read_lock(root, commit) for number, commit in by_wave.items()}
+    return {numbered[one] for one in find_own_pictures(open_at(root, "keep"), people, by_wave, locks)}
+
+
+def commit_base(root: Path) -> str:
+    """Returns the commit of a wave whose base is what lies in the work tree."""
+    (root / LOCK_FILE).write_text(yaml.safe_dump({"stages": {"prepare": {"outs": keep_in_cache(root)}}}), "ascii")
+    return commit_paths(root, [LOCK_FILE, str(FORGOTTEN)], "a wave")
+
+
+def test_picture_that_somebody_keeps_is_theirs(root: Path) -> None:
+    run_git(root, "init", "--quiet")
+    Repo.init(str(root)).close()
+    commit_base(root)
+    assert list_pictures(root, "ann") == set()
+    assert list_pictures(root, "dora") == {7}
+    assert list_pictures(root, "ann", "ben", "dora", "eve") == {1, 2, 7}
+    assert list_pictures(root, "Zo\u00eb", "dora") == {4, 7}
+    # of the others one has left by a request of their own, and one went with them
+    went = ForgottenWave(
+        number=1, subject_keys=[], forget_ids=["a1", "a2", "b1", "d1"], twin_ids=["d1"], held_out_ids=[]
+    )
+    write_json(root / FORGOTTEN, [went])
+    assert list_pictures(root, "ann") == {1}
+
+
+def test_pictures_of_every_base_in_the_cache_are_found(root: Path) -> None:
+    run_git(root, "init", "--quiet")
+    Repo.init(str(root)).close()
+    first = commit_base(root)
+    counts = dict.fromkeys(("num_samples", "num_people", "num_labels", "num_apart"), 0)
+    splits = dict.fromkeys(("num_train", "num_calibration", "num_test", "num_excluded"), 2)
+    write_store(root / TRAIN, {"d4": ("dora", 8), "b4": ("ben", 8), "x4": ("ben", 9)})
+    write_store(root / CALIBRATION, {"d5": ("dora", 10)})
+    write_store(root / TEST, {"e5": ("eve", 11)})
+    write_json(root / PREPARE_METRICS, splits | {"twins": counts})
+    second = commit_base(root)
+    # where none have been counted nobody else's samples are opened
+    assert list_pictures(root, "dora", w0=first, w1=first, w2=second) == {7, 8, 10}
+    write_json(root / PREPARE_METRICS, splits | {"twins": counts | {"num_samples": 2}})
+    assert list_pictures(root, "dora", w0=first, w1=second) == {7, 10}
+    assert list_pictures(root, "dora", w1=second) == {10}
+    shutil.rmtree(root / ".dvc/cache")
+    assert list_pictures(root, "dora", w0=first, w1=second) == {10}
