@@ -20,6 +20,7 @@ from tasks.tools.git import name_owner, run_git
 from tasks.workspace.workspace import Workspace, require_params
 
 S3_VARIABLE = "AWS_ENDPOINT_URL"
+GLANCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -210,12 +211,20 @@ def judge_model(workspace: Workspace) -> Iterator[Finding]:
 
 
 def judge_source(workspace: Workspace) -> Iterator[Finding]:
-    """Finds what of the source cannot be used, where no base was made from it yet; `amun init` does so by itself."""
-    if not (workspace.root / TRAIN).exists():
-        from flows.setup import build_for_source
+    """Finds what of the source cannot be used, where no base was made from it yet; `amun init` looks at all of it.
 
-        build_for_source(workspace)
-    yield from ()
+    Nothing is fetched, and images are opened for `GLANCE_SECONDS` alone: a source may take hours.
+    """
+    if (workspace.root / TRAIN).exists():
+        return
+    from flows.setup import build_for_images
+    from tasks.workspace.source import glance_at_source
+
+    glance = glance_at_source(workspace.root, workspace.params.data, GLANCE_SECONDS)
+    for line in glance.left_out:
+        yield Finding(f"params.yaml: data.root: {line}")
+    if glance.listing is not None and glance.size is not None:
+        build_for_images(workspace, glance.listing, glance.size)
 
 
 SETTINGS: tuple[Judge, ...] = (

@@ -24,6 +24,7 @@ from tasks.tools.dvc import LOCK_FILE
 from tasks.tools.environment import API_VARIABLE, LEDGER_VARIABLE, MLFLOW_VARIABLE, find_free_port
 from tasks.tools.git import run_git
 from tests.amun.shipped import ROOT
+from tests.amun.store.sources.test_torchvision import write_fashion_mnist
 from tests.answering import serve
 from tests.workspaces import read_tree, set_key
 
@@ -111,6 +112,24 @@ def test_architecture_is_built_on_made_up_images(root: Path, capsys: pytest.Capt
     change(root, "model.architecture", "alexnet")
     typed = Typed(capsys, "check")
     assert (typed.exit_code, typed.out.count("\n"), "alexnet" in typed.out) == (2, 1, True), typed.out
+
+
+def test_check_downloads_nothing_and_opens_images_for_a_while(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = root / "raw"
+    options = {"name": "FashionMNIST", "parts": [{"train": True}], "download": True}
+    for key, value in (("source", "torchvision"), ("root", "raw"), ("options", options)):
+        change(root, f"data.{key}", value)
+    (root / ".git/info/exclude").write_text("raw\n", encoding="ascii")
+    typed = Typed(capsys, "check")
+    note = "note: params.yaml: data.root: raw: the data set is not there yet; `amun init` downloads it\n"
+    assert (typed.exit_code, sets.exists(), note in typed.out) == (0, False, True), typed.out
+    write_fashion_mnist(sets)
+    monkeypatch.setattr("flows.findings.GLANCE_SECONDS", 0.0)
+    typed = Typed(capsys, "check")
+    note = "note: params.yaml: data.root: 0 of 6 images were looked at; `amun init` looks at all\n"
+    assert (typed.exit_code, note in typed.out) == (0, True), typed.out
 
 
 def test_options_that_the_champion_was_not_trained_with_are_a_failure(

@@ -31,6 +31,10 @@ SOURCES = {
 }
 
 
+class AbsentError(InputError):
+    """The files of a source are not there, or not whole."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One image as its source names it.

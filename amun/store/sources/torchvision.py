@@ -11,7 +11,7 @@ from pydantic import Field
 
 from amun.core.errors import InputError
 from amun.core.params import Section
-from amun.store.sources.catalogue import Listing, Opener, Row, build_listing
+from amun.store.sources.catalogue import AbsentError, Listing, Opener, Row, build_listing
 from amun.store.sources.walk import list_files
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _load_part(root: Path, options: Options, arguments: dict[str, Any]) -> Any:
         raise InputError(f"params.yaml: data.options: {options.name}: {error}") from None
     except (RuntimeError, OSError, ValueError, ImportError) as error:
         said = " ".join(str(error).split())
-        raise InputError(f"params.yaml: data.root: {options.name} cannot be read from {root}: {said}") from None
+        raise AbsentError(f"params.yaml: data.root: {options.name} cannot be read from {root}: {said}") from None
 
 
 def _find_walked(part: Any, num_images: int) -> Sequence[int]:
