@@ -66,7 +66,7 @@ def render_page(facts: RequestFacts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"moment": _tell_moment, "percent": _tell_percent}
+    environment.filters |= {"moment": _tell_moment, "percent": _tell_percent, "tell_count": tell_count}
     return environment.get_template("request.html").render(
         request=facts.request,
         models=[_describe(model) for model in facts.models],

@@ -161,6 +161,12 @@ def test_request_that_no_wave_has_handled(state: OutcomeState, words: str) -> No
     assert "does not claim" not in page
 
 
+def test_wave_of_one_person_is_told_in_the_singular() -> None:
+    counts = {"num_subjects": 1, "num_forget": 1, "num_held_out": 1}
+    page = render("completed", make_wave(make_summary("amun") | counts))
+    assert "(1 subject, 1 training sample, 1 sample never trained on)" in page
+
+
 def test_open_wave_and_another_model() -> None:
     assert "it is under way" in render("in_wave", make_wave(None))
     page = render("completed", make_wave(make_summary("amun")), is_own=False)
