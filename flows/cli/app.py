@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError, choose_exit_code
+from amun.core.masking import mask_tracebacks
 from flows.cli import (
     audit,
     base,
@@ -192,6 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line."""
     if arguments is None:
         ensure_utf8()
+        mask_tracebacks()
     app(args=None if arguments is None else list(arguments), prog_name="amun")
 
 

@@ -1,5 +1,7 @@
 """What typer itself refuses is one line, as everything else that is refused."""
 
+import sys
+
 import pytest
 
 from amun import __version__
@@ -60,3 +62,21 @@ def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"amun {__version__}\n"
+
+
+def test_command_masks_its_tracebacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    monkeypatch.setattr(sys, "argv", ["amun", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert sys.excepthook is not sys.__excepthook__
+
+
+@pytest.mark.parametrize("options", [("--base", "x.safetensors"), ("--accuracy", "0.9")])
+def test_base_and_its_accuracy_go_together(options: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["init", *options])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err.startswith("amun: --base and --accuracy go together: ")
+    assert said.err.count("\n") == 1

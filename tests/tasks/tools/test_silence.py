@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from torchvision.datasets import FashionMNIST
 
 from amun.core.errors import AmunError, InputError
 from amun.core.network import TIMEOUT_VARIABLE, read_timeout, read_whole_timeout
 from amun.ledger import Ledger
+from amun.store.sources.catalogue import list_source
 from tasks.tools.environment import MLFLOW_VARIABLE
 from tasks.tools.git import run_git
 from tasks.tools.git_remote import run_remote_git
@@ -48,12 +50,20 @@ def keep_file(root: Path) -> None:
         client.log_artifact(run.info.run_id, str(root / "a"))
 
 
+def download(address: str, root: Path) -> None:
+    """Lets torchvision download a set whose address is another server's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FashionMNIST, "mirrors", [f"http://{address}/"])
+        list_source("torchvision", root, {"name": "FashionMNIST", "parts": [{}], "download": True})
+
+
 QUESTIONS: dict[str, tuple[Callable[[str, Path], object], str]] = {
     "MLflow": (lambda *_: find_champion("digits-cnn"), "MLFLOW_TRACKING_URI: no server answers at http://{address} "),
     "Prefect": (lambda address, _: require_answer("HERE", f"http://{address}/api"), "HERE: no server answers at http"),
     "Postgres": (lambda address, _: Ledger(f"postgresql+psycopg://me@{address}/amun"), "the ledger .* timeout expired"),
     "S3": (lambda *_: list(list_objects(open_client(), Location("bucket", ""))), "s3://bucket: .*{address}"),
     "MLflow on S3": (lambda _, root: keep_file(root), "^MLflow at sqlite:.* failed: Read timeout .*{address}"),
+    "torchvision": (download, "data.root: FashionMNIST cannot be read from .*"),
     "git": (ask_git, "git fetch: .*{address}.* too slow"),
 }
 
