@@ -2,6 +2,7 @@
 
 import errno
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from typer.core import TyperGroup
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError, choose_exit_code
-from amun.core.masking import mask_tracebacks
+from amun.core.masking import mask_passwords
 from flows.cli import (
     audit,
     base,
@@ -62,6 +63,12 @@ class Commands(TyperGroup):
                 command = "amun" if context is None else context.command_path
                 print(f"amun: {message[0].lower()}{message[1:]}; see `{command} --help`", file=sys.stderr)
             exit_code = error.exit_code
+        except typer.Abort:
+            raise
+        except Exception:
+            # a fault of ours or of a tool's: its traceback may name an address
+            sys.stderr.write(mask_passwords(traceback.format_exc()))
+            exit_code = AmunError.exit_code
         sys.exit(exit_code)
 
 
@@ -193,7 +200,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line."""
     if arguments is None:
         ensure_utf8()
-        mask_tracebacks()
     app(args=None if arguments is None else list(arguments), prog_name="amun")
 
 
