@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, InputError
 from amun.core.paths import AUDIT_LOGITS, LEDGER, PARAMS, TRAIN, UNLEARN_METRICS
 from amun.ledger import Claim
 from amun.params import load_params
 from tasks.steps.record import find_recorded_commit, push_data, record_wave
+from tasks.steps.register import promote_version
 from tasks.steps.stages import _reproduce
 from tasks.tools.dvc import set_remote
-from tasks.tools.environment import LEDGER_VARIABLE
+from tasks.tools.environment import LEDGER_VARIABLE, MLFLOW_VARIABLE
+from tasks.tools.registered import find_champion, get_registered
+from tasks.tools.registry import Registered
 from tasks.workspace.workspace import Workspace
 from tests.tasks.tools.test_sound import flip
 from tests.test_wave import claim_here
@@ -64,6 +67,18 @@ def test_wave_whose_files_are_others_is_not_recorded(workspace: Workspace, claim
     with pytest.raises(AmunError, match=f"^{UNLEARN_METRICS} is not what dvc.lock says"):
         record_wave.fn(workspace, claim)
     assert site.git("rev-parse", "HEAD") == before
+
+
+def test_champion_that_somebody_has_set_meanwhile_is_not_replaced(
+    workspace: Workspace, claim: Claim, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MLFLOW_VARIABLE, f"sqlite:///{site.root}/.amun/mlflow.db")
+    zero = get_registered(workspace.model, 1)
+    with pytest.raises(InputError, match="somebody has moved the alias champion since this wave began: it is on ver"):
+        promote_version.fn(workspace, replace(claim, number=0), Registered(zero.version, zero.run_id), zero.commit)
+    champion = find_champion(workspace.model)
+    assert champion is not None
+    assert champion.version == 2
 
 
 def test_push_that_has_sent_nothing_is_none(
