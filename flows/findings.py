@@ -94,6 +94,49 @@ def judge_server(_: Workspace) -> Iterator[Finding]:
     yield from ()
 
 
+def judge_prefect(_: Workspace) -> Iterator[Finding]:
+    """Finds a Prefect server of the user's that is away."""
+    url = os.environ.get(API_VARIABLE, "")
+    if url.startswith(("http://", "https://")):
+        from tasks.tools.servers import require_answer
+
+        require_answer(API_VARIABLE, url)
+    yield from ()
+
+
+def judge_ledger(workspace: Workspace) -> Iterator[Finding]:
+    """Finds a ledger that is away, damaged, of another release, or without the workspace's model."""
+    if not (workspace.root / SECRET).exists():
+        return  # `amun init` makes one, or joins another workspace's
+    from tasks.workspace.workspace import open_ledger
+
+    with open_ledger() as ledger:
+        ledger.peek_wave(workspace.model, datetime.now(UTC))
+    yield from ()
+
+
+def judge_remotes(workspace: Workspace) -> Iterator[Finding]:
+    """Finds a DVC or git remote that does not answer. A wave is computed all the same, and fails when it is sent."""
+    root = workspace.root
+    if not (root / SECRET).exists():
+        return  # `amun init` looks at what it is given
+    from tasks.tools.contents import require_remote_there
+    from tasks.tools.dvc_settings import SHARED
+    from tasks.tools.git_remote import run_remote_git
+    from tasks.workspace.upstream import find_git_remote
+
+    try:
+        if (root / SHARED).exists() and dvc.has_remote(root):
+            require_remote_there(root)
+    except AmunError as error:
+        yield Finding(str(error), choose_exit_code(error))
+    try:
+        if (remote := find_git_remote(root)) is not None:
+            run_remote_git(root, "ls-remote", "--heads", remote)
+    except AmunError as error:
+        yield Finding(f"git remote: {error}", choose_exit_code(error))
+
+
 def judge_owner(workspace: Workspace) -> Iterator[Finding]:
     """Finds a workspace that is another user's."""
     root = workspace.root
@@ -238,4 +281,12 @@ SETTINGS: tuple[Judge, ...] = (
     judge_base,
 )
 # what a dry run and `amun init` look at by themselves as well
-JUDGES: tuple[Judge, ...] = (judge_params, *SETTINGS, judge_intake, judge_source)
+JUDGES: tuple[Judge, ...] = (
+    judge_params,
+    *SETTINGS,
+    judge_prefect,
+    judge_ledger,
+    judge_remotes,
+    judge_intake,
+    judge_source,
+)
