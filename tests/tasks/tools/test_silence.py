@@ -40,6 +40,18 @@ def ask_git(address: str, root: Path) -> None:
     run_remote_git(root, "fetch", f"http://{address}/company.git")
 
 
+def ask_filtered_clone(address: str, root: Path) -> None:
+    """Reads a file in a clone that was made without its contents."""
+    run_git(root, "init", "--quiet", "company")
+    (root / "company/file").write_text("x", encoding="ascii")
+    run_git(root / "company", "add", "file")
+    run_git(root / "company", "commit", "--quiet", "--message", "x")
+    run_git(root / "company", "config", "uploadpack.allowFilter", "true")
+    run_git(root, "clone", "--quiet", "--no-checkout", "--filter=blob:none", f"file://{root}/company", "clone")
+    run_git(root / "clone", "remote", "set-url", "origin", f"http://{address}/company.git")
+    run_git(root / "clone", "show", "HEAD:file")
+
+
 def keep_file(root: Path) -> None:
     """Gives MLflow a file for a run whose files lie on S3, as a registry in a database and a bucket takes it."""
     os.environ[MLFLOW_VARIABLE] = f"sqlite:///{root / 'mlflow.db'}"
@@ -64,6 +76,7 @@ QUESTIONS: dict[str, tuple[Callable[[str, Path], object], str]] = {
     "S3": (lambda *_: list(list_objects(open_client(), Location("bucket", ""))), "s3://bucket: .*{address}"),
     "MLflow on S3": (lambda _, root: keep_file(root), "^MLflow at sqlite:.* failed: Read timeout .*{address}"),
     "torchvision": (download, "data.root: FashionMNIST cannot be read from .*"),
+    "git in a clone with a filter": (ask_filtered_clone, "git show failed in .*{address}.* too slow"),
     "git": (ask_git, "git fetch: .*{address}.* too slow"),
 }
 
