@@ -117,10 +117,12 @@ def _announce(plan: Plan, known: dict[Pair, Chosen], is_agreed: bool) -> float:
     """
     seconds = estimate_seconds(plan, known)
     searched = find_unsearched(plan, known)
-    print(f"{plan.preset.title}: {len(plan.methods)} methods, about {describe_seconds(seconds)} left to compute here")
+    methods = tell_count(len(plan.methods), "method")
+    print(f"{plan.preset.title}: {methods}, about {describe_seconds(seconds)} left to compute here")
     if searched:
         trials = tell_count(plan.preset.num_trials, "trial")
-        print(f"  search for parameters: {trials} for each of {len(searched)} methods and settings")
+        pairs = tell_count(len(searched), "method and setting", "methods and settings")
+        print(f"  search for parameters: {trials} for each of {pairs}")
     if seconds > ASK_ABOVE and not is_agreed:
         raise InputError(f"that takes about {describe_seconds(seconds)} on this machine; say --yes to start it")
     return seconds

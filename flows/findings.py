@@ -20,6 +20,7 @@ from tasks.tools.git import name_owner, run_git
 from tasks.workspace.workspace import Workspace, require_params
 
 S3_VARIABLE = "AWS_ENDPOINT_URL"
+GLANCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,49 @@ def judge_server(_: Workspace) -> Iterator[Finding]:
 
         require_new_server(url)
     yield from ()
+
+
+def judge_prefect(_: Workspace) -> Iterator[Finding]:
+    """Finds a Prefect server of the user's that is away."""
+    url = os.environ.get(API_VARIABLE, "")
+    if url.startswith(("http://", "https://")):
+        from tasks.tools.servers import require_answer
+
+        require_answer(API_VARIABLE, url)
+    yield from ()
+
+
+def judge_ledger(workspace: Workspace) -> Iterator[Finding]:
+    """Finds a ledger that is away, damaged, of another release, or without the workspace's model."""
+    if not (workspace.root / SECRET).exists():
+        return  # `amun init` makes one, or joins another workspace's
+    from tasks.workspace.workspace import open_ledger
+
+    with open_ledger() as ledger:
+        ledger.peek_wave(workspace.model, datetime.now(UTC))
+    yield from ()
+
+
+def judge_remotes(workspace: Workspace) -> Iterator[Finding]:
+    """Finds a DVC or git remote that does not answer. A wave is computed all the same, and fails when it is sent."""
+    root = workspace.root
+    if not (root / SECRET).exists():
+        return  # `amun init` looks at what it is given
+    from tasks.tools.contents import require_remote_there
+    from tasks.tools.dvc_settings import SHARED
+    from tasks.tools.git_remote import run_remote_git
+    from tasks.workspace.upstream import find_git_remote
+
+    try:
+        if (root / SHARED).exists() and dvc.has_remote(root):
+            require_remote_there(root)
+    except AmunError as error:
+        yield Finding(str(error), choose_exit_code(error))
+    try:
+        if (remote := find_git_remote(root)) is not None:
+            run_remote_git(root, "ls-remote", "--heads", remote)
+    except AmunError as error:
+        yield Finding(f"git remote: {error}", choose_exit_code(error))
 
 
 def judge_owner(workspace: Workspace) -> Iterator[Finding]:
@@ -210,12 +254,20 @@ def judge_model(workspace: Workspace) -> Iterator[Finding]:
 
 
 def judge_source(workspace: Workspace) -> Iterator[Finding]:
-    """Finds what of the source cannot be used, where no base was made from it yet; `amun init` does so by itself."""
-    if not (workspace.root / TRAIN).exists():
-        from flows.setup import build_for_source
+    """Finds what of the source cannot be used, where no base was made from it yet; `amun init` looks at all of it.
 
-        build_for_source(workspace)
-    yield from ()
+    Nothing is fetched, and images are opened for `GLANCE_SECONDS` alone: a source may take hours.
+    """
+    if (workspace.root / TRAIN).exists():
+        return
+    from flows.setup import build_for_images
+    from tasks.workspace.source import glance_at_source
+
+    glance = glance_at_source(workspace.root, workspace.params.data, GLANCE_SECONDS)
+    for line in glance.left_out:
+        yield Finding(f"params.yaml: data.root: {line}")
+    if glance.listing is not None and glance.size is not None:
+        build_for_images(workspace, glance.listing, glance.size)
 
 
 SETTINGS: tuple[Judge, ...] = (
@@ -229,4 +281,12 @@ SETTINGS: tuple[Judge, ...] = (
     judge_base,
 )
 # what a dry run and `amun init` look at by themselves as well
-JUDGES: tuple[Judge, ...] = (judge_params, *SETTINGS, judge_intake, judge_source)
+JUDGES: tuple[Judge, ...] = (
+    judge_params,
+    *SETTINGS,
+    judge_prefect,
+    judge_ledger,
+    judge_remotes,
+    judge_intake,
+    judge_source,
+)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from prefect.runner import Runner
 
+from amun.core.masking import mask_tracebacks
 from flows.deployment import is_paused, make_deployment, name_deployment
 from tasks.tools.overdue_runs import close_lost_runs, merge_overdue_runs, start_run
 from tasks.workspace.workspace import Workspace, open_ledger, open_workspace
@@ -54,4 +55,5 @@ def _catch_up(workspace: Workspace, deployment_id: UUID, has_own_prefect: bool) 
 
 
 if __name__ == "__main__":
+    mask_tracebacks()
     asyncio.run(run_nights(Path(sys.argv[1]), sys.argv[2] == "own"))

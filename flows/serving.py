@@ -50,14 +50,19 @@ def serve(workspace: Workspace, ports: Ports) -> None:
         servers = start_servers(root, ports, stack)
         for server in servers:
             wait_for(server, stopped.is_set)
-        mlflow, prefect = os.environ[MLFLOW_VARIABLE], os.environ[API_VARIABLE]
-        write_addresses(root, mlflow, prefect)
-        print(mask_passwords(f"MLflow {mlflow}, Prefect {prefect.removesuffix('/api')}\n{next_runs}"), flush=True)
+        write_addresses(root, os.environ[MLFLOW_VARIABLE], os.environ[API_VARIABLE])
+        print(f"{describe_servers()}\n{next_runs}", flush=True)
         owner = "own" if any(server.name == "Prefect" for server in servers) else "user"
         nightly = start_program("flows.nightly", str(root), owner)
         is_gone = listen(os.environ[API_VARIABLE], stopped) if owner == "user" else Event()
         stack.callback(_stop_nightly, nightly, is_gone)
         watch(servers, nightly, stopped, is_gone)
+
+
+def describe_servers() -> str:
+    """Returns where MLflow and Prefect are, without a password."""
+    mlflow, prefect = os.environ[MLFLOW_VARIABLE], os.environ[API_VARIABLE]
+    return mask_passwords(f"MLflow {mlflow}, Prefect {prefect.removesuffix('/api')}")
 
 
 @contextmanager

@@ -27,6 +27,9 @@ from tasks.workspace.workspace import Workspace, require_own_secret
 if TYPE_CHECKING:
     from torch import nn
 
+    from amun.store.images import Size
+    from amun.store.sources.catalogue import Listing
+
 
 def is_finished(workspace: Workspace) -> bool:
     """Tells whether this clone is a workspace whose wave 0 is complete."""
@@ -206,13 +209,21 @@ def build_for_source(workspace: Workspace) -> "nn.Module":
 
     Every image's header is read, and none of their pixels: that is left to the stage.
     """
+    return build_for_images(workspace, *inspect_source(workspace.root, workspace.params.data))
+
+
+def build_for_images(workspace: Workspace, listing: "Listing", size: "Size") -> "nn.Module":
+    """Returns a model for a source's images of this size; the list of training people and the trainer are read, too.
+
+    Raises:
+        InputError: the list, the trainer or the architecture does not fit.
+    """
     from amun.model.architectures import build_model
     from amun.model.trainer import import_trainer
     from amun.store.images import MODES
     from amun.store.train_list import read_train_list
 
     data = workspace.params.data
-    listing, size = inspect_source(workspace.root, data)
     if data.train_list is not None:
         read_train_list(workspace.root / data.train_list, listing.keys)
     if trainer := workspace.params.training.function:

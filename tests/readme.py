@@ -19,3 +19,11 @@ def read_blocks(page: Path, language: str) -> list[str]:
     """Returns the content of a page's fenced blocks in a language."""
     block = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     return block.findall(page.read_text(encoding="utf-8"))
+
+
+def list_told_commands(text: str) -> list[str]:
+    """Returns the commands of `amun` in code spans and in the lines of fenced blocks, as far as a `|`, `>` or `;`."""
+    fenced = "\n".join(re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    spans = re.findall(r"`(amun [^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+    lines = re.findall(r"(?:^|&& |; |/bin/|-- |\$ )(amun [^#\n]+)", fenced, re.MULTILINE)
+    return [" ".join(re.split(r"[|>;&]", command)[0].split()) for command in [*spans, *lines]]

@@ -138,7 +138,8 @@ def test_dvc_before_init_says_what_to_do(clone: Site) -> None:
 
 def test_uncommitted_changes_at_init(clone: Site) -> None:
     (clone.root / "README.md").write_text("mine", encoding="utf-8")
-    assert_init_refused(clone, 2, "uncommitted changes in README.md", "commit")
+    (clone.root / "init.log").write_text("of this very command", encoding="utf-8")
+    assert_init_refused(clone, 2, "uncommitted changes in README.md; commit or restore them first")
 
 
 def test_detached_head_at_init(clone: Site) -> None:

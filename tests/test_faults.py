@@ -152,6 +152,8 @@ def run_with_other_options(site: Site) -> str:
     failed = site.start("amun", "wave", "run")
     assert failed.returncode == 2, describe(failed)
     (line,) = failed.stderr.splitlines()
+    rebuilt = site.start("amun", "base", "rebuild")
+    assert (rebuilt.returncode, rebuilt.stderr) == (2, failed.stderr), "the open wave goes first"
     assert line.startswith("amun: adversarial: wave/base.safetensors: weights of another architecture"), line
     assert "model.options" in line
     site.git("revert", "--no-edit", changed)

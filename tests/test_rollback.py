@@ -27,6 +27,12 @@ KILLS = {
 }
 
 
+@pytest.fixture
+def site(wave_one: Site, tmp_path: Path) -> Site:
+    """A workspace after its first wave, for one test alone, below a folder as people name theirs."""
+    return wave_one.copy(tmp_path / "Räume für Ж" / "workspace")
+
+
 def read_state(site: Site) -> tuple[object, ...]:
     """Returns what a refused rollback may not change."""
     outputs = [read_tree(site.root / name) for name in ("data", "wave", "metrics", "plots")]

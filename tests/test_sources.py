@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from amun.core.paths import CALIBRATION, TEST, TRAIN, locate_journal
+from amun.core.errors import InputError
+from amun.core.params import read_params
+from amun.core.paths import CALIBRATION, PARAMS, TEST, TRAIN, locate_journal
 from tasks.tools.s3 import open_client
+from tasks.workspace.source import glance_at_source
 from tests.amun.pictures import write_class_folder
 from tests.registry import find_version
 from tests.swift import BUCKET
@@ -144,6 +147,17 @@ def test_bucket_that_refuses_is_said_before_anything_is_created(bucket_site: tup
     site.change_params(lambda params: use_folder(params, root=root))
     stranger = Site(site.root, site.variables | {"AWS_SECRET_ACCESS_KEY": "guessed"})
     assert_init_refused(stranger, 1, f"{root}: it does not answer or refuses")
+
+
+def test_check_fetches_nothing(bucket_site: tuple[Site, str]) -> None:
+    site, root = bucket_site
+    site.change_params(lambda params: use_folder(params, root=root))
+    before = read_tree(site.root, ".git")
+    assert f"note: params.yaml: data.root: {root}: 241 objects; `amun init` fetches them" in site.run("amun", "check")
+    assert read_tree(site.root, ".git") == before
+    site.change_params(lambda params: use_folder(params, root=f"{root}/nothing"))
+    with pytest.raises(InputError, match="it has no images"):
+        glance_at_source(site.root, read_params(site.root / PARAMS).data, 0.0)
 
 
 @pytest.mark.long

@@ -406,7 +406,7 @@ def test_overdue_request_fails_the_status(site: Site) -> None:
 @pytest.mark.cold
 def test_nobody_is_named_where_nobody_has_a_score(wave_one: Site) -> None:
     finished = wave_one.start("amun", "wave", "show", "1", "--worst")
-    assert_one_line(finished, 2, "nobody has a score: people, samples or references are too few")
+    assert_one_line(finished, 2, "amun: nobody has a score: people, samples or references are too few")
 
 
 def test_compare_adds_exact_retraining(site: Site) -> None:

@@ -1,5 +1,6 @@
 """CSV as it is read everywhere here: strict, line by line, so that every fault is named by its line."""
 
+import codecs
 import csv
 from collections.abc import Iterable, Iterator
 
@@ -11,6 +12,16 @@ class TornLineError(Exception):
         super().__init__(f"line {line}: {reason}")
         self.line = line
         self.reason = reason
+
+
+def decode_text(content: bytes) -> str:
+    """Returns a file's text: UTF-8, with or without a byte order mark, or UTF-16 with one; its line ends stay.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+    """
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_wide else "utf-8-sig")
 
 
 def read_lines(text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:

@@ -1,6 +1,9 @@
 """Addresses without the passwords that may stand in them: what is shown or kept may be read by others."""
 
 import re
+import sys
+import traceback
+from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
 
 MASK = "***"
@@ -32,3 +35,12 @@ def drop_login(address: str) -> str:
     parts = urlsplit(address)
     plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.scheme else address
     return mask_passwords(plain)
+
+
+def mask_tracebacks() -> None:
+    """Masks the traceback with which this program would end, too: a library's error may name an address."""
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sys.stderr.write(mask_passwords("".join(traceback.format_exception(kind, error, trace))))
+
+    sys.excepthook = show

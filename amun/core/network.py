@@ -1,6 +1,9 @@
 """How long a server may keep silent before it counts as gone."""
 
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from amun.core.errors import InputError
 
@@ -29,3 +32,14 @@ def read_timeout() -> float:
 def read_whole_timeout() -> int:
     """Returns the same in whole seconds, at least 1, for tools that take no fractions; raises as `read_timeout`."""
     return max(1, round(read_timeout()))
+
+
+@contextmanager
+def bound_sockets() -> Iterator[None]:
+    """Lets no new connection of this process be silent for longer, also where a library sets no bound of its own."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(read_timeout())
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,12 +1,17 @@
 """How long a database on Postgres may keep silent: while a connection is made, and while it is asked."""
 
 from collections.abc import Generator
+from functools import cache
 from time import monotonic
 from typing import Any
 
 import psycopg
+from sqlalchemy import Engine, event, make_url
 
+from amun.core.errors import AmunError
 from amun.core.network import read_timeout, read_whole_timeout
+
+BUSY_SECONDS = 60  # that another writer may take
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -40,3 +45,32 @@ def bound_waits() -> dict[str, int]:
     """Returns libpq's own bounds: while a connection is made, and while what was sent is not acknowledged."""
     seconds = read_whole_timeout()
     return {"connect_timeout": seconds, "tcp_user_timeout": 1000 * seconds}
+
+
+@cache
+def bound_other_engines() -> None:
+    """Bounds the connections to Postgres of engines that libraries make by themselves in this process."""
+
+    def connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
+        bounds = bound_waits()
+        if dialect.driver != "psycopg" or dialect.is_async or bounds.keys() <= options.keys():
+            return None  # no such connection, or bounded by whoever made it
+        return connect_bounded(BUSY_SECONDS, dialect, record, arguments, bounds | options)
+
+    event.listen(Engine, "do_connect", connect)
+
+
+@cache
+def require_database(variable: str, url: str) -> None:
+    """Refuses a database that does not answer when it is first asked: MLflow would ask it again for minutes.
+
+    Raises:
+        AmunError: names the variable and the address, and says why.
+    """
+    parsed = make_url(url)
+    address, bounds = parsed.set(drivername="postgresql"), dict[str, Any](bound_waits())
+    try:
+        psycopg.connect(address.render_as_string(hide_password=False), **bounds).close()
+    except psycopg.OperationalError as error:
+        said = " ".join(str(error).split())
+        raise AmunError(f"{variable}: the database {parsed.render_as_string()} does not answer: {said}") from None

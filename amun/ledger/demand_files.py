@@ -3,13 +3,12 @@
 Text is UTF-8, with or without a byte order mark, or UTF-16 with one; columns are separated by commas.
 """
 
-import codecs
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from io import StringIO
 from typing import Any, NamedTuple
 
-from amun.core.csv_lines import TornLineError, describe_count, read_lines
+from amun.core.csv_lines import TornLineError, decode_text, describe_count, read_lines
 from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
 from amun.ledger import Demand
@@ -79,12 +78,12 @@ def parse_demands(content: bytes, now: datetime) -> list[Demand]:
 
 
 def _decode(content: bytes) -> str:
-    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return content.decode("utf-16" if is_wide else "utf-8-sig")
+        return decode_text(content)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        reason = f"byte {content[error.start]:#04x} is no {'UTF-16' if is_wide else 'UTF-8'}; save the file as UTF-8"
+        encoding = "UTF-8" if error.encoding == "utf-8" else "UTF-16"
+        reason = f"byte {content[error.start]:#04x} is no {encoding}; save the file as UTF-8"
         raise FaultyFileError([Fault(line, "", reason)]) from None
 
 

@@ -11,8 +11,9 @@ from sqlalchemy import ColumnElement, and_, exists, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from amun.core.errors import InputError
+from amun.core.near_ids import ask_for, suggest_ids
 from amun.core.subject_ids import normalise
-from amun.ledger.checks import format_request_id, parse_request_id
+from amun.ledger.checks import check_subject, format_request_id, parse_request_id
 from amun.ledger.database import Database, split_chunks
 from amun.ledger.lookups import check_model
 from amun.ledger.records import PlannedErasure
@@ -163,12 +164,15 @@ def _plan(
     unfinished = read_erasures(session, model, now, ErasureRow.erased_at.is_(None), at_once=at_once)
     if subjects is None:
         return unfinished
+    for subject in subjects:
+        check_subject(subject)
     asked = {normalise(subject) for subject in subjects}
-    if unknown := asked - {one.subject_id for one in unfinished}:
-        raise InputError(
-            f"nobody called {min(unknown)!r} is still to be erased; `amun erase list` shows who is, or was"
-        )
-    return [one for one in unfinished if one.subject_id in asked or one.erasure.started_at is not None]
+    present = {normalise(one.subject_id) for one in unfinished}
+    if unknown := sorted(asked - present):
+        question = ask_for(suggest_ids(unknown[:1], present)[unknown[0]])
+        advice = question or "`amun erase list` shows who is, or was"
+        raise InputError(f"nobody called {unknown[0]!r} is still to be erased; {advice}")
+    return [one for one in unfinished if normalise(one.subject_id) in asked or one.erasure.started_at is not None]
 
 
 def _start(session: Session, subjects: Sequence[str], now: datetime) -> None:

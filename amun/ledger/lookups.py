@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from amun.core.errors import InputError, LeaseLostError
-from amun.ledger.holder import is_holder_alive
+from amun.ledger.holder import is_holder_alive, tell_holder
 from amun.ledger.records import Claim
 from amun.ledger.schema import ModelRow, OutcomeRow, WaveRow
 
@@ -54,7 +54,7 @@ def check_lease(session: Session, claim: Claim, now: datetime) -> WaveRow:
     if wave is None or wave.state != "open":
         raise LeaseLostError(f"{name} is no longer open; this run writes nothing more, see `amun wave list`")
     if wave.lease_token != claim.token:
-        raise LeaseLostError(f"{name} was taken over by {wave.holder}; this run writes nothing more")
+        raise LeaseLostError(f"{name} was taken over by {tell_holder(wave.holder)}; this run writes nothing more")
     if wave.lease_expires_at <= now:
         raise LeaseLostError(f"the lease on {name} expired at {wave.lease_expires_at.isoformat()}; run `amun wave run`")
     return wave

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from amun.core.counts import tell_count
 from amun.core.custom import import_function
 from amun.core.errors import InputError
 from amun.core.files import replace_file
@@ -156,8 +157,8 @@ def set_weights(path: Path, weights: dict[str, Tensor], model: nn.Module) -> Non
     differing = sorted(name for name in expected | found if expected.get(name) != found.get(name))
     if differing:
         raise InputError(
-            f"{path}: weights of another architecture ({len(differing)} tensors differ, first {differing[0]}); "
-            "use the model.architecture and model.options it was trained with"
+            f"{path}: weights of another architecture ({tell_count(len(differing), 'tensor')} not alike, first "
+            f"{differing[0]}); use the model.architecture and model.options it was trained with"
         )
     model.load_state_dict(weights)
 

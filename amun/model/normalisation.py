@@ -54,7 +54,7 @@ def take_normalisation(options: dict[str, Any], num_channels: int) -> tuple[Norm
 
 def _read(name: str, values: Any, num_channels: int) -> list[float]:
     if not isinstance(values, list) or len(values) != num_channels:
-        raise ValueError(f"{name} must be a list with a number for each of the images' {num_channels} channels")
+        raise ValueError(f"{name} must be a list with a number for each channel of the images: {num_channels}")
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         raise ValueError(f"{name} must be numbers")
     if not all(math.isfinite(value) and 0 <= value <= 1 for value in values):

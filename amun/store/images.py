@@ -1,11 +1,12 @@
 """Images of any source made alike, by the rules of `data.images`: rotated as EXIF says, one colour mode, one size."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from typing import Any, TypeVar
 
 import numpy as np
@@ -56,20 +57,51 @@ def check_images(listing: Listing, rules: ImagesParams) -> Size:
     """
     everything = np.arange(len(listing))
     found = list(_map_in_threads(partial(_try, partial(measure_image, rules=rules)), listing.open_images(everything)))
-    sizes = [size for size in found if not isinstance(size, str)]
-    expected = rules.size or (Counter(sizes).most_common(1)[0][0] if sizes else (0, 0))
-    is_refused = rules.resize == "refuse"
-    faults = [
-        size if isinstance(size, str) else _describe_size(size, expected) if is_refused and size != expected else ""
-        for size in found
-    ]
+    expected, faults = _judge_sizes(found, rules)
     problems = [f"{key} {fault}" for key, fault in zip(listing.keys, faults, strict=True) if fault]
     if listing.problems or problems:
         sound = np.flatnonzero([not fault for fault in faults])
         torn = chain.from_iterable(batch.problems for batch in read_images(listing, sound, rules, expected))
         raise_problems([*listing.problems, *problems, *torn])
-    raise_problems([] if sizes else ["it has no images"])
+    raise_problems([] if found else ["it has no images"])
     return expected
+
+
+def glance_at_images(listing: Listing, rules: ImagesParams, seconds: float) -> tuple[Size | None, int]:
+    """Returns the (height, width) that all images will have, and of how many it is: of those that there was time for.
+
+    Args:
+        listing: of the source.
+        rules: what is done to the images.
+        seconds: after which no further header is opened; the size is None where none was.
+
+    Raises:
+        InputError: what of these, or of the listing, cannot be used; no pixels are read for it.
+    """
+    end = time.monotonic() + seconds
+
+    def measure_early(open_image: Opener) -> Size | None:
+        return None if time.monotonic() >= end else measure_image(open_image, rules=rules)
+
+    measured = _map_in_threads(partial(_try, measure_early), listing.open_images(np.arange(len(listing))))
+    found = [size for size in takewhile(lambda size: size is not None, measured) if size is not None]
+    expected, faults = _judge_sizes(found, rules)
+    raise_problems(
+        [*listing.problems, *(f"{listing.keys[place]} {fault}" for place, fault in enumerate(faults) if fault)]
+    )
+    raise_problems([] if len(listing) else ["it has no images"])
+    return expected if found else None, len(found)
+
+
+def _judge_sizes(found: Sequence[Size | str], rules: ImagesParams) -> tuple[Size, list[str]]:
+    """Returns the size that images will have, and for each what is wrong with it, empty where nothing is."""
+    sizes = [size for size in found if not isinstance(size, str)]
+    expected = rules.size or (Counter(sizes).most_common(1)[0][0] if sizes else (0, 0))
+    is_refused = rules.resize == "refuse"
+    return expected, [
+        size if isinstance(size, str) else _describe_size(size, expected) if is_refused and size != expected else ""
+        for size in found
+    ]
 
 
 def read_images(listing: Listing, positions: npt.NDArray[np.int64], rules: ImagesParams, size: Size) -> Iterator[Batch]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from amun.core.csv_lines import decode_text
 from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
 
@@ -15,14 +16,14 @@ def read_train_list(path: Path, keys: list[str]) -> npt.NDArray[np.bool_]:
     """Returns (N,) bool: which of a source's images the list names.
 
     Args:
-        path: a text file with one of the source's own names a line, with or without a byte order mark.
+        path: a text file with one of the source's own names a line, with or without a byte order mark, or in UTF-16.
         keys: (N,) the source's own names.
 
     Raises:
         InputError: there is no such text file, or it names what the source does not have.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = decode_text(path.read_bytes()).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"params.yaml: data.train_list: {path} cannot be read as text: {error}") from None
     # a name may have been composed or decomposed on its way, and looks the same

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from amun.core.counts import tell_count
 from amun.study.jobs import describe_seconds
 from amun.study.records import Record
 from amun.study.search_table import describe_budget, make_ranges_table, make_search_table
@@ -67,6 +68,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["tell_count"] = tell_count
     return environment.get_template("index.html").render(
         setup=setup,
         tables=tables,

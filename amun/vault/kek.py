@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+from amun.core.commands import tell_command
 from amun.core.errors import InputError
 from amun.core.files import replace_file
 from amun.core.locks import hold_lock
@@ -129,7 +130,9 @@ def read_kek(path: Path) -> bytes:
     """
     try:
         if excess := path.stat().st_mode & 0o777 & ~_MODE:
-            raise InputError(f"{KEK_VARIABLE}: {path} has mode {excess | _MODE:03o}; type chmod 400 {path}")
+            raise InputError(
+                f"{KEK_VARIABLE}: {path} has mode {excess | _MODE:03o}; type {tell_command('chmod', 400, path)}"
+            )
         kek = bytes.fromhex(path.read_text(encoding="ascii"))
     except FileNotFoundError:
         raise InputError(

@@ -2,6 +2,7 @@
 
 import errno
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from typer.core import TyperGroup
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError, choose_exit_code
+from amun.core.masking import mask_passwords
 from flows.cli import (
     audit,
     base,
@@ -61,6 +63,12 @@ class Commands(TyperGroup):
                 command = "amun" if context is None else context.command_path
                 print(f"amun: {message[0].lower()}{message[1:]}; see `{command} --help`", file=sys.stderr)
             exit_code = error.exit_code
+        except typer.Abort:
+            raise
+        except Exception:
+            # a fault of ours or of a tool's: its traceback may name an address
+            sys.stderr.write(mask_passwords(traceback.format_exc()))
+            exit_code = AmunError.exit_code
         sys.exit(exit_code)
 
 

@@ -16,7 +16,7 @@ from amun.ledger import Outcome
 from amun.ledger.holder import tell_holder
 from tasks.tools.git import name_tag
 from tasks.tools.new_file import require_free, write_private
-from tasks.views.request_facts import ModelFacts, RequestFacts, gather_facts
+from tasks.views.request_facts import ModelFacts, RequestFacts, Thresholds, gather_facts
 from tasks.workspace.workspace import Workspace
 
 TWO_SIDED_95 = 1.96  # standard errors
@@ -30,6 +30,10 @@ STATES = {
     "nothing_held": "no sample is held under this id",
     "unmatched": "nobody in the data is called so",
 }
+
+POOLED = (
+    "judged together with people who were forgotten earlier: what that showed is not said of the people of this wave"
+)
 
 
 def write_page(workspace: Workspace, request_id: str, path: Path) -> None:
@@ -53,7 +57,7 @@ def render_page(facts: RequestFacts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"moment": _tell_moment, "percent": _tell_percent}
+    environment.filters |= {"moment": _tell_moment, "percent": _tell_percent, "tell_count": tell_count}
     return environment.get_template("request.html").render(
         request=facts.request,
         models=[_describe(model) for model in facts.models],
@@ -65,7 +69,7 @@ def render_page(facts: RequestFacts) -> str:
 
 def _describe(facts: ModelFacts) -> dict[str, Any]:
     wave, outcome = facts.wave, facts.outcome
-    summary = None if wave is None else wave.summary
+    summary = None if wave is None or wave.summary is None else _leave_pooled_out(wave.summary, facts.thresholds)
     measured = summary if summary is not None and summary.num_forget else None
     comparison = None if wave is None else wave.comparison
     return {
@@ -214,6 +218,15 @@ def _tell_left(figures: ModelFigures) -> str:
 
 def _binomial_error(share: float, num_samples: int) -> float:
     return sqrt(share * (1 - share) / num_samples)
+
+
+def _leave_pooled_out(summary: Summary, thresholds: Thresholds | None) -> Summary:
+    """Returns a wave's facts without what was shown of its people and of others together."""
+    if thresholds is None or (summary.num_forget or 0) >= thresholds.pool_samples:
+        return summary
+    told = {"reason": POOLED, "warning": ""}
+    decisions = tuple(made if _is_exact(made.method) else made.model_copy(update=told) for made in summary.decisions)
+    return summary.model_copy(update={"decisions": decisions})
 
 
 def _conclude(summary: Summary, comparison: Comparison | None, number: int | None) -> list[str]:

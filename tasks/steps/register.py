@@ -10,10 +10,11 @@ from prefect import task
 from amun.core.errors import AmunError
 from amun.core.keys import file_digest, load_secret
 from amun.core.paths import UNLEARNED
+from amun.evidence.adoption import read_adopted
 from amun.ledger import Claim
 from tasks.tools import dvc, registry
 from tasks.tools.options import NETWORK_OPTIONS
-from tasks.tools.registered import get_registered
+from tasks.tools.registered import find_champion, get_registered
 from tasks.tools.registry import Registered
 from tasks.tools.story import tell
 from tasks.views.attempt_runs import log_attempts
@@ -22,6 +23,7 @@ from tasks.views.facts import read_facts
 from tasks.views.model_files import digest_serving_file, log_model
 from tasks.views.model_page import update_model_page
 from tasks.views.wave_run import describe_tags, log_final_metrics, name_run, start_wave_run
+from tasks.workspace.line import require_unmoved
 from tasks.workspace.weights import fetch_weights
 from tasks.workspace.workspace import Workspace, require_lease
 
@@ -68,9 +70,13 @@ def promote_version(workspace: Workspace, claim: Claim, registered: Registered, 
     """Makes the version the champion, once its files are what was registered.
 
     Raises:
+        InputError: another version has become the champion since the wave began.
         AmunError: the registry holds other bytes than were registered.
     """
     root = workspace.root
+    adopted = read_adopted(root) if claim.number == 0 else None
+    champion = find_champion(claim.model, may_be_foreign=adopted is not None and adopted.name == claim.model)
+    require_unmoved(root, champion, registered.version, commit)
     with registry.translate_errors():
         version = registry.find_version(claim.model, claim.number, commit)
         if version is None:

@@ -54,3 +54,14 @@ def find_sent(root: Path, digests: Collection[str]) -> tuple[str, set[str]]:
             return address, {digest for digest in digests if remote.exists(digest)}
         except (DvcException, OSError, BotoCoreError, ClientError) as error:
             raise AmunError(f"the DVC remote does not answer: {' '.join(str(error).split())}") from None
+
+
+def require_remote_there(root: Path) -> None:
+    """Refuses a default remote that does not answer, or a folder that is not there.
+
+    Raises:
+        AmunError: names it.
+    """
+    address, _ = find_sent(root, ["0" * 32])  # of nothing
+    if "://" not in address and not Path(address).is_dir():
+        raise AmunError(f"the DVC remote {address} is not there; mount it, or change it with `dvc remote modify`")

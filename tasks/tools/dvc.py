@@ -114,9 +114,18 @@ def freeze_base(root: Path) -> None:
 
 def refreeze_base(root: Path) -> None:
     """Freezes the base stages where a new base that came to nothing has left them thawed."""
-    declared = _read_stages(root)
-    if not all(declared[stage].get("frozen") for stage in BASE_STAGES):
+    if not _is_frozen(_read_stages(root)):
         freeze_base(root)
+
+
+def has_thawed_base(root: Path) -> bool:
+    """Tells whether HEAD has base stages that are not frozen, as they are while a new base is built."""
+    committed = read_committed(root, Path("dvc.yaml"))
+    return committed is not None and not _is_frozen(yaml.safe_load(committed)["stages"])
+
+
+def _is_frozen(declared: dict[str, Any]) -> bool:
+    return all(declared[stage].get("frozen") for stage in BASE_STAGES if stage in declared)
 
 
 def thaw_base(root: Path) -> None:

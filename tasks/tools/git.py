@@ -8,6 +8,7 @@ from pathlib import Path
 from shlex import quote
 
 from amun.core.errors import AmunError, InputError
+from amun.core.network import read_whole_timeout
 
 EMAIL = "amun@localhost"
 
@@ -33,6 +34,14 @@ OPTIONS = (
     "-c",
     "core.hooksPath=/dev/null",
 )
+
+# no question may stop a night: a remote that asks for a password refuses instead
+UNASKING = {
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS": "",
+    "SSH_ASKPASS_REQUIRE": "never",
+    "GCM_INTERACTIVE": "never",
+}
 
 STALE_LOCK_SECONDS = 600.0
 MAX_LOOSE_KIB = 16 * 1024
@@ -67,12 +76,19 @@ def _ask(root: Path, *arguments: str) -> bool:
     return finished.returncode == 0
 
 
+def bound_silence() -> tuple[str, ...]:
+    """Returns git's options by which a server that keeps silent over HTTP counts as gone."""
+    # less than a byte a second is silence
+    return "-c", "http.lowSpeedLimit=1", "-c", f"http.lowSpeedTime={read_whole_timeout()}"
+
+
 def _start(root: Path, arguments: Sequence[str], date: str | None = None) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            ["git", *OPTIONS, *arguments],
+            # a clone made with a filter fetches what it lacks in the middle of any command
+            ["git", *OPTIONS, *bound_silence(), *arguments],
             cwd=root,
-            env=os.environ | IDENTITY | ({"GIT_COMMITTER_DATE": date} if date else {}),
+            env=os.environ | IDENTITY | UNASKING | ({"GIT_COMMITTER_DATE": date} if date else {}),
             capture_output=True,
             # git's own; a name that is none stays what it is, byte by byte
             encoding="utf-8",

@@ -7,15 +7,8 @@ from pathlib import Path
 
 from amun.core.errors import AmunError
 from amun.core.network import read_timeout, read_whole_timeout
-from tasks.tools.git import IDENTITY, OPTIONS, pick_line, run_git
+from tasks.tools.git import IDENTITY, OPTIONS, UNASKING, bound_silence, pick_line, run_git
 
-# no question may stop a night: a remote that asks for a password refuses instead
-_UNASKING = {
-    "GIT_ASKPASS": "",
-    "SSH_ASKPASS": "",
-    "SSH_ASKPASS_REQUIRE": "never",
-    "GCM_INTERACTIVE": "never",
-}
 TRANSFER_SECONDS = 300.0
 QUESTIONS = ("ls-remote",)  # which move no data
 
@@ -31,12 +24,10 @@ def run_remote_git(root: Path, *arguments: str) -> str:
     """
     timeout = read_whole_timeout()
     seconds = read_timeout() if arguments[0] in QUESTIONS else TRANSFER_SECONDS
-    # by HTTP less than a byte a second is silence
-    bounds = ("-c", "http.lowSpeedLimit=1", "-c", f"http.lowSpeedTime={timeout}")
     with subprocess.Popen(
-        ["git", *OPTIONS, *bounds, *arguments],
+        ["git", *OPTIONS, *bound_silence(), *arguments],
         cwd=root,
-        env=os.environ | IDENTITY | _UNASKING | _choose_ssh(root, timeout),
+        env=os.environ | IDENTITY | UNASKING | _choose_ssh(root, timeout),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

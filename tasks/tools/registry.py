@@ -83,13 +83,18 @@ def open_registry() -> MlflowClient:
     It is named to MLflow, which would prefer an address that something else in this process has set.
 
     Raises:
-        AmunError: no server answers at that address.
+        AmunError: no server or database answers at that address.
     """
     # where its files lie on S3
     bound_default_waits(read_timeout())
     address = os.environ.get(MLFLOW_VARIABLE)
     if address is not None and address.startswith("http"):
         _require_answer(address)
+    if address is not None and address.startswith("postgresql"):
+        from amun.core.postgres import bound_other_engines, require_database
+
+        bound_other_engines()
+        require_database(MLFLOW_VARIABLE, address)
     return MlflowClient(address)
 
 

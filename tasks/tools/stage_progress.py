@@ -13,6 +13,7 @@ import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.exceptions import PrefectException
 
+from amun.core.masking import mask_passwords
 from amun.core.progress import Progress
 
 LONG_SECONDS = 5.0  # a stage that takes less shows none
@@ -45,7 +46,8 @@ def _follow(path: Path, title: str, has_ended: Event) -> None:
             _show(artifact, Progress.read(path), shown, title)
     except (PrefectException, httpx.HTTPError) as error:
         # a page that stands still is no reason to stop a stage
-        logging.getLogger(__name__).warning("the progress of %s is no longer shown: %s", title, error)
+        said = mask_passwords(str(error))
+        logging.getLogger(__name__).warning("the progress of %s is no longer shown: %s", title, said)
 
 
 def _show(

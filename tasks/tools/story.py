@@ -10,17 +10,22 @@ from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
 from amun.core.errors import AmunError
+from amun.core.masking import mask_passwords
 
 
-def _leave_traceback_out(record: logging.LogRecord) -> bool:
-    """Leaves the traceback of an error of ours out of Prefect's log: its line says all that a person needs."""
+def _tell_plainly(record: logging.LogRecord) -> bool:
+    """Leaves the traceback of an error of ours out, whose line says all; masks passwords in what stays."""
+    record.msg, record.args = mask_passwords(record.getMessage()), ()
     if record.exc_info and isinstance(record.exc_info[1], AmunError):
         record.exc_info = None
+    elif record.exc_info:
+        # whoever formats the record takes this text in the place of the traceback
+        record.exc_text = mask_passwords(logging.Formatter().formatException(record.exc_info))
     return True
 
 
 for _name in ("prefect.flow_runs", "prefect.task_runs"):
-    logging.getLogger(_name).addFilter(_leave_traceback_out)
+    logging.getLogger(_name).addFilter(_tell_plainly)
 
 
 def tell(line: str) -> None:
@@ -39,4 +44,5 @@ def tell_plan(model: str, plan: str) -> None:
 def tell_failure(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - a hook of Prefect's
     """Says in one line that a run of the nightly job did not end well; whoever typed a command is told by it."""
     if flow_run.deployment_id is not None:
-        print(f"amun: {flow_run.name} {state.type.value.lower()}: {state.message}", file=sys.stderr, flush=True)
+        told = f"amun: {flow_run.name} {state.type.value.lower()}: {state.message}"
+        print(mask_passwords(told), file=sys.stderr, flush=True)

@@ -37,6 +37,7 @@ class Thresholds:
         commit: the last one before the wave that changed `params.yaml`.
         author: of that commit.
         changed_at: its date.
+        pool_samples: a wave of fewer was judged together with people forgotten earlier, as version 0.1 did.
     """
 
     max_accuracy_drop: float
@@ -46,6 +47,7 @@ class Thresholds:
     commit: str
     author: str
     changed_at: str
+    pool_samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,9 @@ def read_thresholds(root: Path, commit: str | None) -> Thresholds | None:
     if committed is None:
         return None
     gate: dict[str, Any] = yaml.safe_load(committed)["gate"]
-    changed = run_git(root, "log", "-1", "--format=%H%n%an%n%cs", commit, "--", str(PARAMS)).splitlines()
-    return Thresholds(
-        gate["max_accuracy_drop"], gate["auc_margin"], gate.get("max_memory_left"), gate.get("max_trace"), *changed
-    )
+    changed, author, date = run_git(root, "log", "-1", "--format=%H%n%an%n%cs", commit, "--", str(PARAMS)).splitlines()
+    bounds = gate["max_accuracy_drop"], gate["auc_margin"], gate.get("max_memory_left"), gate.get("max_trace")
+    return Thresholds(*bounds, changed, author, date, gate.get("pool_samples") or 0)
 
 
 def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Iterator[Event]:

@@ -10,10 +10,12 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from amun.core.commands import tell_command
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret
 from amun.ledger.holder import tell_holder
 from tasks.tools import registry
+from tasks.tools.git import find_tagged, name_tag
 from tasks.tools.registered import find_champion
 from tasks.tools.sound import find_damage, mend
 from tasks.workspace.strays import find_strays, remove_strays
@@ -91,6 +93,20 @@ def _check_branch(workspace: Workspace) -> Iterator[Fault]:
         )
 
 
+def _check_tags(workspace: Workspace) -> Iterator[Fault]:
+    """Compares the tags of complete waves with the commits that the ledger has of them."""
+    with open_ledger() as ledger:
+        waves = [wave for wave in ledger.list_waves(workspace.model) if wave.state == "complete"]
+    for wave in waves:
+        tag = name_tag(wave.number)
+        if (tagged := find_tagged(workspace.root, tag)) is not None and tagged != wave.commit:
+            recorded = str(wave.commit)
+            yield Fault(
+                f"the tag {tag} is on commit {tagged[:12]}, and wave {wave.number} is recorded in {recorded[:12]}",
+                f"see who has moved it, then type {tell_command('git', 'tag', '--force', tag, recorded)}",
+            )
+
+
 def _check_data(workspace: Workspace) -> Iterator[Fault]:
     """Compares the files that DVC keeps, and the cache's copies of them, with their digests."""
     root = workspace.root
@@ -118,4 +134,4 @@ def _check_champion(workspace: Workspace) -> Iterator[Fault]:
             )
 
 
-CHECKS: tuple[Check, ...] = (_check_branch, _check_data, _check_champion)
+CHECKS: tuple[Check, ...] = (_check_branch, _check_tags, _check_data, _check_champion)

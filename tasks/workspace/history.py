@@ -46,19 +46,21 @@ def tell_how_to_fetch(root: Path) -> str:
 
 
 def find_wave_commit(workspace: Workspace, number: int) -> str:
-    """Returns the commit that records a wave: its tag's, or else, as tags may not have been fetched, the ledger's.
+    """Returns the commit that records a wave: the ledger's, or its tag's where the ledger does not know the wave.
+
+    A tag is only a name: it may have been moved, or be another workspace's.
 
     Raises:
         InputError: neither is here.
     """
     root, tag = workspace.root, name_tag(number)
-    if (tagged := find_tagged(root, tag)) is not None:
-        return tagged
     try:
         with open_ledger() as ledger:
             commit = ledger.get_wave(workspace.model, number).commit
     except InputError:  # a joined clone whose ledger is elsewhere, or one that never had such a wave
         commit = None
+    if commit is None and (tagged := find_tagged(root, tag)) is not None:
+        return tagged
     if commit is None:
         require_history(root)
         raise InputError(

@@ -3,6 +3,7 @@
 So whatever is put there under the same name later is another file, and nothing unread is ever put away.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -14,7 +15,9 @@ from uuid import uuid4
 
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError
+from amun.core.files import replace_file
 from amun.ledger import FileId, TakenFile
+from amun.store.sources.walk import walk_files
 from tasks.workspace.intake_files import REASON_SUFFIX, TAKING, IntakeSource, Waiting, is_meant, name_target
 
 
@@ -54,21 +57,21 @@ class FolderSource(IntakeSource):
                 # whoever puts files there finds it from now on
                 self._folder.mkdir(parents=True, exist_ok=True)
             for path in self._list_new():
-                self._stage(path)
+                try:
+                    self._stage(path)
+                except OSError as error:
+                    unreadable.append(error)
             staged = self._list_staged()
         for path in staged:
             try:
                 waiting = self._read(path)
-            except FileNotFoundError:  # another run has put it away
-                continue
             except OSError as error:
-                unreadable.append(error)
-                continue
+                if os.path.lexists(path):
+                    unreadable.append(error)
+                continue  # else another run has put it away
             yield waiting
         if unreadable:
-            raise AmunError(
-                f"intake.source: {tell_count(len(unreadable), 'file')} in {self._taking}: {unreadable[0].strerror}"
-            )
+            raise AmunError(f"intake.source: {self._folder}: {_describe_errors(unreadable)}")
 
     def put_away(self, waiting: Waiting, record: TakenFile) -> None:
         """Moves the file in one step, after the file with the reason is there."""
@@ -78,7 +81,12 @@ class FolderSource(IntakeSource):
             if record.reason is not None:
                 target.with_name(target.name + REASON_SUFFIX).write_text(record.reason + "\n", encoding="utf-8")
             with suppress(FileNotFoundError):  # another run has put it away
-                Path(waiting.place).rename(target)
+                if Path(waiting.place).is_symlink():  # from another folder it may lead elsewhere
+                    with replace_file(target) as unfinished:
+                        unfinished.write_bytes(waiting.content)
+                    Path(waiting.place).unlink()
+                else:
+                    Path(waiting.place).rename(target)
             shutil.rmtree(self._get_stage(Path(waiting.place)), ignore_errors=True)
 
     def _list_new(self) -> list[Path]:
@@ -99,13 +107,16 @@ class FolderSource(IntakeSource):
         return self._taking / staged.relative_to(self._taking).parts[0]
 
     def _read(self, staged: Path) -> Waiting:
-        content = staged.read_bytes()
+        name = staged.relative_to(self._get_stage(staged))
+        # a link was moved, and still says from where it was put how to come to its file
+        place = (self._folder / name).parent / staged.readlink() if staged.is_symlink() else staged
+        content = place.read_bytes()
         file = FileId(
             source=str(self._folder),
-            name=_spell(staged.relative_to(self._get_stage(staged)).as_posix()),
+            name=_spell(name.as_posix()),
             version="",
             etag=hashlib.sha256(content).hexdigest(),
-            modified_at=datetime.fromtimestamp(staged.stat().st_mtime, UTC),
+            modified_at=datetime.fromtimestamp(place.stat().st_mtime, UTC),
         )
         return Waiting(file, str(staged), content)
 
@@ -117,16 +128,24 @@ class FolderSource(IntakeSource):
             raise AmunError(f"intake.source: {self._folder}: {error.strerror}") from None
 
 
+def _describe_errors(errors: list[OSError]) -> str:
+    """Returns how many files could not be taken, and why the first of them could not; a log names none."""
+    reason = errors[0].strerror
+    if errors[0].errno == errno.EXDEV:
+        reason = "a linked folder lies on another file system, from where no file is moved in one step"
+    return f"{tell_count(len(errors), 'file')} cannot be taken: {reason}"
+
+
 def _spell(name: str) -> str:
     """Returns a file's name as text that a database takes: bytes that are no UTF-8 by their numbers."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _list_files(folder: Path) -> list[Path]:
-    """Returns all files below a folder; none where there is no folder."""
-    return [Path(parent) / name for parent, _, names in os.walk(folder, onerror=_raise_unless_gone) for name in names]
+    """Returns all files below a folder, also by links; none where there is no folder."""
+    return [folder / name for name in walk_files(folder, _raise_unless_gone)]
 
 
-def _raise_unless_gone(error: OSError) -> None:
+def _raise_unless_gone(_: Path, error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error

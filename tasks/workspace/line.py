@@ -35,6 +35,32 @@ def require_line(root: Path, champion: WaveVersion | None) -> None:
         )
 
 
+def require_unmoved(root: Path, champion: WaveVersion | None, version: int, commit: str) -> None:
+    """Refuses to make a wave's version the champion in the place of another than the wave was begun from.
+
+    Args:
+        root: of the clone.
+        champion: that the registry has now.
+        version: to become the champion; where it is already, an earlier run has got so far.
+        commit: that records the wave.
+
+    Raises:
+        InputError: somebody has set the alias since.
+    """
+    recorded = find_recorded_wave(root, f"{commit}~1")
+    if champion is not None and champion.version == version:
+        return
+    if champion is None and recorded is None:
+        return
+    if champion is None or champion.wave != recorded or not is_ancestor(root, champion.commit):
+        present = "gone" if champion is None else f"on version {champion.version}"
+        raise InputError(
+            f"MLflow: somebody has moved the alias champion since this wave began: it is {present}, and was on the "
+            f"version of wave {recorded}; set it back, and `amun wave run` ends this wave. To go back for good, type "
+            "`amun model rollback` after that"
+        )
+
+
 def require_new_number(workspace: Workspace, number: int) -> None:
     """Refuses a number that a wave has had: the ledger is then older than branch or registry.
 

@@ -66,6 +66,11 @@ def update_mirror(workspace: Path, root: str) -> Update:
         raise AmunError(f"{workspace / locate_mirror(root)} cannot be written: {error.strerror}") from None
 
 
+def count_wanted(root: str) -> int:
+    """Returns how many objects a mirror of the source `root` would hold; raises as `update_mirror`, fetches nothing."""
+    return len(_list_wanted(open_client(), parse_location(root)))
+
+
 def _update(client: Any, location: Location, wanted: dict[str, StoredObject], workspace: Path, root: str) -> Update:
     mirror, manifest, journal = (
         workspace / locate(root) for locate in (locate_mirror, locate_manifest, locate_journal)

@@ -4,6 +4,7 @@ No Prefect in here: `amun init` looks at the source before there is a server.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,10 @@ from amun.core.paths import EXCLUSIONS, PREPARE_METRICS, is_bucket, locate_sourc
 from amun.evidence.adoption import Adopted, read_adopted
 from amun.evidence.figures import PrepareFigures, Twins, read_figures
 from amun.evidence.wave import parse_record
-from amun.store.sources.revision import find_dvc_file, require_files
+from amun.store.sources.revision import find_dvc_file, is_complete, require_files
 from tasks.tools import dvc
 from tasks.tools.git import list_files, read_committed
-from tasks.workspace.mirror import Update, update_mirror
+from tasks.workspace.mirror import Update, count_wanted, update_mirror
 
 if TYPE_CHECKING:
     from amun.store.images import Size
@@ -65,6 +66,60 @@ def inspect_source(root: Path, data: DataParams) -> tuple["Listing", "Size"]:
     folder = locate_source(data.root)
     listing = list_source(data.source, None if folder is None else root / folder, data.options)
     return listing, check_images(listing, data.images)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What can be said of a source while nothing is fetched and not everything is opened.
+
+    Attributes:
+        listing: what it has; None where that is not at hand.
+        size: (height, width) of its images; None where none was looked at.
+        left_out: what was not looked at, a line each.
+    """
+
+    listing: "Listing | None"
+    size: "Size | None"
+    left_out: list[str]
+
+
+def glance_at_source(root: Path, data: DataParams, seconds: float) -> Glance:
+    """Returns what `inspect_source` would find, as far as that takes no download, no digests and few seconds.
+
+    Args:
+        root: of the workspace.
+        data: where the source is, and what it is.
+        seconds: for the headers of the images.
+
+    Raises:
+        InputError: what cannot be used; or images lie where git would take them.
+        AmunError: S3 does not answer or refuses.
+    """
+    from amun.store.images import glance_at_images
+    from amun.store.sources.catalogue import AbsentError, list_source, raise_problems
+
+    require_unknown_to_git(root, data.root)
+    left_out: list[str] = []
+    if data.root is not None and is_bucket(data.root):
+        num_objects = count_wanted(data.root)
+        raise_problems([] if num_objects else ["it has no images"])
+        left_out.append(f"{data.root}: {tell_count(num_objects, 'object')}; `amun init` fetches them and looks at all")
+        if not is_complete(data.root, root):
+            return Glance(None, None, left_out)
+    require_files(data.root, root)
+    folder = locate_source(data.root)
+    downloads = bool(data.options.get("download"))
+    options = data.options | ({"download": False} if downloads else {})
+    try:
+        listing = list_source(data.source, None if folder is None else root / folder, options)
+    except AbsentError:
+        if not downloads:
+            raise
+        return Glance(None, None, [f"{data.root}: the data set is not there yet; `amun init` downloads it"])
+    size, num_opened = glance_at_images(listing, data.images, seconds)
+    if num_opened < len(listing):
+        left_out.append(f"{num_opened} of {tell_count(len(listing), 'image')} were looked at; `amun init` looks at all")
+    return Glance(listing, size, left_out)
 
 
 def require_unknown_to_git(root: Path, data_root: str | None) -> None:

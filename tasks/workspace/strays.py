@@ -35,21 +35,24 @@ class Strays:
         paths: files of waves that are others at HEAD than there.
         commits: those that have changed them, in short, newest first.
         tag: of the wave, on a commit that does not record it; None where there is none.
+        is_thawed: whether HEAD has the base stages thawed, as a new base that came to nothing leaves them.
     """
 
     record: Record | None
     paths: list[str]
     commits: list[str]
     tag: str | None
+    is_thawed: bool
 
     def __bool__(self) -> bool:
-        return bool(self.paths or self.tag)
+        return bool(self.paths or self.tag or self.is_thawed)
 
     def describe(self) -> str:
         """Returns what is wrong, in one line."""
         committed = f"commit {', '.join(self.commits)} has files of a wave that no commit records" if self.paths else ""
         tagged = f"the tag {self.tag} is on a commit that does not record its wave" if self.tag else ""
-        return "; ".join(filter(None, (committed, tagged)))
+        thawed = "dvc.yaml has the base stages thawed, as a base that was never recorded needed them"
+        return "; ".join(filter(None, (committed, tagged, thawed if self.is_thawed else "")))
 
 
 def find_strays(root: Path, model: str, ledger: Ledger) -> Strays:
@@ -74,7 +77,8 @@ def find_strays(root: Path, model: str, ledger: Ledger) -> Strays:
     since = [] if record is None else [f"{record.commit}..HEAD"]
     commits = run_git(root, "log", "--format=%h", *since, "--", *paths).split() if paths else []
     tags = [_find_tag(root, wave.number, named) for wave in waves if wave.state != "complete"]
-    return Strays(record, paths, commits, next(filter(None, tags), None))
+    is_thawed = record is not None and dvc.has_thawed_base(root)
+    return Strays(record, paths, commits, next(filter(None, tags), None), is_thawed)
 
 
 def remove_strays(root: Path, strays: Strays) -> None:
@@ -88,7 +92,7 @@ def remove_strays(root: Path, strays: Strays) -> None:
     if strays.paths and strays.record is None:
         remove_paths(root, strays.paths)
         commit_paths(root, strays.paths, "The files of a wave that no commit records are out")
-    elif strays.paths and strays.record is not None:
+    elif strays.record is not None and (strays.paths or strays.is_thawed):
         commit, number = strays.record.commit, strays.record.number
         restore_from(root, commit, paths)
         dvc.refreeze_base(root)

@@ -135,7 +135,8 @@ def _run_program(path: Path, name: str, doing: str, *, is_printed: bool = True) 
     """Runs a stage that is none of DVC's in a work tree; returns what it prints, unless that is printed here.
 
     Raises:
-        InputError, AmunError: it failed; the line begins with what it was doing.
+        InputError: what it refuses, in its own line.
+        AmunError: it failed; the line begins with what it was doing.
     """
     result_path = path.parent / "result.json"
     finished = subprocess.run(
@@ -148,7 +149,8 @@ def _run_program(path: Path, name: str, doing: str, *, is_printed: bool = True) 
         check=False,
     )
     if finished.returncode:
-        reason = StageResult.read(result_path).error if result_path.exists() else f"exit {finished.returncode}"
-        kind = InputError if finished.returncode == InputError.exit_code else AmunError
-        raise kind(f"{doing} failed: {reason}")
+        told = StageResult.read(result_path).error if result_path.exists() else ""
+        if told and finished.returncode == InputError.exit_code:
+            raise InputError(told)
+        raise AmunError(f"{doing} failed: {told or f'exit {finished.returncode}'}")
     return finished.stdout or ""

@@ -12,18 +12,21 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from dvc.repo import Repo
 
 from amun.core.keys import create_secret
 from amun.core.params import read_params
 from amun.core.paths import KEK, PARAMS, TRAIN, UNLEARNED
+from amun.ledger import Ledger
 from amun.model.architectures import build_model, save_weights
 from amun.store.samples import Samples, write_samples
 from amun.vault.vault import create_vault
 from flows.cli import main
-from tasks.tools.dvc import LOCK_FILE
+from tasks.tools.dvc import LOCK_FILE, set_remote
 from tasks.tools.environment import API_VARIABLE, LEDGER_VARIABLE, MLFLOW_VARIABLE, find_free_port
 from tasks.tools.git import run_git
 from tests.amun.shipped import ROOT
+from tests.amun.store.sources.test_torchvision import write_fashion_mnist
 from tests.answering import serve
 from tests.workspaces import read_tree, set_key
 
@@ -113,6 +116,24 @@ def test_architecture_is_built_on_made_up_images(root: Path, capsys: pytest.Capt
     assert (typed.exit_code, typed.out.count("\n"), "alexnet" in typed.out) == (2, 1, True), typed.out
 
 
+def test_check_downloads_nothing_and_opens_images_for_a_while(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = root / "raw"
+    options = {"name": "FashionMNIST", "parts": [{"train": True}], "download": True}
+    for key, value in (("source", "torchvision"), ("root", "raw"), ("options", options)):
+        change(root, f"data.{key}", value)
+    (root / ".git/info/exclude").write_text("raw\n", encoding="ascii")
+    typed = Typed(capsys, "check")
+    note = "note: params.yaml: data.root: raw: the data set is not there yet; `amun init` downloads it\n"
+    assert (typed.exit_code, sets.exists(), note in typed.out) == (0, False, True), typed.out
+    write_fashion_mnist(sets)
+    monkeypatch.setattr("flows.findings.GLANCE_SECONDS", 0.0)
+    typed = Typed(capsys, "check")
+    note = "note: params.yaml: data.root: 0 of 6 images were looked at; `amun init` looks at all\n"
+    assert (typed.exit_code, note in typed.out) == (0, True), typed.out
+
+
 def test_options_that_the_champion_was_not_trained_with_are_a_failure(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +156,7 @@ def test_keys_that_are_not_at_hand_stop(root: Path, capsys: pytest.CaptureFixtur
     typed = Typed(capsys, "check")
     assert (typed.exit_code, "stops: no key store at" in typed.out) == (2, True), typed.out
     create_vault(root)
+    create_ledger(root)
     assert Typed(capsys, "check").exit_code == 0
     (root / KEK).chmod(0o440)
     typed = Typed(capsys, "check")
@@ -172,6 +194,50 @@ def test_mlflow_that_is_away_is_a_failure(capsys: pytest.CaptureFixture[str]) ->
     os.environ[MLFLOW_VARIABLE] = f"http://127.0.0.1:{find_free_port()}"
     typed = Typed(capsys, "check")
     assert (typed.exit_code, typed.out.count("\n"), "MLflow at http" in typed.out) == (1, 1, True), typed.out
+
+
+@pytest.mark.usefixtures("root")
+def test_prefect_that_is_away_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    os.environ[API_VARIABLE] = f"http://127.0.0.1:{find_free_port()}/api"
+    typed = Typed(capsys, "check")
+    assert (typed.exit_code, typed.out.count("\n"), f"stops: {API_VARIABLE}: " in typed.out) == (1, 1, True), typed.out
+
+
+def test_ledger_that_is_not_there_stops_a_workspace_alone(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(root, "data.sealed", False)
+    os.environ[LEDGER_VARIABLE] = f"sqlite:///{root.parent}/ledger.db"
+    assert Typed(capsys, "check").exit_code == 0
+    create_secret(root)
+    typed = Typed(capsys, "check")
+    assert (typed.exit_code, typed.out.count("\n"), "stops: no ledger at" in typed.out) == (2, 1, True), typed.out
+    create_ledger(root)
+    assert Typed(capsys, "check").exit_code == 0
+
+
+def create_ledger(root: Path) -> None:
+    """Makes the ledger that the environment names, with the workspace's model."""
+    with Ledger.create(os.environ.setdefault(LEDGER_VARIABLE, f"sqlite:///{root.parent}/ledger.db")) as ledger:
+        ledger.register_model(read_params(root / PARAMS).model.name)
+
+
+def test_remotes_that_do_not_answer_fail_a_night(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(root, "data.sealed", False)
+    create_secret(root)
+    create_ledger(root)
+    Repo.init(str(root)).close()
+    (root / "remote").mkdir()
+    set_remote(root, str(root / "remote"))
+    run_git(root, "init", "--quiet", "--bare", str(root / "remote.git"))
+    run_git(root, "remote", "add", "origin", str(root / "remote.git"))
+    run_git(root, "config", "amun.remote", "origin")
+    assert Typed(capsys, "check").exit_code == 0
+    for name in ("remote", "remote.git"):
+        (root / name).rename(root / f"{name} is away")
+    typed = Typed(capsys, "check")
+    data, lineage, _ = typed.out.splitlines()
+    assert typed.exit_code == 1, typed.out
+    assert data.startswith(f"fails: the DVC remote {root}/remote is not there")
+    assert lineage.startswith("fails: git remote: git ls-remote: "), lineage
 
 
 def use_autocrlf(root: Path) -> None:

@@ -8,10 +8,14 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from dvc.repo import Repo
 
 from amun.core.errors import AmunError, InputError
-from flows.serving import Ports, start_servers, watch
+from flows.deploying import _describe_step
+from flows.serving import Ports, describe_servers, start_servers, watch
+from tasks.tools.dvc import set_remote
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE, find_free_port, name_database
+from tasks.tools.git import run_git
 from tasks.tools.programs import start_program, stop_program
 
 
@@ -54,9 +58,29 @@ def test_server_that_dies_ends_all_of_it_in_one_line(root: Path, monkeypatch: py
     monkeypatch.setenv(MLFLOW_VARIABLE, "http://mlflow.example.org")
     monkeypatch.setenv(API_VARIABLE, "")
     with ExitStack() as stack:
-        (server,) = start_servers(root, Ports(), stack)
+        port = find_free_port()
+        (server,) = start_servers(root, Ports(prefect=port), stack)
+        assert server.url == f"http://127.0.0.1:{port}/api"
         nightly = start_program("http.server", str(find_free_port()))
         stack.callback(stop_program, nightly)
         server.program.kill()
         with pytest.raises(AmunError, match=r"^Prefect .*/server\.log\) has ended by itself with exit code -9$"):
             watch([server], nightly, Event(), Event())
+
+
+def test_addresses_are_told_without_their_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MLFLOW_VARIABLE, "http://ann:swordfish@mlflow.example.org:5000")
+    monkeypatch.setenv(API_VARIABLE, "https://ann:swordfish@prefect.example.org/api")
+    assert describe_servers() == (
+        "MLflow http://ann:***@mlflow.example.org:5000, Prefect https://ann:***@prefect.example.org"
+    )
+
+
+def test_git_remote_with_a_password_is_not_given_to_prefect(tmp_path: Path) -> None:
+    run_git(tmp_path, "init", "--quiet")
+    run_git(tmp_path, "remote", "add", "origin", "https://ann:swordfish@git.example.org/faces.git")
+    run_git(tmp_path, "config", "amun.remote", "origin")
+    Repo.init(str(tmp_path)).close()
+    set_remote(tmp_path, str(tmp_path / "remote"))
+    with pytest.raises(InputError, match=r"^git remote origin: its address holds a password, which Prefect would"):
+        _describe_step(tmp_path)

@@ -31,6 +31,10 @@ SOURCES = {
 }
 
 
+class AbsentError(InputError):
+    """The files of a source are not there, or not whole."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One image as its source names it.
@@ -133,7 +137,7 @@ def build_listing(
     places, kept = np.array(usable, dtype=np.int64), [rows[position] for position in usable]
     labels: Any = [row.label for row in kept]
     if not all(isinstance(label, int) for label in labels):
-        labels = [str(label) for label in labels]
+        labels = _unite_spellings([str(label) for label in labels])
     classes, positions = np.unique(np.array(labels), return_inverse=True)
     subjects = _unite_spellings([row.subject or "" for row in kept])
     has_subjects = any(row.subject is not None for row in kept)
@@ -158,12 +162,12 @@ def _find_fault(row: Row) -> str:
     return f"has a subject id with {fault}" if fault else ""
 
 
-def _unite_spellings(subjects: list[str]) -> list[str]:
-    """Returns the ids with one spelling for each person: the one that they have, or of several the composed one."""
+def _unite_spellings(names: list[str]) -> list[str]:
+    """Returns the names of people, or of classes, with one spelling each: theirs, or of several the composed one."""
     spellings: dict[str, set[str]] = {}
-    for subject in subjects:
-        spellings.setdefault(normalise(subject), set()).add(subject)
-    return [subject if len(spellings[name := normalise(subject)]) == 1 else name for subject in subjects]
+    for name in names:
+        spellings.setdefault(normalise(name), set()).add(name)
+    return [name if len(spellings[composed := normalise(name)]) == 1 else composed for name in names]
 
 
 def read_owner(text: str) -> str:

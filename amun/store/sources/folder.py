@@ -6,10 +6,11 @@ read.
 
 from collections.abc import Iterator
 from functools import partial
+from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from amun.core.csv_lines import TornLineError, describe_count, read_lines
+from amun.core.csv_lines import TornLineError, decode_text, describe_count, read_lines
 from amun.core.errors import InputError
 from amun.core.params import Section
 from amun.core.subject_ids import normalise
@@ -95,15 +96,14 @@ def _find_fault(given: str, key: str, files: set[str], table: dict[str, Line]) -
 def _read_lines(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, str, Line, str]]:
     """Yields for each line of a CSV file its number, its path, these columns, and what is wrong with its fields."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = read_lines(file)
-            header = _read_header(path, columns, next(lines, (1, []))[1])
-            for number, fields in lines:
-                fault = describe_count(len(fields), len(header)) if len(fields) != len(header) else ""
-                values = dict(zip(header, fields, strict=False))
-                given = values.get("path", "").strip()
-                line = {} if fault else {name: values[name].strip() for name in columns}
-                yield number, given, line and line | {"subject": read_owner(values["subject"])}, fault
+        lines = read_lines(StringIO(decode_text(path.read_bytes()), newline=""))
+        header = _read_header(path, columns, [name.strip() for name in next(lines, (1, []))[1]])
+        for number, fields in lines:
+            fault = describe_count(len(fields), len(header)) if len(fields) != len(header) else ""
+            values = dict(zip(header, fields, strict=False))
+            given = values.get("path", "").strip()
+            line = {} if fault else {name: values[name].strip() for name in columns}
+            yield number, given, line and line | {"subject": read_owner(values["subject"])}, fault
     except (UnicodeDecodeError, TornLineError) as error:
         raise InputError(f"{path} is no CSV file in UTF-8: {error}") from None
 

@@ -58,6 +58,11 @@ def describe_files(root: str, workspace: Path = CURRENT) -> list[tuple[str, int,
     return sorted((name, status.st_size, status.st_mtime_ns) for name, status in files)
 
 
+def is_complete(bucket: str, workspace: Path = CURRENT) -> bool:
+    """Tells whether the mirror of a source on S3 holds all that it was last to hold."""
+    return (workspace / locate_manifest(bucket)).exists() and not (workspace / locate_journal(bucket)).exists()
+
+
 def require_files(root: str | None, workspace: Path = CURRENT) -> None:
     """Refuses a source whose files are kept elsewhere and are not, or not all, at hand.
 
@@ -67,7 +72,7 @@ def require_files(root: str | None, workspace: Path = CURRENT) -> None:
     if root is None:
         return
     if is_bucket(root):
-        if (workspace / locate_journal(root)).exists() or not (workspace / locate_manifest(root)).exists():
+        if not is_complete(root, workspace):
             raise InputError(f"params.yaml: data.root: the mirror of {root} is not complete; run `amun base rebuild`")
     elif (file := find_dvc_file(root, workspace)) is not None and not (workspace / root).exists():
         raise InputError(f"params.yaml: data.root: {root} is not there; run {tell_command('dvc', 'pull', file)}")

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from amun.core.errors import InputError
+from amun.core.network import bound_sockets
 from amun.core.params import Section
-from amun.store.sources.catalogue import Listing, Opener, Row, build_listing
+from amun.store.sources.catalogue import AbsentError, Listing, Opener, Row, build_listing
 from amun.store.sources.walk import list_files
 
 if TYPE_CHECKING:
@@ -70,13 +71,13 @@ def _load_part(root: Path, options: Options, arguments: dict[str, Any]) -> Any:
     extra = {"download": True} if options.download else {}
     try:
         # what is told of a download is no output of a command
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), bound_sockets() if options.download else nullcontext():
             return getattr(datasets, options.name)(str(root), **arguments, **extra)
     except TypeError as error:
         raise InputError(f"params.yaml: data.options: {options.name}: {error}") from None
     except (RuntimeError, OSError, ValueError, ImportError) as error:
         said = " ".join(str(error).split())
-        raise InputError(f"params.yaml: data.root: {options.name} cannot be read from {root}: {said}") from None
+        raise AbsentError(f"params.yaml: data.root: {options.name} cannot be read from {root}: {said}") from None
 
 
 def _find_walked(part: Any, num_images: int) -> Sequence[int]:

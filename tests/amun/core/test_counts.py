@@ -12,11 +12,14 @@ from tests.amun.shipped import ROOT
 
 # a number and a thing in the plural, unless a function has chosen it
 PLURALS = (
-    "files|people|requests|samples|subjects|versions|waves|images|days|objects|problems|trials|findings|fields|values"
+    "files|people|requests|samples|subjects|versions|waves|images|days|objects|problems|trials|findings|fields|values|"
+    "tensors|channels|methods|runs|training samples"
 )
 CALLED = rf"(?:len|int|[\w.]*[.]error_count)\([^}}]*\)\}} (?:\w+ )?(?:{PLURALS})\b"
 NAMED = rf"[\w.]*(?:num_|count)\w*\}} (?:{PLURALS})\b"
 BY_HAND = re.compile(rf"\{{(?:{CALLED}|{NAMED})")
+IN_TEMPLATE = re.compile(rf"\{{\{{(?![^}}]*tell_count)[^}}]*\}}\}} (?:{PLURALS})\b")
+COMMAND_BY_HAND = re.compile(r"\b; type (?!\{tell_command)[a-z]+ [^\"]*\{")
 # more than one by what comes before
 KNOWN = {
     "amun/ledger/intake.py": "{num_demands} people",
@@ -48,6 +51,17 @@ def test_counts_are_told_by_the_one_function() -> None:
         for match in BY_HAND.finditer(path.read_text(encoding="utf-8"))
     }
     assert found == KNOWN
+
+
+def test_counts_in_templates_are_told_by_the_one_function() -> None:
+    paths = [path for package in ("amun", "flows") for path in (ROOT / package).rglob("*.html")]
+    assert len(paths) > 1
+    assert [match[0] for path in paths for match in IN_TEMPLATE.finditer(path.read_text(encoding="utf-8"))] == []
+
+
+def test_no_command_is_told_without_quoting() -> None:
+    paths = [path for package in ("amun", "tasks", "flows") for path in (ROOT / package).rglob("*.py")]
+    assert [match[0] for path in paths for match in COMMAND_BY_HAND.finditer(path.read_text(encoding="utf-8"))] == []
 
 
 def test_command_is_quoted_for_the_shell() -> None:

@@ -35,13 +35,18 @@ def claim_wave(ledger: Ledger, kind: Any = "deletion", *, model: str = MODEL, no
 
 
 def complete_wave(
-    ledger: Ledger, claim: Claim, version: str = "7", now: datetime = NOW, erase_after: datetime | None = None
+    ledger: Ledger,
+    claim: Claim,
+    version: str = "7",
+    now: datetime = NOW,
+    erase_after: datetime | None = None,
+    commit: str = "c0ffee",
 ) -> None:
     ledger.complete_wave(
         claim,
         version=version,
         parent_version="6",
-        commit="c0ffee",
+        commit=commit,
         summary=SUMMARY,
         receipt=Receipt(tag=f"wave/{claim.number:04d}"),
         erase_after=erase_after,

@@ -131,9 +131,9 @@ def test_heartbeat_says_when_another_has_taken_the_wave(ledger: Ledger) -> None:
     assert isinstance(claim, Claim)
     with heartbeat(ledger, claim, lease_seconds=1) as beat:
         far = datetime.now(UTC) + timedelta(hours=1)
-        taken = ledger.claim_wave(MODEL, kind="deletion", holder="another", now=far, lease_seconds=60)
+        taken = ledger.claim_wave(MODEL, kind="deletion", holder="vm:boot.ns:4711:12.50", now=far, lease_seconds=60)
         assert isinstance(taken, Claim)
-        with pytest.raises(LeaseLostError, match="taken over by another"):
+        with pytest.raises(LeaseLostError, match="taken over by process 4711 on vm;"):
             check_until_lost(beat)
     with pytest.raises(LeaseLostError), heartbeat(ledger, claim, lease_seconds=1):
         pass

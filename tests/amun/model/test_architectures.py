@@ -69,7 +69,7 @@ def test_built_in_architectures_take_the_mean_and_deviation_of_their_input(
     ("options", "words"),
     [
         ({"mean": IMAGENET["mean"]}, "mean and std stand together"),
-        ({"mean": [0.5], "std": [0.5]}, "mean must be a list with a number for each of the images' 3 channels"),
+        ({"mean": [0.5], "std": [0.5]}, "mean must be a list with a number for each channel of the images: 3"),
         ({"mean": 0.5, "std": 0.5}, "mean must be a list"),
         ({"mean": [0.5] * 3, "std": [0.5, 0.5, 0]}, "std must be above 0"),
         ({"mean": [0.5] * 3, "std": [0.5, True, 1]}, "std must be numbers"),
@@ -148,6 +148,6 @@ def test_unusable_weights_are_refused_in_one_line(tmp_path: Path) -> None:
         load_weights(path, model)
     save_weights(path, build("small_cnn", channels=[8]))
     before = copy_weights(model)
-    with pytest.raises(InputError, match=r"another architecture \(3 tensors differ, first 1\.0\.bias\)"):
+    with pytest.raises(InputError, match=r"another architecture \(3 tensors not alike, first 1\.0\.bias\)"):
         load_weights(path, model)
     assert have_same_weights(before, copy_weights(model))

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from PIL.AvifImagePlugin import AvifImageFile
 
 from amun.core.errors import InputError
 from amun.core.params import ImagesParams
-from amun.store.images import ImageError, check_images, measure_image, read_image, read_images
+from amun.store.images import ImageError, check_images, glance_at_images, measure_image, read_image, read_images
 from amun.store.pictures import find_depth, open_picture
 from amun.store.sources.catalogue import Listing, Opener
 from tests.amun.pictures import encode, paint
@@ -228,6 +229,27 @@ def test_odd_sizes_are_named_against_the_most_common() -> None:
     with pytest.raises(InputError, match=r"1 problem in the source: image 1 is 5 x 5 pixels high and wide, not 8 x 6"):
         check_images(list_openers(openers), make_rules())
     assert check_images(list_openers(openers), make_rules(size=[4, 4], resize="crop")) == (4, 4)
+
+
+def test_glance_opens_no_header_after_its_time() -> None:
+    opened: list[int] = []
+
+    def open_slowly(number: int) -> Image.Image:
+        opened.append(number)
+        time.sleep(0.01)
+        return paint(number)
+
+    listing = list_openers([partial(open_slowly, number) for number in range(600)])
+    assert glance_at_images(listing, make_rules(), 0.0) == (None, 0)
+    assert opened == []
+    openers: list[Opener] = [partial(paint, number, size=(5, 5) if number == 599 else (8, 6)) for number in range(600)]
+    size, num_opened = glance_at_images(listing, make_rules(), 0.2)
+    assert size == (8, 6)
+    assert 0 < num_opened <= len(opened) < 600
+    with pytest.raises(
+        InputError, match=r"1 problem in the source: image 599 is 5 x 5 pixels high and wide, not 8 x 6"
+    ):
+        glance_at_images(list_openers(openers), make_rules(), 600.0)
 
 
 def test_resize_without_a_size_is_refused() -> None:

@@ -23,6 +23,8 @@ def test_named_images_are_found(path: Path) -> None:
 def test_mark_of_an_editor_and_composed_letters_change_no_name(path: Path) -> None:
     path.write_text("\ufeffdigits/0\nZo\u00eb.png\n", encoding="utf-8")
     assert read_train_list(path, [*KEYS, "Zoe\u0308.png"]).tolist() == [True, False, False, False, True]
+    path.write_text("digits/1\n", encoding="utf-16")
+    assert read_train_list(path, KEYS).tolist() == [False, True, False, False]
 
 
 def test_unknown_names_are_counted(path: Path) -> None:
@@ -35,6 +37,6 @@ def test_unknown_names_are_counted(path: Path) -> None:
 def test_missing_or_binary_list_is_named(path: Path) -> None:
     with pytest.raises(InputError, match=r"data.train_list: .*trained.txt cannot be read"):
         read_train_list(path, KEYS)
-    path.write_bytes(b"\xff\xfe")
+    path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"trained.txt cannot be read as text"):
         read_train_list(path, KEYS)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from amun.core.errors import AmunError, InputError
 from amun.core.paths import KEK, KEYS
-from amun.vault.kek import KEK_VARIABLE, KekFile
+from amun.vault.kek import KEK_VARIABLE, KekFile, read_kek
 from amun.vault.key_store import KEYS_VARIABLE, KeyStore
 from amun.vault.vault import SubjectKey, Vault, create_vault, lend_vault, open_vault
 from tests.amun.ledger.conftest import create_postgres_schema
@@ -186,10 +186,18 @@ def test_keys_made_while_the_kek_changes_are_not_lost(vault: Vault) -> None:
 @pytest.mark.parametrize("mode", [0o440, 0o404, 0o600, 0o700])
 def test_kek_that_others_may_read_or_anybody_change_is_refused(mode: int) -> None:
     Path(KEK).chmod(mode)
-    with pytest.raises(InputError, match=f"has mode {mode:03o}; type chmod 400"):
+    with pytest.raises(InputError, match=f"has mode {mode:03o}; type `chmod 400 .*{KEK}`"):
         open_vault().check()
     Path(KEK).chmod(0o400)
     open_vault().check()
+
+
+def test_command_for_a_kek_is_quoted_for_the_shell(tmp_path: Path) -> None:
+    path = tmp_path / "our keys"
+    path.write_text("ab" * 32, encoding="ascii")
+    path.chmod(0o640)
+    with pytest.raises(InputError, match=f"type `chmod 400 '{path}'`"):
+        read_kek(path)
 
 
 @pytest.mark.usefixtures("vault")

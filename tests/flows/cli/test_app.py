@@ -1,9 +1,13 @@
 """What typer itself refuses is one line, as everything else that is refused."""
 
 import pytest
+import typer
 
 from amun import __version__
 from flows.cli import main
+from flows.cli.app import Commands
+
+PASSWORD = "swordfish"  # noqa: S105 - of nobody
 
 
 @pytest.mark.parametrize(
@@ -60,3 +64,32 @@ def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"amun {__version__}\n"
+
+
+def test_traceback_of_a_command_has_no_password(capsys: pytest.CaptureFixture[str]) -> None:
+    app = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
+
+    @app.command()
+    def ask() -> None:
+        raise ValueError(f"http://ann:{PASSWORD}@host refuses")
+
+    @app.command()
+    def tell() -> None: ...
+
+    with pytest.raises(SystemExit) as ended:
+        app(["ask"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert said.startswith("Traceback")
+    assert said.endswith("ValueError: http://ann:***@host refuses\n")
+    assert PASSWORD not in said
+
+
+@pytest.mark.parametrize("options", [("--base", "x.safetensors"), ("--accuracy", "0.9")])
+def test_base_and_its_accuracy_go_together(options: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["init", *options])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err.startswith("amun: --base and --accuracy go together: ")
+    assert said.err.count("\n") == 1

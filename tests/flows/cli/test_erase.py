@@ -161,6 +161,10 @@ def test_now_and_subject_go_past_the_waiting_days_and_past_nothing_else(
     assert (code, out) == (1, f"{heavy} heavy: held up by a legal hold on {heavy}: a court's order\n")
     code, _, err = type_erase(capsys, "run", "--subject", "guest-1")
     assert (code, err.count("\n"), "'guest-1'" in err) == (2, 1, True)
+    refused = {"42": "nobody called '42' is still to be erased; is it '00042'?", "heavy ": "has blanks around it"}
+    for typed, words in refused.items():
+        code, _, err = type_erase(capsys, "run", "--dry-run", "--subject", typed)
+        assert (code, err.count("\n"), words in err) == (2, 1, True), err
     assert list_readable() == sorted(PEOPLE)
     code, out, _ = type_erase(capsys, "run", "--now", "--subject", "00042")
     assert (code, f"{other} 00042: erased" in out, "heavy" in out) == (0, True, False)

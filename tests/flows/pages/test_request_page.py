@@ -62,8 +62,10 @@ def render(
     max_memory_left: float | None = None,
     twins: SharedPictures | None = None,
     erasure: Erasure | None = None,
+    pool_samples: int = 0,
 ) -> str:
     outcome = Outcome("faces", state, None if wave is None else wave.number, CLOSED, None, (), erasure)
+    bounds = Thresholds(0.02, 0.1, max_memory_left, 0.6, "d" * 40, "Somebody", "2026-01-01", pool_samples)
     facts = ModelFacts(
         outcome=outcome,
         due_at=DUE,
@@ -71,7 +73,7 @@ def render(
         versions=[],
         copies=[Copy("images", "DVC cache", "3 in 1 file")] if is_own else None,
         twins=twins,
-        thresholds=Thresholds(0.02, 0.1, max_memory_left, 0.6, "d" * 40, "Somebody", "2026-01-01") if is_own else None,
+        thresholds=bounds if is_own else None,
         events=[Event(RECEIVED, "received")],
     )
     request = Request("R-000009", "person <7>", RECEIVED, DUE, "T-1", None, (), (outcome,))
@@ -159,6 +161,20 @@ def test_request_that_no_wave_has_handled(state: OutcomeState, words: str) -> No
     assert words in page
     assert "What was done" not in page
     assert "does not claim" not in page
+
+
+def test_what_a_pool_has_shown_is_not_said_of_the_wave() -> None:
+    wave, said = make_wave(make_summary("amun")), "judged together with people who were forgotten earlier"
+    alone, pooled = (render("completed", wave, pool_samples=pool) for pool in (40, 300))
+    assert (alone.count("shown."), said in alone) == (1, False)
+    assert (pooled.count("shown."), pooled.count(said)) == (0, 2), "in the sentence and in the table of decisions"
+    assert ">look" not in pooled
+
+
+def test_wave_of_one_person_is_told_in_the_singular() -> None:
+    counts = {"num_subjects": 1, "num_forget": 1, "num_held_out": 1}
+    page = render("completed", make_wave(make_summary("amun") | counts))
+    assert "(1 subject, 1 training sample, 1 sample never trained on)" in page
 
 
 def test_open_wave_and_another_model() -> None:

@@ -1,15 +1,20 @@
 """Wherever an address of the user's with a password is told, kept or asked, the password is not told."""
 
+import logging
 import os
 import stat
 import subprocess
+import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from uuid import uuid4
 
 import pytest
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Failed
 
 from amun.core.errors import AmunError
 from amun.core.paths import SERVERS, STATE
@@ -21,6 +26,7 @@ from tasks.tools.git_remote import run_remote_git
 from tasks.tools.registry import open_registry, translate_errors
 from tasks.tools.s3 import list_objects, open_client, parse_location
 from tasks.tools.servers import answers, require_answer
+from tasks.tools.story import tell_failure
 
 PASSWORD = "swordfish"  # noqa: S105 - of nobody
 
@@ -124,3 +130,34 @@ def test_server_behind_a_password_is_asked_with_it(guarded: str) -> None:
     assert not answers(f"http://ann:wrong@{guarded}/api")
     assert not answers(f"http://{guarded}/api")
     assert not answers(f"http://ann:pass@{guarded}x/api")
+
+
+def test_failure_of_a_night_is_told_without_passwords(capsys: pytest.CaptureFixture[str]) -> None:
+    error = f"Client error for url 'http://ann:{PASSWORD}@host/api'"
+    run = FlowRun(id=uuid4(), flow_id=uuid4(), name="faces-wave-0001", deployment_id=uuid4())
+    tell_failure(None, run, Failed(message=error))
+    assert capsys.readouterr().err == "amun: faces-wave-0001 failed: Client error for url 'http://ann:***@host/api'\n"
+
+
+def test_traceback_in_the_log_has_no_password(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("prefect.flow_runs")
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "propagate", False)
+    try:
+        raise ValueError(f"http://ann:{PASSWORD}@host")
+    except ValueError as error:
+        logger.exception("failed: %s", error)
+    assert caplog.text.count("ValueError: http://ann:***@host") == 1
+    assert caplog.text.count("failed: http://ann:***@host") == 1
+    assert PASSWORD not in caplog.text
+
+
+def test_traceback_at_the_end_of_a_program_has_no_password() -> None:
+    program = f"""from amun.core.masking import mask_tracebacks
+mask_tracebacks()
+raise OSError('http://ann:{PASSWORD}@host refuses')"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.stderr.endswith("OSError: http://ann:***@host refuses\n")
+    assert ended.returncode == 1

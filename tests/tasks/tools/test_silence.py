@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from torchvision.datasets import FashionMNIST
 
 from amun.core.errors import AmunError, InputError
 from amun.core.network import TIMEOUT_VARIABLE, read_timeout, read_whole_timeout
 from amun.ledger import Ledger
+from amun.store.sources.catalogue import list_source
 from tasks.tools.environment import MLFLOW_VARIABLE
 from tasks.tools.git import run_git
 from tasks.tools.git_remote import run_remote_git
@@ -38,6 +40,18 @@ def ask_git(address: str, root: Path) -> None:
     run_remote_git(root, "fetch", f"http://{address}/company.git")
 
 
+def ask_filtered_clone(address: str, root: Path) -> None:
+    """Reads a file in a clone that was made without its contents."""
+    run_git(root, "init", "--quiet", "company")
+    (root / "company/file").write_text("x", encoding="ascii")
+    run_git(root / "company", "add", "file")
+    run_git(root / "company", "commit", "--quiet", "--message", "x")
+    run_git(root / "company", "config", "uploadpack.allowFilter", "true")
+    run_git(root, "clone", "--quiet", "--no-checkout", "--filter=blob:none", f"file://{root}/company", "clone")
+    run_git(root / "clone", "remote", "set-url", "origin", f"http://{address}/company.git")
+    run_git(root / "clone", "show", "HEAD:file")
+
+
 def keep_file(root: Path) -> None:
     """Gives MLflow a file for a run whose files lie on S3, as a registry in a database and a bucket takes it."""
     os.environ[MLFLOW_VARIABLE] = f"sqlite:///{root / 'mlflow.db'}"
@@ -48,12 +62,21 @@ def keep_file(root: Path) -> None:
         client.log_artifact(run.info.run_id, str(root / "a"))
 
 
+def download(address: str, root: Path) -> None:
+    """Lets torchvision download a set whose address is another server's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FashionMNIST, "mirrors", [f"http://{address}/"])
+        list_source("torchvision", root, {"name": "FashionMNIST", "parts": [{}], "download": True})
+
+
 QUESTIONS: dict[str, tuple[Callable[[str, Path], object], str]] = {
     "MLflow": (lambda *_: find_champion("digits-cnn"), "MLFLOW_TRACKING_URI: no server answers at http://{address} "),
     "Prefect": (lambda address, _: require_answer("HERE", f"http://{address}/api"), "HERE: no server answers at http"),
     "Postgres": (lambda address, _: Ledger(f"postgresql+psycopg://me@{address}/amun"), "the ledger .* timeout expired"),
     "S3": (lambda *_: list(list_objects(open_client(), Location("bucket", ""))), "s3://bucket: .*{address}"),
     "MLflow on S3": (lambda _, root: keep_file(root), "^MLflow at sqlite:.* failed: Read timeout .*{address}"),
+    "torchvision": (download, "data.root: FashionMNIST cannot be read from .*"),
+    "git in a clone with a filter": (ask_filtered_clone, "git show failed in .*{address}.* too slow"),
     "git": (ask_git, "git fetch: .*{address}.* too slow"),
 }
 

@@ -27,6 +27,11 @@ def test_rules_are_those_of_the_commit(root: Path) -> None:
     found = read_thresholds(root, commit)
     assert found is not None
     assert (found.max_accuracy_drop, found.auc_margin, found.max_trace, found.commit) == (0.02, 0.1, None, commit)
+    assert found.pool_samples == 0
+    (root / PARAMS).write_text(RULES.replace("max_trace", "pool_samples: 300, max_trace"), encoding="ascii")
+    earlier = read_thresholds(root, commit_paths(root, [str(PARAMS)], "rules of 0.1"))
+    assert earlier is not None
+    assert earlier.pool_samples == 300
 
 
 def test_without_rules_or_commit_none_are_told(root: Path) -> None:

@@ -8,10 +8,16 @@ import pytest
 from amun.core.errors import InputError
 from amun.core.params import read_params
 from amun.core.paths import PARAMS, WAVE
+from amun.ledger import Ledger
+from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import run_git
-from tasks.workspace.history import find_recorded_wave, require_commit, require_history
-from tasks.workspace.line import require_new_number
+from tasks.tools.registered import WaveVersion
+from tasks.workspace.faults import _check_tags
+from tasks.workspace.history import find_recorded_wave, find_wave_commit, require_commit, require_history
+from tasks.workspace.line import require_new_number, require_unmoved
 from tasks.workspace.workspace import Workspace
+from tests.amun.ledger.helpers import claim_wave, complete_wave
+from tests.amun.shipped import PARAMS as PARAMS_SHIPPED
 from tests.workspaces import Site
 
 
@@ -84,3 +90,37 @@ def test_number_that_a_wave_has_had_is_refused_without_tags(
     require_new_number(of_git_alone, 1)
     with pytest.raises(InputError, match="wave 1 exists already"):
         require_new_number(workspace, 1)
+
+
+def test_commit_of_a_wave_is_the_ledgers_whatever_a_tag_says(
+    origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{tmp_path}/ledger.db")
+    recorded, other = (run_git(origin, "rev-parse", f"HEAD~{number}") for number in (3, 1))
+    run_git(origin, "tag", "wave/0000", other)
+    workspace = Workspace(origin, PARAMS_SHIPPED)
+    assert find_wave_commit(workspace, 0) == other, "a joined clone without the ledger has the tag alone"
+    with Ledger.create(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        ledger.register_model(workspace.model)
+        claim = claim_wave(ledger, "base", model=workspace.model)
+        assert find_wave_commit(workspace, 0) == other
+        complete_wave(ledger, claim, commit=recorded)
+    assert find_wave_commit(workspace, 0) == recorded
+    (fault,) = _check_tags(workspace)
+    assert fault.what == f"the tag wave/0000 is on commit {other[:12]}, and wave 0 is recorded in {recorded[:12]}"
+    assert f"`git tag --force wave/0000 {recorded}`" in fault.remedy
+    run_git(origin, "tag", "--force", "wave/0000", recorded)
+    assert list(_check_tags(workspace)) == []
+
+
+def test_version_takes_the_place_of_the_champion_that_its_wave_began_from_alone(origin: Path) -> None:
+    commits = [run_git(origin, "rev-parse", f"HEAD~{number}") for number in (3, 2, 1)]
+    versions = [WaveVersion(number + 1, "run", "digest", number, commit) for number, commit in enumerate(commits)]
+    require_unmoved(origin, None, 1, commits[0])
+    require_unmoved(origin, versions[0], 2, commits[1])
+    require_unmoved(origin, versions[1], 2, commits[1])  # a killed run had got so far
+    for champion in (versions[0], replace(versions[1], commit="f" * 40)):
+        with pytest.raises(InputError, match=rf"it is on version {champion.version}, and was on the version of wave 1"):
+            require_unmoved(origin, champion, 3, commits[2])
+    with pytest.raises(InputError, match="it is gone, and was on the version of wave 1; set it back"):
+        require_unmoved(origin, None, 3, commits[2])

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -295,6 +296,59 @@ def test_name_that_is_no_utf8_is_taken_like_any_other(ledger: Ledger, tmp_path: 
     assert take(make_workspace(tmp_path, place.source)).num_requests == 1
     assert [path.name for path in Path(place.source).rglob("*.csv")] == ["M\\xfcller.csv"]
     assert len(list_requests(ledger)) == 1
+
+
+def test_linked_files_and_folders_are_taken_and_what_is_no_file_is_left(ledger: Ledger, tmp_path: Path) -> None:
+    place, elsewhere = FolderPlace(tmp_path / "requests"), tmp_path / "elsewhere"
+    (elsewhere / "inner").mkdir(parents=True)
+    for name, person in (("inner/a.csv", 0), ("b.csv", 1)):
+        (elsewhere / name).write_text(f"subject_id\nperson-{person}\n", encoding="ascii")
+    root = Path(place.source)
+    (root / "sub").mkdir()
+    (root / "sub/linked").symlink_to("../../elsewhere/inner")
+    (root / "sub/b.csv").symlink_to("../../elsewhere/b.csv")
+    (root / "sub/round").symlink_to("..")
+    os.mkfifo(root / "pipe.csv")
+    (root / "taking/1").mkdir(parents=True)
+    os.mkfifo(root / "taking/1/pipe.csv")
+    workspace = make_workspace(tmp_path, place.source)
+    assert count_waiting(workspace) == 2
+    assert take(workspace) == Intake(num_files=2, num_requests=2)
+    assert sorted(subject for subject, _ in list_requests(ledger)) == ["person-0", "person-1"]
+    kept = {path.name: path.read_text(encoding="ascii") for path in (root / "done").rglob("*.csv")}
+    assert kept == {"a.csv": "subject_id\nperson-0\n", "b.csv": "subject_id\nperson-1\n"}
+    assert [(elsewhere / name).exists() for name in ("inner/a.csv", "b.csv")] == [False, True]
+    assert take(workspace) == Intake()
+
+
+def test_file_that_cannot_be_taken_is_told_after_the_others(ledger: Ledger, tmp_path: Path) -> None:
+    place = FolderPlace(tmp_path / "requests")
+    (Path(place.source) / "a.csv").symlink_to("../nowhere.csv")
+    place.put("b.csv", "subject_id\nperson-0\n")
+    workspace = make_workspace(tmp_path, place.source)
+    for _ in range(2):
+        with pytest.raises(AmunError, match=rf"^intake.source: {place.source}: 1 file cannot be taken: No such file"):
+            take(workspace)
+    assert list_requests(ledger) == [("person-0", 1)]
+    (tmp_path / "nowhere.csv").write_text("subject_id\nperson-1\n", encoding="ascii")
+    assert take(workspace) == Intake(num_files=1, num_requests=1)
+
+
+OTHER_FILE_SYSTEM = "/dev/shm"  # noqa: S108
+
+
+@pytest.mark.skipif(not os.access(OTHER_FILE_SYSTEM, os.W_OK), reason="there is no second file system")
+def test_linked_folder_on_another_file_system_is_told(ledger: Ledger, tmp_path: Path) -> None:
+    assert ledger
+    place = FolderPlace(tmp_path / "requests")
+    with tempfile.TemporaryDirectory(dir=OTHER_FILE_SYSTEM) as other:
+        if Path(other).stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("there is no second file system")
+        (Path(other) / "a.csv").write_text("subject_id\nperson-0\n", encoding="ascii")
+        (Path(place.source) / "linked").symlink_to(other)
+        with pytest.raises(AmunError, match="1 file cannot be taken: a linked folder lies on another file system"):
+            take(make_workspace(tmp_path, place.source))
+        assert (Path(other) / "a.csv").exists()
 
 
 def test_source_that_is_not_there_is_said_in_one_line(aws: dict[str, str], ledger: Ledger, tmp_path: Path) -> None:

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from amun.core.paths import LEDGER, PARAMS, UNLEARNED, WAVE
+from amun.ledger import Ledger
 from amun.params import load_params
 from tasks.steps.record import clear_away
+from tasks.tools import dvc
 from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import list_changed
+from tasks.workspace.strays import find_strays, remove_strays
 from tasks.workspace.workspace import Workspace
 from tests.test_wave import claim_here
-from tests.workspaces import Site, describe, dump_ledger, list_people, read_tree
+from tests.workspaces import MODEL, Site, describe, dump_ledger, list_people, read_tree
 
 
 def leave_open(site: Site) -> None:
@@ -73,6 +76,24 @@ def test_failed_wave_leaves_nothing_to_commit(site: Site, monkeypatch: pytest.Mo
     assert (site.root / WAVE).read_text(encoding="utf-8") == "half of it", "the wave is in other hands"
     clear_away(workspace, claim)
     assert read_tree(site.root, ".amun", ".git", ".dvc") == before
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_base_stages_that_somebody_has_committed_thawed_are_frozen_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{site.root / LEDGER}")
+    recorded = (site.root / "dvc.yaml").read_bytes()
+    dvc.thaw_base(site.root)
+    with Ledger(f"sqlite:///{site.root / LEDGER}") as ledger:
+        assert not find_strays(site.root, MODEL, ledger), "while a new base is built"
+        site.git("commit", "--quiet", "--all", "--message", "Mine")
+        strays = find_strays(site.root, MODEL, ledger)
+        assert strays.describe().startswith("dvc.yaml has the base stages thawed")
+        remove_strays(site.root, strays)
+        assert not find_strays(site.root, MODEL, ledger)
+    assert (site.root / "dvc.yaml").read_bytes() == recorded
+    assert site.git("status", "--porcelain") == ""
 
 
 def test_doctor_leaves_alone_what_a_run_is_at_work_on(site: Site) -> None:

@@ -113,15 +113,32 @@ def test_people_who_stand_out_come_through_a_pipe_and_no_file_is_left(
     assert [path for path in (root / STATE).rglob("*") if path.is_file() and b"erika" in path.read_bytes()] == []
 
 
-@pytest.mark.parametrize(("code", "kind"), [(2, InputError), (1, AmunError)])
+REFUSE = """import os, pathlib
+from amun.core.stage_result import StageResult
+StageResult({code}, 'nobody has a score', 0.1).write(pathlib.Path(os.environ['AMUN_STAGE_RESULT']))
+raise SystemExit({code})
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "kind", "line"),
+    [
+        (REFUSE.format(code=2), InputError, "nobody has a score"),
+        (REFUSE.format(code=1), AmunError, "looking at people at commit HEAD failed: nobody has a score"),
+        ("raise SystemExit(2)", AmunError, "looking at people at commit HEAD failed: exit 2"),
+    ],
+)
 def test_why_nobody_has_a_score_is_told(
-    code: int, kind: type[AmunError], root: Path, monkeypatch: pytest.MonkeyPatch
+    program: str, kind: type[AmunError], line: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worktree, "_require_nobody_erased", lambda _: None)
-    commit_program(root, f"raise SystemExit({code})")
-    with pytest.raises(kind, match=f"looking at people at commit HEAD failed: exit {code}") as raised:
+    commit_program(root, program)
+    (root / "amun/core").symlink_to(ROOT / "amun/core")
+    run_git(root, "add", "--all")
+    run_git(root, "commit", "--quiet", "--message", "what it imports")
+    with pytest.raises(kind) as raised:
         find_worst(root, "HEAD")
-    assert type(raised.value) is kind
+    assert (type(raised.value), str(raised.value)) == (kind, line)
 
 
 def test_wave_of_a_version_that_did_not_look_at_people_says_so(root: Path) -> None:

@@ -118,6 +118,27 @@ def test_people_and_paths_are_compared_composed(tmp_path: Path) -> None:
     }
 
 
+def test_class_folders_that_look_the_same_are_one_class(tmp_path: Path) -> None:
+    keys = ["Zoe\u0308/a.png", "Zo\u00eb/b.png", "Jose\u0301/c.png"]
+    write_images(tmp_path, keys)
+    lines = "".join(f"{key},ann\n" for key in keys)
+    (tmp_path / "subjects.csv").write_text(f"path,subject\n{lines}", encoding="utf-8")
+    listing = list_folder(tmp_path)
+    assert listing.problems == []
+    assert listing.classes == ["Jose\u0301", "Zo\u00eb"]
+    named = {key: listing.classes[label] for key, label in zip(listing.keys, listing.labels, strict=True)}
+    assert named == dict(zip(keys, ["Zo\u00eb", "Zo\u00eb", "Jose\u0301"], strict=True))
+
+
+def test_table_is_read_as_a_file_of_requests_is(tmp_path: Path) -> None:
+    write_images(tmp_path, ["a.png"])
+    (tmp_path / "labels.csv").write_text("path , label, subject\r\na.png,1,Zo\u00eb\r\n", encoding="utf-16")
+    listing = list_folder(tmp_path)
+    assert (listing.problems, listing.classes) == ([], ["1"])
+    assert listing.subject_ids is not None
+    assert listing.subject_ids.tolist() == ["Zo\u00eb"]
+
+
 @pytest.mark.parametrize("subject", ["00042\u200b", "\u200e10003", "a\u00a0b", "\u00a0a", "\ufeffa", "a\u3164", "a\tb"])
 def test_ids_with_what_nobody_sees_are_refused(subject: str, tmp_path: Path) -> None:
     write_images(tmp_path, ["a.png"])

@@ -1,0 +1,43 @@
+"""A database on Postgres that hangs is not waited for without an end, whoever has made the engine."""
+
+import os
+import signal
+import time
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+
+from amun.core import postgres
+from amun.core.errors import AmunError
+from amun.core.network import TIMEOUT_VARIABLE
+from amun.core.postgres import bound_other_engines
+from tasks.tools.environment import MLFLOW_VARIABLE, find_free_port
+from tasks.tools.registry import open_registry
+from tests.postgres import run_postgres
+
+
+@pytest.mark.timeout(60)
+def test_engine_of_a_library_waits_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "0.5")
+    monkeypatch.setattr(postgres, "BUSY_SECONDS", 0)
+    bound_other_engines()
+    with run_postgres() as url, create_engine(url).connect() as connection:
+        process = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        os.kill(process, signal.SIGSTOP)
+        began = time.monotonic()
+        try:
+            with pytest.raises(OperationalError, match=r"no answer within 0\.5 seconds"):
+                connection.exec_driver_sql("SELECT 1")
+        finally:
+            os.kill(process, signal.SIGCONT)
+        assert time.monotonic() - began < 20
+
+
+def test_registry_in_a_database_that_is_away_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound_other_engines.cache_clear()
+    monkeypatch.setenv(MLFLOW_VARIABLE, f"postgresql+psycopg://ann:swordfish@127.0.0.1:{find_free_port()}/mlflow")
+    with pytest.raises(AmunError, match=r"^MLFLOW_TRACKING_URI: the database .*ann:\*\*\*@.* refused") as refused:
+        open_registry()
+    assert "\n" not in str(refused.value)
+    assert bound_other_engines.cache_info().currsize == 1, "what it makes engines for is bounded first"
