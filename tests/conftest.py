@@ -17,7 +17,7 @@ from tasks.tools.environment import API_VARIABLE
 from tasks.tools.prefect_server import provide_prefect
 from tasks.tools.servers import UI_VARIABLE
 from tests.readme import WORKSPACE, list_commands
-from tests.swift import BUCKET, run_swift
+from tests.swift import BUCKET, ensure_environment, run_swift
 from tests.warm import WarmProcess, run_warm
 from tests.workspaces import BIN, Finished, Site, choose_people, make_clone
 
@@ -163,9 +163,10 @@ def site(wave_one: Site, tmp_path: Path) -> Site:
 
 
 @pytest.fixture(scope="session")
-def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def swift(tmp_path_factory: pytest.TempPathFactory, common: Path) -> Iterator[dict[str, str]]:
     """An S3 server with a bucket, as the variables that name it."""
-    with run_swift(tmp_path_factory.mktemp("swift")) as variables, pytest.MonkeyPatch.context() as patch:
+    programs = ensure_environment(common / "swift")
+    with run_swift(tmp_path_factory.mktemp("swift"), programs) as variables, pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
         boto3.Session().client("s3").create_bucket(Bucket=BUCKET)

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+
 from tasks.tools.environment import find_free_port
 
 REQUIREMENTS = Path(__file__).parent / "swift-requirements.txt"
@@ -31,16 +33,29 @@ FILTERS = {
 }
 
 
+def ensure_environment(folder: Path) -> Path:
+    """Returns where Swift's programs lie; the first test process that asks installs them for all."""
+    with FileLock(f"{folder}.lock"):
+        if not (done := folder / "installed").exists():
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+            pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin/python")]
+            install = ["install", "--quiet", "--requirement", str(REQUIREMENTS)]
+            subprocess.run([*pip, *install], check=True, stderr=subprocess.DEVNULL)
+            done.touch()
+    return folder / "bin"
+
+
 @contextmanager
-def run_swift(folder: Path) -> Iterator[dict[str, str]]:
-    """Gives the variables with which AWS's clients find a server that keeps its data in `folder`."""
-    environment = folder / "environment"
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-    install = [str(environment / "bin/pip"), "install", "--quiet", "--requirement", str(REQUIREMENTS)]
-    subprocess.run(install, check=True, stderr=subprocess.DEVNULL)
+def run_swift(folder: Path, programs: Path) -> Iterator[dict[str, str]]:
+    """Gives the variables with which AWS's clients find a server.
+
+    Args:
+        folder: in which it keeps its data.
+        programs: where its own lie.
+    """
     ports = {name: find_free_port() for name in (*SERVERS, "proxy")}
-    _write_configuration(folder, environment / "bin", ports)
-    processes = [_start(folder, environment / "bin", name) for name in ports]
+    _write_configuration(folder, programs, ports)
+    processes = [_start(folder, programs, name) for name in ports]
     try:
         _wait_for(ports["proxy"])
         yield {
