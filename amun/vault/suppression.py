@@ -41,7 +41,10 @@ class Noter:
         return self._note(SUBJECT, (self.scope + normalise(name)).encode())
 
     def note_near(self, name: str) -> Note:
-        """Returns the entry that all names have in common which people may write for this one."""
+        """Returns the entry that all names have in common which people may write for this one.
+
+        A release that compares names otherwise misses near ones of before; `note_name` does not depend on that.
+        """
         return self._note(NEAR, (self.scope + fold_id(name)).encode())
 
     def note_people(self, names: Iterable[str]) -> list[Note]:
