@@ -29,7 +29,9 @@ def test_missing_bucket_and_wrong_secret_are_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-def test_second_clone_reproduces_a_wave_from_s3(wave_zero: Site, aws: dict[str, str], tmp_path: Path) -> None:
+def test_wave_goes_to_s3_once_that_answers_and_a_second_clone_reproduces_it(
+    wave_zero: Site, aws: dict[str, str], tmp_path: Path
+) -> None:
     first = wave_zero.copy(tmp_path / "first", **aws)
     first.run("dvc", "remote", "modify", "storage", "url", f"s3://{BUCKET}/workspace")
     first.git("commit", "--quiet", "--all", "--message", "The data go to S3")
@@ -37,7 +39,17 @@ def test_second_clone_reproduces_a_wave_from_s3(wave_zero: Site, aws: dict[str, 
     first.git("remote", "add", "company", str(tmp_path / "company.git"))
     first.run("amun", "init", "--git-remote", "company")
     first.run("amun", "request", "add", *choose_people(first))
-    first.run("amun", "wave", "run")
+
+    refused = Site(first.root, first.variables | {"AWS_SECRET_ACCESS_KEY": "guessed", "AWS_MAX_ATTEMPTS": "1"})
+    failed = refused.start("amun", "wave", "run")
+    assert failed.returncode == 1
+    assert len(failed.stderr.splitlines()) == 1
+    assert "the DVC remote did not take the data" in failed.stderr
+    assert "wave/0001" not in first.git("ls-remote", "company"), "whoever fetches the wave finds its data"
+
+    # the wave is open still, and goes on where it stopped
+    assert "complete" in first.run("amun", "wave", "run")
+    assert [wave["state"] for wave in first.load("wave", "list")] == ["complete", "complete"]
     stored = boto3.Session().client("s3").list_objects_v2(Bucket=BUCKET, Prefix="workspace/")
     names = {entry["Key"].removeprefix("workspace/files/md5/").replace("/", "") for entry in stored["Contents"]}
     digests = read_digests(first.root)
@@ -48,19 +60,3 @@ def test_second_clone_reproduces_a_wave_from_s3(wave_zero: Site, aws: dict[str, 
     second = Site(tmp_path / "second", first.variables | first.name_secrets())
     assert "joined" in second.run("amun", "init")
     assert second.run("amun", "wave", "reproduce", "1").splitlines()[-1] == "wave 1: same bytes"
-
-
-def test_s3_that_stops_answering_is_said_in_one_line(wave_zero: Site, aws: dict[str, str], tmp_path: Path) -> None:
-    site = wave_zero.copy(tmp_path / "workspace", **aws | {"AWS_SECRET_ACCESS_KEY": "guessed", "AWS_MAX_ATTEMPTS": "1"})
-    site.run("dvc", "remote", "modify", "storage", "url", f"s3://{BUCKET}/elsewhere")
-    site.git("commit", "--quiet", "--all", "--message", "The data go to S3")
-    site.run("amun", "request", "add", *choose_people(site))
-    failed = site.start("amun", "wave", "run")
-    assert failed.returncode == 1
-    assert len(failed.stderr.splitlines()) == 1
-    assert "the DVC remote did not take the data" in failed.stderr
-
-    # the wave is open still, and goes on where it stopped
-    mended = Site(site.root, site.variables | aws)
-    assert "complete" in mended.run("amun", "wave", "run")
-    assert [wave["state"] for wave in mended.load("wave", "list")] == ["complete", "complete"]
