@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from filelock import FileLock
 
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
-from tasks.tools.environment import API_VARIABLE
+from tasks.tools.environment import API_VARIABLE, SILENCE
 from tasks.tools.prefect_server import provide_prefect
 from tasks.tools.servers import UI_VARIABLE
 from tests.readme import WORKSPACE, list_commands
@@ -76,11 +77,10 @@ def variables(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def warm(folder: Path, variables: dict[str, str]) -> Iterator[WarmProcess]:
+def warm(variables: dict[str, str]) -> Iterator[WarmProcess]:
     """The process whose copies run the commands."""
-    own = folder / "warm"
-    own.mkdir()
-    process = WarmProcess(own, BIN, variables)
+    # as the project sets them before it imports
+    process = WarmProcess(BIN, variables | SILENCE)
     yield process
     process.stop()
 
@@ -89,7 +89,7 @@ def warm(folder: Path, variables: dict[str, str]) -> Iterator[WarmProcess]:
 def run_as_marked(request: pytest.FixtureRequest) -> Iterator[None]:
     """Runs commands in copies of a process that has imported the libraries, those of a test that is `cold` anew."""
     is_cold = any(request.node.get_closest_marker(name) for name in ("cold", "long"))
-    is_warm = not is_cold and "variables" in request.fixturenames
+    is_warm = not is_cold and "variables" in request.fixturenames and sys.platform == "linux"
     with run_warm(request.getfixturevalue("warm") if is_warm else None):
         yield
 
@@ -109,7 +109,9 @@ def init_run(folder: Path, common: Path, variables: dict[str, str]) -> tuple[Sit
     root, said = common / "zero", common / "init.json"
     with FileLock(common / "init.lock"):
         if not said.exists():
-            finished = make_clone(root, variables).start("amun", "init", "--remote", str(common / "Réserve"))
+            site = make_clone(root, variables)
+            with run_warm(None):
+                finished = site.start("amun", "init", "--remote", str(common / "Réserve"))
             said.write_text(json.dumps(vars(finished)), encoding="utf-8")
         site = Site(root, variables).copy(folder / "zero")
     return site, Finished(**json.loads(said.read_text(encoding="utf-8")))
@@ -126,7 +128,8 @@ def wave_run(folder: Path, wave_zero: Site) -> tuple[Site, Finished]:
     """A workspace with a first wave, and what `amun wave run` said of it."""
     site = wave_zero.copy(folder / "one")
     site.run("amun", "request", "add", *choose_people(site))
-    return site, site.start("amun", "wave", "run")
+    with run_warm(None):
+        return site, site.start("amun", "wave", "run")
 
 
 @pytest.fixture(scope="session")
@@ -149,7 +152,8 @@ def readme_run(
             # `amun` copes with a locale of few letters, others of these programs do not
             abroad = Site(root, site.variables | OTHER_LOCALE)
             places = {command: abroad if command.startswith("amun ") else site for command in typed}
-            finished = {command: vars(place.start(*shlex.split(command))) for command, place in places.items()}
+            with run_warm(None):
+                finished = {command: vars(place.start(*shlex.split(command))) for command, place in places.items()}
             said.write_text(json.dumps(finished), encoding="utf-8")
         copy = Site(root, variables).copy(folder / "readme")
     told = json.loads(said.read_text(encoding="utf-8"))

@@ -44,7 +44,6 @@ def test_init_ends_with_wave_zero(init_run: tuple[Site, Finished]) -> None:
 
 
 @pytest.mark.parametrize("run", ["init_run", "wave_run"])
-@pytest.mark.cold
 def test_output_is_our_own(run: str, request: pytest.FixtureRequest) -> None:
     _, finished = request.getfixturevalue(run)
     assert not [word for word in FOREIGN_WORDS if word in describe(finished)], describe(finished)

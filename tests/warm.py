@@ -5,9 +5,9 @@ nothing else. A program becomes a copy of it, with its own folder, environment a
 code from where a new interpreter would find it. `Site.start` runs `amun` this way, and DVC the stages.
 
 Note:
-    What only a new interpreter can show is left to those who start one: tests with the marker `cold`, and the fixtures
-    `init_run`, `wave_run` and `readme_run`. It is what a program imports for itself, and the order of sets: copies hash
-    alike. Prefect is not imported before: it reads its settings then.
+    What only a new interpreter can show is left to those who start one: tests with the marker `cold` or `long`, and the
+    fixtures `init_run`, `wave_run` and `readme_run`. It is what a program imports for itself, what it sets before it
+    does, and the order of sets: copies hash alike. Prefect is not imported before: it reads its settings then.
 """
 
 import array
@@ -25,15 +25,17 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryFile
+from shutil import rmtree
+from tempfile import TemporaryFile, mkdtemp
+from typing import IO
 
 from tests.warm_order import ADDRESS_VARIABLE, Order, ask, write_interpreter
 
 ROOT = Path(__file__).parent.parent
+UNFLUSHED = 120  # the exit code where what was printed could not be written
 LIBRARIES = (
     "torch",
     "torch.export._trace",  # the compiler
@@ -56,13 +58,21 @@ LIBRARIES = (
 
 
 class WarmProcess:
-    """The process that waits for orders; it begins with the first of them."""
+    """The process that waits for orders; it begins with the first of them.
 
-    def __init__(self, folder: Path, programs: Path, variables: Mapping[str, str]) -> None:
-        """Takes a folder of its own, the one where `amun` lies, and what its environment has beside this one's."""
-        self._address = str(folder / "orders")
+    Attributes:
+        interpreter: a `python` that has stages run warm.
+        told: the variables by which that finds this process.
+    """
+
+    def __init__(self, programs: Path, variables: Mapping[str, str]) -> None:
+        """Takes the folder where `amun` lies, and what the process' environment has beside this one's."""
+        # a short path, for a socket's has at most 107 bytes
+        self._folder = Path(mkdtemp(prefix="warm"))
+        self._address = str(self._folder / "orders")
         self._programs = programs
-        self._interpreter = write_interpreter(folder)
+        self.interpreter = write_interpreter(self._folder)
+        self.told = {ADDRESS_VARIABLE: self._address}
         # OpenBLAS would start threads when it is imported
         self._variables = os.environ | variables | {"OPENBLAS_NUM_THREADS": "1"}
         self._process: subprocess.Popen[str] | None = None
@@ -70,25 +80,38 @@ class WarmProcess:
     def run(
         self, arguments: list[str], folder: Path, variables: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a program to its end, as `subprocess.run` does."""
+        """Runs a program to its end, as `subprocess.run` does.
+
+        Raises:
+            TimeoutExpired: it took longer.
+            ConnectionError: it, or the process, has died on the way.
+        """
         if self._process is None:
             command = [sys.executable, "-m", "tests.warm", self._address]
             self._process = subprocess.Popen(command, cwd=ROOT, env=self._variables, stdout=subprocess.PIPE, text=True)
             assert self._process.stdout is not None
             assert self._process.stdout.readline() == "ready\n", "the warm process did not begin"
-        told = dict(variables) | {ADDRESS_VARIABLE: self._address}
-        order = Order([str(self._programs / arguments[0]), *arguments[1:]], str(folder), told, str(self._interpreter))
+        program = "python" if arguments[0] == "python" else str(self._programs / arguments[0])
+        environment = {**variables, **self.told}
+        order = Order([program, *arguments[1:]], str(folder), environment, str(self.interpreter))
         with Path(os.devnull).open() as nothing, TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
-            status = ask(self._address, order, [file.fileno() for file in (nothing, output, errors)], timeout)
-            for file in (output, errors):
-                file.seek(0)
-            return subprocess.CompletedProcess(arguments, status, output.read(), errors.read())
+            try:
+                status = ask(self._address, order, [file.fileno() for file in (nothing, output, errors)], timeout)
+            except TimeoutError:
+                raise subprocess.TimeoutExpired(arguments, timeout, _read(output), _read(errors)) from None
+            return subprocess.CompletedProcess(arguments, status, _read(output), _read(errors))
 
     def stop(self) -> None:
         """Ends it."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
+        rmtree(self._folder)
+
+
+def _read(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
 
 
 _in_use: list[WarmProcess | None] = [None]
@@ -138,7 +161,9 @@ def look_after(connection: socket.socket) -> Order:
     outputs = array.array("i", ancillary[0][2])
     length, message = int.from_bytes(first, "big"), b""
     while len(message) < length:
-        message += connection.recv(length - len(message))
+        if not (part := connection.recv(length - len(message))):
+            os._exit(1)  # whoever asked is gone
+        message += part
     pid = os.fork()
     if pid == 0:
         connection.close()
@@ -181,14 +206,17 @@ def become(order: Order) -> None:
 
 def end(code: object) -> None:
     """Ends the process as Python does; it leaves out only to take apart what was imported, which takes a second."""
+    if not isinstance(code, int | None):
+        print(code, file=sys.stderr)
+        code = 1
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    if isinstance(code, str):
-        print(code, file=sys.stderr)
-    with suppress(OSError):
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+    except OSError:
+        code = UNFLUSHED
+    os._exit(code or 0)
 
 
 def main() -> None:
@@ -208,8 +236,11 @@ def main() -> None:
         end(None)
     except SystemExit as exited:
         end(exited.code)
-    except BaseException:  # as Python ends what nobody has caught
-        traceback.print_exc()
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
         end(1)
 
 

@@ -1,4 +1,4 @@
-"""Workspaces for the end-to-end tests: real clones in which the installed `amun` runs as a process of its own."""
+"""Workspaces for the end-to-end tests: real clones in which the installed `amun` runs, each time a process."""
 
 import json
 import os

@@ -23,7 +23,8 @@ LEDGER_VARIABLE = "AMUN_LEDGER_URL"
 MLFLOW_VARIABLE = "MLFLOW_TRACKING_URI"
 API_VARIABLE = "PREFECT_API_URL"
 
-_SILENCE = {
+# what keeps the tools quiet and at home
+SILENCE = {
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -85,7 +86,7 @@ def set_environment(root: Path) -> None:
         # SQLAlchemy, MLflow and Prefect would all open what is before it, and take it for one another's
         raise InputError(f"{root}: the address of a SQLite file ends at '?'; move the folder to a path without one")
     state, timeout = root / STATE, str(read_whole_timeout())
-    defaults = _SILENCE | {
+    defaults = SILENCE | {
         "MLFLOW_HTTP_REQUEST_TIMEOUT": timeout,
         "PREFECT_API_REQUEST_TIMEOUT": timeout,
         # of Postgres' own library, for an MLflow that lies there

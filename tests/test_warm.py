@@ -1,0 +1,69 @@
+"""A copy of the process that has imported the libraries answers as a new interpreter does."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.processes import has_ended, wait_until
+from tests.warm import WarmProcess, run_warm
+from tests.workspaces import Site
+
+
+def write_stages(root: Path, **programs: str) -> None:
+    """Writes stages with these programs, as a clone has them."""
+    folder = root / "amun/stages"
+    folder.mkdir(parents=True)
+    for name, program in {"__init__": "", **programs}.items():
+        (folder / f"{name}.py").write_text(program, encoding="utf-8")
+    (folder.parent / "__init__.py").touch()
+
+
+@pytest.mark.parametrize("words", [("--version",), ("nonsense",), ("status",), ("request", "add"), ("wave", "--help")])
+def test_answers_and_exit_codes_are_the_same(
+    words: tuple[str, ...], variables: dict[str, str], warm: WarmProcess, tmp_path: Path
+) -> None:
+    site = Site(tmp_path, variables | {"GIT_CEILING_DIRECTORIES": str(tmp_path.parent)})
+    answers = []
+    for process in (warm, None):
+        with run_warm(process):
+            finished = site.start("amun", *words)
+            answers.append((finished.returncode, finished.stdout, finished.stderr))
+    assert answers[0] == answers[1]
+    assert answers[0] != (0, "", "")
+
+
+def test_stage_ends_with_the_code_or_the_signal_of_its_program(
+    variables: dict[str, str], warm: WarmProcess, tmp_path: Path
+) -> None:
+    write_stages(
+        tmp_path,
+        code="import sys; print('said'); sys.exit(3)",
+        killed="import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+        fault="import torch; raise ValueError('a fault')",
+    )
+    environment = Site(tmp_path, variables).environment | warm.told
+    ended = [
+        subprocess.run(
+            [str(warm.interpreter), "-m", f"amun.stages.{name}"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for name in ("code", "killed", "fault")
+    ]
+    assert [run.returncode for run in ended] == [3, -signal.SIGKILL, 1]
+    assert ended[0].stdout == "said\n"
+    assert ended[2].stderr.splitlines()[-1] == "ValueError: a fault"
+
+
+def test_program_that_takes_too_long_is_killed_and_what_it_said_is_kept(
+    variables: dict[str, str], warm: WarmProcess, tmp_path: Path
+) -> None:
+    write_stages(tmp_path, slow="import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+    with pytest.raises(subprocess.TimeoutExpired) as expired:
+        warm.run(["python", "-m", "amun.stages.slow"], tmp_path, Site(tmp_path, variables).environment, 2)
+    wait_until(lambda: has_ended(int(expired.value.output)), "the end of a program that took too long")
