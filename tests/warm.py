@@ -58,7 +58,7 @@ LIBRARIES = (
 
 
 class WarmProcess:
-    """The process that waits for orders; it begins with the first of them.
+    """The process that waits for orders.
 
     Attributes:
         interpreter: a `python` that has stages run warm.
@@ -73,9 +73,16 @@ class WarmProcess:
         self._programs = programs
         self.interpreter = write_interpreter(self._folder)
         self.told = {ADDRESS_VARIABLE: self._address}
-        # OpenBLAS would start threads when it is imported
-        self._variables = os.environ | variables | {"OPENBLAS_NUM_THREADS": "1"}
-        self._process: subprocess.Popen[str] | None = None
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.warm", self._address],
+            cwd=ROOT,
+            # OpenBLAS would start threads when it is imported
+            env=os.environ | variables | {"OPENBLAS_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n", "the warm process did not begin"
 
     def run(
         self, arguments: list[str], folder: Path, variables: Mapping[str, str], timeout: float
@@ -86,11 +93,6 @@ class WarmProcess:
             TimeoutExpired: it took longer.
             ConnectionError: it, or the process, has died on the way.
         """
-        if self._process is None:
-            command = [sys.executable, "-m", "tests.warm", self._address]
-            self._process = subprocess.Popen(command, cwd=ROOT, env=self._variables, stdout=subprocess.PIPE, text=True)
-            assert self._process.stdout is not None
-            assert self._process.stdout.readline() == "ready\n", "the warm process did not begin"
         program = "python" if arguments[0] == "python" else str(self._programs / arguments[0])
         environment = {**variables, **self.told}
         order = Order([program, *arguments[1:]], str(folder), environment, str(self.interpreter))
@@ -103,9 +105,8 @@ class WarmProcess:
 
     def stop(self) -> None:
         """Ends it."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
+        self._process.kill()
+        self._process.communicate()
         rmtree(self._folder)
 
 
