@@ -18,6 +18,16 @@ def find_recorded_wave(root: Path, revision: str = "HEAD") -> int | None:
     return None if committed is None else int(json.loads(committed)["number"])
 
 
+def find_wave_before(root: Path, commit: str) -> int | None:
+    """Returns the number of the wave that was recorded before the one of this commit; None before wave 0.
+
+    A commit of somebody's own that has taken the wave's files with it, while it ran, counts for nothing.
+    """
+    own = find_recorded_wave(root, commit)
+    commits = run_git(root, "log", "--first-parent", "--format=%H", commit, "--", str(WAVE)).split()
+    return next((number for earlier in commits if (number := find_recorded_wave(root, earlier)) != own), None)
+
+
 def require_history(root: Path) -> None:
     """Refuses a shallow clone that lacks commits of the waves: it would take its oldest commit for one of them.
 

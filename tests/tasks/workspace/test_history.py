@@ -13,7 +13,13 @@ from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import run_git
 from tasks.tools.registered import WaveVersion
 from tasks.workspace.faults import _check_tags
-from tasks.workspace.history import find_recorded_wave, find_wave_commit, require_commit, require_history
+from tasks.workspace.history import (
+    find_recorded_wave,
+    find_wave_before,
+    find_wave_commit,
+    require_commit,
+    require_history,
+)
 from tasks.workspace.line import require_new_number, require_unmoved
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import claim_wave, complete_wave
@@ -124,3 +130,21 @@ def test_version_takes_the_place_of_the_champion_that_its_wave_began_from_alone(
             require_unmoved(origin, champion, 3, commits[2])
     with pytest.raises(InputError, match="it is gone, and was on the version of wave 1; set it back"):
         require_unmoved(origin, None, 3, commits[2])
+
+
+def test_wave_whose_files_somebody_has_committed_while_it_ran_is_ended(origin: Path) -> None:
+    commits = [run_git(origin, "rev-parse", f"HEAD~{number}") for number in (3, 2, 1)]
+    champion = WaveVersion(3, "run", "digest", 2, commits[2])
+    for number in (0, 3):
+        root = origin if number else clone(origin)
+        if not number:
+            run_git(root, "reset", "--quiet", "--hard", f"{commits[0]}~1")
+            (root / WAVE).parent.mkdir(exist_ok=True)
+        for content in ("", " "):
+            (root / WAVE).write_text(f'{{"number": {number}}}{content}', encoding="ascii")
+            run_git(root, "add", "--", str(WAVE))
+            run_git(root, "commit", "--quiet", "--message", "somebody's, then the wave's own")
+        require_unmoved(root, champion if number else None, 4, run_git(root, "rev-parse", "HEAD"))
+        assert find_wave_before(root, "HEAD") == (2 if number else None)
+        with pytest.raises(InputError, match=r"and was (not there|on the version of wave 2); set it back"):
+            require_unmoved(root, replace(champion, wave=1), 4, run_git(root, "rev-parse", "HEAD"))
