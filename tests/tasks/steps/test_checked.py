@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dvc.repo import Repo
@@ -16,7 +17,8 @@ from tasks.steps.stages import _reproduce
 from tasks.tools.dvc import set_remote
 from tasks.tools.environment import LEDGER_VARIABLE, MLFLOW_VARIABLE
 from tasks.tools.registered import find_champion, get_registered
-from tasks.tools.registry import Registered
+from tasks.tools.registry import Registered, open_registry
+from tasks.workspace.weights import fetch_weights
 from tasks.workspace.workspace import Workspace
 from tests.tasks.tools.test_sound import flip
 from tests.test_wave import claim_here
@@ -79,6 +81,18 @@ def test_champion_that_somebody_has_set_meanwhile_is_not_replaced(
     champion = find_champion(workspace.model)
     assert champion is not None
     assert champion.version == 2
+
+    def unset(*arguments: Any) -> list[str]:
+        lines = fetch_weights(*arguments)
+        open_registry().delete_registered_model_alias(workspace.model, "champion")
+        return lines
+
+    monkeypatch.setattr("tasks.steps.register.fetch_weights", unset)
+    with pytest.raises(InputError, match="somebody has moved the alias champion since this wave began: it is gone"):
+        promote_version.fn(
+            workspace, replace(claim, number=1), Registered(champion.version, champion.run_id), champion.commit
+        )
+    assert find_champion(workspace.model) is None
 
 
 def test_push_that_has_sent_nothing_is_none(
