@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from amun.core.errors import InputError
+from amun.core.errors import AmunError, InputError
 from amun.core.params import read_params
 from amun.core.paths import PARAMS, WAVE
 from amun.ledger import Ledger
@@ -99,7 +99,7 @@ def test_number_that_a_wave_has_had_is_refused_without_tags(
 
 
 def test_commit_of_a_wave_is_the_ledgers_whatever_a_tag_says(
-    origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{tmp_path}/ledger.db")
     recorded, other = (run_git(origin, "rev-parse", f"HEAD~{number}") for number in (3, 1))
@@ -117,6 +117,12 @@ def test_commit_of_a_wave_is_the_ledgers_whatever_a_tag_says(
     assert f"`git tag --force wave/0000 {recorded}`" in fault.remedy
     run_git(origin, "tag", "--force", "wave/0000", recorded)
     assert list(_check_tags(workspace)) == []
+    assert capsys.readouterr().err == ""
+    (tmp_path / "ledger.db").write_bytes(b"no database" * 100)
+    assert find_wave_commit(workspace, 0) == recorded
+    assert capsys.readouterr().err.endswith("; wave 0 is taken from the tag wave/0000\n")
+    with pytest.raises(AmunError, match="does not answer or refuses"):
+        find_wave_commit(workspace, 1)
 
 
 def test_version_takes_the_place_of_the_champion_that_its_wave_began_from_alone(origin: Path) -> None:
