@@ -50,14 +50,14 @@ def bound_waits() -> dict[str, int]:
 @cache
 def bound_other_engines() -> None:
     """Bounds the connections to Postgres of engines that libraries make by themselves in this process."""
+    event.listen(Engine, "do_connect", _connect)
 
-    def connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
-        bounds = bound_waits()
-        if dialect.driver != "psycopg" or dialect.is_async or bounds.keys() <= options.keys():
-            return None  # no such connection, or bounded by whoever made it
-        return connect_bounded(BUSY_SECONDS, dialect, record, arguments, bounds | options)
 
-    event.listen(Engine, "do_connect", connect)
+def _connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
+    bounds = bound_waits()
+    if dialect.driver != "psycopg" or dialect.is_async or bounds.keys() <= options.keys():
+        return None  # no such connection, or bounded by whoever made it
+    return connect_bounded(BUSY_SECONDS, dialect, record, arguments, bounds | options)
 
 
 @cache
