@@ -8,7 +8,7 @@ import pytest
 from dvc.repo import Repo
 
 from amun.core.errors import AmunError, InputError
-from amun.core.paths import AUDIT_LOGITS, LEDGER, PARAMS, TRAIN, UNLEARN_METRICS
+from amun.core.paths import AUDIT_LOGITS, LEDGER, PARAMS, TRAIN, UNLEARN_METRICS, WAVE
 from amun.ledger import Claim
 from amun.params import load_params
 from tasks.steps.record import find_recorded_commit, push_data, record_wave
@@ -82,16 +82,21 @@ def test_champion_that_somebody_has_set_meanwhile_is_not_replaced(
     assert champion is not None
     assert champion.version == 2
 
+    # as if wave 2 had registered that version
+    (site.root / WAVE).write_text('{"number": 2}', encoding="ascii")
+    site.git("commit", "--quiet", "--all", "--message", "Wave 2")
+    commit, client = site.git("rev-parse", "HEAD"), open_registry()
+    for tag, value in (("amun.wave", "2"), ("amun.commit", commit)):
+        client.set_model_version_tag(workspace.model, "1", tag, value)
+
     def unset(*arguments: Any) -> list[str]:
         lines = fetch_weights(*arguments)
-        open_registry().delete_registered_model_alias(workspace.model, "champion")
+        client.delete_registered_model_alias(workspace.model, "champion")
         return lines
 
     monkeypatch.setattr("tasks.steps.register.fetch_weights", unset)
     with pytest.raises(InputError, match="somebody has moved the alias champion since this wave began: it is gone"):
-        promote_version.fn(
-            workspace, replace(claim, number=1), Registered(champion.version, champion.run_id), champion.commit
-        )
+        promote_version.fn(workspace, claim, Registered(1, zero.run_id), commit)
     assert find_champion(workspace.model) is None
 
 
