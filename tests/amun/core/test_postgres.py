@@ -10,7 +10,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from amun.core import postgres
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, InputError
 from amun.core.network import TIMEOUT_VARIABLE
 from amun.core.postgres import _connect, bound_other_engines
 from tasks.tools.environment import MLFLOW_VARIABLE, find_free_port
@@ -51,3 +51,10 @@ def test_registry_in_a_database_that_is_away_is_told_at_once(monkeypatch: pytest
         open_registry()
     assert "\n" not in str(refused.value)
     assert bound_other_engines.cache_info().currsize == 1, "what it makes engines for is bounded first"
+
+
+def test_option_that_postgres_does_not_know_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MLFLOW_VARIABLE, "postgresql+psycopg://ann:swordfish@127.0.0.1/mlflow?speed=high")
+    with pytest.raises(InputError, match=r"^MLFLOW_TRACKING_URI: postgresql.*ann:\*\*\*@.*speed") as refused:
+        open_registry()
+    assert "swordfish" not in str(refused.value)
