@@ -150,15 +150,15 @@ def test_keys_that_are_no_paths_are_all_named(root: str, tmp_path: Path) -> None
 
 
 def test_object_that_changes_meanwhile_ends_the_update(root: str, tmp_path: Path) -> None:
-    list_wanted = mirror._list_wanted
+    choose_wanted = mirror._choose_wanted
 
     def change_after_listing(*args: Any) -> Any:
-        wanted = list_wanted(*args)
+        wanted = choose_wanted(*args)
         put(f"{root.rpartition('/')[2]}/dog/4.png", "changed")
         return wanted
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mirror, "_list_wanted", change_after_listing)
+        patch.setattr(mirror, "_choose_wanted", change_after_listing)
         with pytest.raises(AmunError, match=r"dog/4.png: it does not answer or refuses: .*PreconditionFailed"):
             update_mirror(tmp_path, root)
     update_mirror(tmp_path, root)
