@@ -42,7 +42,7 @@ Judge = Callable[[Workspace], Iterator[Finding]]
 
 
 def find_all(workspace: Workspace, judges: tuple[Judge, ...] | None = None) -> list[Finding]:
-    """Returns what every judge finds, what stops first; a minute at most.
+    """Returns what every judge finds, what stops first.
 
     Args:
         workspace: or a clone that is none yet.
@@ -256,7 +256,8 @@ def judge_model(workspace: Workspace) -> Iterator[Finding]:
 def judge_source(workspace: Workspace) -> Iterator[Finding]:
     """Finds what of the source cannot be used, where no base was made from it yet; `amun init` looks at all of it.
 
-    Nothing is fetched, and images are opened for `GLANCE_SECONDS` alone: a source may take hours.
+    Nothing is fetched, no large bucket is listed to its end, and images are opened for `GLANCE_SECONDS` alone: a source
+    may take hours.
     """
     if (workspace.root / TRAIN).exists():
         return

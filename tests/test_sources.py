@@ -110,7 +110,7 @@ def test_imported_images_keep_their_revision_and_new_ones_come_with_a_new_base(
     assert 0 < num_known <= 12
     assert len(held) == 57 * 6 + 8 * 4 - num_known
     assert not set(forgotten) & set(held)
-    known = f"of erased people besides: {num_known}, {num_known} of them by the picture alone"
+    known = f"refused of erased people: {num_known}, {num_known} of them by the picture alone"
     assert f"refused of forgotten people: 18; {known}" in said
     assert "\nsuppressed 3 names of erased people" in site.run("amun", "status")
     prepared = load_prepared(site)

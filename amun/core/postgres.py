@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine, event, make_url
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, InputError
 from amun.core.network import read_timeout, read_whole_timeout
 
 BUSY_SECONDS = 60  # that another writer may take
@@ -50,14 +50,14 @@ def bound_waits() -> dict[str, int]:
 @cache
 def bound_other_engines() -> None:
     """Bounds the connections to Postgres of engines that libraries make by themselves in this process."""
+    event.listen(Engine, "do_connect", _connect)
 
-    def connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
-        bounds = bound_waits()
-        if dialect.driver != "psycopg" or dialect.is_async or bounds.keys() <= options.keys():
-            return None  # no such connection, or bounded by whoever made it
-        return connect_bounded(BUSY_SECONDS, dialect, record, arguments, bounds | options)
 
-    event.listen(Engine, "do_connect", connect)
+def _connect(dialect: Any, record: object, arguments: Any, options: Any) -> Any:
+    bounds = bound_waits()
+    if dialect.driver != "psycopg" or dialect.is_async or bounds.keys() <= options.keys():
+        return None  # no such connection, or bounded by whoever made it
+    return connect_bounded(BUSY_SECONDS, dialect, record, arguments, bounds | options)
 
 
 @cache
@@ -65,12 +65,15 @@ def require_database(variable: str, url: str) -> None:
     """Refuses a database that does not answer when it is first asked: MLflow would ask it again for minutes.
 
     Raises:
+        InputError: the address has an option that Postgres does not know.
         AmunError: names the variable and the address, and says why.
     """
     parsed = make_url(url)
     address, bounds = parsed.set(drivername="postgresql"), dict[str, Any](bound_waits())
     try:
         psycopg.connect(address.render_as_string(hide_password=False), **bounds).close()
+    except psycopg.ProgrammingError as error:
+        raise InputError(f"{variable}: {parsed.render_as_string()}: {' '.join(str(error).split())}") from None
     except psycopg.OperationalError as error:
         said = " ".join(str(error).split())
         raise AmunError(f"{variable}: the database {parsed.render_as_string()} does not answer: {said}") from None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check(as_json: shared.AsJson = False) -> None:
-    """Judge settings, servers, source and model, in a minute at most; exit code 0 when a night can run."""
+    """Judge settings, servers, source and model, before anything is begun; exit code 0 when a night can run."""
     from flows.findings import find_all
     from tasks.workspace.workspace import open_clone
 

@@ -75,8 +75,12 @@ def promote_version(workspace: Workspace, claim: Claim, registered: Registered, 
     """
     root = workspace.root
     adopted = read_adopted(root) if claim.number == 0 else None
-    champion = find_champion(claim.model, may_be_foreign=adopted is not None and adopted.name == claim.model)
-    require_unmoved(root, champion, registered.version, commit)
+
+    def look() -> None:
+        champion = find_champion(claim.model, may_be_foreign=adopted is not None and adopted.name == claim.model)
+        require_unmoved(root, champion, registered.version, commit)
+
+    look()
     with registry.translate_errors():
         version = registry.find_version(claim.model, claim.number, commit)
         if version is None:
@@ -89,6 +93,7 @@ def promote_version(workspace: Workspace, claim: Claim, registered: Registered, 
         _require_serving_file(root, claim.model, version)
         update_model_page(claim.model)
         require_lease(claim)
+        look()  # again: the files may have taken minutes
         registry.promote(claim.model, registered.version)
 
 

@@ -13,6 +13,11 @@ def compute_md5(path: Path) -> str | None:
     return _read_md5(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
 
 
+def forget_digests() -> None:
+    """Lets every file be read again, as a new process would."""
+    _read_md5.cache_clear()
+
+
 @lru_cache(maxsize=256)
 def _read_md5(path: Path, _state: tuple[int, ...]) -> str:
     with path.open("rb") as file:

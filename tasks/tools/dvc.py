@@ -119,9 +119,19 @@ def refreeze_base(root: Path) -> None:
 
 
 def has_thawed_base(root: Path) -> bool:
-    """Tells whether HEAD has base stages that are not frozen, as they are while a new base is built."""
+    """Tells whether HEAD has base stages that are not frozen, as they are while a new base is built.
+
+    Raises:
+        InputError: HEAD's `dvc.yaml` names no stages.
+    """
     committed = read_committed(root, Path("dvc.yaml"))
-    return committed is not None and not _is_frozen(yaml.safe_load(committed)["stages"])
+    if committed is None:
+        return False
+    try:
+        stages = yaml.load(committed, Loader=yaml.CSafeLoader)["stages"]
+    except (yaml.YAMLError, LookupError, TypeError):
+        raise InputError(f"{root}: dvc.yaml at HEAD cannot be read; bring back an earlier one and commit it") from None
+    return not _is_frozen(stages)
 
 
 def _is_frozen(declared: dict[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """A new file about one person, as a command is asked for it: whole, readable by its owner alone, outside git."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from amun.core.errors import InputError
 from amun.core.files import replace_file
 from tasks.tools.git import is_kept
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def require_free(option: str, path: Path, root: Path) -> None:
@@ -35,8 +38,14 @@ def write_private(option: str, path: Path) -> Iterator[Path]:
     Raises:
         InputError: it cannot be written.
     """
+    place: Path | None = None
     try:
         with replace_file(path, mode=0o600) as unfinished:
+            place = unfinished
             yield unfinished
     except OSError as error:
+        # what the block reads is no matter of this file; of a write to an open one no error says which
+        is_ours = place is None or error.filename == str(place)
+        if not is_ours and not (error.filename is None and error.errno in _NO_ROOM):
+            raise
         raise InputError(f"{option} {path}: {error.strerror}") from None

@@ -15,7 +15,11 @@ from amun.core.masking import mask_passwords
 
 def _tell_plainly(record: logging.LogRecord) -> bool:
     """Leaves the traceback of an error of ours out, whose line says all; masks passwords in what stays."""
-    record.msg, record.args = mask_passwords(record.getMessage()), ()
+    try:
+        told = record.getMessage()
+    except (TypeError, ValueError, LookupError):  # its arguments do not fit
+        told = f"{record.msg} {record.args}"
+    record.msg, record.args = mask_passwords(told), ()
     if record.exc_info and isinstance(record.exc_info[1], AmunError):
         record.exc_info = None
     elif record.exc_info:

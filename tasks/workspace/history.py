@@ -4,9 +4,10 @@ What is committed tells whether a clone belongs to a workspace, and which commit
 """
 
 import json
+import sys
 from pathlib import Path
 
-from amun.core.errors import InputError
+from amun.core.errors import AmunError, InputError
 from amun.core.paths import WAVE
 from tasks.tools.git import find_tagged, has_commit, is_ancestor, name_tag, read_committed, run_git
 from tasks.workspace.workspace import Workspace, open_ledger
@@ -16,6 +17,16 @@ def find_recorded_wave(root: Path, revision: str = "HEAD") -> int | None:
     """Returns the number of the wave that a revision records; None before wave 0."""
     committed = read_committed(root, WAVE, revision)
     return None if committed is None else int(json.loads(committed)["number"])
+
+
+def find_wave_before(root: Path, commit: str) -> int | None:
+    """Returns the number of the wave that was recorded before the one of this commit; None before wave 0.
+
+    A commit of somebody's own that has taken the wave's files with it, while it ran, counts for nothing.
+    """
+    own = find_recorded_wave(root, commit)
+    commits = run_git(root, "log", "--first-parent", "--format=%H", commit, "--", str(WAVE)).split()
+    return next((number for earlier in commits if (number := find_recorded_wave(root, earlier)) != own), None)
 
 
 def require_history(root: Path) -> None:
@@ -46,21 +57,30 @@ def tell_how_to_fetch(root: Path) -> str:
 
 
 def find_wave_commit(workspace: Workspace, number: int) -> str:
-    """Returns the commit that records a wave: the ledger's, or its tag's where the ledger does not know the wave.
+    """Returns the commit that records a wave: the ledger's, or its tag's where the ledger does not say.
 
     A tag is only a name: it may have been moved, or be another workspace's.
 
     Raises:
         InputError: neither is here.
+        AmunError: the ledger does not answer, and there is no tag.
     """
     root, tag = workspace.root, name_tag(number)
+    commit: str | None = None
+    silence: AmunError | None = None
     try:
         with open_ledger() as ledger:
             commit = ledger.get_wave(workspace.model, number).commit
     except InputError:  # a joined clone whose ledger is elsewhere, or one that never had such a wave
-        commit = None
+        pass
+    except AmunError as error:
+        silence = error
     if commit is None and (tagged := find_tagged(root, tag)) is not None:
+        if silence is not None:
+            print(f"amun: {silence}; wave {number} is taken from the tag {tag}", file=sys.stderr, flush=True)
         return tagged
+    if silence is not None:
+        raise silence
     if commit is None:
         require_history(root)
         raise InputError(

@@ -1,6 +1,7 @@
 """Requests from a folder: each file is moved out of the way in one step before it is read.
 
-So whatever is put there under the same name later is another file, and nothing unread is ever put away.
+So whatever is put there under the same name later is another file, and nothing unread is ever put away. No link is
+followed: whoever may put files there need not be allowed to read, or to move, all that we are.
 """
 
 import errno
@@ -15,10 +16,17 @@ from uuid import uuid4
 
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError
-from amun.core.files import replace_file
 from amun.ledger import FileId, TakenFile
-from amun.store.sources.walk import walk_files
-from tasks.workspace.intake_files import REASON_SUFFIX, TAKING, IntakeSource, Waiting, is_meant, name_target
+from tasks.workspace.intake_files import (
+    DONE,
+    REASON_SUFFIX,
+    REJECTED,
+    TAKING,
+    IntakeSource,
+    Waiting,
+    is_meant,
+    name_target,
+)
 
 
 class FolderSource(IntakeSource):
@@ -49,13 +57,15 @@ class FolderSource(IntakeSource):
         """Yields each file that waits.
 
         Raises:
-            AmunError: the folder may not be read or changed; or files may not be read, once the others were yielded.
+            AmunError: the folder may not be read or changed; or files are links or may not be read, once the others
+                were yielded.
         """
         unreadable: list[OSError] = []
         with self._translate_errors():
             if self._is_own:
                 # whoever puts files there finds it from now on
                 self._folder.mkdir(parents=True, exist_ok=True)
+            self._require_own_folders()
             for path in self._list_new():
                 try:
                     self._stage(path)
@@ -81,17 +91,21 @@ class FolderSource(IntakeSource):
             if record.reason is not None:
                 target.with_name(target.name + REASON_SUFFIX).write_text(record.reason + "\n", encoding="utf-8")
             with suppress(FileNotFoundError):  # another run has put it away
-                if Path(waiting.place).is_symlink():  # from another folder it may lead elsewhere
-                    with replace_file(target) as unfinished:
-                        unfinished.write_bytes(waiting.content)
-                    Path(waiting.place).unlink()
-                else:
-                    Path(waiting.place).rename(target)
+                Path(waiting.place).rename(target)
             shutil.rmtree(self._get_stage(Path(waiting.place)), ignore_errors=True)
 
+    def _require_own_folders(self) -> None:
+        """Refuses links in the place of the folders that we move files to."""
+        if linked := [name for name in (DONE, REJECTED, TAKING) if (self._folder / name).is_symlink()]:
+            raise AmunError(f"intake.source: {self._folder}: {', '.join(linked)} must be no link; make it a folder")
+
     def _list_new(self) -> list[Path]:
-        paths = _list_files(self._folder)
-        return sorted(path for path in paths if is_meant(path.relative_to(self._folder).as_posix()))
+        return sorted(path for path in _list_files(self._folder) if self._is_meant(path))
+
+    def _is_meant(self, path: Path) -> bool:
+        name = path.relative_to(self._folder).as_posix()
+        # of a link to a folder, whether files in a folder of its name would be
+        return is_meant(name) or (path.is_dir() and is_meant(f"{name}/any.csv"))
 
     def _list_staged(self) -> list[Path]:
         return sorted(_list_files(self._taking), key=lambda path: path.relative_to(self._taking).parts[1:])
@@ -99,26 +113,33 @@ class FolderSource(IntakeSource):
     def _stage(self, path: Path) -> None:
         """Moves a file to where nothing of its name can meet it."""
         staged = self._taking / uuid4().hex / path.relative_to(self._folder)
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         staged.parent.mkdir(parents=True)
-        with suppress(FileNotFoundError):  # another run was first
+        try:
             path.rename(staged)
+        except OSError as error:
+            shutil.rmtree(self._get_stage(staged), ignore_errors=True)
+            if not isinstance(error, FileNotFoundError):  # else another run was first
+                raise
 
     def _get_stage(self, staged: Path) -> Path:
         return self._taking / staged.relative_to(self._taking).parts[0]
 
     def _read(self, staged: Path) -> Waiting:
         name = staged.relative_to(self._get_stage(staged))
-        # a link was moved, and still says from where it was put how to come to its file
-        place = (self._folder / name).parent / staged.readlink() if staged.is_symlink() else staged
-        content = place.read_bytes()
-        file = FileId(
+        # it may have become a link between two looks
+        with os.fdopen(os.open(staged, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            content = file.read()
+            modified = os.fstat(file.fileno()).st_mtime
+        found = FileId(
             source=str(self._folder),
             name=_spell(name.as_posix()),
             version="",
             etag=hashlib.sha256(content).hexdigest(),
-            modified_at=datetime.fromtimestamp(place.stat().st_mtime, UTC),
+            modified_at=datetime.fromtimestamp(modified, UTC),
         )
-        return Waiting(file, str(staged), content)
+        return Waiting(found, str(staged), content)
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -131,8 +152,8 @@ class FolderSource(IntakeSource):
 def _describe_errors(errors: list[OSError]) -> str:
     """Returns how many files could not be taken, and why the first of them could not; a log names none."""
     reason = errors[0].strerror
-    if errors[0].errno == errno.EXDEV:
-        reason = "a linked folder lies on another file system, from where no file is moved in one step"
+    if errors[0].errno == errno.ELOOP:
+        reason = "no link is followed; put the file itself there"
     return f"{tell_count(len(errors), 'file')} cannot be taken: {reason}"
 
 
@@ -141,11 +162,15 @@ def _spell(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _list_files(folder: Path) -> list[Path]:
-    """Returns all files below a folder, also by links; none where there is no folder."""
-    return [folder / name for name in walk_files(folder, _raise_unless_gone)]
+def _list_files(folder: Path) -> Iterator[Path]:
+    """Yields the files and links below a folder, without hidden folders; none where there is no folder."""
+    for parent, folders, names in os.walk(folder, onerror=_raise_unless_gone):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(parent) / name for name in (*folders, *names)):
+            if path.is_symlink() or path.is_file():
+                yield path
 
 
-def _raise_unless_gone(_: Path, error: OSError) -> None:
+def _raise_unless_gone(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error

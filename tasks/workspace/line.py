@@ -12,7 +12,7 @@ from amun.evidence.wave import ForgottenWave, parse_forgotten
 from amun.ledger import Wave
 from tasks.tools.git import has_tag, is_ancestor, name_tag, read_committed
 from tasks.tools.registered import WaveVersion, list_registered
-from tasks.workspace.history import find_recorded_wave
+from tasks.workspace.history import find_recorded_wave, find_wave_before
 from tasks.workspace.recorded import find_record
 from tasks.workspace.workspace import Workspace, open_ledger
 
@@ -47,16 +47,17 @@ def require_unmoved(root: Path, champion: WaveVersion | None, version: int, comm
     Raises:
         InputError: somebody has set the alias since.
     """
-    recorded = find_recorded_wave(root, f"{commit}~1")
+    before = find_wave_before(root, commit)
     if champion is not None and champion.version == version:
         return
-    if champion is None and recorded is None:
+    if champion is None and before is None:
         return
-    if champion is None or champion.wave != recorded or not is_ancestor(root, champion.commit):
+    if champion is None or champion.wave != before or not is_ancestor(root, champion.commit):
         present = "gone" if champion is None else f"on version {champion.version}"
+        past = "not there" if before is None else f"on the version of wave {before}"
         raise InputError(
-            f"MLflow: somebody has moved the alias champion since this wave began: it is {present}, and was on the "
-            f"version of wave {recorded}; set it back, and `amun wave run` ends this wave. To go back for good, type "
+            f"MLflow: somebody has moved the alias champion since this wave began: it is {present}, and was {past}; "
+            "set it back, and `amun wave run` ends this wave. To go back for good, type "
             "`amun model rollback` after that"
         )
 
@@ -118,8 +119,6 @@ def _require_remembered(workspace: Workspace, line: list[ForgottenWave]) -> None
 def walk_line(workspace: Workspace) -> Iterator[Wave]:
     """Yields the waves of the champion's line, newest first, through new bases too.
 
-    What a wave was built on stands in the commit before its own.
-
     Raises:
         InputError: the ledger does not know a wave that the branch records.
     """
@@ -137,4 +136,4 @@ def walk_line(workspace: Workspace) -> Iterator[Wave]:
                 "was the ledger restored from a backup?"
             )
         yield waves[number]
-        number = find_recorded_wave(workspace.root, f"{waves[number].commit}~1")
+        number = find_wave_before(workspace.root, str(waves[number].commit))

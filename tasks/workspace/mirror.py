@@ -8,9 +8,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,6 +35,7 @@ from tasks.tools.s3 import (
 
 NUM_TRIES = 3
 CHUNK_BYTES = 1 << 20
+GLANCE_OBJECTS = 1000  # a page of a listing holds as many
 PARTS = MIRRORS / "parts"
 LOCK = STATE / "mirrors.lock"
 
@@ -58,7 +60,7 @@ def update_mirror(workspace: Path, root: str) -> Update:
             be named after.
     """
     location, client = parse_location(root), open_client()
-    wanted = _list_wanted(client, location)
+    wanted = _choose_wanted(list_objects(client, location), location)
     try:
         with hold_lock(workspace / LOCK):
             return _update(client, location, wanted, workspace, root)
@@ -66,9 +68,14 @@ def update_mirror(workspace: Path, root: str) -> Update:
         raise AmunError(f"{workspace / locate_mirror(root)} cannot be written: {error.strerror}") from None
 
 
-def count_wanted(root: str) -> int:
-    """Returns how many objects a mirror of the source `root` would hold; raises as `update_mirror`, fetches nothing."""
-    return len(_list_wanted(open_client(), parse_location(root)))
+def glance_at_bucket(root: str) -> tuple[int, bool]:
+    """Returns how many objects a mirror of the source `root` would hold, and whether that is all.
+
+    No more than `GLANCE_OBJECTS` and one are listed, and none is fetched. Raises as `update_mirror`.
+    """
+    location = parse_location(root)
+    listed = list(islice(list_objects(open_client(), location), GLANCE_OBJECTS + 1))
+    return len(_choose_wanted(listed, location)), len(listed) <= GLANCE_OBJECTS
 
 
 def _update(client: Any, location: Location, wanted: dict[str, StoredObject], workspace: Path, root: str) -> Update:
@@ -94,13 +101,13 @@ def _update(client: Any, location: Location, wanted: dict[str, StoredObject], wo
     return Update(len(wanted), len(missing), len(vanished))
 
 
-def _list_wanted(client: Any, location: Location) -> dict[str, StoredObject]:
-    """Returns the objects below the prefix by their names there.
+def _choose_wanted(found: Iterable[StoredObject], location: Location) -> dict[str, StoredObject]:
+    """Returns the objects of a source among those below the prefix, by their names there.
 
     Raises:
         InputError: names that lead nowhere, or of a file and a folder at once.
     """
-    listed = {entry.key.removeprefix(location.join("")): entry for entry in list_objects(client, location)}
+    listed = {entry.key.removeprefix(location.join("")): entry for entry in found}
     refuse_tables(str(location), listed)
     wanted = {name: entry for name, entry in listed.items() if not is_hidden(name)}
     folders = {parent.as_posix() for name in wanted for parent in PurePosixPath(name).parents}

@@ -19,7 +19,7 @@ from amun.evidence.wave import parse_record
 from amun.store.sources.revision import find_dvc_file, is_complete, require_files
 from tasks.tools import dvc
 from tasks.tools.git import list_files, read_committed
-from tasks.workspace.mirror import Update, count_wanted, update_mirror
+from tasks.workspace.mirror import GLANCE_OBJECTS, Update, glance_at_bucket, update_mirror
 
 if TYPE_CHECKING:
     from amun.store.images import Size
@@ -84,7 +84,7 @@ class Glance:
 
 
 def glance_at_source(root: Path, data: DataParams, seconds: float) -> Glance:
-    """Returns what `inspect_source` would find, as far as that takes no download, no digests and few seconds.
+    """Returns what `inspect_source` would find, as far as that takes no download, digests or long listing.
 
     Args:
         root: of the workspace.
@@ -101,9 +101,10 @@ def glance_at_source(root: Path, data: DataParams, seconds: float) -> Glance:
     require_unknown_to_git(root, data.root)
     left_out: list[str] = []
     if data.root is not None and is_bucket(data.root):
-        num_objects = count_wanted(data.root)
-        raise_problems([] if num_objects else ["it has no images"])
-        left_out.append(f"{data.root}: {tell_count(num_objects, 'object')}; `amun init` fetches them and looks at all")
+        num_objects, is_all = glance_at_bucket(data.root)
+        raise_problems([] if num_objects or not is_all else ["it has no images"])
+        told = tell_count(num_objects, "object") if is_all else f"more than {tell_count(GLANCE_OBJECTS, 'object')}"
+        left_out.append(f"{data.root}: {told}; `amun init` fetches them and looks at all")
         if not is_complete(data.root, root):
             return Glance(None, None, left_out)
     require_files(data.root, root)
@@ -150,7 +151,7 @@ def _describe_suppressed(figures: PrepareFigures, adopted: Adopted | None) -> st
     """Returns what the stage refused because of the suppression list, and who may have come through it."""
     told = ""
     if figures.num_suppressed:
-        told += f"; of erased people besides: {figures.num_suppressed}"
+        told += f"; refused of erased people: {figures.num_suppressed}"
         if num_pictures := figures.num_suppressed_pictures:
             told += f", {num_pictures} of them by the picture alone"
         if adopted is not None:

@@ -82,9 +82,10 @@ def find_strays(root: Path, model: str, ledger: Ledger) -> Strays:
 
 
 def remove_strays(root: Path, strays: Strays) -> None:
-    """Brings HEAD's wave files and their data to the last record, by a commit, and takes the tag off.
+    """Brings HEAD's wave files and their data to the last record, freezes the base stages, and takes the tag off.
 
-    The branch moves forward only. What the work tree holds of the wave is given up: it is computed anew.
+    Each by a commit of its own: the branch moves forward only. What the work tree holds of files that are brought back
+    is given up.
     """
     paths = list_restored_paths(root)
     if strays.paths:
@@ -92,15 +93,29 @@ def remove_strays(root: Path, strays: Strays) -> None:
     if strays.paths and strays.record is None:
         remove_paths(root, strays.paths)
         commit_paths(root, strays.paths, "The files of a wave that no commit records are out")
-    elif strays.record is not None and (strays.paths or strays.is_thawed):
+    elif strays.paths and strays.record is not None:
         commit, number = strays.record.commit, strays.record.number
         restore_from(root, commit, paths)
-        dvc.refreeze_base(root)
         message = f"The files of wave {number} are back as commit {commit[:12]} has them"
-        commit_paths(root, [*paths, "dvc.yaml"], sign(root, message, number, restored=True))
+        commit_paths(root, paths, sign(root, message, number, restored=True))
         dvc.fetch(root)
+    if strays.is_thawed:
+        _refreeze_base(root)
     if strays.tag:
         delete_tag(root, strays.tag)
+
+
+def _refreeze_base(root: Path) -> None:
+    """Freezes the base stages at HEAD by a commit; what else the work tree has of `dvc.yaml` stays as it is there."""
+    path = root / "dvc.yaml"
+    changed = path.read_bytes()
+    restore_paths(root, ["dvc.yaml"])
+    is_changed = path.read_bytes() != changed
+    dvc.refreeze_base(root)
+    commit_paths(root, ["dvc.yaml"], "The base stages are frozen again")
+    if is_changed:
+        path.write_bytes(changed)
+        dvc.refreeze_base(root)
 
 
 def _find_tag(root: Path, number: int, named: Collection[str]) -> str | None:

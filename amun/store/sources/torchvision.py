@@ -73,11 +73,15 @@ def _load_part(root: Path, options: Options, arguments: dict[str, Any]) -> Any:
         # what is told of a download is no output of a command
         with redirect_stdout(sys.stderr), bound_sockets() if options.download else nullcontext():
             return getattr(datasets, options.name)(str(root), **arguments, **extra)
-    except TypeError as error:
-        raise InputError(f"params.yaml: data.options: {options.name}: {error}") from None
-    except (RuntimeError, OSError, ValueError, ImportError) as error:
-        said = " ".join(str(error).split())
+    except (TypeError, ValueError, ImportError) as error:
+        raise InputError(f"params.yaml: data.options: {options.name}: {_join_lines(error)}") from None
+    except (RuntimeError, OSError) as error:
+        said = _join_lines(error)
         raise AbsentError(f"params.yaml: data.root: {options.name} cannot be read from {root}: {said}") from None
+
+
+def _join_lines(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _find_walked(part: Any, num_images: int) -> Sequence[int]:

@@ -3,18 +3,29 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from amun.core import postgres
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, InputError
 from amun.core.network import TIMEOUT_VARIABLE
-from amun.core.postgres import bound_other_engines
+from amun.core.postgres import _connect, bound_other_engines
 from tasks.tools.environment import MLFLOW_VARIABLE, find_free_port
 from tasks.tools.registry import open_registry
 from tests.postgres import run_postgres
+
+
+@pytest.fixture(autouse=True)
+def _unbound() -> Iterator[None]:
+    """Has no engine of other tests bounded because of these ones."""
+    bound_other_engines.cache_clear()
+    yield
+    bound_other_engines.cache_clear()
+    if event.contains(Engine, "do_connect", _connect):
+        event.remove(Engine, "do_connect", _connect)
 
 
 @pytest.mark.timeout(60)
@@ -35,9 +46,15 @@ def test_engine_of_a_library_waits_so_long_and_no_longer(monkeypatch: pytest.Mon
 
 
 def test_registry_in_a_database_that_is_away_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    bound_other_engines.cache_clear()
     monkeypatch.setenv(MLFLOW_VARIABLE, f"postgresql+psycopg://ann:swordfish@127.0.0.1:{find_free_port()}/mlflow")
     with pytest.raises(AmunError, match=r"^MLFLOW_TRACKING_URI: the database .*ann:\*\*\*@.* refused") as refused:
         open_registry()
     assert "\n" not in str(refused.value)
     assert bound_other_engines.cache_info().currsize == 1, "what it makes engines for is bounded first"
+
+
+def test_option_that_postgres_does_not_know_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MLFLOW_VARIABLE, "postgresql+psycopg://ann:swordfish@127.0.0.1/mlflow?speed=high")
+    with pytest.raises(InputError, match=r"^MLFLOW_TRACKING_URI: postgresql.*ann:\*\*\*@.*speed") as refused:
+        open_registry()
+    assert "swordfish" not in str(refused.value)

@@ -2,11 +2,12 @@
 
 import io
 import struct
-import time
 import warnings
 import zlib
 from collections.abc import Iterator
 from functools import partial
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL.AvifImagePlugin import AvifImageFile
 
 from amun.core.errors import InputError
 from amun.core.params import ImagesParams
+from amun.store import images
 from amun.store.images import ImageError, check_images, glance_at_images, measure_image, read_image, read_images
 from amun.store.pictures import find_depth, open_picture
 from amun.store.sources.catalogue import Listing, Opener
@@ -231,25 +233,26 @@ def test_odd_sizes_are_named_against_the_most_common() -> None:
     assert check_images(list_openers(openers), make_rules(size=[4, 4], resize="crop")) == (4, 4)
 
 
-def test_glance_opens_no_header_after_its_time() -> None:
+def test_glance_opens_no_header_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[int] = []
 
-    def open_slowly(number: int) -> Image.Image:
+    def open_told(number: int) -> Image.Image:
         opened.append(number)
-        time.sleep(0.01)
         return paint(number)
 
-    listing = list_openers([partial(open_slowly, number) for number in range(600)])
+    # a second goes by whenever somebody looks at the clock
+    monkeypatch.setattr(images, "time", SimpleNamespace(monotonic=count().__next__))
+    monkeypatch.setattr(images, "count_processors", lambda: 1)
+    listing = list_openers([partial(open_told, number) for number in range(600)])
     assert glance_at_images(listing, make_rules(), 0.0) == (None, 0)
     assert opened == []
     openers: list[Opener] = [partial(paint, number, size=(5, 5) if number == 599 else (8, 6)) for number in range(600)]
-    size, num_opened = glance_at_images(listing, make_rules(), 0.2)
-    assert size == (8, 6)
-    assert 0 < num_opened <= len(opened) < 600
+    assert glance_at_images(listing, make_rules(), 100.0) == ((8, 6), 99)
+    assert opened == list(range(99))
     with pytest.raises(
         InputError, match=r"1 problem in the source: image 599 is 5 x 5 pixels high and wide, not 8 x 6"
     ):
-        glance_at_images(list_openers(openers), make_rules(), 600.0)
+        glance_at_images(list_openers(openers), make_rules(), 601.0)
 
 
 def test_resize_without_a_size_is_refused() -> None:

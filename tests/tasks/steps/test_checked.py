@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dvc.repo import Repo
 
 from amun.core.errors import AmunError, InputError
-from amun.core.paths import AUDIT_LOGITS, LEDGER, PARAMS, TRAIN, UNLEARN_METRICS
+from amun.core.paths import AUDIT_LOGITS, LEDGER, PARAMS, TRAIN, UNLEARN_METRICS, WAVE
 from amun.ledger import Claim
 from amun.params import load_params
 from tasks.steps.record import find_recorded_commit, push_data, record_wave
@@ -16,7 +17,8 @@ from tasks.steps.stages import _reproduce
 from tasks.tools.dvc import set_remote
 from tasks.tools.environment import LEDGER_VARIABLE, MLFLOW_VARIABLE
 from tasks.tools.registered import find_champion, get_registered
-from tasks.tools.registry import Registered
+from tasks.tools.registry import Registered, open_registry
+from tasks.workspace.weights import fetch_weights
 from tasks.workspace.workspace import Workspace
 from tests.tasks.tools.test_sound import flip
 from tests.test_wave import claim_here
@@ -79,6 +81,23 @@ def test_champion_that_somebody_has_set_meanwhile_is_not_replaced(
     champion = find_champion(workspace.model)
     assert champion is not None
     assert champion.version == 2
+
+    # as if wave 2 had registered that version
+    (site.root / WAVE).write_text('{"number": 2}', encoding="ascii")
+    site.git("commit", "--quiet", "--all", "--message", "Wave 2")
+    commit, client = site.git("rev-parse", "HEAD"), open_registry()
+    for tag, value in (("amun.wave", "2"), ("amun.commit", commit)):
+        client.set_model_version_tag(workspace.model, "1", tag, value)
+
+    def unset(*arguments: Any) -> list[str]:
+        lines = fetch_weights(*arguments)
+        client.delete_registered_model_alias(workspace.model, "champion")
+        return lines
+
+    monkeypatch.setattr("tasks.steps.register.fetch_weights", unset)
+    with pytest.raises(InputError, match="somebody has moved the alias champion since this wave began: it is gone"):
+        promote_version.fn(workspace, claim, Registered(1, zero.run_id), commit)
+    assert find_champion(workspace.model) is None
 
 
 def test_push_that_has_sent_nothing_is_none(

@@ -1,5 +1,6 @@
 """A file about a person lies where git keeps none, and is there whole or not at all."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def test_place_that_is_none_for_a_persons_file_is_refused(tmp_path: Path) -> Non
         (tmp_path / "nowhere/export.zip", "there is no folder"),
         (root / "export.zip", "git would keep it"),
     ):
-        with pytest.raises(InputError, match=f"^--to {path}: .*{words}"):
+        with pytest.raises(InputError, match=f"^--to {re.escape(str(path))}: .*{words}"):
             require_free("--to", path, root)
     (root / "private").mkdir()
     for path in (tmp_path / "new.zip", root / "private/new.zip"):
@@ -38,8 +39,12 @@ def test_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "export.zip"
     with pytest.raises(ZeroDivisionError):
         fail(path, ZeroDivisionError())
-    with pytest.raises(InputError, match=f"^--to {path}: No space left on device$"):
+    with pytest.raises(InputError, match=f"^--to {re.escape(str(path))}: No space left on device$"):
         fail(path, OSError(28, "No space left on device"))
+    for error in (OSError("of a library"), FileNotFoundError(2, "No such file or directory", "what it reads")):
+        with pytest.raises(type(error)) as raised:
+            fail(path, error)
+        assert raised.value is error
     assert list(tmp_path.iterdir()) == []
     with write_private("--to", path) as unfinished:
         assert unfinished.stat().st_mode & 0o777 == 0o600

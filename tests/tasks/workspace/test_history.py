@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from amun.core.errors import InputError
+from amun.core.errors import AmunError, InputError
 from amun.core.params import read_params
 from amun.core.paths import PARAMS, WAVE
 from amun.ledger import Ledger
@@ -13,7 +13,13 @@ from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import run_git
 from tasks.tools.registered import WaveVersion
 from tasks.workspace.faults import _check_tags
-from tasks.workspace.history import find_recorded_wave, find_wave_commit, require_commit, require_history
+from tasks.workspace.history import (
+    find_recorded_wave,
+    find_wave_before,
+    find_wave_commit,
+    require_commit,
+    require_history,
+)
 from tasks.workspace.line import require_new_number, require_unmoved
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import claim_wave, complete_wave
@@ -93,7 +99,7 @@ def test_number_that_a_wave_has_had_is_refused_without_tags(
 
 
 def test_commit_of_a_wave_is_the_ledgers_whatever_a_tag_says(
-    origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{tmp_path}/ledger.db")
     recorded, other = (run_git(origin, "rev-parse", f"HEAD~{number}") for number in (3, 1))
@@ -111,6 +117,12 @@ def test_commit_of_a_wave_is_the_ledgers_whatever_a_tag_says(
     assert f"`git tag --force wave/0000 {recorded}`" in fault.remedy
     run_git(origin, "tag", "--force", "wave/0000", recorded)
     assert list(_check_tags(workspace)) == []
+    assert capsys.readouterr().err == ""
+    (tmp_path / "ledger.db").write_bytes(b"no database" * 100)
+    assert find_wave_commit(workspace, 0) == recorded
+    assert capsys.readouterr().err.endswith("; wave 0 is taken from the tag wave/0000\n")
+    with pytest.raises(AmunError, match="does not answer or refuses"):
+        find_wave_commit(workspace, 1)
 
 
 def test_version_takes_the_place_of_the_champion_that_its_wave_began_from_alone(origin: Path) -> None:
@@ -124,3 +136,21 @@ def test_version_takes_the_place_of_the_champion_that_its_wave_began_from_alone(
             require_unmoved(origin, champion, 3, commits[2])
     with pytest.raises(InputError, match="it is gone, and was on the version of wave 1; set it back"):
         require_unmoved(origin, None, 3, commits[2])
+
+
+def test_wave_whose_files_somebody_has_committed_while_it_ran_is_ended(origin: Path) -> None:
+    commits = [run_git(origin, "rev-parse", f"HEAD~{number}") for number in (3, 2, 1)]
+    champion = WaveVersion(3, "run", "digest", 2, commits[2])
+    for number in (0, 3):
+        root = origin if number else clone(origin)
+        if not number:
+            run_git(root, "reset", "--quiet", "--hard", f"{commits[0]}~1")
+            (root / WAVE).parent.mkdir(exist_ok=True)
+        for content in ("", " "):
+            (root / WAVE).write_text(f'{{"number": {number}}}{content}', encoding="ascii")
+            run_git(root, "add", "--", str(WAVE))
+            run_git(root, "commit", "--quiet", "--message", "somebody's, then the wave's own")
+        require_unmoved(root, champion if number else None, 4, run_git(root, "rev-parse", "HEAD"))
+        assert find_wave_before(root, "HEAD") == (2 if number else None)
+        with pytest.raises(InputError, match=r"and was (not there|on the version of wave 2); set it back"):
+            require_unmoved(root, replace(champion, wave=1), 4, run_git(root, "rev-parse", "HEAD"))

@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +18,14 @@ from tasks.steps.intake import Intake, record_file, take_requests
 from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import run_git
 from tasks.tools.s3 import Location, list_objects, open_client
+from tasks.workspace.intake_folder import FolderSource
 from tasks.workspace.intake_sources import count_waiting, open_source
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import build_base
 from tests.amun.shipped import PARAMS
 from tests.die import wrap
 from tests.swift import BUCKET
+from tests.workspaces import read_tree
 
 PEOPLE = [f"person-{number}" for number in range(6)]
 FOLDER, PLAIN, VERSIONED = "folder", "bucket", "bucket with versions"
@@ -298,57 +300,54 @@ def test_name_that_is_no_utf8_is_taken_like_any_other(ledger: Ledger, tmp_path: 
     assert len(list_requests(ledger)) == 1
 
 
-def test_linked_files_and_folders_are_taken_and_what_is_no_file_is_left(ledger: Ledger, tmp_path: Path) -> None:
+def test_no_link_is_followed_and_what_is_no_file_is_left(ledger: Ledger, tmp_path: Path) -> None:
     place, elsewhere = FolderPlace(tmp_path / "requests"), tmp_path / "elsewhere"
     (elsewhere / "inner").mkdir(parents=True)
-    for name, person in (("inner/a.csv", 0), ("b.csv", 1)):
-        (elsewhere / name).write_text(f"subject_id\nperson-{person}\n", encoding="ascii")
+    for name in ("inner/a.csv", "b.csv"):
+        (elsewhere / name).write_text("subject_id\nperson-1\n", encoding="ascii")
+    before = read_tree(elsewhere)
+    place.put("sub/c.csv", "subject_id\nperson-0\n")
     root = Path(place.source)
-    (root / "sub").mkdir()
-    (root / "sub/linked").symlink_to("../../elsewhere/inner")
-    (root / "sub/b.csv").symlink_to("../../elsewhere/b.csv")
-    (root / "sub/round").symlink_to("..")
+    for name, target in {
+        "linked": "../../elsewhere/inner",
+        "b.csv": "../../elsewhere/b.csv",
+        "round": "..",
+        "nowhere.csv": "nowhere",
+        ".hidden.csv": "../../elsewhere/b.csv",
+        "notes.txt": "../../elsewhere/b.csv",
+    }.items():
+        (root / "sub" / name).symlink_to(target)
     os.mkfifo(root / "pipe.csv")
     (root / "taking/1").mkdir(parents=True)
     os.mkfifo(root / "taking/1/pipe.csv")
+    (root / "taking/1/left.csv").symlink_to("../../../elsewhere/b.csv")
     workspace = make_workspace(tmp_path, place.source)
-    assert count_waiting(workspace) == 2
-    assert take(workspace) == Intake(num_files=2, num_requests=2)
-    assert sorted(subject for subject, _ in list_requests(ledger)) == ["person-0", "person-1"]
-    kept = {path.name: path.read_text(encoding="ascii") for path in (root / "done").rglob("*.csv")}
-    assert kept == {"a.csv": "subject_id\nperson-0\n", "b.csv": "subject_id\nperson-1\n"}
-    assert [(elsewhere / name).exists() for name in ("inner/a.csv", "b.csv")] == [False, True]
-    assert take(workspace) == Intake()
-
-
-def test_file_that_cannot_be_taken_is_told_after_the_others(ledger: Ledger, tmp_path: Path) -> None:
-    place = FolderPlace(tmp_path / "requests")
-    (Path(place.source) / "a.csv").symlink_to("../nowhere.csv")
-    place.put("b.csv", "subject_id\nperson-0\n")
-    workspace = make_workspace(tmp_path, place.source)
-    for _ in range(2):
-        with pytest.raises(AmunError, match=rf"^intake.source: {place.source}: 1 file cannot be taken: No such file"):
+    where = f"intake.source: {place.source}"
+    for number in (5, 5):
+        told = f"^{re.escape(where)}: {number} files cannot be taken: no link is followed; put the file itself there$"
+        with pytest.raises(AmunError, match=told):
             take(workspace)
     assert list_requests(ledger) == [("person-0", 1)]
-    (tmp_path / "nowhere.csv").write_text("subject_id\nperson-1\n", encoding="ascii")
-    assert take(workspace) == Intake(num_files=1, num_requests=1)
+    assert read_tree(elsewhere) == before
+    assert [path.name for path in (root / "done").rglob("*.csv")] == ["c.csv"]
+    assert [path.name for path in (root / "taking").iterdir()] == ["1"], "nothing is left of what was not moved"
+    (root / "rejected").symlink_to("../elsewhere")
+    place.put("d.csv", "subject_id\nperson-1\nperson-1\n")
+    with pytest.raises(AmunError, match=f"^{re.escape(where)}: rejected must be no link; make it a folder$"):
+        take(workspace)
+    assert read_tree(elsewhere) == before
 
 
-OTHER_FILE_SYSTEM = "/dev/shm"  # noqa: S108
-
-
-@pytest.mark.skipif(not os.access(OTHER_FILE_SYSTEM, os.W_OK), reason="there is no second file system")
-def test_linked_folder_on_another_file_system_is_told(ledger: Ledger, tmp_path: Path) -> None:
+def test_file_that_cannot_be_moved_leaves_no_folder(ledger: Ledger, tmp_path: Path) -> None:
     assert ledger
     place = FolderPlace(tmp_path / "requests")
-    with tempfile.TemporaryDirectory(dir=OTHER_FILE_SYSTEM) as other:
-        if Path(other).stat().st_dev == tmp_path.stat().st_dev:
-            pytest.skip("there is no second file system")
-        (Path(other) / "a.csv").write_text("subject_id\nperson-0\n", encoding="ascii")
-        (Path(place.source) / "linked").symlink_to(other)
-        with pytest.raises(AmunError, match="1 file cannot be taken: a linked folder lies on another file system"):
-            take(make_workspace(tmp_path, place.source))
-        assert (Path(other) / "a.csv").exists()
+    place.put("gone.csv", "subject_id\nperson-0\n")
+    source = open_source(make_workspace(tmp_path, place.source))
+    assert isinstance(source, FolderSource)
+    (path,) = source._list_new()
+    path.unlink()
+    source._stage(path)
+    assert list((Path(place.source) / "taking").iterdir()) == []
 
 
 def test_source_that_is_not_there_is_said_in_one_line(aws: dict[str, str], ledger: Ledger, tmp_path: Path) -> None:
@@ -356,7 +355,9 @@ def test_source_that_is_not_there_is_said_in_one_line(aws: dict[str, str], ledge
     assert ledger
     (tmp_path / "file").touch()
     for source in ("nowhere", "file"):
-        with pytest.raises(InputError, match=rf"^intake.source: {tmp_path}/{source} is no folder; make it"):
+        with pytest.raises(
+            InputError, match=rf"^intake.source: {re.escape(str(tmp_path))}/{source} is no folder; make it"
+        ):
             count_waiting(make_workspace(tmp_path, str(tmp_path / source)))
     with pytest.raises(AmunError, match=r"^s3://no-such-bucket/x: it does not answer or refuses: .*NoSuchBucket"):
         take(make_workspace(tmp_path, "s3://no-such-bucket/x"))

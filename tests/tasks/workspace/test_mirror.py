@@ -11,7 +11,7 @@ from amun.core.errors import AmunError, InputError
 from amun.core.paths import MIRRORS, locate_journal, locate_manifest, locate_mirror
 from tasks.tools.s3 import open_client
 from tasks.workspace import mirror
-from tasks.workspace.mirror import Update, update_mirror
+from tasks.workspace.mirror import Update, glance_at_bucket, update_mirror
 from tests.swift import BUCKET
 from tests.workspaces import read_tree
 
@@ -39,6 +39,15 @@ def put(key: str, content: object) -> None:
 
 def read_mirror(workspace: Path, root: str) -> dict[str, str]:
     return {name: content.decode() for name, content in read_tree(workspace / locate_mirror(root)).items()}
+
+
+def test_glance_lists_no_more_than_it_needs(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "GLANCE_OBJECTS", 7)
+    assert glance_at_bucket(root) == (7, True)
+    assert glance_at_bucket(f"{root}/nothing") == (0, True)
+    monkeypatch.setattr(mirror, "GLANCE_OBJECTS", 3)
+    put(f"{root.rpartition('/')[2]}/.hidden/0.png", "as no source reads it")
+    assert glance_at_bucket(root) == (3, False)
 
 
 def test_mirror_follows_the_bucket(root: str, tmp_path: Path) -> None:
@@ -141,15 +150,15 @@ def test_keys_that_are_no_paths_are_all_named(root: str, tmp_path: Path) -> None
 
 
 def test_object_that_changes_meanwhile_ends_the_update(root: str, tmp_path: Path) -> None:
-    list_wanted = mirror._list_wanted
+    choose_wanted = mirror._choose_wanted
 
     def change_after_listing(*args: Any) -> Any:
-        wanted = list_wanted(*args)
+        wanted = choose_wanted(*args)
         put(f"{root.rpartition('/')[2]}/dog/4.png", "changed")
         return wanted
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mirror, "_list_wanted", change_after_listing)
+        patch.setattr(mirror, "_choose_wanted", change_after_listing)
         with pytest.raises(AmunError, match=r"dog/4.png: it does not answer or refuses: .*PreconditionFailed"):
             update_mirror(tmp_path, root)
     update_mirror(tmp_path, root)

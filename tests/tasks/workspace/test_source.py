@@ -51,7 +51,7 @@ def test_samples_and_revision_are_told_in_a_line(root: Path) -> None:
     listed = METRICS | {"num_suppressed": 4, "num_near": 1}
     write_json(root / PREPARE_METRICS, listed)
     near = "\n  suppression list: 1 person is called nearly as somebody erased, and taken in"
-    told = "  samples: 5 train, 2 calibration, 2 test; refused of forgotten people: 3; of erased people besides: 4"
+    told = "  samples: 5 train, 2 calibration, 2 test; refused of forgotten people: 3; refused of erased people: 4"
     assert describe_samples(root) == told + near
     write_json(root / PREPARE_METRICS, listed | {"num_suppressed_pictures": 2, "num_near": 0})
     assert describe_samples(root) == f"{told}, 2 of them by the picture alone"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from amun.core.errors import InputError
 from amun.core.paths import LEDGER, PARAMS, UNLEARNED, WAVE
 from amun.ledger import Ledger
 from amun.params import load_params
@@ -90,10 +91,18 @@ def test_base_stages_that_somebody_has_committed_thawed_are_frozen_again(
         site.git("commit", "--quiet", "--all", "--message", "Mine")
         strays = find_strays(site.root, MODEL, ledger)
         assert strays.describe().startswith("dvc.yaml has the base stages thawed")
+        (site.root / "dvc.yaml").write_bytes((site.root / "dvc.yaml").read_bytes() + b"# mine\n")
+        (site.root / WAVE).write_text("of a wave at work", encoding="ascii")
         remove_strays(site.root, strays)
         assert not find_strays(site.root, MODEL, ledger)
-    assert (site.root / "dvc.yaml").read_bytes() == recorded
-    assert site.git("status", "--porcelain") == ""
+        assert f"{site.git('show', 'HEAD:dvc.yaml')}\n".encode() == recorded
+        assert (site.root / "dvc.yaml").read_bytes() == recorded + b"# mine\n", "of nobody's commit"
+        assert (site.root / WAVE).read_text(encoding="ascii") == "of a wave at work"
+        (site.root / "dvc.yaml").write_text("stages: {", encoding="ascii")
+        site.git("commit", "--quiet", "--message", "Torn", "dvc.yaml")
+        (site.root / "dvc.yaml").write_bytes(recorded)
+        with pytest.raises(InputError, match=r"dvc\.yaml at HEAD cannot be read; bring back an earlier one"):
+            find_strays(site.root, MODEL, ledger)
 
 
 def test_doctor_leaves_alone_what_a_run_is_at_work_on(site: Site) -> None:

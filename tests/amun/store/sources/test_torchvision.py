@@ -13,7 +13,7 @@ from torchvision import datasets
 from amun.core.errors import InputError
 from amun.core.params import ImagesParams
 from amun.store.images import check_images
-from amun.store.sources.catalogue import list_source
+from amun.store.sources.catalogue import AbsentError, list_source
 from tests.amun.pictures import RULES, paint, read_all
 
 GREY = ImagesParams(colour="greyscale", size=None, resize="refuse", transparent="white")
@@ -88,7 +88,7 @@ def test_set_of_files_names_what_cannot_be_read(tmp_path: Path) -> None:
     [
         ("FashionMNIST", PARTS, "data.root: FashionMNIST cannot be read from .*: Dataset not found"),
         ("FashionMNIST", [{"split": "train"}], "data.options: FashionMNIST: .*unexpected keyword argument 'split'"),
-        ("SVHN", [{"split": "all"}], "SVHN cannot be read from"),
+        ("SVHN", [{"split": "all"}], "data.options: SVHN: Unknown value .all."),
         ("Sudoku", [{}], "data.options.name: torchvision.datasets has no class Sudoku"),
         ("FakeData", [{"size": 3}], "data.options"),
     ],
@@ -97,3 +97,4 @@ def test_what_is_not_there_is_refused(name: str, parts: list[dict[str, Any]], wo
     with pytest.raises(InputError, match=words) as refused:
         list_set(tmp_path, name, parts)
     assert "\n" not in str(refused.value)
+    assert isinstance(refused.value, AbsentError) == ("Dataset not found" in words), "else it is there after a download"
