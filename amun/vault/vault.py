@@ -16,7 +16,7 @@ from amun.core.keys import fingerprint, load_secret, subject_key
 from amun.core.paths import KEK, KEYS, SECRET
 from amun.core.subject_ids import normalise
 from amun.vault.kek import KEY_BYTES, KekFile, fingerprint_kek, locate_kek
-from amun.vault.key_store import KeyStore, locate_key_store
+from amun.vault.key_store import KEYS_VARIABLE, KeyStore, locate_key_store
 from amun.vault.suppression import PICTURE, SUBJECT, Noter, Suppression
 
 NONCE_BYTES = 12
@@ -273,10 +273,12 @@ def read_suppression(workspace: Path = CURRENT, *, is_sealed: bool) -> Suppressi
         is_sealed: `data.sealed`.
 
     Raises:
-        InputError, AmunError: as `Vault.own_key`; or a key-encryption key is there without its key store.
+        InputError, AmunError: as `Vault.own_key`; or a key store is named, or has its key-encryption key here, and is
+            not there.
     """
     vault = open_vault(workspace)
-    if is_sealed or vault.store.is_made():
+    # a shared key store that is named and away is not one that never was
+    if is_sealed or os.environ.get(KEYS_VARIABLE) or vault.store.is_made():
         return vault.read_suppression()
     vault.kek_file.require_none()
     return Suppression(Noter(b"", ""), frozenset())

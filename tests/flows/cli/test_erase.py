@@ -17,7 +17,7 @@ import pytest
 import torch
 from dvc.repo import Repo
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, InputError
 from amun.core.keys import store_secret
 from amun.core.locks import hold_lock
 from amun.core.paths import CALIBRATION, FORGOTTEN, KEK, KEYS, STAGE_LOCK, TEST, TRAIN
@@ -376,6 +376,18 @@ def test_people_of_before_the_list_and_of_other_workspaces_are_put_on_it(
     complete_wave(ledger, claim, now=datetime.now(UTC))
     assert theirs.read_suppression().has_person("Zoe\u0308")
     assert not theirs.read_suppression().has_person("00042")
+
+
+def test_no_base_is_made_where_people_are_erased_and_the_list_is_not_there(ledger: Ledger) -> None:
+    forget(ledger, "heavy")
+    erasing.erase(open_workspace(Path()))
+    Path(KEYS).unlink()
+    Path(KEK).unlink()
+    ledger.register_model("another")
+    claim = claim_wave(ledger, "base", model="another", now=datetime.now(UTC))
+    model = PARAMS.model.model_copy(update={"name": "another"})
+    with pytest.raises(InputError, match=r"the ledger has 1 erased person, and the key store .* is not there: bring"):
+        prepare_base.fn(Workspace(Path(), PARAMS.model_copy(update={"model": model})), claim)
 
 
 def test_names_on_the_list_are_counted_where_the_key_store_answers(ledger: Ledger) -> None:
