@@ -116,15 +116,19 @@ class KeyStore:
         with self._write() as run:
             kek, _ = self._read_vault(run)
             if known_notes := self._find_notes(run, unless):
-                people = tell_count(len(known_notes), "person is", "people are")
-                raise InputError(
-                    f"{people} erased, and gets no key anew from {self.name}: leave their samples out; whoever comes "
-                    "back is entered under another id"
-                )
+                raise self.refuse_keys(len(known_notes))
             known = self._select(run, subjects)
             for subject in subjects:
                 if subject not in known:
                     run("INSERT INTO subject_key (subject, wrapped) VALUES (?, ?)", subject, wrap(kek, subject))
+
+    def refuse_keys(self, num_people: int) -> InputError:
+        """Returns the error of whoever asks for keys of people who are erased."""
+        people = tell_count(num_people, "person is erased, and gets", "people are erased, and get")
+        return InputError(
+            f"{people} no key anew from {self.name}: leave their samples out; whoever comes back is entered under "
+            "another id"
+        )
 
     def remove_keys(self, subjects: Sequence[str], notes: Collection[Note] = ()) -> int:
         """Removes the keys of the subjects, all or none, and all that is left of them in the database's files.
@@ -200,10 +204,11 @@ class KeyStore:
 
     def _insert_notes(self, run: "Run", notes: Collection[Note]) -> None:
         known = self._find_notes(run, notes)
-        for note in dict.fromkeys(notes):
-            if note not in known:
-                run(self._translate(_LIST))
-                run("INSERT INTO suppressed (digest, kind) VALUES (?, ?)", note.digest, note.kind)
+        new = [note for note in dict.fromkeys(notes) if note not in known]
+        if new:
+            run(self._translate(_LIST))
+        for note in new:
+            run("INSERT INTO suppressed (digest, kind) VALUES (?, ?)", note.digest, note.kind)
 
     def _find_notes(self, run: "Run", notes: Collection[Note]) -> set[Note]:
         """Returns those of the entries that the suppression list has."""

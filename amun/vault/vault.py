@@ -123,14 +123,18 @@ class Vault:
         name_of = {subject_key(secret, name): name for name in names}
         found = self.find_keys(name_of)
         if missing := [subject for subject in name_of if subject not in found]:
+            noter = self._noter
             self.store.add_keys(
                 missing,
                 lambda kek, subject: _wrap(
                     self.kek_file.find(kek), subject, os.urandom(KEY_BYTES) + name_of[subject].encode()
                 ),
-                unless={self._noter.note_name(name_of[subject]) for subject in missing},
+                unless={noter.note_name(name_of[subject]) for subject in missing},
             )
             found |= self.find_keys(missing)
+        # somebody may be erased between two looks
+        if gone := [subject for subject in name_of if subject not in found]:
+            raise self.store.refuse_keys(len(gone))
         return {name: found[subject] for subject, name in name_of.items()}
 
     def find_names(self, people: Iterable[str]) -> dict[str, str]:
@@ -164,7 +168,8 @@ class Vault:
         Raises:
             InputError, AmunError: as `find_names`.
         """
-        notes = [*self._noter.note_people(people), *map(self._noter.note_picture, pictures)]
+        noter = self._noter
+        notes = [*noter.note_people(people), *map(noter.note_picture, pictures)]
         return self.store.remove_keys(list(self.find_names(people)), notes)
 
     def suppress_people(self, names: Collection[str]) -> None:
