@@ -60,7 +60,9 @@ def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()
     is_suppressed = ~is_excluded & _mark(subject_ids[drawn], suppression.has_person)
     held = drawn[~is_excluded & ~is_suppressed]
     if len(held) == 0:
-        raise InputError("params.yaml: data: everybody in the source is forgotten; there is nothing left to train on")
+        raise InputError(
+            "params.yaml: data: everybody in the source is forgotten or erased; nothing is left to train on"
+        )
     owners, labels = subject_ids[held], listing.labels[held]
 
     def deal(groups: Strings) -> Strings:

@@ -150,7 +150,8 @@ def _describe_suppressed(figures: PrepareFigures, adopted: Adopted | None) -> st
     """Returns what the stage refused because of the suppression list, and who may have come through it."""
     told = ""
     if figures.num_suppressed:
-        told += f"; of erased people besides: {figures.num_suppressed}"
+        told += "; of erased people besides" if figures.num_excluded else "; refused of erased people"
+        told += f": {figures.num_suppressed}"
         if num_pictures := figures.num_suppressed_pictures:
             told += f", {num_pictures} of them by the picture alone"
         if adopted is not None:

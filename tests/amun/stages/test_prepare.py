@@ -211,7 +211,7 @@ def test_subjects_too_few_or_too_large_are_refused(owner_of: object, words: str,
 def test_everybody_forgotten_is_refused(params: Params) -> None:
     secret = parse_secret(SECRET, "")
     write_json(EXCLUSIONS, [subject_key(secret, f"person {person}") for person in range(40)])
-    with pytest.raises(InputError, match="everybody in the source is forgotten"):
+    with pytest.raises(InputError, match="everybody in the source is forgotten or erased; nothing is left"):
         run(params)
 
 
@@ -304,5 +304,5 @@ def test_pictures_that_leave_too_little_are_refused(params: Params) -> None:
     with pytest.raises(InputError, match="nobody is in the split test"):
         run(params)
     open_vault().suppress_people([f"person {person}" for person in range(40)])
-    with pytest.raises(InputError, match="everybody in the source is forgotten"):
+    with pytest.raises(InputError, match="everybody in the source is forgotten or erased; nothing is left"):
         run(params)
