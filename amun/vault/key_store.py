@@ -15,7 +15,7 @@ from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError
 from amun.core.masking import mask_passwords
 from amun.core.paths import KEYS
-from amun.vault.suppression import Note
+from amun.vault.suppression import Entry
 
 KEYS_VARIABLE = "AMUN_KEYS_URL"
 FORMAT = 1
@@ -101,7 +101,7 @@ class KeyStore:
             return int(run("SELECT count(*) FROM subject_key")[0][0])
 
     def add_keys(
-        self, subjects: Sequence[str], wrap: Callable[[str, str], bytes], unless: Collection[Note] = ()
+        self, subjects: Sequence[str], wrap: Callable[[str, str], bytes], unless: Collection[Entry] = ()
     ) -> None:
         """Writes a new key for each of the subjects who has none.
 
@@ -115,8 +115,8 @@ class KeyStore:
         """
         with self._write() as run:
             kek, _ = self._read_vault(run)
-            if known_notes := self._find_notes(run, unless):
-                raise self.refuse_keys(len(known_notes))
+            if known_entries := self._find_entries(run, unless):
+                raise self.refuse_keys(len(known_entries))
             known = self._select(run, subjects)
             for subject in subjects:
                 if subject not in known:
@@ -130,12 +130,12 @@ class KeyStore:
             "another id"
         )
 
-    def remove_keys(self, subjects: Sequence[str], notes: Collection[Note] = ()) -> int:
+    def remove_keys(self, subjects: Sequence[str], entries: Collection[Entry] = ()) -> int:
         """Removes the keys of the subjects, all or none, and all that is left of them in the database's files.
 
         Args:
             subjects: their keyed ids.
-            notes: entries of the suppression list, which is never without them once the keys are gone.
+            entries: entries of the suppression list, which is never without them once the keys are gone.
 
         Returns:
             how many keys there were; removed again, none.
@@ -143,7 +143,7 @@ class KeyStore:
         with self._write() as run:
             self._read_vault(run)
             known = self._select(run, subjects)
-            self._insert_notes(run, notes)
+            self._insert_entries(run, entries)
             self._delete_keys(run, known)
         if self.path is None:
             # Postgres keeps old versions of a row, and rewrites a table outside transactions alone. A killed call may
@@ -152,22 +152,22 @@ class KeyStore:
                 run("VACUUM FULL subject_key")
         return len(known)
 
-    def add_notes(self, notes: Collection[Note]) -> None:
+    def add_entries(self, entries: Collection[Entry]) -> None:
         """Puts entries on the suppression list; those that it has stay."""
         with self._write() as run:
             self._read_vault(run)
-            self._insert_notes(run, notes)
+            self._insert_entries(run, entries)
 
-    def read_notes(self) -> frozenset[Note]:
+    def read_entries(self) -> frozenset[Entry]:
         """Returns the suppression list."""
         with self._read() as run:
             self._read_vault(run)
             if not self._has_table(run, "suppressed"):
                 return frozenset()
             rows = run("SELECT kind, digest FROM suppressed")
-            return frozenset(Note(kind, bytes(digest)) for kind, digest in rows)
+            return frozenset(Entry(kind, bytes(digest)) for kind, digest in rows)
 
-    def count_notes(self) -> dict[str, int]:
+    def count_entries(self) -> dict[str, int]:
         """Returns how many entries of each kind the suppression list has; a kind without any is left out."""
         with self._read() as run:
             self._read_vault(run)
@@ -202,21 +202,21 @@ class KeyStore:
         for subject in subjects:
             run("DELETE FROM subject_key WHERE subject = ?", subject)
 
-    def _insert_notes(self, run: "Run", notes: Collection[Note]) -> None:
-        known = self._find_notes(run, notes)
-        new = [note for note in dict.fromkeys(notes) if note not in known]
+    def _insert_entries(self, run: "Run", entries: Collection[Entry]) -> None:
+        known = self._find_entries(run, entries)
+        new = [entry for entry in dict.fromkeys(entries) if entry not in known]
         if new:
             run(self._translate(_LIST))
-        for note in new:
-            run("INSERT INTO suppressed (digest, kind) VALUES (?, ?)", note.digest, note.kind)
+        for entry in new:
+            run("INSERT INTO suppressed (digest, kind) VALUES (?, ?)", entry.digest, entry.kind)
 
-    def _find_notes(self, run: "Run", notes: Collection[Note]) -> set[Note]:
+    def _find_entries(self, run: "Run", entries: Collection[Entry]) -> set[Entry]:
         """Returns those of the entries that the suppression list has."""
-        found = set[Note]()
-        asked = [note.digest for note in notes] if self._has_table(run, "suppressed") else []
+        found = set[Entry]()
+        asked = [entry.digest for entry in entries] if self._has_table(run, "suppressed") else []
         for chunk, marks in _split_chunks(asked):
             rows = run(f"SELECT kind, digest FROM suppressed WHERE digest IN ({marks})", *chunk)  # noqa: S608
-            found |= {Note(kind, bytes(digest)) for kind, digest in rows}
+            found |= {Entry(kind, bytes(digest)) for kind, digest in rows}
         return found
 
     def _read_vault(self, run: "Run") -> tuple[str, bytes]:

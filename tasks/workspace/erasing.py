@@ -187,11 +187,11 @@ def erase_due(workspace: Workspace) -> list[str]:
     return lines
 
 
-def count_suppressed(root: Path) -> int | None:
-    """Returns how many names of erased people are on the suppression list; None where the key store does not answer."""
+def count_listed(root: Path) -> int | None:
+    """Returns how many entries of erased people the suppression list has; None where the key store does not answer."""
     try:
         store = open_vault(root).store
-        return store.count_notes().get(SUBJECT, 0) if store.is_made() else 0
+        return store.count_entries().get(SUBJECT, 0) if store.is_made() else 0
     except AmunError:
         return None
 

@@ -26,7 +26,7 @@ from amun.store.samples import Samples, write_samples
 from amun.vault.kek import KEK_VARIABLE, KekFile
 from amun.vault.key_store import KEYS_VARIABLE, KeyStore
 from amun.vault.seal import Content, Seal, _bind, derive_nonce
-from amun.vault.suppression import Noter
+from amun.vault.suppression import EntryMaker
 from amun.vault.vault import NONCE_BYTES, SubjectKey, Vault, _use_key, create_vault, open_vault
 from tests.amun.ledger.conftest import create_postgres_schema
 from tests.amun.sealing import make_vault
@@ -102,7 +102,7 @@ PICTURES = [b"a picture's digest", b"another one's"]
 
 
 def test_whoever_is_erased_is_refused_in_every_spelling_and_after_every_rotation(shared: Vault, tmp_path: Path) -> None:
-    assert shared.read_suppression().notes == frozenset()
+    assert shared.read_suppression().entries == frozenset()
     shared.destroy_keys(SPELLINGS[:1], PICTURES)
     listed = shared.read_suppression()
     for _ in range(3):
@@ -126,7 +126,7 @@ def test_whoever_is_erased_is_refused_in_every_spelling_and_after_every_rotation
     shared.suppress_people(["ZOE AS"])
     assert len(open_vault().provide_keys([*OTHERS, "Zo\u00eb Os"])) == len(OTHERS) + 1
     described = shared.describe()
-    assert (described.num_suppressed, described.num_pictures) == (2, 2)
+    assert (described.num_listed, described.num_pictures) == (2, 2)
     # another workspace's person of the same name is somebody else; a picture is a picture
     other = tmp_path / "other"
     store_secret(other, "cd" * 32)
@@ -134,7 +134,7 @@ def test_whoever_is_erased_is_refused_in_every_spelling_and_after_every_rotation
     assert theirs.read_suppression().has_picture(PICTURES[0])
     assert len(theirs.provide_keys(SPELLINGS)) == 4
     # who lacks the key cannot ask the list
-    assert listed.notes.isdisjoint(Noter(b"", listed.noter.scope).note_people(SPELLINGS))
+    assert listed.entries.isdisjoint(EntryMaker(b"", listed.maker.scope).enter_people(SPELLINGS))
 
 
 def test_several_processes_write_one_list(shared: Vault) -> None:

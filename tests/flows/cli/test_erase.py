@@ -124,7 +124,7 @@ def test_whoever_is_due_is_erased_and_nobody_else(ledger: Ledger, capsys: pytest
     (waiting,) = forget(ledger, "00042", days=7)
     kek, pictures = Path(KEK).read_bytes(), read_pictures()
     code, out, _ = type_erase(capsys, "run", "--dry-run")
-    assert open_vault().read_suppression().notes == frozenset()
+    assert open_vault().read_suppression().entries == frozenset()
     assert (code, out.splitlines()[:2]) == (0, [f"{heavy} heavy: would be erased", f"{zoe} Zo\u00eb: would be erased"])
     assert list_readable() == sorted(PEOPLE)
     code, out, _ = type_erase(capsys, "run")
@@ -394,15 +394,15 @@ def test_no_base_is_made_where_people_are_erased_and_the_list_is_not_there(ledge
         prepare_base.fn(Workspace(Path(), PARAMS.model_copy(update={"model": model})), claim)
 
 
-def test_names_on_the_list_are_counted_where_the_key_store_answers(ledger: Ledger) -> None:
-    assert erasing.count_suppressed(Path()) == 0
+def test_entries_on_the_list_are_counted_where_the_key_store_answers(ledger: Ledger) -> None:
+    assert erasing.count_listed(Path()) == 0
     forget(ledger, "heavy", "Zo\u00eb")
     erasing.erase(open_workspace(Path()))
-    assert erasing.count_suppressed(Path()) == 2
+    assert erasing.count_listed(Path()) == 2
     Path(KEYS).write_bytes(b"no database" * 100)
-    assert erasing.count_suppressed(Path()) is None
+    assert erasing.count_listed(Path()) is None
     Path(KEYS).unlink()
-    assert erasing.count_suppressed(Path()) == 0
+    assert erasing.count_listed(Path()) == 0
 
 
 def _list_subjects() -> list[str]:
