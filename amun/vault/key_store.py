@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from amun.core.counts import tell_count
+from amun.core.databases import BUSY_SECONDS, split_chunks
 from amun.core.errors import AmunError, InputError
 from amun.core.masking import mask_passwords
 from amun.core.paths import KEYS
@@ -19,8 +20,6 @@ from amun.vault.suppression import Entry
 
 KEYS_VARIABLE = "AMUN_KEYS_URL"
 FORMAT = 1
-BUSY_SECONDS = 60
-CHUNK_ROWS = 10_000  # both databases take about 32,000 bound values in a statement
 _SQLITE, _POSTGRES = "sqlite:///", "postgresql+psycopg://"
 
 _SCHEMA = (
@@ -193,7 +192,8 @@ class KeyStore:
 
     def _select(self, run: "Run", subjects: Sequence[str]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        for chunk, marks in _split_chunks(subjects):
+        for chunk in split_chunks(subjects):
+            marks = _write_marks(chunk)
             rows = run(f"SELECT subject, wrapped FROM subject_key WHERE subject IN ({marks})", *chunk)  # noqa: S608
             found |= {subject: bytes(wrapped) for subject, wrapped in rows}
         return found
@@ -214,7 +214,8 @@ class KeyStore:
         """Returns those of the entries that the suppression list has."""
         found = set[Entry]()
         asked = [entry.digest for entry in entries] if self._has_table(run, "suppressed") else []
-        for chunk, marks in _split_chunks(asked):
+        for chunk in split_chunks(asked):
+            marks = _write_marks(chunk)
             rows = run(f"SELECT kind, digest FROM suppressed WHERE digest IN ({marks})", *chunk)  # noqa: S608
             found |= {Entry(kind, bytes(digest)) for kind, digest in rows}
         return found
@@ -302,14 +303,11 @@ class KeyStore:
 
 
 Run = Callable[..., list[Any]]
-Asked = TypeVar("Asked")
 
 
-def _split_chunks(values: Sequence[Asked]) -> Iterator[tuple[Sequence[Asked], str]]:
-    """Yields as many values as a statement may have, with the marks that stand for them in it."""
-    for start in range(0, len(values), CHUNK_ROWS):
-        chunk = values[start : start + CHUNK_ROWS]
-        yield chunk, ", ".join("?" * len(chunk))
+def _write_marks(values: Sequence[object]) -> str:
+    """Returns what stands for the values in a statement."""
+    return ", ".join("?" * len(values))
 
 
 def _run(connection: Any, is_sqlite: bool, statement: str, *values: object) -> list[Any]:
