@@ -33,7 +33,7 @@ def find_own_pictures(
         locks: the outputs of the same waves.
 
     Returns:
-        The digests, and what is wrong with the first file that could not be read to its end; empty where all were.
+        The digests, and what is wrong with the first sample or file that could not be read; empty where all were.
     """
     root = workspace.root
     gone = set(list_gone(read_forgotten(root)))
@@ -41,13 +41,11 @@ def find_own_pictures(
     found = set[bytes]()
     for contents, commit in _list_bases(root, commits, locks).items():
         paths = list(find_cached(root, contents).values())
-        own_ids = _list_own(paths, people, problems)
-        own = _read_pictures(paths, own_ids, problems)
+        own, own_ids = _read_own(paths, people, problems)
         shared = own if own and may_have_had_twins(root, commit) else set()
         found |= own - _read_others(paths, shared, own_ids | gone, problems)
     paths = [root / path for path in STORES]
-    own_ids = _list_own(paths, people, problems)
-    own = _read_pictures(paths, own_ids, problems)
+    own, own_ids = _read_own(paths, people, problems)
     # whoever came with a later base may have brought a picture of an earlier one
     shared = found | own if may_have_twins(root) else found - own
     return (found | own) - _read_others(paths, shared, own_ids | gone, problems), next(iter(problems), "")
@@ -66,18 +64,27 @@ def _list_bases(root: Path, commits: Mapping[int, str], locks: Locks) -> dict[tu
     return {contents: commit for contents, commit in bases.items() if contents != checked_out}
 
 
-def _list_own(paths: Iterable[Path], people: Collection[str], problems: list[str]) -> set[str]:
-    return {
-        sample_id
-        for owners in _read_each(paths, read_owners, problems)
-        for sample_id, name in zip(owners.sample_ids.tolist(), owners.subject_ids.tolist(), strict=True)
-        if normalise(name) in people
-    }
+def _read_own(paths: Iterable[Path], people: Collection[str], problems: list[str]) -> tuple[set[bytes], set[str]]:
+    """Returns what these people's samples show, and the ids of the samples."""
+    pictures, own_ids = set[bytes](), set[str]()
+    for owners, path in _read_each(paths, lambda path: (read_owners(path), path), problems):
+        rows = zip(owners.sample_ids.tolist(), owners.subject_ids.tolist(), strict=True)
+        found = [sample_id for sample_id, name in rows if normalise(name) in people]
+        own_ids.update(found)
+        pictures |= _read_pictures(path, found, problems)
+    return pictures, own_ids
 
 
-def _read_pictures(paths: Iterable[Path], own_ids: set[str], problems: list[str]) -> set[bytes]:
-    read = _read_each(paths, lambda path: find_pictures([path], own_ids, skip_erased=True), problems)
-    return {picture for pictures in read for picture in pictures}
+def _read_pictures(path: Path, sample_ids: list[str], problems: list[str]) -> set[bytes]:
+    """Returns what these samples show, those beside a damaged one, too."""
+    try:
+        return set(find_pictures([path], set(sample_ids), skip_erased=True))
+    except AmunError as error:
+        if len(sample_ids) == 1:
+            problems.append(str(error))
+            return set()
+        half = len(sample_ids) // 2
+        return _read_pictures(path, sample_ids[:half], problems) | _read_pictures(path, sample_ids[half:], problems)
 
 
 def _read_others(paths: Iterable[Path], pictures: set[bytes], without: set[str], problems: list[str]) -> set[bytes]:
