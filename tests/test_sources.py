@@ -112,7 +112,7 @@ def test_imported_images_keep_their_revision_and_new_ones_come_with_a_new_base(
     assert not set(forgotten) & set(held)
     known = f"refused of erased people: {num_known}, {num_known} of them by the picture alone"
     assert f"refused of forgotten people: 18; {known}" in said
-    assert "\nsuppressed 3 names of erased people" in site.run("amun", "status")
+    assert "\nlisted     3 entries of erased people" in site.run("amun", "status")
     prepared = load_prepared(site)
     assert (prepared["num_excluded"], prepared["num_suppressed"]) == (18, num_known)
     assert prepared["revision"]["md5"] != first["md5"]

@@ -260,8 +260,9 @@ def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path:
     assert b"\nNot in here: 3 samples of this person in the model faces; " in files["README.txt"]
     assert f"in the model {MODEL}".encode() not in files["README.txt"]
     assert exported == (
-        f"no sample of {people[0]!r} is held any more: erased on {datetime.now(UTC):%Y-%m-%d} under request R-000001; "
-        f"in {tmp_path}/erased.zip is what the ledger keeps: 1 request; the suppression list has the person\n"
+        f"this workspace can open no sample of {people[0]!r}: erased on {datetime.now(UTC):%Y-%m-%d} "
+        f"under request R-000001; in {tmp_path}/erased.zip is what the ledger keeps: 1 request; "
+        "the model faces holds 3 samples; the suppression list has the person\n"
     )
     assert not [name for name in files if name.endswith((".png", ".npy"))]
     assert (read_rows(files["samples.csv"]), read_rows(files["answers.csv"])) == ([], [])

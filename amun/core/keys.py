@@ -56,6 +56,11 @@ def keyed_digest(secret: bytes, purpose: str, *parts: bytes) -> str:
     return digest.hexdigest()[:ID_LENGTH]
 
 
+def is_keyed(name: str) -> bool:
+    """Tells whether this has the form of a keyed id."""
+    return len(name) == ID_LENGTH and set(name) <= set("0123456789abcdef")
+
+
 def subject_key(secret: bytes, subject_id: str) -> str:
     """Returns the id by which git knows a subject."""
     return keyed_digest(secret, "subject", subject_id.encode())

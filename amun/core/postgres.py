@@ -8,10 +8,9 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine, event, make_url
 
+from amun.core.databases import BUSY_SECONDS
 from amun.core.errors import AmunError, InputError
 from amun.core.network import read_timeout, read_whole_timeout
-
-BUSY_SECONDS = 60  # that another writer may take
 
 
 class BoundedConnection(psycopg.Connection[Any]):

@@ -2,28 +2,25 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
 
+from amun.core.databases import BUSY_SECONDS
 from amun.core.errors import AmunError, InputError
 from amun.core.masking import mask_passwords
 from amun.ledger.columns import Base
 from amun.ledger.migrations import MIGRATIONS
 from amun.ledger.schema import SCHEMA_VERSION, InfoRow
 
-BUSY_SECONDS = 60
 WRITER_LOCK = 0x616D756E  # "amun": the key of the advisory lock that lets one writer in at a time on Postgres
-CHUNK_ROWS = 10_000  # both databases take about 32,000 bound values in a statement
-
-Item = TypeVar("Item")
 
 
 class Database:
@@ -181,12 +178,6 @@ class Database:
             reason = " ".join(str(primary or original).split())
             shown = reason.replace(self._password, "***") if self._password else reason
             raise AmunError(f"the ledger {self.name} does not answer or refuses: {shown}") from None
-
-
-def split_chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    """Yields the items in runs short enough for one statement."""
-    for start in range(0, len(items), CHUNK_ROWS):
-        yield items[start : start + CHUNK_ROWS]
 
 
 # NaN is no JSON: SQLite would keep it, Postgres would not

@@ -10,11 +10,12 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, exists, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from amun.core.databases import split_chunks
 from amun.core.errors import InputError
 from amun.core.near_ids import ask_for, suggest_ids
 from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_subject, format_request_id, parse_request_id
-from amun.ledger.database import Database, split_chunks
+from amun.ledger.database import Database
 from amun.ledger.lookups import check_model
 from amun.ledger.records import PlannedErasure
 from amun.ledger.requests import describe_erasure

@@ -9,10 +9,10 @@ from dateutil.relativedelta import relativedelta
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from amun.core.databases import split_chunks
 from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_received, check_reference, check_subject, format_request_id, parse_request_id
-from amun.ledger.database import split_chunks
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand
 from amun.ledger.matching import find_known
 from amun.ledger.records import OutcomeState

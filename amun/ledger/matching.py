@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Select, func, insert, select, union, update
 from sqlalchemy.orm import Session
 
-from amun.ledger.database import split_chunks
+from amun.core.databases import split_chunks
 from amun.ledger.schema import LIVE_STATES, HoldingRow, OutcomeRow
 
 

@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
+from amun.core.databases import split_chunks
 from amun.core.errors import InputError
 from amun.core.near_ids import suggest_ids
 from amun.evidence.attempts import Receipt
 from amun.ledger.checks import format_request_id, parse_request_id
 from amun.ledger.choosing import choose_requests, select_numbers
-from amun.ledger.database import Database, split_chunks
+from amun.ledger.database import Database
 from amun.ledger.demands import AddedRequest, Demand
 from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.lookups import check_model

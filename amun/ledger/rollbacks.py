@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from amun.core.databases import split_chunks
 from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
-from amun.ledger.database import split_chunks
 from amun.ledger.erasures import is_begun, read_erasures, refuse_erased
 from amun.ledger.lookups import check_lease, check_model, find_open, is_abandoned
 from amun.ledger.matching import match_outcomes

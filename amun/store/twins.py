@@ -5,7 +5,7 @@ Two samples are twins if their pixels are the same once `data.images` has made t
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,15 +96,21 @@ def find_twins(
         gone_ids: samples that are nobody's twins any more, and are not opened.
         skip_erased: nor are those that nobody can open any more; else such a one is an error.
     """
-    own, asked = find_pictures(paths, own_ids, skip_erased=skip_erased), sorted(own_ids)
-    others = [
+    own = find_pictures(paths, own_ids, skip_erased=skip_erased)
+    return own, find_others(paths, own, own_ids | gone_ids, skip_erased=skip_erased)
+
+
+def find_others(
+    paths: Sequence[Path], pictures: Collection[bytes], without: set[str], *, skip_erased: bool = False
+) -> list[Twin]:
+    """Returns the samples of the store files that show one of these pictures; see `find_twins`."""
+    return [
         Twin(path, *row)
-        for path in (paths if own else ())
-        for part in read_in_groups(path, without=[*asked, *gone_ids], skip_erased=skip_erased)
+        for path in (paths if pictures else ())
+        for part in read_in_groups(path, without=sorted(without), skip_erased=skip_erased)
         for row in _list_rows(part)
-        if row[2] in own
+        if row[2] in pictures
     ]
-    return own, others
 
 
 def find_pictures(paths: Sequence[Path], own_ids: set[str], *, skip_erased: bool = False) -> dict[bytes, list[str]]:

@@ -9,18 +9,17 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from amun.core.counts import tell_count
+from amun.core.databases import BUSY_SECONDS, split_chunks
 from amun.core.errors import AmunError, InputError
 from amun.core.masking import mask_passwords
 from amun.core.paths import KEYS
-from amun.vault.suppression import Note
+from amun.vault.suppression import Entry
 
 KEYS_VARIABLE = "AMUN_KEYS_URL"
 FORMAT = 1
-BUSY_SECONDS = 60
-CHUNK_ROWS = 10_000  # both databases take about 32,000 bound values in a statement
 _SQLITE, _POSTGRES = "sqlite:///", "postgresql+psycopg://"
 
 _SCHEMA = (
@@ -101,7 +100,7 @@ class KeyStore:
             return int(run("SELECT count(*) FROM subject_key")[0][0])
 
     def add_keys(
-        self, subjects: Sequence[str], wrap: Callable[[str, str], bytes], unless: Collection[Note] = ()
+        self, subjects: Sequence[str], wrap: Callable[[str, str], bytes], unless: Collection[Entry] = ()
     ) -> None:
         """Writes a new key for each of the subjects who has none.
 
@@ -115,23 +114,27 @@ class KeyStore:
         """
         with self._write() as run:
             kek, _ = self._read_vault(run)
-            if known_notes := self._find_notes(run, unless):
-                people = tell_count(len(known_notes), "person is", "people are")
-                raise InputError(
-                    f"{people} erased, and gets no key anew from {self.name}: leave their samples out; whoever comes "
-                    "back is entered under another id"
-                )
+            if known_entries := self._find_entries(run, unless):
+                raise self.refuse_keys(len(known_entries))
             known = self._select(run, subjects)
             for subject in subjects:
                 if subject not in known:
                     run("INSERT INTO subject_key (subject, wrapped) VALUES (?, ?)", subject, wrap(kek, subject))
 
-    def remove_keys(self, subjects: Sequence[str], notes: Collection[Note] = ()) -> int:
+    def refuse_keys(self, num_people: int) -> InputError:
+        """Returns the error of whoever asks for keys of people who are erased."""
+        people = tell_count(num_people, "person is erased, and gets", "people are erased, and get")
+        return InputError(
+            f"{people} no key anew from {self.name}: leave their samples out; whoever comes back is entered under "
+            "another id"
+        )
+
+    def remove_keys(self, subjects: Sequence[str], entries: Collection[Entry] = ()) -> int:
         """Removes the keys of the subjects, all or none, and all that is left of them in the database's files.
 
         Args:
             subjects: their keyed ids.
-            notes: entries of the suppression list, which is never without them once the keys are gone.
+            entries: entries of the suppression list, which is never without them once the keys are gone.
 
         Returns:
             how many keys there were; removed again, none.
@@ -139,7 +142,7 @@ class KeyStore:
         with self._write() as run:
             self._read_vault(run)
             known = self._select(run, subjects)
-            self._insert_notes(run, notes)
+            self._insert_entries(run, entries)
             self._delete_keys(run, known)
         if self.path is None:
             # Postgres keeps old versions of a row, and rewrites a table outside transactions alone. A killed call may
@@ -148,22 +151,22 @@ class KeyStore:
                 run("VACUUM FULL subject_key")
         return len(known)
 
-    def add_notes(self, notes: Collection[Note]) -> None:
+    def add_entries(self, entries: Collection[Entry]) -> None:
         """Puts entries on the suppression list; those that it has stay."""
         with self._write() as run:
             self._read_vault(run)
-            self._insert_notes(run, notes)
+            self._insert_entries(run, entries)
 
-    def read_notes(self) -> frozenset[Note]:
+    def read_entries(self) -> frozenset[Entry]:
         """Returns the suppression list."""
         with self._read() as run:
             self._read_vault(run)
             if not self._has_table(run, "suppressed"):
                 return frozenset()
             rows = run("SELECT kind, digest FROM suppressed")
-            return frozenset(Note(kind, bytes(digest)) for kind, digest in rows)
+            return frozenset(Entry(kind, bytes(digest)) for kind, digest in rows)
 
-    def count_notes(self) -> dict[str, int]:
+    def count_entries(self) -> dict[str, int]:
         """Returns how many entries of each kind the suppression list has; a kind without any is left out."""
         with self._read() as run:
             self._read_vault(run)
@@ -189,7 +192,8 @@ class KeyStore:
 
     def _select(self, run: "Run", subjects: Sequence[str]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        for chunk, marks in _split_chunks(subjects):
+        for chunk in split_chunks(subjects):
+            marks = _write_marks(chunk)
             rows = run(f"SELECT subject, wrapped FROM subject_key WHERE subject IN ({marks})", *chunk)  # noqa: S608
             found |= {subject: bytes(wrapped) for subject, wrapped in rows}
         return found
@@ -198,20 +202,22 @@ class KeyStore:
         for subject in subjects:
             run("DELETE FROM subject_key WHERE subject = ?", subject)
 
-    def _insert_notes(self, run: "Run", notes: Collection[Note]) -> None:
-        known = self._find_notes(run, notes)
-        for note in dict.fromkeys(notes):
-            if note not in known:
-                run(self._translate(_LIST))
-                run("INSERT INTO suppressed (digest, kind) VALUES (?, ?)", note.digest, note.kind)
+    def _insert_entries(self, run: "Run", entries: Collection[Entry]) -> None:
+        known = self._find_entries(run, entries)
+        new = [entry for entry in dict.fromkeys(entries) if entry not in known]
+        if new:
+            run(self._translate(_LIST))
+        for entry in new:
+            run("INSERT INTO suppressed (digest, kind) VALUES (?, ?)", entry.digest, entry.kind)
 
-    def _find_notes(self, run: "Run", notes: Collection[Note]) -> set[Note]:
+    def _find_entries(self, run: "Run", entries: Collection[Entry]) -> set[Entry]:
         """Returns those of the entries that the suppression list has."""
-        found = set[Note]()
-        asked = [note.digest for note in notes] if self._has_table(run, "suppressed") else []
-        for chunk, marks in _split_chunks(asked):
+        found = set[Entry]()
+        asked = [entry.digest for entry in entries] if self._has_table(run, "suppressed") else []
+        for chunk in split_chunks(asked):
+            marks = _write_marks(chunk)
             rows = run(f"SELECT kind, digest FROM suppressed WHERE digest IN ({marks})", *chunk)  # noqa: S608
-            found |= {Note(kind, bytes(digest)) for kind, digest in rows}
+            found |= {Entry(kind, bytes(digest)) for kind, digest in rows}
         return found
 
     def _read_vault(self, run: "Run") -> tuple[str, bytes]:
@@ -297,14 +303,11 @@ class KeyStore:
 
 
 Run = Callable[..., list[Any]]
-Asked = TypeVar("Asked")
 
 
-def _split_chunks(values: Sequence[Asked]) -> Iterator[tuple[Sequence[Asked], str]]:
-    """Yields as many values as a statement may have, with the marks that stand for them in it."""
-    for start in range(0, len(values), CHUNK_ROWS):
-        chunk = values[start : start + CHUNK_ROWS]
-        yield chunk, ", ".join("?" * len(chunk))
+def _write_marks(values: Sequence[object]) -> str:
+    """Returns what stands for the values in a statement."""
+    return ", ".join("?" * len(values))
 
 
 def _run(connection: Any, is_sqlite: bool, statement: str, *values: object) -> list[Any]:

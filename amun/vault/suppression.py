@@ -16,7 +16,7 @@ DIGEST_BYTES = 16
 SUBJECT, NEAR, PICTURE = "subject", "near", "picture"
 
 
-class Note(NamedTuple):
+class Entry(NamedTuple):
     """An entry of the list: what it is about, and its digest (16 bytes)."""
 
     kind: str
@@ -24,7 +24,7 @@ class Note(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Noter:
+class EntryMaker:
     """Makes the entries of one workspace.
 
     Attributes:
@@ -36,28 +36,28 @@ class Noter:
     key: bytes
     scope: str
 
-    def note_name(self, name: str) -> Note:
+    def enter_name(self, name: str) -> Entry:
         """Returns the entry that keeps this person out, however the data compose the letters of the name."""
-        return self._note(SUBJECT, (self.scope + normalise(name)).encode())
+        return self._enter(SUBJECT, (self.scope + normalise(name)).encode())
 
-    def note_near(self, name: str) -> Note:
+    def enter_near(self, name: str) -> Entry:
         """Returns the entry that all names have in common which people may write for this one.
 
-        A release that compares names otherwise misses near ones of before; `note_name` does not depend on that.
+        A release that compares names otherwise misses near ones of before; `enter_name` does not depend on that.
         """
-        return self._note(NEAR, (self.scope + fold_id(name)).encode())
+        return self._enter(NEAR, (self.scope + fold_id(name)).encode())
 
-    def note_people(self, names: Iterable[str]) -> list[Note]:
+    def enter_people(self, names: Iterable[str]) -> list[Entry]:
         """Returns all entries of these people."""
-        return [note(name) for name in names for note in (self.note_name, self.note_near)]
+        return [enter(name) for name in names for enter in (self.enter_name, self.enter_near)]
 
-    def note_picture(self, picture: bytes) -> Note:
+    def enter_picture(self, picture: bytes) -> Entry:
         """Returns the entry of a picture, given the digest of its pixels."""
-        return self._note(PICTURE, picture)
+        return self._enter(PICTURE, picture)
 
-    def _note(self, kind: str, data: bytes) -> Note:
+    def _enter(self, kind: str, data: bytes) -> Entry:
         digest = hashlib.blake2b(data, key=self.key, digest_size=DIGEST_BYTES, person=kind.encode())
-        return Note(kind, digest.digest())
+        return Entry(kind, digest.digest())
 
 
 @dataclass(frozen=True)
@@ -65,21 +65,21 @@ class Suppression:
     """The list as a stage asks it.
 
     Attributes:
-        noter: of the workspace.
-        notes: all entries.
+        maker: of the workspace's entries.
+        entries: all entries.
     """
 
-    noter: Noter
-    notes: frozenset[Note]
+    maker: EntryMaker
+    entries: frozenset[Entry]
 
     def has_person(self, name: str) -> bool:
         """Tells whether the person of this name is erased."""
-        return self.noter.note_name(name) in self.notes
+        return self.maker.enter_name(name) in self.entries
 
     def is_near(self, name: str) -> bool:
         """Tells whether somebody is erased whose name may be meant by this one."""
-        return self.noter.note_near(name) in self.notes
+        return self.maker.enter_near(name) in self.entries
 
     def has_picture(self, picture: bytes) -> bool:
         """Tells whether a picture of somebody erased has this digest of its pixels."""
-        return self.noter.note_picture(picture) in self.notes
+        return self.maker.enter_picture(picture) in self.entries

@@ -16,8 +16,8 @@ from amun.core.keys import fingerprint, load_secret, subject_key
 from amun.core.paths import KEK, KEYS, SECRET
 from amun.core.subject_ids import normalise
 from amun.vault.kek import KEY_BYTES, KekFile, fingerprint_kek, locate_kek
-from amun.vault.key_store import KeyStore, locate_key_store
-from amun.vault.suppression import PICTURE, SUBJECT, Noter, Suppression
+from amun.vault.key_store import KEYS_VARIABLE, KeyStore, locate_key_store
+from amun.vault.suppression import PICTURE, SUBJECT, EntryMaker, Suppression
 
 NONCE_BYTES = 12
 Read = TypeVar("Read")
@@ -49,8 +49,9 @@ class Summary:
     Attributes:
         key_store: its address, without a password.
         num_keys: how many people have one.
-        num_suppressed: how many names of erased people the suppression list has.
-        num_pictures: likewise, of their pictures.
+        num_listed: how many entries of erased people the suppression list has: one for each of the workspaces that
+            share the key store and have erased the person, or know of it.
+        num_pictures: how many entries of their pictures it has.
         kek: where the key-encryption key lies.
         fingerprint: of that key.
         is_rotating: it is being changed, or a change was killed.
@@ -58,7 +59,7 @@ class Summary:
 
     key_store: str
     num_keys: int
-    num_suppressed: int
+    num_listed: int
     num_pictures: int
     kek: str
     fingerprint: str
@@ -123,14 +124,18 @@ class Vault:
         name_of = {subject_key(secret, name): name for name in names}
         found = self.find_keys(name_of)
         if missing := [subject for subject in name_of if subject not in found]:
+            maker = self._entry_maker
             self.store.add_keys(
                 missing,
                 lambda kek, subject: _wrap(
                     self.kek_file.find(kek), subject, os.urandom(KEY_BYTES) + name_of[subject].encode()
                 ),
-                unless={self._noter.note_name(name_of[subject]) for subject in missing},
+                unless={maker.enter_name(name_of[subject]) for subject in missing},
             )
             found |= self.find_keys(missing)
+        # somebody may be erased between two looks
+        if gone := [subject for subject in name_of if subject not in found]:
+            raise self.store.refuse_keys(len(gone))
         return {name: found[subject] for subject, name in name_of.items()}
 
     def find_names(self, people: Iterable[str]) -> dict[str, str]:
@@ -164,8 +169,9 @@ class Vault:
         Raises:
             InputError, AmunError: as `find_names`.
         """
-        notes = [*self._noter.note_people(people), *map(self._noter.note_picture, pictures)]
-        return self.store.remove_keys(list(self.find_names(people)), notes)
+        maker = self._entry_maker
+        entries = [*maker.enter_people(people), *map(maker.enter_picture, pictures)]
+        return self.store.remove_keys(list(self.find_names(people)), entries)
 
     def suppress_people(self, names: Collection[str]) -> None:
         """Puts people on the suppression list whose keys are destroyed already, or who never had one here.
@@ -174,7 +180,7 @@ class Vault:
             InputError, AmunError: as `find_names`.
         """
         if names:
-            self.store.add_notes(self._noter.note_people(names))
+            self.store.add_entries(self._entry_maker.enter_people(names))
 
     def read_suppression(self) -> Suppression:
         """Returns the suppression list.
@@ -182,11 +188,11 @@ class Vault:
         Raises:
             InputError, AmunError: as `find_names`.
         """
-        return Suppression(self._noter, self.store.read_notes())
+        return Suppression(self._entry_maker, self.store.read_entries())
 
     @property
-    def _noter(self) -> Noter:
-        return Noter(_derive(self.own_key, b"suppress"), fingerprint(load_secret(self._workspace)))
+    def _entry_maker(self) -> EntryMaker:
+        return EntryMaker(_derive(self.own_key, b"suppress"), fingerprint(load_secret(self._workspace)))
 
     def describe(self) -> Summary:
         """Returns what may be told of the vault.
@@ -195,12 +201,12 @@ class Vault:
             InputError, AmunError: as `own_key`.
         """
         self.check()
-        notes = self.store.count_notes()
+        entries = self.store.count_entries()
         return Summary(
             key_store=self.store.name,
             num_keys=self.store.count_keys(),
-            num_suppressed=notes.get(SUBJECT, 0),
-            num_pictures=notes.get(PICTURE, 0),
+            num_listed=entries.get(SUBJECT, 0),
+            num_pictures=entries.get(PICTURE, 0),
             kek=str(self.kek_file.path),
             fingerprint=self.store.read_own()[0],
             is_rotating=self.kek_file.successor.exists(),
@@ -273,13 +279,15 @@ def read_suppression(workspace: Path = CURRENT, *, is_sealed: bool) -> Suppressi
         is_sealed: `data.sealed`.
 
     Raises:
-        InputError, AmunError: as `Vault.own_key`; or a key-encryption key is there without its key store.
+        InputError, AmunError: as `Vault.own_key`; or a key store is named, or has its key-encryption key here, and is
+            not there.
     """
     vault = open_vault(workspace)
-    if is_sealed or vault.store.is_made():
+    # a shared key store that is named and away is not one that never was
+    if is_sealed or os.environ.get(KEYS_VARIABLE) or vault.store.is_made():
         return vault.read_suppression()
     vault.kek_file.require_none()
-    return Suppression(Noter(b"", ""), frozenset())
+    return Suppression(EntryMaker(b"", ""), frozenset())
 
 
 def create_vault(workspace: Path = CURRENT) -> Vault:

@@ -178,7 +178,7 @@ def status(as_json: shared.AsJson = False) -> None:
     from flows.pages import wave_tables
     from tasks.tools.registered import find_champion
     from tasks.workspace.deadlines import find_last_night
-    from tasks.workspace.erasing import count_suppressed
+    from tasks.workspace.erasing import count_listed
 
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:
@@ -190,7 +190,7 @@ def status(as_json: shared.AsJson = False) -> None:
         "champion": None if champion is None else champion.version,
         **vars(counts),
         "last_night": find_last_night(workspace.params, counts.next_due),
-        "suppressed": count_suppressed(workspace.root),
+        "num_listed": count_listed(workspace.root),
         "last_wave": closed[-1] if closed else None,
     }
     shared.show(shown, as_json, wave_tables.print_status)

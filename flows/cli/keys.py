@@ -48,8 +48,8 @@ def rotate_keys() -> None:
 def _print(shown: dict[str, Any]) -> None:
     print(f"key store          {shown['key_store']}")
     print(f"keys               {shown['num_keys']}")
-    names, pictures = tell_count(shown["num_suppressed"], "name"), tell_count(shown["num_pictures"], "picture")
-    print(f"suppression list   {names}, {pictures}")
+    entries = tell_count(shown["num_listed"], "entry", "entries")
+    print(f"suppression list   {entries} of people, {shown['num_pictures']} of pictures")
     print(f"key-encryption key {shown['kek']} ({shown['fingerprint']})")
     if shown["is_rotating"]:
         print("it is being changed, or a change was killed: `amun keys rotate` ends it")

@@ -134,12 +134,13 @@ def _tell(facts: Facts, num_samples: int, num_copies: int, path: Path) -> str:
     if facts.erased and not num_samples and not num_copies:
         requests = tell_count(len(facts.trace.requests), "request")
         told = [
-            f"no sample of {name} is held any more: {facts.erased}",
+            f"this workspace can open no sample of {name}: {facts.erased}",
             f"in {path} is what the ledger keeps: {requests}",
         ]
     else:
         told = [f"written: {path}: {_count(facts, num_samples, num_copies)} of {name}"]
         told += [f"{name} is {facts.erased}"] if facts.erased else []
+    told += [f"the model {model} holds {count}" for model, count in _count_elsewhere(facts)]
     if facts.is_suppressed:
         told.append("the suppression list has the person")
     if facts.missing:
@@ -152,6 +153,14 @@ def _tell(facts: Facts, num_samples: int, num_copies: int, path: Path) -> str:
 def _count(facts: Facts, num_samples: int, num_copies: int) -> str:
     samples, copies = tell_count(num_samples, "sample"), tell_count(num_copies, "near-copy", "near-copies")
     return f"{samples}, {copies} and {tell_count(len(facts.trace.requests), 'request')}"
+
+
+def _count_elsewhere(facts: Facts) -> list[tuple[str, str]]:
+    """Returns how many samples each other model holds."""
+    return [
+        (model, tell_count(holding.num_train + holding.num_held_out, "sample"))
+        for model, holding in facts.elsewhere.items()
+    ]
 
 
 def _describe(workspace: Workspace, facts: Facts, num_samples: int, num_copies: int) -> str:
@@ -170,9 +179,10 @@ def _describe(workspace: Workspace, facts: Facts, num_samples: int, num_copies: 
         lines.append("A suppression list has keyed digests of the person, which keep the samples from coming in again.")
     if facts.shared:
         lines.append(f"{facts.shared}. {NOT_IN_HERE} those of others.")
-    for model, holding in facts.elsewhere.items():
-        count = tell_count(holding.num_train + holding.num_held_out, "sample")
-        lines.append(f"{NOT_IN_HERE} {count} of this person in the model {model}; the same command writes them there.")
+    lines += [
+        f"{NOT_IN_HERE} {count} of this person in the model {model}; the same command writes them there."
+        for model, count in _count_elsewhere(facts)
+    ]
     lines += [
         f"{NOT_IN_HERE} {file.path} of wave {', '.join(map(str, file.waves))}, which is not in the cache."
         for file in facts.missing

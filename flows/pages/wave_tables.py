@@ -155,10 +155,11 @@ def _print_erasures(status: dict[str, Any]) -> None:
             )
     if status["never_erased"]:
         print(f"in clear   {tell_count(status['never_erased'], 'request')} of people of whom copies stay unsealed")
-    if (suppressed := status["suppressed"]) is None:
-        print("suppressed not known: the key store does not answer; `amun keys show` says why")
-    elif suppressed:
-        print(f"suppressed {tell_count(suppressed, 'name')} of erased people, who are not taken in again")
+    if (num_listed := status["num_listed"]) is None:
+        print("listed     not known: the key store does not answer; `amun keys show` says why")
+    elif num_listed:
+        entries = tell_count(num_listed, "entry", "entries")
+        print(f"listed     {entries} of erased people on the suppression list, which keeps them out")
 
 
 def _describe_row(wave: Wave) -> list[str]:

@@ -2,9 +2,12 @@
 
 from prefect import task
 
+from amun.core.counts import tell_count
+from amun.core.errors import InputError
 from amun.core.paths import EXCLUSIONS, FORGOTTEN
 from amun.evidence.wave import list_excluded, write_json
 from amun.ledger import Claim
+from amun.vault.key_store import KEYS_VARIABLE
 from amun.vault.vault import open_vault
 from tasks.tools import dvc
 from tasks.tools.options import NETWORK_OPTIONS, TASK_OPTIONS
@@ -22,18 +25,32 @@ def prepare_base(workspace: Workspace, claim: Claim) -> None:
     Whoever was erased for any model is put on the suppression list under this workspace's secret, too.
 
     An adopted base is that of wave 0 alone: it has learned people who are forgotten since.
+
+    Raises:
+        InputError: the ledger has erased people, and there is no key store that would keep them out.
     """
     require_lease(claim)
+    _suppress_erased(workspace)
     forgotten = read_line(workspace)
     write_json(workspace.root / FORGOTTEN, forgotten)
     write_json(workspace.root / EXCLUSIONS, list_excluded(forgotten))
-    vault = open_vault(workspace.root)
-    if vault.store.is_made():
-        with open_ledger() as ledger:
-            vault.suppress_people(ledger.list_erased())
     if claim.number:
         drop_base(workspace.root)
     dvc.thaw_base(workspace.root)
+
+
+def _suppress_erased(workspace: Workspace) -> None:
+    with open_ledger() as ledger:
+        erased = ledger.list_erased()
+    vault = open_vault(workspace.root)
+    # with `data.sealed: false` no stage would miss it
+    if erased and not vault.store.is_made():
+        raise InputError(
+            f"the ledger has {tell_count(len(erased), 'erased person', 'erased people')}, and the key store "
+            f"{vault.store.name}, whose suppression list keeps them out, is not there: bring it from your backup, or "
+            f"name it in {KEYS_VARIABLE}; in a workspace that never had any, `amun keys create` makes one"
+        )
+    vault.suppress_people(erased)
 
 
 @task(name="refresh-source", **NETWORK_OPTIONS)

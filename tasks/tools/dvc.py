@@ -128,7 +128,7 @@ def has_thawed_base(root: Path) -> bool:
     if committed is None:
         return False
     try:
-        stages = yaml.load(committed, Loader=yaml.CSafeLoader)["stages"]
+        stages = _load_yaml(committed)["stages"]
     except (yaml.YAMLError, LookupError, TypeError):
         raise InputError(f"{root}: dvc.yaml at HEAD cannot be read; bring back an earlier one and commit it") from None
     return not _is_frozen(stages)
@@ -222,14 +222,14 @@ def require_unchanged(root: Path, file: Path) -> None:
 
 def read_lock(root: Path) -> dict[str, Any]:
     """Returns the stages of `dvc.lock`: for each its `deps` and `outs` with their digests."""
-    stages: dict[str, Any] = _load_yaml(root / LOCK_FILE)["stages"]
+    stages: dict[str, Any] = _load_yaml((root / LOCK_FILE).read_bytes())["stages"]
     return stages
 
 
 def read_lock_at(root: Path, commit: str) -> dict[str, Any]:
     """Returns the stages of `dvc.lock` at a commit of this clone; none where it has no such file."""
     committed = read_committed(root, Path(LOCK_FILE), commit)
-    stages: dict[str, Any] = yaml.safe_load(committed)["stages"] if committed else {}
+    stages: dict[str, Any] = _load_yaml(committed)["stages"] if committed else {}
     return stages
 
 
@@ -376,13 +376,13 @@ def list_dependencies(root: Path) -> list[str]:
 
 
 def _read_stages(root: Path) -> dict[str, Any]:
-    stages: dict[str, Any] = _load_yaml(root / "dvc.yaml")["stages"]
+    stages: dict[str, Any] = _load_yaml((root / "dvc.yaml").read_bytes())["stages"]
     return stages
 
 
-def _load_yaml(path: Path) -> Any:
+def _load_yaml(text: str | bytes) -> Any:
     # C's, for these files are read before each stage, and Python's takes a tenth of a second
-    return yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
+    return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 def list_outputs(root: Path, stages: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from amun.core.keys import is_keyed, load_secret, subject_keys
 from amun.core.paths import (
     ADVERSARIAL,
     AUDIT_INCLUSION,
@@ -88,7 +89,8 @@ class HeldImage:
         is_near_copy: a wave has made it of the sample.
         waves: whose commits name that content.
         label: its class; of a near-copy the one that it was taken for.
-        class_name: of that class; empty where the names were not kept.
+        class_name: of that class, the person's own by their name; empty where the names were not kept, or it is that of
+            somebody else.
         payload: (C, H, W) uint8, or float32 in [0, 1].
     """
 
@@ -154,7 +156,7 @@ def read_images(root: Path, trace: Trace) -> Iterator[HeldImage]:
     commits = _list_commits(trace)
     for file, samples in _read(root, trace, IMAGES):
         # classes are those of the wave's base
-        classes = _read_classes(root, commits[file.waves[0]])
+        classes = _read_classes(root, commits[file.waves[0]], trace.subject_id)
         for row, (sample_id, label) in enumerate(
             zip(samples.sample_ids.tolist(), samples.labels.tolist(), strict=True)
         ):
@@ -207,7 +209,12 @@ def _read(root: Path, trace: Trace, paths: Sequence[Path]) -> Iterator[tuple[Sto
         yield file, read_samples(cached[file.md5], trace.subject_id)
 
 
-def _read_classes(root: Path, commit: str) -> list[str]:
-    """Returns the names of the classes at a commit; nothing where they were not kept."""
+def _read_classes(root: Path, commit: str, person: str) -> list[str]:
+    """Returns the names of the classes at a commit; nothing where they were not kept.
+
+    Where classes are people, git has keyed ids of them: the person gets the own name, and nothing of the others.
+    """
     text = read_committed(root, PREPARE_METRICS, commit)
-    return [] if text is None else parse_record(PrepareFigures, text, str(PREPARE_METRICS)).classes or []
+    classes = [] if text is None else parse_record(PrepareFigures, text, str(PREPARE_METRICS)).classes or []
+    own = subject_keys(load_secret(root), person)
+    return [person if name in own else "" if is_keyed(name) else name for name in classes]

@@ -38,7 +38,7 @@ class Erased:
         erased: whom it has erased.
         held_up: whom something else holds up.
         readable: whose keys are destroyed, and who can be read all the same; each with the places.
-        unlisted: why pictures of theirs are not on the suppression list; empty where all are.
+        unlisted: why it is not known whether the suppression list has their pictures, all and no others; else empty.
     """
 
     erased: list[PlannedErasure]
@@ -104,14 +104,14 @@ def _hold_stages(workspace: Workspace) -> Iterator[None]:
 def _list_pictures(
     workspace: Workspace, people: Collection[str], commits: Mapping[int, str], locks: "Locks"
 ) -> tuple[set[bytes], str]:
-    """Returns the digests of what these people's pictures show, and why some are missing, if any are.
+    """Returns the digests of what these people's pictures show, and why that may not be right, if there is a reason.
 
     Damaged files do not keep anybody from being erased: the list is against mishaps, the keys are what is asked for.
     """
     from tasks.workspace.suppressing import find_own_pictures
 
     try:
-        return find_own_pictures(workspace, people, commits, locks), ""
+        return find_own_pictures(workspace, people, commits, locks)
     except AmunError as error:
         return set(), str(error)
 
@@ -187,18 +187,21 @@ def erase_due(workspace: Workspace) -> list[str]:
     return lines
 
 
-def count_suppressed(root: Path) -> int | None:
-    """Returns how many names of erased people are on the suppression list; None where the key store does not answer."""
+def count_listed(root: Path) -> int | None:
+    """Returns how many entries of erased people the suppression list has; None where the key store does not answer."""
     try:
         store = open_vault(root).store
-        return store.count_notes().get(SUBJECT, 0) if store.is_made() else 0
+        return store.count_entries().get(SUBJECT, 0) if store.is_made() else 0
     except AmunError:
         return None
 
 
 def tell_unlisted(done: Erased) -> str:
-    """Returns what a call could not put on the suppression list, and why."""
-    return f"the suppression list has the names of these people and not their pictures: {done.unlisted}"
+    """Returns what a call could not look into for the suppression list."""
+    return (
+        "the suppression list has the names of these people; some of their pictures may be missing on it, or be "
+        f"others' too: {done.unlisted}"
+    )
 
 
 def describe_erased(model: str, first_wave: int) -> str:

@@ -1,25 +1,30 @@
 """What of a workspace belongs on the suppression list: the pictures of those who are about to be erased."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
+from amun.core.errors import AmunError
 from amun.core.subject_ids import normalise
 from amun.evidence.wave import list_gone, read_forgotten
 from amun.store.store import read_owners
-from amun.store.twins import find_pictures, find_twins
+from amun.store.twins import find_others, find_pictures
 from tasks.tools.contents import find_cached
-from tasks.workspace import store_files
+from tasks.tools.digests import compute_md5
 from tasks.workspace.store_files import Locks
 from tasks.workspace.twins import STORES, may_have_had_twins, may_have_twins
 from tasks.workspace.workspace import Workspace
 
+Read = TypeVar("Read")
+
 
 def find_own_pictures(
     workspace: Workspace, people: Collection[str], commits: Mapping[int, str], locks: Locks
-) -> set[bytes]:
+) -> tuple[set[bytes], str]:
     """Returns the digests of the pictures of these people, in each base that is at hand, as long as they can be opened.
 
-    Those that somebody has who is not forgotten are that person's, too, and left out (`data.twins: keep`).
+    Those that somebody has who is not forgotten are that person's, too, and left out (`data.twins: keep`), where the
+    two are in one base, or the other person is in the work tree's.
 
     Args:
         workspace: whose work tree and DVC cache are looked into.
@@ -27,34 +32,73 @@ def find_own_pictures(
         commits: of the waves.
         locks: the outputs of the same waves.
 
-    Raises:
-        AmunError: a file is damaged.
+    Returns:
+        The digests, and what is wrong with the first sample or file that could not be read; empty where all were.
     """
     root = workspace.root
     gone = set(list_gone(read_forgotten(root)))
-    found = _find_pictures([root / path for path in STORES], people, gone, has_twins=may_have_twins(root))
-    # the data stay the same through all waves of a base; the work tree has those of the last one
-    bases = {_list_contents(lock): commits[number] for number, lock in locks.items()}
-    bases.pop(_list_contents(store_files.read_lock(root, "HEAD")), None)
-    for contents, commit in bases.items():
+    problems: list[str] = []
+    found = set[bytes]()
+    for contents, commit in _list_bases(root, commits, locks).items():
         paths = list(find_cached(root, contents).values())
-        found |= _find_pictures(paths, people, gone, has_twins=may_have_had_twins(root, commit))
-    return found
+        own, own_ids = _read_own(paths, people, problems)
+        shared = own if own and may_have_had_twins(root, commit) else set()
+        found |= own - _read_others(paths, shared, own_ids | gone, problems)
+    paths = [root / path for path in STORES]
+    own, own_ids = _read_own(paths, people, problems)
+    # whoever came with a later base may have brought a picture of an earlier one
+    shared = found | own if may_have_twins(root) else found - own
+    return (found | own) - _read_others(paths, shared, own_ids | gone, problems), next(iter(problems), "")
 
 
-def _list_contents(lock: Mapping[str, str]) -> tuple[str, ...]:
-    """Returns the MD5s of a base's samples."""
-    return tuple(lock[path] for path in map(str, STORES) if path in lock)
+def _list_bases(root: Path, commits: Mapping[int, str], locks: Locks) -> dict[tuple[str, ...], str]:
+    """Returns a commit of each base that is not the work tree's, by the MD5s of its samples.
 
-
-def _find_pictures(paths: Sequence[Path], people: Collection[str], gone: set[str], *, has_twins: bool) -> set[bytes]:
-    own_ids = {
-        sample_id
-        for owners in map(read_owners, paths)
-        for sample_id, name in zip(owners.sample_ids.tolist(), owners.subject_ids.tolist(), strict=True)
-        if normalise(name) in people
+    The data stay the same through all waves of a base. HEAD's are not the work tree's while a new base is being made.
+    """
+    bases = {
+        tuple(lock[path] for path in map(str, STORES) if path in lock): commits[number]
+        for number, lock in locks.items()
     }
-    if not has_twins:
-        return set(find_pictures(paths, own_ids, skip_erased=True))
-    own, others = find_twins(paths, own_ids, gone - own_ids, skip_erased=True)
-    return set(own) - {twin.picture for twin in others}
+    checked_out = tuple(compute_md5(root / path) for path in STORES)
+    return {contents: commit for contents, commit in bases.items() if contents != checked_out}
+
+
+def _read_own(paths: Iterable[Path], people: Collection[str], problems: list[str]) -> tuple[set[bytes], set[str]]:
+    """Returns what these people's samples show, and the ids of the samples."""
+    pictures, own_ids = set[bytes](), set[str]()
+    for owners, path in _read_each(paths, lambda path: (read_owners(path), path), problems):
+        rows = zip(owners.sample_ids.tolist(), owners.subject_ids.tolist(), strict=True)
+        found = [sample_id for sample_id, name in rows if normalise(name) in people]
+        own_ids.update(found)
+        pictures |= _read_pictures(path, found, problems)
+    return pictures, own_ids
+
+
+def _read_pictures(path: Path, sample_ids: list[str], problems: list[str]) -> set[bytes]:
+    """Returns what these samples show, those beside a damaged one, too."""
+    try:
+        return set(find_pictures([path], set(sample_ids), skip_erased=True))
+    except AmunError as error:
+        if len(sample_ids) == 1:
+            problems.append(str(error))
+            return set()
+        half = len(sample_ids) // 2
+        return _read_pictures(path, sample_ids[:half], problems) | _read_pictures(path, sample_ids[half:], problems)
+
+
+def _read_others(paths: Iterable[Path], pictures: set[bytes], without: set[str], problems: list[str]) -> set[bytes]:
+    """Returns those of the pictures that others have, too."""
+    read = _read_each(paths, lambda path: find_others([path], pictures, without, skip_erased=True), problems)
+    return {twin.picture for twins in read for twin in twins}
+
+
+def _read_each(paths: Iterable[Path], read: Callable[[Path], Read], problems: list[str]) -> Iterator[Read]:
+    """Yields what is read of each file; a damaged one must not cost the people of all others their entries."""
+    for path in paths:
+        try:
+            found = read(path)
+        except AmunError as error:
+            problems.append(str(error))
+        else:
+            yield found

@@ -18,6 +18,7 @@ from amun.evidence.wave import write_json
 from amun.stages.prepare import prepare
 from amun.store.samples import read_samples
 from amun.store.twins import digest_pictures
+from amun.vault.key_store import KEYS_VARIABLE
 from amun.vault.vault import open_vault
 from tests.amun.pictures import RULES, paint, write_class_folder
 from tests.amun.sealing import make_vault
@@ -210,7 +211,7 @@ def test_subjects_too_few_or_too_large_are_refused(owner_of: object, words: str,
 def test_everybody_forgotten_is_refused(params: Params) -> None:
     secret = parse_secret(SECRET, "")
     write_json(EXCLUSIONS, [subject_key(secret, f"person {person}") for person in range(40)])
-    with pytest.raises(InputError, match="everybody in the source is forgotten or erased"):
+    with pytest.raises(InputError, match="everybody in the source is forgotten or erased; nothing is left"):
         run(params)
 
 
@@ -273,7 +274,7 @@ def test_base_without_anybody_erased_says_nothing_of_a_list(params: Params) -> N
     assert not [name for name in read_metrics() if "suppressed" in name or "near" in name]
 
 
-def test_where_the_list_is_lost_nothing_is_taken_in(params: Params) -> None:
+def test_where_the_list_is_lost_nothing_is_taken_in(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     Path(KEYS).rename("elsewhere")
     with pytest.raises(InputError, match="no key store of it here"):
         run(params, sealed=False)
@@ -281,10 +282,19 @@ def test_where_the_list_is_lost_nothing_is_taken_in(params: Params) -> None:
     kek = Path(KEK).rename("kek-elsewhere")
     with pytest.raises(InputError, match="AMUN_KEK"):
         run(params, sealed=False)
-    assert sorted(Path("data").iterdir()) == [EXCLUSIONS]
     Path(KEYS).unlink()
-    run(params, sealed=False)
+    monkeypatch.setenv(KEYS_VARIABLE, f"sqlite:///{Path('share/keys').absolute()}")
+    with pytest.raises(InputError, match=r"no key store at sqlite:///.*share/keys: bring it"):
+        run(params, sealed=False)
+    assert sorted(Path("data").iterdir()) == [EXCLUSIONS]
     assert kek.exists()
+
+
+def test_workspace_that_never_had_a_key_store_needs_none(params: Params) -> None:
+    Path(KEYS).unlink()
+    Path(KEK).unlink()
+    run(params, sealed=False)
+    assert not Path(KEYS).exists()
 
 
 def test_pictures_that_leave_too_little_are_refused(params: Params) -> None:
@@ -294,5 +304,5 @@ def test_pictures_that_leave_too_little_are_refused(params: Params) -> None:
     with pytest.raises(InputError, match="nobody is in the split test"):
         run(params)
     open_vault().suppress_people([f"person {person}" for person in range(40)])
-    with pytest.raises(InputError, match="everybody in the source is forgotten or erased"):
+    with pytest.raises(InputError, match="everybody in the source is forgotten or erased; nothing is left"):
         run(params)

@@ -45,7 +45,7 @@ def test_keys_are_created_shown_and_put_under_another_kek(capsys: pytest.Capture
     code, out, _ = type_keys(capsys, "rotate")
     assert (code, "over 2 keys" in out, first["fingerprint"] in out) == (0, True, False)
     open_vault().destroy_keys(["ann"], [b"a picture's digest", b"another one's"])
-    assert "suppression list   1 name, 2 pictures" in type_keys(capsys, "show")[1]
+    assert "suppression list   1 entry of people, 2 of pictures" in type_keys(capsys, "show")[1]
     Path(KEK).with_name("kek.next").write_text(kek, encoding="ascii")
     out = type_keys(capsys, "show")[1]
     assert "`amun keys rotate` ends it" in out

@@ -105,7 +105,7 @@ def test_line_says_how_far_erasure_has_come() -> None:
     assert _tell(make_facts(), 1, 0, path) == "written: x.zip: 1 sample, 0 near-copies and 0 requests of 'ann'"
     assert _tell(make_facts(None, Erasure(NIGHT, NIGHT)), 2, 1, path).endswith("1 near-copy and 2 requests of 'ann'")
     assert _tell(make_facts(ERASED, BEGUN), 0, 0, path) == (
-        "no sample of 'ann' is held any more: being erased since 2026-01-31 under request R-000002; "
+        "this workspace can open no sample of 'ann': being erased since 2026-01-31 under request R-000002; "
         "in x.zip is what the ledger keeps: 2 requests"
     )
     readable = _tell(make_facts(BEGUN), 3, 0, path)
@@ -113,10 +113,12 @@ def test_line_says_how_far_erasure_has_come() -> None:
         "3 samples, 0 near-copies and 1 request of 'ann'; 'ann' is being erased since 2026-01-31 under request R-000001"
     )
     lost = StoreFile("data/train.parquet", "0" * 32, (3, 4), None, "nothing")
-    told = _tell(make_facts(ERASED, files=[lost], is_suppressed=True), 0, 0, path)
+    elsewhere = {"faces": Holding("ann", 3, 1)}
+    told = _tell(make_facts(ERASED, files=[lost], elsewhere=elsewhere, is_suppressed=True), 0, 0, path)
     assert ": erased on 2026-01-31 under request R-000001; " in told
     assert told.endswith(
-        "the suppression list has the person; 1 file not in this cache, which `dvc fetch --all-commits` brings"
+        "; the model faces holds 4 samples; the suppression list has the person; "
+        "1 file not in this cache, which `dvc fetch --all-commits` brings"
     )
 
 

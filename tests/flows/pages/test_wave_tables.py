@@ -143,7 +143,7 @@ def test_wave_tells_what_it_would_have_noticed(capsys: pytest.CaptureFixture[str
 def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]) -> None:
     status = {"model": "model", "champion": 7, "pending": 0, "overdue": 0, "unmatched": 3, "held": 0, "next_due": None}
     status |= {"last_night": None, "to_erase": 3, "erase_next": NIGHT, "erase_late": 1, "erase_overdue": 2}
-    status |= {"never_erased": 0, "suppressed": 0}
+    status |= {"never_erased": 0, "num_listed": 0}
     print_status(status | {"open_wave": None, "last_wave": make_wave(8, note="no attempt passed the gate")})
     shown = capsys.readouterr().out
     assert "last wave  8, parked 2026-01-31 03:00 UTC: no attempt passed the gate" in shown
@@ -152,10 +152,10 @@ def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]
     assert "warning    1 request: the person is erased not before its due date; `amun erase run --now`" in shown
     assert "warning    2 requests: the person is erased not yet, and past its due date" in shown
     assert "in clear" not in shown
-    assert "suppressed" not in shown
-    print_status(status | {"open_wave": None, "last_wave": None, "never_erased": 4, "suppressed": 1})
+    assert "listed" not in shown
+    print_status(status | {"open_wave": None, "last_wave": None, "never_erased": 4, "num_listed": 1})
     shown = capsys.readouterr().out
     assert "in clear   4 requests of people of whom copies stay unsealed" in shown
-    assert "suppressed 1 name of erased people, who are not taken in again" in shown
-    print_status(status | {"open_wave": None, "last_wave": None, "suppressed": None})
-    assert "suppressed not known: the key store does not answer" in capsys.readouterr().out
+    assert "listed     1 entry of erased people on the suppression list, which keeps them out" in shown
+    print_status(status | {"open_wave": None, "last_wave": None, "num_listed": None})
+    assert "listed     not known: the key store does not answer" in capsys.readouterr().out

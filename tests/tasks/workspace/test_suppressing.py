@@ -24,7 +24,9 @@ def list_pictures(root: Path, *people: str, **commits: str) -> set[int]:
     numbered = {digest_pictures(torch.full((1, 1, 4, 4), n, dtype=torch.uint8).numpy())[0]: n for n in range(20)}
     by_wave = {int(wave[1:]): commit for wave, commit in commits.items()}
     locks = {number: read_lock(root, commit) for number, commit in by_wave.items()}
-    return {numbered[one] for one in find_own_pictures(open_at(root, "keep"), people, by_wave, locks)}
+    found, problem = find_own_pictures(open_at(root, "keep"), people, by_wave, locks)
+    assert problem == ""
+    return {numbered[one] for one in found}
 
 
 def commit_base(root: Path) -> str:
@@ -67,3 +69,38 @@ def test_pictures_of_every_base_in_the_cache_are_found(root: Path) -> None:
     assert list_pictures(root, "dora", w1=second) == {10}
     shutil.rmtree(root / ".dvc/cache")
     assert list_pictures(root, "dora", w0=first, w1=second) == {10}
+
+
+def test_picture_that_somebody_brought_with_a_later_base_is_theirs(root: Path) -> None:
+    run_git(root, "init", "--quiet")
+    Repo.init(str(root)).close()
+    first = commit_base(root)
+    figures = {"num_train": 2, "num_calibration": 2, "num_test": 2, "num_excluded": 4}
+    counts = dict.fromkeys(("num_samples", "num_people", "num_labels", "num_apart"), 0)
+    write_json(root / PREPARE_METRICS, figures | {"twins": counts})
+    write_store(root / TRAIN, {"b7": ("ben", 7), "e9": ("eve", 9)})
+    write_store(root / TEST, {"a3": ("Zoe\u0308", 4)})
+    second = commit_base(root)
+    assert list_pictures(root, "dora", w0=first, w1=second) == set()
+    # and nobody's once the other person is forgotten, too
+    went = ForgottenWave(number=1, subject_keys=[], forget_ids=["b7"], twin_ids=[], held_out_ids=[])
+    write_json(root / FORGOTTEN, [went])
+    assert list_pictures(root, "dora", w0=first, w1=second) == {7}
+
+
+def test_base_of_head_is_looked_into_while_the_work_tree_has_another(root: Path) -> None:
+    run_git(root, "init", "--quiet")
+    Repo.init(str(root)).close()
+    head = commit_base(root)
+    # the stage has written the next base, and its wave is not committed
+    write_store(root / TRAIN, {"b4": ("ben", 8)})
+    write_store(root / TEST, {"d4": ("dora", 9)})
+    assert list_pictures(root, "dora", w0=head) == {7, 9}
+
+
+def test_damaged_file_costs_nobody_the_pictures_of_another(root: Path) -> None:
+    write_store(root / TEST, {"d3": ("dora", 9), "f1": ("fay", 10)})
+    (root / TRAIN).write_bytes((root / TRAIN).read_bytes()[:-20])
+    found, problem = find_own_pictures(open_at(root, "keep"), {"dora", "fay"}, {}, {})
+    assert len(found) == 2
+    assert str(root / TRAIN) in problem
