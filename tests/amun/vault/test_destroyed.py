@@ -116,9 +116,7 @@ def test_whoever_is_erased_is_refused_in_every_spelling_and_after_every_rotation
         assert not any(map(suppression.has_person, NOT_THEM))
         num_keys = opened.store.count_keys()
         for names in ([SPELLINGS[0]], [*OTHERS, "somebody new", SPELLINGS[3], SPELLINGS[1]]):
-            with pytest.raises(
-                InputError, match=r"(1 person is erased, and gets|2 people are erased, and get) no key anew"
-            ):
+            with pytest.raises(InputError, match=r"^1 person is erased, and gets no key anew"):
                 opened.provide_keys(names)
         assert opened.store.count_keys() == num_keys
         opened.rotate()
@@ -162,11 +160,11 @@ def test_whoever_is_erased_while_keys_are_asked_for_is_told_in_the_same_line(
 
     def add_and_erase(store: KeyStore, *args: Any, **options: Any) -> None:
         add_keys(store, *args, **options)
-        open_vault().destroy_keys(["ann"])
+        open_vault().destroy_keys(["ann", "bob"])
 
     monkeypatch.setattr(KeyStore, "add_keys", add_and_erase)
-    with pytest.raises(InputError, match="1 person is erased, and gets no key anew"):
-        vault.provide_keys(["ann", "bob"])
+    with pytest.raises(InputError, match=r"^2 people are erased, and get no key anew"):
+        vault.provide_keys(["ann", "bob", "eve"])
 
 
 @pytest.mark.parametrize("refused", ["INSERT ON suppressed", "DELETE ON subject_key"])

@@ -104,3 +104,16 @@ def test_damaged_file_costs_nobody_the_pictures_of_another(root: Path) -> None:
     found, problem = find_own_pictures(open_at(root, "keep"), {"dora", "fay"}, {}, {})
     assert len(found) == 2
     assert str(root / TRAIN) in problem
+
+
+def test_nobody_elses_samples_are_opened_in_an_earlier_base_without_twins(root: Path) -> None:
+    run_git(root, "init", "--quiet")
+    Repo.init(str(root)).close()
+    splits = dict.fromkeys(("num_train", "num_calibration", "num_test", "num_excluded"), 2)
+    counts = dict.fromkeys(("num_samples", "num_people", "num_labels", "num_apart"), 0)
+    write_json(root / PREPARE_METRICS, splits | {"twins": counts})
+    commit_paths(root, [str(PREPARE_METRICS)], "figures of the first base")
+    first = commit_base(root)
+    write_store(root / TRAIN, {"b7": ("ben", 7)})
+    write_store(root / CALIBRATION, {"e9": ("eve", 9)})
+    assert list_pictures(root, "ann", w0=first) == {1, 2}
