@@ -16,13 +16,14 @@ from tests.processes import has_ended, wait_until
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
 
 STOPPED_IN = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from amun.core.processes import map_forked
 from tests.processes import has_ended, wait_until
 def work(item):
     (Path(sys.argv[1]) / str(os.getpid())).touch()
     time.sleep(600)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 list(map_forked(work, [1, 2], 2))
 """
 

@@ -72,19 +72,19 @@ class Theirs:
 
 
 @pytest.fixture
-def variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     """An environment of the test's own, in which servers have little time."""
-    variables = {"PATH": os.environ["PATH"], "PREFECT_HOME": str(tmp_path), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    variables[TIMEOUT_VARIABLE] = "0.3"
-    monkeypatch.setattr(os, "environ", variables)
-    return variables
+    own = {"PATH": os.environ["PATH"], "PREFECT_HOME": str(tmp_path), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    own[TIMEOUT_VARIABLE] = "0.3"
+    monkeypatch.setattr(os, "environ", own)
+    return own
 
 
 @pytest.fixture
-def theirs(variables: dict[str, str]) -> Iterator[Theirs]:
+def theirs(environment: dict[str, str]) -> Iterator[Theirs]:
     """A server that the environment names."""
     server = Theirs()
-    variables[API_VARIABLE] = server.url
+    environment[API_VARIABLE] = server.url
     yield server
     server.die()
 
