@@ -1,11 +1,11 @@
-"""Which files lie below a folder: one rule for every source of files, and for the folder of requests.
+"""Which files lie below a folder: one rule for every source of files.
 
 Links are followed, names that begin with a dot are left out, and what is no file (pipes, sockets) is none. A link that
 leads nowhere counts as a file, so that whoever opens it says that it is missing.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from amun.core.errors import InputError
@@ -31,7 +31,7 @@ def list_files(root: Path) -> list[str]:
     """
     for folder in root.resolve().parents:
         _refuse_table(folder, [name for name in (*LOGS, ICEBERG_LOG) if (folder / name).is_dir()])
-    return sorted(walk_files(root, _refuse_unreadable, _refuse_names), key=lambda name: name.split("/"))
+    return sorted(_walk(root, "", frozenset()), key=lambda name: name.split("/"))
 
 
 def is_hidden(name: str) -> bool:
@@ -53,57 +53,26 @@ def refuse_tables(where: str, names: Iterable[str]) -> None:
             raise InputError(_describe_table(where, "an Iceberg table"))
 
 
-def walk_files(
-    root: Path, on_error: Callable[[Path, OSError], None], look: Callable[[Path, list[str]], None] | None = None
-) -> Iterator[str]:
-    """Yields the path from `root`, with `/`, of every file below it.
-
-    Args:
-        root: the folder.
-        on_error: called with a folder that cannot be read; where it returns, nothing of that folder is yielded.
-        look: called with each folder and the names that lie in it, before any of them is yielded.
-    """
-    yield from _walk(root, "", frozenset(), on_error, look or (lambda *_: None))
-
-
-def _walk(
-    folder: Path,
-    name: str,
-    above: frozenset[Identity],
-    on_error: Callable[[Path, OSError], None],
-    look: Callable[[Path, list[str]], None],
-) -> Iterator[str]:
+def _walk(folder: Path, name: str, above: frozenset[Identity]) -> Iterator[str]:
     """Yields the files below a folder that is called `name` from the root; `above` are the folders that it lies in."""
     try:
         status = folder.stat()
         with os.scandir(folder) as scanned:
             entries = list(scanned)
     except OSError as error:
-        on_error(folder, error)
-        return
+        raise InputError(f"params.yaml: data.root: {folder} cannot be read: {error.strerror}") from None
     identity = (status.st_dev, status.st_ino)
     if identity in above:  # a link back to where it came from
         return
-    look(folder, [entry.name for entry in entries])
+    _refuse_table(folder, [entry.name for entry in entries])
     for entry in entries:
         if entry.name.startswith(HIDDEN):
             continue
+        _require_text(folder, entry.name)
         if _is_folder(entry):
-            yield from _walk(folder / entry.name, f"{name}{entry.name}/", above | {identity}, on_error, look)
+            yield from _walk(folder / entry.name, f"{name}{entry.name}/", above | {identity})
         elif _is_file(entry):
             yield name + entry.name
-
-
-def _refuse_unreadable(folder: Path, error: OSError) -> None:
-    raise InputError(f"params.yaml: data.root: {folder} cannot be read: {error.strerror}")
-
-
-def _refuse_names(folder: Path, names: list[str]) -> None:
-    """Refuses a folder of a source by the names in it."""
-    _refuse_table(folder, names)
-    for name in names:
-        if not name.startswith(HIDDEN):
-            _require_text(folder, name)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
