@@ -24,9 +24,15 @@ def find_wave_before(root: Path, commit: str) -> int | None:
 
     A commit of somebody's own that has taken the wave's files with it, while it ran, counts for nothing.
     """
-    own = find_recorded_wave(root, commit)
-    commits = run_git(root, "log", "--first-parent", "--format=%H", commit, "--", str(WAVE)).split()
-    return next((number for earlier in commits if (number := find_recorded_wave(root, earlier)) != own), None)
+    number = own = find_recorded_wave(root, commit)
+    while number == own:
+        # two at a time: a line of many waves is walked wave by wave
+        changed = run_git(root, "log", "-2", "--first-parent", "--format=%H", commit, "--", str(WAVE)).split()
+        if len(changed) < 2:
+            return None
+        commit = changed[1]
+        number = find_recorded_wave(root, commit)
+    return number
 
 
 def require_history(root: Path) -> None:
