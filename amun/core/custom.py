@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from amun.core.errors import InputError
+from amun.core.errors import InputError, join_lines
 from amun.core.paths import CUSTOM
 
 
@@ -40,7 +40,7 @@ def describe_error(error: Exception) -> str:
     # the first frame is the caller's own; Python's importer has no file
     frames = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if not frame.filename.startswith("<")]
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
+    return f"{type(error).__name__}: {join_lines(error)}{where}"
 
 
 def _require_tracked(key: str, module: ModuleType) -> None:

@@ -31,6 +31,11 @@ class DivergedError(AttemptError):
     """Training ended in a loss that is no number: another learning rate may do."""
 
 
+def join_lines(error: object) -> str:
+    """Returns what an error of a library says, in one line."""
+    return " ".join(str(error).split())
+
+
 def choose_exit_code(error: AmunError) -> int:
     """Returns with which code a command ends: 2 for bad input, 1 for any failure; a stage's own codes stay inside."""
     return InputError.exit_code if isinstance(error, InputError) else AmunError.exit_code

@@ -1,8 +1,11 @@
 """Files written whole: whoever reads one finds what was there before, or all that is new."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of an error of a write
 
 
 @contextmanager

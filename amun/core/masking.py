@@ -37,10 +37,15 @@ def drop_login(address: str) -> str:
     return mask_passwords(plain)
 
 
-def mask_tracebacks() -> None:
-    """Masks the traceback with which this program would end, too: a library's error may name an address."""
+def format_masked(error: BaseException) -> str:
+    """Returns the traceback of an error: a library's may name an address."""
+    return mask_passwords("".join(traceback.format_exception(error)))
 
-    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        sys.stderr.write(mask_passwords("".join(traceback.format_exception(kind, error, trace))))
+
+def mask_tracebacks() -> None:
+    """Masks the traceback with which this program would end, too."""
+
+    def show(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+        sys.stderr.write(format_masked(error))
 
     sys.excepthook = show

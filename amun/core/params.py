@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from amun.core.counts import tell_count
-from amun.core.errors import InputError
+from amun.core.errors import InputError, join_lines
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -320,7 +320,7 @@ def read_params(path: Path) -> Params:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path}: not valid YAML: {join_lines(error)}") from None
     try:
         return Params.model_validate(content)
     except ValidationError as error:

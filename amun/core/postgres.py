@@ -9,7 +9,7 @@ import psycopg
 from sqlalchemy import Engine, event, make_url
 
 from amun.core.databases import BUSY_SECONDS
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import AmunError, InputError, join_lines
 from amun.core.network import read_timeout, read_whole_timeout
 
 
@@ -72,7 +72,7 @@ def require_database(variable: str, url: str) -> None:
     try:
         psycopg.connect(address.render_as_string(hide_password=False), **bounds).close()
     except psycopg.ProgrammingError as error:
-        raise InputError(f"{variable}: {parsed.render_as_string()}: {' '.join(str(error).split())}") from None
+        raise InputError(f"{variable}: {parsed.render_as_string()}: {join_lines(error)}") from None
     except psycopg.OperationalError as error:
-        said = " ".join(str(error).split())
+        said = join_lines(error)
         raise AmunError(f"{variable}: the database {parsed.render_as_string()} does not answer: {said}") from None

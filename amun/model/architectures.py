@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from amun.core.counts import tell_count
 from amun.core.custom import import_function
-from amun.core.errors import InputError
+from amun.core.errors import InputError, join_lines
 from amun.core.files import replace_file
 from amun.core.params import ModelParams
 from amun.model.normalisation import make_plain, take_normalisation
@@ -40,7 +40,7 @@ def build_model(params: ModelParams, num_classes: int, image_shape: ImageShape, 
             first, options = _take_first(params, image_shape)
             network = build(num_classes=num_classes, image_shape=image_shape, **options)
         except Exception as error:  # a user's function may raise anything
-            reason = " ".join(str(error).split())
+            reason = join_lines(error)
             raise InputError(f"model.options: {params.architecture} refuses {params.options}: {reason}") from error
     if not isinstance(network, nn.Module):
         raise InputError(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from amun.core.errors import join_lines
 from amun.core.params import ImagesParams
 from amun.core.processors import count_processors
 from amun.store.pictures import find_depth, hush_pillow, read_orientation, turn_upright
@@ -213,7 +214,7 @@ def _try(function: Callable[[Opener], Result], open_image: Opener) -> Result | s
     except FileNotFoundError:
         return "is missing"
     except Exception as error:  # a decoder may raise anything on damaged bytes
-        return f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}"
+        return f"cannot be read: {join_lines(error) or type(error).__name__}"
 
 
 def _map_in_threads(function: Callable[[Opener], Result], openers: Iterator[Opener]) -> Iterator[Result]:

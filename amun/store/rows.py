@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, join_lines
 from amun.vault.seal import LABEL, TAG_BYTES, Bytes, Content, Labels, Seal, open_rows, seal_rows, sign_file
 from amun.vault.vault import SubjectKey, open_vault
 
@@ -279,7 +279,7 @@ def _translate_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = join_lines(error)[:200]
         raise AmunError(f"{path} is damaged: {reason}; bring it back (`dvc checkout --force`)") from None
 
 

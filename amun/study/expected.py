@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from amun.core.errors import InputError
+from amun.core.errors import InputError, join_lines
 from amun.evidence.wave import write_json
 from amun.study.columns import COLUMNS
 from amun.study.records import Kept, Record
@@ -86,4 +86,4 @@ def _read(path: Path) -> Expected:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except ValueError as error:
-        raise InputError(f"{path}: these are no expected figures: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"{path}: these are no expected figures: {join_lines(error)[:200]}") from None

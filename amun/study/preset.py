@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from amun.core.errors import InputError
+from amun.core.errors import InputError, join_lines
 from amun.core.params import Count, Fraction, Params, Positive, Schedule, Section, describe_findings, read_yaml
 from amun.methods.catalogue import METHODS
 from amun.params import check_params
@@ -94,7 +94,7 @@ class Preset(Section):
             try:
                 make_attempt(name, found.learning_rate, found.parameter)
             except ValueError as error:
-                raise ValueError(f"chosen: {setting}: {name}: {' '.join(str(error).split())}") from None
+                raise ValueError(f"chosen: {setting}: {name}: {join_lines(error)}") from None
         return self
 
 
@@ -112,7 +112,7 @@ def load_preset(name: str) -> tuple[str, Preset]:
     try:
         return Path(name).stem, Preset.model_validate(read_yaml(source))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{source.name}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"{source.name}: not valid YAML: {join_lines(error)}") from None
     except ValidationError as error:
         raise InputError(f"{source.name}: {describe_findings(error)}") from None
 

@@ -1,8 +1,6 @@
 """The command line `amun`. Nothing heavy is imported before a command needs it: `--help` answers at once."""
 
-import errno
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +10,8 @@ from typer.core import TyperGroup
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError, choose_exit_code
-from amun.core.masking import mask_passwords
+from amun.core.files import NO_ROOM
+from amun.core.masking import format_masked
 from flows.cli import (
     audit,
     base,
@@ -29,8 +28,6 @@ from flows.cli import (
     waves,
 )
 from tasks.tools.environment import ensure_utf8
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Commands(TyperGroup):
@@ -65,9 +62,9 @@ class Commands(TyperGroup):
             exit_code = error.exit_code
         except typer.Abort:
             raise
-        except Exception:
+        except Exception as error:
             # a fault of ours or of a tool's: its traceback may name an address
-            sys.stderr.write(mask_passwords(traceback.format_exc()))
+            sys.stderr.write(format_masked(error))
             exit_code = AmunError.exit_code
         sys.exit(exit_code)
 

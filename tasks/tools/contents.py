@@ -6,7 +6,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 from dvc.exceptions import DvcException
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, join_lines
 from tasks.tools.dvc import has_remote, open_repo
 
 
@@ -38,7 +38,7 @@ def fetch_content(root: Path, digest: str, target: Path) -> None:
         except FileNotFoundError:
             raise AmunError(f"the DVC remote has lost {remote.oid_to_path(digest)}") from None
         except (DvcException, OSError, BotoCoreError, ClientError) as error:
-            raise AmunError(f"the DVC remote does not answer: {' '.join(str(error).split())}") from None
+            raise AmunError(f"the DVC remote does not answer: {join_lines(error)}") from None
 
 
 def find_sent(root: Path, digests: Collection[str]) -> tuple[str, set[str]]:
@@ -53,7 +53,7 @@ def find_sent(root: Path, digests: Collection[str]) -> tuple[str, set[str]]:
             address: str = repo.config["remote"][repo.config["core"]["remote"]]["url"]
             return address, {digest for digest in digests if remote.exists(digest)}
         except (DvcException, OSError, BotoCoreError, ClientError) as error:
-            raise AmunError(f"the DVC remote does not answer: {' '.join(str(error).split())}") from None
+            raise AmunError(f"the DVC remote does not answer: {join_lines(error)}") from None
 
 
 def require_remote_there(root: Path) -> None:

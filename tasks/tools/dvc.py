@@ -21,7 +21,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from amun.core.commands import tell_command
-from amun.core.errors import AmunError, AttemptError, InputError
+from amun.core.errors import AmunError, AttemptError, InputError, join_lines
 from amun.core.network import read_timeout
 from amun.core.paths import ADOPTED_WEIGHTS, ATTEMPT, WAVE, WAVE_BASE
 from amun.core.progress import PROGRESS_FILE_VARIABLE
@@ -99,7 +99,7 @@ def _raise_stage_error(stage: str, result_path: Path, refusal: DvcRefusalError) 
         kinds = {kind.exit_code: kind for kind in (AmunError, InputError, AttemptError)}
         raise kinds[result.exit_code](f"{stage}: {result.error}") from None
     error = refusal.__cause__ or refusal
-    reason = _join_lines(error.__cause__ or error)
+    reason = join_lines(error.__cause__ or error)
     if reason.endswith(_INTERRUPTED):
         raise StageInterruptedError(f"stage {stage} was interrupted; type this again to go on") from None
     raise AmunError(f"stage {stage} failed: {reason}") from None
@@ -175,7 +175,7 @@ def push(root: Path) -> None:
         try:
             repo.push(targets=_list_targets(root))
         except (DvcException, OSError, BotoCoreError, ClientError) as error:
-            raise AmunError(f"the DVC remote did not take the data: {_join_lines(error)}") from None
+            raise AmunError(f"the DVC remote did not take the data: {join_lines(error)}") from None
 
 
 def pull(root: Path) -> None:
@@ -188,7 +188,7 @@ def pull(root: Path) -> None:
         try:
             repo.pull(targets=_list_targets(root), force=True)
         except (DvcException, OSError, BotoCoreError, ClientError) as error:
-            raise MissingDataError(f"the DVC remote did not give the data: {_join_lines(error)}") from None
+            raise MissingDataError(f"the DVC remote did not give the data: {join_lines(error)}") from None
 
 
 def fetch(root: Path) -> None:
@@ -315,7 +315,7 @@ def open_repo(root: Path) -> Iterator[Repo]:
         try:
             yield repo
         except DvcException as error:
-            raise DvcRefusalError(f"DVC failed in {root}: {_join_lines(error)}") from error
+            raise DvcRefusalError(f"DVC failed in {root}: {join_lines(error)}") from error
 
 
 @contextmanager
@@ -336,10 +336,6 @@ def _bound_waits(repo: Repo) -> Iterator[None]:
     finally:
         if not is_chosen:
             del os.environ[_ATTEMPTS]
-
-
-def _join_lines(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def set_remote(root: Path, url: str) -> None:

@@ -1,15 +1,12 @@
 """A new file about one person, as a command is asked for it: whole, readable by its owner alone, outside git."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from amun.core.errors import InputError
-from amun.core.files import replace_file
+from amun.core.files import NO_ROOM, replace_file
 from tasks.tools.git import is_kept
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def require_free(option: str, path: Path, root: Path) -> None:
@@ -46,6 +43,6 @@ def write_private(option: str, path: Path) -> Iterator[Path]:
     except OSError as error:
         # what the block reads is no matter of this file; of a write to an open one no error says which
         is_ours = place is None or error.filename == str(place)
-        if not is_ours and not (error.filename is None and error.errno in _NO_ROOM):
+        if not is_ours and not (error.filename is None and error.errno in NO_ROOM):
             raise
         raise InputError(f"{option} {path}: {error.strerror}") from None

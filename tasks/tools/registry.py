@@ -25,7 +25,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, join_lines
 from amun.core.files import replace_file
 from amun.core.keys import file_digest
 from amun.core.masking import mask_passwords
@@ -74,7 +74,7 @@ def translate_errors() -> Iterator[None]:
 
 def _shorten(error: Exception) -> str:
     # before it is cut, or half a password might be left
-    return mask_passwords(" ".join(str(error).split()))[:300]
+    return mask_passwords(join_lines(error))[:300]
 
 
 def open_registry() -> MlflowClient:

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import AmunError, InputError, join_lines
 from amun.core.network import read_timeout
 
 SCHEME = "s3://"
@@ -107,5 +107,5 @@ def translate_errors(where: str, kind: type[AmunError] = AmunError) -> Iterator[
     try:
         yield
     except (BotoCoreError, ClientError, ValueError) as error:
-        reason = _ADDRESS.sub(r"\1", " ".join(str(error).split()))
+        reason = _ADDRESS.sub(r"\1", join_lines(error))
         raise kind(f"{where}: it does not answer or refuses: {reason}") from None

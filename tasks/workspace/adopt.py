@@ -13,7 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from torch import nn
 
-from amun.core.errors import InputError
+from amun.core.errors import InputError, join_lines
 from amun.core.paths import ADOPTED, ADOPTED_WEIGHTS
 from amun.evidence.adoption import EXPORT, SCHEME, SUFFIX, Adopted, digest_file, read_adopted, require_source
 from amun.evidence.figures import TrainFigures, read_figures
@@ -92,7 +92,7 @@ def _find_version(source: str, named: re.Match[str]) -> ModelVersion:
         return client.get_model_version(named["name"], named["version"])
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise InputError(f"--base {source}: {' '.join(str(error).split())}") from None
+            raise InputError(f"--base {source}: {join_lines(error)}") from None
         raise
 
 

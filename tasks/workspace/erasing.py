@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amun.core.counts import tell_count
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import AmunError, InputError, join_lines
 from amun.core.locks import hold_lock
 from amun.core.paths import CALIBRATION, STAGE_LOCK, TEST, TRAIN
 from amun.core.subject_ids import normalise
@@ -174,7 +174,7 @@ def erase_due(workspace: Workspace) -> list[str]:
     try:
         done = erase(workspace)
     except Exception as error:  # whatever it is, the night has its own outcome to tell
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = join_lines(error) or type(error).__name__
         return [f"warning: erasure is not finished: {reason}; the next night goes on with it"]
     lines = []
     if done.erased:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from amun.core.counts import tell_count
-from amun.core.errors import InputError
+from amun.core.errors import InputError, join_lines
 from amun.core.params import Count, Section
 from amun.store.sources.catalogue import Listing, Opener, Row, build_listing, read_owner, require_folder
 from amun.store.sources.columns import read_names
@@ -92,7 +92,7 @@ def _read_columns(file: Path, columns: set[str], image: str) -> Any:
             )
         return pq.read_table(file, columns=sorted(columns))
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file} is no Parquet file that can be read: {' '.join(str(error).split())}") from None
+        raise InputError(f"{file} is no Parquet file that can be read: {join_lines(error)}") from None
 
 
 def _open_rows(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from amun.core.errors import InputError
+from amun.core.errors import InputError, join_lines
 from amun.core.network import bound_sockets
 from amun.core.params import Section
 from amun.store.sources.catalogue import AbsentError, Listing, Opener, Row, build_listing
@@ -74,14 +74,10 @@ def _load_part(root: Path, options: Options, arguments: dict[str, Any]) -> Any:
         with redirect_stdout(sys.stderr), bound_sockets() if options.download else nullcontext():
             return getattr(datasets, options.name)(str(root), **arguments, **extra)
     except (TypeError, ValueError, ImportError) as error:
-        raise InputError(f"params.yaml: data.options: {options.name}: {_join_lines(error)}") from None
+        raise InputError(f"params.yaml: data.options: {options.name}: {join_lines(error)}") from None
     except (RuntimeError, OSError) as error:
-        said = _join_lines(error)
+        said = join_lines(error)
         raise AbsentError(f"params.yaml: data.root: {options.name} cannot be read from {root}: {said}") from None
-
-
-def _join_lines(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _find_walked(part: Any, num_images: int) -> Sequence[int]:
