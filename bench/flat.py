@@ -18,8 +18,9 @@ from amun.core.errors import AmunError
 from amun.core.params import Params
 from amun.core.paths import CALIBRATION, PARAMS, TRAIN, WAVE, WAVE_BASE
 from amun.evidence.wave import ForgottenWave, Wave, write_json
-from amun.model.architectures import build_model, save_weights
+from amun.model.architectures import build_model
 from amun.model.training import compute_logits, configure_torch, fit
+from amun.model.weights import save_weights
 from amun.params import load_params
 from amun.store.samples import Samples, write_samples
 from amun.study.cost import read_peak_mib

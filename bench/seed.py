@@ -30,9 +30,9 @@ from amun.core.paths import (
 from amun.evidence.figures import AuditFigures, ReportFigures, TrainFigures, read_figures
 from amun.evidence.wave import Attempt, Wave, read_wave, write_json
 from amun.methods.catalogue import METHODS
-from amun.model.architectures import save_weights
 from amun.model.building import load_for
 from amun.model.training import fit
+from amun.model.weights import save_weights
 from amun.selftest.verdicts import APPROXIMATE
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from amun.core.params import ModelParams, OptimisationParams, Params
-from amun.model.architectures import build_model, load_weights, save_weights
+from amun.model.architectures import build_model
 from amun.model.training import compute_accuracy, compute_logits, fit
+from amun.model.weights import load_weights, save_weights
 
 VICTIMS = ("digits", "resnet")
 NUM_DIGITS, NUM_CIFAR10 = 900, 4000

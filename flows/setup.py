@@ -118,9 +118,9 @@ def create_workspace(
             dvc.set_remote(root, resolve_remote(remote))
         if git_remote is not None:
             set_git_remote(root, git_remote)
-        take_base()
         if workspace.params.data.sealed:
             create_vault(root)
+        take_base()
         # last: a clone with a secret is a workspace
         create_secret(root)
     return run_build_base(workspace)
@@ -201,7 +201,7 @@ def _choose_base(workspace: Workspace, base: tuple[str, float] | None) -> tuple[
     if base is None:
         return None, lambda: drop_base(root)
     adopted = read_base(root, *base, model)
-    return adopted, lambda: keep_base(root, adopted, model)
+    return adopted, lambda: keep_base(workspace, adopted, model)
 
 
 def build_for_source(workspace: Workspace) -> "nn.Module":

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from mlflow import MlflowClient
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
 from amun.core.keys import keyed_digest, load_secret
@@ -85,7 +85,7 @@ def list_trained(site: Site) -> list[str]:
 @pytest.fixture(scope="module")
 def company(folder: Path, wave_zero: Site) -> Company:
     """A registry with the network of another workspace, under the names that the network alone gives."""
-    trained = load_file(wave_zero.root / BASE_MODEL)
+    trained = wave_zero.read_weights(BASE_MODEL)
     return Company(folder / "company", {name[2:]: tensor for name, tensor in trained.items() if name.startswith("1.")})
 
 
@@ -173,7 +173,7 @@ def test_first_version_descends_from_the_companys(adopted: Site, company: Compan
 
 @pytest.mark.long
 def test_base_is_the_adopted_one_and_its_accuracy_was_measured(adopted: Site, wave_zero: Site) -> None:
-    ours, theirs = (load_file(site.root / BASE_MODEL) for site in (adopted, wave_zero))
+    ours, theirs = (site.read_weights(BASE_MODEL) for site in (adopted, wave_zero))
     assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
     measured, trained = (
         json.loads((site.root / "metrics/train.json").read_text(encoding="utf-8")) for site in (adopted, wave_zero)

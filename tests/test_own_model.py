@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from safetensors.torch import load_file
 
 from amun.core.paths import AUDIT_LOGITS, BASE_MODEL, TARGET_LOGITS, TRAIN_EPOCHS, UNLEARN_EPOCHS, UNLEARNED
 from tests.warm import WarmProcess, run_warm
@@ -73,7 +72,7 @@ def own(folder: Path, variables: dict[str, str], warm: WarmProcess) -> Site:
 
 def test_base_references_and_retraining_come_from_the_users_trainer(own: Site) -> None:
     for path in (BASE_MODEL, UNLEARNED):
-        assert load_file(own.root / path)["1.mark"] == 100
+        assert own.read_weights(path)["1.mark"] == 100
     for path in (AUDIT_LOGITS, TARGET_LOGITS):
         assert own.read(path).payloads.mean() > 50
     wave = own.load("wave", "list")[1]

@@ -240,7 +240,7 @@ def test_serving_file_gives_the_probabilities_of_named_classes(wave_one: Site) -
     served = mlflow.pyfunc.load_model(str(folder / "artifacts"))
     with wave_one.use_keys():
         params, train = load_params(wave_one.root / PARAMS), read_shape(wave_one.root / TRAIN)
-    model = load_for(params, train, torch.device("cpu"), wave_one.root / UNLEARNED)
+        model = load_for(params, train, torch.device("cpu"), wave_one.root / UNLEARNED)
     images = wave_one.read(TEST).images[:3]
     for batch in (images, images[:1]):
         expected = compute_logits(model, batch).softmax(1)

@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
+from torch import Tensor
 
 from amun.core.keys import SECRET_VARIABLE
 from amun.core.paths import CALIBRATION, KEK, KEYS, LEDGER, PARAMS, SECRET, STATE, TEST, TRAIN
+from amun.model.weights import read_weights
 from amun.store.samples import Samples, read_samples
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
@@ -123,6 +125,11 @@ class Site:
         """Returns the samples of one of the workspace's store files."""
         with self.use_keys():
             return read_samples(self.root / path)
+
+    def read_weights(self, path: Path) -> dict[str, Tensor]:
+        """Returns the weights in one of the workspace's files."""
+        with self.use_keys():
+            return read_weights(self.root / path)
 
     def copy(self, root: Path, **variables: str) -> "Site":
         """Returns a copy that goes on by itself: nothing in it points back here."""

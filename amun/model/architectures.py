@@ -1,18 +1,13 @@
-"""Architectures by name, with the normalisation inside, and their weights in safetensors."""
+"""Architectures by name, with the normalisation inside."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from amun.core.counts import tell_count
 from amun.core.custom import import_function
 from amun.core.errors import InputError, join_lines
-from amun.core.files import replace_file
 from amun.core.params import ModelParams
 from amun.model.normalisation import make_plain, take_normalisation
 
@@ -104,63 +99,6 @@ def build_torchvision(name: str, num_classes: int, image_shape: ImageShape, **op
     if is_small or image_shape[0] != 3:
         _fit_stem(network, image_shape[0], is_small)
     return network
-
-
-def save_weights(path: Path, model: nn.Module) -> None:
-    """Writes the model's weights and buffers as safetensors, whole or not at all."""
-    write_weights(path, copy_weights(model))
-
-
-def copy_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Returns copies of the weights and buffers, on the CPU: safetensors refuses those that two layers share."""
-    return {name: tensor.cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-
-
-def write_weights(path: Path, weights: dict[str, Tensor]) -> None:
-    """Writes tensors by name as safetensors, whole or not at all."""
-    with replace_file(path) as unfinished:
-        save_file(weights, unfinished)
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Returns the tensors of a safetensors file by name.
-
-    Raises:
-        InputError: there is no such file, or it is no safetensors file.
-    """
-    try:
-        weights: dict[str, Tensor] = load_file(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found; produce it first or fetch it with the data") from None
-    except SafetensorError as error:
-        raise InputError(f"{path}: no readable safetensors file ({error}); fetch or produce it again") from None
-    return weights
-
-
-def load_weights(path: Path, model: nn.Module) -> None:
-    """Reads what `save_weights` wrote into a model of the same architecture.
-
-    Raises:
-        InputError: there is no such file, it is no safetensors file, or it holds another architecture's weights.
-    """
-    set_weights(path, read_weights(path), model)
-
-
-def set_weights(path: Path, weights: dict[str, Tensor], model: nn.Module) -> None:
-    """Puts weights read from `path` into a model of the same architecture.
-
-    Raises:
-        InputError: they are another architecture's.
-    """
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    found = {name: tensor.shape for name, tensor in weights.items()}
-    differing = sorted(name for name in expected | found if expected.get(name) != found.get(name))
-    if differing:
-        raise InputError(
-            f"{path}: weights of another architecture ({tell_count(len(differing), 'tensor')} not alike, first "
-            f"{differing[0]}); use the model.architecture and model.options it was trained with"
-        )
-    model.load_state_dict(weights)
 
 
 SMALL: dict[str, Callable[..., nn.Module]] = {"small_cnn": build_small_cnn, "small_resnet": build_small_resnet}

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from amun.core.params import Params
-from amun.model.architectures import build_model, load_weights
+from amun.model.architectures import build_model
+from amun.model.weights import load_weights
 from amun.store.store import StoreShape
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from amun.core.errors import InputError
 from amun.evidence.adoption import EXPORT, require_safetensors
-from amun.model.architectures import read_weights
+from amun.model.weights import read_weights
 
 MAX_NAMED = 3
 # what DataParallel, torch.compile and Lightning put before a network's own names, one in another too

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from amun.core.params import TrainingParams
 from amun.core.processes import map_forked
-from amun.model.architectures import copy_weights
 from amun.model.history import FALLBACK
 from amun.model.trainer import train_model
 from amun.model.training import compute_logits
+from amun.model.weights import copy_weights
 from amun.store.samples import Samples
 from amun.store.twins import digest_pictures, join_people
 

@@ -7,15 +7,16 @@ from torch import Tensor, nn
 
 from amun.core.errors import AttemptError
 from amun.core.paths import TARGET_WEIGHTS
-from amun.model.architectures import read_weights, set_weights, write_weights
+from amun.model.weights import read_weights, set_weights, write_weights
+from amun.vault.sealed_weights import ErasedWeightsError, WeightsSeal
 
 
-def save_references(references: Sequence[dict[str, Tensor]]) -> None:
-    """Writes the weights of the references, perhaps of none, in their order."""
+def save_references(references: Sequence[dict[str, Tensor]], seal: WeightsSeal | None = None) -> None:
+    """Writes the weights of the references, perhaps of none, in their order, under one key."""
     named = {
         f"{number}/{name}": tensor for number, weights in enumerate(references) for name, tensor in weights.items()
     }
-    write_weights(TARGET_WEIGHTS, named)
+    write_weights(TARGET_WEIGHTS, named, seal)
 
 
 def open_references(build: Callable[[], nn.Module], num_references: int) -> Callable[[int], nn.Module]:
@@ -26,9 +27,15 @@ def open_references(build: Callable[[], nn.Module], num_references: int) -> Call
         num_references: how many there are to be.
 
     Raises:
-        AttemptError: the weights of so many were not kept.
+        AttemptError: the weights of so many were not kept, or are erased.
     """
-    named = read_weights(TARGET_WEIGHTS)
+    try:
+        named = read_weights(TARGET_WEIGHTS)
+    except ErasedWeightsError:
+        raise AttemptError(
+            "the target references' weights are erased, for they learned people who are; `amun base rebuild` builds a "
+            "base that keeps new ones"
+        ) from None
     if _count(named) != num_references:
         raise AttemptError(
             "the target references' weights were not kept when the base was built (references.keep_weights); "
@@ -45,8 +52,11 @@ def open_references(build: Callable[[], nn.Module], num_references: int) -> Call
 
 
 def count_references(path: Path) -> int:
-    """Returns of how many references a file holds the weights."""
-    return _count(read_weights(path))
+    """Returns of how many references a file holds the weights; of none once these are erased."""
+    try:
+        return _count(read_weights(path))
+    except ErasedWeightsError:
+        return 0
 
 
 def _count(named: dict[str, Tensor]) -> int:

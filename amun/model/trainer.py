@@ -20,8 +20,8 @@ from torch.nn.functional import cross_entropy
 from amun.core.custom import describe_error, import_function
 from amun.core.errors import AmunError, DivergedError, InputError
 from amun.core.params import TrainingParams
-from amun.model.architectures import copy_weights
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits, fit, seeded
+from amun.model.weights import copy_weights
 
 KEY = "training.function"
 

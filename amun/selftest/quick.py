@@ -10,7 +10,7 @@ from amun.core.errors import AttemptError, InputError
 from amun.core.params import Params
 from amun.core.paths import TRAIN, UNLEARNED
 from amun.evidence.wave import Wave
-from amun.model.architectures import save_weights
+from amun.model.weights import save_weights
 from amun.selftest.ground import draw_people, freeze_night
 from amun.selftest.planted import PLANTED, Planted, number_people
 from amun.selftest.verdicts import Cell, Verdict, describe, judge_model

@@ -19,6 +19,7 @@ from amun.model.building import build_for
 from amun.model.references import Weights, draw_sample_halves, train_reference_logits
 from amun.model.target_weights import save_references
 from amun.model.training import count_workers
+from amun.model.weights import open_weights_seal
 from amun.stages.runner import run_stage
 from amun.store.forgetting import refuse_forgotten
 from amun.store.samples import Samples, concatenate, read_samples, write_samples
@@ -58,7 +59,7 @@ def train_references(params: Params, device: torch.device, *, may_fork: bool = F
             keep = kept.append
         paths = logits_path, inclusion_path
         _train_set(params, device, samples, images, name, num_references, seed, paths, keep, seal, num_processes)
-    save_references(kept)
+    save_references(kept, open_weights_seal(params))
 
 
 def _train_set(

@@ -8,11 +8,11 @@ from amun.core.paths import ADOPTED_WEIGHTS, BASE_MODEL, CALIBRATION, TRAIN, TRA
 from amun.evidence.adoption import Adopted, judge_adopted, read_adopted, require_accuracy
 from amun.evidence.figures import TrainFigures
 from amun.evidence.wave import write_json
-from amun.model.architectures import load_weights, save_weights
 from amun.model.building import build_for
 from amun.model.history import put_epoch, show_epochs, write_history
 from amun.model.trainer import count_epochs, train_model
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
+from amun.model.weights import load_weights, open_weights_seal, save_weights
 from amun.stages.runner import run_stage
 from amun.store.forgetting import refuse_forgotten
 from amun.store.samples import Samples, read_samples
@@ -34,7 +34,7 @@ def train(params: Params, device: torch.device) -> None:
         compute_accuracy(compute_logits(model, part.images.to(device)), part.labels) for part in (samples, calibration)
     )
     warning = None if adopted is None else _judge(adopted, (on_train, on_held_out), samples, calibration)
-    save_weights(BASE_MODEL, model)
+    save_weights(BASE_MODEL, model, open_weights_seal(params))
     write_history(TRAIN_EPOCHS, history)
     figures = TrainFigures(train_accuracy=on_train, calibration_accuracy=on_held_out, warning=warning)
     write_json(TRAIN_METRICS, figures)

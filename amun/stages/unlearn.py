@@ -25,12 +25,12 @@ from amun.evidence.wave import MIN_REPORTED, Wave, read_attempt, read_wave, writ
 from amun.methods.catalogue import find_method, load_method
 from amun.methods.method import Method
 from amun.methods.problem import Targets, Unlearned, UnlearningProblem
-from amun.model.architectures import save_weights
 from amun.model.building import build_for, load_for
 from amun.model.history import show_epochs, write_history
 from amun.model.target_weights import count_references, open_references
 from amun.model.trainer import count_epochs
 from amun.model.training import EpochMetrics
+from amun.model.weights import open_weights_seal, save_weights
 from amun.stages.runner import run_stage
 from amun.store.samples import Samples, count_samples, read_samples
 from amun.store.store import StoreShape, read_shape
@@ -44,7 +44,7 @@ def unlearn(params: Params, device: torch.device) -> None:
         forget_ids = None if params.data.remain == "use" else wave.forget_ids
         train = read_samples(TRAIN, sample_ids=forget_ids, without=wave.earlier_gone_ids)
         unlearned = _make_attempt(params, device, wave, train, attempt)
-        save_weights(UNLEARNED, unlearned.model)
+        save_weights(UNLEARNED, unlearned.model, open_weights_seal(params, wave.number))
         # a handful of samples without the remain set: their loss would be a person's score
         is_reported = params.data.remain == "use" or len(wave.forget_ids) >= MIN_REPORTED
         write_history(UNLEARN_EPOCHS, unlearned.history if is_reported else [])

@@ -144,6 +144,7 @@ class RowReader:
 
     Attributes:
         sample_ids: (N,) of all rows.
+        subjects: (N,) as the file has them: keyed ids where it is sealed, else names.
         num_classes: one more than the largest label; 0 where there is no row.
         shape: of one payload.
     """
@@ -161,7 +162,7 @@ class RowReader:
             self._dtype, self.shape = np.dtype(self._told[b"dtype"].decode()), tuple(json.loads(self._told[b"shape"]))
             ids = self._file.read(columns=["sample_id", "subject_id"])
             self.sample_ids: Strings = np.array(ids.column("sample_id").to_pylist(), dtype=np.str_)
-            self._subjects: list[str] = ids.column("subject_id").to_pylist()
+            self.subjects: list[str] = ids.column("subject_id").to_pylist()
             self._content = None
             if "label" not in self._file.schema_arrow.names:
                 kind, context, dtype, shape = (
@@ -177,7 +178,7 @@ class RowReader:
         self._file.close()
 
     def __len__(self) -> int:
-        return len(self._subjects)
+        return len(self.subjects)
 
     @cached_property
     def num_classes(self) -> int:
@@ -190,19 +191,19 @@ class RowReader:
     @cached_property
     def _keys(self) -> dict[str, SubjectKey]:
         """The keys of all people in a sealed file, of those who have one."""
-        return self._vault.find_keys(self._subjects)
+        return self._vault.find_keys(self.subjects)
 
     def read_subject_ids(self) -> Strings:
         """Returns (N,) whose each row is; the keyed id where the name is known no more."""
         if self._content is None:
-            return np.array(self._subjects, dtype=np.str_)
-        return _name(self._subjects, self._keys)
+            return np.array(self.subjects, dtype=np.str_)
+        return _name(self.subjects, self._keys)
 
     def find_erased(self) -> Mask:
         """Returns (N,) bool: of which rows the subject has no key, so that nobody can open them any more."""
         if self._content is None:
             return np.zeros(len(self), dtype=np.bool_)
-        return np.array([subject not in self._keys for subject in self._subjects], dtype=np.bool_)
+        return np.array([subject not in self._keys for subject in self.subjects], dtype=np.bool_)
 
     def read(self, is_chosen: Mask) -> Rows:
         """Returns the rows where `is_chosen` (N,) is true; no other one is opened.
@@ -226,7 +227,7 @@ class RowReader:
         """
         keys: dict[str, SubjectKey] = {}
         if self._content is not None:
-            keys = self._vault.find_keys(self._subjects[row] for row in np.flatnonzero(is_chosen))
+            keys = self._vault.find_keys(self.subjects[row] for row in np.flatnonzero(is_chosen))
         first = 0
         for number in range(self._file.num_row_groups):
             end = first + self._file.metadata.row_group(number).num_rows
@@ -234,7 +235,7 @@ class RowReader:
             if len(places):
                 labels, payloads = self._read_group(number, first, places, keys)
                 rows = first + places
-                subjects = [self._subjects[row] for row in rows]
+                subjects = [self.subjects[row] for row in rows]
                 yield Rows(self.sample_ids[rows], _name(subjects, keys), labels, payloads)
             first = end
 
@@ -250,7 +251,7 @@ class RowReader:
         rows = np.frombuffer(stored, np.uint8, len(column) * size, column.offset * size).reshape(len(column), size)
         if self._content is None:
             return table.column("label").to_numpy()[places], self._shape(rows[places])
-        sample_ids, subjects = self.sample_ids[first + places].tolist(), self._subjects
+        sample_ids, subjects = self.sample_ids[first + places].tolist(), self.subjects
         found = [keys.get(subjects[first + place]) for place in places]
         labels, opened = open_rows(found, self._content, sample_ids, rows[places])
         return labels, self._shape(opened)
@@ -262,7 +263,7 @@ class RowReader:
 
     def _require_signature(self, content: Content) -> None:
         expected = sign_file(
-            self._vault.own_key, content, int(self._told[_NUM_CLASSES]), self.sample_ids.tolist(), self._subjects
+            self._vault.own_key, content, int(self._told[_NUM_CLASSES]), self.sample_ids.tolist(), self.subjects
         )
         if not hmac.compare_digest(expected, self._told[_SIGNATURE].decode()):
             raise AmunError(

@@ -60,6 +60,12 @@ def read_share(path: Path, subject_id: str, keyed_ids: Sequence[str]) -> Share:
         return Share(int(is_own.sum()), bool(reader.find_erased()[is_own].any()))
 
 
+def read_subjects(path: Path) -> frozenset[str]:
+    """Returns who has samples in a store file: the keyed ids in a sealed one, the names, composed, in one in clear."""
+    with RowReader(path) as reader:
+        return frozenset(map(normalise, reader.subjects))
+
+
 def find_readable(path: Path, people: Collection[str]) -> set[str]:
     """Returns those of these people of whom a store file holds samples that can be opened.
 

@@ -8,9 +8,9 @@ from torch import nn
 
 from amun.core.paths import TRAIN
 from amun.evidence.wave import write_json
-from amun.model.architectures import save_weights
 from amun.model.trainer import train_model
 from amun.model.training import compute_logits
+from amun.model.weights import save_weights
 from amun.search.catalogue import search_together
 from amun.search.geometry import compute_norms
 from amun.stages.prepare import fill_store

@@ -12,8 +12,8 @@ from amun.core.params import AttemptParams, Params
 from amun.evidence.wave import write_json
 from amun.methods.catalogue import find_method, is_own, load_method
 from amun.methods.problem import Targets, UnlearningProblem
-from amun.model.architectures import save_weights
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
+from amun.model.weights import save_weights
 from amun.store.samples import Samples, read_samples
 from amun.study import shared
 from amun.study.cost import Meter, add_costs, measuring

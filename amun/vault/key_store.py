@@ -5,7 +5,7 @@ It knows under which key-encryption key (KEK) all of them lie. What wraps and un
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,9 @@ _SCHEMA = (
     " own BLOB NOT NULL)",
     "CREATE TABLE subject_key (subject TEXT PRIMARY KEY, wrapped BLOB NOT NULL)",
 )
+# Between the kind of a key that is no person's and its digest. Keyed ids of people have none, and an earlier release
+# on the same key store puts such keys under a new KEK as it does people's.
+MARK = "/"
 # made with its first entry: key stores of earlier releases have none, and these releases go on with one that has it
 _LIST = "CREATE TABLE IF NOT EXISTS suppressed (digest BLOB PRIMARY KEY, kind TEXT NOT NULL)"
 
@@ -86,18 +89,23 @@ class KeyStore:
             return kek, self._select(run, subjects)
 
     def read_all_keys(self) -> tuple[str, dict[str, bytes]]:
-        """Returns the fingerprint of the KEK, and every wrapped key by its subject."""
+        """Returns the fingerprint of the KEK, and every wrapped key by its subject or, where it is nobody's, its id."""
         with self._read() as run:
             kek, _ = self._read_vault(run)
-            return kek, {
-                subject: bytes(wrapped) for subject, wrapped in run("SELECT subject, wrapped FROM subject_key")
-            }
+            return kek, _collect(run("SELECT subject, wrapped FROM subject_key"))
 
-    def count_keys(self) -> int:
-        """Returns how many subjects have a key."""
+    def read_keys_of(self, kind: str) -> tuple[str, dict[str, bytes]]:
+        """Returns the fingerprint of the KEK, and the wrapped keys of a kind that is no person's, by their ids."""
+        with self._read() as run:
+            kek, _ = self._read_vault(run)
+            return kek, _collect(run("SELECT subject, wrapped FROM subject_key WHERE subject LIKE ?", f"{kind}{MARK}%"))
+
+    def count_keys(self, kind: str | None = None) -> int:
+        """Returns how many subjects have a key, or how many keys of a kind there are that are no person's."""
+        meant, pattern = ("NOT LIKE", f"%{MARK}%") if kind is None else ("LIKE", f"{kind}{MARK}%")
         with self._read() as run:
             self._read_vault(run)
-            return int(run("SELECT count(*) FROM subject_key")[0][0])
+            return int(run(f"SELECT count(*) FROM subject_key WHERE subject {meant} ?", pattern)[0][0])  # noqa: S608
 
     def add_keys(
         self, subjects: Sequence[str], wrap: Callable[[str, str], bytes], unless: Collection[Entry] = ()
@@ -195,7 +203,7 @@ class KeyStore:
         for chunk in split_chunks(subjects):
             marks = _write_marks(chunk)
             rows = run(f"SELECT subject, wrapped FROM subject_key WHERE subject IN ({marks})", *chunk)  # noqa: S608
-            found |= {subject: bytes(wrapped) for subject, wrapped in rows}
+            found |= _collect(rows)
         return found
 
     def _delete_keys(self, run: "Run", subjects: Collection[str]) -> None:
@@ -308,6 +316,10 @@ Run = Callable[..., list[Any]]
 def _write_marks(values: Sequence[object]) -> str:
     """Returns what stands for the values in a statement."""
     return ", ".join("?" * len(values))
+
+
+def _collect(rows: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
+    return {subject: bytes(wrapped) for subject, wrapped in rows}
 
 
 def _run(connection: Any, is_sqlite: bool, statement: str, *values: object) -> list[Any]:

@@ -16,10 +16,12 @@ from amun.core.keys import fingerprint, load_secret, subject_key
 from amun.core.paths import KEK, KEYS, SECRET
 from amun.core.subject_ids import normalise
 from amun.vault.kek import KEY_BYTES, KekFile, fingerprint_kek, locate_kek
-from amun.vault.key_store import KEYS_VARIABLE, KeyStore, locate_key_store
+from amun.vault.key_store import KEYS_VARIABLE, MARK, KeyStore, locate_key_store
 from amun.vault.suppression import PICTURE, SUBJECT, EntryMaker, Suppression
 
 NONCE_BYTES = 12
+ID_BYTES = 16  # of a key that is no person's
+WEIGHTS = "weights"  # a kind of such keys
 Read = TypeVar("Read")
 # stages and tools run in the root of a workspace
 CURRENT = Path()
@@ -49,6 +51,7 @@ class Summary:
     Attributes:
         key_store: its address, without a password.
         num_keys: how many people have one.
+        num_weights: how many models' weights have one.
         num_listed: how many entries of erased people the suppression list has: one for each of the workspaces that
             share the key store and have erased the person, or know of it.
         num_pictures: how many entries of their pictures it has.
@@ -59,6 +62,7 @@ class Summary:
 
     key_store: str
     num_keys: int
+    num_weights: int
     num_listed: int
     num_pictures: int
     kek: str
@@ -112,7 +116,7 @@ class Vault:
         """
         asked = sorted(set(subjects))
         kek, wrapped = self._open(lambda: self.store.read_keys(asked))
-        return {subject: _use_key(subject, self._unwrap(kek, subject, key)) for subject, key in wrapped.items()}
+        return {subject: use_key(subject, self._unwrap(kek, subject, key)) for subject, key in wrapped.items()}
 
     def provide_keys(self, names: Iterable[str]) -> dict[str, SubjectKey]:
         """Returns the key of each of these people by the name, made where there is none yet.
@@ -138,6 +142,34 @@ class Vault:
             raise self.store.refuse_keys(len(gone))
         return {name: found[subject] for subject, name in name_of.items()}
 
+    def name_key(self, kind: str, content: bytes) -> str:
+        """Returns the id of a key that is no person's: equal for equal contents of a kind, and telling nothing of them.
+
+        Raises:
+            InputError, AmunError: as `own_key`.
+        """
+        digest = hashlib.blake2b(content, key=_derive(self.own_key, kind.encode()), digest_size=ID_BYTES)
+        return f"{kind}{MARK}{digest.hexdigest()}"
+
+    def keep_key(self, key_id: str, drawn: bytes, note: str) -> SubjectKey:
+        """Keeps a key that is no person's, with a note, unless there is one of this id; returns the one that is kept.
+
+        Raises:
+            InputError, AmunError: as `own_key`.
+        """
+        text = drawn + note.encode()
+        self.store.add_keys([key_id], lambda kek, subject: _wrap(self.kek_file.find(kek), subject, text))
+        return self.find_keys([key_id])[key_id]
+
+    def list_notes(self, kind: str) -> dict[str, str]:
+        """Returns what was noted with each key of a kind, by the key's id.
+
+        Raises:
+            InputError, AmunError: as `own_key`.
+        """
+        kek, wrapped = self._open(lambda: self.store.read_keys_of(kind))
+        return {key_id: _read_name(self._unwrap(kek, key_id, key)) for key_id, key in wrapped.items()}
+
     def find_names(self, people: Iterable[str]) -> dict[str, str]:
         """Returns these people's names as the data spell them, by the keyed id of each spelling that has a key.
 
@@ -148,7 +180,11 @@ class Vault:
         """
         secret, asked = load_secret(self._workspace), {normalise(person) for person in people}
         kek, wrapped = self._open(self.store.read_all_keys)
-        name_of = {subject: _read_name(self._unwrap(kek, subject, key)) for subject, key in wrapped.items()}
+        name_of = {
+            subject: _read_name(self._unwrap(kek, subject, key))
+            for subject, key in wrapped.items()
+            if MARK not in subject
+        }
         # another workspace may keep its own people, of whatever names, in the same key store
         return {
             subject: name
@@ -156,8 +192,10 @@ class Vault:
             if normalise(name) in asked and subject_key(secret, name) == subject
         }
 
-    def destroy_keys(self, people: Collection[str], pictures: Iterable[bytes] = ()) -> int:
-        """Destroys the keys of these people, however the data spell them; returns how many keys these were.
+    def destroy_keys(
+        self, people: Collection[str], pictures: Iterable[bytes] = (), others: Collection[str] = ()
+    ) -> int:
+        """Destroys the keys of these people, however the data spell them; returns how many keys went.
 
         In the same moment they are put on the suppression list. Said again it changes nothing. A backup of the key
         store has the keys until its KEK is destroyed (`rotate`).
@@ -165,13 +203,14 @@ class Vault:
         Args:
             people: by their names.
             pictures: digests of pictures that are not to come back either.
+            others: ids of keys that are no person's, and go in the same moment.
 
         Raises:
             InputError, AmunError: as `find_names`.
         """
         maker = self._entry_maker
         entries = [*maker.enter_people(people), *map(maker.enter_picture, pictures)]
-        return self.store.remove_keys(list(self.find_names(people)), entries)
+        return self.store.remove_keys([*self.find_names(people), *others], entries)
 
     def suppress_people(self, names: Collection[str]) -> None:
         """Puts people on the suppression list whose keys are destroyed already, or who never had one here.
@@ -205,6 +244,7 @@ class Vault:
         return Summary(
             key_store=self.store.name,
             num_keys=self.store.count_keys(),
+            num_weights=self.store.count_keys(WEIGHTS),
             num_listed=entries.get(SUBJECT, 0),
             num_pictures=entries.get(PICTURE, 0),
             kek=str(self.kek_file.path),
@@ -321,8 +361,8 @@ def _wrap(kek: bytes, subject: str, key: bytes) -> bytes:
     return nonce + AESGCMSIV(kek).encrypt(nonce, key, subject.encode())
 
 
-def _use_key(subject: str, key: bytes) -> SubjectKey:
-    """Returns a key split in two: no key does two things."""
+def use_key(subject: str, key: bytes) -> SubjectKey:
+    """Returns a key split in two, for no key does two things; what stands behind its first 32 bytes is its name."""
     drawn, name = key[:KEY_BYTES], _read_name(key)
     return SubjectKey(subject, name, AESGCMSIV(_derive(drawn, b"payload")), _derive(drawn, b"nonce"))
 

@@ -47,7 +47,7 @@ def rotate_keys() -> None:
 
 def _print(shown: dict[str, Any]) -> None:
     print(f"key store          {shown['key_store']}")
-    print(f"keys               {shown['num_keys']}")
+    print(f"keys               {shown['num_keys']} of people, {shown['num_weights']} of models' weights")
     entries = tell_count(shown["num_listed"], "entry", "entries")
     print(f"suppression list   {entries} of people, {shown['num_pictures']} of pictures")
     print(f"key-encryption key {shown['kek']} ({shown['fingerprint']})")

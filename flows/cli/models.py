@@ -1,5 +1,6 @@
 """`amun model`: the versions of the model and their lineage."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,6 +44,18 @@ def show_model(version: VersionNumber, as_json: shared.AsJson = False) -> None:
     from tasks.views.version_details import describe_version
 
     shared.show(describe_version(shared.open_here(), version), as_json, print_version)
+
+
+@app.command("weights")
+def write_weights(
+    version: VersionNumber,
+    target: Annotated[Path, typer.Option("--to", metavar="FILE", help="A new safetensors file, outside git.")],
+) -> None:
+    """Write a version's weights in clear: in MLflow and DVC they lie sealed, for they have learned people."""
+    from tasks.workspace.weights import write_plain
+
+    write_plain(shared.open_here(), version, target)
+    print(f"version {version}: the weights are in {target}, in clear; keep them as you keep data")
 
 
 @app.command("diff")

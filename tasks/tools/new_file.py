@@ -1,4 +1,4 @@
-"""A new file about one person, as a command is asked for it: whole, readable by its owner alone, outside git."""
+"""A new file that is not for everybody's eyes, as a command is asked for it: whole, its owner's alone, outside git."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +9,14 @@ from amun.core.files import NO_ROOM, replace_file
 from tasks.tools.git import is_kept
 
 
-def require_free(option: str, path: Path, root: Path) -> None:
-    """Refuses a place that is none for a person's file.
+def require_free(option: str, path: Path, root: Path, holds: str = "names a person") -> None:
+    """Refuses a place that is none for such a file.
 
     Args:
         option: of the command, which named it.
         path: the place.
         root: of the workspace.
+        holds: what is in it, in words that follow "it".
 
     Raises:
         InputError: the file exists, its folder does not, or git would keep it.
@@ -25,7 +26,7 @@ def require_free(option: str, path: Path, root: Path) -> None:
     if not path.parent.is_dir():
         raise InputError(f"{option} {path}: there is no folder {path.parent}; make it first")
     if is_kept(root, path):
-        raise InputError(f"{option} {path}: it names a person and git would keep it; name a file outside {root}")
+        raise InputError(f"{option} {path}: it {holds} and git would keep it; name a file outside {root}")
 
 
 @contextmanager

@@ -18,10 +18,13 @@ from amun.core.paths import ADOPTED, ADOPTED_WEIGHTS
 from amun.evidence.adoption import EXPORT, SCHEME, SUFFIX, Adopted, digest_file, read_adopted, require_source
 from amun.evidence.figures import TrainFigures, read_figures
 from amun.evidence.wave import write_json
-from amun.model.architectures import save_weights
 from amun.model.foreign_weights import load_foreign_weights
+from amun.model.weights import save_weights
+from amun.vault.sealed_weights import WeightsSeal
+from amun.vault.vault import open_vault
 from tasks.tools import dvc
 from tasks.tools.registry import WEIGHTS, download, list_entries, open_registry, translate_errors
+from tasks.workspace.workspace import Workspace
 
 
 def read_base(root: Path, source: str, accuracy: float, model: nn.Module) -> Adopted:
@@ -51,9 +54,11 @@ def read_base(root: Path, source: str, accuracy: float, model: nn.Module) -> Ado
     return Adopted(source=resolved, digest=digest, name=version.name, version=int(version.version), accuracy=accuracy)
 
 
-def keep_base(root: Path, adopted: Adopted, model: nn.Module) -> None:
-    """Puts an adopted base into the workspace, its weights under DVC."""
-    save_weights(root / ADOPTED_WEIGHTS, model)
+def keep_base(workspace: Workspace, adopted: Adopted, model: nn.Module) -> None:
+    """Puts an adopted base into the workspace, its weights under DVC, sealed where the samples are to be."""
+    root = workspace.root
+    seal = WeightsSeal(open_vault(root), workspace.model) if workspace.params.data.sealed else None
+    save_weights(root / ADOPTED_WEIGHTS, model, seal)
     dvc.add_file(root, ADOPTED_WEIGHTS)
     write_json(root / ADOPTED, adopted)
 

@@ -5,12 +5,15 @@ import tempfile
 from pathlib import Path
 
 from amun.core.errors import AmunError
-from amun.core.keys import file_digest
+from amun.core.keys import file_digest, load_secret
 from amun.core.paths import UNLEARNED
+from amun.vault.sealed_weights import ErasedWeightsError, read_plain
 from tasks.tools import registry
 from tasks.tools.contents import fetch_content, find_cached
-from tasks.tools.registered import WaveVersion
+from tasks.tools.new_file import require_free, write_private
+from tasks.tools.registered import WaveVersion, get_registered
 from tasks.workspace.store_files import read_lock
+from tasks.workspace.workspace import Workspace
 
 
 def fetch_weights(root: Path, version: WaveVersion, destination: Path, secret: bytes) -> list[str]:
@@ -28,6 +31,27 @@ def fetch_weights(root: Path, version: WaveVersion, destination: Path, secret: b
         registry.fetch_weights(version, destination, secret)
         return [done]
     return []
+
+
+def write_plain(workspace: Workspace, number: int, target: Path) -> None:
+    """Writes a version's weights in clear to a new file.
+
+    Raises:
+        InputError: there is no such version, or the file cannot be written.
+        AmunError: the registry does not answer, or nobody can read these weights any more.
+    """
+    root = workspace.root
+    require_free("--to", target, root, holds="has learned people")
+    version = get_registered(workspace.model, number)
+    with tempfile.TemporaryDirectory() as folder:
+        fetched = Path(folder) / registry.WEIGHTS
+        fetch_weights(root, version, fetched, load_secret(root))
+        try:
+            plain = read_plain(fetched)
+        except ErasedWeightsError:
+            raise AmunError(f"version {number}: nobody can read its weights any more: their key is destroyed") from None
+    with write_private("--to", target) as unfinished:
+        unfinished.write_bytes(plain)
 
 
 def mend_weights(root: Path, version: WaveVersion, secret: bytes, damage: AmunError) -> str:

@@ -18,7 +18,8 @@ from amun.core.keys import create_secret
 from amun.core.params import read_params
 from amun.core.paths import KEK, PARAMS, TRAIN, UNLEARNED
 from amun.ledger import Ledger
-from amun.model.architectures import build_model, save_weights
+from amun.model.architectures import build_model
+from amun.model.weights import save_weights
 from amun.store.samples import Samples, write_samples
 from amun.vault.vault import create_vault
 from flows.cli import main

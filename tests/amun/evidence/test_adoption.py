@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from amun.core.errors import InputError
 from amun.core.params import ModelParams
 from amun.evidence.adoption import Adopted, judge_adopted, require_accuracy
-from amun.model.architectures import build_model, save_weights
+from amun.model.architectures import build_model
 from amun.model.foreign_weights import load_foreign_weights
+from amun.model.weights import save_weights
 from tests.amun.shipped import PARAMS, copy_weights, have_same_weights
 
 

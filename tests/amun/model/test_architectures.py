@@ -9,7 +9,7 @@ from torch import nn
 
 from amun.core.errors import InputError
 from amun.core.params import ModelParams
-from amun.model.architectures import build_model, load_weights, save_weights
+from amun.model.architectures import build_model
 from tests.amun.shipped import PARAMS, copy_weights, have_same_weights
 
 GREY = (1, 8, 8)
@@ -122,32 +122,3 @@ def test_bad_names_and_options_are_named(architecture: str, options: dict[str, A
     with pytest.raises(InputError, match=message) as caught:
         build(architecture, **options)
     assert "\n" not in str(caught.value)
-
-
-def test_weights_come_back_to_the_last_bit(tmp_path: Path) -> None:
-    saved, loaded = build("resnet18", seed=1), build("resnet18", seed=2)
-    save_weights(tmp_path / "new" / "model.safetensors", saved)
-    load_weights(tmp_path / "new" / "model.safetensors", loaded)
-    assert have_same_weights(copy_weights(saved), copy_weights(loaded))
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["model.safetensors"]
-
-
-def test_the_same_weights_are_the_same_file(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        save_weights(tmp_path / name, build_model(PARAMS.model, 10, GREY, seed=0))
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-def test_unusable_weights_are_refused_in_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-    model = build("small_cnn", channels=[4])
-    with pytest.raises(InputError, match="not found"):
-        load_weights(path, model)
-    path.write_bytes(b"no weights at all")
-    with pytest.raises(InputError, match="no readable safetensors file"):
-        load_weights(path, model)
-    save_weights(path, build("small_cnn", channels=[8]))
-    before = copy_weights(model)
-    with pytest.raises(InputError, match=r"another architecture \(3 tensors not alike, first 1\.0\.bias\)"):
-        load_weights(path, model)
-    assert have_same_weights(before, copy_weights(model))

@@ -11,8 +11,8 @@ from amun.core.errors import InputError
 from amun.core.params import Params
 from amun.core.paths import FORGOTTEN
 from amun.evidence.wave import ForgottenWave, write_json
-from amun.model.architectures import copy_weights
 from amun.model.building import MEMORY_FORMATS, build_for
+from amun.model.weights import copy_weights
 from amun.store.forgetting import refuse_forgotten
 from amun.store.samples import Samples
 from amun.store.store import StoreShape

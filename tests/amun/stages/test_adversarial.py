@@ -30,8 +30,9 @@ from amun.core.paths import (
 )
 from amun.core.stage_result import FORCED_VARIABLE
 from amun.evidence.wave import ForgottenWave, Wave, write_json
-from amun.model.architectures import build_model, save_weights
+from amun.model.architectures import build_model
 from amun.model.training import fit
+from amun.model.weights import save_weights
 from amun.store.samples import Samples, read_samples, write_samples
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import ROOT, load_digit_images

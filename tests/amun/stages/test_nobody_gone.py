@@ -97,10 +97,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for path, share in SHARES.items():
             write_store(path, first, share)
             first += share * NUM_PEOPLE
-        shutil.copyfile(KEYS, ALL_KEYS)
         write_json(FORGOTTEN, [])
         train(SHOWN, CPU)
         train_references(SHOWN, CPU)
+        shutil.copyfile(KEYS, ALL_KEYS)
         yield
 
 

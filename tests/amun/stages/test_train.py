@@ -12,7 +12,8 @@ from amun.core.params import ModelParams
 from amun.core.paths import ADOPTED, ADOPTED_WEIGHTS, BASE_MODEL, CALIBRATION, FORGOTTEN, TRAIN
 from amun.evidence.adoption import Adopted
 from amun.evidence.wave import write_json
-from amun.model.architectures import build_model, save_weights
+from amun.model.architectures import build_model
+from amun.model.weights import save_weights
 from amun.stages.train import train
 from amun.store.samples import Samples, write_samples
 from tests.amun.sealing import make_vault

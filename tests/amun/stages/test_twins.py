@@ -22,7 +22,8 @@ from amun.core.paths import (
     WAVE_BASE,
 )
 from amun.evidence.wave import ForgottenWave, Wave, write_json
-from amun.model.architectures import build_model, save_weights
+from amun.model.architectures import build_model
+from amun.model.weights import save_weights
 from amun.stages.power import measure_power
 from amun.stages.references import train_references
 from amun.store.samples import Samples, concatenate, read_samples, write_samples

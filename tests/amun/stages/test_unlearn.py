@@ -14,7 +14,7 @@ from amun.core.paths import ATTEMPT, TARGET_LOGITS, UNLEARN_EPOCHS, UNLEARN_METR
 from amun.evidence.wave import Attempt, read_wave, write_json
 from amun.methods.catalogue import METHODS
 from amun.methods.problem import Targets, Unlearned, UnlearningProblem
-from amun.model.architectures import read_weights
+from amun.model.weights import read_weights
 from amun.params import check_params
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.unlearn import unlearn

@@ -27,7 +27,7 @@ from amun.vault.kek import KEK_VARIABLE, KekFile
 from amun.vault.key_store import KEYS_VARIABLE, KeyStore
 from amun.vault.seal import Content, Seal, _bind, derive_nonce
 from amun.vault.suppression import EntryMaker
-from amun.vault.vault import NONCE_BYTES, SubjectKey, Vault, _use_key, create_vault, open_vault
+from amun.vault.vault import NONCE_BYTES, SubjectKey, Vault, create_vault, open_vault, use_key
 from tests.amun.ledger.conftest import create_postgres_schema
 from tests.amun.sealing import make_vault
 from tests.postgres import run_postgres
@@ -205,7 +205,7 @@ def attack(folder: Path, files: list[Path], key_stores: list[Path]) -> set[tuple
                 key = AESGCMSIV(kek).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], subject.encode())
             except InvalidTag:
                 continue
-            keys.append(_use_key(subject, key))
+            keys.append(use_key(subject, key))
     return {(str(path), sample) for path in files for sample, row in read_rows(path) if can_open(row, keys)}
 
 
