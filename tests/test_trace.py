@@ -12,12 +12,26 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
-from amun.core.paths import ADVERSARIAL, AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, LEDGER, TEST, TRAIN
+from amun.core.paths import (
+    ADVERSARIAL,
+    AUDIT_INCLUSION,
+    AUDIT_LOGITS,
+    BASE_MODEL,
+    CALIBRATION,
+    LEDGER,
+    TEST,
+    TRAIN,
+    UNLEARNED,
+    WAVE_BASE,
+)
 from amun.evidence.figures import Comparison
 from amun.ledger import Ledger
 from amun.store.samples import Samples
+from amun.vault.sealed_weights import ErasedWeightsError
 from tasks.tools.dvc import read_digests
 from tests.amun.ledger.helpers import build_base
 from tests.registry import open_client
@@ -231,6 +245,15 @@ def end_waiting(site: Site) -> None:
         connection.execute("UPDATE erasures SET erase_after = intended_at")
 
 
+def is_readable(site: Site, path: Path) -> bool:
+    """Tells whether the weights in a file can be read."""
+    try:
+        site.read_weights(path)
+    except ErasedWeightsError:
+        return False
+    return True
+
+
 def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path: Path, folder: Path) -> None:
     people, waiting = choose_people(site), list_people(site)[0][0]
     before = site.load("subject", "trace", people[0])
@@ -241,6 +264,8 @@ def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path:
     said = site.run("amun", "wave", "run")
     assert "wave 2 complete" in said
     assert f"erased: {len(people)} requests, and the key-encryption key was changed\n" in said
+    assert "erased: the weights of version 1, which had learned people\n" in said
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
     since = f"erased on {datetime.now(UTC):%Y-%m-%d} under request R-000001 and {len(people) - 1} more"
 
     trace = site.load("subject", "trace", people[0])
@@ -249,9 +274,22 @@ def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path:
     }
     assert len(trace["files"]) == len(before["files"])
     assert [group["num_trained"] for group in trace["references"]] == [None, None]
-    assert [version | {"aliases": []} for version in trace["versions"][:2]] == [
-        version | {"aliases": []} for version in before["versions"]
+    first, second = (version | {"aliases": []} for version in before["versions"])
+    first |= {"weights_erased_at": today, "role": f"{first['role']}; weights erased on {today}"}
+    assert [version | {"aliases": []} for version in trace["versions"][:2]] == [first, second]
+    # what MLflow serves in clear, and what lies sealed in DVC's files: those of before went, all others are there
+    shown = [site.load("model", "show", str(number)) for number in (1, 2, 3)]
+    assert [{"data/model.pt2", "model.safetensors"} & set(version["files"]) for version in shown] == [
+        set(),
+        {"data/model.pt2", "model.safetensors"},
+        {"data/model.pt2", "model.safetensors"},
     ]
+    assert [is_readable(site, path) for path in (BASE_MODEL, WAVE_BASE, UNLEARNED)] == [False, True, True]
+    clear = tmp_path / "clear.safetensors"
+    refused = site.start("amun", "model", "weights", "1", "--to", str(clear))
+    assert_one_line(refused, 1, f"version 1: its weights were erased on {today}")
+    assert "in clear" in site.run("amun", "model", "weights", "3", "--to", str(clear))
+    assert all(torch.equal(load_file(clear)[name], tensor) for name, tensor in site.read_weights(UNLEARNED).items())
     assert trace["requests"][0]["outcomes"][0]["erasure"]["erased_at"] is not None
     assert f"{before['files'][0]['num_samples']}, erased" in site.run("amun", "subject", "trace", people[0])
     with Ledger(f"sqlite:///{site.root / LEDGER}") as ledger:

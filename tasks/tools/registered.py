@@ -11,6 +11,8 @@ from tasks.tools.environment import MLFLOW_VARIABLE
 from tasks.tools.git import is_ancestor
 from tasks.tools.registry_tables import CHAMPION, RegisteredVersion, find_database, read_versions
 
+ERASED_TAG = "amun.weights_erased_at"
+
 
 @dataclass(frozen=True)
 class WaveVersion:
@@ -22,6 +24,7 @@ class WaveVersion:
         weights_digest: the keyed digest of its safetensors file.
         wave: the wave that registered it.
         commit: the git commit that records that wave.
+        weights_erased_at: the day on which its weights were erased; None while they are there.
     """
 
     version: int
@@ -29,6 +32,7 @@ class WaveVersion:
     weights_digest: str
     wave: int
     commit: str
+    weights_erased_at: str | None = None
 
 
 def list_versions(model: str) -> list[RegisteredVersion]:
@@ -125,5 +129,10 @@ def _is_ours(version: RegisteredVersion) -> bool:
 def _read_version(version: RegisteredVersion) -> WaveVersion:
     tags = version.tags
     return WaveVersion(
-        version.number, str(version.run_id), tags["amun.weights_digest"], int(tags["amun.wave"]), tags["amun.commit"]
+        version.number,
+        str(version.run_id),
+        tags["amun.weights_digest"],
+        int(tags["amun.wave"]),
+        tags["amun.commit"],
+        tags.get(ERASED_TAG),
     )

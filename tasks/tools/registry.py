@@ -215,9 +215,11 @@ def fetch_weights(version: WaveVersion, destination: Path, secret: bytes) -> Non
     """Writes a version's weights to `destination`, once they are what was registered.
 
     Raises:
-        AmunError: the registry does not answer.
+        AmunError: the registry does not answer, or they are erased.
         DamagedWeightsError: it gives other bytes than were registered.
     """
+    if version.weights_erased_at is not None:
+        raise AmunError(f"version {version.version}: its weights were erased on {version.weights_erased_at}")
     with tempfile.TemporaryDirectory() as folder:
         with translate_errors():
             _require_folder(version)

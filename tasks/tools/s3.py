@@ -101,6 +101,33 @@ def list_objects(client: Any, location: Location) -> Iterator[StoredObject]:
                     yield StoredObject(entry["Key"], entry["ETag"].strip('"'), entry["Size"])
 
 
+def remove_versions(client: Any, location: Location) -> int:
+    """Removes an object, or all below a prefix, with every version and delete marker; returns how many these were.
+
+    Raises:
+        AmunError: the bucket does not answer or refuses, or still lists one.
+    """
+    num_removed = 0
+    with translate_errors(str(location)):
+        while found := _list_versions(client, location):
+            answer = client.delete_objects(Bucket=location.bucket, Delete={"Objects": found[:1000], "Quiet": True})
+            if refused := answer.get("Errors"):
+                raise AmunError(f"{location}: the bucket does not let it be removed: {refused[0]['Code']}")
+            num_removed += len(found[:1000])
+    return num_removed
+
+
+def _list_versions(client: Any, location: Location) -> list[dict[str, str]]:
+    """Returns every version and delete marker of an object, or of all below a prefix."""
+    pages = client.get_paginator("list_object_versions").paginate(Bucket=location.bucket, Prefix=location.prefix)
+    entries = (entry for page in pages for kind in ("Versions", "DeleteMarkers") for entry in page.get(kind, []))
+    return [
+        {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+        for entry in entries
+        if entry["Key"] == location.prefix or entry["Key"].startswith(location.join(""))
+    ]
+
+
 @contextmanager
 def translate_errors(where: str, kind: type[AmunError] = AmunError) -> Iterator[None]:
     """Turns what boto3 raises into one line that begins with `where` and names no object: a key may be a person's."""

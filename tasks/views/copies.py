@@ -19,8 +19,8 @@ from tasks.tools import dvc
 from tasks.tools.contents import find_cached, find_sent
 from tasks.views.trace import ReferenceSet, Trace, TracedVersion
 from tasks.workspace.intake_files import DONE
-from tasks.workspace.store_files import OF_A_WAVE, StoreFile
-from tasks.workspace.workspace import Workspace
+from tasks.workspace.store_files import OF_A_WAVE, StoreFile, find_weights_in_clear, read_locks
+from tasks.workspace.workspace import Workspace, open_ledger
 
 _LOGITS = (str(AUDIT_LOGITS), str(TARGET_LOGITS))
 
@@ -94,10 +94,11 @@ def _sum(files: Sequence[StoreFile]) -> str:
 
 
 def _list_weights(versions: Sequence[TracedVersion]) -> Iterator[Copy]:
-    learned = [version for version in versions if version.num_train and version.forgotten_by is None]
-    forgotten = [version for version in versions if version.num_train and version.forgotten_by is not None]
+    there = [version for version in versions if version.weights_erased_at is None]
+    learned = [version for version in there if version.num_train and version.forgotten_by is None]
+    forgotten = [version for version in there if version.num_train and version.forgotten_by is not None]
     unlearned = [version for version in forgotten if not version.is_retrained]
-    unknown = [version for version in versions if version.num_train is None]
+    unknown = [version for version in there if version.num_train is None]
     for what, kind in (
         ("models trained on the samples", learned),
         ("models made from such a model by unlearning", unlearned),
@@ -139,9 +140,21 @@ def list_untouched(workspace: Workspace) -> list[Copy]:
         Copy("the source of the data", source, "not looked into"),
         *list_beside(workspace),
         Copy("samples that were written in clear, before everything was sealed", "the DVC remote", "not looked into"),
-        Copy("models trained on the samples", "MLflow, the DVC cache and, where there is one, its remote", "perhaps"),
+        *_list_weights_in_clear(workspace),
         Copy("the requests themselves, with the people's ids", "the ledger and the intake source", "all"),
     ]
+
+
+def _list_weights_in_clear(workspace: Workspace) -> Iterator[Copy]:
+    """Yields the weights that were written before weights were sealed, as far as the cache has them."""
+    with open_ledger() as ledger:
+        waves = ledger.list_waves(workspace.model)
+    commits = {wave.number: wave.commit for wave in waves if wave.commit is not None}
+    if numbers := find_weights_in_clear(workspace.root, read_locks(workspace.root, commits)):
+        named = f"of wave {', '.join(map(str, numbers))}"
+        yield Copy(
+            "models' weights that were written in clear", "the DVC cache and, where there is one, its remote", named
+        )
 
 
 def list_ids(trace: Trace) -> Iterator[Copy]:

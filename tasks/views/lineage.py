@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from amun.core.errors import AmunError
-from amun.core.paths import FORGOTTEN
 from amun.evidence.figures import ReportFigures
-from amun.evidence.wave import ForgottenWave, parse_forgotten
+from amun.evidence.wave import ForgottenWave
 from amun.ledger import Wave
 from tasks.tools import registered
-from tasks.tools.git import has_commit, read_committed
+from tasks.tools.registered import ERASED_TAG
 from tasks.tools.registry_tables import RegisteredVersion
+from tasks.workspace.line import read_forgotten_at
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -36,6 +35,7 @@ class Version:
         registered_at: when.
         aliases: `champion` among them for the version that serves.
         rolled_back: what its mark says where it was taken out of service; else None.
+        weights_erased_at: the day on which its weights were erased; None while they are there.
         num_forget: training samples that its own wave forgot.
         num_subjects: everybody whom its line has forgotten so far; None where its commit is not in this clone.
         accuracy: 0 to 1.
@@ -54,6 +54,7 @@ class Version:
     registered_at: datetime
     aliases: tuple[str, ...]
     rolled_back: str | None
+    weights_erased_at: str | None
     num_forget: int | None
     num_subjects: int | None
     accuracy: float | None
@@ -69,20 +70,6 @@ def list_versions(workspace: Workspace) -> list[Version]:
     found = registered.list_versions(model)
     counts = _count_subjects(workspace.root, found)
     return [_describe(version, waves, counts) for version in found]
-
-
-def read_forgotten_at(root: Path, commit: str) -> list[ForgottenWave] | None:
-    """Returns whom the line of a wave's commit has forgotten, oldest wave first; None where it is not in this clone.
-
-    Raises:
-        AmunError: the commit cannot be read, or does not say it.
-    """
-    if not has_commit(root, commit):
-        return None
-    committed = read_committed(root, FORGOTTEN, commit)
-    if committed is None:
-        raise AmunError(f"{root}: {FORGOTTEN} is not in commit {commit[:12]}, which is said to record a wave")
-    return parse_forgotten(committed, f"{FORGOTTEN} at {commit[:12]}")
 
 
 def _count_subjects(root: Path, versions: Sequence[RegisteredVersion]) -> dict[int, int]:
@@ -125,6 +112,7 @@ def _describe(version: RegisteredVersion, waves: dict[int, Wave], counts: dict[i
         registered_at=version.registered_at,
         aliases=version.aliases,
         rolled_back=tags.get("amun.rolled_back"),
+        weights_erased_at=tags.get(ERASED_TAG),
         num_forget=int(tags["amun.num_forget"]) if "amun.num_forget" in tags else None,
         num_subjects=None if number is None else counts.get(number),
         accuracy=test.accuracy,

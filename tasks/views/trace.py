@@ -29,8 +29,9 @@ from amun.store.samples import Samples, read_samples
 from amun.store.store import read_shape, read_share
 from tasks.tools.contents import find_cached
 from tasks.tools.git import name_tag, read_committed
-from tasks.views.lineage import Version, list_versions, read_forgotten_at
+from tasks.views.lineage import Version, list_versions
 from tasks.workspace.history import tell_how_to_fetch
+from tasks.workspace.line import read_forgotten_at
 from tasks.workspace.store_files import Locks, StoreFile, count_in, find_files, gather, read_lock
 from tasks.workspace.workspace import Workspace, open_ledger
 
@@ -70,6 +71,7 @@ class TracedVersion:
         num_held_out: likewise, the person's samples that were never trained on.
         forgotten_by: the wave of its line that forgot the person, this one or an earlier one, as far as is known here.
         is_retrained: it, or a version it was made from, was trained anew without the person.
+        weights_erased_at: the day on which its weights were erased; None while they are there.
         role: in words.
     """
 
@@ -82,6 +84,7 @@ class TracedVersion:
     num_held_out: int | None
     forgotten_by: int | None
     is_retrained: bool
+    weights_erased_at: str | None
     role: str
 
 
@@ -199,9 +202,12 @@ def _trace_version(
         num_held_out=num_held_out,
         forgotten_by=forgotten_by,
         is_retrained=is_retrained,
+        weights_erased_at=version.weights_erased_at,
         role=f"its commit is not in this clone: not known; {tell_how_to_fetch(root)} brings it"
         if line is None
-        else told + (", by exact retraining" if is_retrained and num_train != 0 else ""),
+        else told
+        + (", by exact retraining" if is_retrained and num_train != 0 else "")
+        + (f"; weights erased on {version.weights_erased_at}" if version.weights_erased_at is not None else ""),
     )
 
 

@@ -1,6 +1,7 @@
 """Erases people whom a wave has forgotten: their keys are destroyed, and nothing sealed under them opens again.
 
-In the same moment they are put on the suppression list, so that the next load of the data does not bring them back.
+In the same moment the keys go under which the weights lie of all models that have learned them and not forgotten, and
+they are put on the suppression list, so that the next load of the data does not bring them back.
 
 The ledger records each step; each can be repeated, and whatever was begun is ended by the next call. Who is erased is
 told by ids of requests: a night's log names nobody.
@@ -38,12 +39,16 @@ class Erased:
         erased: whom it has erased.
         held_up: whom something else holds up.
         readable: whose keys are destroyed, and who can be read all the same; each with the places.
+        versions: numbers of the versions whose weights went from MLflow.
+        copies: versions of other models there that were copies of these, and went with them.
         unlisted: why it is not known whether the suppression list has their pictures, all and no others; else empty.
     """
 
     erased: list[PlannedErasure]
     held_up: list[PlannedErasure]
     readable: list[tuple[PlannedErasure, list[str]]]
+    versions: tuple[int, ...] = ()
+    copies: tuple[str, ...] = ()
     unlisted: str = ""
 
 
@@ -59,6 +64,8 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         InputError: a subject is none of those who are to be erased; the keys are not at hand, or cannot be changed.
         AmunError: ledger or key store does not answer, or a file cannot be looked into.
     """
+    from tasks.workspace.learned import find_learned
+
     model = workspace.model
     with _hold_stages(workspace), open_ledger() as ledger:
         planned = ledger.plan_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
@@ -71,10 +78,14 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         vault.suppress_people(ledger.list_erased())
         commits = {wave.number: wave.commit for wave in ledger.list_waves(model) if wave.commit is not None}
         locks = _read_locks(workspace, commits)
+        # while it can still be refused: the registry does not answer, or has another champion than the last wave's
+        find_learned(workspace, vault, [one for one in planned if not one.held_up_by], commits)
         found = ledger.start_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         begun = [one for one in found if one.erasure.started_at is not None]
         pictures, unlisted = _list_pictures(workspace, {one.subject_id for one in begun}, commits, locks)
-        _destroy_keys(ledger, vault, model, begun, pictures)
+        learned = find_learned(workspace, vault, begun, commits)
+        _destroy_keys(ledger, vault, model, begun, pictures, learned.key_ids)
+        copies = _erase_versions(model, learned.versions)
         readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
         erased = [one for one in begun if one.subject_id not in readable]
         ledger.finish_erasures(model, [one.request_id for one in erased], datetime.now(UTC))
@@ -82,6 +93,8 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         erased,
         [one for one in found if one.erasure.started_at is None],
         [(one, readable[one.subject_id]) for one in begun if one.subject_id in readable],
+        learned.versions,
+        copies,
         unlisted,
     )
 
@@ -117,14 +130,32 @@ def _list_pictures(
 
 
 def _destroy_keys(
-    ledger: Ledger, vault: Vault, model: str, begun: Sequence[PlannedErasure], pictures: Collection[bytes]
+    ledger: Ledger,
+    vault: Vault,
+    model: str,
+    begun: Sequence[PlannedErasure],
+    pictures: Collection[bytes],
+    of_weights: Collection[str],
 ) -> None:
-    """Destroys the keys of these people, and the key-encryption key under which a backup may have them."""
-    num_keys = vault.destroy_keys([one.subject_id for one in begun], pictures)
+    """Destroys the keys of these people and of the weights, and the key-encryption key that a backup may have."""
+    num_keys = vault.destroy_keys([one.subject_id for one in begun], pictures, of_weights)
     # not again and again for somebody of whom a copy in clear is left
     if num_keys or any(one.erasure.keys_destroyed_at is None for one in begun):
         vault.rotate()
     ledger.record_destroyed(model, [one.request_id for one in begun], datetime.now(UTC))
+
+
+def _erase_versions(model: str, versions: Sequence[int]) -> tuple[str, ...]:
+    """Removes the weights of these versions from MLflow, where the model that serves lies in clear.
+
+    Returns what were copies of them.
+    """
+    if not versions:
+        return ()
+    # only here: MLflow takes a second to import
+    from tasks.tools.registry_files import erase_weights
+
+    return tuple(copy for number in versions for copy in erase_weights(model, number))
 
 
 def _find_places(workspace: Workspace, vault: Vault, people: Collection[str], locks: "Locks") -> dict[str, list[str]]:
@@ -153,9 +184,9 @@ def _read_locks(workspace: Workspace, commits: Mapping[int, str]) -> "Locks":
     Raises:
         InputError: waves or samples are not at hand: where nothing is looked at nothing is found.
     """
-    from tasks.workspace.store_files import read_lock
+    from tasks.workspace.store_files import read_locks
 
-    locks = {number: read_lock(workspace.root, commit) for number, commit in commits.items()}
+    locks = read_locks(workspace.root, commits)
     if unknown := [number for number, lock in locks.items() if not lock]:
         raise InputError(
             f"the commit of wave {unknown[0]} is not in {workspace.root}, and copies of its samples cannot be "
@@ -179,6 +210,8 @@ def erase_due(workspace: Workspace) -> list[str]:
     lines = []
     if done.erased:
         lines.append(f"erased: {tell_count(len(done.erased), 'request')}, and the key-encryption key was changed")
+    if done.versions:
+        lines.append(tell_versions(done))
     if done.readable:
         people = tell_count(len(done.readable), "request")
         lines.append(f"warning: the people of {people} can still be read; `amun erase run` says where")
@@ -194,6 +227,14 @@ def count_listed(root: Path) -> int | None:
         return store.count_entries().get(SUBJECT, 0) if store.is_made() else 0
     except AmunError:
         return None
+
+
+def tell_versions(done: Erased) -> str:
+    """Returns the weights of which versions a call has erased."""
+    numbers = ", ".join(map(str, done.versions))
+    copies = f", and with them their copies {', '.join(done.copies)}" if done.copies else ""
+    versions = f"version{'s' if len(done.versions) > 1 else ''} {numbers}"
+    return f"erased: the weights of {versions}, which had learned people{copies}"
 
 
 def tell_unlisted(done: Erased) -> str:

@@ -7,18 +7,33 @@ has lost a file, the ledger still knows what the latest base holds.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from amun.core.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, HELD_OUT_ADVERSARIAL, TARGET_LOGITS, TEST, TRAIN
+from amun.core.paths import (
+    ADVERSARIAL,
+    AUDIT_LOGITS,
+    BASE_MODEL,
+    CALIBRATION,
+    HELD_OUT_ADVERSARIAL,
+    TARGET_LOGITS,
+    TARGET_WEIGHTS,
+    TEST,
+    TRAIN,
+    UNLEARNED,
+)
 from amun.ledger import Holding
 from amun.store.rows import is_sealed
 from amun.store.store import read_share
+from amun.vault.sealed_weights import is_in_clear
 from tasks.tools import dvc
 from tasks.tools.contents import find_cached
 from tasks.tools.git import has_commit
 
 CONTENT = (TRAIN, CALIBRATION, TEST, ADVERSARIAL, HELD_OUT_ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS)
+WEIGHTS = (BASE_MODEL, TARGET_WEIGHTS, UNLEARNED)
 OF_A_WAVE = (str(ADVERSARIAL), str(HELD_OUT_ADVERSARIAL))  # whose samples are not those of a base
 
+Key = TypeVar("Key", int, str)
 Locks = Mapping[int, Mapping[str, str]]  # for each wave the MD5 of every output, by path
 
 
@@ -47,6 +62,11 @@ class StoreFile:
 def read_lock(root: Path, commit: str) -> dict[str, str]:
     """Returns the MD5 of every output at a commit, by path; nothing where the commit is not in this clone."""
     return dvc.list_digests(dvc.read_lock_at(root, commit)) if has_commit(root, commit) else {}
+
+
+def read_locks(root: Path, commits: Mapping[Key, str]) -> dict[Key, dict[str, str]]:
+    """Returns the same for several commits, by what they are known by."""
+    return {key: read_lock(root, commit) for key, commit in commits.items()}
 
 
 def find_files(
@@ -90,6 +110,14 @@ def find_in_clear(root: Path, locks: Locks) -> dict[str, Path]:
         for (path, md5), waves in contents.items()
         if md5 in cached and not is_sealed(cached[md5])
     }
+
+
+def find_weights_in_clear(root: Path, locks: Locks) -> list[int]:
+    """Returns the waves that name models' weights which lie in clear, as far as the cache has them."""
+    contents = gather(locks, WEIGHTS)
+    cached = find_cached(root, {md5 for _, md5 in contents})
+    in_clear = {md5 for md5, path in cached.items() if is_in_clear(path)}
+    return sorted({wave for (_, md5), waves in contents.items() if md5 in in_clear for wave in waves})
 
 
 def gather(locks: Locks, paths: Sequence[Path]) -> dict[tuple[str, str], tuple[int, ...]]:

@@ -62,7 +62,7 @@ STEPS = [
 def vault(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Vault:
     """The vault of the current folder, under whose keys its store files are sealed."""
     # the commits of the waves are made up: here they are, and name no store file
-    monkeypatch.setattr("tasks.workspace.store_files.read_lock", lambda *_: {"models/base.safetensors": "0" * 32})
+    monkeypatch.setattr("tasks.workspace.store_files.read_lock", lambda *_: {"metrics/audit.json": "0" * 32})
     assert ledger.name
     vault = create_vault()
     write_json(FORGOTTEN, [])
@@ -130,7 +130,7 @@ def test_whoever_is_due_is_erased_and_nobody_else(ledger: Ledger, capsys: pytest
     assert code == 0
     assert f"{heavy} heavy: erased\n{zoe} Zo\u00eb: erased\n" in out
     assert f"{waiting} 00042: held up by the waiting days of {MODEL}, until" in out
-    for words in ("not touched", "the source of the data", "models trained on the samples"):
+    for words in ("not touched", "the source of the data", "the requests themselves"):
         assert words in out
     # the data spell her otherwise than the request
     assert list_readable() == sorted(set(PEOPLE) - {"heavy", "Zoe\u0308"})

@@ -25,6 +25,7 @@ def make_version(number: int, parent: str | None, *, is_known: bool = True, roll
         registered_at=datetime(2026, 1, 31, tzinfo=UTC),
         aliases=("champion",) if number == 7 else (),
         rolled_back=rolled_back,
+        weights_erased_at=None,
         num_forget=30,
         num_subjects=number,
         accuracy=0.9,

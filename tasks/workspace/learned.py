@@ -1,0 +1,175 @@
+"""Which models have learned people who are erased: the weights of all from before a wave has forgotten them.
+
+The wave's own model was derived from theirs in order to forget them, was audited for it, and stays, as do all that
+were made from it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from amun.core.errors import AmunError, InputError
+from amun.core.keys import load_secret, subject_keys
+from amun.core.paths import BASE_MODEL, TARGET_WEIGHTS, TRAIN, UNLEARNED
+from amun.core.subject_ids import normalise
+from amun.evidence.wave import ForgottenWave
+from amun.ledger import PlannedErasure
+from amun.store.store import read_subjects
+from amun.vault.sealed_weights import WeightsNote, list_weights_keys
+from amun.vault.vault import Vault
+from tasks.tools.contents import find_cached
+from tasks.tools.registered import find_champion, list_registered
+from tasks.workspace.history import tell_how_to_fetch
+from tasks.workspace.line import read_forgotten_at
+from tasks.workspace.store_files import read_locks
+from tasks.workspace.workspace import Workspace
+
+TRAINED = (str(BASE_MODEL), str(TARGET_WEIGHTS))  # on the training samples, whoever was forgotten since
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What has learned some people, and is to be erased with them.
+
+    Attributes:
+        key_ids: of the keys under which weights lie in DVC's files, those of attempts that were refused among them.
+        versions: numbers of the versions whose weights MLflow still has.
+    """
+
+    key_ids: frozenset[str]
+    versions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Person:
+    """Somebody who is erased: the name, and the keyed ids by which store files and git may know them."""
+
+    name: str
+    ids: frozenset[str]
+
+
+def find_learned(
+    workspace: Workspace, vault: Vault, erased: Sequence[PlannedErasure], commits: Mapping[int, str]
+) -> Learned:
+    """Returns what has learned these people and has not forgotten them.
+
+    Args:
+        workspace: whose models.
+        vault: has the keys.
+        erased: the people; their own keys may be destroyed already.
+        commits: of the waves, by their numbers.
+
+    Raises:
+        InputError: a commit of a version is not in this clone.
+        AmunError: the champion has learned one of them; the registry or the key store does not answer.
+    """
+    root, model = workspace.root, workspace.model
+    notes, versions = list_weights_keys(vault, model), list_registered(model)
+    if not erased or not (notes or versions):
+        return Learned(frozenset(), ())
+    people = _find_people(root, vault, erased, commits)
+    judged = _judge_commits(root, {*commits.values(), *(version.commit for version in versions)}, people)
+    _require_forgotten(model, judged)
+    return Learned(
+        frozenset(_choose_keys(notes, judged.values(), erased)),
+        tuple(
+            version.version
+            for version in versions
+            if judged[version.commit].is_learned and version.weights_erased_at is None
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Commit:
+    """What a wave's commit tells.
+
+    Attributes:
+        outputs: the MD5 of each, by path.
+        is_trained_on: one of the people was among the training samples of its base.
+        is_learned: one of them was, and was not yet forgotten.
+    """
+
+    outputs: Mapping[str, str]
+    is_trained_on: bool
+    is_learned: bool
+
+
+def _judge_commits(root: Path, commits: Collection[str], people: Sequence[_Person]) -> dict[str, _Commit]:
+    outputs = read_locks(root, {commit: commit for commit in commits})
+    cached = find_cached(root, {lock[str(TRAIN)] for lock in outputs.values() if str(TRAIN) in lock})
+    owners = {md5: read_subjects(path) for md5, path in cached.items()}
+    judged = {}
+    for commit, lock in outputs.items():
+        gone = {key for wave in _read_forgotten(root, commit) for key in wave.subject_keys}
+        # where the cache has lost the samples, anybody may have been among them
+        held = owners.get(lock.get(str(TRAIN), ""))
+        trained_on = [one for one in people if held is None or not held.isdisjoint({one.name, *one.ids})]
+        judged[commit] = _Commit(lock, bool(trained_on), any(gone.isdisjoint(one.ids) for one in trained_on))
+    return judged
+
+
+def _choose_keys(
+    notes: Mapping[str, WeightsNote], commits: Iterable[_Commit], erased: Sequence[PlannedErasure]
+) -> set[str]:
+    """Returns the ids of the keys that are to go.
+
+    Weights that no commit names are of refused attempts and killed runs: what was made until these people were
+    forgotten was made of what had learned them.
+    """
+    commits = list(commits)
+    if not any(commit.is_trained_on for commit in commits):
+        return set()
+    unlearned = [(commit.outputs.get(str(UNLEARNED)), commit.is_learned) for commit in commits]
+    trained = [(commit.outputs.get(path), commit.is_trained_on) for commit in commits for path in TRAINED]
+    named = {md5 for md5, _ in [*unlearned, *trained]}
+    kept = {md5 for md5, is_learned in unlearned if not is_learned}
+    learned = {md5 for md5, is_learned in [*unlearned, *trained] if is_learned} - kept
+    last_wave = max(one.wave_number or 0 for one in erased)
+    last_time = max(one.erasure.intended_at for one in erased)
+    return {
+        key_id
+        for key_id, note in notes.items()
+        if note.md5 in learned or (note.md5 not in named and note.is_before(last_wave, last_time))
+    }
+
+
+def _find_people(
+    root: Path, vault: Vault, erased: Sequence[PlannedErasure], commits: Mapping[int, str]
+) -> list[_Person]:
+    secret, names = load_secret(root), vault.find_names({one.subject_id for one in erased})
+    people = []
+    for one in erased:
+        wave = one.wave_number or 0
+        spelled = {key for key, name in names.items() if normalise(name) == normalise(one.subject_id)}
+        ids = frozenset([*subject_keys(secret, one.subject_id), *spelled])
+        by_wave = {past.number: past for past in _read_forgotten(root, commits[wave])} if wave in commits else {}
+        forgotten = frozenset(by_wave[wave].subject_keys if wave in by_wave else ())
+        # A name in a spelling that nobody can list is known by its key alone: where a killed call has destroyed that,
+        # everybody whom the wave has forgotten stands for the person.
+        people.append(_Person(normalise(one.subject_id), ids if ids & forgotten else ids | forgotten))
+    return people
+
+
+def _read_forgotten(root: Path, commit: str) -> list[ForgottenWave]:
+    line = read_forgotten_at(root, commit)
+    if line is None:
+        raise InputError(
+            f"commit {commit[:12]} of a version is not in {root}, and whom its weights remember cannot be told; "
+            f"{tell_how_to_fetch(root)} brings it"
+        )
+    return line
+
+
+def _require_forgotten(model: str, judged: Mapping[str, _Commit]) -> None:
+    """Refuses to erase people whom the version that serves remembers.
+
+    Raises:
+        AmunError: it does: somebody has moved the alias.
+    """
+    champion = find_champion(model)
+    if champion is not None and judged[champion.commit].is_learned:
+        raise AmunError(
+            f"MLflow: the champion of {model} is version {champion.version}, which has learned people who are to be "
+            "erased, and no wave has made it forget them: set the alias back to the version of the last wave"
+        )

@@ -1,0 +1,89 @@
+"""A version's weights go from MLflow's files, its figures stay, and whoever copied it is told."""
+
+import os
+from pathlib import Path
+
+import pytest
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+from amun.core.errors import AmunError
+from tasks.tools.registered import ERASED_TAG, list_versions
+from tasks.tools.registry import SERVING_FILE, WEIGHTS, ensure_model, open_registry
+from tasks.tools.registry_files import erase_file, erase_weights
+from tests.mlflow_server import run_mlflow
+
+MODEL = "ours"
+
+
+def register(root: Path, experiment_id: str) -> tuple[str, list[str]]:
+    """Registers a version as a wave does; returns its run, and the folders of its files."""
+    client = open_registry()
+    run_id = client.create_run(experiment_id).info.run_id
+    (root / WEIGHTS).write_bytes(b"sealed")
+    client.log_artifact(run_id, str(root / WEIGHTS))
+    client.log_dict(run_id, {"accuracy": 0.9}, "report/report.json")
+    logged = client.create_logged_model(experiment_id, source_run_id=run_id)
+    folder = root / "model"
+    (folder / SERVING_FILE).parent.mkdir(parents=True, exist_ok=True)
+    (folder / SERVING_FILE).write_bytes(b"weights in clear")
+    (folder / "MLmodel").write_text("flavors: {}\n", encoding="utf-8")
+    client.log_model_artifacts(logged.model_id, str(folder))
+    client.create_model_version(MODEL, f"models:/{logged.model_id}", run_id, model_id=logged.model_id)
+    return run_id, [str(logged.artifact_location), client.get_run(run_id).info.artifact_uri]
+
+
+def list_files(folder: str) -> set[str]:
+    """Returns the paths of all files in a folder of MLflow's."""
+    repository = get_artifact_repository(folder)
+    waiting: list[str | None] = [None]
+    found = set[str]()
+    while waiting:
+        for entry in repository.list_artifacts(waiting.pop()):
+            if entry.is_dir:
+                waiting.append(entry.path)
+            else:
+                found.add(entry.path)
+    return found
+
+
+@pytest.mark.parametrize("place", ["database", "server"])
+def test_weights_go_and_all_else_stays(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"):
+        monkeypatch.setenv(name, os.environ.get(name, "1"))
+    if place == "database":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+        check(tmp_path)
+    else:
+        with run_mlflow(tmp_path) as (url, _):
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+            check(tmp_path)
+
+
+def check(root: Path) -> None:
+    experiment_id, client = ensure_model(root, MODEL), open_registry()
+    made = [register(root, experiment_id) for _ in range(3)]
+    client.create_registered_model("prod")
+    copied = client.copy_model_version(f"models:/{MODEL}/1", "prod")
+    # somebody has deleted the logged model, which leaves its files
+    client.delete_logged_model(str(client.get_model_version(MODEL, "2").source).removeprefix("models:/"))
+    assert erase_weights(MODEL, 1) == [f"prod/{copied.version}"]
+    assert erase_weights(MODEL, 2) == []
+    for number, (run_id, (model, run)) in enumerate(made, start=1):
+        is_there = number == 3
+        assert (SERVING_FILE in list_files(model), WEIGHTS in list_files(run)) == (is_there, is_there)
+        assert "MLmodel" in list_files(model)
+        assert "report/report.json" in list_files(run)
+        assert client.get_run(run_id).info.lifecycle_stage == "active"
+    assert [ERASED_TAG in version.tags for version in list_versions(MODEL)] == [True, True, False]
+    assert [ERASED_TAG in version.tags for version in list_versions("prod")] == [True]
+    assert erase_weights(MODEL, 1) == [f"prod/{copied.version}"]
+
+
+def test_file_that_is_still_listed_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / WEIGHTS).write_bytes(b"sealed")
+    monkeypatch.setattr(
+        "mlflow.store.artifact.local_artifact_repo.LocalArtifactRepository.delete_artifacts", lambda *_: None
+    )
+    with pytest.raises(AmunError, match=rf"^MLflow still has {WEIGHTS} in {tmp_path} after removing it"):
+        erase_file(str(tmp_path), WEIGHTS)
