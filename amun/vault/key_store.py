@@ -29,6 +29,8 @@ _SCHEMA = (
 )
 # made with its first entry: key stores of earlier releases have none, and these releases go on with one that has it
 _LIST = "CREATE TABLE IF NOT EXISTS suppressed (digest BLOB PRIMARY KEY, kind TEXT NOT NULL)"
+# likewise with its first key: those of what is no person's samples, as a receipt
+_NAMED = "CREATE TABLE IF NOT EXISTS named_key (name TEXT PRIMARY KEY, wrapped BLOB NOT NULL)"
 
 
 class KeyStore:
@@ -144,11 +146,7 @@ class KeyStore:
             known = self._select(run, subjects)
             self._insert_entries(run, entries)
             self._delete_keys(run, known)
-        if self.path is None:
-            # Postgres keeps old versions of a row, and rewrites a table outside transactions alone. A killed call may
-            # have got no further than this, so it is done where nothing was removed, too.
-            with self._open() as run:
-                run("VACUUM FULL subject_key")
+        self._overwrite("subject_key")
         return len(known)
 
     def add_entries(self, entries: Collection[Entry]) -> None:
@@ -174,13 +172,47 @@ class KeyStore:
                 return {}
             return dict(run("SELECT kind, count(*) FROM suppressed GROUP BY kind"))
 
+    def add_named_key(self, name: str, wrap: Callable[[str], bytes]) -> None:
+        """Writes a new key of this name, unless there is one.
+
+        Args:
+            name: of the key.
+            wrap: makes the wrapped key, given the KEK's fingerprint, which stays what it is until then.
+        """
+        with self._write() as run:
+            kek, _ = self._read_vault(run)
+            run(self._translate(_NAMED))
+            if not run("SELECT 1 FROM named_key WHERE name = ?", name):
+                run("INSERT INTO named_key (name, wrapped) VALUES (?, ?)", name, wrap(kek))
+
+    def read_named_key(self, name: str) -> tuple[str, bytes | None]:
+        """Returns the fingerprint of the KEK, and the wrapped key of this name; None where there is none."""
+        with self._read() as run:
+            kek, _ = self._read_vault(run)
+            has_any = self._has_table(run, "named_key")
+            rows = run("SELECT wrapped FROM named_key WHERE name = ?", name) if has_any else []
+            return kek, bytes(rows[0][0]) if rows else None
+
+    def remove_named_keys(self, names: Collection[str]) -> int:
+        """Removes keys by their names, with all that is left of them in the database's files; returns how many."""
+        num_removed = 0
+        with self._write() as run:
+            self._read_vault(run)
+            if not self._has_table(run, "named_key"):
+                return 0
+            for name in names:
+                num_removed += len(run("SELECT 1 FROM named_key WHERE name = ?", name))
+                run("DELETE FROM named_key WHERE name = ?", name)
+        self._overwrite("named_key")
+        return num_removed
+
     def rewrap(self, kek: str, change: Callable[[str, str, bytes], bytes]) -> None:
         """Puts all keys under another KEK, all or none; where they lie under it already nothing changes.
 
         Args:
             kek: the fingerprint of the other one.
-            change: rewraps a key, given the fingerprint of the KEK until now, the subject, empty for the store itself,
-                and the wrapped key.
+            change: rewraps a key, given the fingerprint of the KEK until now, the subject or the key's name, empty for
+                the store itself, and the wrapped key.
         """
         with self._write() as run:
             before, own = self._read_vault(run)
@@ -188,6 +220,9 @@ class KeyStore:
                 return
             for subject, wrapped in run("SELECT subject, wrapped FROM subject_key"):
                 run("UPDATE subject_key SET wrapped = ? WHERE subject = ?", change(before, subject, wrapped), subject)
+            if self._has_table(run, "named_key"):
+                for name, wrapped in run("SELECT name, wrapped FROM named_key"):
+                    run("UPDATE named_key SET wrapped = ? WHERE name = ?", change(before, name, wrapped), name)
             run("UPDATE vault SET kek = ?, own = ?", kek, change(before, "", own))
 
     def _select(self, run: "Run", subjects: Sequence[str]) -> dict[str, bytes]:
@@ -197,6 +232,14 @@ class KeyStore:
             rows = run(f"SELECT subject, wrapped FROM subject_key WHERE subject IN ({marks})", *chunk)  # noqa: S608
             found |= {subject: bytes(wrapped) for subject, wrapped in rows}
         return found
+
+    def _overwrite(self, table: str) -> None:
+        """Leaves nothing of a table's removed rows in the files of a Postgres database; SQLite does so by itself."""
+        if self.path is None:
+            # Postgres keeps old versions of a row, and rewrites a table outside transactions alone. A killed call may
+            # have got no further than this, so it is done where nothing was removed, too.
+            with self._open() as run:
+                run(f"VACUUM FULL {table}")
 
     def _delete_keys(self, run: "Run", subjects: Collection[str]) -> None:
         for subject in subjects:
