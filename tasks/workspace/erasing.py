@@ -9,7 +9,7 @@ told by ids of requests: a night's log names nobody.
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,8 @@ from amun.ledger.erasures import tell_erased
 from amun.vault.suppression import SUBJECT
 from amun.vault.vault import Vault, open_vault
 from tasks.workspace.history import tell_how_to_fetch
+from tasks.workspace.receipt_facts import draft_receipts
+from tasks.workspace.receipts import keep_receipts
 from tasks.workspace.workspace import Workspace, open_ledger
 
 if TYPE_CHECKING:
@@ -39,16 +41,22 @@ class Erased:
         held_up: whom something else holds up.
         readable: whose keys are destroyed, and who can be read all the same; each with the places.
         unlisted: why it is not known whether the suppression list has their pictures, all and no others; else empty.
+        unissued: why receipts are not issued, or their chain could not be brought into git; else empty.
+        unsent: why the chain of receipts is not in git yet, though nothing has failed; else empty.
     """
 
     erased: list[PlannedErasure]
     held_up: list[PlannedErasure]
     readable: list[tuple[PlannedErasure, list[str]]]
     unlisted: str = ""
+    unissued: str = ""
+    unsent: str = ""
 
 
 def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[str] | None = None) -> Erased:
     """Erases everybody who is due and whom nothing holds up, and ends what an earlier call has begun.
+
+    Each gets a receipt. What keeps it from being issued keeps nobody from being erased: the next call issues it.
 
     Args:
         workspace: whose model has forgotten them.
@@ -59,6 +67,14 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         InputError: a subject is none of those who are to be erased; the keys are not at hand, or cannot be changed.
         AmunError: ledger or key store does not answer, or a file cannot be looked into.
     """
+    done = _erase_people(workspace, at_once, subjects)
+    try:
+        return replace(done, unsent=keep_receipts(workspace, datetime.now(UTC)))
+    except AmunError as error:
+        return replace(done, unissued=str(error))
+
+
+def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str] | None) -> Erased:
     model = workspace.model
     with _hold_stages(workspace), open_ledger() as ledger:
         planned = ledger.plan_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
@@ -74,6 +90,7 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         found = ledger.start_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         begun = [one for one in found if one.erasure.started_at is not None]
         pictures, unlisted = _list_pictures(workspace, {one.subject_id for one in begun}, commits, locks)
+        draft_receipts(workspace, ledger, vault, begun, locks)
         _destroy_keys(ledger, vault, model, begun, pictures)
         readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
         erased = [one for one in begun if one.subject_id not in readable]
@@ -184,6 +201,10 @@ def erase_due(workspace: Workspace) -> list[str]:
         lines.append(f"warning: the people of {people} can still be read; `amun erase run` says where")
     if done.unlisted:
         lines.append(f"warning: {tell_unlisted(done)}")
+    if done.unissued:
+        lines.append(f"warning: receipts are not finished: {done.unissued}; the next night goes on with them")
+    if done.unsent:
+        lines.append(done.unsent)
     return lines
 
 
