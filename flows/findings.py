@@ -180,6 +180,16 @@ def judge_keys(workspace: Workspace) -> Iterator[Finding]:
     yield from ()
 
 
+def judge_receipts(workspace: Workspace) -> Iterator[Finding]:
+    """Finds a chain of receipts that is not whole, and a signing key that is missing. The wave runs all the same."""
+    if not (workspace.root / SECRET).exists():
+        return
+    from tasks.workspace.receipt_check import find_chain_faults
+
+    for fault in find_chain_faults(workspace):
+        yield Finding(fault.what, AmunError.exit_code)
+
+
 def judge_proxy(_: Workspace) -> Iterator[Finding]:
     """Finds servers of the user's that are asked through a proxy."""
     proxies = urllib.request.getproxies()
@@ -288,6 +298,7 @@ JUDGES: tuple[Judge, ...] = (
     *SETTINGS,
     judge_prefect,
     judge_ledger,
+    judge_receipts,
     judge_remotes,
     judge_intake,
     judge_source,

@@ -11,6 +11,7 @@ from amun.core.locks import hold_lock
 from amun.core.paths import INIT_LOCK, SECRET, TRAIN
 from amun.evidence.adoption import Adopted, read_adopted, require_source
 from amun.ledger import Ledger
+from amun.receipts.signing import locate_signing_key, provide_signing_key, read_signing_key
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
 from amun.vault.vault import create_vault, open_vault
@@ -120,6 +121,7 @@ def create_workspace(
             set_git_remote(root, git_remote)
         if workspace.params.data.sealed:
             create_vault(root)
+            provide_signing_key(locate_signing_key(root))
         take_base()
         # last: a clone with a secret is a workspace
         create_secret(root)
@@ -170,6 +172,19 @@ def _require_keys(workspace: Workspace) -> None:
             f"{root}: the workspace's data are sealed: to join it name its key store in {KEYS_VARIABLE} and the "
             f"key-encryption key in {KEK_VARIABLE} (docs/erasure.md): {error}"
         ) from None
+
+
+def tell_missing_signing_key(workspace: Workspace) -> str:
+    """Returns what a clone lacks to issue receipts, where the workspace has issued some; empty if nothing."""
+    from tasks.workspace.receipt_chain import read_lines
+
+    if not read_lines(workspace.root):
+        return ""
+    try:
+        read_signing_key(locate_signing_key(workspace.root))
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def push_from_now_on(workspace: Workspace, git_remote: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from amun.receipts.signing import RECEIPT_KEY_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
 from tasks.tools.environment import API_VARIABLE, SILENCE
@@ -40,7 +41,7 @@ def one_thread() -> None:
 def keys_of_nobody() -> Iterator[None]:
     """Forgets where the keys of whoever runs the tests lie: tests rotate and destroy keys."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in (KEYS_VARIABLE, KEK_VARIABLE):
+        for name in (KEYS_VARIABLE, KEK_VARIABLE, RECEIPT_KEY_VARIABLE):
             patch.delenv(name, raising=False)
         yield
 

@@ -96,8 +96,10 @@ def test_clone_without_tags_and_history_is_told_what_to_fetch_and_then_joins(sit
     assert joined.load("model", "diff", "1", "2")["forgotten"][0]["num_subjects"] == 13
     back = joined.start("amun", "model", "rollback", "1", "--reason", "to see what it would do")
     assert "undone: wave 1" in back.stdout, describe(back)
-    assert joined.run("amun", "wave", "reproduce", "1").splitlines()[-1] == "wave 1: same bytes"
     assert dump_ledger(site) == before
+    assert joined.run("amun", "wave", "reproduce", "1").splitlines()[-1] == "wave 1: same bytes"
+    (reproduced,) = set(dump_ledger(site)) - set(before)
+    assert reproduced.startswith('INSERT INTO "reproductions"')
     assert joined.git("status", "--porcelain") == ""
     assert joined.git("worktree", "list").count("\n") == 0
     assert "is a workspace" in second.run("amun", "init")

@@ -1,6 +1,7 @@
 """Where one person's samples went, and the record of a request as a page: about that person, and nobody else."""
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -267,6 +268,9 @@ def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path:
     assert "erased: the weights of version 1, which had learned people\n" in said
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     since = f"erased on {datetime.now(UTC):%Y-%m-%d} under request R-000001 and {len(people) - 1} more"
+    chain = site.git("show", "--format=", "--name-only", "HEAD"), site.git("rev-parse", "HEAD~1")
+    assert chain == ("receipts/chain.jsonl", site.load("wave", "show", "2")["commit"])
+    assert f"{len(people)} receipts in the chain" in site.run("amun", "receipt", "check")
 
     trace = site.load("subject", "trace", people[0])
     assert {(file["md5"], file["num_samples"]) for file in before["files"]} == {
@@ -319,6 +323,34 @@ def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path:
     again = site.start("amun", "wave", "reproduce", "2")
     assert_one_line(again, 1, "wave 2 can no longer be run again", f"under request {request['request_id']}")
     assert_names_nobody(site, folder / "prefect")
+    assert site.git("status", "--porcelain") == ""
+    check_receipt(site, request["request_id"], waiting, tmp_path)
+
+
+def check_receipt(site: Site, request: str, person: str, folder: Path) -> None:
+    """Checks the receipt of somebody whom wave 2 has forgotten, and that wave 2 was run again before the erasure."""
+    site.run("amun", "receipt", "export", request, "--to", str(folder / "receipt.json"))
+    site.run("amun", "receipt", "key", "--to", str(folder / "public.pem"))
+    body = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))["body"]
+    wave = site.load("wave", "show", "2")
+    assert (body["forgotten"]["commit"], body["forgotten"]["version"]) == (wave["commit"], wave["version"])
+    assert body["forgotten"]["test"]["accuracy"] == wave["summary"]["test"]["accuracy"]
+    assert body["forgotten"]["weights_sha256"] == hashlib.sha256((site.root / UNLEARNED).read_bytes()).hexdigest()
+    assert body["reproduction"]["differing"] == []
+    kinds = {one["kind"]: one["num_samples"] for one in body["held"]["in_files"]}
+    assert kinds["training sample"] == kinds["adversarial example"] == body["held"]["num_train"] > 0
+    assert kinds["answer of reference models"] == body["held"]["num_train"] + body["held"]["num_held_out"]
+    said = site.run(
+        "amun",
+        "receipt",
+        "verify",
+        str(folder / "receipt.json"),
+        *("--public-key", str(folder / "public.pem")),
+        *("--chain", str(site.root / "receipts/chain.jsonl")),
+        *("--subject", person),
+    )
+    assert said.startswith(f"{request} of {MODEL}, erased on ")
+    assert site.run("amun", "receipt", "check").endswith("nothing is wrong\n")
 
 
 def assert_names_nobody(site: Site, prefect: Path) -> None:

@@ -39,6 +39,7 @@ ADDED_KEYS = {
     "data.sealed": "false",
     "data.twins": "keep",
     "erasure": "{waiting_days: 7}",
+    "receipts": "{retention_days: 1095}",
     "training.fallback_gradient_norm": "null",
 }
 # keys that are gone, and what to do instead
@@ -231,6 +232,12 @@ class ErasureParams(Section):
     waiting_days: Annotated[int, Field(ge=0, le=MAX_WAITING_DAYS)]
 
 
+class ReceiptsParams(Section):
+    """How long the bodies of receipts of erasure are kept, which are personal data themselves."""
+
+    retention_days: Count
+
+
 class RuntimeParams(Section):
     """Where and how exactly the arithmetic is done."""
 
@@ -272,6 +279,7 @@ class Params(Section):
     gate: GateParams
     intake: IntakeParams
     erasure: ErasureParams
+    receipts: ReceiptsParams
     runtime: RuntimeParams
     schedule: ScheduleParams
 

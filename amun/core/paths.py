@@ -7,6 +7,7 @@ STATE = Path(".amun")
 SECRET = STATE / "secret"
 KEYS = STATE / "keys.db"
 KEK = STATE / "kek"
+RECEIPT_KEY = STATE / "receipt-key"
 STAGE_LOCK = STATE / "stage.lock"
 LEDGER = STATE / "ledger.db"
 MIRRORS = STATE / "mirrors"
@@ -21,6 +22,8 @@ INIT_LOCK = STATE / "init.lock"
 PARAMS = Path("params.yaml")
 WORKSPACE = Path("workspace.json")
 CUSTOM = Path("custom")
+
+RECEIPT_CHAIN = Path("receipts/chain.jsonl")
 
 EXCLUSIONS = Path("data/exclusions.json")
 TRAIN = Path("data/train.parquet")

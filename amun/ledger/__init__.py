@@ -8,11 +8,14 @@ from amun.ledger.holder import describe_holder, is_holder_alive
 from amun.ledger.holds import HoldBook
 from amun.ledger.intake import UnmatchedError
 from amun.ledger.overview import Overview
+from amun.ledger.receipts import ReceiptBook
 from amun.ledger.records import (
     Claim,
+    DraftedReceipt,
     Erasure,
     Hold,
     Holding,
+    IssuedReceipt,
     OpenWave,
     Outcome,
     OutcomeState,
@@ -33,11 +36,13 @@ __all__ = [
     "AddedRequest",
     "Claim",
     "Demand",
+    "DraftedReceipt",
     "Erasure",
     "FileId",
     "Heartbeat",
     "Hold",
     "Holding",
+    "IssuedReceipt",
     "Ledger",
     "OpenWave",
     "Outcome",
@@ -59,5 +64,5 @@ __all__ = [
 ]
 
 
-class Ledger(HoldBook, FileBook, RollbackBook, ErasureBook, Overview):
-    """Requests and waves of every model, in one SQLite file or Postgres database."""
+class Ledger(HoldBook, FileBook, RollbackBook, ErasureBook, ReceiptBook, Overview):
+    """Requests, waves and receipts of every model, in one SQLite file or Postgres database."""

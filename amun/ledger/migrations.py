@@ -43,8 +43,43 @@ def add_erasures(connection: Connection) -> None:
     )
 
 
+def add_receipts(connection: Connection) -> None:
+    """Version 4 to 5: receipts of erasure, and when a wave was run again. Who was erased before gets no receipt."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    time = "DATETIME" if is_sqlite else "TIMESTAMP WITH TIME ZONE"
+    for statement in (
+        """CREATE TABLE receipt_drafts (
+            request_number INTEGER NOT NULL,
+            model VARCHAR NOT NULL,
+            content VARCHAR NOT NULL,
+            PRIMARY KEY (request_number, model),
+            FOREIGN KEY(request_number, model) REFERENCES erasures (request_number, model)
+        )""",
+        f"""CREATE TABLE receipts (
+            model VARCHAR NOT NULL,
+            number INTEGER NOT NULL,
+            request_number INTEGER NOT NULL,
+            entry VARCHAR NOT NULL,
+            sealed {"BLOB" if is_sqlite else "BYTEA"},
+            destroyed_at {time},
+            "commit" VARCHAR,
+            PRIMARY KEY (model, number),
+            FOREIGN KEY(request_number, model) REFERENCES erasures (request_number, model)
+        )""",
+        "CREATE UNIQUE INDEX one_receipt ON receipts (request_number, model)",
+        """CREATE TABLE reproductions (
+            model VARCHAR NOT NULL,
+            wave_number INTEGER NOT NULL,
+            content VARCHAR NOT NULL,
+            PRIMARY KEY (model, wave_number),
+            FOREIGN KEY(model, wave_number) REFERENCES waves (model, number)
+        )""",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 # by the version that a step starts from
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: add_unmatched, 3: add_erasures}
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: add_unmatched, 3: add_erasures, 4: add_receipts}
 
 
 def _change_outcomes(connection: Connection) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from amun.evidence.attempts import Receipt, Summary
 from amun.evidence.figures import Comparison
+from amun.evidence.receipt import ChainEntry, Draft
 
 OutcomeState = Literal[
     "pending", "in_wave", "held", "completed", "withdrawn", "already_forgotten", "nothing_held", "unmatched"
@@ -84,6 +85,44 @@ class PlannedErasure:
     due_at: datetime
     erasure: Erasure
     held_up_by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class IssuedReceipt:
+    """A receipt of erasure, less its body.
+
+    Attributes:
+        request_id: of the request that was honoured.
+        model: which has forgotten the person.
+        entry: in the model's chain.
+        has_body: the body is there, sealed.
+        destroyed_at: when the body's retention had ended and its key was destroyed; None until then.
+        commit: one that has the entry; None until there is one, and it was sent where the waves are.
+    """
+
+    request_id: str
+    model: str
+    entry: ChainEntry
+    has_body: bool
+    destroyed_at: datetime | None
+    commit: str | None
+
+
+@dataclass(frozen=True)
+class DraftedReceipt:
+    """A receipt that can be issued: the person is erased.
+
+    Attributes:
+        request_id: of the request that was honoured.
+        wave_number: by this wave.
+        erasure: how it went.
+        draft: what was known before.
+    """
+
+    request_id: str
+    wave_number: int
+    erasure: Erasure
+    draft: Draft
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from amun.ledger.columns import Base
 from amun.ledger.records import OutcomeState, WaveKind, WaveState
 
-SCHEMA_VERSION = 4  # what brings an earlier one here stands in `migrations.py`
+SCHEMA_VERSION = 5  # what brings an earlier one here stands in `migrations.py`
 
 # a subject has at most one request in these states for each model
 LIVE_STATES: tuple[OutcomeState, ...] = ("pending", "in_wave", "held", "unmatched")
@@ -193,6 +193,49 @@ class ErasureRow(Base):
     started_at: Mapped[datetime | None]
     keys_destroyed_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
+
+
+class ReceiptDraftRow(Base):
+    """What was known of a person before the keys were destroyed, until the receipt is issued."""
+
+    __tablename__ = "receipt_drafts"
+    __table_args__ = (ForeignKeyConstraint(["request_number", "model"], ["erasures.request_number", "erasures.model"]),)
+
+    request_number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    content: Mapped[str]
+
+
+class ReceiptRow(Base):
+    """A receipt of erasure: its entry in the model's chain for ever, its body until its retention ends."""
+
+    __tablename__ = "receipts"
+    __table_args__ = (
+        ForeignKeyConstraint(["request_number", "model"], ["erasures.request_number", "erasures.model"]),
+        Index("one_receipt", "request_number", "model", unique=True),
+    )
+
+    model: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    request_number: Mapped[int]
+    # the line that git has of it, byte by byte
+    entry: Mapped[str]
+    # under a key that the key store has
+    sealed: Mapped[bytes | None]
+    destroyed_at: Mapped[datetime | None]
+    # one that has the entry; None until there is one
+    commit: Mapped[str | None]
+
+
+class ReproductionRow(Base):
+    """The last time that a wave was run again."""
+
+    __tablename__ = "reproductions"
+    __table_args__ = (ForeignKeyConstraint(["model", "wave_number"], ["waves.model", "waves.number"]),)
+
+    model: Mapped[str] = mapped_column(primary_key=True)
+    wave_number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[str]
 
 
 class RollbackRow(Base):

@@ -152,11 +152,7 @@ class KeyStore:
             known = self._select(run, subjects)
             self._insert_entries(run, entries)
             self._delete_keys(run, known)
-        if self.path is None:
-            # Postgres keeps old versions of a row, and rewrites a table outside transactions alone. A killed call may
-            # have got no further than this, so it is done where nothing was removed, too.
-            with self._open() as run:
-                run("VACUUM FULL subject_key")
+        self._overwrite("subject_key")
         return len(known)
 
     def add_entries(self, entries: Collection[Entry]) -> None:
@@ -187,8 +183,8 @@ class KeyStore:
 
         Args:
             kek: the fingerprint of the other one.
-            change: rewraps a key, given the fingerprint of the KEK until now, the subject, empty for the store itself,
-                and the wrapped key.
+            change: rewraps a key, given the fingerprint of the KEK until now, the subject or the key's name, empty for
+                the store itself, and the wrapped key.
         """
         with self._write() as run:
             before, own = self._read_vault(run)
@@ -205,6 +201,14 @@ class KeyStore:
             rows = run(f"SELECT subject, wrapped FROM subject_key WHERE subject IN ({marks})", *chunk)  # noqa: S608
             found |= _collect(rows)
         return found
+
+    def _overwrite(self, table: str) -> None:
+        """Leaves nothing of a table's removed rows in the files of a Postgres database; SQLite does so by itself."""
+        if self.path is None:
+            # Postgres keeps old versions of a row, and rewrites a table outside transactions alone. A killed call may
+            # have got no further than this, so it is done where nothing was removed, too.
+            with self._open() as run:
+                run(f"VACUUM FULL {table}")
 
     def _delete_keys(self, run: "Run", subjects: Collection[str]) -> None:
         for subject in subjects:

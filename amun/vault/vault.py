@@ -221,6 +221,38 @@ class Vault:
         if names:
             self.store.add_entries(self._entry_maker.enter_people(names))
 
+    def provide_named_key(self, name: str) -> bytes:
+        """Returns the key (256 bits) of something that is no person's sample, made where there is none yet.
+
+        Raises:
+            InputError, AmunError: as `own_key`.
+        """
+        if (key := self.find_named_key(name)) is None:
+            self.store.add_keys(
+                [name], lambda kek, subject: _wrap(self.kek_file.find(kek), subject, os.urandom(KEY_BYTES))
+            )
+            key = self.find_named_key(name)
+        if key is None:
+            raise AmunError(f"a key was destroyed in {self.store.name} as it was made; run this again")
+        return key
+
+    def find_named_key(self, name: str) -> bytes | None:
+        """Returns the key of this name; None where there is none, or none any more.
+
+        Raises:
+            InputError, AmunError: as `own_key`.
+        """
+        kek, wrapped = self._open(lambda: self.store.read_keys([name]))
+        return self._unwrap(kek, name, wrapped[name]) if name in wrapped else None
+
+    def destroy_named_keys(self, names: Collection[str]) -> int:
+        """Destroys the keys of these names; returns how many these were. As with people's, `rotate` belongs to it.
+
+        Raises:
+            InputError, AmunError: as `own_key`.
+        """
+        return self.store.remove_keys(list(names))
+
     def read_suppression(self) -> Suppression:
         """Returns the suppression list.
 

@@ -21,6 +21,7 @@ from flows.cli import (
     erase,
     keys,
     models,
+    receipts,
     requests,
     serving,
     shared,
@@ -84,6 +85,7 @@ app.add_typer(subjects.app, name="subject")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(erase.app, name="erase")
+app.add_typer(receipts.app, name="receipt")
 app.command()(checks.check)
 app.command()(serving.serve)
 app.command()(serving.deploy)
@@ -155,6 +157,8 @@ def init(
     if setup.is_joining(clone):
         setup.join_workspace(clone, git_remote)
         print(f"joined the workspace of {clone.model}: its data are here, its waves can be reproduced")
+        if missing := setup.tell_missing_signing_key(clone):
+            print(f"note: this clone issues no receipts: {missing}")
     elif setup.is_finished(clone):
         if remote is not None:
             raise InputError(f"{clone.root} is a workspace already; change its remote with `dvc remote`")

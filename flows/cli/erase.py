@@ -22,7 +22,7 @@ def run_erasures(
 ) -> None:
     """Destroy the keys of everybody who is due, and end what an earlier call has begun.
 
-    Exit code 1 when somebody can still be read, or somebody named by --subject is not erased.
+    Exit code 1 when somebody can still be read, somebody named by --subject is not erased, or a receipt is not issued.
     """
     from datetime import UTC, datetime
 
@@ -43,7 +43,7 @@ def run_erasures(
         from tasks.views.copies import list_untouched
 
         erase_tables.print_untouched(list_untouched(workspace))
-    if done.readable or (subjects and done.held_up):
+    if done.readable or done.unissued or (subjects and done.held_up):
         raise typer.Exit(1)
 
 

@@ -100,11 +100,14 @@ def compare_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
 
 @app.command("reproduce")
 def reproduce_wave(number: WaveNumber) -> None:
-    """Run a wave's stages anew at its commit and compare the digests of what comes out."""
+    """Run a wave's stages anew at its commit and compare the digests of what comes out; the ledger keeps the result."""
     from tasks.workspace.history import find_wave_commit
+    from tasks.workspace.worktree import record_reproduction
     from tasks.workspace.worktree import reproduce_wave as reproduce
 
     workspace = shared.open_here()
-    if differing := reproduce(workspace.root, find_wave_commit(workspace, number)):
+    differing = reproduce(workspace.root, find_wave_commit(workspace, number))
+    record_reproduction(workspace, number, differing)
+    if differing:
         raise AmunError(f"wave {number}: other bytes in {', '.join(differing)}")
     print(f"wave {number}: same bytes")

@@ -49,6 +49,10 @@ def print_erased(done: "Erased") -> None:
     _print_some([_tell_held_up(one) for one in done.held_up])
     if done.unlisted:
         print(f"warning: {tell_unlisted(done)}")
+    if done.unissued:
+        print(f"warning: receipts are not finished: {done.unissued}; then type this again")
+    if done.unsent:
+        print(done.unsent)
     if not (done.erased or done.readable or done.held_up):
         print("nobody is to be erased")
 

@@ -10,7 +10,7 @@ told by ids of requests: a night's log names nobody.
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,8 @@ from amun.ledger.erasures import tell_erased
 from amun.vault.suppression import SUBJECT
 from amun.vault.vault import Vault, open_vault
 from tasks.workspace.history import tell_how_to_fetch
+from tasks.workspace.receipt_facts import draft_receipts
+from tasks.workspace.receipts import keep_receipts
 from tasks.workspace.workspace import Workspace, open_ledger
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class Erased:
         versions: numbers of the versions whose weights went from MLflow.
         copies: versions of other models there that were copies of these, and went with them.
         unlisted: why it is not known whether the suppression list has their pictures, all and no others; else empty.
+        unissued: why receipts are not issued, or their chain could not be brought into git; else empty.
+        unsent: why the chain of receipts is not in git yet, though nothing has failed; else empty.
     """
 
     erased: list[PlannedErasure]
@@ -50,10 +54,14 @@ class Erased:
     versions: tuple[int, ...] = ()
     copies: tuple[str, ...] = ()
     unlisted: str = ""
+    unissued: str = ""
+    unsent: str = ""
 
 
 def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[str] | None = None) -> Erased:
     """Erases everybody who is due and whom nothing holds up, and ends what an earlier call has begun.
+
+    Each gets a receipt. What keeps it from being issued keeps nobody from being erased: the next call issues it.
 
     Args:
         workspace: whose model has forgotten them.
@@ -64,6 +72,14 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         InputError: a subject is none of those who are to be erased; the keys are not at hand, or cannot be changed.
         AmunError: ledger or key store does not answer, or a file cannot be looked into.
     """
+    done = _erase_people(workspace, at_once, subjects)
+    try:
+        return replace(done, unsent=keep_receipts(workspace, datetime.now(UTC)))
+    except AmunError as error:
+        return replace(done, unissued=str(error))
+
+
+def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str] | None) -> Erased:
     from tasks.workspace.learned import find_learned
 
     model = workspace.model
@@ -84,6 +100,7 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         begun = [one for one in found if one.erasure.started_at is not None]
         pictures, unlisted = _list_pictures(workspace, {one.subject_id for one in begun}, commits, locks)
         learned = find_learned(workspace, vault, begun, commits)
+        draft_receipts(workspace, ledger, vault, begun, locks, learned.by_request)
         _destroy_keys(ledger, vault, model, begun, pictures, learned.key_ids)
         copies = _erase_versions(model, learned.versions)
         readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
@@ -217,6 +234,10 @@ def erase_due(workspace: Workspace) -> list[str]:
         lines.append(f"warning: the people of {people} can still be read; `amun erase run` says where")
     if done.unlisted:
         lines.append(f"warning: {tell_unlisted(done)}")
+    if done.unissued:
+        lines.append(f"warning: receipts are not finished: {done.unissued}; the next night goes on with them")
+    if done.unsent:
+        lines.append(done.unsent)
     return lines
 
 

@@ -18,6 +18,7 @@ from tasks.tools import registry
 from tasks.tools.git import find_tagged, name_tag
 from tasks.tools.registered import find_champion
 from tasks.tools.sound import find_damage, mend
+from tasks.workspace.receipt_check import check_receipts
 from tasks.workspace.strays import find_strays, remove_strays
 from tasks.workspace.weights import mend_weights
 from tasks.workspace.workspace import Workspace, open_ledger
@@ -134,4 +135,10 @@ def _check_champion(workspace: Workspace) -> Iterator[Fault]:
             )
 
 
-CHECKS: tuple[Check, ...] = (_check_branch, _check_tags, _check_data, _check_champion)
+def _check_receipts(workspace: Workspace) -> Iterator[Fault]:
+    """Looks whether all receipts of erasure are there, as they were issued."""
+    for fault in check_receipts(workspace).faults:
+        yield Fault(fault.what, fault.remedy)
+
+
+CHECKS: tuple[Check, ...] = (_check_branch, _check_tags, _check_data, _check_champion, _check_receipts)

@@ -41,7 +41,7 @@ def require_history(root: Path) -> None:
     Raises:
         InputError: what to fetch.
     """
-    if _is_cut(root):
+    if is_cut(root):
         raise InputError(
             f"{root} is a shallow clone and lacks commits of earlier waves; `git fetch --unshallow --tags` brings them"
         )
@@ -59,7 +59,7 @@ def require_commit(root: Path, commit: str, what: str) -> None:
 
 def tell_how_to_fetch(root: Path) -> str:
     """Returns the command that brings the commits which other clones have recorded."""
-    return "`git fetch --unshallow --tags`" if _is_cut(root) else "`git pull`"
+    return "`git fetch --unshallow --tags`" if is_cut(root) else "`git pull`"
 
 
 def find_wave_commit(workspace: Workspace, number: int) -> str:
@@ -97,7 +97,7 @@ def find_wave_commit(workspace: Workspace, number: int) -> str:
     return commit
 
 
-def _is_cut(root: Path) -> bool:
+def is_cut(root: Path) -> bool:
     """Tells whether the oldest commit that this clone has of the branch is one that already records a wave."""
     shallow = root / run_git(root, "rev-parse", "--git-path", "shallow")
     if not shallow.exists():

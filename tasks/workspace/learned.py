@@ -18,7 +18,7 @@ from amun.store.store import read_subjects
 from amun.vault.sealed_weights import WeightsNote, list_weights_keys
 from amun.vault.vault import Vault
 from tasks.tools.contents import find_cached
-from tasks.tools.registered import find_champion, list_registered
+from tasks.tools.registered import WaveVersion, find_champion, list_registered
 from tasks.workspace.history import tell_how_to_fetch
 from tasks.workspace.line import read_forgotten_at
 from tasks.workspace.store_files import read_locks
@@ -28,22 +28,42 @@ TRAINED = (str(BASE_MODEL), str(TARGET_WEIGHTS))  # on the training samples, who
 
 
 @dataclass(frozen=True)
+class LearnedVersion:
+    """A version that has learned somebody, and not forgotten.
+
+    Attributes:
+        number: the registry's.
+        md5: of its weights in DVC; None where its commit does not name them.
+        is_sealed: they lie there under a key of their own, or have lain.
+        erased_at: the day on which they were erased, with somebody else; None where they were there until now.
+    """
+
+    number: int
+    md5: str | None
+    is_sealed: bool
+    erased_at: str | None
+
+
+@dataclass(frozen=True)
 class Learned:
     """What has learned some people, and is to be erased with them.
 
     Attributes:
         key_ids: of the keys under which weights lie in DVC's files, those of attempts that were refused among them.
         versions: numbers of the versions whose weights MLflow still has.
+        by_request: for each of the people, by the request, all versions that have learned that one.
     """
 
     key_ids: frozenset[str]
     versions: tuple[int, ...]
+    by_request: Mapping[str, tuple[LearnedVersion, ...]]
 
 
 @dataclass(frozen=True)
 class _Person:
-    """Somebody who is erased: the name, and the keyed ids by which store files and git may know them."""
+    """Somebody who is erased: the request, the name, the keyed ids by which store files and git may know them."""
 
+    request_id: str
     name: str
     ids: frozenset[str]
 
@@ -66,7 +86,7 @@ def find_learned(
     root, model = workspace.root, workspace.model
     notes, versions = list_weights_keys(vault, model), list_registered(model)
     if not erased or not (notes or versions):
-        return Learned(frozenset(), ())
+        return Learned(frozenset(), (), {})
     people = _find_people(root, vault, erased, commits)
     judged = _judge_commits(root, {*commits.values(), *(version.commit for version in versions)}, people)
     _require_forgotten(model, judged)
@@ -77,7 +97,22 @@ def find_learned(
             for version in versions
             if judged[version.commit].is_learned and version.weights_erased_at is None
         ),
+        {
+            one.request_id: tuple(
+                _describe(version, judged[version.commit], {note.md5 for note in notes.values()})
+                for version in versions
+                if one.request_id in judged[version.commit].learned
+            )
+            for one in people
+        },
     )
+
+
+def _describe(version: WaveVersion, commit: "_Commit", sealed: Collection[str]) -> LearnedVersion:
+    md5 = commit.outputs.get(str(UNLEARNED))
+    # of weights that went before nothing is left but what was said of them then
+    is_sealed = md5 in sealed or version.weights_erased_at is not None
+    return LearnedVersion(version.version, md5, is_sealed, version.weights_erased_at)
 
 
 @dataclass(frozen=True)
@@ -87,12 +122,17 @@ class _Commit:
     Attributes:
         outputs: the MD5 of each, by path.
         is_trained_on: one of the people was among the training samples of its base.
-        is_learned: one of them was, and was not yet forgotten.
+        learned: the requests of those who were, and were not yet forgotten.
     """
 
     outputs: Mapping[str, str]
     is_trained_on: bool
-    is_learned: bool
+    learned: frozenset[str]
+
+    @property
+    def is_learned(self) -> bool:
+        """Tells whether its version remembers one of them."""
+        return bool(self.learned)
 
 
 def _judge_commits(root: Path, commits: Collection[str], people: Sequence[_Person]) -> dict[str, _Commit]:
@@ -105,7 +145,8 @@ def _judge_commits(root: Path, commits: Collection[str], people: Sequence[_Perso
         # where the cache has lost the samples, anybody may have been among them
         held = owners.get(lock.get(str(TRAIN), ""))
         trained_on = [one for one in people if held is None or not held.isdisjoint({one.name, *one.ids})]
-        judged[commit] = _Commit(lock, bool(trained_on), any(gone.isdisjoint(one.ids) for one in trained_on))
+        learned = frozenset(one.request_id for one in trained_on if gone.isdisjoint(one.ids))
+        judged[commit] = _Commit(lock, bool(trained_on), learned)
     return judged
 
 
@@ -147,7 +188,7 @@ def _find_people(
         forgotten = frozenset(by_wave[wave].subject_keys if wave in by_wave else ())
         # A name in a spelling that nobody can list is known by its key alone: where a killed call has destroyed that,
         # everybody whom the wave has forgotten stands for the person.
-        people.append(_Person(normalise(one.subject_id), ids if ids & forgotten else ids | forgotten))
+        people.append(_Person(one.request_id, normalise(one.subject_id), ids if ids & forgotten else ids | forgotten))
     return people
 
 

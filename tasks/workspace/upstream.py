@@ -9,7 +9,7 @@ from pathlib import Path
 
 from amun.core.commands import tell_command
 from amun.core.errors import AmunError, InputError
-from amun.core.paths import WAVE, WORKSPACE
+from amun.core.paths import RECEIPT_CHAIN, WAVE, WORKSPACE
 from amun.evidence.wave import write_json
 from tasks.tools import dvc
 from tasks.tools.git import (
@@ -164,7 +164,8 @@ def follow(workspace: Workspace, paths: list[str]) -> None:
     is_behind = bool(run_git(root, "rev-list", "--max-count=1", f"HEAD..{upstream}"))
     if is_behind or (own and _is_given_up(workspace)):
         _require_droppable(workspace, f"{name}/{branch}", own)
-        restore_paths(root, paths)
+        # the chain of receipts is written anew from the ledger
+        restore_paths(root, [*paths, str(RECEIPT_CHAIN)])
         _drop_tags(root, [commit for commit, _, _ in own])
         run_git(root, "reset", "--quiet", "--keep", upstream)
     _fetch_tags(root, name)
@@ -207,7 +208,7 @@ def _require_droppable(workspace: Workspace, upstream: str, own: list[tuple[str,
     """
     with open_ledger() as ledger:
         named = {wave.commit for wave in ledger.list_waves(workspace.model)}
-    written = set(list_wave_paths(workspace.root, "base"))
+    written = {*list_wave_paths(workspace.root, "base"), str(RECEIPT_CHAIN)}
     for commit, author, paths in own:
         if author != EMAIL or commit in named or not set(paths) <= written:
             raise InputError(

@@ -9,6 +9,7 @@ from amun.core.paths import (
     DECISIONS,
     EXCLUSIONS,
     FORGOTTEN,
+    RECEIPT_CHAIN,
     WAVE,
     WAVE_BASE,
     WORKSPACE,
@@ -21,7 +22,7 @@ BASE_FACTS = (str(EXCLUSIONS), str(ADOPTED), f"{ADOPTED_WEIGHTS}.dvc")
 BASE_FILES = ("dvc.yaml", ".dvc/config", *BASE_FACTS)
 
 # where a killed run may have left something uncommitted
-WAVE_PREFIXES = (LOCK_FILE, "wave/", "metrics/", "plots/")
+WAVE_PREFIXES = (LOCK_FILE, "wave/", "metrics/", "plots/", str(RECEIPT_CHAIN))
 BASE_PREFIXES = (*BASE_FILES, str(WORKSPACE))
 
 

@@ -5,15 +5,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+import amun
 from amun.core.errors import AmunError, InputError
 from amun.core.locks import hold_lock
 from amun.core.paths import CALIBRATION, STATE, TEST, TRAIN
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
+from amun.evidence.receipt import Reproduction
 from amun.evidence.wave import parse_record, read_wave
 from amun.evidence.worst import Worst
 from amun.store.forgetting import find_lost
@@ -23,6 +26,7 @@ from tasks.tools import dvc
 from tasks.tools.git import list_changes, run_git
 from tasks.tools.sound import make_sound
 from tasks.workspace.erasing import describe_erased
+from tasks.workspace.workspace import Workspace, open_ledger
 
 _PREFIX = "worktree-"  # of a folder under .amun/
 # in it: held as long as its command lives, in whatever container that is, and let go by the kernel
@@ -91,6 +95,21 @@ def reproduce_wave(root: Path, commit: str) -> list[str]:
         after = dvc.read_digests(path)
         differing = {name for name in before | after if before.get(name) != after.get(name)}
         return sorted(differing | set(list_changes(path)))
+
+
+def record_reproduction(workspace: Workspace, number: int, differing: Sequence[str]) -> None:
+    """Keeps in the ledger how running a wave again has ended, for receipts; a clone may be without the ledger.
+
+    A ledger that does not answer is told, and no more: what was run again is known.
+    """
+    result = Reproduction(finished_at=datetime.now(UTC), differing=tuple(differing), software=amun.__version__)
+    try:
+        with open_ledger() as ledger:
+            ledger.record_reproduction(workspace.model, number, result)
+    except InputError:
+        return
+    except AmunError as error:
+        print(f"amun: {error}; it is not recorded that wave {number} was run again", file=sys.stderr, flush=True)
 
 
 def _require_nobody_erased(path: Path) -> None:

@@ -258,3 +258,25 @@ def test_attacker_with_all_that_is_left_opens_every_row_but_those_of_the_erased(
     }
     assert attack(tmp_path, [FILE, before], stores) == left
     assert not KekFile(vault.kek_file.path).successor.exists()
+
+
+def test_key_of_a_receipt_is_made_once_goes_under_each_kek_and_is_destroyed_alone(shared: Vault) -> None:
+    assert shared.find_named_key("receipt/1") is None
+    first, second = (shared.provide_named_key(f"receipt/{number}") for number in (1, 2))
+    assert shared.provide_named_key("receipt/1") == first != second
+    people, num_keys = shared.find_names([OTHERS[0]]), shared.describe().num_keys
+    own, ((wrapped,),) = shared.own_key, _select(shared, "SELECT wrapped FROM subject_key WHERE subject = 'receipt/1'")
+    shared.rotate()
+    assert open_vault().find_named_key("receipt/1") == first
+    assert shared.destroy_named_keys(["receipt/1", "of/nobody"]) == 1
+    assert shared.destroy_named_keys(["receipt/1"]) == 0
+    assert shared.find_named_key("receipt/1") is None
+    assert shared.find_named_key("receipt/2") == second
+    # a key of something is nobody's
+    assert (shared.describe().num_keys, shared.find_names([OTHERS[0]]), shared.own_key) == (num_keys, people, own)
+    assert bytes(wrapped) not in read_files(shared.store)
+
+
+def _select(vault: Vault, statement: str) -> list[Any]:
+    with vault.store._read() as run:
+        return run(statement)

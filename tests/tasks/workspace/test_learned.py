@@ -1,6 +1,7 @@
 """Which weights go with people who are erased: those that have learned them, and no others."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,6 +124,23 @@ def test_what_learned_a_person_goes_and_all_others_stay(history: History) -> Non
     assert weights.isdisjoint({"first base", "wave 1", "wave 2", "wave 4"})
     assert versions == (4,)
     assert history.erase() == (set(), ())
+
+
+def test_each_person_is_told_which_versions_have_learned_that_one(history: History) -> None:
+    history.served[0] = "2026-02-01"
+    planned = [replace(plan("ann", 1), request_id="R-000002"), plan("bob", 2)]
+    found = find_learned(Workspace(history.root, PARAMS), history.vault, planned, history.commits).by_request
+    assert {request: [version.number for version in versions] for request, versions in found.items()} == {
+        "R-000002": [1],
+        "R-000001": [1, 2],
+    }
+    first, second = found["R-000001"]
+    assert (first.erased_at, second.erased_at) == ("2026-02-01", None)
+    history.vault.destroy_keys([], others=list(history.key_ids))
+    first, second = find_learned(Workspace(history.root, PARAMS), history.vault, planned, history.commits).by_request[
+        "R-000001"
+    ]
+    assert (first.is_sealed, second.is_sealed) == (True, False)
 
 
 def test_after_a_kill_the_same_is_found_though_the_persons_key_is_gone(history: History) -> None:

@@ -1,0 +1,42 @@
+"""What a receipt of erasure does not show, in words that stand in it."""
+
+from collections.abc import Iterator
+
+from amun.core.params import EXACT_METHOD
+from amun.evidence.receipt import Destruction, Forgetting
+
+
+def list_limits(forgotten: Forgetting, destroyed: Destruction) -> Iterator[str]:
+    """Yields each limit of a receipt.
+
+    Args:
+        forgotten: the wave that it tells of.
+        destroyed: what it says was destroyed.
+    """
+    yield (
+        "This is a statement, signed by whoever holds the key, and no proof: a signature shows who says it, and the "
+        "chain that it was said then and has not been changed since."
+    )
+    if forgotten.method == EXACT_METHOD:
+        yield "The model was trained anew without the samples. The figures are of all who were forgotten in that wave."
+    else:
+        yield (
+            "The model was made to forget by an approximate method. The figures bound what is left of all who were "
+            "forgotten in that wave together, and of no single person."
+        )
+    if destroyed.weights is None:
+        yield "Earlier versions of the model, which had learned the samples, were not destroyed."
+    elif in_clear := [weights.version for weights in destroyed.weights if not weights.is_sealed]:
+        yield (
+            f"The weights of version {', '.join(in_clear)}, which had learned the samples, were removed from the "
+            "registry, and lie in clear in the data remote and its cache."
+        )
+    if destroyed.scan is None:
+        yield "Nobody has scanned disks, remotes and databases for copies."
+    yield "Models that were downloaded before, and copies that were made outside of the workspace, are not reached."
+    yield "The source of the data, from which the workspace had read them, is not looked into."
+    yield (
+        "Sealed copies of the samples are still there, in files and their backups. They cannot be opened, unless "
+        "somebody has kept a backup of the key store together with a key-encryption key of the same time."
+    )
+    yield "Disks may keep blocks that were overwritten. The request itself stays on record, with the person's id."

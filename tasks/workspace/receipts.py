@@ -1,0 +1,172 @@
+"""Receipts of erasure: issued once a person is erased, opened for whoever asks, emptied when their retention ends.
+
+Each step can be killed and made again: what was issued stays as it is, what is missing is issued by the next call.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from amun.core.errors import AmunError, InputError
+from amun.core.keys import keyed_digest, load_secret
+from amun.evidence.receipt import ChainEntry
+from amun.ledger import DraftedReceipt, IssuedReceipt, Ledger
+from amun.receipts.chain import append_entry, commit_to, draw_nonce
+from amun.receipts.sealing import open_body, seal_body
+from amun.receipts.signing import (
+    SigningKey,
+    locate_signing_key,
+    provide_signing_key,
+    read_signing_key,
+    replace_signing_key,
+)
+from amun.receipts.statement import dump_body, read_receipt, write_receipt
+from amun.vault.key_store import MARK
+from amun.vault.vault import open_vault
+from tasks.workspace.receipt_chain import record_chain, require_same_chain
+from tasks.workspace.receipt_facts import compose_body
+from tasks.workspace.workspace import Workspace, open_ledger
+
+
+def keep_receipts(workspace: Workspace, now: datetime) -> str:
+    """Issues what receipts are missing, empties those whose retention is over, and brings the chain into git.
+
+    Args:
+        workspace: whose receipts they are.
+        now: the present time.
+
+    Returns:
+        why the chain is not in git yet, though nothing has failed; empty where it is.
+
+    Raises:
+        InputError: the signing key is not at hand, or git has another chain than the ledger.
+        AmunError: ledger, key store or git remote does not answer.
+    """
+    with open_ledger() as ledger:
+        issued = ledger.list_receipts(workspace.model)
+        if drafted := ledger.list_drafted(workspace.model):
+            # a chain that goes on elsewhere must not get a second end
+            require_same_chain(workspace.root, issued)
+            key = _provide_key(workspace, issued)
+            for one in drafted:
+                _issue(workspace, ledger, key, one, now)
+        _destroy_bodies(workspace, ledger, now)
+        return record_chain(workspace, ledger)
+
+
+def find_receipt(workspace: Workspace, request_id: str) -> IssuedReceipt:
+    """Returns the receipt of a request.
+
+    Raises:
+        InputError: there is no such request, or it has no receipt; the line says why.
+    """
+    model = workspace.model
+    with open_ledger() as ledger:
+        request = ledger.get_request(request_id)
+        for receipt in ledger.list_receipts(model):
+            if receipt.request_id == request_id:
+                return receipt
+    erasure = next((outcome.erasure for outcome in request.outcomes if outcome.model == model), None)
+    if erasure is None:
+        raise InputError(f"{request_id} has no receipt: nobody is erased under it; `amun erase list` shows who is")
+    if erasure.erased_at is None:
+        raise InputError(f"{request_id} has no receipt yet: the person is not erased; `amun erase list` says why")
+    raise InputError(
+        f"{request_id} has no receipt: `amun erase run` issues it, unless the person was erased by a release that "
+        "issued none"
+    )
+
+
+def open_receipt(workspace: Workspace, request_id: str) -> str:
+    """Returns the receipt of a request as the person gets it, verified.
+
+    Raises:
+        InputError: as `find_receipt`; or its body is destroyed, or the keys are not at hand.
+        AmunError: it is damaged.
+    """
+    receipt = find_receipt(workspace, request_id)
+    where = f"the receipt of {request_id}"
+    with open_ledger() as ledger:
+        sealed = ledger.read_sealed(workspace.model, request_id)
+    if sealed is None:
+        until = f"on {receipt.destroyed_at:%Y-%m-%d}" if receipt.destroyed_at is not None else "since"
+        raise InputError(f"{where}: what it said was destroyed {until}, as receipts.retention_days has it")
+    name = _name_key(workspace, request_id)
+    if (key := open_vault(workspace.root).find_named_key(name)) is None:
+        raise AmunError(f"{where}: the key store has no key of it; bring the store back from your backup")
+    body, nonce = open_body(key, name, sealed)
+    text = write_receipt(body, nonce, receipt.entry)
+    read_receipt(text, where)
+    return text
+
+
+def list_public_keys(workspace: Workspace) -> list[str]:
+    """Returns the keys that have signed receipts, in their order, and the one that signs now last.
+
+    The chain keeps them: what an earlier key has signed can be verified for ever.
+
+    Raises:
+        InputError: there is no signing key.
+    """
+    with open_ledger() as ledger:
+        receipts = ledger.list_receipts(workspace.model)
+    present = _provide_key(workspace, receipts).public_key
+    earlier = dict.fromkeys(receipt.entry.public_key for receipt in receipts)
+    return [*(key for key in earlier if key != present), present]
+
+
+def renew_signing_key(workspace: Workspace) -> None:
+    """Puts a new signing key into the place of the one that is there; raises as `provide_signing_key`."""
+    replace_signing_key(locate_signing_key(workspace.root))
+
+
+def tell_retention(workspace: Workspace, receipt: IssuedReceipt) -> datetime:
+    """Returns until when the body of a receipt is kept."""
+    return receipt.entry.issued_at + timedelta(days=workspace.params.receipts.retention_days)
+
+
+def _provide_key(workspace: Workspace, issued: Sequence[IssuedReceipt]) -> SigningKey:
+    """Returns the signing key; one is made for the first receipt alone: later ones are signed by a key that is known.
+
+    Raises:
+        InputError: it is not at hand.
+    """
+    path = locate_signing_key(workspace.root)
+    return read_signing_key(path) if issued else provide_signing_key(path)
+
+
+def _issue(workspace: Workspace, ledger: Ledger, key: SigningKey, drafted: DraftedReceipt, now: datetime) -> None:
+    """Issues one receipt. Its key is there before its body is: killed in between, the key is used the next time."""
+    model, nonce = workspace.model, draw_nonce()
+    body = dump_body(compose_body(workspace, ledger, drafted, nonce))
+    name = _name_key(workspace, drafted.request_id)
+    sealed = seal_body(open_vault(workspace.root).provide_named_key(name), name, body, nonce)
+    append = partial(_append, key, model, commit_to(body, nonce), now)
+    ledger.add_receipt(model, drafted.request_id, sealed, append)
+
+
+def _append(key: SigningKey, model: str, commitment: str, now: datetime, before: ChainEntry | None) -> ChainEntry:
+    return append_entry(key, model, before, commitment, now)
+
+
+def _destroy_bodies(workspace: Workspace, ledger: Ledger, now: datetime) -> None:
+    """Destroys what receipts say whose retention is over: their keys first, then what lay under them."""
+    over = [
+        receipt.request_id
+        for receipt in ledger.list_receipts(workspace.model)
+        if receipt.has_body and tell_retention(workspace, receipt) <= now
+    ]
+    if not over:
+        return
+    vault = open_vault(workspace.root)
+    vault.check_rotation()
+    vault.destroy_named_keys([_name_key(workspace, request_id) for request_id in over])
+    # else a backup of the key store would still have them
+    vault.rotate()
+    ledger.empty_receipts(workspace.model, over, now)
+
+
+def _name_key(workspace: Workspace, request_id: str) -> str:
+    """Returns the name of a receipt's key: workspaces that share a key store may have requests of one number."""
+    secret = load_secret(workspace.root)
+    return f"receipt{MARK}{keyed_digest(secret, 'receipt', workspace.model.encode(), request_id.encode())}"
