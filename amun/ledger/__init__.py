@@ -1,5 +1,6 @@
 """The ledger: who asked to be forgotten and what became of it, and the only truth on mutual exclusion."""
 
+from amun.ledger.consumers import ConsumerBook
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand, FileId, TakenFile
 from amun.ledger.erasures import ErasureBook
 from amun.ledger.files import FileBook
@@ -10,6 +11,7 @@ from amun.ledger.intake import UnmatchedError
 from amun.ledger.overview import Overview
 from amun.ledger.records import (
     Claim,
+    Consumer,
     Erasure,
     Hold,
     Holding,
@@ -32,6 +34,7 @@ __all__ = [
     "AddedOutcome",
     "AddedRequest",
     "Claim",
+    "Consumer",
     "Demand",
     "Erasure",
     "FileId",
@@ -59,5 +62,5 @@ __all__ = [
 ]
 
 
-class Ledger(HoldBook, FileBook, RollbackBook, ErasureBook, Overview):
+class Ledger(HoldBook, FileBook, RollbackBook, ErasureBook, ConsumerBook, Overview):
     """Requests and waves of every model, in one SQLite file or Postgres database."""

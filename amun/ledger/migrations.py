@@ -43,8 +43,25 @@ def add_erasures(connection: Connection) -> None:
     )
 
 
+def add_consumers(connection: Connection) -> None:
+    """Version 4 to 5: who serves a model. Nobody has said so before."""
+    time = "DATETIME" if connection.dialect.name == "sqlite" else "TIMESTAMP WITH TIME ZONE"
+    connection.exec_driver_sql(
+        f"""CREATE TABLE consumers (
+            model VARCHAR NOT NULL,
+            name VARCHAR NOT NULL,
+            added_at {time} NOT NULL,
+            version VARCHAR,
+            serves_since {time},
+            seen_at {time},
+            PRIMARY KEY (model, name),
+            FOREIGN KEY(model) REFERENCES models (name)
+        )"""
+    )
+
+
 # by the version that a step starts from
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: add_unmatched, 3: add_erasures}
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: add_unmatched, 3: add_erasures, 4: add_consumers}
 
 
 def _change_outcomes(connection: Connection) -> None:

@@ -87,6 +87,35 @@ class PlannedErasure:
 
 
 @dataclass(frozen=True)
+class Consumer:
+    """A program that serves a model, such as one replica or all that a deployment keeps alike.
+
+    Attributes:
+        model: which it serves.
+        name: as the deployment calls it.
+        added_at: when it was registered.
+        version: of the model, that it has reported last; None before its first report.
+        serves_since: when it reported that version first.
+        seen_at: when it reported last.
+        num_awaited: requests, not due within a day, whose people are not erased before it serves a version without
+            them.
+        num_held_up: those of them whose waiting days are over.
+        num_remembered: requests whose people its version remembers, and whose erasure no longer waits for it: it is
+            begun or done, or the request is due within a day.
+    """
+
+    model: str
+    name: str
+    added_at: datetime
+    version: str | None
+    serves_since: datetime | None
+    seen_at: datetime | None
+    num_awaited: int
+    num_held_up: int
+    num_remembered: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """Where a request stands for one model.
 

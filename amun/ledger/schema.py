@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from amun.ledger.columns import Base
 from amun.ledger.records import OutcomeState, WaveKind, WaveState
 
-SCHEMA_VERSION = 4  # what brings an earlier one here stands in `migrations.py`
+SCHEMA_VERSION = 5  # what brings an earlier one here stands in `migrations.py`
 
 # a subject has at most one request in these states for each model
 LIVE_STATES: tuple[OutcomeState, ...] = ("pending", "in_wave", "held", "unmatched")
@@ -193,6 +193,19 @@ class ErasureRow(Base):
     started_at: Mapped[datetime | None]
     keys_destroyed_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
+
+
+class ConsumerRow(Base):
+    """A program that serves a model, and the version that it has reported last."""
+
+    __tablename__ = "consumers"
+
+    model: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    added_at: Mapped[datetime]
+    version: Mapped[str | None]
+    serves_since: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]
 
 
 class RollbackRow(Base):

@@ -35,10 +35,14 @@ def run_erasures(
             planned = ledger.plan_erasures(
                 workspace.model, now=datetime.now(UTC), at_once=at_once, subjects=subjects or None
             )
+            consumers = ledger.list_consumers(workspace.model, datetime.now(UTC))
         erase_tables.print_plan(planned)
+        erase_tables.print_consumers(consumers)
         return
     done = erase(workspace, at_once=at_once, subjects=subjects or None)
     erase_tables.print_erased(done)
+    with shared.open_ledger() as ledger:
+        erase_tables.print_consumers(ledger.list_consumers(workspace.model, datetime.now(UTC)))
     if done.erased:
         from tasks.views.copies import list_untouched
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from amun.ledger import PlannedErasure
+from amun.ledger import Consumer, PlannedErasure
+from amun.ledger.consumers import tell_remembering
 from flows.pages.layout import day, tell_erasure, text
 from flows.pages.listing import View, choose_page, print_page
 from flows.pages.table import Column, Table, new_table, print_table
@@ -49,6 +50,12 @@ def print_erased(done: "Erased") -> None:
         print(f"warning: {tell_unlisted(done)}")
     if not (done.erased or done.readable or done.held_up):
         print("nobody is to be erased")
+
+
+def print_consumers(consumers: Sequence[Consumer]) -> None:
+    """Prints which consumers serve people who are erased, or would be, all the same."""
+    for line in tell_remembering(consumers):
+        print(f"warning: {line}")
 
 
 def print_untouched(untouched: "Sequence[Copy]") -> None:

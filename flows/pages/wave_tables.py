@@ -8,6 +8,7 @@ from amun.core.params import EXACT_METHOD
 from amun.evidence.attempts import Summary
 from amun.evidence.worst import Worst
 from amun.ledger import Request, Wave
+from amun.ledger.consumers import tell_holding, tell_remembering
 from amun.ledger.holder import tell_holder
 from flows.pages.layout import (
     NO_REFERENCES,
@@ -137,6 +138,8 @@ def print_status(status: dict[str, Any]) -> None:
     if status["held"]:
         print(f"on hold    {tell_count(status['held'], 'request')}, past the due date: {status['held_overdue']}")
     _print_erasures(status)
+    for line in [*tell_holding(status["consumers"]), *tell_remembering(status["consumers"])]:
+        print(f"warning    {line}")
     if last is not None:
         note = f": {last.note}" if last.note else ""
         print(f"last wave  {last.number}, {last.state} {moment(last.closed_at)}{note}")

@@ -20,6 +20,7 @@ from amun.core.locks import hold_lock
 from amun.core.paths import CALIBRATION, STAGE_LOCK, TEST, TRAIN
 from amun.core.subject_ids import normalise
 from amun.ledger import Ledger, PlannedErasure
+from amun.ledger.consumers import tell_holding, tell_remembering
 from amun.ledger.erasures import tell_erased
 from amun.vault.suppression import SUBJECT
 from amun.vault.vault import Vault, open_vault
@@ -173,6 +174,8 @@ def erase_due(workspace: Workspace) -> list[str]:
     """
     try:
         done = erase(workspace)
+        with open_ledger() as ledger:
+            consumers = ledger.list_consumers(workspace.model, datetime.now(UTC))
     except Exception as error:  # whatever it is, the night has its own outcome to tell
         reason = join_lines(error) or type(error).__name__
         return [f"warning: erasure is not finished: {reason}; the next night goes on with it"]
@@ -184,7 +187,7 @@ def erase_due(workspace: Workspace) -> list[str]:
         lines.append(f"warning: the people of {people} can still be read; `amun erase run` says where")
     if done.unlisted:
         lines.append(f"warning: {tell_unlisted(done)}")
-    return lines
+    return lines + [f"warning: {line}" for line in [*tell_holding(consumers), *tell_remembering(consumers)]]
 
 
 def count_listed(root: Path) -> int | None:

@@ -105,7 +105,7 @@ def test_earlier_ledger_is_brought_up_to_date_when_it_is_opened(url_of_2: str, m
             assert session.get_one(InfoRow, 1).schema_version == SCHEMA_VERSION
     fresh = make_url_of_new()
     Ledger.create(fresh).close()
-    for table in ("request_outcomes", "undone_outcomes", "erasures"):
+    for table in ("request_outcomes", "undone_outcomes", "erasures", "consumers"):
         assert describe_table(url_of_2, table) == describe_table(fresh, table)
 
 
