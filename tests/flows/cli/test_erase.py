@@ -26,6 +26,7 @@ from amun.ledger import Ledger
 from amun.store.samples import Samples, read_samples, write_samples
 from amun.store.store import read_owners
 from amun.store.twins import digest_pictures
+from amun.vault.kek import KEK_VARIABLE, KekFile
 from amun.vault.seal import Seal
 from amun.vault.vault import Vault, create_vault, open_vault
 from flows.cli import main
@@ -39,6 +40,7 @@ from tests.amun.ledger.helpers import MODEL, add, claim_wave, complete_wave
 from tests.amun.shipped import PARAMS, ROOT
 from tests.die import wrap
 from tests.flows.cli.test_requests import PEOPLE, ledger
+from tests.softhsm import LABEL, OBJECT, make_token
 
 __all__ = ["ledger"]
 
@@ -149,6 +151,27 @@ def test_whoever_is_due_is_erased_and_nobody_else(ledger: Ledger, capsys: pytest
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     assert [line.split() for line in shown[1:3]] == [["heavy", today], ["Zo\u00eb", today]]
     assert shown[3].split()[:2] == ["00042", "after"]
+
+
+def test_erasure_destroys_the_key_in_a_token(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with make_token(tmp_path / "hsm") as token:
+        monkeypatch.setenv(KEK_VARIABLE, token.uri)
+        open_vault().move(KekFile(Path(KEK)))
+        forget(ledger, "heavy")
+        backup, fingerprint = Path(KEYS).read_bytes(), open_vault().describe().fingerprint
+        content = token.pin_path.read_text(encoding="ascii")
+        token.pin_path.write_text("4321", encoding="ascii")
+        (night,) = erasing.erase_due(open_workspace(Path()))
+        assert night.startswith("warning: erasure is not finished: AMUN_KEK: the token 'our token' refuses the PIN")
+        assert open_vault().kek.name == f"pkcs11:token={LABEL};object={OBJECT}"
+        token.pin_path.write_text(content, encoding="ascii")
+        assert type_erase(capsys, "run")[0] == 0
+        assert list_readable() == sorted(set(PEOPLE) - {"heavy"})
+        Path(KEYS).write_bytes(backup)
+        with pytest.raises(InputError, match=f"the subjects' keys lie under {fingerprint}"):
+            list_readable()
 
 
 def test_now_and_subject_go_past_the_waiting_days_and_past_nothing_else(
@@ -370,7 +393,7 @@ def test_people_of_before_the_list_and_of_other_workspaces_are_put_on_it(
     run_git(other, "init", "--quiet")
     Repo.init(str(other)).close()
     commit_paths(other, ["dvc.yaml"], "no wave yet")
-    theirs = Vault(vault.store, vault.kek_file, other)
+    theirs = Vault(vault.store, vault.kek, other)
     ledger.register_model("another")
     claim = claim_wave(ledger, "base", model="another", now=datetime.now(UTC))
     model = PARAMS.model.model_copy(update={"name": "another"})
