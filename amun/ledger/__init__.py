@@ -21,6 +21,7 @@ from amun.ledger.records import (
     PlannedErasure,
     Request,
     Rollback,
+    SourceDeletion,
     Status,
     UndoneOutcome,
     Wave,
@@ -29,6 +30,7 @@ from amun.ledger.records import (
     WaveState,
 )
 from amun.ledger.rollbacks import RollbackBook
+from amun.ledger.source_deletions import SourceBook
 
 __all__ = [
     "AddedOutcome",
@@ -48,6 +50,7 @@ __all__ = [
     "PlannedErasure",
     "Request",
     "Rollback",
+    "SourceDeletion",
     "Status",
     "TakenFile",
     "UndoneOutcome",
@@ -62,5 +65,5 @@ __all__ = [
 ]
 
 
-class Ledger(HoldBook, FileBook, RollbackBook, ErasureBook, ConsumerBook, Overview):
+class Ledger(HoldBook, FileBook, RollbackBook, ErasureBook, SourceBook, ConsumerBook, Overview):
     """Requests and waves of every model, in one SQLite file or Postgres database."""

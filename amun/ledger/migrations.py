@@ -60,8 +60,25 @@ def add_consumers(connection: Connection) -> None:
     )
 
 
+def add_source_deletions(connection: Connection) -> None:
+    """Version 4 to 5: whose files in the source are deleted. Who was erased before has no intent of it."""
+    time = "DATETIME" if connection.dialect.name == "sqlite" else "TIMESTAMP WITH TIME ZONE"
+    for column in (f"source_begun_at {time}", f"source_deleted_at {time}", "source_left JSON"):
+        connection.exec_driver_sql(f"ALTER TABLE erasures ADD COLUMN {column}")
+
+
+def add_consumers_and_sources(connection: Connection) -> None:
+    """Version 4 to 5."""
+    add_consumers(connection)
+    add_source_deletions(connection)
+
+
 # by the version that a step starts from
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: add_unmatched, 3: add_erasures, 4: add_consumers}
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {
+    2: add_unmatched,
+    3: add_erasures,
+    4: add_consumers_and_sources,
+}
 
 
 def _change_outcomes(connection: Connection) -> None:

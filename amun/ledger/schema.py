@@ -193,6 +193,10 @@ class ErasureRow(Base):
     started_at: Mapped[datetime | None]
     keys_destroyed_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
+    # of the person's files in the source, where these are deleted with the keys
+    source_begun_at: Mapped[datetime | None]
+    source_deleted_at: Mapped[datetime | None]
+    source_left: Mapped[list[str] | None]
 
 
 class ConsumerRow(Base):

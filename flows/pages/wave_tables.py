@@ -156,6 +156,9 @@ def _print_erasures(status: dict[str, Any]) -> None:
             print(
                 f"warning    {tell_count(status[key], 'request')}: the person is erased {told}; `amun erase run --now`"
             )
+    if status["source_waiting"]:
+        people = tell_count(status["source_waiting"], "request")
+        print(f"warning    files of {people} are not deleted in the source yet; `amun erase run` goes on, or says why")
     if status["never_erased"]:
         print(f"in clear   {tell_count(status['never_erased'], 'request')} of people of whom copies stay unsealed")
     if (num_listed := status["num_listed"]) is None:

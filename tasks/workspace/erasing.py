@@ -61,7 +61,7 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         AmunError: ledger or key store does not answer, or a file cannot be looked into.
     """
     model = workspace.model
-    with _hold_stages(workspace), open_ledger() as ledger:
+    with hold_stages(workspace), open_ledger() as ledger:
         planned = ledger.plan_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         if all(one.held_up_by for one in planned):
             return Erased([], planned, [])
@@ -88,7 +88,7 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
 
 
 @contextmanager
-def _hold_stages(workspace: Workspace) -> Iterator[None]:
+def hold_stages(workspace: Workspace) -> Iterator[None]:
     """Lets no stage of this clone run meanwhile: what it writes could not be looked into.
 
     Raises:

@@ -37,6 +37,7 @@ from tasks.tools.git import commit_paths, run_git
 from tasks.workspace import erasing
 from tasks.workspace.workspace import Workspace, open_workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave, complete_wave
+from tests.amun.pictures import write_class_folder
 from tests.amun.shipped import PARAMS, ROOT
 from tests.die import wrap
 from tests.flows.cli.test_requests import PEOPLE, ledger
@@ -132,7 +133,7 @@ def test_whoever_is_due_is_erased_and_nobody_else(ledger: Ledger, capsys: pytest
     assert code == 0
     assert f"{heavy} heavy: erased\n{zoe} Zo\u00eb: erased\n" in out
     assert f"{waiting} 00042: held up by the waiting days of {MODEL}, until" in out
-    for words in ("not touched", "the source of the data", "models trained on the samples"):
+    for words in ("not touched", "the source, for its owner to clear", "models trained on the samples"):
         assert words in out
     # the data spell her otherwise than the request
     assert list_readable() == sorted(set(PEOPLE) - {"heavy", "Zoe\u0308"})
@@ -151,6 +152,45 @@ def test_whoever_is_due_is_erased_and_nobody_else(ledger: Ledger, capsys: pytest
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     assert [line.split() for line in shown[1:3]] == [["heavy", today], ["Zo\u00eb", today]]
     assert shown[3].split()[:2] == ["00042", "after"]
+
+
+def test_files_in_the_source_are_deleted_with_the_keys(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners = {f"cat/{number}.png": name for number, name in enumerate(PEOPLE)}
+    write_class_folder(Path("../images"), owners)
+    shipped = Path("params.yaml").read_text(encoding="utf-8")
+    changes = {"source: digits": "source: folder", "root: null": "root: ../images"}
+    changes |= {"source_delete: false": "source_delete: true"}
+    for old, new in changes.items():
+        shipped = shipped.replace(old, new, 1)
+    Path("params.yaml").write_text(shipped, encoding="utf-8")
+    (request,) = forget(ledger, "heavy")
+    table = "../images/subjects.csv, which names the person"
+    code, out, _ = type_erase(capsys, "run")
+    assert (code, "deleted in the source: 1 file\n" in out) == (0, True)
+    assert f"{request} heavy: left to the source's owner: {table}\n" in out
+    assert "copies of what is deleted in the source" in out
+    assert not [path for path, name in owners.items() if Path("../images", path).exists() == (name == "heavy")]
+    (listed,) = json.loads(type_erase(capsys, "list", "--json")[1])
+    assert listed["erasure"]["source"]["left"] == [table]
+    assert type_erase(capsys, "list", "--columns", "source")[1].endswith(", but for its owner\n")
+    # a night does it, too, and names no file
+    forget(ledger, "00042")
+    Path("../images/cat/2.png").rename("../elsewhere.png")
+    Path("../images/cat/2.png").symlink_to(Path("../elsewhere.png").absolute())
+    with pytest.raises(SystemExit):
+        main(["wave", "run"])
+    told = "warning: not all files of 1 request could be deleted in the source; `amun erase run` names them"
+    assert capsys.readouterr().out.splitlines()[1] == told
+    code, out, _ = type_erase(capsys, "run")
+    assert (code, "00042: not deleted in the source yet: ../images/cat/2.png: it is a link" in out) == (1, True)
+    Path("../images/cat/2.png").unlink()
+    assert type_erase(capsys, "run")[0] == 0
+    monkeypatch.setattr("flows.running._follow", lambda _: None)
+    with pytest.raises(SystemExit):
+        main(["wave", "run"])
+    assert capsys.readouterr().out == "nothing to do: no request is pending\n"
 
 
 def test_erasure_destroys_the_key_in_a_token(
