@@ -40,7 +40,9 @@ def run_deletion_wave(workspace: Workspace) -> Outcome:
 
 
 def _erase(workspace: Workspace) -> None:
-    for line in erase_due(workspace):
+    from tasks.workspace.source_deletion import delete_due
+
+    for line in [*erase_due(workspace), *delete_due(workspace)]:
         print(line, flush=True)
 
 

@@ -240,7 +240,7 @@ def build_for_images(workspace: Workspace, listing: "Listing", size: "Size") -> 
 
     data = workspace.params.data
     if data.train_list is not None:
-        read_train_list(workspace.root / data.train_list, listing.keys)
+        read_train_list(workspace.root / data.train_list, listing.keys, listing.absent_keys)
     if trainer := workspace.params.training.function:
         import_trainer(trainer)
     return build_model(workspace.params.model, len(listing.classes), (len(MODES[data.images.colour]), *size), seed=0)

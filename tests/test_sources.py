@@ -177,6 +177,29 @@ def test_images_in_a_bucket_are_mirrored(bucket_site: tuple[Site, str]) -> None:
     assert "is not complete; run `amun base rebuild`" in describe(finished)
 
 
+@pytest.mark.long
+def test_erased_people_leave_the_bucket_and_the_next_base_is_built_without_them(bucket_site: tuple[Site, str]) -> None:
+    site, root = bucket_site
+    site.change_params(lambda params: use_folder(params, root=root, source_delete=True))
+    site.run("amun", "init")
+    gone = list_people(site)[0][:3]
+    site.run("amun", "request", "add", *gone)
+    site.run("amun", "wave", "run")
+    said = site.run("amun", "erase", "run", "--now")
+    assert "deleted in the source: 12 files" in said
+    assert said.count(f"left to the source's owner: {root}/subjects.csv, which names the person") == 3
+    client, prefix = open_client(), root.rpartition("/")[2]
+    listed = client.list_object_versions(Bucket=BUCKET, Prefix=f"{prefix}/")
+    owners = name_owners(range(60))
+    kept = {entry["Key"].removeprefix(f"{prefix}/") for entry in listed["Versions"]}
+    assert kept == {path for path, owner in owners.items() if owner not in gone} | {"subjects.csv"}
+    # the table names them still, and refuses nothing
+    site.run("amun", "base", "rebuild")
+    held = [person for path in (TRAIN, CALIBRATION, TEST) for person in site.read(path).subject_ids]
+    assert (len(held), set(gone) & set(held)) == (57 * 4, set())
+    assert "in the source" not in site.run("amun", "status")
+
+
 def load_prepared(site: Site) -> dict[str, Any]:
     prepared: dict[str, Any] = json.loads((site.root / "metrics/prepare.json").read_text(encoding="utf-8"))
     return prepared

@@ -8,13 +8,14 @@ from pathlib import Path
 
 
 @contextmanager
-def hold_lock(path: Path, mode: int = 0o600, *, waits: bool = True) -> Iterator[None]:
+def hold_lock(path: Path, mode: int = 0o600, *, waits: bool = True, is_told: bool = True) -> Iterator[None]:
     """Holds an exclusive lock on a file, which is made where there is none, and waits for whoever has it.
 
     Args:
         path: of the file.
         mode: its permissions if it is made, whatever the umask.
         waits: False raises instead of waiting.
+        is_told: whether somebody is told that they wait; not worth a line where it takes milliseconds.
 
     Raises:
         BlockingIOError: somebody has it.
@@ -29,7 +30,8 @@ def hold_lock(path: Path, mode: int = 0o600, *, waits: bool = True) -> Iterator[
         except BlockingIOError:
             if not waits:
                 raise
-            print(f"  waiting for another process to release {path}", flush=True)
+            if is_told:
+                print(f"  waiting for another process to release {path}", flush=True)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

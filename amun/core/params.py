@@ -37,6 +37,7 @@ MAX_WAITING_DAYS = 25  # a month less the nights that may fail: whoever asks is 
 # new keys, and what to write where nothing is decided: what keeps the old behaviour, if anything does
 ADDED_KEYS = {
     "data.sealed": "false",
+    "data.source_delete": "false",
     "data.twins": "keep",
     "erasure": "{waiting_days: 7}",
     "receipts": "{retention_days: 1095}",
@@ -96,6 +97,7 @@ class DataParams(Section):
     remain: Literal["use", "none"]
     twins: Literal["keep", "forget_too"]
     sealed: bool
+    source_delete: bool
     seed: Seed
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """The ledger: who asked to be forgotten and what became of it, and the only truth on mutual exclusion."""
 
+from amun.ledger.consumers import ConsumerBook
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand, FileId, TakenFile
 from amun.ledger.erasures import ErasureBook
 from amun.ledger.files import FileBook
@@ -11,6 +12,7 @@ from amun.ledger.overview import Overview
 from amun.ledger.receipts import ReceiptBook
 from amun.ledger.records import (
     Claim,
+    Consumer,
     DraftedReceipt,
     Erasure,
     Hold,
@@ -22,6 +24,7 @@ from amun.ledger.records import (
     PlannedErasure,
     Request,
     Rollback,
+    SourceDeletion,
     Status,
     UndoneOutcome,
     Wave,
@@ -30,11 +33,13 @@ from amun.ledger.records import (
     WaveState,
 )
 from amun.ledger.rollbacks import RollbackBook
+from amun.ledger.source_deletions import SourceBook
 
 __all__ = [
     "AddedOutcome",
     "AddedRequest",
     "Claim",
+    "Consumer",
     "Demand",
     "DraftedReceipt",
     "Erasure",
@@ -50,6 +55,7 @@ __all__ = [
     "PlannedErasure",
     "Request",
     "Rollback",
+    "SourceDeletion",
     "Status",
     "TakenFile",
     "UndoneOutcome",
@@ -64,5 +70,5 @@ __all__ = [
 ]
 
 
-class Ledger(HoldBook, FileBook, RollbackBook, ErasureBook, ReceiptBook, Overview):
+class Ledger(HoldBook, FileBook, RollbackBook, ErasureBook, ReceiptBook, SourceBook, ConsumerBook, Overview):
     """Requests, waves and receipts of every model, in one SQLite file or Postgres database."""

@@ -15,8 +15,9 @@ from amun.core.errors import InputError
 from amun.core.near_ids import ask_for, suggest_ids
 from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_subject, format_request_id, parse_request_id
+from amun.ledger.consumers import list_serving
 from amun.ledger.database import Database
-from amun.ledger.lookups import check_model
+from amun.ledger.lookups import SAME_OUTCOME, check_model
 from amun.ledger.records import PlannedErasure
 from amun.ledger.requests import describe_erasure
 from amun.ledger.schema import (
@@ -32,10 +33,6 @@ from amun.ledger.schema import (
 )
 
 Reasons = Iterator[tuple[str, str]]  # a subject, and what holds its erasure up
-SAME_OUTCOME = and_(
-    OutcomeRow.request_number == ErasureRow.request_number,
-    OutcomeRow.model == ErasureRow.model,
-)
 
 
 class ErasureBook(Database):
@@ -143,7 +140,7 @@ def read_erasures(
     )
     rows = session.execute(query).tuples().all()
     waiting = sorted({outcome.subject_id for row, outcome, _ in rows if row.started_at is None})
-    reasons = _find_reasons(session, model, waiting, None if at_once else now)
+    reasons = _find_reasons(session, model, waiting, now, at_once=at_once)
     return [
         PlannedErasure(
             format_request_id(row.request_number),
@@ -195,13 +192,14 @@ def _mark(
 
 
 def _find_reasons(
-    session: Session, model: str, subjects: Sequence[str], waiting_at: datetime | None
+    session: Session, model: str, subjects: Sequence[str], now: datetime, *, at_once: bool
 ) -> dict[str, list[str]]:
-    """Returns by subject what holds a model's erasure up; waiting days do at the given time, if there is one."""
+    """Returns by subject what holds a model's erasure up; at once, waiting days do not."""
     found: dict[str, list[str]] = defaultdict(list)
     for chunk in split_chunks(subjects):
         for reasons in (
-            _list_waiting(session, chunk, waiting_at) if waiting_at is not None else iter(()),
+            iter(()) if at_once else _list_waiting(session, chunk, now),
+            list_serving(session, chunk, now),
             _list_holds(session, chunk),
             _list_live(session, chunk),
             _list_held(session, chunk),

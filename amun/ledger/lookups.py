@@ -2,16 +2,21 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from amun.core.errors import InputError, LeaseLostError
 from amun.ledger.holder import is_holder_alive, tell_holder
 from amun.ledger.records import Claim
-from amun.ledger.schema import ModelRow, OutcomeRow, WaveRow
+from amun.ledger.schema import ErasureRow, ModelRow, OutcomeRow, WaveRow
 
 # an outcome `already_forgotten` names a wave too, but that wave did not handle the request
 HANDLED_STATES = ("in_wave", "completed")
+# joins an erasure with what it is of
+SAME_OUTCOME = and_(
+    OutcomeRow.request_number == ErasureRow.request_number,
+    OutcomeRow.model == ErasureRow.model,
+)
 
 
 def check_model(session: Session, name: str, ledger: str) -> ModelRow:

@@ -78,8 +78,43 @@ def add_receipts(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def add_consumers(connection: Connection) -> None:
+    """Version 4 to 5: who serves a model. Nobody has said so before."""
+    time = "DATETIME" if connection.dialect.name == "sqlite" else "TIMESTAMP WITH TIME ZONE"
+    connection.exec_driver_sql(
+        f"""CREATE TABLE consumers (
+            model VARCHAR NOT NULL,
+            name VARCHAR NOT NULL,
+            added_at {time} NOT NULL,
+            version VARCHAR,
+            serves_since {time},
+            seen_at {time},
+            PRIMARY KEY (model, name),
+            FOREIGN KEY(model) REFERENCES models (name)
+        )"""
+    )
+
+
+def add_source_deletions(connection: Connection) -> None:
+    """Version 4 to 5: whose files in the source are deleted. Who was erased before has no intent of it."""
+    time = "DATETIME" if connection.dialect.name == "sqlite" else "TIMESTAMP WITH TIME ZONE"
+    for column in (f"source_begun_at {time}", f"source_deleted_at {time}", "source_left JSON"):
+        connection.exec_driver_sql(f"ALTER TABLE erasures ADD COLUMN {column}")
+
+
+def add_evidence_of_erasure(connection: Connection) -> None:
+    """Version 4 to 5."""
+    add_receipts(connection)
+    add_consumers(connection)
+    add_source_deletions(connection)
+
+
 # by the version that a step starts from
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: add_unmatched, 3: add_erasures, 4: add_receipts}
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {
+    2: add_unmatched,
+    3: add_erasures,
+    4: add_evidence_of_erasure,
+}
 
 
 def _change_outcomes(connection: Connection) -> None:

@@ -182,11 +182,15 @@ def _count_erasures(session: Session, model: str, now: datetime) -> dict[str, An
         ErasureRow.request_number == OutcomeRow.request_number, ErasureRow.model == OutcomeRow.model
     )
     in_clear = select(func.count()).where(OutcomeRow.model == model, OutcomeRow.state == "completed", ~is_intended)
+    in_source = select(func.count()).where(
+        ErasureRow.model == model, ErasureRow.source_begun_at.is_not(None), ErasureRow.source_deleted_at.is_(None)
+    )
     return {
         "to_erase": num_unerased,
         "erase_next": first,
         "erase_late": session.execute(unerased.where(ErasureRow.erase_after > RequestRow.due_at)).tuples().one()[0],
         "erase_overdue": session.execute(overdue).tuples().one()[0],
+        "source_waiting": session.scalars(in_source).one(),
         "never_erased": session.scalars(in_clear).one(),
     }
 

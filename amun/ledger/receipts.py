@@ -14,8 +14,7 @@ from amun.evidence.receipt import ChainEntry, Draft, Reproduction
 from amun.evidence.wave import parse_record
 from amun.ledger.checks import format_request_id, parse_request_id
 from amun.ledger.database import Database
-from amun.ledger.erasures import SAME_OUTCOME
-from amun.ledger.lookups import check_model, get_wave_row
+from amun.ledger.lookups import SAME_OUTCOME, check_model, get_wave_row
 from amun.ledger.records import DraftedReceipt, IssuedReceipt
 from amun.ledger.requests import describe_erasure
 from amun.ledger.schema import ErasureRow, OutcomeRow, ReceiptDraftRow, ReceiptRow, ReproductionRow

@@ -46,6 +46,21 @@ class UndoneOutcome:
 
 
 @dataclass(frozen=True)
+class SourceDeletion:
+    """How far it has come that the files of a person who is erased are deleted in the source of the data.
+
+    Attributes:
+        begun_at: from then on it goes on until it is done.
+        deleted_at: when none of their files was left that can be deleted without others'.
+        left: what the source's owner has to take the person out of, each in words.
+    """
+
+    begun_at: datetime
+    deleted_at: datetime | None = None
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Erasure:
     """How far it has come that a person's keys are destroyed, once a wave has forgotten the person.
 
@@ -55,6 +70,7 @@ class Erasure:
         started_at: from then on nothing can stop it.
         keys_destroyed_at: when no key of the person was left, and the key-encryption key was changed.
         erased_at: when nothing of the person could be opened, as far as this software can see.
+        source: of their files in the source of the data; None where these are the owner's to delete.
     """
 
     intended_at: datetime
@@ -62,6 +78,7 @@ class Erasure:
     started_at: datetime | None = None
     keys_destroyed_at: datetime | None = None
     erased_at: datetime | None = None
+    source: SourceDeletion | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +140,35 @@ class DraftedReceipt:
     wave_number: int
     erasure: Erasure
     draft: Draft
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A program that serves a model, such as one replica or all that a deployment keeps alike.
+
+    Attributes:
+        model: which it serves.
+        name: as the deployment calls it.
+        added_at: when it was registered.
+        version: of the model, that it has reported last; None before its first report.
+        serves_since: when it reported that version first.
+        seen_at: when it reported last.
+        num_awaited: requests, not due within a day, whose people are not erased before it serves a version without
+            them.
+        num_held_up: those of them whose waiting days are over.
+        num_remembered: requests whose people its version remembers, and whose erasure no longer waits for it: it is
+            begun or done, or the request is due within a day.
+    """
+
+    model: str
+    name: str
+    added_at: datetime
+    version: str | None
+    serves_since: datetime | None
+    seen_at: datetime | None
+    num_awaited: int
+    num_held_up: int
+    num_remembered: int
 
 
 @dataclass(frozen=True)
@@ -333,6 +379,7 @@ class Status:
         erase_next: the earliest time at which one of these may be.
         erase_late: how many of these have waiting days that end after the due date.
         erase_overdue: how many of these are past their due date, and under no legal hold.
+        source_waiting: of how many people who are erased the files in the source are not all deleted that are to be.
         never_erased: how many were completed where nothing was sealed: copies of their people stay in clear.
     """
 
@@ -347,4 +394,5 @@ class Status:
     erase_next: datetime | None
     erase_late: int
     erase_overdue: int
+    source_waiting: int
     never_erased: int

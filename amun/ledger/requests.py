@@ -20,7 +20,7 @@ from amun.ledger.demands import AddedRequest, Demand
 from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.lookups import check_model
 from amun.ledger.matching import select_known
-from amun.ledger.records import Erasure, Hold, Outcome, Request, UndoneOutcome
+from amun.ledger.records import Erasure, Hold, Outcome, Request, SourceDeletion, UndoneOutcome
 from amun.ledger.schema import ErasureRow, HoldRow, ModelRow, OutcomeRow, RequestRow, RollbackRow, UndoneOutcomeRow
 
 # by request number and model
@@ -249,7 +249,10 @@ def _find_erasures(session: Session, numbers: Sequence[int]) -> Erasures:
 
 def describe_erasure(row: ErasureRow) -> Erasure:
     """Returns how far an erasure has come."""
-    return Erasure(row.intended_at, row.erase_after, row.started_at, row.keys_destroyed_at, row.erased_at)
+    source = None
+    if row.source_begun_at is not None:
+        source = SourceDeletion(row.source_begun_at, row.source_deleted_at, tuple(row.source_left or ()))
+    return Erasure(row.intended_at, row.erase_after, row.started_at, row.keys_destroyed_at, row.erased_at, source)
 
 
 def is_erasable(outcome: Outcome) -> bool:

@@ -193,6 +193,23 @@ class ErasureRow(Base):
     started_at: Mapped[datetime | None]
     keys_destroyed_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
+    # of the person's files in the source, where these are deleted with the keys
+    source_begun_at: Mapped[datetime | None]
+    source_deleted_at: Mapped[datetime | None]
+    source_left: Mapped[list[str] | None]
+
+
+class ConsumerRow(Base):
+    """A program that serves a model, and the version that it has reported last."""
+
+    __tablename__ = "consumers"
+
+    model: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    added_at: Mapped[datetime]
+    version: Mapped[str | None]
+    serves_since: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]
 
 
 class ReceiptDraftRow(Base):

@@ -48,14 +48,15 @@ def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()
     """
     secret = load_secret(Path.cwd())
     require_files(params.data.root)
+    suppression = read_suppression(is_sealed=params.data.sealed)
     listing = list_source(params.data.source, locate_source(params.data.root), params.data.options)
+    listing = listing.excuse(suppression.has_person)
     size = check_images(listing, params.data.images)
     is_train = None
     if params.data.train_list is not None:
-        is_train = read_train_list(Path(params.data.train_list), listing.keys)
+        is_train = read_train_list(Path(params.data.train_list), listing.keys, listing.absent_keys)
     subject_ids = _name_subjects(listing, is_train, params)
     drawn = _draw_positions(len(listing), params)
-    suppression = read_suppression(is_sealed=params.data.sealed)
     is_excluded = _find_excluded(subject_ids[drawn], secret, also_excluded)
     is_suppressed = ~is_excluded & _mark(subject_ids[drawn], suppression.has_person)
     held = drawn[~is_excluded & ~is_suppressed]

@@ -1,5 +1,6 @@
 """The list of the images that a base was trained on, where that is known and not drawn."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ from amun.core.subject_ids import normalise
 MAX_NAMED = 3
 
 
-def read_train_list(path: Path, keys: list[str]) -> npt.NDArray[np.bool_]:
+def read_train_list(path: Path, keys: list[str], gone: Iterable[str] = ()) -> npt.NDArray[np.bool_]:
     """Returns (N,) bool: which of a source's images the list names.
 
     Args:
         path: a text file with one of the source's own names a line, with or without a byte order mark, or in UTF-16.
         keys: (N,) the source's own names.
+        gone: names that may stand in the list, although the source has them no more.
 
     Raises:
         InputError: there is no such text file, or it names what the source does not have.
@@ -29,7 +31,7 @@ def read_train_list(path: Path, keys: list[str]) -> npt.NDArray[np.bool_]:
     # a name may have been composed or decomposed on its way, and looks the same
     listed = {normalise(line.strip()) for line in lines} - {""}
     names = [normalise(key) for key in keys]
-    if unknown := sorted(listed - set(names)):
+    if unknown := sorted(listed.difference(names, map(normalise, gone))):
         shown = ", ".join(unknown[:MAX_NAMED]) + (
             f" and {len(unknown) - MAX_NAMED} more" if unknown[MAX_NAMED:] else ""
         )

@@ -1,6 +1,6 @@
-"""The key-encryption key (KEK), in a file that its owner alone may read: under it lie all subjects' keys.
+"""The key-encryption key (KEK), under which all subjects' keys lie: in a file for its owner alone, or in a token.
 
-While it is changed two files are there, and the key store says under which of the two its keys lie.
+While it is changed two are there, and the key store says under which of the two its keys lie.
 """
 
 import errno
@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from amun.core.commands import tell_command
 from amun.core.errors import InputError
@@ -19,17 +20,57 @@ from amun.core.paths import KEK
 
 KEK_VARIABLE = "AMUN_KEK"
 KEY_BYTES = 32
-_SCHEME = "file:"
+_FILE, _TOKEN = "file:", "pkcs11:"
 _MODE = 0o400
 _FINGERPRINT_BYTES = 8
 
 
+class Kek(Protocol):
+    """Where the KEK lies, and its successor beside it while it is changed.
+
+    Each function is described where the KEK is a file. All raise `InputError` where the KEK cannot be used.
+    """
+
+    name: str
+
+    def draw_first(self) -> bytes:
+        """See `KekFile.draw_first`."""
+
+    def require_none(self) -> None:
+        """See `KekFile.require_none`."""
+
+    def draw_successor(self) -> bytes:
+        """See `KekFile.draw_successor`."""
+
+    def find(self, fingerprint: str) -> bytes:
+        """See `KekFile.find`."""
+
+    def end_succession(self, fingerprint: str) -> None:
+        """See `KekFile.end_succession`."""
+
+    def succeed(self) -> None:
+        """See `KekFile.succeed`."""
+
+    def destroy(self) -> None:
+        """See `KekFile.destroy`."""
+
+    def is_destroyed(self) -> bool:
+        """See `KekFile.is_destroyed`."""
+
+    def is_changing(self) -> bool:
+        """See `KekFile.is_changing`."""
+
+    def hold(self) -> AbstractContextManager[None]:
+        """See `KekFile.hold`."""
+
+
 class KekFile:
-    """Where the KEK lies, and its successor beside it while it is changed."""
+    """A KEK in a file, and its successor in one beside it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.successor = self.path.with_name(f"{self.path.name}.next")
+        self.name = str(self.path)
 
     def draw_first(self) -> bytes:
         """Returns the first KEK of a key store that is to be made; it takes its place by `succeed`.
@@ -86,14 +127,26 @@ class KekFile:
             self._succeed()
 
     def _succeed(self) -> None:
-        if self.path.exists():
-            self.path.chmod(0o600)
-            with self.path.open("r+b") as file:
-                file.write(bytes(self.path.stat().st_size))
-                file.flush()
-                os.fsync(file.fileno())
+        _overwrite(self.path)
         self.successor.replace(self.path)
         _flush_folder(self.path.parent)
+
+    def destroy(self) -> None:
+        """Destroys the KEK and its successor; said again it changes nothing."""
+        with _translate_errors(self.path):
+            for path in (self.path, self.successor):
+                _overwrite(path)
+                path.unlink(missing_ok=True)
+            _flush_folder(self.path.parent)
+
+    def is_destroyed(self) -> bool:
+        """Tells whether no KEK is there any more: a killed call may have left the overwritten file."""
+        with _translate_errors(self.path):
+            return not any(path.exists() and any(path.read_bytes()) for path in (self.path, self.successor))
+
+    def is_changing(self) -> bool:
+        """Tells whether there is a successor: the KEK is being changed, or a change was killed."""
+        return self.successor.exists()
 
     def hold(self) -> AbstractContextManager[None]:
         """Lets one process at a time change the KEK."""
@@ -104,16 +157,25 @@ class KekFile:
         return hold_lock(self.path.with_name(f"{self.path.name}.lock"))
 
 
-def locate_kek(workspace: Path) -> KekFile:
-    """Returns where the environment says that the KEK lies, or else its place in the workspace.
+def locate_kek(workspace: Path) -> Kek:
+    """Returns where the environment says that the KEK lies, or else in the workspace; raises as `name_kek`."""
+    named = os.environ.get(KEK_VARIABLE)
+    return name_kek(named) if named else KekFile(workspace / KEK)
+
+
+def name_kek(named: str) -> Kek:
+    """Returns where a KEK lies that is named as the environment names one.
 
     Raises:
-        InputError: the environment names none that is known.
+        InputError: it is named otherwise, or nothing here can speak to a token.
     """
-    if not (named := os.environ.get(KEK_VARIABLE)):
-        return KekFile(workspace / KEK)
-    if not (path := Path(named.removeprefix(_SCHEME))).is_absolute() or not named.startswith(_SCHEME):
-        raise InputError(f"{KEK_VARIABLE}: {named!r} names no key-encryption key; write file:/PATH")
+    if named.startswith(_TOKEN):
+        from amun.vault.kek_token import KekToken
+        from amun.vault.token_address import parse_token_address
+
+        return KekToken(parse_token_address(named))
+    if not (path := Path(named.removeprefix(_FILE))).is_absolute() or not named.startswith(_FILE):
+        raise InputError(f"{KEK_VARIABLE}: {named!r} names no key-encryption key; write file:/PATH or pkcs11:...")
     return KekFile(path)
 
 
@@ -156,6 +218,16 @@ def _write_key(path: Path) -> None:
             os.fsync(file.fileno())
         unfinished.chmod(_MODE)
     _flush_folder(path.parent)
+
+
+def _overwrite(path: Path) -> None:
+    """Writes zeros over a key where it lies, if there is one."""
+    if path.exists():
+        path.chmod(0o600)
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
 
 
 @contextmanager

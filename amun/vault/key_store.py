@@ -6,20 +6,23 @@ It knows under which key-encryption key (KEK) all of them lie. What wraps and un
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from amun.core.counts import tell_count
 from amun.core.databases import BUSY_SECONDS, split_chunks
 from amun.core.errors import AmunError, InputError
+from amun.core.locks import hold_lock
 from amun.core.masking import mask_passwords
 from amun.core.paths import KEYS
 from amun.vault.suppression import Entry
 
 KEYS_VARIABLE = "AMUN_KEYS_URL"
 FORMAT = 1
+_LOOK_SECONDS = 0.2  # between two looks whether another machine has ended its change of the KEK
 _SQLITE, _POSTGRES = "sqlite:///", "postgresql+psycopg://"
 
 _SCHEMA = (
@@ -32,6 +35,8 @@ _SCHEMA = (
 MARK = "/"
 # made with its first entry: key stores of earlier releases have none, and these releases go on with one that has it
 _LIST = "CREATE TABLE IF NOT EXISTS suppressed (digest BLOB PRIMARY KEY, kind TEXT NOT NULL)"
+# likewise, with the first change of the KEK
+_REPLACED = "CREATE TABLE IF NOT EXISTS replaced (kek TEXT PRIMARY KEY)"
 
 
 class KeyStore:
@@ -72,6 +77,26 @@ class KeyStore:
             for statement in _SCHEMA:
                 run(self._translate(statement))
             run("INSERT INTO vault (id, format, kek, own) VALUES (1, ?, ?, ?)", FORMAT, kek, own)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Lets one process at a time change the KEK, of all machines that share the key store.
+
+        Raises:
+            AmunError: the key store cannot be locked.
+        """
+        if self.path is None:
+            with self._open() as run:
+                while not run("SELECT pg_try_advisory_lock(hashtext('amun key-encryption key'))")[0][0]:
+                    sleep(_LOOK_SECONDS)
+                yield
+            return
+        with ExitStack() as held:
+            try:
+                held.enter_context(hold_lock(self.path.with_name(f"{self.path.name}.lock")))
+            except OSError as error:
+                raise AmunError(f"the key store {self.name} cannot be locked: {error.strerror}") from None
+            yield
 
     def read_own(self) -> tuple[str, bytes]:
         """Returns the fingerprint of the KEK under which all keys lie, and the store's own key, wrapped.
@@ -193,6 +218,16 @@ class KeyStore:
             for subject, wrapped in run("SELECT subject, wrapped FROM subject_key"):
                 run("UPDATE subject_key SET wrapped = ? WHERE subject = ?", change(before, subject, wrapped), subject)
             run("UPDATE vault SET kek = ?, own = ?", kek, change(before, "", own))
+            run(_REPLACED)
+            run("DELETE FROM replaced")
+            run("INSERT INTO replaced (kek) VALUES (?)", before)
+
+    def read_replaced(self) -> str | None:
+        """Returns the fingerprint of the KEK before this one; None where none is written down."""
+        with self._read() as run:
+            self._read_vault(run)
+            rows = run("SELECT kek FROM replaced") if self._has_table(run, "replaced") else []
+            return rows[0][0] if rows else None
 
     def _select(self, run: "Run", subjects: Sequence[str]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}

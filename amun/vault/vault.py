@@ -2,9 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from amun.core.errors import AmunError, InputError
 from amun.core.keys import fingerprint, load_secret, subject_key
 from amun.core.paths import KEK, KEYS, SECRET
 from amun.core.subject_ids import normalise
-from amun.vault.kek import KEY_BYTES, KekFile, fingerprint_kek, locate_kek
+from amun.vault.kek import KEY_BYTES, Kek, fingerprint_kek, locate_kek
 from amun.vault.key_store import KEYS_VARIABLE, MARK, KeyStore, locate_key_store
 from amun.vault.suppression import PICTURE, SUBJECT, EntryMaker, Suppression
 
@@ -73,9 +74,9 @@ class Summary:
 class Vault:
     """The keys of a key store, as a key-encryption key (KEK) opens them."""
 
-    def __init__(self, store: KeyStore, kek_file: KekFile, workspace: Path = CURRENT) -> None:
+    def __init__(self, store: KeyStore, kek: Kek, workspace: Path = CURRENT) -> None:
         self.store = store
-        self.kek_file = kek_file
+        self.kek = kek
         self._workspace = workspace
 
     @cached_property
@@ -106,7 +107,7 @@ class Vault:
         if self.store.is_made():
             self.check()
         else:
-            self.kek_file.require_none()
+            self.kek.require_none()
 
     def find_keys(self, subjects: Iterable[str]) -> dict[str, SubjectKey]:
         """Returns the keys of those of the subjects, given by their keyed ids, who have one.
@@ -132,7 +133,7 @@ class Vault:
             self.store.add_keys(
                 missing,
                 lambda kek, subject: _wrap(
-                    self.kek_file.find(kek), subject, os.urandom(KEY_BYTES) + name_of[subject].encode()
+                    self.kek.find(kek), subject, os.urandom(KEY_BYTES) + name_of[subject].encode()
                 ),
                 unless={maker.enter_name(name_of[subject]) for subject in missing},
             )
@@ -158,7 +159,7 @@ class Vault:
             InputError, AmunError: as `own_key`.
         """
         text = drawn + note.encode()
-        self.store.add_keys([key_id], lambda kek, subject: _wrap(self.kek_file.find(kek), subject, text))
+        self.store.add_keys([key_id], lambda kek, subject: _wrap(self.kek.find(kek), subject, text))
         return self.find_keys([key_id])[key_id]
 
     def list_notes(self, kind: str) -> dict[str, str]:
@@ -228,9 +229,7 @@ class Vault:
             InputError, AmunError: as `own_key`.
         """
         if (key := self.find_named_key(name)) is None:
-            self.store.add_keys(
-                [name], lambda kek, subject: _wrap(self.kek_file.find(kek), subject, os.urandom(KEY_BYTES))
-            )
+            self.store.add_keys([name], lambda kek, subject: _wrap(self.kek.find(kek), subject, os.urandom(KEY_BYTES)))
             key = self.find_named_key(name)
         if key is None:
             raise AmunError(f"a key was destroyed in {self.store.name} as it was made; run this again")
@@ -279,9 +278,9 @@ class Vault:
             num_weights=self.store.count_keys(WEIGHTS),
             num_listed=entries.get(SUBJECT, 0),
             num_pictures=entries.get(PICTURE, 0),
-            kek=str(self.kek_file.path),
+            kek=self.kek.name,
             fingerprint=self.store.read_own()[0],
-            is_rotating=self.kek_file.successor.exists(),
+            is_rotating=self.kek.is_changing(),
         )
 
     def check_rotation(self) -> None:
@@ -291,8 +290,18 @@ class Vault:
             InputError, AmunError: as `own_key`; or the KEK's folder cannot be written to.
         """
         self.check()
-        with self.kek_file.hold():
+        with self.hold():
             return
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Lets one process at a time change the KEK, of all machines that share it.
+
+        Raises:
+            InputError, AmunError: it cannot be changed.
+        """
+        with self.store.hold(), self.kek.hold():
+            yield
 
     def rotate(self) -> None:
         """Puts all keys under a new KEK and destroys the old one; ends what a killed call has begun.
@@ -300,29 +309,57 @@ class Vault:
         Raises:
             InputError, AmunError: as `own_key`.
         """
-        with self.kek_file.hold():
+        with self.hold():
             self._open(self.store.read_own)
             # a copy of the store from between may lie under the successor of a killed call: that one has to go, too
-            self.kek_file.end_succession(self.store.read_own()[0])
-            successor = self.kek_file.draw_successor()
-            self.store.rewrap(
-                fingerprint_kek(successor),
-                lambda before, subject, wrapped: _wrap(
-                    successor, subject, self._unwrap(self.kek_file.find(before), subject, wrapped)
-                ),
-            )
-            self.kek_file.succeed()
+            self.kek.end_succession(self.store.read_own()[0])
+            self._rewrap(self.kek)
+
+    def move(self, before: Kek) -> None:
+        """Puts all keys under a new KEK in another place, and destroys the old one; ends what a killed call has begun.
+
+        Args:
+            before: where the KEK lay until now.
+
+        Raises:
+            InputError: it is to lie there, too; it did not lie there; or another key store's KEK is in the new place.
+            AmunError: as `own_key`.
+        """
+        if before.name == self.kek.name:
+            raise InputError(f"the key-encryption key is to stay in {before.name}: name another place in AMUN_KEK")
+        with self.hold(), before.hold():
+            fingerprint, replaced = self.store.read_own()[0], self.store.read_replaced()
+            self.kek.end_succession(fingerprint)
+            if not _has(self.kek, fingerprint):
+                self.kek.require_none()
+                before.find(fingerprint)
+                self._rewrap(before)
+            elif not before.is_destroyed() and (replaced is None or not _has(before, replaced)):
+                raise InputError(
+                    f"the key-encryption key lies in {self.kek.name} already, and none that it has replaced in "
+                    f"{before.name}; nothing was changed"
+                )
+            before.destroy()
+
+    def _rewrap(self, before: Kek) -> None:
+        """Puts all keys from the KEK before under a new one, which takes its place."""
+        find, successor = cache(before.find), self.kek.draw_successor()
+        self.store.rewrap(
+            fingerprint_kek(successor),
+            lambda old, subject, wrapped: _wrap(successor, subject, self._unwrap(find(old), subject, wrapped)),
+        )
+        self.kek.succeed()
 
     def _open(self, read: Callable[[], tuple[str, Read]]) -> tuple[bytes, Read]:
         """Returns the KEK, and what was read of the key store; both anew where the KEK was changed in between."""
         kek, content = read()
         try:
-            return self.kek_file.find(kek), content
+            return self.kek.find(kek), content
         except InputError:
             again, content = read()
             if again == kek:
                 raise
-            return self.kek_file.find(again), content
+            return self.kek.find(again), content
 
     def _unwrap(self, kek: bytes, subject: str, wrapped: bytes) -> bytes:
         try:
@@ -358,7 +395,7 @@ def read_suppression(workspace: Path = CURRENT, *, is_sealed: bool) -> Suppressi
     # a shared key store that is named and away is not one that never was
     if is_sealed or os.environ.get(KEYS_VARIABLE) or vault.store.is_made():
         return vault.read_suppression()
-    vault.kek_file.require_none()
+    vault.kek.require_none()
     return Suppression(EntryMaker(b"", ""), frozenset())
 
 
@@ -370,13 +407,12 @@ def create_vault(workspace: Path = CURRENT) -> Vault:
         AmunError: the database does not answer.
     """
     vault = open_vault(workspace)
-    with vault.kek_file.hold():
+    with vault.hold():
         if not vault.store.is_made():
-            kek = vault.kek_file.draw_first()
+            kek = vault.kek.draw_first()
             vault.store.create(fingerprint_kek(kek), _wrap(kek, "", os.urandom(KEY_BYTES)))
         vault.check()
-        if not vault.kek_file.path.exists():
-            vault.kek_file.succeed()
+        vault.kek.end_succession(vault.store.read_own()[0])
     return vault
 
 
@@ -386,6 +422,15 @@ def lend_vault(workspace: Path, folder: Path) -> None:
         if (workspace / path).exists():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).symlink_to((workspace / path).resolve())
+
+
+def _has(kek: Kek, fingerprint: str) -> bool:
+    """Tells whether the KEK of this fingerprint is in a place."""
+    try:
+        kek.find(fingerprint)
+    except InputError:
+        return False
+    return True
 
 
 def _wrap(kek: bytes, subject: str, key: bytes) -> bytes:

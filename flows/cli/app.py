@@ -17,6 +17,7 @@ from flows.cli import (
     base,
     benchmark,
     checks,
+    consumers,
     doctor,
     erase,
     keys,
@@ -81,6 +82,7 @@ app.add_typer(requests.app, name="request")
 app.add_typer(waves.app, name="wave")
 app.add_typer(base.app, name="base")
 app.add_typer(models.app, name="model")
+app.add_typer(consumers.app, name="consumer")
 app.add_typer(subjects.app, name="subject")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
@@ -184,6 +186,7 @@ def status(as_json: shared.AsJson = False) -> None:
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:
         counts = ledger.count_status(workspace.model, datetime.now(UTC))
+        consumers = ledger.list_consumers(workspace.model, datetime.now(UTC))
         closed = [wave for wave in ledger.list_waves(workspace.model) if wave.closed_at is not None]
     champion = find_champion(workspace.model)
     shown = {
@@ -192,6 +195,7 @@ def status(as_json: shared.AsJson = False) -> None:
         **vars(counts),
         "last_night": find_last_night(workspace.params, counts.next_due),
         "num_listed": count_listed(workspace.root),
+        "consumers": consumers,
         "last_wave": closed[-1] if closed else None,
     }
     shared.show(shown, as_json, wave_tables.print_status)

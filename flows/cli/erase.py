@@ -22,12 +22,14 @@ def run_erasures(
 ) -> None:
     """Destroy the keys of everybody who is due, and end what an earlier call has begun.
 
-    Exit code 1 when somebody can still be read, somebody named by --subject is not erased, or a receipt is not issued.
+    Their files in the source go, too, where data.source_delete says so. Exit code 1 when somebody can still be read, a
+    file cannot be deleted, somebody named by --subject is not erased, or a receipt is not issued.
     """
     from datetime import UTC, datetime
 
     from flows.pages import erase_tables
     from tasks.workspace.erasing import erase
+    from tasks.workspace.source_deletion import delete_from_source
 
     workspace = shared.open_here()
     if dry_run:
@@ -35,15 +37,21 @@ def run_erasures(
             planned = ledger.plan_erasures(
                 workspace.model, now=datetime.now(UTC), at_once=at_once, subjects=subjects or None
             )
+            consumers = ledger.list_consumers(workspace.model, datetime.now(UTC))
         erase_tables.print_plan(planned)
+        erase_tables.print_consumers(consumers)
         return
     done = erase(workspace, at_once=at_once, subjects=subjects or None)
     erase_tables.print_erased(done)
+    with shared.open_ledger() as ledger:
+        erase_tables.print_consumers(ledger.list_consumers(workspace.model, datetime.now(UTC)))
+    deletion = delete_from_source(workspace)
+    erase_tables.print_deletion(deletion)
     if done.erased:
         from tasks.views.copies import list_untouched
 
         erase_tables.print_untouched(list_untouched(workspace))
-    if done.readable or done.unissued or (subjects and done.held_up):
+    if done.readable or done.unissued or deletion.failed or (subjects and done.held_up):
         raise typer.Exit(1)
 
 

@@ -1,6 +1,6 @@
 """`amun keys`: the keys under which people's payloads are sealed."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ def create_keys() -> None:
     if (root / TRAIN).exists() and is_sealed(root / TRAIN):
         open_vault(root).check()  # what is sealed has its keys in another key store than a new one
     vault = create_vault(root)
-    print(f"the key store {vault.store.name} lies under the key-encryption key in {vault.kek_file.path}")
+    print(f"the key store {vault.store.name} lies under the key-encryption key in {vault.kek.name}")
 
 
 @app.command("show")
@@ -34,12 +34,26 @@ def show_keys(as_json: shared.AsJson = False) -> None:
 
 
 @app.command("rotate")
-def rotate_keys() -> None:
+def rotate_keys(
+    before: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="ADDRESS",
+            help="Where the key-encryption key lay until now, as AMUN_KEK named it; it moves to where AMUN_KEK says.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Put all keys under a new key-encryption key and destroy the old one; ends what a killed call has begun."""
+    from amun.vault.kek import name_kek
     from amun.vault.vault import open_vault
 
     vault = open_vault(shared.open_here().root)
-    vault.rotate()
+    if before is None:
+        vault.rotate()
+    else:
+        vault.move(name_kek(before))
     shown = vault.describe()
     keys = tell_count(shown.num_keys, "key")
     print(f"the key-encryption key is {shown.fingerprint} now, over {keys}; the one before is destroyed")

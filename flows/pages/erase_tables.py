@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from amun.ledger import PlannedErasure
+from amun.core.counts import tell_count
+from amun.ledger import Consumer, Erasure, PlannedErasure
+from amun.ledger.consumers import tell_remembering
 from flows.pages.layout import day, tell_erasure, text
 from flows.pages.listing import View, choose_page, print_page
 from flows.pages.table import Column, Table, new_table, print_table
@@ -11,6 +13,7 @@ from flows.pages.table import Column, Table, new_table, print_table
 if TYPE_CHECKING:
     from tasks.views.copies import Copy
     from tasks.workspace.erasing import Erased
+    from tasks.workspace.source_deletion import Deletion
 
 MAX_LISTED = 20  # people of a kind; more are counted
 
@@ -57,6 +60,20 @@ def print_erased(done: "Erased") -> None:
         print("nobody is to be erased")
 
 
+def print_consumers(consumers: Sequence[Consumer]) -> None:
+    """Prints which consumers serve people who are erased, or would be, all the same."""
+    for line in tell_remembering(consumers):
+        print(f"warning: {line}")
+
+
+def print_deletion(done: "Deletion") -> None:
+    """Prints what is deleted in the source, what could not be, and what its owner has to take people out of."""
+    if done.num_deleted:
+        print(f"deleted in the source: {tell_count(done.num_deleted, 'file')}")
+    for told, people in (("not deleted in the source yet", done.failed), ("left to the source's owner", done.done)):
+        _print_some([f"{_name(one)}: {told}: {'; '.join(places)}" for one, places in people if places])
+
+
 def print_untouched(untouched: "Sequence[Copy]") -> None:
     """Prints what may still hold copies of those who are erased."""
     print("\nnot touched, and perhaps with copies of these people:")
@@ -90,6 +107,7 @@ def _tabulate(erasures: Sequence[PlannedErasure]) -> Table:
         Column("wave", 4),
         Column("forgotten", 5),
         Column("erased", 1),
+        Column("source", 6),
         Column("held up by", 2, is_text=True),
     )
     for one in erasures:
@@ -105,5 +123,15 @@ def _tell_cells(one: PlannedErasure) -> list[str]:
         text(one.wave_number),
         day(one.erasure.intended_at),
         tell_erasure(one.erasure),
+        _tell_source(one.erasure),
         "; ".join(one.held_up_by),
     ]
+
+
+def _tell_source(erasure: Erasure) -> str:
+    """Returns when the person's files in the source were deleted, and of how much of it that is left to its owner."""
+    if erasure.source is None:
+        return ""
+    if erasure.source.deleted_at is None:
+        return "begun"
+    return f"{day(erasure.source.deleted_at)}{', but for its owner' * bool(erasure.source.left)}"

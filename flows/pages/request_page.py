@@ -12,7 +12,7 @@ from amun.core.counts import tell_count
 from amun.core.params import EXACT_METHOD
 from amun.evidence.attempts import Summary
 from amun.evidence.figures import Comparison, ModelFigures
-from amun.ledger import Outcome
+from amun.ledger import Outcome, SourceDeletion
 from amun.ledger.holder import tell_holder
 from tasks.tools.git import name_tag
 from tasks.tools.new_file import require_free, write_private
@@ -125,12 +125,22 @@ def _tell_erasure(facts: ModelFacts) -> str:
     if erasure.erased_at is not None:
         return (
             f"Erased on {_tell_moment(erasure.erased_at)}: the keys of this person are destroyed, and with them every "
-            "sealed copy, wherever it lies."
+            f"sealed copy, wherever it lies. {_tell_source(erasure.source)}"
         )
     if erasure.started_at is not None:
         return f"Erasure was begun on {_tell_moment(erasure.started_at)}, and goes on with the next night."
     late = " This is after the due date." if erasure.erase_after > facts.due_at else ""
     return f"The keys under which copies are sealed will be destroyed after {_tell_moment(erasure.erase_after)}.{late}"
+
+
+def _tell_source(source: SourceDeletion | None) -> str:
+    """Returns what became of the person's files in the source of the data."""
+    if source is None:
+        return "Files in the source of the data are its owner's to delete."
+    if source.deleted_at is None:
+        return f"Deleting the person's files in the source was begun on {_tell_moment(source.begun_at)}."
+    told = f"The person's files in the source were deleted on {_tell_moment(source.deleted_at)}."
+    return f"{told} Left to its owner: {'; '.join(source.left)}." if source.left else told
 
 
 def _tell_own_samples(facts: ModelFacts) -> str:

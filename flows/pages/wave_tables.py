@@ -8,6 +8,7 @@ from amun.core.params import EXACT_METHOD
 from amun.evidence.attempts import Summary
 from amun.evidence.worst import Worst
 from amun.ledger import Request, Wave
+from amun.ledger.consumers import tell_holding, tell_remembering
 from amun.ledger.holder import tell_holder
 from flows.pages.layout import (
     NO_REFERENCES,
@@ -137,6 +138,8 @@ def print_status(status: dict[str, Any]) -> None:
     if status["held"]:
         print(f"on hold    {tell_count(status['held'], 'request')}, past the due date: {status['held_overdue']}")
     _print_erasures(status)
+    for line in [*tell_holding(status["consumers"]), *tell_remembering(status["consumers"])]:
+        print(f"warning    {line}")
     if last is not None:
         note = f": {last.note}" if last.note else ""
         print(f"last wave  {last.number}, {last.state} {moment(last.closed_at)}{note}")
@@ -153,6 +156,9 @@ def _print_erasures(status: dict[str, Any]) -> None:
             print(
                 f"warning    {tell_count(status[key], 'request')}: the person is erased {told}; `amun erase run --now`"
             )
+    if status["source_waiting"]:
+        people = tell_count(status["source_waiting"], "request")
+        print(f"warning    files of {people} are not deleted in the source yet; `amun erase run` goes on, or says why")
     if status["never_erased"]:
         print(f"in clear   {tell_count(status['never_erased'], 'request')} of people of whom copies stay unsealed")
     if (num_listed := status["num_listed"]) is None:

@@ -82,12 +82,23 @@ def get_registered(model: str, number: int) -> WaveVersion:
         InputError: there is none of this number.
         AmunError: the registry does not answer.
     """
-    version = next((version for version in list_versions(model) if version.number == number), None)
-    if version is None:
-        raise InputError(f"MLflow has no version {number} of {model}; `amun model list` shows them")
+    version = require_version(model, number)
     if not _is_ours(version):
         raise InputError(f"version {number} of {model} in MLflow was registered by no wave")
     return _read_version(version)
+
+
+def require_version(model: str, number: int) -> RegisteredVersion:
+    """Returns a version, whoever has registered it.
+
+    Raises:
+        InputError: there is none of this number.
+        AmunError: the registry does not answer.
+    """
+    version = next((version for version in list_versions(model) if version.number == number), None)
+    if version is None:
+        raise InputError(f"MLflow has no version {number} of {model}; `amun model list` shows them")
+    return version
 
 
 def list_registered(model: str) -> list[WaveVersion]:

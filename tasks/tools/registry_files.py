@@ -56,7 +56,8 @@ def erase_file(folder: str, name: str) -> None:
     """
     repository, parent = get_artifact_repository(folder), PurePosixPath(name).parent
     if s3.is_location(folder):
-        s3.remove_versions(s3.open_client(), s3.parse_location(f"{folder.rstrip('/')}/{name}"))
+        place = s3.parse_location(folder)
+        s3.delete_versions(s3.open_client(), place.bucket, place.join(name))
     else:
         repository.delete_artifacts(name)  # type: ignore[no-untyped-call] # MLflow does not type it
     inside = None if parent == PurePosixPath() else str(parent)

@@ -101,31 +101,41 @@ def list_objects(client: Any, location: Location) -> Iterator[StoredObject]:
                     yield StoredObject(entry["Key"], entry["ETag"].strip('"'), entry["Size"])
 
 
-def remove_versions(client: Any, location: Location) -> int:
-    """Removes an object, or all below a prefix, with every version and delete marker; returns how many these were.
+class RefusedError(AmunError):
+    """The bucket answers, and does not let an object be deleted."""
+
+
+def delete_versions(client: Any, bucket: str, key: str) -> int:
+    """Deletes an object for good: every version of it and every delete marker; returns how many versions there were.
+
+    Said again it deletes what has come since.
 
     Raises:
-        AmunError: the bucket does not answer or refuses, or still lists one.
+        RefusedError: the bucket keeps a version, by its rules or for lack of rights.
+        AmunError: it does not answer.
     """
-    num_removed = 0
-    with translate_errors(str(location)):
-        while found := _list_versions(client, location):
-            answer = client.delete_objects(Bucket=location.bucket, Delete={"Objects": found[:1000], "Quiet": True})
-            if refused := answer.get("Errors"):
-                raise AmunError(f"{location}: the bucket does not let it be removed: {refused[0]['Code']}")
-            num_removed += len(found[:1000])
-    return num_removed
+    where = f"{SCHEME}{bucket}"
+    with translate_errors(where):
+        versions, markers = _list_versions(client, bucket, key)
+        try:
+            for version in [*versions, *markers]:
+                client.delete_object(Bucket=bucket, Key=key, VersionId=version)
+        except ClientError as error:
+            raise RefusedError(f"{where} refuses to delete it: {_tell_error(error)}") from None
+        if versions and _list_versions(client, bucket, key) != ([], []):
+            raise RefusedError(f"{where} has it still after it was deleted: is another program writing it?")
+    return len(versions)
 
 
-def _list_versions(client: Any, location: Location) -> list[dict[str, str]]:
-    """Returns every version and delete marker of an object, or of all below a prefix."""
-    pages = client.get_paginator("list_object_versions").paginate(Bucket=location.bucket, Prefix=location.prefix)
-    entries = (entry for page in pages for kind in ("Versions", "DeleteMarkers") for entry in page.get(kind, []))
-    return [
-        {"Key": entry["Key"], "VersionId": entry["VersionId"]}
-        for entry in entries
-        if entry["Key"] == location.prefix or entry["Key"].startswith(location.join(""))
-    ]
+def _list_versions(client: Any, bucket: str, key: str) -> tuple[list[str], list[str]]:
+    """Returns the ids of an object's versions, and of its delete markers."""
+    pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
+    found: tuple[list[str], list[str]] = ([], [])
+    for page in pages:
+        for ids, kind in zip(found, ("Versions", "DeleteMarkers"), strict=True):
+            # another object's key may begin with this one
+            ids += [entry["VersionId"] for entry in page.get(kind, []) if entry["Key"] == key]
+    return found
 
 
 @contextmanager
@@ -134,5 +144,9 @@ def translate_errors(where: str, kind: type[AmunError] = AmunError) -> Iterator[
     try:
         yield
     except (BotoCoreError, ClientError, ValueError) as error:
-        reason = _ADDRESS.sub(r"\1", join_lines(error))
-        raise kind(f"{where}: it does not answer or refuses: {reason}") from None
+        raise kind(f"{where}: it does not answer or refuses: {_tell_error(error)}") from None
+
+
+def _tell_error(error: Exception) -> str:
+    """Returns what boto3 says, in one line and without what follows a server's name."""
+    return _ADDRESS.sub(r"\1", join_lines(error))

@@ -135,9 +135,10 @@ def list_beside(workspace: Workspace) -> Iterator[Copy]:
 
 def list_untouched(workspace: Workspace) -> list[Copy]:
     """Returns what erasing people leaves as it is, and what may hold copies of them or have been made from them."""
-    source = workspace.params.data.root or workspace.params.data.source
+    data = workspace.params.data
+    what = "copies of what is deleted in the source" if data.source_delete else "the source, for its owner to clear"
     return [
-        Copy("the source of the data", source, "not looked into"),
+        Copy(what, data.root or data.source, "not looked into"),
         *list_beside(workspace),
         Copy("samples that were written in clear, before everything was sealed", "the DVC remote", "not looked into"),
         *_list_weights_in_clear(workspace),

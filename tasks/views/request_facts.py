@@ -166,3 +166,5 @@ def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Itera
         yield Event(outcome.erasure.keys_destroyed_at, "the keys of this person were destroyed")
     if outcome.erasure is not None and outcome.erasure.erased_at is not None:
         yield Event(outcome.erasure.erased_at, "erased: no sealed copy could be opened any more")
+    if outcome.erasure is not None and (source := outcome.erasure.source) is not None and source.deleted_at is not None:
+        yield Event(source.deleted_at, "the person's files in the source were deleted")

@@ -42,6 +42,7 @@ class Plan:
         target: the version that would.
         undone_waves: the waves whose versions would leave the champion's line, newest first.
         num_remembered: how many subjects the champion would remember again.
+        consumers: who has reported a version that would be undone.
     """
 
     model: str
@@ -49,15 +50,19 @@ class Plan:
     target: int
     undone_waves: list[int]
     num_remembered: int
+    consumers: list[str]
 
     def describe(self) -> str:
         """Returns it for the person who decides."""
         waves = ", ".join(str(number) for number in reversed(self.undone_waves))
-        return (
+        told = (
             f"{self.model} would go back from version {self.champion} to version {self.target}; undone: wave {waves}\n"
             f"it would remember {tell_count(self.num_remembered, 'person', 'people')} again until the wave that starts "
             "at once forgets them anew"
         )
+        if self.consumers:
+            told += f"\nserving what would be undone: {', '.join(self.consumers)}; load version {self.target} there"
+        return told
 
 
 def require_no_wave(workspace: Workspace) -> None:
@@ -108,7 +113,10 @@ def plan_rollback(workspace: Workspace, version: int) -> Plan:
         held = {holding.subject_id for holding in read_holdings(path)}
     with open_ledger() as ledger:
         remembered = ledger.count_remembered(model, numbers, held)
-    return Plan(model, champion.version, version, numbers, remembered)
+        consumers = ledger.list_consumers(model, datetime.now(UTC))
+    gone = {wave.version for wave in undone}
+    serving = [consumer.name for consumer in consumers if consumer.version in gone]
+    return Plan(model, champion.version, version, numbers, remembered, serving)
 
 
 def write_intent(plan: Plan, reason: str) -> None:

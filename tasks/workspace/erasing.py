@@ -21,6 +21,7 @@ from amun.core.locks import hold_lock
 from amun.core.paths import CALIBRATION, STAGE_LOCK, TEST, TRAIN
 from amun.core.subject_ids import normalise
 from amun.ledger import Ledger, PlannedErasure
+from amun.ledger.consumers import tell_holding, tell_remembering
 from amun.ledger.erasures import tell_erased
 from amun.vault.suppression import SUBJECT
 from amun.vault.vault import Vault, open_vault
@@ -83,7 +84,7 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
     from tasks.workspace.learned import find_learned
 
     model = workspace.model
-    with _hold_stages(workspace), open_ledger() as ledger:
+    with hold_stages(workspace), open_ledger() as ledger:
         planned = ledger.plan_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         if all(one.held_up_by for one in planned):
             return Erased([], planned, [])
@@ -117,7 +118,7 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
 
 
 @contextmanager
-def _hold_stages(workspace: Workspace) -> Iterator[None]:
+def hold_stages(workspace: Workspace) -> Iterator[None]:
     """Lets no stage of this clone run meanwhile: what it writes could not be looked into.
 
     Raises:
@@ -221,6 +222,8 @@ def erase_due(workspace: Workspace) -> list[str]:
     """
     try:
         done = erase(workspace)
+        with open_ledger() as ledger:
+            consumers = ledger.list_consumers(workspace.model, datetime.now(UTC))
     except Exception as error:  # whatever it is, the night has its own outcome to tell
         reason = join_lines(error) or type(error).__name__
         return [f"warning: erasure is not finished: {reason}; the next night goes on with it"]
@@ -238,7 +241,7 @@ def erase_due(workspace: Workspace) -> list[str]:
         lines.append(f"warning: receipts are not finished: {done.unissued}; the next night goes on with them")
     if done.unsent:
         lines.append(done.unsent)
-    return lines
+    return lines + [f"warning: {line}" for line in [*tell_holding(consumers), *tell_remembering(consumers)]]
 
 
 def count_listed(root: Path) -> int | None:

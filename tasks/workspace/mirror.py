@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -76,6 +76,25 @@ def glance_at_bucket(root: str) -> tuple[int, bool]:
     location = parse_location(root)
     listed = list(islice(list_objects(open_client(), location), GLANCE_OBJECTS + 1))
     return len(_choose_wanted(listed, location)), len(listed) <= GLANCE_OBJECTS
+
+
+def remove_from_mirror(workspace: Path, root: str, names: Collection[str]) -> None:
+    """Removes files from the mirror of the source `root`, and all mirrors of other addresses; raises as an update."""
+    mirror, manifest, journal = (
+        workspace / locate(root) for locate in (locate_mirror, locate_manifest, locate_journal)
+    )
+    try:
+        with hold_lock(workspace / LOCK):
+            _remove_others(workspace, root)
+            for name in names:
+                (mirror / name).unlink(missing_ok=True)
+            _remove_empty_folders(mirror)
+            # what the mirror is to hold; of one that is not complete the next update knows
+            if manifest.exists() and not journal.exists():
+                state = _read_state(manifest, journal)
+                write_json(manifest, {name: state[name] for name in state if name not in names})
+    except OSError as error:
+        raise AmunError(f"{mirror} cannot be written: {error.strerror}") from None
 
 
 def _update(client: Any, location: Location, wanted: dict[str, StoredObject], workspace: Path, root: str) -> Update:

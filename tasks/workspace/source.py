@@ -17,6 +17,7 @@ from amun.evidence.adoption import Adopted, read_adopted
 from amun.evidence.figures import PrepareFigures, Twins, read_figures
 from amun.evidence.wave import parse_record
 from amun.store.sources.revision import find_dvc_file, is_complete, require_files
+from amun.vault.vault import open_vault, read_suppression
 from tasks.tools import dvc
 from tasks.tools.git import list_files, read_committed
 from tasks.workspace.mirror import GLANCE_OBJECTS, Update, glance_at_bucket, update_mirror
@@ -64,8 +65,15 @@ def inspect_source(root: Path, data: DataParams) -> tuple["Listing", "Size"]:
             flush=True,
         )
     folder = locate_source(data.root)
-    listing = list_source(data.source, None if folder is None else root / folder, data.options)
+    listing = _excuse(root, data, list_source(data.source, None if folder is None else root / folder, data.options))
     return listing, check_images(listing, data.images)
+
+
+def _excuse(root: Path, data: DataParams, listing: "Listing") -> "Listing":
+    """Returns a listing in which nobody who is erased is missed; before there is a key store nobody is."""
+    if not listing.absent or not open_vault(root).store.is_made():
+        return listing
+    return listing.excuse(read_suppression(root, is_sealed=data.sealed).has_person)
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,7 @@ def glance_at_source(root: Path, data: DataParams, seconds: float) -> Glance:
         if not downloads:
             raise
         return Glance(None, None, [f"{data.root}: the data set is not there yet; `amun init` downloads it"])
+    listing = _excuse(root, data, listing)
     size, num_opened = glance_at_images(listing, data.images, seconds)
     if num_opened < len(listing):
         left_out.append(f"{num_opened} of {tell_count(len(listing), 'image')} were looked at; `amun init` looks at all")

@@ -1,7 +1,7 @@
 """What a source tells of its images before any is read, and the registry of sources."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,36 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Absent:
+    """An image that a table of the source names and that is not there.
+
+    Attributes:
+        key: its name.
+        subject: whose it is.
+        problem: the line among the listing's problems.
+    """
+
+    key: str
+    subject: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A file of a source, and whose images it has, or whom it names.
+
+    Attributes:
+        name: its path from the source's folder, with `/`; the file need not be there.
+        subjects: whose.
+        is_table: it has no images, and names the people of all others.
+    """
+
+    name: str
+    subjects: frozenset[str]
+    is_table: bool = False
+
+
+@dataclass(frozen=True)
 class Listing:
     """N images as their source names them, none of them read yet.
 
@@ -62,6 +92,7 @@ class Listing:
         open_images: yields, for ascending positions, a function that opens the image there: a PIL image, or an array
             (H, W) or (H, W, C) of uint8, or of float32 in [0, 1].
         problems: what was found that cannot be used, one line each; it is not among the N.
+        absent: those of the problems that are images which are not there.
     """
 
     keys: list[str]
@@ -70,9 +101,21 @@ class Listing:
     subject_ids: "npt.NDArray[np.str_] | None"
     open_images: Callable[["npt.NDArray[np.int64]"], Iterator[Opener]]
     problems: list[str] = field(default_factory=list)
+    absent: list[Absent] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def absent_keys(self) -> list[str]:
+        """The names of the images that are not there."""
+        return [one.key for one in self.absent]
+
+    def excuse(self, is_erased: Callable[[str], bool]) -> "Listing":
+        """Returns the listing without the problem that images of people who are erased are not there."""
+        excused = [one for one in self.absent if is_erased(one.subject)]
+        lines = {one.problem for one in excused}
+        return replace(self, problems=[problem for problem in self.problems if problem not in lines], absent=excused)
 
 
 def check_options(params: DataParams) -> None:
@@ -97,6 +140,30 @@ def list_source(name: str, root: Path | None, options: dict[str, Any]) -> Listin
     return listing
 
 
+def list_owned(name: str, root: Path, names: Collection[str], options: dict[str, Any]) -> list[Owned] | None:
+    """Returns whose each file of a source is; None where it has no files of single people, or names nobody.
+
+    Args:
+        name: of the source.
+        root: its folder; of images none need be there.
+        names: of its files.
+        options: `data.options`.
+
+    Raises:
+        InputError: the folder is not such a source.
+    """
+    module: Any = import_module(SOURCES[name])
+    if not hasattr(module, "list_owned"):
+        return None
+    found: list[Owned] | None = module.list_owned(root, names, module.Options.model_validate(options))
+    return found
+
+
+def list_tables(name: str) -> list[str]:
+    """Returns the files of which one alone says whose all others of a source are; none where no file does."""
+    return list(getattr(import_module(SOURCES[name]), "COLUMNS", ()))
+
+
 def require_folder(root: Path | None) -> Path:
     """Returns the folder that a source reads.
 
@@ -115,6 +182,7 @@ def build_listing(
     open_rows: Callable[["npt.NDArray[np.int64]"], Iterator[Opener]],
     problems: list[str],
     class_names: Sequence[str] | None = None,
+    absent: Sequence[Absent] = (),
 ) -> Listing:
     """Returns the listing of the rows that can be used, and adds a problem for each of the others.
 
@@ -123,6 +191,7 @@ def build_listing(
         open_rows: as `open_images`, for positions in `rows`.
         problems: what the source has found itself.
         class_names: by label, where labels are numbers and the source has names for them.
+        absent: those of the problems that are images which are not there.
     """
     import numpy as np
 
@@ -148,6 +217,7 @@ def build_listing(
         subject_ids=np.array(subjects, dtype=np.str_) if has_subjects else None,
         open_images=lambda wanted: open_rows(places[wanted]),
         problems=found,
+        absent=list(absent),
     )
 
 

@@ -4,7 +4,7 @@ Paths in the CSV files are relative to the folder, with `/` between their parts.
 read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from io import StringIO
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,7 @@ from amun.core.csv_lines import TornLineError, decode_text, describe_count, read
 from amun.core.errors import InputError
 from amun.core.params import Section
 from amun.core.subject_ids import normalise
-from amun.store.sources.catalogue import Listing, Opener, Row, build_listing, read_owner, require_folder
+from amun.store.sources.catalogue import Absent, Listing, Opener, Owned, Row, build_listing, read_owner, require_folder
 from amun.store.sources.walk import list_files
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SUBJECTS, LABELS = "subjects.csv", "labels.csv"
 Line = dict[str, str]  # the fields of a line by column; empty where they are too many or too few
 
+# by the table, its columns; which of them is there says how the folder is read
 COLUMNS = {SUBJECTS: ("path", "subject"), LABELS: ("path", "label", "subject")}
 
 
@@ -38,13 +39,10 @@ def list_images(root: Path | None, _options: Options) -> Listing:
         InputError: the folder is missing, it has none of the two CSV files or both, or one that is no such table.
     """
     folder = require_folder(root)
-    present = [name for name in COLUMNS if (folder / name).is_file()]
-    if len(present) != 1:
-        found = "both" if present else "none"
-        raise InputError(f"params.yaml: data.root: {folder} needs {SUBJECTS} or {LABELS}, and has {found} of them")
-    files = set(list_files(folder)) - {present[0]}
-    table, problems = _read_table(folder / present[0], COLUMNS[present[0]], files)
-    if present[0] == LABELS:
+    present = _find_table(folder)
+    files = set(list_files(folder)) - {present}
+    table, absent, problems = _read_table(folder / present, COLUMNS[present], files)
+    if present == LABELS:
         rows = [Row(key, line["label"], line["subject"]) for key, line in sorted(table.items()) if line]
     else:
         rows = []
@@ -61,36 +59,70 @@ def list_images(root: Path | None, _options: Options) -> Listing:
 
         return (partial(open_picture, folder / keys[position]) for position in positions)
 
-    return build_listing(rows, open_images, problems)
+    return build_listing(rows, open_images, problems, absent=absent)
 
 
-def _read_table(path: Path, columns: tuple[str, ...], files: set[str]) -> tuple[dict[str, Line], list[str]]:
-    """Returns the lines of a CSV file by path, and what is wrong with the others.
+def list_owned(root: Path, names: Collection[str], _options: Options) -> list[Owned]:
+    """Returns whose each file is that the table names, those that are not there, too, and whom the table names.
+
+    Raises:
+        InputError: as `list_images`.
+    """
+    present = _find_table(root)
+    table, absent, _ = _read_table(root / present, COLUMNS[present], set(names) - {present})
+    owners = [
+        *((key, line["subject"]) for key, line in table.items() if line),
+        *((one.key, one.subject) for one in absent),
+    ]
+    everybody = frozenset(subject for _, subject in owners)
+    return [*(Owned(key, frozenset([subject])) for key, subject in owners), Owned(present, everybody, is_table=True)]
+
+
+def _find_table(folder: Path) -> str:
+    """Returns which of the two CSV files is there.
+
+    Raises:
+        InputError: none, or both.
+    """
+    present = [name for name in COLUMNS if (folder / name).is_file()]
+    if len(present) != 1:
+        found = "both" if present else "none"
+        raise InputError(f"params.yaml: data.root: {folder} needs {SUBJECTS} or {LABELS}, and has {found} of them")
+    return present[0]
+
+
+def _read_table(
+    path: Path, columns: tuple[str, ...], files: set[str]
+) -> tuple[dict[str, Line], list[Absent], list[str]]:
+    """Returns the lines of a CSV file by path, those whose file is not there, and what is wrong with all others.
 
     Of a line with too many or too few fields the path alone is read.
     """
     table: dict[str, Line] = {}
+    absent: list[Absent] = []
     problems: list[str] = []
     names = {normalise(key): key for key in sorted(files)}
     for number, given, line, fault in _read_lines(path, columns):
         key = PurePosixPath(given).as_posix()
         # a file system may have composed or decomposed the letters of a name that was written otherwise
         key = key if key in files else names.get(normalise(key), key)
-        if found := fault or _find_fault(given, key, files, table):
-            problems.append(f"{path.name} line {number}: {found}")
-        if fault or not found:
+        found = fault or _find_fault(given, key, table)
+        is_missing = not found and key not in files
+        if found or is_missing:
+            problems.append(f"{path.name} line {number}: {found or f'{given} is missing'}")
+        if is_missing:
+            absent.append(Absent(key, line["subject"], problems[-1]))
+        elif fault or not found:
             table.setdefault(key, line)
-    return table, problems
+    return table, absent, problems
 
 
-def _find_fault(given: str, key: str, files: set[str], table: dict[str, Line]) -> str:
+def _find_fault(given: str, key: str, table: dict[str, Line]) -> str:
     if not given:
         return "has no path"
     if given.startswith("/") or ".." in PurePosixPath(given).parts:
         return f"{given} leads out of the folder"
-    if key in table:
-        return f"{given} comes twice"
-    return "" if key in files else f"{given} is missing"
+    return f"{given} comes twice" if key in table else ""
 
 
 def _read_lines(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, str, Line, str]]:

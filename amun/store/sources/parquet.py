@@ -1,7 +1,7 @@
 """Parquet files: a row an image, its bytes (JPEG, PNG, ...) or its array, its label, and perhaps its subject."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,7 @@ from pydantic import Field
 from amun.core.counts import tell_count
 from amun.core.errors import InputError, join_lines
 from amun.core.params import Count, Section
-from amun.store.sources.catalogue import Listing, Opener, Row, build_listing, read_owner, require_folder
+from amun.store.sources.catalogue import Listing, Opener, Owned, Row, build_listing, read_owner, require_folder
 from amun.store.sources.columns import read_names
 from amun.store.sources.walk import list_files
 
@@ -57,6 +57,21 @@ def list_images(root: Path | None, options: Options) -> Listing:
         rows += _list_rows(file, file.relative_to(folder).with_suffix("").as_posix(), options)
         ends.append(len(rows))
     return build_listing(rows, partial(_open_rows, files, ends, options), [])
+
+
+def list_owned(root: Path, names: Collection[str], options: Options) -> list[Owned] | None:
+    """Returns whose rows each file has; None where nobody is named.
+
+    Raises:
+        InputError: a file is no Parquet file or lacks a column.
+    """
+    if options.subject is None:
+        return None
+    owned = []
+    for name in sorted(name for name in names if name.endswith(".parquet")):
+        rows = _list_rows(root / name, name, options)
+        owned.append(Owned(name, frozenset(row.subject for row in rows if row.subject)))
+    return owned
 
 
 def _list_rows(file: Path, name: str, options: Options) -> Iterator[Row]:

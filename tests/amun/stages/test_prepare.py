@@ -274,6 +274,22 @@ def test_base_without_anybody_erased_says_nothing_of_a_list(params: Params) -> N
     assert not [name for name in read_metrics() if "suppressed" in name or "near" in name]
 
 
+def test_files_of_erased_people_need_not_be_there_and_those_of_others_must(params: Params) -> None:
+    listed = [f"{label}/{person:02}.png" for label in ("cat", "dog") for person in range(25)]
+    Path("trained.txt").write_text("\n".join(listed), encoding="utf-8")
+    run(params, train_list="trained.txt")
+    for label in ("cat", "dog"):
+        Path(f"raw/{label}/07.png").unlink()
+    with pytest.raises(InputError, match=r"2 problems in the source: subjects.csv line 9: cat/07.png is missing; "):
+        run(params, train_list="trained.txt")
+    open_vault().destroy_keys(["person 7"])
+    run(params, train_list="trained.txt")
+    assert sum(len(read_samples(path)) for path in STORES) == 78
+    Path("raw/cat/08.png").unlink()
+    with pytest.raises(InputError, match=r"1 problem in the source: subjects.csv line 10: cat/08.png is missing$"):
+        run(params, train_list="trained.txt")
+
+
 def test_where_the_list_is_lost_nothing_is_taken_in(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     Path(KEYS).rename("elsewhere")
     with pytest.raises(InputError, match="no key store of it here"):

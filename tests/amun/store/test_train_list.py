@@ -27,6 +27,11 @@ def test_mark_of_an_editor_and_composed_letters_change_no_name(path: Path) -> No
     assert read_train_list(path, KEYS).tolist() == [False, True, False, False]
 
 
+def test_images_that_are_deleted_may_stand_in_the_list(path: Path) -> None:
+    path.write_text("digits/2\nZo\u00eb.png\n", encoding="utf-8")
+    assert read_train_list(path, KEYS, ["Zoe\u0308.png", "digits/9"]).tolist() == [False, False, True, False]
+
+
 def test_unknown_names_are_counted(path: Path) -> None:
     path.write_text("\n".join(["digits/1", *(f"pictures/{number}" for number in range(5))]), encoding="utf-8")
     line = r"data.train_list: .*pictures/0, pictures/1, pictures/2 and 2 more; its names are like digits/0"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from amun.store.samples import Samples
+from amun.vault.kek import KekFile
 from amun.vault.vault import Vault
 from tests.amun.sealing import make_vault
 
@@ -19,6 +20,12 @@ def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
     """The vault of the current folder."""
     monkeypatch.chdir(tmp_path)
     return make_vault(Path())
+
+
+def get_file(vault: Vault) -> KekFile:
+    """Returns the file in which the key-encryption key of a vault lies."""
+    assert isinstance(vault.kek, KekFile)
+    return vault.kek
 
 
 @pytest.fixture

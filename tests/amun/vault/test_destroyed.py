@@ -30,6 +30,7 @@ from amun.vault.suppression import EntryMaker
 from amun.vault.vault import NONCE_BYTES, SubjectKey, Vault, create_vault, open_vault, use_key
 from tests.amun.ledger.conftest import create_postgres_schema
 from tests.amun.sealing import make_vault
+from tests.amun.vault.conftest import get_file
 from tests.postgres import run_postgres
 
 # one person in four spellings, two of which no rule lists; and somebody who is not that person
@@ -90,7 +91,7 @@ def test_keys_of_another_workspace_in_the_same_key_store_stay(vault: Vault, tmp_
     vault.provide_keys(["ann"])
     other = tmp_path / "other"
     make_vault(other, "cd" * 32)
-    theirs = Vault(vault.store, vault.kek_file, other)
+    theirs = Vault(vault.store, vault.kek, other)
     theirs.provide_keys(["ann"])
     assert vault.destroy_keys(["ann"]) == 1
     assert len(theirs.find_names(["ann"])) == 1
@@ -128,7 +129,7 @@ def test_whoever_is_erased_is_refused_in_every_spelling_and_after_every_rotation
     # another workspace's person of the same name is somebody else; a picture is a picture
     other = tmp_path / "other"
     store_secret(other, "cd" * 32)
-    theirs = Vault(shared.store, shared.kek_file, other)
+    theirs = Vault(shared.store, shared.kek, other)
     assert theirs.read_suppression().has_picture(PICTURES[0])
     assert len(theirs.provide_keys(SPELLINGS)) == 4
     # who lacks the key cannot ask the list
@@ -257,7 +258,7 @@ def test_attacker_with_all_that_is_left_opens_every_row_but_those_of_the_erased(
         if person in OTHERS
     }
     assert attack(tmp_path, [FILE, before], stores) == left
-    assert not KekFile(vault.kek_file.path).successor.exists()
+    assert not KekFile(get_file(vault).path).successor.exists()
 
 
 def test_key_of_a_receipt_is_made_once_goes_under_each_kek_and_is_destroyed_alone(shared: Vault) -> None:

@@ -5,7 +5,7 @@ import re
 import signal
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,7 @@ from amun.vault.kek import KEK_VARIABLE, KekFile, read_kek
 from amun.vault.key_store import KEYS_VARIABLE, KeyStore
 from amun.vault.vault import SubjectKey, Vault, create_vault, lend_vault, open_vault
 from tests.amun.ledger.conftest import create_postgres_schema
+from tests.amun.vault.conftest import get_file
 from tests.postgres import run_postgres
 
 NAMES = ["ann", "bob", "Zo\u00eb"]
@@ -97,7 +98,7 @@ def test_key_of_one_person_does_not_open_as_another(vault: Vault) -> None:
 
 
 def test_rotation_keeps_every_key_and_destroys_the_old_one(shared: Vault) -> None:
-    before, own, kek = shared.provide_keys(NAMES), shared.own_key, shared.kek_file.path.read_bytes()
+    before, own, kek = shared.provide_keys(NAMES), shared.own_key, get_file(shared).path.read_bytes()
     fingerprint, _ = shared.store.read_own()
     backup = shared.store.read_keys([key.subject for key in before.values()])[1]
     shared.rotate()
@@ -106,13 +107,13 @@ def test_rotation_keeps_every_key_and_destroys_the_old_one(shared: Vault) -> Non
     assert not summary.is_rotating
     assert_same_keys(open_vault().provide_keys(NAMES), before)
     assert open_vault().own_key == own
-    assert shared.kek_file.path.read_bytes() != kek
-    assert shared.kek_file.path.stat().st_mode & 0o777 == 0o400
+    assert get_file(shared).path.read_bytes() != kek
+    assert get_file(shared).path.stat().st_mode & 0o777 == 0o400
     after = shared.store.read_keys(list(backup))[1]
     assert not [subject for subject in backup if backup[subject] == after[subject]]
     # a backup of the key store is of no use any more
     with pytest.raises(InputError, match=f"lie under {fingerprint}"):
-        shared.kek_file.find(fingerprint)
+        shared.kek.find(fingerprint)
 
 
 def test_old_kek_is_overwritten_where_it_lay(vault: Vault) -> None:
@@ -123,13 +124,25 @@ def test_old_kek_is_overwritten_where_it_lay(vault: Vault) -> None:
     assert Path("the same bytes").read_bytes() == bytes(len(kek))
 
 
-def kill_rotation(num_lines: int) -> bool:
-    """Rotates in a process that dies before it has run so many more lines of the vault; returns whether it did."""
+def kill_rotation(num_lines: int, function: str = "") -> bool:
+    """Rotates in a process that dies before it has run so many more lines; see `kill_in_vault`."""
+    return kill_in_vault(num_lines, function, Vault.rotate)
+
+
+def kill_in_vault(num_lines: int, function: str, change: Callable[[Vault], None]) -> bool:
+    """Changes a vault in a process that dies before it has run so many more lines of it; returns whether it did.
+
+    Args:
+        num_lines: how many.
+        function: lines of this one alone count; empty for all.
+        change: what it does.
+    """
     left = num_lines
 
     def watch(frame: FrameType, event: str, _: object) -> object:
         nonlocal left
-        if "amun/vault/" in frame.f_code.co_filename and event == "line":
+        is_meant = "amun/vault/" in frame.f_code.co_filename and function in ("", frame.f_code.co_name)
+        if is_meant and event == "line":
             left -= 1
             if left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -137,7 +150,7 @@ def kill_rotation(num_lines: int) -> bool:
 
     if not (child := os.fork()):
         sys.settrace(watch)  # type: ignore[arg-type]
-        open_vault().rotate()
+        change(open_vault())
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
@@ -168,16 +181,16 @@ def test_copy_of_the_key_store_from_a_killed_rotation_opens_no_more(
         with pytest.raises(KeyboardInterrupt):
             vault.rotate()
     under, _ = vault.store.read_own()
-    assert vault.kek_file.find(under)
+    assert vault.kek.find(under)
     open_vault().rotate()
     with pytest.raises(InputError, match=f"lie under {under}"):
-        open_vault().kek_file.find(under)
-    assert not vault.kek_file.successor.exists()
+        open_vault().kek.find(under)
+    assert not get_file(vault).successor.exists()
 
 
 def test_keys_made_while_the_kek_changes_are_not_lost(vault: Vault) -> None:
     # as another process would, between this one's look at the KEK and its write
-    vault.kek_file.find(vault.store.read_own()[0])
+    vault.kek.find(vault.store.read_own()[0])
     open_vault().rotate()
     made = vault.provide_keys(["dora"])
     assert_same_keys(open_vault().provide_keys(["dora"]), made)
@@ -211,7 +224,7 @@ def test_kek_that_is_none_is_refused(content: str) -> None:
         open_vault().check()
 
 
-@pytest.mark.parametrize("named", ["file:", "/etc/kek", "pkcs11:token"])
+@pytest.mark.parametrize("named", ["file:", "/etc/kek", "kms:key"])
 def test_kek_named_otherwise_is_refused(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEK_VARIABLE, named)
     with pytest.raises(InputError, match="write file:/PATH"):
@@ -256,9 +269,9 @@ def test_killed_creation_is_ended_by_the_next(tmp_path: Path, monkeypatch: pytes
 
 def test_creation_killed_before_its_kek_takes_its_place_is_ended(vault: Vault) -> None:
     keys = vault.provide_keys(NAMES)
-    vault.kek_file.path.rename(vault.kek_file.successor)
+    get_file(vault).path.rename(get_file(vault).successor)
     assert_same_keys(create_vault().provide_keys(NAMES), keys)
-    assert not vault.kek_file.successor.exists()
+    assert not get_file(vault).successor.exists()
 
 
 def test_key_store_takes_no_kek_of_another(vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,5 +341,5 @@ class Racing(KeyStore):
 def test_keys_that_are_rewrapped_while_they_are_read_are_read_again(vault: Vault) -> None:
     keys = {key.subject: key for key in vault.provide_keys(NAMES).values()}
     racing = Racing(f"sqlite:///{KEYS}")
-    assert_same_keys(Vault(racing, vault.kek_file).find_keys(keys), keys)
+    assert_same_keys(Vault(racing, vault.kek).find_keys(keys), keys)
     assert racing.is_over

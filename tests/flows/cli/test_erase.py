@@ -26,6 +26,7 @@ from amun.ledger import Ledger
 from amun.store.samples import Samples, read_samples, write_samples
 from amun.store.store import read_owners
 from amun.store.twins import digest_pictures
+from amun.vault.kek import KEK_VARIABLE, KekFile
 from amun.vault.key_store import MARK
 from amun.vault.seal import Seal
 from amun.vault.vault import Vault, create_vault, open_vault
@@ -37,9 +38,11 @@ from tasks.tools.git import commit_paths, run_git
 from tasks.workspace import erasing
 from tasks.workspace.workspace import Workspace, open_workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave, complete_wave
+from tests.amun.pictures import write_class_folder
 from tests.amun.shipped import PARAMS, ROOT
 from tests.die import wrap
 from tests.flows.cli.test_requests import PEOPLE, ledger
+from tests.softhsm import LABEL, OBJECT, make_token
 
 __all__ = ["ledger"]
 
@@ -131,7 +134,7 @@ def test_whoever_is_due_is_erased_and_nobody_else(ledger: Ledger, capsys: pytest
     assert code == 0
     assert f"{heavy} heavy: erased\n{zoe} Zo\u00eb: erased\n" in out
     assert f"{waiting} 00042: held up by the waiting days of {MODEL}, until" in out
-    for words in ("not touched", "the source of the data", "the requests themselves"):
+    for words in ("not touched", "the source, for its owner to clear", "the requests themselves"):
         assert words in out
     # the data spell her otherwise than the request
     assert list_readable() == sorted(set(PEOPLE) - {"heavy", "Zoe\u0308"})
@@ -150,6 +153,66 @@ def test_whoever_is_due_is_erased_and_nobody_else(ledger: Ledger, capsys: pytest
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     assert [line.split() for line in shown[1:3]] == [["heavy", today], ["Zo\u00eb", today]]
     assert shown[3].split()[:2] == ["00042", "after"]
+
+
+def test_files_in_the_source_are_deleted_with_the_keys(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners = {f"cat/{number}.png": name for number, name in enumerate(PEOPLE)}
+    write_class_folder(Path("../images"), owners)
+    shipped = Path("params.yaml").read_text(encoding="utf-8")
+    changes = {"source: digits": "source: folder", "root: null": "root: ../images"}
+    changes |= {"source_delete: false": "source_delete: true"}
+    for old, new in changes.items():
+        shipped = shipped.replace(old, new, 1)
+    Path("params.yaml").write_text(shipped, encoding="utf-8")
+    (request,) = forget(ledger, "heavy")
+    table = "../images/subjects.csv, which names the person"
+    code, out, _ = type_erase(capsys, "run")
+    assert (code, "deleted in the source: 1 file\n" in out) == (0, True)
+    assert f"{request} heavy: left to the source's owner: {table}\n" in out
+    assert "copies of what is deleted in the source" in out
+    assert not [path for path, name in owners.items() if Path("../images", path).exists() == (name == "heavy")]
+    (listed,) = json.loads(type_erase(capsys, "list", "--json")[1])
+    assert listed["erasure"]["source"]["left"] == [table]
+    assert type_erase(capsys, "list", "--columns", "source")[1].endswith(", but for its owner\n")
+    # a night does it, too, and names no file
+    forget(ledger, "00042")
+    Path("../images/cat/2.png").rename("../elsewhere.png")
+    Path("../images/cat/2.png").symlink_to(Path("../elsewhere.png").absolute())
+    with pytest.raises(SystemExit):
+        main(["wave", "run"])
+    told = "warning: not all files of 1 request could be deleted in the source; `amun erase run` names them"
+    assert capsys.readouterr().out.splitlines()[1] == told
+    code, out, _ = type_erase(capsys, "run")
+    assert (code, "00042: not deleted in the source yet: ../images/cat/2.png: it is a link" in out) == (1, True)
+    Path("../images/cat/2.png").unlink()
+    assert type_erase(capsys, "run")[0] == 0
+    monkeypatch.setattr("flows.running._follow", lambda _: None)
+    with pytest.raises(SystemExit):
+        main(["wave", "run"])
+    assert capsys.readouterr().out == "nothing to do: no request is pending\n"
+
+
+def test_erasure_destroys_the_key_in_a_token(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with make_token(tmp_path / "hsm") as token:
+        monkeypatch.setenv(KEK_VARIABLE, token.uri)
+        open_vault().move(KekFile(Path(KEK)))
+        forget(ledger, "heavy")
+        backup, fingerprint = Path(KEYS).read_bytes(), open_vault().describe().fingerprint
+        content = token.pin_path.read_text(encoding="ascii")
+        token.pin_path.write_text("4321", encoding="ascii")
+        (night,) = erasing.erase_due(open_workspace(Path()))
+        assert night.startswith("warning: erasure is not finished: AMUN_KEK: the token 'our token' refuses the PIN")
+        assert open_vault().kek.name == f"pkcs11:token={LABEL};object={OBJECT}"
+        token.pin_path.write_text(content, encoding="ascii")
+        assert type_erase(capsys, "run")[0] == 0
+        assert list_readable() == sorted(set(PEOPLE) - {"heavy"})
+        Path(KEYS).write_bytes(backup)
+        with pytest.raises(InputError, match=f"the subjects' keys lie under {fingerprint}"):
+            list_readable()
 
 
 def test_now_and_subject_go_past_the_waiting_days_and_past_nothing_else(
@@ -371,7 +434,7 @@ def test_people_of_before_the_list_and_of_other_workspaces_are_put_on_it(
     run_git(other, "init", "--quiet")
     Repo.init(str(other)).close()
     commit_paths(other, ["dvc.yaml"], "no wave yet")
-    theirs = Vault(vault.store, vault.kek_file, other)
+    theirs = Vault(vault.store, vault.kek, other)
     ledger.register_model("another")
     claim = claim_wave(ledger, "base", model="another", now=datetime.now(UTC))
     model = PARAMS.model.model_copy(update={"name": "another"})

@@ -1,17 +1,28 @@
 """`amun keys` in a workspace that no wave was run in."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from amun.core.paths import KEK, KEYS
 from amun.ledger import Ledger
+from amun.vault.kek import KEK_VARIABLE
 from amun.vault.vault import open_vault
 from flows.cli import main
 from tests.flows.cli.test_requests import ledger
+from tests.softhsm import LABEL, OBJECT, Token, make_token
 
 __all__ = ["ledger"]
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Token]:
+    """An empty token, which the environment names."""
+    with make_token(tmp_path / "hsm") as made:
+        monkeypatch.setenv(KEK_VARIABLE, made.uri)
+        yield made
 
 
 def type_keys(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[int, str, str]:
@@ -50,3 +61,30 @@ def test_keys_are_created_shown_and_put_under_another_kek(capsys: pytest.Capture
     out = type_keys(capsys, "show")[1]
     assert "`amun keys rotate` ends it" in out
     assert kek not in out
+
+
+def test_keys_lie_under_a_token_and_come_to_it_from_a_file(
+    token: Token, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = f"pkcs11:token={LABEL};object={OBJECT}"
+    code, out, _ = type_keys(capsys, "create")
+    assert (code, out.endswith(f"key-encryption key in {named}\n")) == (0, True)
+    open_vault().provide_keys(["ann", "bob"])
+    first = json.loads(type_keys(capsys, "show", "--json")[1])
+    assert (first["kek"], first["num_keys"], first["is_rotating"]) == (named, 2, False)
+    code, out, _ = type_keys(capsys, "rotate")
+    assert (code, "over 2 keys" in out, first["fingerprint"] in out) == (0, True, False)
+    monkeypatch.setenv(KEK_VARIABLE, f"file:{KEK.resolve()}")
+    code, out, err = type_keys(capsys, "rotate")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    for here, before in ((f"file:{KEK.resolve()}", token.uri), (token.uri, f"file:{KEK.resolve()}")):
+        monkeypatch.setenv(KEK_VARIABLE, here)
+        code, out, _ = type_keys(capsys, "rotate", "--from", before)
+        assert (code, "over 2 keys" in out) == (0, True)
+        assert Path(KEK).exists() == (here != token.uri)
+    code, out, err = type_keys(capsys, "rotate", "--from", "kms:somewhere")
+    assert (code, out, "write file:/PATH or pkcs11:" in err) == (2, "", True)
+    token.pin_path.write_text("4321", encoding="ascii")
+    code, out, err = type_keys(capsys, "show")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "refuses the PIN" in err

@@ -8,7 +8,7 @@ import pytest
 
 from amun.evidence.attempts import Summary
 from amun.evidence.figures import Comparison
-from amun.ledger import Erasure, Outcome, OutcomeState, Request, Wave
+from amun.ledger import Erasure, Outcome, OutcomeState, Request, SourceDeletion, Wave
 from flows.pages.request_page import render_page
 from tasks.views.copies import Copy
 from tasks.views.request_facts import Event, ModelFacts, RequestFacts, Thresholds
@@ -219,6 +219,12 @@ def test_days_before_or_after_the_due_date_are_counted_by_the_calendar(after: ti
         (Erasure(CLOSED, DUE + timedelta(days=1)), "after 1 March 2026, 09:00 UTC. This is after the due date."),
         (Erasure(CLOSED, CLOSED, DUE), "Erasure was begun on 28 February 2026, 09:00 UTC"),
         (Erasure(CLOSED, CLOSED, DUE, DUE, DUE), "Erased on 28 February 2026, 09:00 UTC: the keys of this person"),
+        (Erasure(CLOSED, CLOSED, DUE, DUE, DUE), "Files in the source of the data are its owner&#39;s to delete."),
+        (Erasure(CLOSED, CLOSED, DUE, DUE, DUE, SourceDeletion(DUE)), "files in the source was begun on 28 February"),
+        (
+            Erasure(CLOSED, CLOSED, DUE, DUE, DUE, SourceDeletion(DUE, DUE, ("labels.csv",))),
+            "were deleted on 28 February 2026, 09:00 UTC. Left to its owner: labels.csv.",
+        ),
     ],
 )
 def test_record_tells_when_the_person_is_erased(erasure: Erasure | None, words: str) -> None:

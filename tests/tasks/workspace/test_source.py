@@ -1,5 +1,6 @@
 """What is asked of a source around the stage: unknown to git, and the same invented people as before."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,19 @@ from amun.core.errors import InputError
 from amun.core.paths import ADOPTED, EXCLUSIONS, PREPARE_METRICS
 from amun.evidence.adoption import Adopted
 from amun.evidence.wave import write_json
+from amun.vault.vault import open_vault
 from tasks.tools.git import run_git
-from tasks.workspace.source import describe_revision, describe_samples, require_same_people, require_unknown_to_git
+from tasks.workspace.source import (
+    describe_revision,
+    describe_samples,
+    glance_at_source,
+    inspect_source,
+    require_same_people,
+    require_unknown_to_git,
+)
+from tests.amun.pictures import RULES, write_class_folder
+from tests.amun.sealing import make_vault
+from tests.amun.shipped import PARAMS
 
 NO_TWINS = dict.fromkeys(("num_samples", "num_people", "num_labels", "num_apart"), 0)
 METRICS = {"num_train": 5, "num_calibration": 2, "num_test": 2, "num_excluded": 3, "twins": NO_TWINS}
@@ -64,6 +76,26 @@ def test_samples_and_revision_are_told_in_a_line(root: Path) -> None:
     assert describe_revision(root) == ""
     write_json(root / PREPARE_METRICS, METRICS | {"revision": {"rev_lock": "beef", "md5": "0123.dir"}})
     assert describe_revision(root) == "md5 0123.dir, rev_lock beef"
+
+
+def test_images_of_erased_people_need_not_be_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    write_class_folder(root.parent / "images", {f"cat/{name}.png": name for name in ("ann", "ben", "cat")})
+    data = PARAMS.data.model_copy(update={"source": "folder", "root": str(root.parent / "images"), "images": RULES})
+    (root.parent / "images/cat/ann.png").unlink()
+    looks = (inspect_source, partial(glance_at_source, seconds=10.0))
+    # before there is a key store nobody can be on its list
+    for _ in range(2):
+        for look in looks:
+            with pytest.raises(InputError, match=r"1 problem in the source: .* line 2: cat/ann.png is missing"):
+                look(root, data)
+        make_vault(root)
+    open_vault(root).destroy_keys(["ann"])
+    listing, _ = inspect_source(root, data)
+    assert (listing.keys, listing.absent_keys) == (["cat/ben.png", "cat/cat.png"], ["cat/ann.png"])
+    glanced = glance_at_source(root, data, 10.0).listing
+    assert glanced is not None
+    assert glanced.problems == []
 
 
 def test_images_that_git_has_or_would_take_are_refused(root: Path) -> None:
