@@ -61,6 +61,7 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
     """
     model = workspace.model
     with _hold_stages(workspace), open_ledger() as ledger:
+        open_vault(workspace.root).destroy_fingerprints(datetime.now(UTC))
         planned = ledger.plan_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         if all(one.held_up_by for one in planned):
             return Erased([], planned, [])
@@ -74,6 +75,7 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         found = ledger.start_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         begun = [one for one in found if one.erasure.started_at is not None]
         pictures, unlisted = _list_pictures(workspace, {one.subject_id for one in begun}, commits, locks)
+        _keep_fingerprints(workspace, vault, {one.subject_id for one in begun}, locks)
         _destroy_keys(ledger, vault, model, begun, pictures)
         readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
         erased = [one for one in begun if one.subject_id not in readable]
@@ -114,6 +116,13 @@ def _list_pictures(
         return find_own_pictures(workspace, people, commits, locks)
     except AmunError as error:
         return set(), str(error)
+
+
+def _keep_fingerprints(workspace: Workspace, vault: Vault, people: Collection[str], locks: "Locks") -> None:
+    """Keeps by what copies of these people's samples can be looked for, once nobody can read the samples any more."""
+    from tasks.workspace.fingerprinting import keep_fingerprints
+
+    keep_fingerprints(workspace, vault, {normalise(person) for person in people}, locks, datetime.now(UTC))
 
 
 def _destroy_keys(
