@@ -239,6 +239,21 @@ class RowReader:
                 yield Rows(self.sample_ids[rows], _name(subjects, keys), labels, payloads)
             first = end
 
+    def read_sealed(self, is_chosen: Mask) -> Iterator[bytes]:
+        """Yields the chosen rows (N,) of a sealed file as they are stored, whether anybody can open them or not.
+
+        Raises:
+            AmunError: the file is damaged.
+        """
+        first = 0
+        for number in range(self._file.num_row_groups if self._content is not None else 0):
+            end = first + self._file.metadata.row_group(number).num_rows
+            if is_chosen[first:end].any():
+                with _translate_errors(self._path):
+                    column = self._file.read_row_group(number, columns=["payload"]).column("payload")
+                yield from (column[int(place)].as_py() for place in np.flatnonzero(is_chosen[first:end]))
+            first = end
+
     def _read_group(
         self, number: int, first: int, places: Indices, keys: Mapping[str, SubjectKey]
     ) -> tuple[Labels, Payloads]:

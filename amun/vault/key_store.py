@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import sleep
@@ -37,6 +38,12 @@ MARK = "/"
 _LIST = "CREATE TABLE IF NOT EXISTS suppressed (digest BLOB PRIMARY KEY, kind TEXT NOT NULL)"
 # likewise, with the first change of the KEK
 _REPLACED = "CREATE TABLE IF NOT EXISTS replaced (kek TEXT PRIMARY KEY)"
+# likewise
+_FINGERPRINTS = (
+    "CREATE TABLE IF NOT EXISTS fingerprint (person TEXT PRIMARY KEY, wrapped BLOB NOT NULL, sealed BLOB NOT NULL,"
+    " keep_until TEXT NOT NULL)"
+)
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class KeyStore:
@@ -203,6 +210,47 @@ class KeyStore:
                 return {}
             return dict(run("SELECT kind, count(*) FROM suppressed GROUP BY kind"))
 
+    def write_fingerprint(self, person: str, wrap: Callable[[str], bytes], sealed: bytes, until: datetime) -> None:
+        """Writes somebody's fingerprint in the place of the one that there may be.
+
+        Args:
+            person: the keyed id under which it lies.
+            wrap: makes the wrapped key of the fingerprint, given the KEK's fingerprint, which stays what it is until
+                then.
+            sealed: the fingerprint under that key.
+            until: when it is to be removed.
+        """
+        with self._write() as run:
+            kek, _ = self._read_vault(run)
+            run(self._translate(_FINGERPRINTS))
+            run("DELETE FROM fingerprint WHERE person = ?", person)
+            statement = "INSERT INTO fingerprint (person, wrapped, sealed, keep_until) VALUES (?, ?, ?, ?)"
+            run(statement, person, wrap(kek), sealed, until.astimezone(UTC).strftime(_TIME))
+
+    def read_fingerprints(self, people: Sequence[str]) -> tuple[str, dict[str, tuple[bytes, bytes]]]:
+        """Returns the fingerprint of the KEK, and the wrapped keys and sealed fingerprints of those who have one."""
+        found: dict[str, tuple[bytes, bytes]] = {}
+        with self._read() as run:
+            kek, _ = self._read_vault(run)
+            for chunk in split_chunks(people) if self._has_table(run, "fingerprint") else ():
+                marks = _write_marks(chunk)
+                query = f"SELECT person, wrapped, sealed FROM fingerprint WHERE person IN ({marks})"  # noqa: S608
+                found |= {person: (bytes(wrapped), bytes(sealed)) for person, wrapped, sealed in run(query, *chunk)}
+        return kek, found
+
+    def remove_fingerprints(self, now: datetime) -> int:
+        """Removes the fingerprints whose time is over, with their keys; returns how many there were."""
+        with self._write() as run:
+            if not self._has_table(run, "fingerprint"):
+                return 0
+            at = now.astimezone(UTC).strftime(_TIME)
+            num_removed: int = run("SELECT count(*) FROM fingerprint WHERE keep_until <= ?", at)[0][0]
+            run("DELETE FROM fingerprint WHERE keep_until <= ?", at)
+        if self.path is None and num_removed:
+            with self._open() as run:
+                run("VACUUM FULL fingerprint")
+        return num_removed
+
     def rewrap(self, kek: str, change: Callable[[str, str, bytes], bytes]) -> None:
         """Puts all keys under another KEK, all or none; where they lie under it already nothing changes.
 
@@ -217,6 +265,10 @@ class KeyStore:
                 return
             for subject, wrapped in run("SELECT subject, wrapped FROM subject_key"):
                 run("UPDATE subject_key SET wrapped = ? WHERE subject = ?", change(before, subject, wrapped), subject)
+            if self._has_table(run, "fingerprint"):
+                for person, wrapped in run("SELECT person, wrapped FROM fingerprint"):
+                    changed = change(before, person, bytes(wrapped))
+                    run("UPDATE fingerprint SET wrapped = ? WHERE person = ?", changed, person)
             run("UPDATE vault SET kek = ?, own = ?", kek, change(before, "", own))
             run(_REPLACED)
             run("DELETE FROM replaced")

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from amun.core.errors import AmunError, InputError
-from amun.core.keys import fingerprint, load_secret, subject_key
+from amun.core.keys import fingerprint, keyed_digest, load_secret, subject_key
 from amun.core.paths import KEK, KEYS, SECRET
 from amun.core.subject_ids import normalise
 from amun.vault.kek import KEY_BYTES, Kek, fingerprint_kek, locate_kek
@@ -263,6 +264,47 @@ class Vault:
     @property
     def _entry_maker(self) -> EntryMaker:
         return EntryMaker(_derive(self.own_key, b"suppress"), fingerprint(load_secret(self._workspace)))
+
+    @property
+    def fingerprint_key(self) -> bytes:
+        """The key of the hashes in fingerprints: one for all of them, so that they are looked for at once."""
+        return _derive(self.own_key, b"fingerprint")
+
+    def keep_fingerprint(self, person: str, content: bytes, until: datetime) -> None:
+        """Keeps a person's fingerprint, sealed under a key of its own, in the place of the one that there may be.
+
+        Args:
+            person: by the name.
+            content: the fingerprint.
+            until: when it is destroyed.
+
+        Raises:
+            InputError, AmunError: as `find_names`.
+        """
+        self.check()
+        name, key = self._name_fingerprint(person), os.urandom(KEY_BYTES)
+        sealed = _wrap(key, name, content)
+        self.store.write_fingerprint(name, lambda kek: _wrap(self.kek.find(kek), name, key), sealed, until)
+
+    def read_fingerprints(self, people: Iterable[str]) -> dict[str, bytes]:
+        """Returns the fingerprints of those of these people, by their names, of whom one is kept.
+
+        Raises:
+            InputError, AmunError: as `find_names`.
+        """
+        name_of = {self._name_fingerprint(person): person for person in people}
+        kek, found = self._open(lambda: self.store.read_fingerprints(list(name_of)))
+        return {
+            name_of[name]: self._unwrap(self._unwrap(kek, name, wrapped), name, sealed)
+            for name, (wrapped, sealed) in found.items()
+        }
+
+    def destroy_fingerprints(self, now: datetime) -> int:
+        """Destroys the fingerprints whose time is over; returns how many there were."""
+        return self.store.remove_fingerprints(now) if self.store.is_made() else 0
+
+    def _name_fingerprint(self, person: str) -> str:
+        return keyed_digest(load_secret(self._workspace), "fingerprint", normalise(person).encode())
 
     def describe(self) -> Summary:
         """Returns what may be told of the vault.

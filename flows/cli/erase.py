@@ -1,4 +1,4 @@
-"""`amun erase`: destroys the keys of people whom a wave has forgotten."""
+"""`amun erase`: destroys the keys of people whom a wave has forgotten, and looks for what is left of them."""
 
 from typing import Annotated
 
@@ -75,3 +75,28 @@ def list_erasures(
         erasures = ledger.list_erasures(workspace.model, datetime.now(UTC))
     chosen, num_erasures = erase_tables.choose_erasures(erasures, view)
     shared.show(chosen, as_json, lambda listed: erase_tables.print_list(listed, view, num_erasures))
+
+
+@app.command("verify")
+def verify_erasures(
+    subjects: Annotated[
+        list[str] | None,
+        typer.Option("--subject", metavar="ID", help="Look for nobody else; may be repeated.", show_default=False),
+    ] = None,
+    before: Annotated[
+        bool, typer.Option("--before", help="Look for people who still have keys: those who are to be erased, or ID.")
+    ] = False,
+    as_json: shared.AsJson = False,
+) -> None:
+    """Look through every place for copies of people's samples; change nothing.
+
+    Exit code 0 only when everything was read and nobody can read a copy that is left.
+    """
+    from flows.pages import scan_table
+    from tasks.workspace.scanning import choose_targets, scan
+
+    workspace = shared.open_here()
+    found = scan(workspace, choose_targets(workspace, subjects or None, before=before))
+    shared.show(scan_table.describe(found), as_json, lambda _: scan_table.print_scan(found))
+    if not found.is_clean:
+        raise typer.Exit(1)

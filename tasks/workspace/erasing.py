@@ -85,6 +85,7 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
 
     model = workspace.model
     with hold_stages(workspace), open_ledger() as ledger:
+        open_vault(workspace.root).destroy_fingerprints(datetime.now(UTC))
         planned = ledger.plan_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         if all(one.held_up_by for one in planned):
             return Erased([], planned, [])
@@ -102,6 +103,7 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         pictures, unlisted = _list_pictures(workspace, {one.subject_id for one in begun}, commits, locks)
         learned = find_learned(workspace, vault, begun, commits)
         draft_receipts(workspace, ledger, vault, begun, locks, learned.by_request)
+        _keep_fingerprints(workspace, vault, {one.subject_id for one in begun}, locks)
         _destroy_keys(ledger, vault, model, begun, pictures, learned.key_ids)
         copies = _erase_versions(model, learned.versions)
         readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
@@ -147,6 +149,13 @@ def _list_pictures(
         return set(), str(error)
 
 
+def _keep_fingerprints(workspace: Workspace, vault: Vault, people: Collection[str], locks: "Locks") -> None:
+    """Keeps by what copies of these people's samples can be looked for, once nobody can read the samples any more."""
+    from tasks.workspace.fingerprinting import keep_fingerprints
+
+    keep_fingerprints(workspace, vault, {normalise(person) for person in people}, locks, datetime.now(UTC))
+
+
 def _destroy_keys(
     ledger: Ledger,
     vault: Vault,
@@ -171,7 +180,7 @@ def _erase_versions(model: str, versions: Sequence[int]) -> tuple[str, ...]:
     if not versions:
         return ()
     # only here: MLflow takes a second to import
-    from tasks.tools.registry_files import erase_weights
+    from tasks.tools.registry_weights import erase_weights
 
     return tuple(copy for number in versions for copy in erase_weights(model, number))
 

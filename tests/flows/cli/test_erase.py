@@ -23,6 +23,7 @@ from amun.core.locks import hold_lock
 from amun.core.paths import CALIBRATION, FORGOTTEN, KEK, KEYS, STAGE_LOCK, TEST, TRAIN
 from amun.evidence.wave import write_json
 from amun.ledger import Ledger
+from amun.scan.fingerprint import KINDS, SEALED, Fingerprint
 from amun.store.samples import Samples, read_samples, write_samples
 from amun.store.store import read_owners
 from amun.store.twins import digest_pictures
@@ -52,6 +53,7 @@ OWNERS = [PEOPLE[number % len(PEOPLE)] for number in range(2 * len(PEOPLE))]
 STEPS = [
     "amun.ledger.erasures:ErasureBook.start_erasures",
     "tasks.workspace.erasing:_list_pictures",
+    "tasks.workspace.erasing:_keep_fingerprints",
     "amun.vault.vault:Vault.destroy_keys",
     # in the middle of its transaction
     "amun.vault.key_store:KeyStore._delete_keys",
@@ -465,6 +467,42 @@ def test_entries_on_the_list_are_counted_where_the_key_store_answers(ledger: Led
     assert erasing.count_listed(Path()) is None
     Path(KEYS).unlink()
     assert erasing.count_listed(Path()) == 0
+
+
+def test_scan_fails_where_no_fingerprints_are_kept_and_names_the_date(
+    ledger: Ledger, vault: Vault, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert type_erase(capsys, "verify") == (0, "nobody is to be looked for\n", "")
+    (request,) = forget(ledger, "heavy")
+    for options in (["--subject", "heavy"], ["--subject", "nobody"]):
+        code, out, err = type_erase(capsys, "verify", *options)
+        assert (code, out, err.count("\n"), "is not erased yet" in err) == (2, "", 1, True)
+    erasing.erase(open_workspace(Path()))
+    assert len(vault.read_fingerprints(["heavy", "00042"])) == 1
+    code, _, err = type_erase(capsys, "verify", "--before", "--subject", "heavy")
+    assert (code, err) == (2, "amun: 'heavy' is erased, or about to be; leave --before out\n")
+    # their time is over, and the next call of anything that erases destroys them
+    with closing(sqlite3.connect(KEYS)) as connection, connection:
+        connection.execute("UPDATE fingerprint SET keep_until = '2026-01-31T00:00:00Z'")
+    assert erasing.erase_due(open_workspace(Path())) == []
+    assert vault.read_fingerprints(["heavy"]) == {}
+    code, out, _ = type_erase(capsys, "verify")
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert (code, f"{request}: erased on {today}, and no fingerprints are kept" in out) == (1, True)
+    told = json.loads(type_erase(capsys, "verify", "--json")[1])
+    assert (told["is_clean"], told["places"], told["people"][0]["num_payloads"]) == (False, [], None)
+
+
+def test_fingerprints_are_taken_before_the_keys_go_and_once(ledger: Ledger, vault: Vault) -> None:
+    forget(ledger, "heavy")
+    kill_at("before", "amun.vault.vault:Vault.destroy_keys")
+    (before,) = (Fingerprint.load(one) for one in vault.read_fingerprints(["heavy"]).values())
+    assert KINDS[SEALED] in {KINDS[kind] for kind in before.kinds}
+    kill_at("after", "amun.ledger.erasures:ErasureBook.record_destroyed")
+    erasing.erase(open_workspace(Path()))
+    (after,) = (Fingerprint.load(one) for one in vault.read_fingerprints(["heavy"]).values())
+    assert sorted(before.digests.tolist()) == sorted(after.digests.tolist())
+    assert (before.kinds != SEALED).sum() == (after.kinds != SEALED).sum() > 0
 
 
 def _list_subjects() -> list[str]:

@@ -1,0 +1,81 @@
+"""All objects of a repository, unpacked: those that no commit reaches, too."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from amun.core.errors import AmunError, join_lines
+from tasks.tools.git import OPTIONS, run_git
+
+MAX_HELD = 64 << 20  # bytes of an object that are held in memory
+
+
+@dataclass(frozen=True)
+class GitObject:
+    """An object.
+
+    Attributes:
+        name: its digest.
+        kind: blob, tree, commit or tag.
+        content: of it; None where it is too large to be held.
+    """
+
+    name: str
+    kind: str
+    content: bytes | None
+
+
+def find_repository(root: Path) -> Path:
+    """Returns the folder in which git keeps the objects of this work tree and of all others of the same clone."""
+    return (root / run_git(root, "rev-parse", "--git-common-dir")).resolve()
+
+
+def list_objects(root: Path) -> Iterator[GitObject]:
+    """Yields all objects of the repository.
+
+    Raises:
+        AmunError: one is damaged, or git cannot list them.
+    """
+    batch = ("cat-file", "--batch", "--batch-all-objects", "--unordered", "--buffer")
+    with subprocess.Popen(
+        ["git", *OPTIONS, *batch], cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        num_damaged = 0
+        while header := process.stdout.readline():
+            name, kind, *size = header.decode("ascii").split()
+            if not size:  # `missing` stands there
+                num_damaged += 1
+                continue
+            content = _read(process.stdout, int(size[0]))
+            process.stdout.read(1)  # the end of the line
+            yield GitObject(name, kind, content)
+        assert process.stderr is not None  # noqa: S101 - likewise
+        said = process.stderr.read().decode(errors="replace")
+        if process.wait() or said or num_damaged:
+            raise AmunError(f"git cannot read all objects of {root}: `git fsck` says which; {join_lines(said)}")
+
+
+@contextmanager
+def open_object(root: Path, found: GitObject) -> Iterator[IO[bytes]]:
+    """Opens a large object as a stream that goes forward alone."""
+    with subprocess.Popen(
+        ["git", *OPTIONS, "cat-file", found.kind, found.name],
+        cwd=root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        yield process.stdout
+
+
+def _read(stream: IO[bytes], size: int) -> bytes | None:
+    if size <= MAX_HELD:
+        return stream.read(size)
+    while size:
+        size -= len(stream.read(min(size, 1 << 20)))
+    return None

@@ -1,0 +1,202 @@
+"""The scan: looks through every place for what fingerprints are of, and tells what it could not read."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from amun.core.errors import AmunError, InputError, join_lines
+from amun.core.subject_ids import normalise
+from amun.ledger import PlannedErasure
+from amun.scan.content import scan_content
+from amun.scan.fingerprint import SEALED, Fingerprint
+from amun.scan.hashing import WindowHash
+from amun.scan.matcher import Matcher
+from amun.vault.vault import open_vault
+from tasks.workspace.fingerprinting import read_fingerprints, take_fingerprints
+from tasks.workspace.places import Place, list_places
+from tasks.workspace.workspace import Workspace, open_ledger
+
+
+@dataclass(frozen=True)
+class Target:
+    """Whom a scan looks for.
+
+    Attributes:
+        label: the request under which the person was erased, or the id of a person who is not.
+        subject_id: whose copies.
+        has_key: there still is a key of theirs, so that sealed copies can be opened.
+        fingerprint: of what was held of them; None where none is kept.
+        lack: why the scan cannot say that nothing is left; empty where it can.
+    """
+
+    label: str
+    subject_id: str
+    has_key: bool
+    fingerprint: Fingerprint | None
+    lack: str = ""
+
+
+@dataclass
+class Scanned:
+    """What was found in one place.
+
+    Attributes:
+        place: its name.
+        is_local: it is on this machine.
+        num_contents: files, objects and tables that were read.
+        num_bytes: of these, before anything was unpacked.
+        readable: copies that anybody can read, by the label of whom they are of: a payload counts once in each content.
+        sealed: copies that open with the person's key alone, likewise.
+        problems: what could not be read, a line each.
+    """
+
+    place: str
+    is_local: bool
+    num_contents: int = 0
+    num_bytes: int = 0
+    readable: Counter[str] = field(default_factory=Counter)
+    sealed: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a scan has found.
+
+    Attributes:
+        targets: whom it looked for.
+        places: where, and what was there.
+    """
+
+    targets: list[Target]
+    places: list[Scanned]
+
+    @property
+    def is_clean(self) -> bool:
+        """Everything was read, everybody could be looked for, and no copy that is left can be read."""
+        with_key = {target.label for target in self.targets if target.has_key}
+        return not any(target.lack for target in self.targets) and not any(
+            place.problems or place.readable or with_key.intersection(place.sealed) for place in self.places
+        )
+
+
+def choose_targets(workspace: Workspace, subjects: Sequence[str] | None, *, before: bool) -> list[Target]:
+    """Returns whom a scan is to look for.
+
+    Args:
+        workspace: whose model has forgotten them.
+        subjects: who; None is everybody who is erased, or, with `before`, who is to be.
+        before: of people who still have keys: their fingerprints are taken now, and kept nowhere.
+
+    Raises:
+        InputError: somebody is not erased yet; or, with `before`, is, or nothing is held of them.
+        AmunError: ledger or key store does not answer.
+    """
+    with open_ledger() as ledger:
+        erasures = ledger.list_erasures(workspace.model, datetime.now(UTC))
+        commits = {wave.number: wave.commit for wave in ledger.list_waves(workspace.model) if wave.commit is not None}
+    begun = {normalise(one.subject_id): one for one in erasures if one.erasure.started_at is not None}
+    waiting = {normalise(one.subject_id): one for one in erasures if one.erasure.started_at is None}
+    chosen = waiting if before else begun
+    asked = list(chosen) if subjects is None else [normalise(subject) for subject in subjects]
+    _require_fitting(asked, begun, before=before)
+    if not asked:
+        return []  # a workspace that seals nothing has no key store
+    vault = open_vault(workspace.root)
+    with_keys = {normalise(name) for name in vault.find_names(asked).values()}
+    if not before:
+        kept = read_fingerprints(vault, asked)
+        return [_aim(begun[person], kept.get(person), person in with_keys) for person in asked]
+    taken = take_fingerprints(workspace, vault, asked, _read_locks(workspace, commits))
+    if unknown := [person for person, fingerprint in taken.items() if not len(fingerprint.kinds)]:
+        raise InputError(f"nothing is held of {unknown[0]!r}; `amun subject trace` says who is known")
+    return [
+        Target(
+            waiting[person].request_id if person in waiting else person,
+            person,
+            person in with_keys,
+            fingerprint,
+            _find_lack(fingerprint),
+        )
+        for person, fingerprint in taken.items()
+    ]
+
+
+def _require_fitting(asked: Sequence[str], begun: Mapping[str, PlannedErasure], *, before: bool) -> None:
+    for person in asked:
+        if before and person in begun:
+            raise InputError(f"{person!r} is erased, or about to be; leave --before out")
+        if not before and person not in begun:
+            raise InputError(f"{person!r} is not erased yet: `amun erase verify --before` looks for whoever has a key")
+
+
+def _aim(one: PlannedErasure, fingerprint: Fingerprint | None, has_key: bool) -> Target:
+    """Returns somebody erased as a target, with what keeps a scan from saying that nothing is left."""
+    if fingerprint is None:
+        at = one.erasure.erased_at or one.erasure.keys_destroyed_at or one.erasure.started_at
+        told = "being erased since" if one.erasure.erased_at is None else "erased on"
+        lack = (
+            f"{told} {at:%Y-%m-%d}, and no fingerprints are kept: either their time is over, or that was before there "
+            "were any"
+        )
+        return Target(one.request_id, one.subject_id, has_key, None, lack)
+    return Target(one.request_id, one.subject_id, has_key, fingerprint, _find_lack(fingerprint))
+
+
+def _find_lack(fingerprint: Fingerprint) -> str:
+    num_unread = int(fingerprint.num_unread[0])
+    return f"the fingerprints are not whole: {num_unread} files or samples could not be read" if num_unread else ""
+
+
+def _read_locks(workspace: Workspace, commits: Mapping[int, str]) -> dict[int, dict[str, str]]:
+    from tasks.workspace.store_files import read_lock
+
+    return {number: read_lock(workspace.root, commit) for number, commit in commits.items()}
+
+
+def scan(workspace: Workspace, targets: Sequence[Target], *, only_local: bool = False) -> Scan:
+    """Looks for these people's payloads in every place.
+
+    Args:
+        workspace: whose places.
+        targets: whom to look for.
+        only_local: leaves out what is not on this machine.
+
+    Raises:
+        InputError, AmunError: the key store or the registry does not answer.
+    """
+    known = [target for target in targets if target.fingerprint is not None]
+    if not known:
+        return Scan(list(targets), [])
+    window_hash = WindowHash.derive(open_vault(workspace.root).fingerprint_key)
+    matcher = Matcher(window_hash, [target.fingerprint for target in known if target.fingerprint is not None])
+    labels = [target.label for target in known]
+    places = [place for place in list_places(workspace) if place.is_local or not only_local]
+    return Scan(list(targets), [_scan_place(matcher, labels, place) for place in places])
+
+
+def _scan_place(matcher: Matcher, labels: Sequence[str], place: Place) -> Scanned:
+    scanned = Scanned(place.name, place.is_local)
+    try:
+        for content in place.list_contents(scanned.problems):
+            try:
+                finding = scan_content(matcher, content.open_content)
+            except FileNotFoundError:
+                continue  # it was there a moment ago
+            except (OSError, AmunError) as error:
+                scanned.problems.append(f"{content.name}: {_tell(error)}")
+                continue
+            scanned.num_contents += 1
+            scanned.num_bytes += finding.num_bytes
+            scanned.problems += [f"{content.name}: {problem}" for problem in finding.problems]
+            for item in finding.items:
+                counts = scanned.sealed if matcher.kinds[item] == SEALED else scanned.readable
+                counts[labels[matcher.owners[item]]] += 1
+    except AmunError as error:
+        scanned.problems.append(str(error))
+    return scanned
+
+
+def _tell(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or join_lines(error)
