@@ -40,9 +40,8 @@ def run_deletion_wave(workspace: Workspace) -> Outcome:
 
 
 def _erase(workspace: Workspace) -> None:
-    from tasks.workspace.source_deletion import delete_due
 
-    for line in [*erase_due(workspace), *delete_due(workspace)]:
+    for line in erase_due(workspace):
         print(line, flush=True)
 
 

@@ -46,7 +46,6 @@ from tasks.steps.stages import reproduce_stage
 from tasks.tools.dvc import BASE_STAGES, StageInterruptedError, StageRun, repair_files
 from tasks.tools.story import tell, tell_failure, tell_plan
 from tasks.workspace.erasing import erase_due
-from tasks.workspace.source_deletion import delete_due
 from tasks.workspace.upstream import follow
 from tasks.workspace.wave_paths import list_wave_paths
 from tasks.workspace.workspace import Workspace, open_workspace
@@ -106,7 +105,7 @@ def _take_in_and_forget(workspace: Workspace) -> Outcome:
 
 
 def _erase(workspace: Workspace) -> None:
-    for line in [*erase_due(workspace), *delete_due(workspace)]:
+    for line in erase_due(workspace):
         tell(line)
 
 

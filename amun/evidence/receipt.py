@@ -115,6 +115,18 @@ class Forgetting(Statement):
     test: ReportFigures
 
 
+class Source(Statement):
+    """What became of the person's files in the source of the data.
+
+    Attributes:
+        deleted_at: when none was left that could be deleted without others'.
+        left: what the source's owner has to take the person out of, each in words.
+    """
+
+    deleted_at: datetime
+    left: tuple[str, ...]
+
+
 class Scan(Statement):
     """What a scan for copies came to.
 
@@ -141,6 +153,7 @@ class Destruction(Statement):
         num_keys: how many keys were destroyed; None where it is not known.
         where: they lay.
         weights: of versions that had learned the person; None where nobody has looked for them.
+        source: the files in it; None where it is left to its owner.
         scan: for copies; None where there was none.
     """
 
@@ -150,6 +163,7 @@ class Destruction(Statement):
     num_keys: int | None
     where: str
     weights: Annotated[tuple[LearnedWeights, ...] | None, Field(exclude_if=lambda value: value is None)] = None
+    source: Annotated[Source | None, Field(exclude_if=lambda value: value is None)] = None
     scan: Annotated[Scan | None, Field(exclude_if=lambda value: value is None)] = None
 
 

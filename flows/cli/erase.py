@@ -29,7 +29,6 @@ def run_erasures(
 
     from flows.pages import erase_tables
     from tasks.workspace.erasing import erase
-    from tasks.workspace.source_deletion import delete_from_source
 
     workspace = shared.open_here()
     if dry_run:
@@ -45,13 +44,12 @@ def run_erasures(
     erase_tables.print_erased(done)
     with shared.open_ledger() as ledger:
         erase_tables.print_consumers(ledger.list_consumers(workspace.model, datetime.now(UTC)))
-    deletion = delete_from_source(workspace)
-    erase_tables.print_deletion(deletion)
+    erase_tables.print_deletion(done.deletion, done.undeleted)
     if done.erased:
         from tasks.views.copies import list_untouched
 
         erase_tables.print_untouched(list_untouched(workspace))
-    if done.readable or done.unissued or deletion.failed or (subjects and done.held_up):
+    if done.readable or done.unissued or done.undeleted or done.deletion.failed or (subjects and done.held_up):
         raise typer.Exit(1)
 
 

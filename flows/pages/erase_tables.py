@@ -66,8 +66,10 @@ def print_consumers(consumers: Sequence[Consumer]) -> None:
         print(f"warning: {line}")
 
 
-def print_deletion(done: "Deletion") -> None:
+def print_deletion(done: "Deletion", undeleted: str) -> None:
     """Prints what is deleted in the source, what could not be, and what its owner has to take people out of."""
+    if undeleted:
+        print(f"warning: files of erased people are not deleted in the source yet: {undeleted}")
     if done.num_deleted:
         print(f"deleted in the source: {tell_count(done.num_deleted, 'file')}")
     for told, people in (("not deleted in the source yet", done.failed), ("left to the source's owner", done.done)):

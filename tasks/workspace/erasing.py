@@ -1,15 +1,15 @@
 """Erases people whom a wave has forgotten: their keys are destroyed, and nothing sealed under them opens again.
 
 In the same moment the keys go under which the weights lie of all models that have learned them and not forgotten, and
-they are put on the suppression list, so that the next load of the data does not bring them back.
+they are put on the suppression list, so that the next load of the data does not bring them back. Then their files go
+in the source, where that is wanted, and they get a receipt.
 
 The ledger records each step; each can be repeated, and whatever was begun is ended by the next call. Who is erased is
 told by ids of requests: a night's log names nobody.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError, join_lines
-from amun.core.locks import hold_lock
-from amun.core.paths import CALIBRATION, STAGE_LOCK, TEST, TRAIN
+from amun.core.paths import CALIBRATION, TEST, TRAIN
 from amun.core.subject_ids import normalise
 from amun.ledger import Ledger, PlannedErasure
 from amun.ledger.consumers import tell_holding, tell_remembering
@@ -28,7 +27,8 @@ from amun.vault.vault import Vault, open_vault
 from tasks.workspace.history import tell_how_to_fetch
 from tasks.workspace.receipt_facts import draft_receipts
 from tasks.workspace.receipts import keep_receipts
-from tasks.workspace.workspace import Workspace, open_ledger
+from tasks.workspace.source_deletion import NOTHING_DELETED, Deletion, delete_from_source, tell_deletion
+from tasks.workspace.workspace import Workspace, hold_stages, open_ledger
 
 if TYPE_CHECKING:
     from tasks.workspace.store_files import Locks
@@ -45,6 +45,8 @@ class Erased:
         versions: numbers of the versions whose weights went from MLflow.
         copies: versions of other models there that were copies of these, and went with them.
         unlisted: why it is not known whether the suppression list has their pictures, all and no others; else empty.
+        deletion: what was done in the source of the data.
+        undeleted: why nothing could be done there; else empty.
         unissued: why receipts are not issued, or their chain could not be brought into git; else empty.
         unsent: why the chain of receipts is not in git yet, though nothing has failed; else empty.
     """
@@ -55,6 +57,8 @@ class Erased:
     versions: tuple[int, ...] = ()
     copies: tuple[str, ...] = ()
     unlisted: str = ""
+    deletion: Deletion = NOTHING_DELETED
+    undeleted: str = ""
     unissued: str = ""
     unsent: str = ""
 
@@ -74,6 +78,11 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         AmunError: ledger or key store does not answer, or a file cannot be looked into.
     """
     done = _erase_people(workspace, at_once, subjects)
+    try:
+        done = replace(done, deletion=delete_from_source(workspace))
+    except AmunError as error:
+        done = replace(done, undeleted=str(error))
+    # last, for a receipt tells of all that was destroyed
     try:
         return replace(done, unsent=keep_receipts(workspace, datetime.now(UTC)))
     except AmunError as error:
@@ -117,21 +126,6 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         copies,
         unlisted,
     )
-
-
-@contextmanager
-def hold_stages(workspace: Workspace) -> Iterator[None]:
-    """Lets no stage of this clone run meanwhile: what it writes could not be looked into.
-
-    Raises:
-        AmunError: one is running.
-    """
-    with ExitStack() as held:
-        try:
-            held.enter_context(hold_lock(workspace.root / STAGE_LOCK, waits=False))
-        except BlockingIOError:
-            raise AmunError("a stage is running here; type this again when its wave is over") from None
-        yield
 
 
 def _list_pictures(
@@ -246,6 +240,9 @@ def erase_due(workspace: Workspace) -> list[str]:
         lines.append(f"warning: the people of {people} can still be read; `amun erase run` says where")
     if done.unlisted:
         lines.append(f"warning: {tell_unlisted(done)}")
+    lines += tell_deletion(done.deletion)
+    if done.undeleted:
+        lines.append(f"warning: files of erased people are not deleted in the source yet: {done.undeleted}")
     if done.unissued:
         lines.append(f"warning: receipts are not finished: {done.unissued}; the next night goes on with them")
     if done.unsent:

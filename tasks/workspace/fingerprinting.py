@@ -37,7 +37,6 @@ from tasks.tools.digests import compute_md5
 from tasks.workspace.store_files import Locks, gather
 from tasks.workspace.workspace import Workspace
 
-RETENTION_DAYS = 1095  # that fingerprints are kept: as long as receipts are
 KIND_OF = {
     TRAIN: IMAGE,
     CALIBRATION: IMAGE,
@@ -68,7 +67,7 @@ def keep_fingerprints(workspace: Workspace, vault: Vault, people: Collection[str
     """
     taken = take_fingerprints(workspace, vault, people, locks)
     before = read_fingerprints(vault, people)
-    until = now + timedelta(days=RETENTION_DAYS)
+    until = now + timedelta(days=workspace.params.receipts.retention_days)
     for person, fingerprint in taken.items():
         kept = before.get(person)
         whole = fingerprint if kept is None else join([kept, fingerprint.without(kept)])

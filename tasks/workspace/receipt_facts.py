@@ -23,8 +23,9 @@ from amun.evidence.receipt import (
     LearnedWeights,
     ReceiptBody,
     Software,
+    Source,
 )
-from amun.ledger import DraftedReceipt, Ledger, PlannedErasure
+from amun.ledger import DraftedReceipt, Ledger, PlannedErasure, SourceDeletion
 from amun.receipts.statement import name_subject
 from amun.vault.vault import Vault
 from tasks.tools.contents import find_cached
@@ -142,6 +143,7 @@ def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, 
         num_keys=drafted.draft.num_keys,
         where=_WHERE,
         weights=drafted.draft.weights,
+        source=_describe_source(erasure.source),
     )
     return ReceiptBody(
         request=request.request_id,
@@ -156,6 +158,12 @@ def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, 
         software=Software(version=amun.__version__, commit=run_git(root, "rev-parse", "HEAD")),
         limits=tuple(list_limits(forgetting, destroyed)),
     )
+
+
+def _describe_source(source: SourceDeletion | None) -> Source | None:
+    if source is None or source.deleted_at is None:
+        return None
+    return Source(deleted_at=source.deleted_at, left=source.left)
 
 
 def _describe_wave(root: Path, ledger: Ledger, model: str, number: int) -> Forgetting:

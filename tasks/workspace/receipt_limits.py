@@ -34,7 +34,10 @@ def list_limits(forgotten: Forgetting, destroyed: Destruction) -> Iterator[str]:
     if destroyed.scan is None:
         yield "Nobody has scanned disks, remotes and databases for copies."
     yield "Models that were downloaded before, and copies that were made outside of the workspace, are not reached."
-    yield "The source of the data, from which the workspace had read them, is not looked into."
+    if destroyed.source is None:
+        yield "The source of the data, from which the workspace had read them, is left to its owner."
+    else:
+        yield from (f"Left to the owner of the source of the data: {left}." for left in destroyed.source.left)
     yield (
         "Sealed copies of the samples are still there, in files and their backups. They cannot be opened, unless "
         "somebody has kept a backup of the key store together with a key-encryption key of the same time."

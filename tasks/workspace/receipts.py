@@ -44,7 +44,7 @@ def keep_receipts(workspace: Workspace, now: datetime) -> str:
     """
     with open_ledger() as ledger:
         issued = ledger.list_receipts(workspace.model)
-        if drafted := ledger.list_drafted(workspace.model):
+        if drafted := [one for one in ledger.list_drafted(workspace.model) if not _is_in_source(one)]:
             # a chain that goes on elsewhere must not get a second end
             require_same_chain(workspace.root, issued)
             key = _provide_key(workspace, issued)
@@ -133,6 +133,11 @@ def _provide_key(workspace: Workspace, issued: Sequence[IssuedReceipt]) -> Signi
     """
     path = locate_signing_key(workspace.root)
     return read_signing_key(path) if issued else provide_signing_key(path)
+
+
+def _is_in_source(drafted: DraftedReceipt) -> bool:
+    """Tells whether the person's files are still being deleted in the source: the receipt waits for that."""
+    return drafted.erasure.source is not None and drafted.erasure.source.deleted_at is None
 
 
 def _issue(workspace: Workspace, ledger: Ledger, key: SigningKey, drafted: DraftedReceipt, now: datetime) -> None:

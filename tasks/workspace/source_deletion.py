@@ -31,9 +31,8 @@ from tasks.tools.s3 import (
     parse_location,
     translate_errors,
 )
-from tasks.workspace.erasing import hold_stages
 from tasks.workspace.mirror import remove_from_mirror
-from tasks.workspace.workspace import Workspace, open_ledger
+from tasks.workspace.workspace import Workspace, hold_stages, open_ledger
 
 Delete = Callable[[str], int]  # deletes a file for good, and returns how many copies of it there were
 
@@ -53,6 +52,9 @@ class Deletion:
     num_deleted: int
 
 
+NOTHING_DELETED = Deletion([], [], 0)
+
+
 def delete_from_source(workspace: Workspace) -> Deletion:
     """Deletes the files of everybody whose erasure is begun, and ends what an earlier call has begun.
 
@@ -63,7 +65,7 @@ def delete_from_source(workspace: Workspace) -> Deletion:
     with open_ledger() as ledger:
         waiting = ledger.begin_source_deletions(workspace.model, datetime.now(UTC), is_wanted=data.source_delete)
         if not waiting:
-            return Deletion([], [], 0)
+            return NOTHING_DELETED
         with hold_stages(workspace):
             people = {normalise(one.subject_id) for one in waiting}
             found = _delete(workspace.root, data, people)
@@ -200,15 +202,11 @@ def _add(told: dict[str, list[str]], people: Iterable[str], line: str) -> None:
         told[name].append(line)
 
 
-def delete_due(workspace: Workspace) -> list[str]:
-    """Deletes whatever is due in the source, as the last part of a night, and returns what there is to tell.
+def tell_deletion(done: Deletion) -> list[str]:
+    """Returns what a night has to tell of it.
 
     No file is named: a key of an object, or the name of a file, may be a person's.
     """
-    try:
-        done = delete_from_source(workspace)
-    except AmunError as error:
-        return [f"warning: files of erased people are not deleted in the source yet: {error}"]
     lines = []
     if done.num_deleted:
         lines.append(f"deleted in the source: {tell_count(done.num_deleted, 'file')} of erased people")

@@ -4,16 +4,19 @@ import importlib.metadata
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import amun
 from amun.core.commands import tell_command
-from amun.core.errors import InputError
+from amun.core.errors import AmunError, InputError
 from amun.core.keys import SECRET_VARIABLE, fingerprint, load_secret
+from amun.core.locks import hold_lock
 from amun.core.params import Params, read_params
-from amun.core.paths import PARAMS, SECRET, WAVE
+from amun.core.paths import PARAMS, SECRET, STAGE_LOCK, WAVE
 from amun.ledger import Claim, Ledger
 from tasks.tools.environment import LEDGER_VARIABLE, set_environment
 from tasks.tools.git import find_root, read_committed
@@ -135,3 +138,18 @@ def require_same_code(root: Path) -> None:
 def _read_sources(folder: Path) -> dict[str, bytes]:
     paths = [*folder.rglob("*.py"), *folder.rglob("*.html")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(paths)}
+
+
+@contextmanager
+def hold_stages(workspace: Workspace) -> Iterator[None]:
+    """Lets no stage of this clone run meanwhile: what it writes could not be looked into.
+
+    Raises:
+        AmunError: one is running.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold_lock(workspace.root / STAGE_LOCK, waits=False))
+        except BlockingIOError:
+            raise AmunError("a stage is running here; type this again when its wave is over") from None
+        yield

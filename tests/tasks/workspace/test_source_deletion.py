@@ -19,7 +19,7 @@ from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.s3 import delete_versions, open_client
 from tasks.workspace import source_deletion
 from tasks.workspace.mirror import Update, update_mirror
-from tasks.workspace.source_deletion import Deletion, delete_due, delete_from_source
+from tasks.workspace.source_deletion import Deletion, delete_from_source, tell_deletion
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, add, build_base, claim_wave, complete_wave
 from tests.amun.pictures import encode, paint, write_class_folder
@@ -99,7 +99,7 @@ def test_files_of_erased_people_are_deleted_once_and_those_of_nobody_else(ledger
         assert (source := erasures[name]) is not None
         assert (source.deleted_at is not None, source.left) == (True, (TABLE,))
     erase(ledger, "ben")
-    assert delete_due(folder) == [
+    assert tell_deletion(delete_from_source(folder)) == [
         "deleted in the source: 1 file of erased people",
         "the source's owner has to take the people of 1 request out of it; `amun erase list --json` says where",
     ]
@@ -115,7 +115,7 @@ def test_what_lies_behind_a_link_is_told_and_looked_for_again(ledger: Ledger, fo
     assert (left, num_deleted) == ({"ben": [TABLE]}, 3)
     assert failed == {"ann": ["images/dog/ann.png: it is a link, or behind one: delete what that leads to"]}
     assert ledger.count_status(MODEL, NOW).source_waiting == 1
-    (told,) = delete_due(folder)
+    (told,) = tell_deletion(delete_from_source(folder))
     assert told == "warning: not all files of 1 request could be deleted in the source; `amun erase run` names them"
     elsewhere.unlink()
     (images / "dog/ann.png").unlink()
@@ -278,9 +278,9 @@ def test_bucket_that_is_away_or_refuses_is_told_and_tried_again(
         patch.setenv("AWS_SECRET_ACCESS_KEY", "guessed")
         with pytest.raises(AmunError, match="it does not answer or refuses"):
             delete_from_source(workspace)
-        (night,) = delete_due(workspace)
-        assert night.startswith("warning: files of erased people are not deleted in the source yet: s3://")
-        assert "ann.png" not in night
+        with pytest.raises(AmunError) as refused:
+            delete_from_source(workspace)
+        assert "ann.png" not in str(refused.value)
 
     def keep(client: Any, bucket: str, key: str) -> int:
         # as a bucket does whose rules keep this object
