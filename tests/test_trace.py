@@ -269,6 +269,7 @@ def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path:
         "the model faces holds 3 samples; the suppression list has the person\n"
     )
     assert not [name for name in files if name.endswith((".png", ".npy"))]
+    assert json.loads(files["receipts/R-000001.json"])["body"]["request"] == "R-000001"
     assert (read_rows(files["samples.csv"]), read_rows(files["answers.csv"])) == ([], [])
     assert json.loads(files["requests.json"])[0]["outcomes"][0]["erasure"]["erased_at"] is not None
     page = write_record(site, "R-000001", tmp_path / "page.html").text

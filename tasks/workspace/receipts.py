@@ -3,7 +3,7 @@
 Each step can be killed and made again: what was issued stays as it is, what is missing is issued by the next call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -84,13 +84,19 @@ def open_receipt(workspace: Workspace, request_id: str) -> str:
         AmunError: it is damaged.
     """
     receipt = find_receipt(workspace, request_id)
-    where = f"the receipt of {request_id}"
     with open_ledger() as ledger:
-        sealed = ledger.read_sealed(workspace.model, request_id)
-    if sealed is None:
-        until = f"on {receipt.destroyed_at:%Y-%m-%d}" if receipt.destroyed_at is not None else "since"
-        raise InputError(f"{where}: what it said was destroyed {until}, as receipts.retention_days has it")
-    name = _name_key(workspace, request_id)
+        return read_issued(workspace, ledger, receipt)
+
+
+def read_issued(workspace: Workspace, ledger: Ledger, receipt: IssuedReceipt) -> str:
+    """Returns a receipt that the ledger has, verified; raises as `open_receipt`."""
+    where = f"the receipt of {receipt.request_id}"
+    if receipt.destroyed_at is not None:
+        since = f"{receipt.destroyed_at:%Y-%m-%d}"
+        raise InputError(f"{where}: what it said was destroyed on {since}, as receipts.retention_days has it")
+    if (sealed := ledger.read_sealed(workspace.model, receipt.request_id)) is None:
+        raise AmunError(f"{where}: the ledger has lost what it said; bring the ledger back from your backup")
+    name = _name_key(workspace, receipt.request_id)
     if (key := open_vault(workspace.root).find_named_key(name)) is None:
         raise AmunError(f"{where}: the key store has no key of it; bring the store back from your backup")
     body, nonce = open_body(key, name, sealed)
@@ -99,19 +105,35 @@ def open_receipt(workspace: Workspace, request_id: str) -> str:
     return text
 
 
+def read_receipts(workspace: Workspace, request_ids: Collection[str]) -> dict[str, str]:
+    """Returns those of these requests' receipts whose bodies are kept, as the person gets them, by request.
+
+    Raises:
+        InputError, AmunError: as `open_receipt`.
+    """
+    with open_ledger() as ledger:
+        return {
+            receipt.request_id: read_issued(workspace, ledger, receipt)
+            for receipt in ledger.list_receipts(workspace.model)
+            if receipt.request_id in request_ids and receipt.has_body
+        }
+
+
 def list_public_keys(workspace: Workspace) -> list[str]:
-    """Returns the keys that have signed receipts, in their order, and the one that signs now last.
+    """Returns the keys that have signed receipts, and the one that signs here, each after those that were used before.
 
     The chain keeps them: what an earlier key has signed can be verified for ever.
 
     Raises:
-        InputError: there is no signing key.
+        InputError: the signing key cannot be read, or there is none and no receipt either.
     """
+    path = locate_signing_key(workspace.root)
     with open_ledger() as ledger:
         receipts = ledger.list_receipts(workspace.model)
-    present = _provide_key(workspace, receipts).public_key
-    earlier = dict.fromkeys(receipt.entry.public_key for receipt in receipts)
-    return [*(key for key in earlier if key != present), present]
+    used = [receipt.entry.public_key for receipt in receipts]
+    if not receipts or path.exists():
+        used.append(_provide_key(workspace, receipts).public_key)
+    return list(dict.fromkeys(reversed(used)))[::-1]
 
 
 def renew_signing_key(workspace: Workspace) -> None:
