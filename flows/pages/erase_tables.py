@@ -35,7 +35,7 @@ def print_plan(planned: Sequence[PlannedErasure]) -> None:
 
 def print_erased(done: "Erased") -> None:
     """Prints who is erased, and who is not and why."""
-    from tasks.workspace.erasing import tell_unlisted
+    from tasks.workspace.erasing import tell_kept, tell_unlisted
 
     _print_some([f"{_name(one)}: erased" for one in done.erased])
     _print_some(
@@ -49,8 +49,8 @@ def print_erased(done: "Erased") -> None:
         print(f"warning: {tell_unlisted(done)}")
     if done.unissued:
         print(f"warning: receipts are not finished: {done.unissued}; then type this again")
-    if done.unsent:
-        print(done.unsent)
+    for line in tell_kept(done.receipts):
+        print(line)
     if not (done.erased or done.readable or done.held_up):
         print("nobody is to be erased")
 

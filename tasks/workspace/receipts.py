@@ -4,11 +4,14 @@ Each step can be killed and made again: what was issued stays as it is, what is 
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import keyed_digest, load_secret
+from amun.core.locks import hold_lock
+from amun.core.paths import RECEIPT_LOCK
 from amun.evidence.receipt import ChainEntry
 from amun.ledger import DraftedReceipt, IssuedReceipt, Ledger
 from amun.receipts.chain import append_entry, commit_to, draw_nonce
@@ -27,21 +30,32 @@ from tasks.workspace.receipt_facts import compose_body
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
-def keep_receipts(workspace: Workspace, now: datetime) -> str:
-    """Issues what receipts are missing, empties those whose retention is over, and brings the chain into git.
+@dataclass(frozen=True)
+class Kept:
+    """What a call has done about receipts.
+
+    Attributes:
+        num_destroyed: bodies whose retention was over; where there were any the key-encryption key was changed.
+        unsent: why the chain is not in git yet, though nothing has failed; empty where it is.
+    """
+
+    num_destroyed: int = 0
+    unsent: str = ""
+
+
+def keep_receipts(workspace: Workspace, now: datetime) -> Kept:
+    """Issues what receipts are missing, destroys bodies whose retention is over, and brings the chain into git.
 
     Args:
         workspace: whose receipts they are.
         now: the present time.
 
-    Returns:
-        why the chain is not in git yet, though nothing has failed; empty where it is.
-
     Raises:
         InputError: the signing key is not at hand, or git has another chain than the ledger.
         AmunError: ledger, key store or git remote does not answer.
     """
-    with open_ledger() as ledger:
+    # of one clone: its chain's file is one, and so is its git index
+    with hold_lock(workspace.root / RECEIPT_LOCK), open_ledger() as ledger:
         issued = ledger.list_receipts(workspace.model)
         if drafted := ledger.list_drafted(workspace.model):
             # a chain that goes on elsewhere must not get a second end
@@ -49,8 +63,8 @@ def keep_receipts(workspace: Workspace, now: datetime) -> str:
             key = _provide_key(workspace, issued)
             for one in drafted:
                 _issue(workspace, ledger, key, one, now)
-        _destroy_bodies(workspace, ledger, now)
-        return record_chain(workspace, ledger)
+        num_destroyed = _destroy_bodies(workspace, ledger, now)
+        return Kept(num_destroyed, record_chain(workspace, ledger))
 
 
 def find_receipt(workspace: Workspace, request_id: str) -> IssuedReceipt:
@@ -62,9 +76,8 @@ def find_receipt(workspace: Workspace, request_id: str) -> IssuedReceipt:
     model = workspace.model
     with open_ledger() as ledger:
         request = ledger.get_request(request_id)
-        for receipt in ledger.list_receipts(model):
-            if receipt.request_id == request_id:
-                return receipt
+        if (receipt := ledger.find_receipt(model, request_id)) is not None:
+            return receipt
     erasure = next((outcome.erasure for outcome in request.outcomes if outcome.model == model), None)
     if erasure is None:
         raise InputError(f"{request_id} has no receipt: nobody is erased under it; `amun erase list` shows who is")
@@ -170,21 +183,22 @@ def _append(key: SigningKey, model: str, commitment: str, now: datetime, before:
     return append_entry(key, model, before, commitment, now)
 
 
-def _destroy_bodies(workspace: Workspace, ledger: Ledger, now: datetime) -> None:
-    """Destroys what receipts say whose retention is over: their keys first, then what lay under them."""
+def _destroy_bodies(workspace: Workspace, ledger: Ledger, now: datetime) -> int:
+    """Destroys what receipts say whose retention is over: keys first, then what lay under them; returns how many."""
     over = [
         receipt.request_id
         for receipt in ledger.list_receipts(workspace.model)
         if receipt.has_body and tell_retention(workspace, receipt) <= now
     ]
     if not over:
-        return
+        return 0
     vault = open_vault(workspace.root)
     vault.check_rotation()
     vault.destroy_named_keys([_name_key(workspace, request_id) for request_id in over])
     # else a backup of the key store would still have them
     vault.rotate()
     ledger.empty_receipts(workspace.model, over, now)
+    return len(over)
 
 
 def _name_key(workspace: Workspace, request_id: str) -> str:

@@ -28,7 +28,7 @@ from tasks.tools.git import list_changes, run_git
 from tasks.workspace import erasing
 from tasks.workspace.faults import CHECKS
 from tasks.workspace.receipt_check import check_receipts, find_chain_faults
-from tasks.workspace.receipts import keep_receipts
+from tasks.workspace.receipts import Kept, keep_receipts
 from tasks.workspace.workspace import Workspace, open_workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave
 from tests.amun.shipped import ROOT
@@ -82,7 +82,7 @@ def erase(ledger: Ledger, *people: str) -> list[str]:
     """Returns the requests under which these people are erased, each with its receipt."""
     requests = forget(ledger, *people)
     done = erasing.erase(open_workspace(Path()))
-    assert (len(done.erased), done.unissued, done.unsent) == (len(people), "", "")
+    assert (len(done.erased), done.unissued, done.receipts.unsent) == (len(people), "", "")
     return requests
 
 
@@ -349,7 +349,7 @@ def test_killed_anywhere_each_receipt_is_issued_once(ledger: Ledger, workspace: 
             kill_at(moment, step, lambda: erasing.erase(open_workspace(Path())))
             before = [receipt.entry for receipt in ledger.list_receipts(MODEL)]
             done = erasing.erase(workspace)
-            assert (done.unissued, done.unsent) == ("", ""), f"{moment} {step}"
+            assert (done.unissued, done.receipts.unsent) == ("", ""), f"{moment} {step}"
             assert list_issued(ledger) == requests
             assert [receipt.entry for receipt in ledger.list_receipts(MODEL)][: len(before)] == before
             assert ledger.list_drafted(MODEL) == []
@@ -375,10 +375,11 @@ def test_body_is_gone_when_its_retention_ends_and_the_chain_stays(
     receipt, keys, _ = hand_over(capsys, requests[0], tmp_path / "elsewhere")
     shutil.copy(KEYS, tmp_path / "keys.db")
     now = datetime.now(UTC)
-    assert keep_receipts(workspace, now + RETENTION - timedelta(minutes=1)) == ""
+    assert keep_receipts(workspace, now + RETENTION - timedelta(minutes=1)) == Kept()
     assert type_receipt(capsys, "show", requests[0])[0] == 0
     commits = run_git(Path(), "rev-list", "--count", "HEAD")
-    assert keep_receipts(workspace, now + RETENTION) == ""
+    kept = keep_receipts(workspace, now + RETENTION)
+    assert erasing.tell_kept(kept) == ["destroyed: what 2 receipts said, and the key-encryption key was changed"]
     assert run_git(Path(), "rev-list", "--count", "HEAD") == commits
     for command in (("show", requests[0]), ("export", requests[0], "--to", tmp_path / "again.json")):
         code, out, err = type_receipt(capsys, *command)
@@ -408,7 +409,7 @@ def test_killed_while_bodies_are_destroyed_the_next_call_ends_it(
         for moment in ("before", "after"):
             (request,) = erase(ledger, people.pop())
             kill_at(moment, step, lambda: keep_receipts(open_workspace(Path()), now))
-            assert keep_receipts(workspace, now) == ""
+            assert keep_receipts(workspace, now).unsent == ""
             assert ledger.read_sealed(MODEL, request) is None
             assert not open_vault().describe().is_rotating
             assert check_receipts(workspace).faults == []
