@@ -22,6 +22,7 @@ from amun.core.keys import SECRET_VARIABLE
 from amun.core.params import read_params
 from amun.core.paths import LEDGER, PARAMS, TRAIN
 from amun.ledger import Ledger, Wave
+from amun.receipts.signing import RECEIPT_KEY_VARIABLE
 from amun.store.store import read_owners
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
@@ -63,7 +64,7 @@ def run_demo(source: Path) -> None:
     ensure_clone(source, root)
     change_params(root, "The parameters of the demo", OF_THE_BASE)
     # the demo is its own world: it touches no ledger, registry or server of the user's
-    own = (LEDGER_VARIABLE, SECRET_VARIABLE, KEYS_VARIABLE, KEK_VARIABLE)
+    own = (LEDGER_VARIABLE, SECRET_VARIABLE, KEYS_VARIABLE, KEK_VARIABLE, RECEIPT_KEY_VARIABLE)
     for name in (*own, "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME"):
         os.environ.pop(name, None)
     set_environment(root)

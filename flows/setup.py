@@ -59,14 +59,15 @@ def refuse_early(workspace: Workspace, remote: str | None, base: str | None) -> 
     """Refuses what is seen at once, before anything is imported that takes seconds; a DVC remote's folder is made.
 
     Raises:
-        InputError: a detached head, a secret that is none, a base that is no safetensors file and names no version, or
-            a remote that does not answer.
+        InputError: a detached head, a secret that is none, keys that are not at hand, a base that is no safetensors
+            file and names no version, or a remote that does not answer.
     """
     require_branch(workspace.root)
     if secret := os.environ.get(SECRET_VARIABLE):
         parse_secret(secret, SECRET_VARIABLE)
     if workspace.params.data.sealed:
         open_vault(workspace.root).check_before()
+        locate_signing_key(workspace.root)
     if base is not None:
         require_source(workspace.root, base)
     if remote is not None:

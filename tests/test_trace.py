@@ -307,10 +307,16 @@ def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path:
         "the model faces holds 3 samples; the suppression list has the person\n"
     )
     assert not [name for name in files if name.endswith((".png", ".npy"))]
+    assert json.loads(files["receipts/R-000001.json"])["body"]["request"] == "R-000001"
     assert (read_rows(files["samples.csv"]), read_rows(files["answers.csv"])) == ([], [])
     assert json.loads(files["requests.json"])[0]["outcomes"][0]["erasure"]["erased_at"] is not None
     page = write_record(site, "R-000001", tmp_path / "page.html").text
-    for words in ("that nobody can open any more", "Erased on", "the keys of this person were destroyed"):
+    for words in (
+        "that nobody can open any more",
+        "Erased on",
+        "the keys of this person were destroyed",
+        "a receipt was issued",
+    ):
         assert words in page
     back = site.start("amun", "model", "rollback", "1", "--reason", "to see what it would do", "--dry-run")
     assert_one_line(back, 2, "version 1 cannot serve again", since, "`amun base rebuild`")

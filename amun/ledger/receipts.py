@@ -6,7 +6,7 @@ Their numbers are given in the transaction that writes them: several clones make
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import ColumnElement, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
@@ -116,11 +116,17 @@ class ReceiptBook(Database):
         """
         with self._read() as session:
             check_model(session, model, self.name)
-            query = select(*_COLUMNS).where(ReceiptRow.model == model).order_by(ReceiptRow.number)
-            return [
-                IssuedReceipt(format_request_id(number), of_model, self._parse(line), has_body, destroyed_at, commit)
-                for number, of_model, line, has_body, destroyed_at, commit in session.execute(query).tuples()
-            ]
+            return self._select(session, ReceiptRow.model == model)
+
+    def find_receipt(self, model: str, request_id: str) -> IssuedReceipt | None:
+        """Returns the receipt of a request; None where there is none.
+
+        Raises:
+            AmunError: its entry is damaged.
+        """
+        meant = ReceiptRow.model == model, ReceiptRow.request_number == parse_request_id(request_id)
+        with self._read() as session:
+            return next(iter(self._select(session, *meant)), None)
 
     def read_sealed(self, model: str, request_id: str) -> bytes | None:
         """Returns the sealed body of a request's receipt; None where there is none, or none any more."""
@@ -165,6 +171,13 @@ class ReceiptBook(Database):
         with self._read() as session:
             row = session.get(ReproductionRow, (model, number))
             return None if row is None else parse_record(Reproduction, row.content, f"a record in {self.name}")
+
+    def _select(self, session: Session, *conditions: ColumnElement[bool]) -> list[IssuedReceipt]:
+        query = select(*_COLUMNS).where(*conditions).order_by(ReceiptRow.number)
+        return [
+            IssuedReceipt(format_request_id(number), model, self._parse(line), has_body, destroyed_at, commit)
+            for number, model, line, has_body, destroyed_at, commit in session.execute(query).tuples()
+        ]
 
     def _find_last(self, session: Session, model: str) -> ChainEntry | None:
         query = select(ReceiptRow.entry).where(ReceiptRow.model == model).order_by(ReceiptRow.number.desc()).limit(1)

@@ -38,7 +38,7 @@ def print_plan(planned: Sequence[PlannedErasure]) -> None:
 
 def print_erased(done: "Erased") -> None:
     """Prints who is erased, and who is not and why."""
-    from tasks.workspace.erasing import tell_unlisted, tell_versions
+    from tasks.workspace.erasing import tell_kept, tell_unlisted, tell_versions
 
     _print_some([f"{_name(one)}: erased" for one in done.erased])
     _print_some(
@@ -54,8 +54,8 @@ def print_erased(done: "Erased") -> None:
         print(f"warning: {tell_unlisted(done)}")
     if done.unissued:
         print(f"warning: receipts are not finished: {done.unissued}; then type this again")
-    if done.unsent:
-        print(done.unsent)
+    for line in tell_kept(done.receipts):
+        print(line)
     if not (done.erased or done.readable or done.held_up):
         print("nobody is to be erased")
 

@@ -21,6 +21,7 @@ from amun.ledger import Request, Wave
 from tasks.tools.git import name_tag, run_git
 from tasks.tools.new_file import require_free, write_private
 from tasks.views.export import Facts, HeldImage, gather_facts, read_answers, read_images
+from tasks.workspace.receipts import read_receipts
 from tasks.workspace.workspace import Workspace
 
 OPTION = "--to"
@@ -35,6 +36,7 @@ samples.csv     what each sample is used for (train, calibration, test), its cla
                 and each near-copy that a wave has made of one (adversarial), with the class that it was taken for
 images/         the samples; what has more than 8 bits a colour also as .npy, an array of NumPy
 adversarial/    the near-copies, by wave
+receipts/       what was stated of the erasure of the person, signed, by request
 answers.csv     what reference models answer to the samples (logits, by class), and which were trained on them
 """
 
@@ -50,12 +52,15 @@ def write_export(workspace: Workspace, subject_id: str, path: Path) -> str:
     require_free(OPTION, path, root)
     facts = gather_facts(workspace, subject_id)
     trace = facts.trace
+    receipts = read_receipts(workspace, {request.request_id for request in trace.requests})
     with write_private(OPTION, path) as unfinished, ZipFile(unfinished, "w") as archive:
         num_samples, num_copies = _add_images(archive, read_images(root, trace))
         titles = ["sample_id", "references", "number", "waves", "was_trained", "logits"]
         answers = (list(vars(answer).values()) for answer in read_answers(root, trace))
         _add_table(archive, "answers.csv", [titles, *answers])
         _add_json(archive, "requests.json", [_describe_request(request) for request in trace.requests])
+        for request_id, text in receipts.items():
+            _add(archive, f"receipts/{request_id}.json", text)
         _add_json(archive, "waves.json", [_describe_wave(wave) for wave in facts.waves])
         _add_json(archive, "versions.json", trace.versions)
         _add_json(archive, "places.json", facts.copies)

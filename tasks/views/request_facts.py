@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from amun.core.paths import PARAMS
-from amun.ledger import Outcome, Request, Wave
+from amun.ledger import IssuedReceipt, Outcome, Request, Wave
 from tasks.tools.git import has_commit, read_committed, run_git
 from tasks.views.copies import Copy, list_copies
 from tasks.views.trace import Trace, TracedVersion, trace_subject
@@ -107,11 +107,13 @@ def gather_facts(workspace: Workspace, request_id: str) -> RequestFacts:
             for outcome in request.outcomes
             if outcome.wave_number is not None
         }
+        receipts = {outcome.model: ledger.find_receipt(outcome.model, request_id) for outcome in request.outcomes}
     trace = trace_subject(workspace, request.subject_id)
     return RequestFacts(
         request=request,
         models=[
-            _describe(workspace, request, outcome, waves.get(outcome.model), trace) for outcome in request.outcomes
+            _describe(workspace, request, outcome, waves.get(outcome.model), receipts[outcome.model], trace)
+            for outcome in request.outcomes
         ],
         written_at=datetime.now(UTC),
         workspace_model=workspace.model,
@@ -119,7 +121,14 @@ def gather_facts(workspace: Workspace, request_id: str) -> RequestFacts:
     )
 
 
-def _describe(workspace: Workspace, request: Request, outcome: Outcome, wave: Wave | None, trace: Trace) -> ModelFacts:
+def _describe(
+    workspace: Workspace,
+    request: Request,
+    outcome: Outcome,
+    wave: Wave | None,
+    receipt: IssuedReceipt | None,
+    trace: Trace,
+) -> ModelFacts:
     is_own = outcome.model == workspace.model
     return ModelFacts(
         outcome=outcome,
@@ -129,7 +138,9 @@ def _describe(workspace: Workspace, request: Request, outcome: Outcome, wave: Wa
         copies=list_copies(workspace, trace) if is_own else None,
         twins=find_shared(workspace, request.subject_id, wave) if is_own else None,
         thresholds=read_thresholds(workspace.root, None if wave is None else wave.commit),
-        events=sorted(_list_events(request, outcome, wave), key=lambda event: event.at),
+        events=sorted(
+            [*_list_events(request, outcome, wave), *_list_receipt_events(receipt)], key=lambda event: event.at
+        ),
     )
 
 
@@ -168,3 +179,11 @@ def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Itera
         yield Event(outcome.erasure.erased_at, "erased: no sealed copy could be opened any more")
     if outcome.erasure is not None and (source := outcome.erasure.source) is not None and source.deleted_at is not None:
         yield Event(source.deleted_at, "the person's files in the source were deleted")
+
+
+def _list_receipt_events(receipt: IssuedReceipt | None) -> Iterator[Event]:
+    if receipt is None:
+        return
+    yield Event(receipt.entry.issued_at, f"a receipt was issued, number {receipt.entry.number} of the chain")
+    if receipt.destroyed_at is not None:
+        yield Event(receipt.destroyed_at, "what the receipt said was destroyed, at the end of its retention")

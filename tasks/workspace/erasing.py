@@ -10,7 +10,7 @@ told by ids of requests: a night's log names nobody.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from amun.vault.suppression import SUBJECT
 from amun.vault.vault import Vault, open_vault
 from tasks.workspace.history import tell_how_to_fetch
 from tasks.workspace.receipt_facts import draft_receipts
-from tasks.workspace.receipts import keep_receipts
+from tasks.workspace.receipts import Kept, keep_receipts
 from tasks.workspace.source_deletion import NOTHING_DELETED, Deletion, delete_from_source, tell_deletion
 from tasks.workspace.workspace import Workspace, hold_stages, open_ledger
 
@@ -47,8 +47,8 @@ class Erased:
         unlisted: why it is not known whether the suppression list has their pictures, all and no others; else empty.
         deletion: what was done in the source of the data.
         undeleted: why nothing could be done there; else empty.
+        receipts: what was done about receipts of erasure.
         unissued: why receipts are not issued, or their chain could not be brought into git; else empty.
-        unsent: why the chain of receipts is not in git yet, though nothing has failed; else empty.
     """
 
     erased: list[PlannedErasure]
@@ -59,8 +59,8 @@ class Erased:
     unlisted: str = ""
     deletion: Deletion = NOTHING_DELETED
     undeleted: str = ""
+    receipts: Kept = field(default_factory=Kept)
     unissued: str = ""
-    unsent: str = ""
 
 
 def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[str] | None = None) -> Erased:
@@ -84,7 +84,7 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         done = replace(done, undeleted=str(error))
     # last, for a receipt tells of all that was destroyed
     try:
-        return replace(done, unsent=keep_receipts(workspace, datetime.now(UTC)))
+        return replace(done, receipts=keep_receipts(workspace, datetime.now(UTC)))
     except AmunError as error:
         return replace(done, unissued=str(error))
 
@@ -245,8 +245,7 @@ def erase_due(workspace: Workspace) -> list[str]:
         lines.append(f"warning: files of erased people are not deleted in the source yet: {done.undeleted}")
     if done.unissued:
         lines.append(f"warning: receipts are not finished: {done.unissued}; the next night goes on with them")
-    if done.unsent:
-        lines.append(done.unsent)
+    lines += tell_kept(done.receipts)
     return lines + [f"warning: {line}" for line in [*tell_holding(consumers), *tell_remembering(consumers)]]
 
 
@@ -273,6 +272,12 @@ def tell_unlisted(done: Erased) -> str:
         "the suppression list has the names of these people; some of their pictures may be missing on it, or be "
         f"others' too: {done.unlisted}"
     )
+
+
+def tell_kept(kept: Kept) -> list[str]:
+    """Returns what there is to tell of receipts, besides that they were issued."""
+    told = f"destroyed: what {tell_count(kept.num_destroyed, 'receipt')} said, and the key-encryption key was changed"
+    return [*([told] if kept.num_destroyed else []), *([kept.unsent] if kept.unsent else [])]
 
 
 def describe_erased(model: str, first_wave: int) -> str:

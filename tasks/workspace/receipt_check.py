@@ -11,7 +11,7 @@ from amun.receipts.signing import locate_signing_key, read_signing_key
 from tasks.tools.git import has_commit, is_ancestor, run_git
 from tasks.workspace.history import is_cut
 from tasks.workspace.receipt_chain import find_difference, read_lines
-from tasks.workspace.receipts import open_receipt
+from tasks.workspace.receipts import read_issued
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -131,10 +131,10 @@ def _find_faults_in_git(workspace: Workspace, receipts: Sequence[IssuedReceipt])
 
 def _find_damaged(workspace: Workspace, receipts: Sequence[IssuedReceipt]) -> Iterator[ChainFault]:
     """Yields bodies that do not open, or are not what was committed to."""
-    for receipt in receipts:
-        if not receipt.has_body:
-            continue
-        try:
-            open_receipt(workspace, receipt.request_id)
-        except AmunError as error:
-            yield ChainFault(str(error), "bring key store and ledger back from your backup")
+    with open_ledger() as ledger:
+        for receipt in receipts:
+            try:
+                if receipt.has_body:
+                    read_issued(workspace, ledger, receipt)
+            except AmunError as error:
+                yield ChainFault(str(error), "bring key store and ledger back from your backup")

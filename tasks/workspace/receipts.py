@@ -3,12 +3,15 @@
 Each step can be killed and made again: what was issued stays as it is, what is missing is issued by the next call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import keyed_digest, load_secret
+from amun.core.locks import hold_lock
+from amun.core.paths import RECEIPT_LOCK
 from amun.evidence.receipt import ChainEntry
 from amun.ledger import DraftedReceipt, IssuedReceipt, Ledger
 from amun.receipts.chain import append_entry, commit_to, draw_nonce
@@ -28,21 +31,32 @@ from tasks.workspace.receipt_facts import compose_body
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
-def keep_receipts(workspace: Workspace, now: datetime) -> str:
-    """Issues what receipts are missing, empties those whose retention is over, and brings the chain into git.
+@dataclass(frozen=True)
+class Kept:
+    """What a call has done about receipts.
+
+    Attributes:
+        num_destroyed: bodies whose retention was over; where there were any the key-encryption key was changed.
+        unsent: why the chain is not in git yet, though nothing has failed; empty where it is.
+    """
+
+    num_destroyed: int = 0
+    unsent: str = ""
+
+
+def keep_receipts(workspace: Workspace, now: datetime) -> Kept:
+    """Issues what receipts are missing, destroys bodies whose retention is over, and brings the chain into git.
 
     Args:
         workspace: whose receipts they are.
         now: the present time.
 
-    Returns:
-        why the chain is not in git yet, though nothing has failed; empty where it is.
-
     Raises:
         InputError: the signing key is not at hand, or git has another chain than the ledger.
         AmunError: ledger, key store or git remote does not answer.
     """
-    with open_ledger() as ledger:
+    # of one clone: its chain's file is one, and so is its git index
+    with hold_lock(workspace.root / RECEIPT_LOCK), open_ledger() as ledger:
         issued = ledger.list_receipts(workspace.model)
         if drafted := [one for one in ledger.list_drafted(workspace.model) if not _is_in_source(one)]:
             # a chain that goes on elsewhere must not get a second end
@@ -50,8 +64,8 @@ def keep_receipts(workspace: Workspace, now: datetime) -> str:
             key = _provide_key(workspace, issued)
             for one in drafted:
                 _issue(workspace, ledger, key, one, now)
-        _destroy_bodies(workspace, ledger, now)
-        return record_chain(workspace, ledger)
+        num_destroyed = _destroy_bodies(workspace, ledger, now)
+        return Kept(num_destroyed, record_chain(workspace, ledger))
 
 
 def find_receipt(workspace: Workspace, request_id: str) -> IssuedReceipt:
@@ -63,9 +77,8 @@ def find_receipt(workspace: Workspace, request_id: str) -> IssuedReceipt:
     model = workspace.model
     with open_ledger() as ledger:
         request = ledger.get_request(request_id)
-        for receipt in ledger.list_receipts(model):
-            if receipt.request_id == request_id:
-                return receipt
+        if (receipt := ledger.find_receipt(model, request_id)) is not None:
+            return receipt
     erasure = next((outcome.erasure for outcome in request.outcomes if outcome.model == model), None)
     if erasure is None:
         raise InputError(f"{request_id} has no receipt: nobody is erased under it; `amun erase list` shows who is")
@@ -85,13 +98,19 @@ def open_receipt(workspace: Workspace, request_id: str) -> str:
         AmunError: it is damaged.
     """
     receipt = find_receipt(workspace, request_id)
-    where = f"the receipt of {request_id}"
     with open_ledger() as ledger:
-        sealed = ledger.read_sealed(workspace.model, request_id)
-    if sealed is None:
-        until = f"on {receipt.destroyed_at:%Y-%m-%d}" if receipt.destroyed_at is not None else "since"
-        raise InputError(f"{where}: what it said was destroyed {until}, as receipts.retention_days has it")
-    name = _name_key(workspace, request_id)
+        return read_issued(workspace, ledger, receipt)
+
+
+def read_issued(workspace: Workspace, ledger: Ledger, receipt: IssuedReceipt) -> str:
+    """Returns a receipt that the ledger has, verified; raises as `open_receipt`."""
+    where = f"the receipt of {receipt.request_id}"
+    if receipt.destroyed_at is not None:
+        since = f"{receipt.destroyed_at:%Y-%m-%d}"
+        raise InputError(f"{where}: what it said was destroyed on {since}, as receipts.retention_days has it")
+    if (sealed := ledger.read_sealed(workspace.model, receipt.request_id)) is None:
+        raise AmunError(f"{where}: the ledger has lost what it said; bring the ledger back from your backup")
+    name = _name_key(workspace, receipt.request_id)
     if (key := open_vault(workspace.root).find_named_key(name)) is None:
         raise AmunError(f"{where}: the key store has no key of it; bring the store back from your backup")
     body, nonce = open_body(key, name, sealed)
@@ -100,19 +119,35 @@ def open_receipt(workspace: Workspace, request_id: str) -> str:
     return text
 
 
+def read_receipts(workspace: Workspace, request_ids: Collection[str]) -> dict[str, str]:
+    """Returns those of these requests' receipts whose bodies are kept, as the person gets them, by request.
+
+    Raises:
+        InputError, AmunError: as `open_receipt`.
+    """
+    with open_ledger() as ledger:
+        return {
+            receipt.request_id: read_issued(workspace, ledger, receipt)
+            for receipt in ledger.list_receipts(workspace.model)
+            if receipt.request_id in request_ids and receipt.has_body
+        }
+
+
 def list_public_keys(workspace: Workspace) -> list[str]:
-    """Returns the keys that have signed receipts, in their order, and the one that signs now last.
+    """Returns the keys that have signed receipts, and the one that signs here, each after those that were used before.
 
     The chain keeps them: what an earlier key has signed can be verified for ever.
 
     Raises:
-        InputError: there is no signing key.
+        InputError: the signing key cannot be read, or there is none and no receipt either.
     """
+    path = locate_signing_key(workspace.root)
     with open_ledger() as ledger:
         receipts = ledger.list_receipts(workspace.model)
-    present = _provide_key(workspace, receipts).public_key
-    earlier = dict.fromkeys(receipt.entry.public_key for receipt in receipts)
-    return [*(key for key in earlier if key != present), present]
+    used = [receipt.entry.public_key for receipt in receipts]
+    if not receipts or path.exists():
+        used.append(_provide_key(workspace, receipts).public_key)
+    return list(dict.fromkeys(reversed(used)))[::-1]
 
 
 def renew_signing_key(workspace: Workspace) -> None:
@@ -154,21 +189,22 @@ def _append(key: SigningKey, model: str, commitment: str, now: datetime, before:
     return append_entry(key, model, before, commitment, now)
 
 
-def _destroy_bodies(workspace: Workspace, ledger: Ledger, now: datetime) -> None:
-    """Destroys what receipts say whose retention is over: their keys first, then what lay under them."""
+def _destroy_bodies(workspace: Workspace, ledger: Ledger, now: datetime) -> int:
+    """Destroys what receipts say whose retention is over: keys first, then what lay under them; returns how many."""
     over = [
         receipt.request_id
         for receipt in ledger.list_receipts(workspace.model)
         if receipt.has_body and tell_retention(workspace, receipt) <= now
     ]
     if not over:
-        return
+        return 0
     vault = open_vault(workspace.root)
     vault.check_rotation()
     vault.destroy_named_keys([_name_key(workspace, request_id) for request_id in over])
     # else a backup of the key store would still have them
     vault.rotate()
     ledger.empty_receipts(workspace.model, over, now)
+    return len(over)
 
 
 def _name_key(workspace: Workspace, request_id: str) -> str:

@@ -60,6 +60,7 @@ def test_receipts_are_issued_once_each_in_one_chain(ledger: Ledger, erased: list
     ]
     assert find_break([one.entry for one in receipts], MODEL) == ""
     assert ledger.list_drafted(MODEL) == []
+    assert [ledger.find_receipt(MODEL, request) for request in erased] == [receipts[1], receipts[0], None]
     assert ledger.read_sealed(MODEL, erased[1]) == b"sealed"
     assert ledger.read_sealed(MODEL, erased[2]) is None
     assert ledger.find_undrafted(MODEL, erased) == set()

@@ -84,6 +84,13 @@ def test_clock_that_was_set_back_makes_no_older_entry() -> None:
     assert find_break([first, second], MODEL) == ""
 
 
+def test_entry_that_was_signed_under_another_number_is_noticed() -> None:
+    (first, second), _ = make_chain(2)
+    skipping = second.model_copy(update={"number": 3})
+    signed = skipping.model_copy(update={"signature": KEY.sign(_list_signed(skipping))})
+    assert find_break([first, signed], MODEL) == "where entry 2 is to be there is entry 3"
+
+
 def test_entry_that_is_older_than_the_one_before_is_noticed() -> None:
     (first, second), _ = make_chain(2)
     backdated = second.model_copy(update={"issued_at": first.issued_at - timedelta(seconds=1)})

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from amun.core.errors import InputError
+from amun.core.errors import AmunError, InputError
 from amun.core.paths import KEYS, PARAMS, RECEIPT_CHAIN, RECEIPT_KEY
 from amun.evidence.receipt import Reproduction, SignedReceipt
 from amun.ledger import Ledger
@@ -22,11 +22,13 @@ from amun.receipts.chain import find_break, parse_chain
 from amun.receipts.statement import name_subject
 from amun.vault.vault import Vault, open_vault
 from flows.cli import main
+from flows.findings import JUDGES, find_all, judge_receipts
+from flows.setup import tell_missing_signing_key
 from tasks.tools.git import list_changes, run_git
 from tasks.workspace import erasing
 from tasks.workspace.faults import CHECKS
 from tasks.workspace.receipt_check import check_receipts, find_chain_faults
-from tasks.workspace.receipts import keep_receipts
+from tasks.workspace.receipts import Kept, keep_receipts
 from tasks.workspace.workspace import Workspace, open_workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave
 from tests.amun.shipped import ROOT
@@ -80,7 +82,7 @@ def erase(ledger: Ledger, *people: str) -> list[str]:
     """Returns the requests under which these people are erased, each with its receipt."""
     requests = forget(ledger, *people)
     done = erasing.erase(open_workspace(Path()))
-    assert (len(done.erased), done.unissued, done.unsent) == (len(people), "", "")
+    assert (len(done.erased), done.unissued, done.receipts.unsent) == (len(people), "", "")
     return requests
 
 
@@ -243,7 +245,11 @@ def test_missing_key_keeps_nobody_from_being_erased(
     ledger: Ledger, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (first,) = erase(ledger, "heavy")
+    assert tell_missing_signing_key(workspace) == ""
+    keys = type_receipt(capsys, "key")[1]
     RECEIPT_KEY.rename("elsewhere")
+    assert type_receipt(capsys, "key")[:2] == (0, keys)
+    assert tell_missing_signing_key(workspace).startswith("AMUN_RECEIPT_KEY: there is no key at ")
     (second,) = forget(ledger, "00042")
     (erased, warning) = erasing.erase_due(workspace)
     assert erased == "erased: 1 request, and the key-encryption key was changed"
@@ -300,6 +306,27 @@ def test_whoever_was_erased_by_an_earlier_release_gets_none(
     assert "1 person was erased by a release that issued no receipts" in type_receipt(capsys, "check")[1]
 
 
+def test_whose_keys_were_destroyed_before_anybody_counted_gets_one_that_says_so(
+    ledger: Ledger, workspace: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AmunError("as an earlier release was killed")
+
+    (request,) = forget(ledger, "Zo\u00eb")
+    with monkeypatch.context() as patch:
+        patch.setattr(erasing, "draft_receipts", lambda *_: None)
+        patch.setattr(erasing, "_find_places", fail)
+        with pytest.raises(AmunError, match="killed"):
+            erasing.erase(workspace)
+    erasing.erase(workspace)
+    body = SignedReceipt.model_validate_json(type_receipt(capsys, "show", request, "--json")[1]).body
+    assert body.destroyed.num_keys is None
+    assert {(one.kind, one.num_samples) for one in body.held.in_files} == {
+        ("training sample", 2),
+        ("held-out sample", 4),
+    }
+
+
 def kill_at(moment: str, step: str, call: Callable[[], object]) -> None:
     """Calls in a process that dies at this point."""
     if not (child := os.fork()):
@@ -322,7 +349,7 @@ def test_killed_anywhere_each_receipt_is_issued_once(ledger: Ledger, workspace: 
             kill_at(moment, step, lambda: erasing.erase(open_workspace(Path())))
             before = [receipt.entry for receipt in ledger.list_receipts(MODEL)]
             done = erasing.erase(workspace)
-            assert (done.unissued, done.unsent) == ("", ""), f"{moment} {step}"
+            assert (done.unissued, done.receipts.unsent) == ("", ""), f"{moment} {step}"
             assert list_issued(ledger) == requests
             assert [receipt.entry for receipt in ledger.list_receipts(MODEL)][: len(before)] == before
             assert ledger.list_drafted(MODEL) == []
@@ -348,10 +375,11 @@ def test_body_is_gone_when_its_retention_ends_and_the_chain_stays(
     receipt, keys, _ = hand_over(capsys, requests[0], tmp_path / "elsewhere")
     shutil.copy(KEYS, tmp_path / "keys.db")
     now = datetime.now(UTC)
-    assert keep_receipts(workspace, now + RETENTION - timedelta(minutes=1)) == ""
+    assert keep_receipts(workspace, now + RETENTION - timedelta(minutes=1)) == Kept()
     assert type_receipt(capsys, "show", requests[0])[0] == 0
     commits = run_git(Path(), "rev-list", "--count", "HEAD")
-    assert keep_receipts(workspace, now + RETENTION) == ""
+    kept = keep_receipts(workspace, now + RETENTION)
+    assert erasing.tell_kept(kept) == ["destroyed: what 2 receipts said, and the key-encryption key was changed"]
     assert run_git(Path(), "rev-list", "--count", "HEAD") == commits
     for command in (("show", requests[0]), ("export", requests[0], "--to", tmp_path / "again.json")):
         code, out, err = type_receipt(capsys, *command)
@@ -381,7 +409,7 @@ def test_killed_while_bodies_are_destroyed_the_next_call_ends_it(
         for moment in ("before", "after"):
             (request,) = erase(ledger, people.pop())
             kill_at(moment, step, lambda: keep_receipts(open_workspace(Path()), now))
-            assert keep_receipts(workspace, now) == ""
+            assert keep_receipts(workspace, now).unsent == ""
             assert ledger.read_sealed(MODEL, request) is None
             assert not open_vault().describe().is_rotating
             assert check_receipts(workspace).faults == []
@@ -427,10 +455,7 @@ def test_chain_that_is_changed_in_git_is_noticed(
     commit_chain("".join(changed[change]))
     code, out, _ = type_receipt(capsys, "check")
     assert (code, "wrong: " in out) == (1, True)
-    with pytest.raises(SystemExit):
-        main(["check", "--json"])
-    found = json.loads(capsys.readouterr().out)
-    assert any("receipt" in one["line"] or CHAIN in one["line"] for one in found if one["exit_code"] == 1)
+    assert {finding.exit_code for finding in find_all(workspace, (judge_receipts,))} == {1}
     # who is due is erased all the same; and what was taken out is not put back without a word
     forget(ledger, "guest-1")
     done = erasing.erase(workspace)
@@ -483,9 +508,14 @@ def test_body_that_is_damaged_or_lost_is_noticed(
         session.connection().exec_driver_sql("UPDATE receipts SET sealed = NULL WHERE number = 1")
     (fault,) = check_receipts(workspace).faults
     assert f"the receipt of {first} has lost what it said" in fault.what
+    assert type_receipt(capsys, "show", first)[::2] == (
+        1,
+        f"amun: the receipt of {first}: the ledger has lost what it said; bring the ledger back from your backup\n",
+    )
     with open_vault().store._write() as run:
         run("DELETE FROM subject_key WHERE subject LIKE 'receipt/%'")
     assert "the key store has no key of it" in type_receipt(capsys, "show", second)[2]
+    assert judge_receipts in JUDGES
     assert "the key store has no key of it" in [*CHECKS[-1](workspace)][-1].what
 
 

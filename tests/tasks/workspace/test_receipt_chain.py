@@ -17,7 +17,7 @@ from amun.vault.vault import Vault
 from tasks.tools.git import EMAIL, commit_paths, run_git
 from tasks.workspace import erasing, receipt_chain, upstream
 from tasks.workspace.receipt_check import find_chain_faults
-from tasks.workspace.receipts import keep_receipts
+from tasks.workspace.receipts import Kept, keep_receipts
 from tasks.workspace.workspace import Workspace, open_workspace
 from tests.amun.ledger.helpers import MODEL
 from tests.amun.shipped import ROOT
@@ -59,14 +59,14 @@ def keep(workspace: Workspace) -> str:
     for root in (Path(), workspace.root):
         if RECEIPT_KEY.exists() and not (root / RECEIPT_KEY).exists():
             shutil.copy(RECEIPT_KEY, root / RECEIPT_KEY)
-    return keep_receipts(workspace, datetime.now(UTC))
+    return keep_receipts(workspace, datetime.now(UTC)).unsent
 
 
 def erase(ledger: Ledger, workspace: Workspace, person: str, patch: pytest.MonkeyPatch) -> str:
     """Returns the request under which this person is erased; the receipt waits."""
     (request,) = forget(ledger, person)
     with patch.context() as without:
-        without.setattr(erasing, "keep_receipts", lambda *_: "")
+        without.setattr(erasing, "keep_receipts", lambda *_: Kept())
         erasing.erase(workspace)
     return request
 
