@@ -38,7 +38,7 @@ MAX_WAITING_DAYS = 25  # a month less the nights that may fail: whoever asks is 
 ADDED_KEYS = {
     "data.sealed": "false",
     "data.twins": "keep",
-    "erasure": "{waiting_days: 7}",
+    "erasure": "{waiting_days: 7, scan: true}",
     "training.fallback_gradient_norm": "null",
 }
 # keys that are gone, and what to do instead
@@ -226,9 +226,10 @@ class IntakeParams(Section):
 
 
 class ErasureParams(Section):
-    """When the keys of people are destroyed whom a wave has forgotten."""
+    """When the keys of people are destroyed whom a wave has forgotten, and what is looked at before they are erased."""
 
     waiting_days: Annotated[int, Field(ge=0, le=MAX_WAITING_DAYS)]
+    scan: bool
 
 
 class RuntimeParams(Section):

@@ -9,7 +9,7 @@ told by ids of requests: a night's log names nobody.
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from tasks.workspace.history import tell_how_to_fetch
 from tasks.workspace.workspace import Workspace, open_ledger
 
 if TYPE_CHECKING:
+    from amun.evidence.scan import ScanRecord
     from tasks.workspace.store_files import Locks
 
 
@@ -38,12 +39,16 @@ class Erased:
         erased: whom it has erased.
         held_up: whom something else holds up.
         readable: whose keys are destroyed, and who can be read all the same; each with the places.
+        unread: places that could not be read whole, so that nobody is erased yet of those whose keys are destroyed.
+        scans: what was found of whom, by request, once the keys were destroyed; empty where `erasure.scan` says not to.
         unlisted: why it is not known whether the suppression list has their pictures, all and no others; else empty.
     """
 
     erased: list[PlannedErasure]
     held_up: list[PlannedErasure]
     readable: list[tuple[PlannedErasure, list[str]]]
+    unread: tuple[str, ...] = ()
+    scans: Mapping[str, "ScanRecord"] = field(default_factory=dict)
     unlisted: str = ""
 
 
@@ -78,12 +83,15 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         _keep_fingerprints(workspace, vault, {one.subject_id for one in begun}, locks)
         _destroy_keys(ledger, vault, model, begun, pictures)
         readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
-        erased = [one for one in begun if one.subject_id not in readable]
+        unread, scans = _scan(workspace, begun, readable)
+        erased = [one for one in begun if one.subject_id not in readable and not unread]
         ledger.finish_erasures(model, [one.request_id for one in erased], datetime.now(UTC))
     return Erased(
         erased,
         [one for one in found if one.erasure.started_at is None],
-        [(one, readable[one.subject_id]) for one in begun if one.subject_id in readable],
+        [(one, readable.get(one.subject_id, [])) for one in begun if one not in erased],
+        unread,
+        scans,
         unlisted,
     )
 
@@ -156,6 +164,41 @@ def _find_places(workspace: Workspace, vault: Vault, people: Collection[str], lo
     return dict(found)
 
 
+def _scan(
+    workspace: Workspace, begun: Sequence[PlannedErasure], readable: dict[str, list[str]]
+) -> tuple[tuple[str, ...], dict[str, "ScanRecord"]]:
+    """Looks for copies where this software alone writes on this machine: the last step before somebody is erased.
+
+    Args:
+        workspace: whose places.
+        begun: whose keys are destroyed.
+        readable: takes the places in which somebody's copies lie, by person.
+
+    Returns:
+        The places that could not be read whole, and what was found of whom, by request.
+
+    Raises:
+        AmunError: the places could not be listed.
+    """
+    if not begun or not workspace.params.erasure.scan:
+        return (), {}
+    # only here: most nights erase nobody
+    from tasks.workspace.scanning import choose_targets, record_scan, scan
+
+    people = {normalise(one.subject_id): one for one in begun}
+    targets = choose_targets(workspace, list(people), before=False)
+    found = scan(workspace, targets, only_own=True)
+    for target in targets:
+        person = people[normalise(target.subject_id)].subject_id
+        places = [
+            f"{place.place} ({place.readable[target.label]})" for place in found.places if place.readable[target.label]
+        ]
+        if places:
+            readable[person] = [*readable.get(person, []), *places]
+    records = {target.label: record_scan(found, target, datetime.now(UTC)) for target in targets}
+    return tuple(place.place for place in found.places if place.problems), records
+
+
 def _read_locks(workspace: Workspace, commits: Mapping[int, str]) -> "Locks":
     """Returns the outputs of all waves, whose copies are to be looked for.
 
@@ -188,9 +231,15 @@ def erase_due(workspace: Workspace) -> list[str]:
     lines = []
     if done.erased:
         lines.append(f"erased: {tell_count(len(done.erased), 'request')}, and the key-encryption key was changed")
-    if done.readable:
-        people = tell_count(len(done.readable), "request")
+    if with_copies := [one for one, places in done.readable if places]:
+        people = tell_count(len(with_copies), "request")
         lines.append(f"warning: the people of {people} can still be read; `amun erase run` says where")
+    if done.unread:
+        people = tell_count(len(done.readable), "request is", "requests are")
+        lines.append(
+            f"warning: the people of {people} not erased yet, for {', '.join(done.unread)} could not be read whole; "
+            "`amun erase verify` says what"
+        )
     if done.unlisted:
         lines.append(f"warning: {tell_unlisted(done)}")
     return lines
