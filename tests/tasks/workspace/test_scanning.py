@@ -27,7 +27,7 @@ from tasks.workspace.scanning import Scan, Scanned, Target, record_scan, scan
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.conftest import create_postgres_schema
 from tests.amun.ledger.helpers import NOW
-from tests.amun.scan.planting import PACKS, draw
+from tests.amun.scan.planting import PACKS, draw, name_whole
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
 from tests.postgres import run_postgres
@@ -310,6 +310,20 @@ def test_uploads_that_were_not_ended_and_buckets_that_are_away_fail_the_scan(
     (problem,) = list_problems(look(workspace))
     assert problem.startswith("s3://versions/data: it does not answer or refuses")
     assert BUCKET not in problem
+
+
+def test_whole_file_is_found_where_it_lies_and_nobody_need_be_looked_for(workspace: Workspace, tmp_path: Path) -> None:
+    weights = draw(5000, seed=8).tobytes()
+    wanted = [name_whole("version 1", weights)]
+    assert scan(workspace, [], files=wanted).is_clean
+    (tmp_path / "files/model.safetensors").write_bytes(weights)
+    (workspace.root / "model.pt2").write_bytes(PACKS["stored zip"](weights))
+    found = scan(workspace, [], files=wanted)
+    assert {place.place: place.files for place in found.places if place.files} == {
+        "work tree": {"version 1": 1},
+        "MLflow's files of ours": {"version 1": 1},
+    }
+    assert not found.is_clean
 
 
 def write_torn(root: Path) -> None:
