@@ -23,7 +23,7 @@ ORACLE = "tests/oracle/algorithm1.safetensors"
 @pytest.fixture
 def apart(site: Site, tmp_path: Path) -> Site:
     """A workspace whose remote and temporary files are its own."""
-    for name in ("tmp", "remote"):
+    for name in ("tmp", "remote"):  # what lies in the one for all tests is others' as well
         (tmp_path / name).mkdir()
     site = Site(site.root, site.variables | {"TMPDIR": str(tmp_path / "tmp")})
     shutil.copytree(site.run("dvc", "config", "remote.storage.url").strip(), tmp_path / "remote", dirs_exist_ok=True)
@@ -68,7 +68,17 @@ def test_scan_finds_all_before_an_erasure_and_after_it_what_was_planted(apart: S
     assert list_found(before, "sealed") == dict.fromkeys(["work tree", "DVC cache", "DVC remote storage"], num_rows)
     assert before["people"][0]["has_key"]
 
-    apart.run("amun", "erase", "run", "--now", "--subject", person)
+    # an erasure waits for what lies where nobody else writes
+    copy = apart.root / ".amun/selftest/copy"
+    copy.parent.mkdir()
+    copy.write_bytes(PACKS["zip"](image.tobytes()))
+    held = apart.start("amun", "erase", "run", "--now", "--subject", person)
+    assert (held.returncode, "not erased yet, for samples can still be read in .amun (1)" in held.stdout) == (1, True)
+    copy.write_bytes(copy.read_bytes()[:-9])
+    held = apart.start("amun", "erase", "run")
+    assert (held.returncode, "not erased yet, for .amun could not be read whole" in held.stdout) == (1, True)
+    copy.unlink()
+    assert f"{person}: erased" in apart.run("amun", "erase", "run")
     after = apart.run("amun", "erase", "verify", "--subject", person).splitlines()
     rows = {line.partition("  ")[0]: line.rpartition("  ")[2].strip() for line in after}
     assert [after[0].split()[-2:], after[-1]] == [

@@ -39,7 +39,7 @@ ADDED_KEYS = {
     "data.sealed": "false",
     "data.source_delete": "false",
     "data.twins": "keep",
-    "erasure": "{waiting_days: 7}",
+    "erasure": "{waiting_days: 7, scan: true}",
     "receipts": "{retention_days: 1095}",
     "training.fallback_gradient_norm": "null",
 }
@@ -229,9 +229,10 @@ class IntakeParams(Section):
 
 
 class ErasureParams(Section):
-    """When the keys of people are destroyed whom a wave has forgotten."""
+    """When the keys of people are destroyed whom a wave has forgotten, and what is looked at before they are erased."""
 
     waiting_days: Annotated[int, Field(ge=0, le=MAX_WAITING_DAYS)]
+    scan: bool
 
 
 class ReceiptsParams(Section):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from amun.evidence.figures import AuditFigures, Figures, ReportFigures
+from amun.evidence.scan import ScanRecord
 from amun.evidence.wave import Record
 
 FORMAT: Literal["amun receipt 1"] = "amun receipt 1"
@@ -75,11 +76,13 @@ class Draft(Statement):
         held: what was held.
         num_keys: how many keys the person had; None where they were destroyed before anybody had counted.
         weights: of the versions that have learned the person; None where a release has written it that did not look.
+        scan: for copies, once the keys were destroyed; None where there was none.
     """
 
     held: Held
     num_keys: int | None
     weights: Annotated[tuple[LearnedWeights, ...] | None, Field(exclude_if=lambda value: value is None)] = None
+    scan: Annotated[ScanRecord | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 class Forgetting(Statement):
@@ -127,22 +130,6 @@ class Source(Statement):
     left: tuple[str, ...]
 
 
-class Scan(Statement):
-    """What a scan for copies came to.
-
-    Attributes:
-        finished_at: when.
-        places: where it has looked.
-        num_bytes: how much it has read.
-        num_copies: how many copies it has found that somebody could open.
-    """
-
-    finished_at: datetime
-    places: tuple[str, ...]
-    num_bytes: int
-    num_copies: int
-
-
 class Destruction(Statement):
     """What was destroyed, where and when.
 
@@ -164,7 +151,7 @@ class Destruction(Statement):
     where: str
     weights: Annotated[tuple[LearnedWeights, ...] | None, Field(exclude_if=lambda value: value is None)] = None
     source: Annotated[Source | None, Field(exclude_if=lambda value: value is None)] = None
-    scan: Annotated[Scan | None, Field(exclude_if=lambda value: value is None)] = None
+    scan: Annotated[ScanRecord | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 class Reproduction(Statement):

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
 from amun.evidence.receipt import ChainEntry, Draft, Reproduction
+from amun.evidence.scan import ScanRecord
 from amun.evidence.wave import parse_record
 from amun.ledger.checks import format_request_id, parse_request_id
 from amun.ledger.database import Database
@@ -57,6 +58,20 @@ class ReceiptBook(Database):
                 if session.get(ReceiptDraftRow, (number, model)) is None:
                     row = ReceiptDraftRow(request_number=number, model=model, content=draft.model_dump_json())
                     session.add(row)
+
+    def note_scans(self, model: str, scans: Mapping[str, ScanRecord]) -> None:
+        """Keeps what a scan has found of people until their receipts are issued; the last one counts.
+
+        Args:
+            model: which has forgotten the people.
+            scans: by id of the request; one that has no draft is left out.
+        """
+        with self._write() as session:
+            for request_id, scan in scans.items():
+                row = session.get(ReceiptDraftRow, (parse_request_id(request_id), model))
+                if row is not None:
+                    draft = parse_record(Draft, row.content, f"a draft of a receipt in {self.name}")
+                    row.content = draft.model_copy(update={"scan": scan}).model_dump_json()
 
     def list_drafted(self, model: str) -> list[DraftedReceipt]:
         """Returns the receipts that can be issued, those whose people were erased first at the head.

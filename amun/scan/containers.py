@@ -47,10 +47,12 @@ class Part:
     Attributes:
         open_content: opens it, anew each time.
         is_seen: its bytes lie in the container as they are, one after the other.
+        size: of it, in bytes, where the container says that.
     """
 
     open_content: Opener
     is_seen: bool = False
+    size: int = 0
 
 
 def find_decoder(head: bytes) -> Callable[[Opener], Iterator[Part]] | None:
@@ -127,7 +129,7 @@ def _list_zip(open_content: Opener) -> Iterator[Part]:
             if entry.flag_bits & _ENCRYPTED:
                 raise SealedContentError("an entry is encrypted")
             if not entry.is_dir():
-                yield Part(_open_entry(archive, entry), entry.compress_type == zipfile.ZIP_STORED)
+                yield Part(_open_entry(archive, entry), entry.compress_type == zipfile.ZIP_STORED, entry.file_size)
 
 
 def _open_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Opener:
@@ -143,7 +145,7 @@ def _list_tar(open_content: Opener) -> Iterator[Part]:
     with _open_seekable(open_content) as file, tarfile.open(fileobj=file, mode="r:") as archive:
         for entry in archive:
             if (stream := archive.extractfile(entry)) is not None and not entry.islnk():
-                yield Part(_rewind(stream), is_seen=True)
+                yield Part(_rewind(stream), is_seen=True, size=entry.size)
 
 
 def _rewind(stream: IO[bytes]) -> Opener:

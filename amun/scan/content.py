@@ -1,5 +1,6 @@
 """Looks through a content of any size: its bytes, the base64 in them, and what is packed in it, however deep."""
 
+import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,11 +22,13 @@ class Finding:
 
     Attributes:
         items: the payloads of which it has a copy, or a part of one.
+        files: the labels of the whole files that it is, or that are packed in it.
         num_bytes: read as they lie, without what was decoded of them.
         problems: what of it could not be looked into, a line each.
     """
 
     items: set[int] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
     num_bytes: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -43,6 +46,7 @@ def scan_content(matcher: Matcher, open_content: Opener) -> Finding:
     finding = Finding()
     with open_content() as file:
         head, finding.num_bytes = _scan_stream(matcher, file, finding, 0)
+    _compare_whole(matcher, open_content, finding.num_bytes, finding)
     _scan_parts(matcher, open_content, head, finding, 0)
     return finding
 
@@ -63,12 +67,23 @@ def _scan_parts(matcher: Matcher, open_content: Opener, head: bytes, finding: Fi
         for part in list_parts(open_content):
             with part.open_content() as file:
                 if part.is_seen:
-                    inner = file.read(HEAD_BYTES)
+                    inner, size = file.read(HEAD_BYTES), part.size
                 else:
-                    inner, _ = _scan_stream(matcher, file, finding, depth + 1)
+                    inner, size = _scan_stream(matcher, file, finding, depth + 1)
+            _compare_whole(matcher, part.open_content, size, finding)
             _scan_parts(matcher, part.open_content, inner, finding, depth + 1)
     except DAMAGED as error:
         finding.problems.append(join_lines(error) or type(error).__name__)
+
+
+def _compare_whole(matcher: Matcher, open_content: Opener, size: int, finding: Finding) -> None:
+    """Adds the whole files that a content of this size is."""
+    if wanted := matcher.files.get(size):
+        md5 = hashlib.md5(usedforsecurity=False)
+        with open_content() as file:
+            while content := file.read(BLOCK_BYTES):
+                md5.update(content)
+        finding.files |= {one.label for one in wanted if one.md5 == md5.hexdigest()}
 
 
 def _scan_stream(matcher: Matcher, file: IO[bytes], finding: Finding, depth: int) -> tuple[bytes, int]:

@@ -101,3 +101,20 @@ def join(parts: Sequence[Fingerprint]) -> Fingerprint:
     joined = {field.name: np.concatenate([part[field.name] for part in moved]) for field in fields(Fingerprint)}
     joined["num_unread"] = joined["num_unread"].sum(keepdims=True, dtype=np.uint32)
     return Fingerprint(**joined)
+
+
+def describe_nothing(num_unread: int) -> Fingerprint:
+    """Returns a fingerprint of no payload."""
+    return Fingerprint(
+        kinds=np.empty(0, np.uint8),
+        digests=np.empty(0, np.uint64),
+        block_items=np.empty(0, np.uint32),
+        block_spots=np.empty(0, np.uint32),
+        block_sizes=np.empty(0, np.uint16),
+        block_digests=np.empty(0, np.uint64),
+        window_blocks=np.empty(0, np.uint32),
+        window_offsets=np.empty(0, np.uint16),
+        window_widths=np.empty(0, np.uint8),
+        window_hashes=np.empty(0, np.uint32),
+        num_unread=np.full(1, num_unread, np.uint32),
+    )

@@ -1,12 +1,13 @@
 """Finds what fingerprints are of in a buffer: hashes of windows give candidates, digests of blocks prove them."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from amun.scan.fingerprint import Fingerprint, join
+from amun.scan.fingerprint import Fingerprint, describe_nothing, join
 from amun.scan.hashing import STRIDE, WIDTHS, WindowHash, Words
 
 OVERLAP = 512  # bytes that two buffers of a stream share: more than a block has, also in base64
@@ -35,16 +36,37 @@ class _Table:
     offsets: npt.NDArray[np.int64]
 
 
-class Matcher:
-    """Looks for the payloads of several fingerprints at once.
+@dataclass(frozen=True)
+class WholeFile:
+    """A file that is to be nowhere any more, and is looked for as a whole: weights, of which there is no payload.
 
     Attributes:
+        label: by which it is told.
+        size: bytes.
+        md5: of the content, as DVC names it.
+    """
+
+    label: str
+    size: int
+    md5: str
+
+
+class Matcher:
+    """Looks for the payloads of several fingerprints at once, and for whole files.
+
+    Attributes:
+        files: the whole files by their size.
         owners: (N,) int64, to which of the fingerprints each payload belongs.
         kinds: (N,) uint8, what each is.
     """
 
-    def __init__(self, window_hash: WindowHash, fingerprints: Sequence[Fingerprint]) -> None:
-        joined = join(fingerprints)
+    def __init__(
+        self, window_hash: WindowHash, fingerprints: Sequence[Fingerprint], files: Sequence[WholeFile] = ()
+    ) -> None:
+        self.files: dict[int, list[WholeFile]] = defaultdict(list)
+        for file in files:
+            self.files[file.size].append(file)
+        joined = join([*fingerprints, describe_nothing(0)])
         self.owners = np.repeat(np.arange(len(fingerprints)), [len(one.kinds) for one in fingerprints])
         self.kinds = joined.kinds
         self._hash = window_hash

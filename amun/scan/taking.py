@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amun.scan.fingerprint import ANSWER, FILE, IMAGE, NEAR_COPY, SEALED, Fingerprint, join
+from amun.scan.fingerprint import ANSWER, FILE, IMAGE, NEAR_COPY, SEALED, Fingerprint, describe_nothing, join
 from amun.scan.hashing import STRIDE, WindowHash
 
 BLOCK, WINDOW = 64, 16  # values
@@ -50,7 +50,7 @@ class FingerprintTaker:
 
     def finish(self) -> Fingerprint:
         """Returns the fingerprint of all that was added."""
-        return join([*self._parts, _describe_nothing(self._num_unread)])
+        return join([*self._parts, describe_nothing(self._num_unread)])
 
     def _is_new(self, digest: int) -> bool:
         is_new = digest not in self._known
@@ -59,7 +59,7 @@ class FingerprintTaker:
 
     def _take(self, kind: int, payloads: Values, digests: Sequence[int]) -> Fingerprint:
         kinds = np.full(len(payloads), kind, np.uint8)
-        parts = [replace(_describe_nothing(0), kinds=kinds, digests=np.array(digests, np.uint64))]
+        parts = [replace(describe_nothing(0), kinds=kinds, digests=np.array(digests, np.uint64))]
         first_spot = 0
         for values in lay_out(payloads) if kind in (IMAGE, NEAR_COPY) else [payloads.reshape(len(payloads), -1)]:
             items, starts, size = _choose_blocks(
@@ -193,21 +193,4 @@ def _unite(parts: Sequence[Fingerprint]) -> Fingerprint:
             "block_items": np.concatenate([part.block_items for part in parts]),
             "block_spots": np.concatenate([part.block_spots for part in parts]),
         }
-    )
-
-
-def _describe_nothing(num_unread: int) -> Fingerprint:
-    """Returns a fingerprint of no payload."""
-    return Fingerprint(
-        kinds=np.empty(0, np.uint8),
-        digests=np.empty(0, np.uint64),
-        block_items=np.empty(0, np.uint32),
-        block_spots=np.empty(0, np.uint32),
-        block_sizes=np.empty(0, np.uint16),
-        block_digests=np.empty(0, np.uint64),
-        window_blocks=np.empty(0, np.uint32),
-        window_offsets=np.empty(0, np.uint16),
-        window_widths=np.empty(0, np.uint8),
-        window_hashes=np.empty(0, np.uint32),
-        num_unread=np.full(1, num_unread, np.uint32),
     )

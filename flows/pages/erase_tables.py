@@ -42,10 +42,7 @@ def print_erased(done: "Erased") -> None:
 
     _print_some([f"{_name(one)}: erased" for one in done.erased])
     _print_some(
-        [
-            f"{_name(one)}: not erased yet, for samples can still be read in {'; '.join(places)}"
-            for one, places in done.readable
-        ]
+        [f"{_name(one)}: not erased yet, for {_tell_places(places, done.unread)}" for one, places in done.readable]
     )
     if done.versions:
         print(tell_versions(done))
@@ -91,6 +88,13 @@ def _print_some(lines: Sequence[str]) -> None:
         print(line)
     if len(lines) > MAX_LISTED:
         print(f"and so {len(lines) - MAX_LISTED} more: `amun erase list`")
+
+
+def _tell_places(places: Sequence[str], unread: Sequence[str]) -> str:
+    """Returns where samples of somebody can be read, and where that is not known."""
+    copies = f"samples can still be read in {'; '.join(places)}" if places else ""
+    rest = f"{', '.join(unread)} could not be read whole: `amun erase verify` says what" if unread else ""
+    return " and ".join(filter(None, [copies, rest]))
 
 
 def _name(one: PlannedErasure) -> str:

@@ -34,7 +34,7 @@ def describe(found: "Scan") -> dict[str, object]:
 
 def print_scan(found: "Scan") -> None:
     """Prints what a scan has found."""
-    if not found.targets:
+    if not found.targets and not found.places:
         print("nobody is to be looked for")
         return
     table = new_table("place", "contents", "MB", "readable", "sealed")
@@ -43,6 +43,9 @@ def print_scan(found: "Scan") -> None:
         table.add_row(place.place, str(place.num_contents), size, _tell(place.readable), _tell(place.sealed))
     print_table(table)
     _print_some([line for target in found.targets for line in _tell_target(target, found)])
+    _print_some(
+        [f"{label}: whole in {place.place} ({count})" for place in found.places for label, count in place.files.items()]
+    )
     _print_some([f"not read: {problem}" for place in found.places for problem in place.problems])
     if found.is_clean:
         people = tell_count(len(found.targets), "request")

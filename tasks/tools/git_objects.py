@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 from amun.core.errors import AmunError, join_lines
@@ -40,9 +41,13 @@ def list_objects(root: Path) -> Iterator[GitObject]:
         AmunError: one is damaged, or git cannot list them.
     """
     batch = ("cat-file", "--batch", "--batch-all-objects", "--unordered", "--buffer")
-    with subprocess.Popen(
-        ["git", *OPTIONS, *batch], cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    # to a file: a pipe that nobody empties meanwhile would stop git
+    with (
+        TemporaryFile() as errors,
+        subprocess.Popen(
+            ["git", *OPTIONS, *batch], cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+        ) as process,
+    ):
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         num_damaged = 0
         while header := process.stdout.readline():
@@ -53,9 +58,10 @@ def list_objects(root: Path) -> Iterator[GitObject]:
             content = _read(process.stdout, int(size[0]))
             process.stdout.read(1)  # the end of the line
             yield GitObject(name, kind, content)
-        assert process.stderr is not None  # noqa: S101 - likewise
-        said = process.stderr.read().decode(errors="replace")
-        if process.wait() or said or num_damaged:
+        is_failed = bool(process.wait())
+        errors.seek(0)
+        said = errors.read().decode(errors="replace")
+        if is_failed or said or num_damaged:
             raise AmunError(f"git cannot read all objects of {root}: `git fsck` says which; {join_lines(said)}")
 
 

@@ -31,6 +31,7 @@ from tasks.workspace.source_deletion import NOTHING_DELETED, Deletion, delete_fr
 from tasks.workspace.workspace import Workspace, hold_stages, open_ledger
 
 if TYPE_CHECKING:
+    from amun.evidence.scan import ScanRecord
     from tasks.workspace.store_files import Locks
 
 
@@ -44,6 +45,8 @@ class Erased:
         readable: whose keys are destroyed, and who can be read all the same; each with the places.
         versions: numbers of the versions whose weights went from MLflow.
         copies: versions of other models there that were copies of these, and went with them.
+        unread: places that could not be read whole, so that nobody is erased yet of those whose keys are destroyed.
+        scans: what was found of whom, by request, once the keys were destroyed; empty where `erasure.scan` says not to.
         unlisted: why it is not known whether the suppression list has their pictures, all and no others; else empty.
         deletion: what was done in the source of the data.
         undeleted: why nothing could be done there; else empty.
@@ -56,6 +59,8 @@ class Erased:
     readable: list[tuple[PlannedErasure, list[str]]]
     versions: tuple[int, ...] = ()
     copies: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    scans: Mapping[str, "ScanRecord"] = field(default_factory=dict)
     unlisted: str = ""
     deletion: Deletion = NOTHING_DELETED
     undeleted: str = ""
@@ -116,14 +121,18 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         _destroy_keys(ledger, vault, model, begun, pictures, learned.key_ids)
         copies = _erase_versions(model, learned.versions)
         readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
-        erased = [one for one in begun if one.subject_id not in readable]
+        unread, scans = _scan(workspace, begun, readable)
+        ledger.note_scans(model, scans)
+        erased = [one for one in begun if one.subject_id not in readable and not unread]
         ledger.finish_erasures(model, [one.request_id for one in erased], datetime.now(UTC))
     return Erased(
         erased,
         [one for one in found if one.erasure.started_at is None],
-        [(one, readable[one.subject_id]) for one in begun if one.subject_id in readable],
+        [(one, readable.get(one.subject_id, [])) for one in begun if one not in erased],
         learned.versions,
         copies,
+        unread,
+        scans,
         unlisted,
     )
 
@@ -199,6 +208,41 @@ def _find_places(workspace: Workspace, vault: Vault, people: Collection[str], lo
     return dict(found)
 
 
+def _scan(
+    workspace: Workspace, begun: Sequence[PlannedErasure], readable: dict[str, list[str]]
+) -> tuple[tuple[str, ...], dict[str, "ScanRecord"]]:
+    """Looks for copies where this software alone writes on this machine: the last step before somebody is erased.
+
+    Args:
+        workspace: whose places.
+        begun: whose keys are destroyed.
+        readable: takes the places in which somebody's copies lie, by person.
+
+    Returns:
+        The places that could not be read whole, and what was found of whom, by request.
+
+    Raises:
+        AmunError: the places could not be listed.
+    """
+    if not begun or not workspace.params.erasure.scan:
+        return (), {}
+    # only here: most nights erase nobody
+    from tasks.workspace.scanning import choose_targets, record_scan, scan
+
+    people = {normalise(one.subject_id): one for one in begun}
+    targets = choose_targets(workspace, list(people), before=False)
+    found = scan(workspace, targets, only_own=True)
+    for target in targets:
+        person = people[normalise(target.subject_id)].subject_id
+        places = [
+            f"{place.place} ({place.readable[target.label]})" for place in found.places if place.readable[target.label]
+        ]
+        if places:
+            readable[person] = [*readable.get(person, []), *places]
+    records = {target.label: record_scan(found, target, datetime.now(UTC)) for target in targets}
+    return tuple(place.place for place in found.places if place.problems), records
+
+
 def _read_locks(workspace: Workspace, commits: Mapping[int, str]) -> "Locks":
     """Returns the outputs of all waves, whose copies are to be looked for.
 
@@ -235,9 +279,15 @@ def erase_due(workspace: Workspace) -> list[str]:
         lines.append(f"erased: {tell_count(len(done.erased), 'request')}, and the key-encryption key was changed")
     if done.versions:
         lines.append(tell_versions(done))
-    if done.readable:
-        people = tell_count(len(done.readable), "request")
+    if with_copies := [one for one, places in done.readable if places]:
+        people = tell_count(len(with_copies), "request")
         lines.append(f"warning: the people of {people} can still be read; `amun erase run` says where")
+    if done.unread:
+        people = tell_count(len(done.readable), "request is", "requests are")
+        lines.append(
+            f"warning: the people of {people} not erased yet, for {', '.join(done.unread)} could not be read whole; "
+            "`amun erase verify` says what"
+        )
     if done.unlisted:
         lines.append(f"warning: {tell_unlisted(done)}")
     lines += tell_deletion(done.deletion)

@@ -24,7 +24,8 @@ from tasks.tools.s3_versions import count_unfinished, list_versions, open_versio
 from tasks.tools.tree import list_tree
 from tasks.workspace.workspace import Workspace
 
-SOURCE = "source of the data"
+WORK_TREE, GIT, SOURCE, TEMPORARY = "work tree", "git's own files", "source of the data", "temporary files"
+_OTHERS_TOO = (WORK_TREE, GIT, SOURCE, TEMPORARY)  # folders to which others write, too
 _SQLITE = "sqlite:///"
 _SIDE_FILES = ("", "-wal", "-journal", "-shm")  # of a database that is a file
 
@@ -48,13 +49,13 @@ class Place:
 
     Attributes:
         name: in a few words.
-        is_local: on this machine.
+        is_own: on this machine, and nothing but this software writes there.
         list_contents: yields all that lies there, and adds a line to the list for each part that cannot be listed;
             raises AmunError where nothing can.
     """
 
     name: str
-    is_local: bool
+    is_own: bool
     list_contents: Callable[[list[str]], Iterator[Content]]
 
 
@@ -69,16 +70,16 @@ def list_places(workspace: Workspace) -> list[Place]:
     whole = _drop_repeated({name: path.resolve() for name, path in folders.items()})
     inner = frozenset(whole.values())
     places = [
-        Place(name, True, partial(_list_folder, path, inner - {path}, name == "temporary files"))
+        Place(name, name not in _OTHERS_TOO, partial(_list_folder, path, inner - {path}, name == TEMPORARY))
         for name, path in whole.items()
     ]
-    return [*places, Place("git objects", True, partial(_list_git, root)), *others]
+    return [*places, Place("git objects", False, partial(_list_git, root)), *others]
 
 
 def _gather(workspace: Workspace) -> tuple[dict[str, Path], list[Place]]:
     """Returns the folders and files of this machine by what they are, and the places that are neither."""
     root, source = workspace.root, workspace.params.data.root
-    folders = {"work tree": root, ".amun": root / STATE, "git's own files": find_repository(root)}
+    folders = {WORK_TREE: root, ".amun": root / STATE, GIT: find_repository(root)}
     others: list[Place] = []
     if source is not None:
         folders[SOURCE] = root / (MIRRORS if is_bucket(source) else source)
@@ -94,7 +95,7 @@ def _gather(workspace: Workspace) -> tuple[dict[str, Path], list[Place]]:
         _sort_database(root, f"database of {name}", os.environ[variable], folders, others)
     folders["Prefect's home"] = Path(os.environ["PREFECT_HOME"])
     folders["DVC's site cache"] = Path(os.environ["DVC_SITE_CACHE_DIR"])
-    folders["temporary files"] = Path(os.environ.get("TMPDIR") or tempfile.gettempdir())
+    folders[TEMPORARY] = Path(os.environ.get("TMPDIR") or tempfile.gettempdir())
     return folders, others
 
 

@@ -144,6 +144,7 @@ def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, 
         where=_WHERE,
         weights=drafted.draft.weights,
         source=_describe_source(erasure.source),
+        scan=drafted.draft.scan,
     )
     return ReceiptBody(
         request=request.request_id,

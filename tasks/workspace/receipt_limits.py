@@ -33,6 +33,11 @@ def list_limits(forgotten: Forgetting, destroyed: Destruction) -> Iterator[str]:
         )
     if destroyed.scan is None:
         yield "Nobody has scanned disks, remotes and databases for copies."
+    else:
+        yield (
+            "The scan has looked in the places that it names, for what is the same to the value. What was encoded "
+            "anew, scaled or cut small is not found, nor what lies elsewhere."
+        )
     yield "Models that were downloaded before, and copies that were made outside of the workspace, are not reached."
     if destroyed.source is None:
         yield "The source of the data, from which the workspace had read them, is left to its owner."

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 from amun.core.errors import AmunError, InputError, join_lines
 from amun.core.subject_ids import normalise
+from amun.evidence.scan import ScannedPlace, ScanRecord
 from amun.ledger import PlannedErasure
 from amun.scan.content import scan_content
-from amun.scan.fingerprint import SEALED, Fingerprint
+from amun.scan.fingerprint import FILE, SEALED, Fingerprint
 from amun.scan.hashing import WindowHash
-from amun.scan.matcher import Matcher
+from amun.scan.matcher import Matcher, WholeFile
 from amun.vault.vault import open_vault
 from tasks.workspace.fingerprinting import read_fingerprints, take_fingerprints
 from tasks.workspace.places import Place, list_places
@@ -43,20 +44,20 @@ class Scanned:
 
     Attributes:
         place: its name.
-        is_local: it is on this machine.
         num_contents: files, objects and tables that were read.
         num_bytes: of these, before anything was unpacked.
         readable: copies that anybody can read, by the label of whom they are of: a payload counts once in each content.
         sealed: copies that open with the person's key alone, likewise.
+        files: contents that are, or have in them, a whole file that was looked for, by its label.
         problems: what could not be read, a line each.
     """
 
     place: str
-    is_local: bool
     num_contents: int = 0
     num_bytes: int = 0
     readable: Counter[str] = field(default_factory=Counter)
     sealed: Counter[str] = field(default_factory=Counter)
+    files: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
 
@@ -74,10 +75,11 @@ class Scan:
 
     @property
     def is_clean(self) -> bool:
-        """Everything was read, everybody could be looked for, and no copy that is left can be read."""
+        """Everything was read, everybody could be looked for, and no copy that is left can be read; no file is left."""
         with_key = {target.label for target in self.targets if target.has_key}
         return not any(target.lack for target in self.targets) and not any(
-            place.problems or place.readable or with_key.intersection(place.sealed) for place in self.places
+            place.problems or place.readable or place.files or with_key.intersection(place.sealed)
+            for place in self.places
         )
 
 
@@ -155,29 +157,66 @@ def _read_locks(workspace: Workspace, commits: Mapping[int, str]) -> dict[int, d
     return {number: read_lock(workspace.root, commit) for number, commit in commits.items()}
 
 
-def scan(workspace: Workspace, targets: Sequence[Target], *, only_local: bool = False) -> Scan:
+def scan(
+    workspace: Workspace, targets: Sequence[Target], *, only_own: bool = False, files: Sequence[WholeFile] = ()
+) -> Scan:
     """Looks for these people's payloads in every place.
 
     Args:
         workspace: whose places.
         targets: whom to look for.
-        only_local: leaves out what is not on this machine.
+        only_own: leaves out what is not on this machine, and what others write to as well.
+        files: that are to be nowhere any more, weights as a rule: they are found whole, also in archives.
 
     Raises:
         InputError, AmunError: the key store or the registry does not answer.
     """
     known = [target for target in targets if target.fingerprint is not None]
-    if not known:
+    if not known and not files:
         return Scan(list(targets), [])
     window_hash = WindowHash.derive(open_vault(workspace.root).fingerprint_key)
-    matcher = Matcher(window_hash, [target.fingerprint for target in known if target.fingerprint is not None])
+    matcher = Matcher(window_hash, [target.fingerprint for target in known if target.fingerprint is not None], files)
     labels = [target.label for target in known]
-    places = [place for place in list_places(workspace) if place.is_local or not only_local]
+    places = [place for place in list_places(workspace) if place.is_own or not only_own]
     return Scan(list(targets), [_scan_place(matcher, labels, place) for place in places])
 
 
+def record_scan(found: Scan, target: Target, at: datetime) -> ScanRecord:
+    """Returns what a scan has found of one person, as a receipt has it.
+
+    Args:
+        found: by the scan.
+        target: one of those whom it looked for, whose fingerprint there is.
+        at: when that was.
+
+    Raises:
+        AmunError: nobody could look for this person.
+    """
+    if (fingerprint := target.fingerprint) is None:
+        raise AmunError(f"{target.label}: {target.lack}")
+    return ScanRecord(
+        scanned_at=at,
+        num_payloads=len(fingerprint.kinds),
+        num_files=int((fingerprint.kinds == FILE).sum()),
+        num_blank=fingerprint.num_blank,
+        num_unread=int(fingerprint.num_unread[0]),
+        has_key=target.has_key,
+        places=tuple(
+            ScannedPlace(
+                place=place.place,
+                num_contents=place.num_contents,
+                num_bytes=place.num_bytes,
+                num_readable=place.readable[target.label],
+                num_sealed=place.sealed[target.label],
+                num_unread=len(place.problems),
+            )
+            for place in found.places
+        ),
+    )
+
+
 def _scan_place(matcher: Matcher, labels: Sequence[str], place: Place) -> Scanned:
-    scanned = Scanned(place.name, place.is_local)
+    scanned = Scanned(place.name)
     try:
         for content in place.list_contents(scanned.problems):
             try:
@@ -190,6 +229,7 @@ def _scan_place(matcher: Matcher, labels: Sequence[str], place: Place) -> Scanne
             scanned.num_contents += 1
             scanned.num_bytes += finding.num_bytes
             scanned.problems += [f"{content.name}: {problem}" for problem in finding.problems]
+            scanned.files.update(finding.files)
             for item in finding.items:
                 counts = scanned.sealed if matcher.kinds[item] == SEALED else scanned.readable
                 counts[labels[matcher.owners[item]]] += 1

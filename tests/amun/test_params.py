@@ -55,9 +55,9 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
             "training.fallback_gradient_norm: missing; every key must be there, and null is what to begin with",
         ),
         (
-            re.search("erasure:\n.*\n", SHIPPED)[0],  # type: ignore[index]
+            re.search("erasure:\n.*\n.*\n", SHIPPED)[0],  # type: ignore[index]
             "",
-            "erasure: missing; every key must be there, and {waiting_days: 7} is what to begin with$",
+            "erasure: missing; every key must be there, and {waiting_days: 7, scan: true} is what to begin with$",
         ),
         ("  waiting_days: 7", "  waiting_days: 26", "erasure.waiting_days: input should be less than or equal to 25"),
         ("  waiting_days: 7", "  waiting_days: -1", "erasure.waiting_days: input should be greater than or equal to 0"),

@@ -16,9 +16,10 @@ from amun.evidence.receipt import (
     LearnedWeights,
     ReceiptBody,
     Reproduction,
-    Scan,
     Software,
+    Source,
 )
+from amun.evidence.scan import ScannedPlace, ScanRecord
 from amun.receipts.chain import append_entry, commit_to, draw_nonce
 from amun.receipts.signing import SigningKey
 from amun.receipts.statement import dump_body, name_subject, write_receipt
@@ -26,6 +27,17 @@ from amun.receipts.statement import dump_body, name_subject, write_receipt
 MODEL = "digits-cnn"
 PERSON = "Zo\u00eb"
 NOW = datetime(2026, 2, 7, 3, 0, 1, 999, tzinfo=UTC)
+SCAN = ScanRecord(
+    scanned_at=NOW,
+    num_payloads=3,
+    num_files=1,
+    num_blank=0,
+    num_unread=0,
+    has_key=False,
+    places=(
+        ScannedPlace(place="DVC cache", num_contents=33, num_bytes=2**40, num_readable=0, num_sealed=3, num_unread=0),
+    ),
+)
 KEY, OTHER_KEY = (SigningKey(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)) for number in (1, 2))
 
 
@@ -65,7 +77,8 @@ def make_body(nonce: str, number: int = 1) -> ReceiptBody:
             num_keys=1,
             where="the key store",
             weights=(LearnedWeights(version="1", md5="3" * 32, is_sealed=True, erased_before="2026-01-31"),),
-            scan=Scan(finished_at=NOW, places=("the DVC cache",), num_bytes=2**40, num_copies=0),
+            source=Source(deleted_at=NOW, left=("labels.csv, which names the person",)),
+            scan=SCAN,
         ),
         reproduction=Reproduction(finished_at=NOW - timedelta(days=3), differing=("metrics/audit.json",), software="1"),
         software=Software(version="0.2.0", commit="c0ffee"),
@@ -133,8 +146,8 @@ bodies = st.builds(
         num_keys=st.none() | _whole,
         where=_text,
         weights=st.none(),
-        scan=st.none()
-        | st.builds(Scan, finished_at=_time, places=st.tuples(_text), num_bytes=_whole, num_copies=_whole),
+        source=st.none() | st.builds(Source, deleted_at=_time, left=st.tuples(_text)),
+        scan=st.none() | st.just(SCAN),
     ),
     reproduction=st.none() | st.builds(Reproduction, finished_at=_time, differing=st.tuples(_text), software=_text),
     software=st.builds(Software, version=_text, commit=_text),

@@ -3,6 +3,7 @@
 import base64
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
 import tarfile
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from amun.scan.content import Finding, scan_bytes
 from amun.scan.fingerprint import IMAGE, Fingerprint
 from amun.scan.hashing import WindowHash
-from amun.scan.matcher import Matcher
+from amun.scan.matcher import Matcher, WholeFile
 from amun.scan.taking import FingerprintTaker
 
 HASH = WindowHash.derive(b"k" * 32)
@@ -40,6 +41,11 @@ def take(payloads: npt.NDArray[Any], kind: int = IMAGE) -> Fingerprint:
 def look(payloads: npt.NDArray[Any], content: bytes, kind: int = IMAGE) -> Finding:
     """Returns what a content has of these payloads."""
     return scan_bytes(Matcher(HASH, [take(payloads, kind)]), content)
+
+
+def name_whole(label: str, content: bytes) -> WholeFile:
+    """Returns a content as a file that is looked for as a whole."""
+    return WholeFile(label, len(content), hashlib.md5(content, usedforsecurity=False).hexdigest())
 
 
 def pack_zip(content: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:

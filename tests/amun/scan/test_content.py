@@ -10,7 +10,7 @@ import pytest
 
 from amun.scan.content import BLOCK_BYTES, MAX_DEPTH, scan_bytes
 from amun.scan.matcher import OVERLAP, Matcher
-from tests.amun.scan.planting import HASH, PACKS, draw, look, pack_tar, pack_zip, take
+from tests.amun.scan.planting import HASH, PACKS, draw, look, name_whole, pack_tar, pack_zip, take
 
 PICTURES = draw(3, 3, 16, 16)
 
@@ -87,6 +87,16 @@ def test_copy_as_numpy_and_pytorch_store_it_is_found() -> None:
     assert look(PICTURES, file.getvalue()).items == {0, 1, 2}
     with zipfile.ZipFile(io.BytesIO(file.getvalue())) as archive:
         assert look(PICTURES, archive.read("images.npy")).items == {0, 1, 2}
+
+
+@pytest.mark.parametrize("pack", [pack for pack in PACKS if not pack.startswith(("base64", "parquet", "two "))])
+def test_whole_file_is_found_by_its_digest_as_it_is_and_packed(pack: str) -> None:
+    weights = draw(2000, seed=4).tobytes()
+    matcher = Matcher(HASH, [], [name_whole("v0", weights), name_whole("v1", weights[1:])])
+    assert scan_bytes(matcher, PACKS[pack](weights)).files == {"v0"}
+    assert scan_bytes(matcher, PACKS["zip"](PACKS[pack](weights[1:]))).files == {"v1"}
+    for other in (weights[:-1], weights + b"x", weights[:-1] + b"x"):
+        assert scan_bytes(matcher, PACKS[pack](other)).files == set()
 
 
 def test_nothing_is_found_in_nothing() -> None:

@@ -21,6 +21,7 @@ from amun.core.errors import AmunError, InputError
 from amun.core.keys import store_secret
 from amun.core.locks import hold_lock
 from amun.core.paths import CALIBRATION, FORGOTTEN, KEK, KEYS, STAGE_LOCK, TEST, TRAIN
+from amun.core.paths import PARAMS as PARAMS_FILE
 from amun.evidence.wave import write_json
 from amun.ledger import Ledger
 from amun.scan.fingerprint import KINDS, SEALED, Fingerprint
@@ -67,6 +68,9 @@ STEPS = [
 @pytest.fixture(autouse=True)
 def vault(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Vault:
     """The vault of the current folder, under whose keys its store files are sealed."""
+    # no such workspace has DVC or MLflow, where a scan looks
+    params = Path(PARAMS_FILE).read_text(encoding="utf-8")
+    Path(PARAMS_FILE).write_text(params.replace("  scan: true", "  scan: false"), encoding="utf-8")
     # the commits of the waves are made up: here they are, and name no store file
     monkeypatch.setattr("tasks.workspace.store_files.read_lock", lambda *_: {"metrics/audit.json": "0" * 32})
     assert ledger.name

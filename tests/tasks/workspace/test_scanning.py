@@ -14,17 +14,20 @@ from dvc.repo import Repo
 from mlflow import MlflowClient
 from sqlalchemy import create_engine, make_url
 
+from amun.core.errors import AmunError
 from amun.core.paths import LEDGER, STATE
+from amun.evidence.scan import ScanRecord
 from amun.scan.fingerprint import SEALED
 from amun.scan.hashing import WindowHash
 from amun.scan.taking import FingerprintTaker
 from amun.vault.vault import open_vault
 from tasks.tools.git import run_git
 from tasks.tools.tree import list_tree
-from tasks.workspace.scanning import Scan, Scanned, Target, scan
+from tasks.workspace.scanning import Scan, Scanned, Target, record_scan, scan
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.conftest import create_postgres_schema
-from tests.amun.scan.planting import PACKS, draw
+from tests.amun.ledger.helpers import NOW
+from tests.amun.scan.planting import PACKS, draw, name_whole
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
 from tests.postgres import run_postgres
@@ -74,12 +77,12 @@ def workspace(tmp_path: Path, registry: bytes, monkeypatch: pytest.MonkeyPatch) 
     return Workspace(root, PARAMS)
 
 
-def look(workspace: Workspace, **of_target: Any) -> Scan:
+def look(workspace: Workspace, *, only_own: bool = False, **of_target: Any) -> Scan:
     """Returns what a scan finds of the image."""
     taker = FingerprintTaker(WindowHash.derive(open_vault(workspace.root).fingerprint_key))
     taker.add_payloads(0, IMAGE)
     taker.add_content(SEALED, b"sealed" + draw(900, seed=5).tobytes())
-    return scan(workspace, [Target("R-000001", "ann", False, taker.finish(), **of_target)])
+    return scan(workspace, [Target("R-000001", "ann", False, taker.finish(), **of_target)], only_own=only_own)
 
 
 def list_found(found: Scan, kind: str = "readable") -> set[str]:
@@ -108,6 +111,40 @@ def test_nothing_is_found_where_nothing_lies(workspace: Workspace) -> None:
     }
     assert sum(place.num_bytes for place in found.places) > 100_000
     assert not look(workspace, lack="not whole").is_clean
+
+
+def test_places_to_which_others_write_can_be_left_out(workspace: Workspace, tmp_path: Path) -> None:
+    found = look(workspace, only_own=True)
+    assert {place.place for place in found.places} == {
+        ".amun",
+        "DVC cache",
+        "DVC remote storage",
+        "MLflow's files of ours",
+        "database of MLflow",
+        "Prefect's home",
+        "DVC's site cache",
+    }
+    for folder in (workspace.root, tmp_path / "tmp", tmp_path / "prefect"):
+        (folder / "copy").write_bytes(COPY)
+    assert list_found(look(workspace, only_own=True)) == {"Prefect's home"}
+
+
+def test_record_has_the_figures_of_one_person_and_names_nobody(workspace: Workspace, tmp_path: Path) -> None:
+    (workspace.root / "copy").write_bytes(COPY)
+    torn = gzip.compress(b"x" * 99)[:-9]
+    (tmp_path / "tmp/torn.gz").write_bytes(torn)
+    found = look(workspace)
+    record = record_scan(found, found.targets[0], NOW)
+    assert (record.num_payloads, record.num_files, record.num_blank, record.has_key) == (2, 0, 0, False)
+    places = {place.place: place for place in record.places}
+    assert (places["work tree"].num_readable, places["work tree"].num_sealed) == (1, 0)
+    assert (places["temporary files"].num_unread, places["temporary files"].num_bytes) == (1, len(torn))
+    written = record.model_dump_json()
+    assert ScanRecord.model_validate_json(written) == record
+    assert all(word not in written for word in ("R-000001", str(tmp_path), "torn"))
+    target = Target("R-000002", "ben", False, None, "erased on 2026-01-31, and no fingerprints are kept")
+    with pytest.raises(AmunError, match="R-000002: erased on 2026-01-31"):
+        record_scan(found, target, NOW)
 
 
 @pytest.mark.parametrize("pack", ["plain", "zip", "parquet by zstd", "base64 in JSON"])
@@ -273,6 +310,20 @@ def test_uploads_that_were_not_ended_and_buckets_that_are_away_fail_the_scan(
     (problem,) = list_problems(look(workspace))
     assert problem.startswith("s3://versions/data: it does not answer or refuses")
     assert BUCKET not in problem
+
+
+def test_whole_file_is_found_where_it_lies_and_nobody_need_be_looked_for(workspace: Workspace, tmp_path: Path) -> None:
+    weights = draw(5000, seed=8).tobytes()
+    wanted = [name_whole("version 1", weights)]
+    assert scan(workspace, [], files=wanted).is_clean
+    (tmp_path / "files/model.safetensors").write_bytes(weights)
+    (workspace.root / "model.pt2").write_bytes(PACKS["stored zip"](weights))
+    found = scan(workspace, [], files=wanted)
+    assert {place.place: place.files for place in found.places if place.files} == {
+        "work tree": {"version 1": 1},
+        "MLflow's files of ours": {"version 1": 1},
+    }
+    assert not found.is_clean
 
 
 def write_torn(root: Path) -> None:
