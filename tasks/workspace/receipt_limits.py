@@ -25,7 +25,10 @@ def list_limits(forgotten: Forgetting, destroyed: Destruction) -> Iterator[str]:
             "forgotten in that wave together, and of no single person."
         )
     if destroyed.weights is None:
-        yield "Earlier versions of the model, which had learned the samples, were not destroyed."
+        yield (
+            "Earlier versions of the model, and reference models whose weights are kept, may have learned the samples. "
+            "They were not destroyed."
+        )
     if destroyed.scan is None:
         yield "Nobody has scanned disks, remotes and databases for copies."
     yield "Models that were downloaded before, and copies that were made outside of the workspace, are not reached."
