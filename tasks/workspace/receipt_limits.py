@@ -25,7 +25,10 @@ def list_limits(forgotten: Forgetting, destroyed: Destruction) -> Iterator[str]:
             "forgotten in that wave together, and of no single person."
         )
     if destroyed.weights is None:
-        yield "Earlier versions of the model, which had learned the samples, were not destroyed."
+        yield (
+            "Earlier versions of the model, and reference models whose weights are kept, may have learned the samples. "
+            "They were not destroyed."
+        )
     elif in_clear := [weights.version for weights in destroyed.weights if not weights.is_sealed]:
         yield (
             f"The weights of version {', '.join(in_clear)}, which had learned the samples, were removed from the "

@@ -62,7 +62,7 @@ def test_whatever_is_changed_is_noticed() -> None:
     _, (text,) = make_chain(1)
     original = json.loads(text)
     places = list(list_places(original))
-    assert {"nonce", "subject", "memory_left", "num_copies", "previous", "signature", "limits"} < {
+    assert {"nonce", "subject", "memory_left", "num_readable", "previous", "signature", "limits"} < {
         name for place in places for name in place
     }
     num_changes = 0
