@@ -1,6 +1,7 @@
 """How fast the scan reads, on one core: plain bytes, text, base64, and what it has to unpack.
 
-    python -m bench.scan      50 MB of each, looking for 1,000 pictures; a minute
+    python -m bench.scan                    50 MB of each, looking for 1,000 pictures; a minute
+    python -m bench.scan --photographs      and how many of CIFAR-10's photographs are found, and taken for others
 
 Processor time of this process, the least of the rounds, for each megabyte as it lies on disk; all in one run, so that
 the figures can be compared. The exit code is 1 unless plain bytes are read at 100 MB/s at least.
@@ -14,19 +15,24 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from PIL import Image
 
 from amun.scan.content import scan_bytes
-from amun.scan.fingerprint import IMAGE, Fingerprint
+from amun.scan.files import find_body
+from amun.scan.fingerprint import FILE, IMAGE, Fingerprint
 from amun.scan.hashing import WindowHash
 from amun.scan.matcher import Matcher
 from amun.scan.taking import FingerprintTaker
 from amun.study.machine import describe_machine
+from bench.wave import ROOT
 
+CIFAR10 = ROOT.parent / "shared/data/cifar10/train.parquet"
 MEGA = 1_000_000
 MIN_SPEED = 100.0  # MB/s
 IMAGE_SHAPE = (3, 32, 32)
@@ -38,6 +44,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=50, help="of each content")
     parser.add_argument("--pictures", type=int, default=1000, help="that are looked for")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--photographs", type=Path, nargs="?", const=CIFAR10, help="Parquet file with image files")
     arguments = parser.parse_args()
     random = np.random.default_rng(0)
     window_hash = WindowHash.derive(b"k" * 32)
@@ -57,6 +64,8 @@ def main() -> None:
     for name, content in _list_contents(plain, random).items():
         speed[name] = [_measure(matcher, content, arguments.rounds) for matcher in (few, many)]
         print(f"{name:<18} {speed[name][0]:5.0f} MB/s for 20 pictures, {speed[name][1]:5.0f} for all")
+    if arguments.photographs is not None:
+        _count_found(window_hash, arguments.photographs)
     sys.exit(0 if min(speed["plain bytes"]) >= MIN_SPEED else 1)
 
 
@@ -64,6 +73,40 @@ def _take(window_hash: WindowHash, pictures: np.ndarray[tuple[int, ...], np.dtyp
     taker = FingerprintTaker(window_hash)
     taker.add_payloads(IMAGE, pictures)
     return taker.finish()
+
+
+def _count_found(window_hash: WindowHash, path: Path, num_own: int = 1000, num_others: int = 5000) -> None:
+    """Prints how many photographs are found, whole and by a quarter, and how many of others' are taken for one."""
+    images = list(pq.read_table(path, columns=["image"]).column("image")[: num_own + num_others].to_pylist())
+    pixels = np.stack([np.asarray(Image.open(io.BytesIO(image)).convert("RGB")) for image in images])
+    pixels = pixels.transpose(0, 3, 1, 2)
+    taker = FingerprintTaker(window_hash)
+    taker.add_payloads(IMAGE, pixels[:num_own])
+    for image in images[:num_own]:
+        taker.add_content(FILE, find_body(image))
+    matcher = Matcher(window_hash, [taker.finish()])
+    starts = np.random.default_rng(0).integers(0, pixels[0].size * 3 // 4, num_own)
+    num_found = {
+        "whole": sum(_has(matcher, row, pixels[row].tobytes()) for row in range(num_own)),
+        "quarters": sum(
+            _has(matcher, row, pixels[row].tobytes()[start : start + pixels[0].size // 4])
+            for row, start in enumerate(starts.tolist())
+        ),
+        "files": sum(_has(matcher, num_own + row, images[row]) for row in range(num_own)),
+    }
+    floats = pixels[num_own:].astype(np.float32) / np.float32(255)
+    mistaken = set[int]()
+    for others in (pixels[num_own:], pixels[num_own:].transpose(0, 2, 3, 1), floats, floats.astype(np.float16)):
+        matcher.find_items(others.tobytes(), mistaken)
+    matcher.find_items(b"".join(images[num_own:]), mistaken)
+    told = ", ".join(f"{name} {number}" for name, number in num_found.items())
+    print(f"of {num_own} photographs found: {told}; of {num_others} others taken for one of them: {len(mistaken)}")
+
+
+def _has(matcher: Matcher, item: int, content: bytes) -> bool:
+    found = set[int]()
+    matcher.find_items(content, found)
+    return item in found
 
 
 def _list_contents(plain: bytes, random: np.random.Generator) -> dict[str, bytes]:

@@ -11,10 +11,10 @@ from amun.scan.fingerprint import Fingerprint, describe_nothing, join
 from amun.scan.hashing import STRIDE, WIDTHS, WindowHash, Words
 
 OVERLAP = 512  # bytes that two buffers of a stream share: more than a block has, also in base64
-# A first look goes by a table that fits into the processor's cache. What goes past it, an eighth or less as a rule, is
-# looked up in one that is large enough for one in 64 to go past.
-_MIN_BITS, _CACHED_BITS, _MAX_BITS = 12, 20, 26
-_BITS_A_WINDOW = 6
+# A first look goes by a table that fits into the processor's cache. What goes past it, a quarter or less as a rule, is
+# looked up in one that is large enough for one in 256 to go past.
+_MIN_BITS, _CACHED_BITS, _MAX_BITS = 12, 19, 26
+_BITS_A_WINDOW = 8
 
 
 @dataclass(frozen=True)
