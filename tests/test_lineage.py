@@ -82,7 +82,18 @@ def test_database_is_read_as_the_client_of_mlflow_reads_it(site: Site, monkeypat
     assert list_versions("another") == ask_versions("another") == []
 
 
-@pytest.mark.parametrize("command", [["status"], ["model", "list"], ["request", "list"], ["wave", "list"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["model", "list"],
+        ["request", "list"],
+        ["wave", "list"],
+        ["receipt", "list"],
+        ["receipt", "key"],
+        ["consumer", "list"],
+    ],
+)
 def test_short_commands_import_no_heavy_tool(command: list[str], wave_one: Site) -> None:
     program = (
         f"import atexit, sys; from flows.cli import main; tools = {{'torch', 'mlflow', 'prefect', 'dvc', 'pandas'}};"

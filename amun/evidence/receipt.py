@@ -42,13 +42,14 @@ class LearnedWeights(Statement):
     Attributes:
         version: of the model.
         md5: of their file in the data remote; None where that is not known.
-        is_sealed: that file was under a key of its own, which was destroyed with the person's; else it lies in clear.
+        is_sealed: that file is under a key of its own, which is destroyed; else it lies in clear. None where the file
+            was not at hand and its key was destroyed before, so that nobody can tell.
         erased_before: the day on which they went with somebody else; None where they went with this person.
     """
 
     version: str
     md5: str | None
-    is_sealed: bool
+    is_sealed: bool | None
     erased_before: str | None
 
 

@@ -59,8 +59,8 @@ class ReceiptBook(Database):
                     row = ReceiptDraftRow(request_number=number, model=model, content=draft.model_dump_json())
                     session.add(row)
 
-    def note_scans(self, model: str, scans: Mapping[str, ScanRecord]) -> None:
-        """Keeps what a scan has found of people until their receipts are issued; the last one counts.
+    def note_scans(self, model: str, scans: Mapping[str, ScanRecord | None]) -> None:
+        """Keeps what a scan has found of people until their receipts are issued; the last one counts, also if none.
 
         Args:
             model: which has forgotten the people.

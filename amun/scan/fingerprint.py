@@ -99,7 +99,8 @@ def join(parts: Sequence[Fingerprint]) -> Fingerprint:
         spots += int(part.block_spots.max(initial=0)) + 1
         blocks += len(part.block_items)
     joined = {field.name: np.concatenate([part[field.name] for part in moved]) for field in fields(Fingerprint)}
-    joined["num_unread"] = joined["num_unread"].sum(keepdims=True, dtype=np.uint32)
+    # the same files could not be read each time
+    joined["num_unread"] = joined["num_unread"].max(keepdims=True)
     return Fingerprint(**joined)
 
 

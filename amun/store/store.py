@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -60,10 +61,22 @@ def read_share(path: Path, subject_id: str, keyed_ids: Sequence[str]) -> Share:
         return Share(int(is_own.sum()), bool(reader.find_erased()[is_own].any()))
 
 
-def read_subjects(path: Path) -> frozenset[str]:
-    """Returns who has samples in a store file: the keyed ids in a sealed one, the names, composed, in one in clear."""
+class StoredIds(NamedTuple):
+    """What a store file names without any key.
+
+    Attributes:
+        subjects: keyed ids in a sealed file, names, composed, in one in clear.
+        samples: keyed ids.
+    """
+
+    subjects: frozenset[str]
+    samples: frozenset[str]
+
+
+def read_ids(path: Path) -> StoredIds:
+    """Returns who has samples in a store file, and which these are; no key of theirs is asked for."""
     with RowReader(path) as reader:
-        return frozenset(map(normalise, reader.subjects))
+        return StoredIds(frozenset(map(normalise, reader.subjects)), frozenset(reader.sample_ids.tolist()))
 
 
 def find_readable(path: Path, people: Collection[str]) -> set[str]:

@@ -38,10 +38,9 @@ MARK = "/"
 _LIST = "CREATE TABLE IF NOT EXISTS suppressed (digest BLOB PRIMARY KEY, kind TEXT NOT NULL)"
 # likewise, with the first change of the KEK
 _REPLACED = "CREATE TABLE IF NOT EXISTS replaced (kek TEXT PRIMARY KEY)"
-# likewise
+# likewise; their keys lie with all others, so that an earlier release puts them under a new KEK, too
 _FINGERPRINTS = (
-    "CREATE TABLE IF NOT EXISTS fingerprint (person TEXT PRIMARY KEY, wrapped BLOB NOT NULL, sealed BLOB NOT NULL,"
-    " keep_until TEXT NOT NULL)"
+    "CREATE TABLE IF NOT EXISTS fingerprint (name TEXT PRIMARY KEY, sealed BLOB NOT NULL, keep_until TEXT NOT NULL)"
 )
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -140,7 +139,11 @@ class KeyStore:
             return int(run(f"SELECT count(*) FROM subject_key WHERE subject {meant} ?", pattern)[0][0])  # noqa: S608
 
     def add_keys(
-        self, subjects: Sequence[str], wrap: Callable[[str, str], bytes], unless: Collection[Entry] = ()
+        self,
+        subjects: Sequence[str],
+        wrap: Callable[[str, str], bytes],
+        unless: Collection[Entry] = (),
+        refusal: InputError | None = None,
     ) -> None:
         """Writes a new key for each of the subjects who has none.
 
@@ -148,14 +151,15 @@ class KeyStore:
             subjects: their keyed ids.
             wrap: makes the wrapped key of a subject, given the KEK's fingerprint, which stays what it is until then.
             unless: one of these entries is on the suppression list.
+            refusal: what to say then; None says it of people.
 
         Raises:
-            InputError: somebody is on the suppression list; no key was made.
+            InputError: one of the entries is on the suppression list; no key was made.
         """
         with self._write() as run:
             kek, _ = self._read_vault(run)
             if known_entries := self._find_entries(run, unless):
-                raise self.refuse_keys(len(known_entries))
+                raise refusal or self.refuse_keys(len(known_entries))
             known = self._select(run, subjects)
             for subject in subjects:
                 if subject not in known:
@@ -210,46 +214,61 @@ class KeyStore:
                 return {}
             return dict(run("SELECT kind, count(*) FROM suppressed GROUP BY kind"))
 
-    def write_fingerprint(self, person: str, wrap: Callable[[str], bytes], sealed: bytes, until: datetime) -> None:
+    def write_fingerprint(self, name: str, wrap: Callable[[str], bytes], sealed: bytes, until: datetime) -> None:
         """Writes somebody's fingerprint in the place of the one that there may be.
 
         Args:
-            person: the keyed id under which it lies.
-            wrap: makes the wrapped key of the fingerprint, given the KEK's fingerprint, which stays what it is until
-                then.
+            name: of its key.
+            wrap: makes the wrapped key, given the KEK's fingerprint, which stays what it is until then.
             sealed: the fingerprint under that key.
             until: when it is to be removed.
         """
         with self._write() as run:
             kek, _ = self._read_vault(run)
             run(self._translate(_FINGERPRINTS))
-            run("DELETE FROM fingerprint WHERE person = ?", person)
-            statement = "INSERT INTO fingerprint (person, wrapped, sealed, keep_until) VALUES (?, ?, ?, ?)"
-            run(statement, person, wrap(kek), sealed, until.astimezone(UTC).strftime(_TIME))
+            for table, key in (("fingerprint", "name"), ("subject_key", "subject")):
+                run(f"DELETE FROM {table} WHERE {key} = ?", name)  # noqa: S608
+            run("INSERT INTO subject_key (subject, wrapped) VALUES (?, ?)", name, wrap(kek))
+            statement = "INSERT INTO fingerprint (name, sealed, keep_until) VALUES (?, ?, ?)"
+            run(statement, name, sealed, until.astimezone(UTC).strftime(_TIME))
 
-    def read_fingerprints(self, people: Sequence[str]) -> tuple[str, dict[str, tuple[bytes, bytes]]]:
+    def read_fingerprints(self, names: Sequence[str]) -> tuple[str, dict[str, tuple[bytes, bytes]]]:
         """Returns the fingerprint of the KEK, and the wrapped keys and sealed fingerprints of those who have one."""
         found: dict[str, tuple[bytes, bytes]] = {}
         with self._read() as run:
             kek, _ = self._read_vault(run)
-            for chunk in split_chunks(people) if self._has_table(run, "fingerprint") else ():
+            for chunk in split_chunks(names) if self._has_table(run, "fingerprint") else ():
                 marks = _write_marks(chunk)
-                query = f"SELECT person, wrapped, sealed FROM fingerprint WHERE person IN ({marks})"  # noqa: S608
-                found |= {person: (bytes(wrapped), bytes(sealed)) for person, wrapped, sealed in run(query, *chunk)}
+                query = (
+                    "SELECT name, wrapped, sealed FROM fingerprint JOIN subject_key ON subject = name "  # noqa: S608
+                    f"WHERE name IN ({marks})"
+                )
+                found |= {name: (bytes(wrapped), bytes(sealed)) for name, wrapped, sealed in run(query, *chunk)}
         return kek, found
+
+    def count_fingerprints(self, now: datetime) -> int:
+        """Returns how many fingerprints there are whose time is over."""
+        with self._read() as run:
+            return len(self._find_over(run, now))
 
     def remove_fingerprints(self, now: datetime) -> int:
         """Removes the fingerprints whose time is over, with their keys; returns how many there were."""
         with self._write() as run:
-            if not self._has_table(run, "fingerprint"):
-                return 0
-            at = now.astimezone(UTC).strftime(_TIME)
-            num_removed: int = run("SELECT count(*) FROM fingerprint WHERE keep_until <= ?", at)[0][0]
-            run("DELETE FROM fingerprint WHERE keep_until <= ?", at)
-        if self.path is None and num_removed:
-            with self._open() as run:
-                run("VACUUM FULL fingerprint")
-        return num_removed
+            names = self._find_over(run, now)
+            self._delete_keys(run, names)
+            for name in names:
+                run("DELETE FROM fingerprint WHERE name = ?", name)
+            is_made = self._has_table(run, "fingerprint")
+        for table in ("fingerprint", "subject_key") if is_made else ():
+            self._overwrite(table)
+        return len(names)
+
+    def _find_over(self, run: "Run", now: datetime) -> list[str]:
+        """Returns the names of the fingerprints whose time is over."""
+        if not self._has_table(run, "fingerprint"):
+            return []
+        at = now.astimezone(UTC).strftime(_TIME)
+        return [name for (name,) in run("SELECT name FROM fingerprint WHERE keep_until <= ?", at)]
 
     def rewrap(self, kek: str, change: Callable[[str, str, bytes], bytes]) -> None:
         """Puts all keys under another KEK, all or none; where they lie under it already nothing changes.
@@ -265,10 +284,6 @@ class KeyStore:
                 return
             for subject, wrapped in run("SELECT subject, wrapped FROM subject_key"):
                 run("UPDATE subject_key SET wrapped = ? WHERE subject = ?", change(before, subject, wrapped), subject)
-            if self._has_table(run, "fingerprint"):
-                for person, wrapped in run("SELECT person, wrapped FROM fingerprint"):
-                    changed = change(before, person, bytes(wrapped))
-                    run("UPDATE fingerprint SET wrapped = ? WHERE person = ?", changed, person)
             run("UPDATE vault SET kek = ?, own = ?", kek, change(before, "", own))
             run(_REPLACED)
             run("DELETE FROM replaced")

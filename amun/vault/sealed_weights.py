@@ -65,7 +65,8 @@ class WeightsSeal:
 
     def seal(self, plain: bytes) -> bytes:
         """Returns a safetensors file as one that nobody can read without the key, which is made where there is none."""
-        key_id = self.vault.name_key(WEIGHTS, hashlib.sha256(plain).digest())
+        # of this model alone: another that has the same weights may have to keep them
+        key_id = self.vault.name_key(WEIGHTS, hashlib.sha256(plain).digest() + self.model.encode())
         key = self.vault.find_keys([key_id]).get(key_id)
         if key is None:
             drawn = os.urandom(KEY_BYTES)

@@ -19,7 +19,7 @@ from amun.core.paths import KEK, KEYS, SECRET
 from amun.core.subject_ids import normalise
 from amun.vault.kek import KEY_BYTES, Kek, fingerprint_kek, locate_kek
 from amun.vault.key_store import KEYS_VARIABLE, MARK, KeyStore, locate_key_store
-from amun.vault.suppression import PICTURE, SUBJECT, EntryMaker, Suppression
+from amun.vault.suppression import PICTURE, SUBJECT, Entry, EntryMaker, Suppression
 
 NONCE_BYTES = 12
 ID_BYTES = 16  # of a key that is no person's
@@ -157,10 +157,18 @@ class Vault:
         """Keeps a key that is no person's, with a note, unless there is one of this id; returns the one that is kept.
 
         Raises:
-            InputError, AmunError: as `own_key`.
+            InputError, AmunError: as `own_key`; or it was destroyed: what lay under it is not made anew.
         """
         text = drawn + note.encode()
-        self.store.add_keys([key_id], lambda kek, subject: _wrap(self.kek.find(kek), subject, text))
+        self.store.add_keys(
+            [key_id],
+            lambda kek, subject: _wrap(self.kek.find(kek), subject, text),
+            unless=[_enter_key(key_id)],
+            refusal=InputError(
+                f"{self.store.name}: the very same {key_id.partition(MARK)[0]} are erased, for they had learned people "
+                "who are: nobody makes them anew"
+            ),
+        )
         return self.find_keys([key_id])[key_id]
 
     def list_notes(self, kind: str) -> dict[str, str]:
@@ -211,7 +219,7 @@ class Vault:
             InputError, AmunError: as `find_names`.
         """
         maker = self._entry_maker
-        entries = [*maker.enter_people(people), *map(maker.enter_picture, pictures)]
+        entries = [*maker.enter_people(people), *map(maker.enter_picture, pictures), *map(_enter_key, others)]
         return self.store.remove_keys([*self.find_names(people), *others], entries)
 
     def suppress_people(self, names: Collection[str]) -> None:
@@ -299,12 +307,18 @@ class Vault:
             for name, (wrapped, sealed) in found.items()
         }
 
+    def count_fingerprints(self, now: datetime) -> int:
+        """Returns how many fingerprints there are whose time is over."""
+        return self.store.count_fingerprints(now) if self.store.is_made() else 0
+
     def destroy_fingerprints(self, now: datetime) -> int:
         """Destroys the fingerprints whose time is over; returns how many there were."""
         return self.store.remove_fingerprints(now) if self.store.is_made() else 0
 
     def _name_fingerprint(self, person: str) -> str:
-        return keyed_digest(load_secret(self._workspace), "fingerprint", normalise(person).encode())
+        return (
+            f"fingerprint{MARK}{keyed_digest(load_secret(self._workspace), 'fingerprint', normalise(person).encode())}"
+        )
 
     def describe(self) -> Summary:
         """Returns what may be told of the vault.
@@ -484,6 +498,12 @@ def use_key(subject: str, key: bytes) -> SubjectKey:
     """Returns a key split in two, for no key does two things; what stands behind its first 32 bytes is its name."""
     drawn, name = key[:KEY_BYTES], _read_name(key)
     return SubjectKey(subject, name, AESGCMSIV(_derive(drawn, b"payload")), _derive(drawn, b"nonce"))
+
+
+def _enter_key(key_id: str) -> Entry:
+    """Returns the entry by which a key that is no person's is not made again."""
+    kind, _, digest = key_id.partition(MARK)
+    return Entry(kind, bytes.fromhex(digest))
 
 
 def _read_name(key: bytes) -> str:

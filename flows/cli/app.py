@@ -181,7 +181,7 @@ def status(as_json: shared.AsJson = False) -> None:
     from flows.pages import wave_tables
     from tasks.tools.registered import find_champion
     from tasks.workspace.deadlines import find_last_night
-    from tasks.workspace.erasing import count_listed
+    from tasks.workspace.listed import count_listed
 
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:

@@ -49,7 +49,7 @@ def run_erasures(
         from tasks.views.copies import list_untouched
 
         erase_tables.print_untouched(list_untouched(workspace))
-    if done.readable or done.unissued or done.undeleted or done.deletion.failed or (subjects and done.held_up):
+    if done.unfinished or done.unissued or done.undeleted or done.deletion.failed or (subjects and done.held_up):
         raise typer.Exit(1)
 
 

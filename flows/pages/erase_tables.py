@@ -42,7 +42,7 @@ def print_erased(done: "Erased") -> None:
 
     _print_some([f"{_name(one)}: erased" for one in done.erased])
     _print_some(
-        [f"{_name(one)}: not erased yet, for {_tell_places(places, done.unread)}" for one, places in done.readable]
+        [f"{_name(one)}: not erased yet, for {_tell_places(places, done.unread)}" for one, places in done.unfinished]
     )
     if done.versions:
         print(tell_versions(done))
@@ -53,7 +53,7 @@ def print_erased(done: "Erased") -> None:
         print(f"warning: receipts are not finished: {done.unissued}; then type this again")
     for line in tell_kept(done.receipts):
         print(line)
-    if not (done.erased or done.readable or done.held_up):
+    if not (done.erased or done.unfinished or done.held_up):
         print("nobody is to be erased")
 
 

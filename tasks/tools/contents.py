@@ -1,13 +1,17 @@
 """Where the contents that DVC names by their MD5 still are: the cache, the default remote."""
 
+import json
 from collections.abc import Collection
 from pathlib import Path
 
+import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 from dvc.exceptions import DvcException
 
 from amun.core.errors import AmunError, join_lines
 from tasks.tools.dvc import has_remote, open_repo
+
+DIRECTORY = ".dir"  # ends the MD5 of a folder, whose content is a list of files
 
 
 def locate_cached(root: Path, digests: Collection[str]) -> dict[str, Path]:
@@ -21,6 +25,27 @@ def locate_cached(root: Path, digests: Collection[str]) -> dict[str, Path]:
 def find_cached(root: Path, digests: Collection[str]) -> dict[str, Path]:
     """Returns where the cache holds the contents of these MD5s; what it has lost is left out."""
     return {digest: path for digest, path in locate_cached(root, digests).items() if path.exists()}
+
+
+def list_tracked(root: Path, dvc_file: Path) -> set[str]:
+    """Returns the MD5 of every file that a `.dvc` file tracks, as far as the cache can say which these are.
+
+    Args:
+        root: of the work tree.
+        dvc_file: of `dvc add` or `dvc import`, relative to it.
+
+    Raises:
+        AmunError: a list of files in the cache is damaged.
+    """
+    outputs = yaml.safe_load((root / dvc_file).read_text(encoding="utf-8")).get("outs", [])
+    digests = {str(output["md5"]) for output in outputs if "md5" in output}
+    folders = {digest for digest in digests if digest.endswith(DIRECTORY)}
+    for path in find_cached(root, folders).values():
+        try:
+            digests |= {str(entry["md5"]) for entry in json.loads(path.read_text(encoding="utf-8"))}
+        except (ValueError, KeyError, TypeError):
+            raise AmunError(f"{path} is damaged, which lists the files of {dvc_file}: fetch it again") from None
+    return digests
 
 
 def fetch_content(root: Path, digest: str, target: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -21,6 +21,7 @@ from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.entities import FileInfo
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from sqlalchemy.exc import SQLAlchemyError
@@ -31,10 +32,10 @@ from amun.core.keys import file_digest
 from amun.core.masking import mask_passwords
 from amun.core.network import read_timeout
 from amun.core.paths import STATE
+from tasks.tools import s3
 from tasks.tools.environment import MLFLOW_VARIABLE
 from tasks.tools.registered import WaveVersion
 from tasks.tools.registry_tables import CHAMPION, RegisteredVersion
-from tasks.tools.s3 import bound_default_waits
 
 WEIGHTS = "model.safetensors"
 SERVING_FILE = "data/model.pt2"
@@ -86,7 +87,7 @@ def open_registry() -> MlflowClient:
         AmunError: no server or database answers at that address.
     """
     # where its files lie on S3
-    bound_default_waits(read_timeout())
+    s3.bound_default_waits(read_timeout())
     address = os.environ.get(MLFLOW_VARIABLE)
     if address is not None and address.startswith("http"):
         _require_answer(address)
@@ -255,11 +256,31 @@ def replace_weights(version: WaveVersion, weights: Path) -> None:
         open_registry().log_artifact(version.run_id, str(weights))
 
 
+def erase_file(folder: str, name: str) -> None:
+    """Removes a file from a folder of MLflow's, and looks whether it is gone.
+
+    Raises:
+        AmunError: it is still listed.
+    """
+    repository, parent = get_artifact_repository(folder), PurePosixPath(name).parent
+    if s3.is_location(folder):
+        place = s3.parse_location(folder)
+        s3.delete_versions(s3.open_client(), place.bucket, place.join(name))
+    else:
+        repository.delete_artifacts(name)  # type: ignore[no-untyped-call] # MLflow does not type it
+    inside = None if parent == PurePosixPath() else str(parent)
+    # what tells that it went is the listing: not every repository of MLflow's says so when it did not
+    if any(entry.path == name for entry in repository.list_artifacts(inside)):
+        raise AmunError(f"MLflow still has {name} in {folder} after removing it; see that its files can be removed")
+
+
 def start_run(experiment_id: str, name: str, number: int, tags: dict[str, str], started_at: datetime) -> str:
     """Returns the id of a new run for a wave; runs that a killed attempt at registering left are removed."""
     client = open_registry()
     for run in client.search_runs([experiment_id], f"tags.`amun.wave` = '{number}'"):
         for model in client.search_logged_models([experiment_id], f"source_run_id = '{run.info.run_id}'"):
+            # MLflow leaves the files, and nobody would find the model in clear again
+            erase_file(str(model.artifact_location), SERVING_FILE)
             client.delete_logged_model(model.model_id)
         client.delete_run(run.info.run_id)
     start_time = int(started_at.timestamp() * 1000)

@@ -4,17 +4,13 @@ MLflow's own commands leave them: `gc` the logged model's, `delete_model_version
 """
 
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from amun.core.errors import AmunError
-from tasks.tools import s3
 from tasks.tools.registered import ERASED_TAG
-from tasks.tools.registry import SERVING_FILE, WEIGHTS, open_registry, translate_errors
+from tasks.tools.registry import SERVING_FILE, WEIGHTS, erase_file, open_registry, translate_errors
 
 
 def erase_weights(model: str, number: int) -> list[str]:
@@ -46,24 +42,6 @@ def _find_copies(client: MlflowClient, origin: ModelVersion) -> list[ModelVersio
         for other in client.search_model_versions()
         if (other.name, other.version) != (origin.name, origin.version) and other.source in sources
     ]
-
-
-def erase_file(folder: str, name: str) -> None:
-    """Removes a file from a folder of MLflow's, and looks whether it is gone.
-
-    Raises:
-        AmunError: it is still listed.
-    """
-    repository, parent = get_artifact_repository(folder), PurePosixPath(name).parent
-    if s3.is_location(folder):
-        place = s3.parse_location(folder)
-        s3.delete_versions(s3.open_client(), place.bucket, place.join(name))
-    else:
-        repository.delete_artifacts(name)  # type: ignore[no-untyped-call] # MLflow does not type it
-    inside = None if parent == PurePosixPath() else str(parent)
-    # what tells that it went is the listing: not every repository of MLflow's says so when it did not
-    if any(entry.path == name for entry in repository.list_artifacts(inside)):
-        raise AmunError(f"MLflow still has {name} in {folder} after removing it; see that its files can be removed")
 
 
 def _locate_model(client: MlflowClient, version: ModelVersion) -> str:

@@ -15,6 +15,7 @@ from amun.core.paths import (
     is_bucket,
     locate_mirror,
 )
+from amun.evidence.adoption import read_adopted
 from tasks.tools import dvc
 from tasks.tools.contents import find_cached, find_sent
 from tasks.views.trace import ReferenceSet, Trace, TracedVersion
@@ -142,8 +143,15 @@ def list_untouched(workspace: Workspace) -> list[Copy]:
         *list_beside(workspace),
         Copy("samples that were written in clear, before everything was sealed", "the DVC remote", "not looked into"),
         *_list_weights_in_clear(workspace),
+        *_list_adopted(workspace),
         Copy("the requests themselves, with the people's ids", "the ledger and the intake source", "all"),
     ]
+
+
+def _list_adopted(workspace: Workspace) -> Iterator[Copy]:
+    """Yields the model from which the base was adopted: others' own, which nobody here removes."""
+    if (adopted := read_adopted(workspace.root)) is not None:
+        yield Copy("the model from which the base was adopted", adopted.source, "not looked into")
 
 
 def _list_weights_in_clear(workspace: Workspace) -> Iterator[Copy]:

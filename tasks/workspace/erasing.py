@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amun.core.counts import tell_count
@@ -22,9 +21,7 @@ from amun.core.subject_ids import normalise
 from amun.ledger import Ledger, PlannedErasure
 from amun.ledger.consumers import tell_holding, tell_remembering
 from amun.ledger.erasures import tell_erased
-from amun.vault.suppression import SUBJECT
 from amun.vault.vault import Vault, open_vault
-from tasks.workspace.history import tell_how_to_fetch
 from tasks.workspace.receipt_facts import draft_receipts
 from tasks.workspace.receipts import Kept, keep_receipts
 from tasks.workspace.source_deletion import NOTHING_DELETED, Deletion, delete_from_source, tell_deletion
@@ -42,7 +39,8 @@ class Erased:
     Attributes:
         erased: whom it has erased.
         held_up: whom something else holds up.
-        readable: whose keys are destroyed, and who can be read all the same; each with the places.
+        unfinished: whose keys are destroyed, and who are not erased yet; each with the places in which they can be
+            read, none where a place could not be read whole.
         versions: numbers of the versions whose weights went from MLflow.
         copies: versions of other models there that were copies of these, and went with them.
         unread: places that could not be read whole, so that nobody is erased yet of those whose keys are destroyed.
@@ -56,7 +54,7 @@ class Erased:
 
     erased: list[PlannedErasure]
     held_up: list[PlannedErasure]
-    readable: list[tuple[PlannedErasure, list[str]]]
+    unfinished: list[tuple[PlannedErasure, list[str]]]
     versions: tuple[int, ...] = ()
     copies: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
@@ -99,7 +97,6 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
 
     model = workspace.model
     with hold_stages(workspace), open_ledger() as ledger:
-        open_vault(workspace.root).destroy_fingerprints(datetime.now(UTC))
         planned = ledger.plan_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         if all(one.held_up_by for one in planned):
             return Erased([], planned, [])
@@ -118,11 +115,11 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         learned = find_learned(workspace, vault, begun, commits)
         draft_receipts(workspace, ledger, vault, begun, locks, learned.by_request)
         _keep_fingerprints(workspace, vault, {one.subject_id for one in begun}, locks)
-        _destroy_keys(ledger, vault, model, begun, pictures, learned.key_ids)
+        _destroy_keys(ledger, vault, model, begun, pictures, learned.key_ids, is_unfinished=bool(learned.versions))
         copies = _erase_versions(model, learned.versions)
         readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
         unread, scans = _scan(workspace, begun, readable)
-        ledger.note_scans(model, scans)
+        ledger.note_scans(model, {one.request_id: scans.get(one.request_id) for one in begun})
         erased = [one for one in begun if one.subject_id not in readable and not unread]
         ledger.finish_erasures(model, [one.request_id for one in erased], datetime.now(UTC))
     return Erased(
@@ -166,11 +163,16 @@ def _destroy_keys(
     begun: Sequence[PlannedErasure],
     pictures: Collection[bytes],
     of_weights: Collection[str],
+    *,
+    is_unfinished: bool,
 ) -> None:
-    """Destroys the keys of these people and of the weights, and the key-encryption key that a backup may have."""
+    """Destroys the keys of these people and of the weights, and the key-encryption key that a backup may have.
+
+    A call before may have been killed between the two: then it is unfinished, MLflow still has what lay in clear.
+    """
     num_keys = vault.destroy_keys([one.subject_id for one in begun], pictures, of_weights)
     # not again and again for somebody of whom a copy in clear is left
-    if num_keys or any(one.erasure.keys_destroyed_at is None for one in begun):
+    if num_keys or is_unfinished or any(one.erasure.keys_destroyed_at is None for one in begun):
         vault.rotate()
     ledger.record_destroyed(model, [one.request_id for one in begun], datetime.now(UTC))
 
@@ -249,14 +251,9 @@ def _read_locks(workspace: Workspace, commits: Mapping[int, str]) -> "Locks":
     Raises:
         InputError: waves or samples are not at hand: where nothing is looked at nothing is found.
     """
-    from tasks.workspace.store_files import read_locks
+    from tasks.workspace.store_files import require_locks
 
-    locks = read_locks(workspace.root, commits)
-    if unknown := [number for number, lock in locks.items() if not lock]:
-        raise InputError(
-            f"the commit of wave {unknown[0]} is not in {workspace.root}, and copies of its samples cannot be "
-            f"looked for; {tell_how_to_fetch(workspace.root)} brings it"
-        )
+    locks = require_locks(workspace.root, commits)
     if missing := [path for path in (TRAIN, CALIBRATION, TEST) if not (workspace.root / path).exists()]:
         raise InputError(f"{missing[0]} is not in {workspace.root}; `dvc checkout` or `dvc pull` brings it")
     return locks
@@ -279,11 +276,11 @@ def erase_due(workspace: Workspace) -> list[str]:
         lines.append(f"erased: {tell_count(len(done.erased), 'request')}, and the key-encryption key was changed")
     if done.versions:
         lines.append(tell_versions(done))
-    if with_copies := [one for one, places in done.readable if places]:
+    if with_copies := [one for one, places in done.unfinished if places]:
         people = tell_count(len(with_copies), "request")
         lines.append(f"warning: the people of {people} can still be read; `amun erase run` says where")
     if done.unread:
-        people = tell_count(len(done.readable), "request is", "requests are")
+        people = tell_count(len(done.unfinished), "request is", "requests are")
         lines.append(
             f"warning: the people of {people} not erased yet, for {', '.join(done.unread)} could not be read whole; "
             "`amun erase verify` says what"
@@ -297,15 +294,6 @@ def erase_due(workspace: Workspace) -> list[str]:
         lines.append(f"warning: receipts are not finished: {done.unissued}; the next night goes on with them")
     lines += tell_kept(done.receipts)
     return lines + [f"warning: {line}" for line in [*tell_holding(consumers), *tell_remembering(consumers)]]
-
-
-def count_listed(root: Path) -> int | None:
-    """Returns how many entries of erased people the suppression list has; None where the key store does not answer."""
-    try:
-        store = open_vault(root).store
-        return store.count_entries().get(SUBJECT, 0) if store.is_made() else 0
-    except AmunError:
-        return None
 
 
 def tell_versions(done: Erased) -> str:

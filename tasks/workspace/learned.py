@@ -10,12 +10,12 @@ from pathlib import Path
 
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret, subject_keys
-from amun.core.paths import BASE_MODEL, TARGET_WEIGHTS, TRAIN, UNLEARNED
+from amun.core.paths import BASE_MODEL, CALIBRATION, TARGET_WEIGHTS, TEST, TRAIN, UNLEARNED
 from amun.core.subject_ids import normalise
 from amun.evidence.wave import ForgottenWave
 from amun.ledger import PlannedErasure
-from amun.store.store import read_subjects
-from amun.vault.sealed_weights import WeightsNote, list_weights_keys
+from amun.store.store import read_ids
+from amun.vault.sealed_weights import WeightsNote, is_in_clear, list_weights_keys
 from amun.vault.vault import Vault
 from tasks.tools.contents import find_cached
 from tasks.tools.registered import WaveVersion, find_champion, list_registered
@@ -34,13 +34,13 @@ class LearnedVersion:
     Attributes:
         number: the registry's.
         md5: of its weights in DVC; None where its commit does not name them.
-        is_sealed: they lie there under a key of their own, or have lain.
+        is_sealed: they lie there under a key of their own; None where that cannot be told any more.
         erased_at: the day on which they were erased, with somebody else; None where they were there until now.
     """
 
     number: int
     md5: str | None
-    is_sealed: bool
+    is_sealed: bool | None
     erased_at: str | None
 
 
@@ -61,11 +61,18 @@ class Learned:
 
 @dataclass(frozen=True)
 class _Person:
-    """Somebody who is erased: the request, the name, the keyed ids by which store files and git may know them."""
+    """Somebody who is erased.
+
+    Attributes:
+        request_id: under which.
+        ids: the name, and the keyed ids by which store files and git may know the person.
+        samples: training samples of all whom the wave has forgotten, where store files know the person by no such id:
+            a name in a spelling that nobody can list is known by its key alone, and a killed call has destroyed that.
+    """
 
     request_id: str
-    name: str
     ids: frozenset[str]
+    samples: frozenset[str]
 
 
 def find_learned(
@@ -99,7 +106,7 @@ def find_learned(
         ),
         {
             one.request_id: tuple(
-                _describe(version, judged[version.commit], {note.md5 for note in notes.values()})
+                _describe(root, version, judged[version.commit], {note.md5 for note in notes.values()})
                 for version in versions
                 if one.request_id in judged[version.commit].learned
             )
@@ -108,10 +115,12 @@ def find_learned(
     )
 
 
-def _describe(version: WaveVersion, commit: "_Commit", sealed: Collection[str]) -> LearnedVersion:
+def _describe(root: Path, version: WaveVersion, commit: "_Commit", sealed: Collection[str]) -> LearnedVersion:
     md5 = commit.outputs.get(str(UNLEARNED))
-    # of weights that went before nothing is left but what was said of them then
-    is_sealed = md5 in sealed or version.weights_erased_at is not None
+    # the key of weights that went before is gone: the file itself tells, where it is at hand
+    cached = find_cached(root, () if md5 is None or md5 in sealed else (md5,))
+    told = [not is_in_clear(path) for path in cached.values()]
+    is_sealed = True if md5 in sealed else next(iter(told), None)
     return LearnedVersion(version.version, md5, is_sealed, version.weights_erased_at)
 
 
@@ -138,13 +147,13 @@ class _Commit:
 def _judge_commits(root: Path, commits: Collection[str], people: Sequence[_Person]) -> dict[str, _Commit]:
     outputs = read_locks(root, {commit: commit for commit in commits})
     cached = find_cached(root, {lock[str(TRAIN)] for lock in outputs.values() if str(TRAIN) in lock})
-    owners = {md5: read_subjects(path) for md5, path in cached.items()}
+    stored = {md5: read_ids(path) for md5, path in cached.items()}
     judged = {}
     for commit, lock in outputs.items():
         gone = {key for wave in _read_forgotten(root, commit) for key in wave.subject_keys}
         # where the cache has lost the samples, anybody may have been among them
-        held = owners.get(lock.get(str(TRAIN), ""))
-        trained_on = [one for one in people if held is None or not held.isdisjoint({one.name, *one.ids})]
+        held = stored.get(lock.get(str(TRAIN), ""))
+        trained_on = [one for one in people if held is None or held.subjects & one.ids or held.samples & one.samples]
         learned = frozenset(one.request_id for one in trained_on if gone.isdisjoint(one.ids))
         judged[commit] = _Commit(lock, bool(trained_on), learned)
     return judged
@@ -181,15 +190,28 @@ def _find_people(
     secret, names = load_secret(root), vault.find_names({one.subject_id for one in erased})
     people = []
     for one in erased:
-        wave = one.wave_number or 0
-        spelled = {key for key, name in names.items() if normalise(name) == normalise(one.subject_id)}
-        ids = frozenset([*subject_keys(secret, one.subject_id), *spelled])
-        by_wave = {past.number: past for past in _read_forgotten(root, commits[wave])} if wave in commits else {}
-        forgotten = frozenset(by_wave[wave].subject_keys if wave in by_wave else ())
-        # A name in a spelling that nobody can list is known by its key alone: where a killed call has destroyed that,
-        # everybody whom the wave has forgotten stands for the person.
-        people.append(_Person(one.request_id, normalise(one.subject_id), ids if ids & forgotten else ids | forgotten))
+        person = normalise(one.subject_id)
+        spelled = {key for key, name in names.items() if normalise(name) == person}
+        ids = frozenset([person, *subject_keys(secret, one.subject_id), *spelled])
+        commit = commits.get(one.wave_number or 0)
+        is_known = commit is None or not ids.isdisjoint(_list_subjects(root, commit))
+        samples = frozenset[str]() if is_known or commit is None else _list_forgotten(root, commit, one.wave_number)
+        people.append(_Person(one.request_id, ids, samples))
     return people
+
+
+def _list_subjects(root: Path, commit: str) -> set[str]:
+    """Returns everybody who has samples at a wave's commit, as far as the cache has them."""
+    lock = read_locks(root, {commit: commit})[commit]
+    paths = find_cached(root, {lock[str(path)] for path in (TRAIN, CALIBRATION, TEST) if str(path) in lock}).values()
+    return {subject for path in paths for subject in read_ids(path).subjects}
+
+
+def _list_forgotten(root: Path, commit: str, wave: int | None) -> frozenset[str]:
+    """Returns the training samples that a wave has forgotten."""
+    return frozenset(
+        sample_id for past in _read_forgotten(root, commit) if past.number == wave for sample_id in past.forget_ids
+    )
 
 
 def _read_forgotten(root: Path, commit: str) -> list[ForgottenWave]:

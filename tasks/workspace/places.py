@@ -86,8 +86,12 @@ def _gather(workspace: Workspace) -> tuple[dict[str, Path], list[Place]]:
         if root not in folders[SOURCE].resolve().parents:
             del folders[SOURCE]  # not the workspace's own
     with dvc.open_repo(root) as repo:
-        folders["DVC cache"] = Path(repo.cache.local.path)
+        folders["DVC cache"] = cache = Path(repo.cache.local.path)
         remotes = {name: str(remote["url"]) for name, remote in repo.config["remote"].items()}
+    if not cache.is_dir():
+        others.append(
+            Place("DVC cache", True, partial(_refuse, f"{cache} is not there; mount it, or change `cache.dir`"))
+        )
     addresses = {f"DVC remote {name}": url for name, url in remotes.items()} | _list_artifacts()
     for name, address in addresses.items():
         _sort_address(root, name, address, folders, others)
@@ -146,7 +150,8 @@ def _drop_repeated(folders: dict[str, Path]) -> dict[str, Path]:
     return {
         name: path
         for path, name in present.items()
-        if path.is_dir() or not any(parent in present for parent in path.parents)
+        # what others write to is not looked through at each erasure: a database in there is a place of its own
+        if path.is_dir() or not any(present.get(parent, WORK_TREE) not in _OTHERS_TOO for parent in path.parents)
     }
 
 

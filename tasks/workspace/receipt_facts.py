@@ -12,6 +12,7 @@ from amun.core.errors import AmunError
 from amun.core.keys import load_secret, subject_keys
 from amun.core.paths import ADVERSARIAL, CALIBRATION, HELD_OUT_ADVERSARIAL, TEST, TRAIN, UNLEARNED
 from amun.core.subject_ids import normalise
+from amun.evidence.adoption import read_adopted
 from amun.evidence.attempts import Summary
 from amun.evidence.receipt import (
     Destruction,
@@ -105,7 +106,8 @@ def draft_receipts(
         is_late = one.erasure.keys_destroyed_at is not None
         drafts[one.request_id] = Draft(
             held=held,
-            num_keys=None if is_late else num_keys[normalise(one.subject_id)],
+            # none is left where another model of this key store has erased the person before
+            num_keys=None if is_late else num_keys[normalise(one.subject_id)] or None,
             weights=tuple(
                 LearnedWeights(
                     version=str(version.number),
@@ -157,8 +159,14 @@ def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, 
         destroyed=destroyed,
         reproduction=ledger.find_reproduction(model, drafted.wave_number),
         software=Software(version=amun.__version__, commit=run_git(root, "rev-parse", "HEAD")),
-        limits=tuple(list_limits(forgetting, destroyed)),
+        limits=tuple(list_limits(forgetting, destroyed, _name_adopted(root))),
     )
+
+
+def _name_adopted(root: Path) -> str:
+    """Returns where the base was adopted from; empty for one that was trained here."""
+    adopted = read_adopted(root)
+    return "" if adopted is None else adopted.source
 
 
 def _describe_source(source: SourceDeletion | None) -> Source | None:

@@ -1,39 +1,40 @@
 """What a receipt of erasure does not show, in words that stand in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from amun.core.params import EXACT_METHOD
-from amun.evidence.receipt import Destruction, Forgetting
+from amun.evidence.receipt import Destruction, Forgetting, LearnedWeights
 
 
-def list_limits(forgotten: Forgetting, destroyed: Destruction) -> Iterator[str]:
+def list_limits(forgotten: Forgetting, destroyed: Destruction, adopted: str = "") -> Iterator[str]:
     """Yields each limit of a receipt.
 
     Args:
         forgotten: the wave that it tells of.
         destroyed: what it says was destroyed.
+        adopted: where the base comes from, if it was trained elsewhere.
     """
     yield (
         "This is a statement, signed by whoever holds the key, and no proof: a signature shows who says it, and the "
         "chain that it was said then and has not been changed since."
     )
+    if adopted:
+        yield f"The base was adopted from {adopted}, which may have learned the samples, and is not reached."
     if forgotten.method == EXACT_METHOD:
         yield "The model was trained anew without the samples. The figures are of all who were forgotten in that wave."
     else:
         yield (
             "The model was made to forget by an approximate method. The figures bound what is left of all who were "
-            "forgotten in that wave together, and of no single person."
+            "forgotten in that wave together, and of no single person. The model that serves was made from models that "
+            "had learned the samples."
         )
     if destroyed.weights is None:
         yield (
             "Earlier versions of the model, and reference models whose weights are kept, may have learned the samples. "
             "They were not destroyed."
         )
-    elif in_clear := [weights.version for weights in destroyed.weights if not weights.is_sealed]:
-        yield (
-            f"The weights of version {', '.join(in_clear)}, which had learned the samples, were removed from the "
-            "registry, and lie in clear in the data remote and its cache."
-        )
+    else:
+        yield from _tell_in_clear(destroyed.weights)
     if destroyed.scan is None:
         yield "Nobody has scanned disks, remotes and databases for copies."
     else:
@@ -51,3 +52,17 @@ def list_limits(forgotten: Forgetting, destroyed: Destruction) -> Iterator[str]:
         "somebody has kept a backup of the key store together with a key-encryption key of the same time."
     )
     yield "Disks may keep blocks that were overwritten. The request itself stays on record, with the person's id."
+
+
+def _tell_in_clear(learned: Sequence[LearnedWeights]) -> Iterator[str]:
+    """Yields which weights are left in the data remote, as far as that can be told."""
+    if in_clear := [weights.version for weights in learned if weights.is_sealed is False]:
+        yield (
+            f"The weights of version {', '.join(in_clear)}, which had learned the samples, were removed from the "
+            "registry, and lie in clear in the data remote and its cache."
+        )
+    if unknown := [weights.version for weights in learned if weights.is_sealed is None]:
+        yield (
+            f"The weights of version {', '.join(unknown)}, which had learned the samples, were removed from the "
+            "registry before. Whether the data remote has them in clear is not known."
+        )

@@ -27,7 +27,6 @@ from amun.receipts.statement import dump_body, read_receipt, write_receipt
 from amun.vault.key_store import MARK
 from amun.vault.vault import open_vault
 from tasks.workspace.receipt_chain import record_chain, require_same_chain
-from tasks.workspace.receipt_facts import compose_body
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -36,7 +35,8 @@ class Kept:
     """What a call has done about receipts.
 
     Attributes:
-        num_destroyed: bodies whose retention was over; where there were any the key-encryption key was changed.
+        num_destroyed: bodies whose retention was over, and fingerprints of as many people; where there were any the
+            key-encryption key was changed.
         unsent: why the chain is not in git yet, though nothing has failed; empty where it is.
     """
 
@@ -177,6 +177,9 @@ def _is_in_source(drafted: DraftedReceipt) -> bool:
 
 def _issue(workspace: Workspace, ledger: Ledger, key: SigningKey, drafted: DraftedReceipt, now: datetime) -> None:
     """Issues one receipt. Its key is there before its body is: killed in between, the key is used the next time."""
+    # only here: what it reads takes long to import, and most commands only look at receipts
+    from tasks.workspace.receipt_facts import compose_body
+
     model, nonce = workspace.model, draw_nonce()
     body = dump_body(compose_body(workspace, ledger, drafted, nonce))
     name = _name_key(workspace, drafted.request_id)
@@ -190,21 +193,25 @@ def _append(key: SigningKey, model: str, commitment: str, now: datetime, before:
 
 
 def _destroy_bodies(workspace: Workspace, ledger: Ledger, now: datetime) -> int:
-    """Destroys what receipts say whose retention is over: keys first, then what lay under them; returns how many."""
+    """Destroys what receipts say whose retention is over, and people's fingerprints likewise; returns how many of both.
+
+    Keys go first, then what lay under them.
+    """
     over = [
         receipt.request_id
         for receipt in ledger.list_receipts(workspace.model)
         if receipt.has_body and tell_retention(workspace, receipt) <= now
     ]
-    if not over:
-        return 0
     vault = open_vault(workspace.root)
+    if not over and not vault.count_fingerprints(now):
+        return 0
     vault.check_rotation()
     vault.destroy_named_keys([_name_key(workspace, request_id) for request_id in over])
+    num_fingerprints = vault.destroy_fingerprints(now)
     # else a backup of the key store would still have them
     vault.rotate()
     ledger.empty_receipts(workspace.model, over, now)
-    return len(over)
+    return len(over) + num_fingerprints
 
 
 def _name_key(workspace: Workspace, request_id: str) -> str:

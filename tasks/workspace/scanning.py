@@ -13,7 +13,9 @@ from amun.scan.content import scan_content
 from amun.scan.fingerprint import FILE, SEALED, Fingerprint
 from amun.scan.hashing import WindowHash
 from amun.scan.matcher import Matcher, WholeFile
+from amun.store.sources.revision import find_dvc_file
 from amun.vault.vault import open_vault
+from tasks.tools.contents import list_tracked
 from tasks.workspace.fingerprinting import read_fingerprints, take_fingerprints
 from tasks.workspace.places import Place, list_places
 from tasks.workspace.workspace import Workspace, open_ledger
@@ -110,7 +112,9 @@ def choose_targets(workspace: Workspace, subjects: Sequence[str] | None, *, befo
     if not before:
         kept = read_fingerprints(vault, asked)
         return [_aim(begun[person], kept.get(person), person in with_keys) for person in asked]
-    taken = take_fingerprints(workspace, vault, asked, _read_locks(workspace, commits))
+    from tasks.workspace.store_files import require_locks
+
+    taken = take_fingerprints(workspace, vault, asked, require_locks(workspace.root, commits))
     if unknown := [person for person, fingerprint in taken.items() if not len(fingerprint.kinds)]:
         raise InputError(f"nothing is held of {unknown[0]!r}; `amun subject trace` says who is known")
     return [
@@ -151,12 +155,6 @@ def _find_lack(fingerprint: Fingerprint) -> str:
     return f"the fingerprints are not whole: {num_unread} files or samples could not be read" if num_unread else ""
 
 
-def _read_locks(workspace: Workspace, commits: Mapping[int, str]) -> dict[int, dict[str, str]]:
-    from tasks.workspace.store_files import read_lock
-
-    return {number: read_lock(workspace.root, commit) for number, commit in commits.items()}
-
-
 def scan(
     workspace: Workspace, targets: Sequence[Target], *, only_own: bool = False, files: Sequence[WholeFile] = ()
 ) -> Scan:
@@ -165,7 +163,8 @@ def scan(
     Args:
         workspace: whose places.
         targets: whom to look for.
-        only_own: leaves out what is not on this machine, and what others write to as well.
+        only_own: leaves out what is not on this machine, and what others write to as well: a source that is under DVC
+            lies in its cache and remotes, too.
         files: that are to be nowhere any more, weights as a rule: they are found whole, also in archives.
 
     Raises:
@@ -178,7 +177,15 @@ def scan(
     matcher = Matcher(window_hash, [target.fingerprint for target in known if target.fingerprint is not None], files)
     labels = [target.label for target in known]
     places = [place for place in list_places(workspace) if place.is_own or not only_own]
-    return Scan(list(targets), [_scan_place(matcher, labels, place) for place in places])
+    of_source = _list_source(workspace) if only_own else frozenset[str]()
+    return Scan(list(targets), [_scan_place(matcher, labels, place, of_source) for place in places])
+
+
+def _list_source(workspace: Workspace) -> frozenset[str]:
+    """Returns how the names end of the files in DVC's cache and remotes that are the source of the data."""
+    file = find_dvc_file(workspace.params.data.root, workspace.root)
+    digests = set[str]() if file is None else list_tracked(workspace.root, file)
+    return frozenset(f"{digest[:2]}/{digest[2:]}" for digest in digests)
 
 
 def record_scan(found: Scan, target: Target, at: datetime) -> ScanRecord:
@@ -215,10 +222,12 @@ def record_scan(found: Scan, target: Target, at: datetime) -> ScanRecord:
     )
 
 
-def _scan_place(matcher: Matcher, labels: Sequence[str], place: Place) -> Scanned:
+def _scan_place(matcher: Matcher, labels: Sequence[str], place: Place, without: frozenset[str]) -> Scanned:
     scanned = Scanned(place.name)
     try:
         for content in place.list_contents(scanned.problems):
+            if without and "/".join(content.name.rsplit("/", 2)[-2:]) in without:
+                continue
             try:
                 finding = scan_content(matcher, content.open_content)
             except FileNotFoundError:

@@ -68,7 +68,7 @@ def delete_from_source(workspace: Workspace) -> Deletion:
             return NOTHING_DELETED
         with hold_stages(workspace):
             people = {normalise(one.subject_id) for one in waiting}
-            found = _delete(workspace.root, data, people)
+            found = _delete(workspace.root, data, people, set(map(normalise, ledger.list_erased())))
         done: list[tuple[PlannedErasure, list[str]]] = []
         failed: list[tuple[PlannedErasure, list[str]]] = []
         for one in waiting:
@@ -89,12 +89,12 @@ class _Found:
     num_deleted: int = 0
 
 
-def _delete(root: Path, data: DataParams, people: Collection[str]) -> _Found:
-    """Deletes these people's files, and returns what is left of them."""
+def _delete(root: Path, data: DataParams, people: Collection[str], erased: set[str]) -> _Found:
+    """Deletes these people's files, and returns what is left of them; `erased` is everybody who is, they among them."""
     if data.root is None:
         return _leave(people, f"the source {data.source} has no files of single people")
     if is_bucket(data.root):
-        return _delete_in_bucket(root, data, data.root, people)
+        return _delete_in_bucket(root, data, data.root, people, erased)
     if (file := find_dvc_file(data.root, root)) is not None:
         return _leave(
             people,
@@ -103,17 +103,17 @@ def _delete(root: Path, data: DataParams, people: Collection[str]) -> _Found:
         )
     folder = root / data.root
     owned = list_owned(data.source, folder, list_files(folder), data.options)
-    return _delete_owned(owned, people, data, lambda name: _delete_file(folder, name))
+    return _delete_owned(owned, people, erased, data, lambda name: _delete_file(folder, name))
 
 
-def _delete_in_bucket(root: Path, data: DataParams, address: str, people: Collection[str]) -> _Found:
+def _delete_in_bucket(root: Path, data: DataParams, address: str, people: Collection[str], erased: set[str]) -> _Found:
     location, client = parse_location(address), open_client()
 
     def delete(name: str) -> int:
         keys = map(location.join, list_spellings(name))
         return sum(delete_versions(client, location.bucket, key) for key in keys)
 
-    found = _delete_owned(_list_owned_in_bucket(root, data, client, location), people, data, delete)
+    found = _delete_owned(_list_owned_in_bucket(root, data, client, location), people, erased, data, delete)
     remove_from_mirror(root, address, found.names)
     return found
 
@@ -140,12 +140,15 @@ def _list_owned_in_bucket(root: Path, data: DataParams, client: Any, location: L
     return list_owned(data.source, mirror, list_files(mirror), data.options)
 
 
-def _delete_owned(owned: list[Owned] | None, people: Collection[str], data: DataParams, delete: Delete) -> _Found:
+def _delete_owned(
+    owned: list[Owned] | None, people: Collection[str], erased: set[str], data: DataParams, delete: Delete
+) -> _Found:
     """Deletes the files that have images of these people alone; tells of each other file that has some.
 
     Args:
         owned: whose each file is; None where the source does not say so.
         people: composed (NFC).
+        erased: likewise, everybody who is: whoever went before keeps no file of theirs.
         data: what the source is.
         delete: deletes a file.
     """
@@ -159,7 +162,7 @@ def _delete_owned(owned: list[Owned] | None, people: Collection[str], data: Data
         place = f"{data.root}/{file.name}"
         if file.is_table:
             _add(found.left, meant, f"{place}, which names the person")
-        elif names - meant:
+        elif names - meant - erased:
             _add(found.left, meant, f"{place}, which has other people's images, too")
         else:
             found.names.append(file.name)

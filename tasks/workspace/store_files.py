@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from amun.core.errors import InputError
 from amun.core.paths import (
     ADVERSARIAL,
     AUDIT_LOGITS,
@@ -28,6 +29,7 @@ from amun.vault.sealed_weights import is_in_clear
 from tasks.tools import dvc
 from tasks.tools.contents import find_cached
 from tasks.tools.git import has_commit
+from tasks.workspace.history import tell_how_to_fetch
 
 CONTENT = (TRAIN, CALIBRATION, TEST, ADVERSARIAL, HELD_OUT_ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS)
 WEIGHTS = (BASE_MODEL, TARGET_WEIGHTS, UNLEARNED)
@@ -67,6 +69,21 @@ def read_lock(root: Path, commit: str) -> dict[str, str]:
 def read_locks(root: Path, commits: Mapping[Key, str]) -> dict[Key, dict[str, str]]:
     """Returns the same for several commits, by what they are known by."""
     return {key: read_lock(root, commit) for key, commit in commits.items()}
+
+
+def require_locks(root: Path, commits: Mapping[int, str]) -> Locks:
+    """Returns the outputs of all waves, whose copies are to be looked for.
+
+    Raises:
+        InputError: a commit is not at hand: where nothing is looked at nothing is found.
+    """
+    locks = read_locks(root, commits)
+    if unknown := [number for number, lock in locks.items() if not lock]:
+        raise InputError(
+            f"the commit of wave {unknown[0]} is not in {root}, and copies of its samples cannot be looked for; "
+            f"{tell_how_to_fetch(root)} brings it"
+        )
+    return locks
 
 
 def find_files(

@@ -63,12 +63,14 @@ def list_owned(root: Path, names: Collection[str], options: Options) -> list[Own
     """Returns whose rows each file has; None where nobody is named.
 
     Raises:
-        InputError: a file is no Parquet file or lacks a column.
+        InputError: there is no Parquet file, as where a share is not mounted, or one is none, or lacks a column.
     """
     if options.subject is None:
         return None
     owned = []
-    for name in sorted(name for name in names if name.endswith(".parquet")):
+    if not (tables := sorted(name for name in names if name.endswith(".parquet"))):
+        raise InputError(f"{root}: there is no Parquet file; is it mounted?")
+    for name in tables:
         rows = _list_rows(root / name, name, options)
         owned.append(Owned(name, frozenset(row.subject for row in rows if row.subject)))
     return owned

@@ -94,8 +94,12 @@ def test_the_same_weights_are_sealed_into_the_same_bytes_and_others_under_a_key_
     notes = list_weights_keys(open_vault(), "ours")
     assert {note.md5 for note in notes.values()} == {compute_md5(Path("a")), compute_md5(Path("other"))}
     assert list_weights_keys(open_vault(), "theirs") == {}
+    # another model of the same weights keeps them, whatever becomes of ours
+    save_weights(Path("theirs"), build(1), seal("theirs"))
+    destroy(*list_weights_keys(open_vault(), "ours"))
+    assert have_same_weights(read_weights(Path("theirs")), copy_weights(build(1)))
     shown = open_vault().describe()
-    assert (shown.num_keys, shown.num_weights) == (0, 2)
+    assert (shown.num_keys, shown.num_weights) == (0, 1)
 
 
 def test_once_their_key_is_destroyed_nobody_reads_them_and_all_others_stay(vault: Vault) -> None:
@@ -108,6 +112,9 @@ def test_once_their_key_is_destroyed_nobody_reads_them_and_all_others_stay(vault
     with pytest.raises(ErasedWeightsError, match=r"^gone: nobody can read these weights any more"):
         read_weights(Path("gone"))
     assert have_same_weights(read_weights(Path("kept")), copy_weights(build(2)))
+    with pytest.raises(InputError, match=r"the very same weights are erased, .*: nobody makes them anew$"):
+        save_weights(Path("again"), build(1), seal())
+    assert not Path("again").exists()
     assert set(open_vault().find_names(["ann"]).values()) == {"ann"}
 
 

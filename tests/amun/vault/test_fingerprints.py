@@ -63,9 +63,9 @@ def test_nothing_of_a_fingerprint_lies_in_clear_or_opens_as_another(vault: Vault
     files = b"".join(path.read_bytes() for path in KEYS.parent.glob(f"{KEYS.name}*"))
     assert all(word not in files for word in (b"looked for", *(name.encode() for name in PEOPLE[:2])))
     with closing(sqlite3.connect(KEYS)) as connection, connection:
-        rows = dict(connection.execute("SELECT person, wrapped FROM fingerprint"))
+        rows = dict(connection.execute("SELECT subject, wrapped FROM subject_key WHERE subject LIKE 'fingerprint/%'"))
         for person, wrapped in zip(rows, reversed(rows.values()), strict=True):
-            connection.execute("UPDATE fingerprint SET wrapped = ? WHERE person = ?", (wrapped, person))
+            connection.execute("UPDATE subject_key SET wrapped = ? WHERE subject = ?", (wrapped, person))
     with pytest.raises(AmunError, match="is damaged"):
         vault.read_fingerprints(PEOPLE)
 

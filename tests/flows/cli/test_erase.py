@@ -38,6 +38,7 @@ from tasks.steps.base import prepare_base
 from tasks.tools.dvc import StageInterruptedError
 from tasks.tools.git import commit_paths, run_git
 from tasks.workspace import erasing
+from tasks.workspace.listed import count_listed
 from tasks.workspace.workspace import Workspace, open_workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave, complete_wave
 from tests.amun.pictures import write_class_folder
@@ -463,14 +464,14 @@ def test_no_base_is_made_where_people_are_erased_and_the_list_is_not_there(ledge
 
 
 def test_entries_on_the_list_are_counted_where_the_key_store_answers(ledger: Ledger) -> None:
-    assert erasing.count_listed(Path()) == 0
+    assert count_listed(Path()) == 0
     forget(ledger, "heavy", "Zo\u00eb")
     erasing.erase(open_workspace(Path()))
-    assert erasing.count_listed(Path()) == 2
+    assert count_listed(Path()) == 2
     Path(KEYS).write_bytes(b"no database" * 100)
-    assert erasing.count_listed(Path()) is None
+    assert count_listed(Path()) is None
     Path(KEYS).unlink()
-    assert erasing.count_listed(Path()) == 0
+    assert count_listed(Path()) == 0
 
 
 def test_scan_fails_where_no_fingerprints_are_kept_and_names_the_date(

@@ -8,8 +8,8 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from amun.core.errors import AmunError
 from tasks.tools.registered import ERASED_TAG, list_versions
-from tasks.tools.registry import SERVING_FILE, WEIGHTS, ensure_model, open_registry
-from tasks.tools.registry_weights import erase_file, erase_weights
+from tasks.tools.registry import SERVING_FILE, WEIGHTS, ensure_model, erase_file, open_registry
+from tasks.tools.registry_weights import erase_weights
 from tests.mlflow_server import run_mlflow
 
 MODEL = "ours"

@@ -1,6 +1,7 @@
 """Which weights go with people who are erased: those that have learned them, and no others."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 from dvc.repo import Repo
+from safetensors.torch import save_file
 
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret, subject_key
-from amun.core.paths import FORGOTTEN, TRAIN
+from amun.core.paths import CALIBRATION, FORGOTTEN, TRAIN
 from amun.evidence.wave import ForgottenWave, write_json
 from amun.ledger import PlannedErasure
 from amun.ledger.records import Erasure
@@ -24,15 +26,22 @@ from tasks.tools.digests import compute_md5
 from tasks.tools.git import commit_paths, run_git
 from tasks.tools.registered import WaveVersion
 from tasks.workspace import learned
-from tasks.workspace.learned import find_learned
+from tasks.workspace.learned import LearnedVersion, find_learned
 from tasks.workspace.workspace import Workspace
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
 
 OVER = datetime(2026, 1, 31, tzinfo=UTC)
 MODEL = PARAMS.model.name
-# by wave: who has training samples in its base, and whom it forgets; of eve there were held-out samples alone
-LINE = {0: ("ann bob", ""), 1: ("ann bob", "ann eve"), 2: ("ann bob", "bob"), 3: ("cem dea", ""), 4: ("cem dea", "cem")}
+# by wave: who has training samples in its base, and whom it forgets; of eve there were held-out samples alone, of zoe
+# samples under a key that is gone, and that no spelling gives
+LINE = {
+    0: ("ann bob", ""),
+    1: ("ann bob", "ann eve zoe"),
+    2: ("ann bob", "bob"),
+    3: ("cem dea", ""),
+    4: ("cem dea", "cem"),
+}
 CHAMPION = 4
 
 
@@ -50,7 +59,11 @@ class History:
         line: list[ForgottenWave] = []
         for number, (people, gone) in LINE.items():
             base = "first base" if number < 3 else "second base"
-            outputs = {str(TRAIN): self.keep_samples(base, people.split()), "models/base.safetensors": self.keep(base)}
+            outputs = {
+                str(TRAIN): self.keep_samples(TRAIN, base, people.split()),
+                str(CALIBRATION): self.keep_samples(CALIBRATION, base, ["eve"]),
+                "models/base.safetensors": self.keep(base),
+            }
             outputs["references/target_weights.safetensors"] = self.keep(f"references of the {base}")
             self.keep(f"refused attempt of wave {number}", number)
             own = self.keep(base if not gone else f"wave {number}", number)
@@ -66,18 +79,19 @@ class History:
             self.key_ids[key_id] = name
         return str(compute_md5(path))
 
-    def keep_samples(self, base: str, people: list[str]) -> str:
-        """Puts the training samples of some people into DVC's cache; returns the MD5 of the file."""
-        path, count = self.root / TRAIN, len(people)
-        ids = np.array([f"{number:032x}" for number in range(count)])
+    def keep_samples(self, place: Path, base: str, people: list[str]) -> str:
+        """Puts a sample of each of some people into DVC's cache; returns the MD5 of the file."""
+        path, count = self.root / place, len(people)
+        ids = np.array([name_sample(name) for name in people])
         images = torch.zeros((count, 1, 2, 2), dtype=torch.uint8)
         write_samples(path, Samples(ids, np.array(people), torch.zeros(count).long(), images), Seal(self.vault, base))
-        dvc.add_file(self.root, TRAIN)
+        dvc.add_file(self.root, place)
         return str(compute_md5(path))
 
     def forget(self, number: int, people: list[str]) -> ForgottenWave:
         keys = [subject_key(load_secret(self.root), name) for name in people]
-        return ForgottenWave(number=number, subject_keys=keys, forget_ids=[], held_out_ids=[])
+        trained = [name_sample(name) for name in people if name not in ("eve", "zoe")]
+        return ForgottenWave(number=number, subject_keys=keys, forget_ids=trained, held_out_ids=[])
 
     def record(self, outputs: dict[str, str], line: list[ForgottenWave]) -> str:
         outs = [{"path": path, "md5": md5, "hash": "md5"} for path, md5 in outputs.items()]
@@ -89,12 +103,22 @@ class History:
     def list_versions(self) -> list[WaveVersion]:
         return [WaveVersion(n + 1, "", "", n, commit, self.served.get(n)) for n, commit in self.commits.items()]
 
+    def tell(self, person: str) -> Sequence[LearnedVersion]:
+        """Returns which versions have learned somebody."""
+        (wave,) = (number for number, (_, gone) in LINE.items() if person in gone.split())
+        found = find_learned(Workspace(self.root, PARAMS), self.vault, [plan(person, wave)], self.commits)
+        return found.by_request["R-000001"]
+
     def erase(self, *people: str, over: datetime = OVER) -> tuple[set[str], tuple[int, ...]]:
         """Returns which weights and which versions are to go with these people."""
         waves = {name: number for number, (_, gone) in LINE.items() for name in gone.split()}
         planned = [plan(name, waves[name], over) for name in people]
         found = find_learned(Workspace(self.root, PARAMS), self.vault, planned, self.commits)
         return {self.key_ids[key_id] for key_id in found.key_ids}, found.versions
+
+
+def name_sample(person: str) -> str:
+    return f"{sum(person.encode()):032x}"
 
 
 def plan(name: str, wave: int, over: datetime = OVER) -> PlannedErasure:
@@ -136,11 +160,24 @@ def test_each_person_is_told_which_versions_have_learned_that_one(history: Histo
     }
     first, second = found["R-000001"]
     assert (first.erased_at, second.erased_at) == ("2026-02-01", None)
+    assert (first.is_sealed, second.is_sealed) == (True, True)
+    # of a key that is gone, and a file that is not at hand, nobody can tell
     history.vault.destroy_keys([], others=list(history.key_ids))
-    first, second = find_learned(Workspace(history.root, PARAMS), history.vault, planned, history.commits).by_request[
-        "R-000001"
-    ]
-    assert (first.is_sealed, second.is_sealed) == (True, False)
+    assert [version.is_sealed for version in history.tell("bob")] == [None, None]
+
+
+def test_weights_in_clear_are_told_also_of_a_version_that_went_before(history: History) -> None:
+    history.served[0] = "2026-02-01"
+    save_file({"weight": torch.zeros(3)}, history.root / "plain.safetensors")
+    dvc.add_file(history.root, Path("plain.safetensors"))
+    lock, forgotten = (
+        run_git(history.root, "show", f"{history.commits[0]}:{name}") for name in ("dvc.lock", FORGOTTEN)
+    )
+    outputs = dvc.list_digests(json.loads(lock)["stages"] | {})
+    assert json.loads(forgotten)
+    outputs["wave/unlearned.safetensors"] = str(compute_md5(history.root / "plain.safetensors"))
+    history.commits[0] = history.record(outputs, [history.forget(0, [])])
+    assert [version.is_sealed for version in history.tell("bob")] == [False, True]
 
 
 def test_after_a_kill_the_same_is_found_though_the_persons_key_is_gone(history: History) -> None:
@@ -153,7 +190,7 @@ def test_whoever_was_never_trained_on_takes_nothing_along(history: History) -> N
 
 
 def test_name_in_a_spelling_that_nobody_can_list_is_found_after_a_kill(history: History) -> None:
-    found = find_learned(Workspace(history.root, PARAMS), history.vault, [plan("another spelling", 1)], history.commits)
+    found = find_learned(Workspace(history.root, PARAMS), history.vault, [plan("zoe", 1)], history.commits)
     assert found.versions == (1,)
 
 
