@@ -343,6 +343,17 @@ def check_receipt(site: Site, request: str, person: str, folder: Path) -> None:
     assert body["forgotten"]["test"]["accuracy"] == wave["summary"]["test"]["accuracy"]
     assert body["forgotten"]["weights_sha256"] == hashlib.sha256((site.root / UNLEARNED).read_bytes()).hexdigest()
     assert body["reproduction"]["differing"] == []
+    destroyed, today = body["destroyed"], f"{datetime.now(UTC):%Y-%m-%d}"
+    learned = [(weights["version"], weights["is_sealed"], weights["erased_before"]) for weights in destroyed["weights"]]
+    assert learned == [("1", True, today), ("2", True, None)]
+    places = {place["place"]: (place["num_readable"], place["num_unread"]) for place in destroyed["scan"]["places"]}
+    assert {"DVC cache", ".amun"} <= set(places)
+    assert set(places.values()) == {(0, 0)}
+    assert destroyed["num_keys"] == 1
+    told = " ".join(body["limits"])
+    assert "The scan has looked in the places that it names" in told
+    assert "is left to its owner" in told
+    assert "clear" not in told
     kinds = {one["kind"]: one["num_samples"] for one in body["held"]["in_files"]}
     assert kinds["training sample"] == kinds["adversarial example"] == body["held"]["num_train"] > 0
     assert kinds["answer of reference models"] == body["held"]["num_train"] + body["held"]["num_held_out"]

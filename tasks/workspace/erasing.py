@@ -314,8 +314,12 @@ def tell_unlisted(done: Erased) -> str:
 
 def tell_kept(kept: Kept) -> list[str]:
     """Returns what there is to tell of receipts, besides that they were issued."""
-    told = f"destroyed: what {tell_count(kept.num_destroyed, 'receipt')} said, and the key-encryption key was changed"
-    return [*([told] if kept.num_destroyed else []), *([kept.unsent] if kept.unsent else [])]
+    receipts = f"what {tell_count(kept.num_destroyed, 'receipt')} said" if kept.num_destroyed else ""
+    people = tell_count(kept.num_fingerprints, "person", "people")
+    fingerprints = f"the fingerprints of {people}" if kept.num_fingerprints else ""
+    destroyed = [what for what in (receipts, fingerprints) if what]
+    told = f"destroyed: {', '.join(destroyed)}, and the key-encryption key was changed"
+    return [*([told] if destroyed else []), *([kept.unsent] if kept.unsent else [])]
 
 
 def describe_erased(model: str, first_wave: int) -> str:

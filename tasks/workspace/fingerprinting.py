@@ -65,8 +65,8 @@ def keep_fingerprints(workspace: Workspace, vault: Vault, people: Collection[str
     Raises:
         InputError, AmunError: the key store does not answer.
     """
-    taken = take_fingerprints(workspace, vault, people, locks)
     before = read_fingerprints(vault, people)
+    taken = take_fingerprints(workspace, vault, people, locks, known=before)
     until = now + timedelta(days=workspace.params.receipts.retention_days)
     for person, fingerprint in taken.items():
         kept = before.get(person)
@@ -80,9 +80,17 @@ def read_fingerprints(vault: Vault, people: Collection[str]) -> dict[str, Finger
 
 
 def take_fingerprints(
-    workspace: Workspace, vault: Vault, people: Collection[str], locks: Locks
+    workspace: Workspace, vault: Vault, people: Collection[str], locks: Locks, *, known: Collection[str] = ()
 ) -> dict[str, Fingerprint]:
     """Returns a fingerprint of each of these people, by their composed ids; what cannot be read is counted in it.
+
+    Args:
+        workspace: whose work tree and DVC cache are looked into.
+        vault: of the workspace.
+        people: their ids, composed (NFC).
+        locks: the outputs of all waves.
+        known: those of them whose samples were seen while their keys were there; of all others, rows without a key are
+            samples that nobody can look for.
 
     Raises:
         InputError, AmunError: the key store does not answer.
@@ -96,7 +104,7 @@ def take_fingerprints(
     own = {key: person for person in people for key in subject_keys(secret, person)} | {one: one for one in people}
     for path, kind in files:
         try:
-            _take_file(takers, own, path, kind)
+            _take_file(takers, own, path, kind, known)
         except AmunError:
             for taker in takers.values():
                 taker.count_unread()
@@ -115,14 +123,17 @@ def _list_files(root: Path, locks: Locks) -> list[tuple[Path, int]]:
     ]
 
 
-def _take_file(takers: Takers, own: Mapping[str, str], path: Path, kind: int) -> None:
+def _take_file(takers: Takers, own: Mapping[str, str], path: Path, kind: int, known: Collection[str]) -> None:
     """Takes what a store file holds of these people: what can be opened, and all sealed rows as they are."""
     with RowReader(path) as reader:
         owners = _find_owners(reader, own)
         is_own = owners != ""
         for person, row in zip(owners[is_own].tolist(), reader.read_sealed(is_own), strict=False):
             takers[person].add_content(SEALED, row)
-        _take_rows(takers, own, reader, kind, is_own & ~reader.find_erased())
+        is_erased = reader.find_erased()
+        for person in set(owners[is_own & is_erased].tolist()).difference(known):
+            takers[person].count_unread()
+        _take_rows(takers, own, reader, kind, is_own & ~is_erased)
 
 
 def _find_owners(reader: RowReader, own: Mapping[str, str]) -> Strings:

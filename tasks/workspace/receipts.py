@@ -35,12 +35,14 @@ class Kept:
     """What a call has done about receipts.
 
     Attributes:
-        num_destroyed: bodies whose retention was over, and fingerprints of as many people; where there were any the
-            key-encryption key was changed.
+        num_destroyed: bodies whose retention was over.
+        num_fingerprints: people whose fingerprints were kept as long, and are destroyed; where there was any of either
+            the key-encryption key was changed.
         unsent: why the chain is not in git yet, though nothing has failed; empty where it is.
     """
 
     num_destroyed: int = 0
+    num_fingerprints: int = 0
     unsent: str = ""
 
 
@@ -64,8 +66,8 @@ def keep_receipts(workspace: Workspace, now: datetime) -> Kept:
             key = _provide_key(workspace, issued)
             for one in drafted:
                 _issue(workspace, ledger, key, one, now)
-        num_destroyed = _destroy_bodies(workspace, ledger, now)
-        return Kept(num_destroyed, record_chain(workspace, ledger))
+        num_destroyed, num_fingerprints = _destroy_bodies(workspace, ledger, now)
+        return Kept(num_destroyed, num_fingerprints, record_chain(workspace, ledger))
 
 
 def find_receipt(workspace: Workspace, request_id: str) -> IssuedReceipt:
@@ -192,8 +194,8 @@ def _append(key: SigningKey, model: str, commitment: str, now: datetime, before:
     return append_entry(key, model, before, commitment, now)
 
 
-def _destroy_bodies(workspace: Workspace, ledger: Ledger, now: datetime) -> int:
-    """Destroys what receipts say whose retention is over, and people's fingerprints likewise; returns how many of both.
+def _destroy_bodies(workspace: Workspace, ledger: Ledger, now: datetime) -> tuple[int, int]:
+    """Destroys what receipts say whose retention is over, and people's fingerprints likewise; returns how many.
 
     Keys go first, then what lay under them.
     """
@@ -204,14 +206,14 @@ def _destroy_bodies(workspace: Workspace, ledger: Ledger, now: datetime) -> int:
     ]
     vault = open_vault(workspace.root)
     if not over and not vault.count_fingerprints(now):
-        return 0
+        return 0, 0
     vault.check_rotation()
     vault.destroy_named_keys([_name_key(workspace, request_id) for request_id in over])
     num_fingerprints = vault.destroy_fingerprints(now)
     # else a backup of the key store would still have them
     vault.rotate()
     ledger.empty_receipts(workspace.model, over, now)
-    return len(over) + num_fingerprints
+    return len(over), num_fingerprints
 
 
 def _name_key(workspace: Workspace, request_id: str) -> str:

@@ -489,13 +489,15 @@ def test_scan_fails_where_no_fingerprints_are_kept_and_names_the_date(
     # their time is over, and the next call of anything that erases destroys them
     with closing(sqlite3.connect(KEYS)) as connection, connection:
         connection.execute("UPDATE fingerprint SET keep_until = '2026-01-31T00:00:00Z'")
-    assert erasing.erase_due(open_workspace(Path())) == []
-    assert vault.read_fingerprints(["heavy"]) == {}
+    told = "destroyed: the fingerprints of 1 person, and the key-encryption key was changed"
+    kek = Path(KEK).read_bytes()
+    assert erasing.erase_due(open_workspace(Path())) == [told]
+    assert (vault.read_fingerprints(["heavy"]), Path(KEK).read_bytes() != kek) == ({}, True)
     code, out, _ = type_erase(capsys, "verify")
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     assert (code, f"{request}: erased on {today}, and no fingerprints are kept" in out) == (1, True)
-    told = json.loads(type_erase(capsys, "verify", "--json")[1])
-    assert (told["is_clean"], told["places"], told["people"][0]["num_payloads"]) == (False, [], None)
+    shown = json.loads(type_erase(capsys, "verify", "--json")[1])
+    assert (shown["is_clean"], shown["places"], shown["people"][0]["num_payloads"]) == (False, [], None)
 
 
 def test_fingerprints_are_taken_before_the_keys_go_and_once(ledger: Ledger, vault: Vault) -> None:

@@ -10,6 +10,7 @@ from amun.core.errors import AmunError
 from tasks.tools.registered import ERASED_TAG, list_versions
 from tasks.tools.registry import SERVING_FILE, WEIGHTS, ensure_model, erase_file, open_registry
 from tasks.tools.registry_weights import erase_weights
+from tasks.tools.s3 import open_client
 from tests.mlflow_server import run_mlflow
 
 MODEL = "ours"
@@ -87,3 +88,23 @@ def test_file_that_is_still_listed_is_not_gone(tmp_path: Path, monkeypatch: pyte
     )
     with pytest.raises(AmunError, match=rf"^MLflow still has {WEIGHTS} in {tmp_path} after removing it"):
         erase_file(str(tmp_path), WEIGHTS)
+
+
+@pytest.mark.usefixtures("aws")
+def test_of_a_file_on_s3_no_version_and_no_mark_is_left() -> None:
+    client, folder = open_client(), "mlflow/1/models/m-1/artifacts"
+    client.create_bucket(Bucket="registry")
+    client.put_bucket_versioning(Bucket="registry", VersioningConfiguration={"Status": "Enabled"})
+    for key in (f"{folder}/{SERVING_FILE}", f"{folder}/MLmodel", f"{folder}/{SERVING_FILE}.json"):
+        for content in (b"first", b"second"):
+            client.put_object(Bucket="registry", Key=key, Body=content)
+    client.delete_object(Bucket="registry", Key=f"{folder}/{SERVING_FILE}")
+    for _ in range(2):
+        erase_file(f"s3://registry/{folder}", SERVING_FILE)
+    left = client.list_object_versions(Bucket="registry", Prefix="mlflow/")
+    kept = [
+        entry["Key"].removeprefix(f"{folder}/")
+        for kind in ("Versions", "DeleteMarkers")
+        for entry in left.get(kind, [])
+    ]
+    assert sorted(kept) == ["MLmodel", "MLmodel", f"{SERVING_FILE}.json", f"{SERVING_FILE}.json"]

@@ -1,24 +1,55 @@
-"""What a receipt does not show is said in it, as far as it is so."""
+"""What a receipt of erasure says that it does not show follows from what was done."""
 
-from amun.evidence.receipt import Destruction
+from datetime import UTC, datetime
+
+import pytest
+
+from amun.evidence.receipt import Destruction, LearnedWeights, Source
 from tasks.workspace.receipt_limits import list_limits
-from tests.amun.receipts.bodies import make_body
+from tests.amun.receipts.bodies import SCAN, make_body
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+UNSCANNED = "Nobody has scanned disks, remotes and databases for copies."
+UNLOOKED = "Earlier versions of the model, and reference models"
+TO_OWNER = "is left to its owner"
+IN_CLEAR = "The weights of version 1, which had learned the samples, were removed from the registry, and lie in clear"
+LEFT = "owner of the source of the data: labels.csv."
+UNKNOWN = "Whether the data remote has them in clear is not known."
 
 
-def list_words(method: str, destroyed: Destruction) -> str:
-    forgotten = make_body("0" * 64).forgotten
-    return " ".join(list_limits(forgotten.model_copy(update={"method": method}), destroyed))
+def weights(*, is_sealed: bool | None) -> tuple[LearnedWeights, ...]:
+    return (LearnedWeights(version="1", md5="0" * 32, is_sealed=is_sealed, erased_before=None),)
 
 
-def test_limits_are_those_of_the_receipt() -> None:
-    destroyed = make_body("0" * 64).destroyed
-    assert destroyed.weights is not None
-    assert destroyed.scan is not None
-    least = destroyed.model_copy(update={"weights": None, "scan": None})
-    for words in ("no proof", "downloaded before", "backup of the key store", "of no single person"):
-        assert words in list_words("never_seen", destroyed)
-    assert "approximate" not in list_words("retrain", destroyed)
-    assert "trained anew" in list_words("retrain", destroyed)
-    for words in ("They were not destroyed", "Nobody has scanned"):
-        assert words in list_words("retrain", least)
-        assert words not in list_words("retrain", destroyed)
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, {UNSCANNED, UNLOOKED, TO_OWNER}),
+        ({"weights": ()}, {UNSCANNED, TO_OWNER}),
+        ({"weights": weights(is_sealed=True), "scan": SCAN}, {TO_OWNER}),
+        ({"weights": weights(is_sealed=False), "scan": SCAN}, {TO_OWNER, IN_CLEAR}),
+        ({"weights": weights(is_sealed=None), "scan": SCAN}, {TO_OWNER, UNKNOWN}),
+        ({"weights": (), "scan": SCAN, "source": Source(deleted_at=NOW, left=())}, set()),
+        (
+            {"source": Source(deleted_at=NOW, left=("labels.csv",))},
+            {UNSCANNED, UNLOOKED, LEFT},
+        ),
+    ],
+)
+def test_what_was_not_done_is_told_and_nothing_else(changes: dict[str, object], told: set[str]) -> None:
+    body = make_body("0" * 64)
+    nothing: dict[str, object] = {"weights": None, "scan": None, "source": None}
+    destroyed = body.destroyed.model_copy(update=nothing | changes)
+    said = " ".join(list_limits(body.forgotten, destroyed))
+    every = {UNSCANNED, UNLOOKED, TO_OWNER, IN_CLEAR, UNKNOWN, LEFT}
+    assert {line for line in every if line in said} == told
+    assert isinstance(destroyed, Destruction)
+
+
+def test_where_the_model_comes_from_is_told() -> None:
+    body = make_body("0" * 64)
+    said = " ".join(list_limits(body.forgotten, body.destroyed, "models:/theirs/3"))
+    assert "adopted from models:/theirs/3" in said
+    assert "was made from models that had learned the samples" in said
+    exact = body.forgotten.model_copy(update={"method": "retrain"})
+    assert "was made from models" not in " ".join(list_limits(exact, body.destroyed))
