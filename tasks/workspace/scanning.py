@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError, join_lines
 from amun.core.subject_ids import normalise
 from amun.evidence.scan import ScannedPlace, ScanRecord
@@ -152,7 +153,8 @@ def _aim(one: PlannedErasure, fingerprint: Fingerprint | None, has_key: bool) ->
 
 def _find_lack(fingerprint: Fingerprint) -> str:
     num_unread = int(fingerprint.num_unread[0])
-    return f"the fingerprints are not whole: {num_unread} files or samples could not be read" if num_unread else ""
+    lacking = tell_count(num_unread, "file or sample", "files or samples")
+    return f"the fingerprints are not whole: {lacking} could not be read" if num_unread else ""
 
 
 def scan(
