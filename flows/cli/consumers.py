@@ -13,7 +13,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As your deployment ca
 
 @app.command("add")
 def add_consumer(name: Name) -> None:
-    """Register a replica or a deployment; from then on nobody is erased whom the version that it serves remembers."""
+    """Register a replica or a deployment; an erasure waits for it to forget, until a day before the request is due."""
     from datetime import UTC, datetime
 
     workspace = shared.open_here()

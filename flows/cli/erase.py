@@ -22,8 +22,9 @@ def run_erasures(
 ) -> None:
     """Destroy the keys of everybody who is due, and end what an earlier call has begun.
 
-    Their files in the source go, too, where data.source_delete says so. Exit code 1 when somebody can still be read, a
-    file cannot be deleted, somebody named by --subject is not erased, or a receipt is not issued.
+    The weights that had learned them go along, and their files in the source, where data.source_delete says so. Exit
+    code 1 when somebody can still be read, a place could not be read whole, a file cannot be deleted, somebody named by
+    --subject is not erased, or a receipt is not issued.
     """
     from datetime import UTC, datetime
 
