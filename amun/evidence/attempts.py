@@ -77,7 +77,7 @@ class Summary(Figures):
 
 
 class Receipt(Figures):
-    """What is left with a request as proof that it was honoured.
+    """What is left with a request on record of how it was honoured.
 
     Attributes:
         tag: of the wave in git; likewise its commit.

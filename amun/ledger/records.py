@@ -32,7 +32,7 @@ class UndoneOutcome:
         state: completed, nothing_held, or unmatched.
         wave_number: the wave that was undone with it, if one had handled it.
         decided_at: when it had become final.
-        receipt: what that wave had left as proof.
+        receipt: what that wave had left on record.
         undone_at: when the rollback was asked for.
         reason: why.
     """
@@ -180,7 +180,7 @@ class Outcome:
         state: where it stands.
         wave_number: the wave that handles or handled it, or that had forgotten the subject before.
         decided_at: when the state became final; None while it waits for a wave, a release or a person.
-        receipt: what the wave left as proof; None unless completed.
+        receipt: what the wave left on record; None unless completed.
         undone: how it stood before each rollback that opened it again, oldest first.
         erasure: what becomes of the person's keys; None unless completed, and where nothing was sealed.
     """

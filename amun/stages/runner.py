@@ -13,7 +13,7 @@ from amun.core.errors import AmunError
 from amun.core.locks import hold_lock
 from amun.core.params import Params
 from amun.core.paths import PARAMS, STAGE_LOCK
-from amun.core.processes import end_with_parent
+from amun.core.processes import end_with_parent, forbid_core_dumps
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.model.training import configure_torch
 from amun.params import load_params
@@ -24,6 +24,7 @@ DEVICE_LOCKS = Path("/tmp")  # noqa: S108 - a name that every user of the machin
 def run_stage(stage: Callable[[Params, torch.device], None]) -> None:
     """Runs a stage in the current folder and exits: 0, or the error's code after its one line."""
     end_with_parent()
+    forbid_core_dumps()
     try:
         params = load_params(PARAMS)
         device = configure_torch(params.runtime)

@@ -12,6 +12,7 @@ from amun import __version__
 from amun.core.errors import AmunError, InputError, choose_exit_code
 from amun.core.files import NO_ROOM
 from amun.core.masking import format_masked
+from amun.core.processes import forbid_core_dumps
 from flows.cli import (
     audit,
     base,
@@ -53,6 +54,7 @@ class Commands(TyperGroup):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Runs the command line and ends the process; what typer itself refuses is told in one line as well."""
+        forbid_core_dumps()
         try:
             exit_code = super().main(*arguments, **options | {"standalone_mode": False})
         except typer.TyperException as error:

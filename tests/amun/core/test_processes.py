@@ -1,6 +1,7 @@
 """Processes that are forked: results as without them, and none that outlives whoever started it."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -71,3 +72,31 @@ def test_nothing_goes_on_without_whoever_started_it(tmp_path: Path, sent: signal
         program.kill()
     assert program.wait(60)
     wait_until(lambda: all(map(has_ended, workers)), "both have ended")
+
+
+DUMPING = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+try:
+    exec(sys.argv[1])
+except SystemExit:
+    pass
+print(resource.getrlimit(resource.RLIMIT_CORE)[0])
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from flows.cli import main; main(['version'])",
+        "from amun.stages.runner import run_stage; run_stage(print)",
+    ],
+)
+def test_no_program_leaves_its_memory_on_the_disk(program: str, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", DUMPING, program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "0"
+    if resource.getrlimit(resource.RLIMIT_CORE)[1]:
+        nothing = subprocess.run([sys.executable, "-c", DUMPING, "pass"], capture_output=True, text=True, check=True)
+        assert nothing.stdout.strip() != "0"
