@@ -90,7 +90,6 @@ def test_database_is_read_as_the_client_of_mlflow_reads_it(site: Site, monkeypat
         ["request", "list"],
         ["wave", "list"],
         ["receipt", "list"],
-        ["receipt", "key"],
         ["consumer", "list"],
     ],
 )
