@@ -15,7 +15,7 @@ from amun.ledger import Wave
 from tasks.tools import registered
 from tasks.tools.registered import ERASED_TAG
 from tasks.tools.registry_tables import RegisteredVersion
-from tasks.workspace.line import read_forgotten_at
+from tasks.workspace.history import read_forgotten_at
 from tasks.workspace.workspace import Workspace, open_ledger
 
 

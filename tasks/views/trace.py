@@ -30,8 +30,7 @@ from amun.store.store import read_shape, read_share
 from tasks.tools.contents import find_cached
 from tasks.tools.git import name_tag, read_committed
 from tasks.views.lineage import Version, list_versions
-from tasks.workspace.history import tell_how_to_fetch
-from tasks.workspace.line import read_forgotten_at
+from tasks.workspace.history import read_forgotten_at, tell_how_to_fetch
 from tasks.workspace.store_files import Locks, StoreFile, count_in, find_files, gather, read_lock
 from tasks.workspace.workspace import Workspace, open_ledger
 

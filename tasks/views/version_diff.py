@@ -12,8 +12,7 @@ from tasks.tools import registry
 from tasks.tools.git import list_commits
 from tasks.views.lineage import Version, list_versions
 from tasks.views.version_details import find_run, find_version, read_data, read_parameters
-from tasks.workspace.history import require_commit
-from tasks.workspace.line import read_forgotten_at
+from tasks.workspace.history import read_forgotten_at, require_commit
 from tasks.workspace.workspace import PACKAGES, Workspace
 
 CODE = (*PACKAGES, str(PARAMS), "constraints.txt")

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from amun.core.errors import AmunError, InputError
-from amun.core.paths import WAVE
+from amun.core.paths import FORGOTTEN, WAVE
+from amun.evidence.wave import ForgottenWave, parse_forgotten
 from tasks.tools.git import find_tagged, has_commit, is_ancestor, name_tag, read_committed, run_git
 from tasks.workspace.workspace import Workspace, open_ledger
 
@@ -60,6 +61,20 @@ def require_commit(root: Path, commit: str, what: str) -> None:
 def tell_how_to_fetch(root: Path) -> str:
     """Returns the command that brings the commits which other clones have recorded."""
     return "`git fetch --unshallow --tags`" if is_cut(root) else "`git pull`"
+
+
+def read_forgotten_at(root: Path, commit: str) -> list[ForgottenWave] | None:
+    """Returns whom the line of a wave's commit has forgotten, oldest wave first; None where it is not in this clone.
+
+    Raises:
+        AmunError: the commit cannot be read, or does not say it.
+    """
+    if not has_commit(root, commit):
+        return None
+    committed = read_committed(root, FORGOTTEN, commit)
+    if committed is None:
+        raise AmunError(f"{root}: {FORGOTTEN} is not in commit {commit[:12]}, which is said to record a wave")
+    return parse_forgotten(committed, f"{FORGOTTEN} at {commit[:12]}")
 
 
 def find_wave_commit(workspace: Workspace, number: int) -> str:

@@ -19,8 +19,7 @@ from amun.vault.sealed_weights import WeightsNote, is_in_clear, list_weights_key
 from amun.vault.vault import Vault
 from tasks.tools.contents import find_cached
 from tasks.tools.registered import WaveVersion, find_champion, list_registered
-from tasks.workspace.history import tell_how_to_fetch
-from tasks.workspace.line import read_forgotten_at
+from tasks.workspace.history import read_forgotten_at, tell_how_to_fetch
 from tasks.workspace.store_files import read_locks
 from tasks.workspace.workspace import Workspace
 

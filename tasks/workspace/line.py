@@ -5,12 +5,12 @@ from pathlib import Path
 
 from amun.core.commands import tell_command
 from amun.core.counts import tell_count
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import InputError
 from amun.core.keys import load_secret, subject_keys
 from amun.core.paths import FORGOTTEN
 from amun.evidence.wave import ForgottenWave, parse_forgotten
 from amun.ledger import Wave
-from tasks.tools.git import has_commit, has_tag, is_ancestor, name_tag, read_committed
+from tasks.tools.git import has_tag, is_ancestor, name_tag, read_committed
 from tasks.tools.registered import WaveVersion, list_registered
 from tasks.workspace.history import find_recorded_wave, find_wave_before
 from tasks.workspace.recorded import find_record
@@ -98,20 +98,6 @@ def read_line(workspace: Workspace) -> list[ForgottenWave]:
     line = [] if committed is None else parse_forgotten(committed, f"{FORGOTTEN} at HEAD of {root}")
     _require_remembered(workspace, line)
     return line
-
-
-def read_forgotten_at(root: Path, commit: str) -> list[ForgottenWave] | None:
-    """Returns whom the line of a wave's commit has forgotten, oldest wave first; None where it is not in this clone.
-
-    Raises:
-        AmunError: the commit cannot be read, or does not say it.
-    """
-    if not has_commit(root, commit):
-        return None
-    committed = read_committed(root, FORGOTTEN, commit)
-    if committed is None:
-        raise AmunError(f"{root}: {FORGOTTEN} is not in commit {commit[:12]}, which is said to record a wave")
-    return parse_forgotten(committed, f"{FORGOTTEN} at {commit[:12]}")
 
 
 def _require_remembered(workspace: Workspace, line: list[ForgottenWave]) -> None:
