@@ -56,6 +56,7 @@ STEPS = [
     "amun.ledger.erasures:ErasureBook.start_erasures",
     "tasks.workspace.erasing:_list_pictures",
     "tasks.workspace.erasing:_keep_fingerprints",
+    "tasks.workspace.erasing:_keep_weights",
     "amun.vault.vault:Vault.destroy_keys",
     # in the middle of its transaction
     "amun.vault.key_store:KeyStore._delete_keys",
@@ -489,7 +490,7 @@ def test_scan_fails_where_no_fingerprints_are_kept_and_names_the_date(
     # their time is over, and the next call of anything that erases destroys them
     with closing(sqlite3.connect(KEYS)) as connection, connection:
         connection.execute("UPDATE fingerprint SET keep_until = '2026-01-31T00:00:00Z'")
-    told = "destroyed: the fingerprints of 1 person, and the key-encryption key was changed"
+    told = "destroyed: 1 fingerprint, and the key-encryption key was changed"
     kek = Path(KEK).read_bytes()
     assert erasing.erase_due(open_workspace(Path())) == [told]
     assert (vault.read_fingerprints(["heavy"]), Path(KEK).read_bytes() != kek) == ({}, True)
