@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -68,6 +69,10 @@ def test_scan_finds_all_before_an_erasure_and_after_it_what_was_planted(apart: S
     assert list_found(before, "sealed") == dict.fromkeys(["work tree", "DVC cache", "DVC remote storage"], num_rows)
     assert before["people"][0]["has_key"]
 
+    apart.run("amun", "model", "weights", "1", "--to", str(tmp_path / "plain"))
+    weights = (tmp_path / "plain").read_bytes()
+    # of all versions the first alone has learned the person
+    served = min(apart.root.glob(".amun/mlartifacts/**/model.pt2"), key=lambda path: path.stat().st_mtime).read_bytes()
     # an erasure waits for what lies where nobody else writes
     copy = apart.root / ".amun/selftest/copy"
     copy.parent.mkdir()
@@ -78,13 +83,24 @@ def test_scan_finds_all_before_an_erasure_and_after_it_what_was_planted(apart: S
     held = apart.start("amun", "erase", "run")
     assert (held.returncode, "not erased yet, for .amun could not be read whole" in held.stdout) == (1, True)
     copy.unlink()
-    assert f"{person}: erased" in apart.run("amun", "erase", "run")
+    # not for weights: those in clear are told
+    (apart.root / ".amun/selftest/left").write_bytes(weights)
+    told_weights = "warning: weights of an erased model lie in clear: .amun (1); `amun erase verify` names "
+    done = apart.run("amun", "erase", "run")
+    assert (f"{person}: erased" in done, told_weights in done) == (True, True)
+    (tmp_path / "tmp/served").write_bytes(served)
+    told = verify(apart, 1, "--subject", person)
+    assert list_found(told, "files") == {".amun": 1, "temporary files": 1}
+    for left in (apart.root / ".amun/selftest/left", tmp_path / "tmp/served"):
+        left.unlink()
     after = apart.run("amun", "erase", "verify", "--subject", person).splitlines()
     rows = {line.partition("  ")[0]: line.rpartition("  ")[2].strip() for line in after}
-    assert [after[0].split()[-2:], after[-1]] == [
-        ["readable", "sealed"],
-        "everything was read, and nobody can read a copy of the people of 1 request",
-    ]
+    assert after[0].split()[-2:] == ["readable", "sealed"]
+    assert re.fullmatch(
+        r"everything was read, and nobody can read a copy of the people of 1 request, nor one of [2-9] files of erased "
+        "weights",
+        after[-1],
+    )
     assert rows["DVC cache"] == f"{num_rows} of 1 request"
     assert any("sealed, which no key opens: work tree" in line for line in after)
     assert person not in "".join(after)

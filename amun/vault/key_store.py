@@ -237,14 +237,15 @@ class KeyStore:
         found: dict[str, tuple[bytes, bytes]] = {}
         with self._read() as run:
             kek, _ = self._read_vault(run)
-            for chunk in split_chunks(names) if self._has_table(run, "fingerprint") else ():
-                marks = _write_marks(chunk)
-                query = (
-                    "SELECT name, wrapped, sealed FROM fingerprint JOIN subject_key ON subject = name "  # noqa: S608
-                    f"WHERE name IN ({marks})"
-                )
-                found |= {name: (bytes(wrapped), bytes(sealed)) for name, wrapped, sealed in run(query, *chunk)}
+            for chunk in split_chunks(names):
+                found |= self._select_fingerprints(run, f"IN ({_write_marks(chunk)})", *chunk)
         return kek, found
+
+    def read_fingerprints_of(self, kind: str) -> tuple[str, dict[str, tuple[bytes, bytes]]]:
+        """Returns the fingerprint of the KEK, and the wrapped keys and sealed fingerprints of a kind, by name."""
+        with self._read() as run:
+            kek, _ = self._read_vault(run)
+            return kek, self._select_fingerprints(run, "LIKE ?", f"{kind}{MARK}%")
 
     def count_fingerprints(self, now: datetime) -> int:
         """Returns how many fingerprints there are whose time is over."""
@@ -262,6 +263,15 @@ class KeyStore:
         for table in ("fingerprint", "subject_key") if is_made else ():
             self._overwrite(table)
         return len(names)
+
+    def _select_fingerprints(self, run: "Run", condition: str, *values: str) -> dict[str, tuple[bytes, bytes]]:
+        if not self._has_table(run, "fingerprint"):
+            return {}
+        query = (
+            "SELECT name, wrapped, sealed FROM fingerprint JOIN subject_key ON subject = name "  # noqa: S608
+            f"WHERE name {condition}"
+        )
+        return {name: (bytes(wrapped), bytes(sealed)) for name, wrapped, sealed in run(query, *values)}
 
     def _find_over(self, run: "Run", now: datetime) -> list[str]:
         """Returns the names of the fingerprints whose time is over."""

@@ -25,6 +25,18 @@ CHUNK_BYTES = 64 << 20  # the cipher takes no more than 2 GiB at a time
 _KEY, _TENSOR = "amun.weights_key", "sealed"
 
 
+class PlainFile(Record):
+    """By what a file of weights in clear is known again.
+
+    Attributes:
+        size: bytes.
+        md5: of the content.
+    """
+
+    size: int
+    md5: str
+
+
 class WeightsNote(Record):
     """What the key store keeps with the key of a model's weights.
 
@@ -33,12 +45,14 @@ class WeightsNote(Record):
         md5: of the sealed file, as DVC names it.
         wave: whose attempt they are; None for a base and its references.
         made_at: when they were first written.
+        plain: the file as it was before it was sealed; None of keys that were made before this was noted.
     """
 
     model: str
     md5: str
     wave: int | None
     made_at: str
+    plain: PlainFile | None = None
 
     def is_before(self, wave: int, time: datetime) -> bool:
         """Tells whether they were made by this wave or an earlier one, which was over at that time."""
@@ -70,8 +84,13 @@ class WeightsSeal:
         key = self.vault.find_keys([key_id]).get(key_id)
         if key is None:
             drawn = os.urandom(KEY_BYTES)
-            md5 = hashlib.md5(_pack(use_key(key_id, drawn), plain), usedforsecurity=False).hexdigest()
-            note = WeightsNote(model=self.model, md5=md5, wave=self.wave, made_at=datetime.now(UTC).isoformat())
+            note = WeightsNote(
+                model=self.model,
+                md5=_compute_md5(_pack(use_key(key_id, drawn), plain)),
+                wave=self.wave,
+                made_at=datetime.now(UTC).isoformat(),
+                plain=PlainFile(size=len(plain), md5=_compute_md5(plain)),
+            )
             key = self.vault.keep_key(key_id, drawn, note.model_dump_json())
         return _pack(key, plain)
 
@@ -122,6 +141,10 @@ def list_weights_keys(vault: Vault, model: str) -> dict[str, WeightsNote]:
         for key_id, note in vault.list_notes(WEIGHTS).items()
     }
     return {key_id: note for key_id, note in notes.items() if note.model == model}
+
+
+def _compute_md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _pack(key: SubjectKey, plain: bytes) -> bytes:

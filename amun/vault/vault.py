@@ -24,6 +24,7 @@ from amun.vault.suppression import PICTURE, SUBJECT, Entry, EntryMaker, Suppress
 NONCE_BYTES = 12
 ID_BYTES = 16  # of a key that is no person's
 WEIGHTS = "weights"  # a kind of such keys
+ERASED_WEIGHTS = "erased-weights"  # a kind of fingerprints that are no person's
 Read = TypeVar("Read")
 # stages and tools run in the root of a workspace
 CURRENT = Path()
@@ -289,10 +290,7 @@ class Vault:
         Raises:
             InputError, AmunError: as `find_names`.
         """
-        self.check()
-        name, key = self._name_fingerprint(person), os.urandom(KEY_BYTES)
-        sealed = _wrap(key, name, content)
-        self.store.write_fingerprint(name, lambda kek: _wrap(self.kek.find(kek), name, key), sealed, until)
+        self._write_fingerprint(self._name_fingerprint(person), content, until)
 
     def read_fingerprints(self, people: Iterable[str]) -> dict[str, bytes]:
         """Returns the fingerprints of those of these people, by their names, of whom one is kept.
@@ -307,13 +305,48 @@ class Vault:
             for name, (wrapped, sealed) in found.items()
         }
 
+    def keep_erased_weights(self, content: bytes, until: datetime) -> None:
+        """Keeps by what erased weights are known again, sealed as people's fingerprints are, and once.
+
+        Args:
+            content: what tells these weights from all others.
+            until: when it is destroyed.
+
+        Raises:
+            InputError, AmunError: as `find_names`.
+        """
+        self._write_fingerprint(self._name_erased_weights(content), content, until)
+
+    def read_erased_weights(self) -> list[bytes]:
+        """Returns what is kept of erased weights of this workspace.
+
+        Raises:
+            InputError, AmunError: as `find_names`.
+        """
+        kek, found = self._open(lambda: self.store.read_fingerprints_of(ERASED_WEIGHTS))
+        opened = {
+            name: self._unwrap(self._unwrap(kek, name, wrapped), name, sealed)
+            for name, (wrapped, sealed) in found.items()
+        }
+        # another workspace may keep its own in the same key store
+        return [content for name, content in opened.items() if self._name_erased_weights(content) == name]
+
     def count_fingerprints(self, now: datetime) -> int:
-        """Returns how many fingerprints there are whose time is over."""
+        """Returns how many fingerprints there are whose time is over, of people and of erased weights."""
         return self.store.count_fingerprints(now) if self.store.is_made() else 0
 
     def destroy_fingerprints(self, now: datetime) -> int:
-        """Destroys the fingerprints whose time is over; returns how many there were."""
+        """Destroys the fingerprints whose time is over, of people and of erased weights; returns how many."""
         return self.store.remove_fingerprints(now) if self.store.is_made() else 0
+
+    def _write_fingerprint(self, name: str, content: bytes, until: datetime) -> None:
+        self.check()
+        key = os.urandom(KEY_BYTES)
+        sealed = _wrap(key, name, content)
+        self.store.write_fingerprint(name, lambda kek: _wrap(self.kek.find(kek), name, key), sealed, until)
+
+    def _name_erased_weights(self, content: bytes) -> str:
+        return f"{ERASED_WEIGHTS}{MARK}{keyed_digest(load_secret(self._workspace), 'erased weights', content)}"
 
     def _name_fingerprint(self, person: str) -> str:
         return (

@@ -87,15 +87,17 @@ def verify_erasures(
     ] = False,
     as_json: shared.AsJson = False,
 ) -> None:
-    """Look through every place for copies of people's samples; change nothing.
+    """Look through every place for copies of people's samples and of erased weights; change nothing.
 
     Exit code 0 only when everything was read and nobody can read a copy that is left.
     """
     from flows.pages import scan_table
+    from tasks.workspace.erased_weights import read_erased_weights
     from tasks.workspace.scanning import choose_targets, scan
 
     workspace = shared.open_here()
-    found = scan(workspace, choose_targets(workspace, subjects or None, before=before))
+    targets = choose_targets(workspace, subjects or None, before=before)
+    found = scan(workspace, targets, files=[] if before else read_erased_weights(workspace))
     shared.show(scan_table.describe(found), as_json, lambda _: scan_table.print_scan(found))
     if not found.is_clean:
         raise typer.Exit(1)

@@ -38,7 +38,7 @@ def print_plan(planned: Sequence[PlannedErasure]) -> None:
 
 def print_erased(done: "Erased") -> None:
     """Prints who is erased, and who is not and why."""
-    from tasks.workspace.erasing import tell_kept, tell_unlisted, tell_versions
+    from tasks.workspace.erasing import tell_in_clear, tell_kept, tell_unlisted, tell_versions
 
     _print_some([f"{_name(one)}: erased" for one in done.erased])
     _print_some(
@@ -46,6 +46,8 @@ def print_erased(done: "Erased") -> None:
     )
     if done.versions:
         print(tell_versions(done))
+    if done.in_clear:
+        print(f"warning: {tell_in_clear(done)}")
     _print_some([_tell_held_up(one) for one in done.held_up])
     if done.unlisted:
         print(f"warning: {tell_unlisted(done)}")

@@ -28,6 +28,7 @@ def describe(found: "Scan") -> dict[str, object]:
             }
             for target in found.targets
         ],
+        "num_weights": found.num_files,
         "places": [vars(place) for place in found.places],
     }
 
@@ -46,10 +47,13 @@ def print_scan(found: "Scan") -> None:
     _print_some(
         [f"{label}: whole in {place.place} ({count})" for place in found.places for label, count in place.files.items()]
     )
+    _print_some([f"found whole: {name}" for place in found.places for name in place.file_names])
     _print_some([f"not read: {problem}" for place in found.places for problem in place.problems])
     if found.is_clean:
         people = tell_count(len(found.targets), "request")
-        print(f"everything was read, and nobody can read a copy of the people of {people}")
+        files = tell_count(found.num_files, "file")
+        weights = f", nor one of {files} of erased weights" if found.num_files else ""
+        print(f"everything was read, and nobody can read a copy of the people of {people}{weights}")
 
 
 def _tell(counts: "dict[str, int]") -> str:

@@ -3,14 +3,35 @@
 MLflow's own commands leave them: `gc` the logged model's, `delete_model_version` all of them.
 """
 
+import tempfile
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from amun.vault.sealed_weights import PlainFile
+from tasks.tools.digests import compute_md5
 from tasks.tools.registered import ERASED_TAG
-from tasks.tools.registry import SERVING_FILE, WEIGHTS, erase_file, open_registry, translate_errors
+from tasks.tools.registry import SERVING_FILE, WEIGHTS, download, erase_file, open_registry, translate_errors
+
+
+def describe_serving_file(model: str, number: int) -> PlainFile | None:
+    """Returns by what the file of a version that serves is known again; None where it is removed.
+
+    Raises:
+        AmunError: the registry does not answer, or the file cannot be read.
+    """
+    with translate_errors(), tempfile.TemporaryDirectory() as target:
+        client = open_registry()
+        folder = _locate_model(client, client.get_model_version(model, str(number)))
+        inside = str(PurePosixPath(SERVING_FILE).parent)
+        if all(entry.path != SERVING_FILE for entry in get_artifact_repository(folder).list_artifacts(inside)):
+            return None
+        path = download(f"{folder.rstrip('/')}/{SERVING_FILE}", target)
+        return PlainFile(size=path.stat().st_size, md5=str(compute_md5(path)))
 
 
 def erase_weights(model: str, number: int) -> list[str]:

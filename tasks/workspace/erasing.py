@@ -43,6 +43,7 @@ class Erased:
             read, none where a place could not be read whole.
         versions: numbers of the versions whose weights went from MLflow.
         copies: versions of other models there that were copies of these, and went with them.
+        in_clear: places in which files of erased weights lie in clear, with how many; that holds nobody up.
         unread: places that could not be read whole, so that nobody is erased yet of those whose keys are destroyed.
         scans: what was found of whom, by request, once the keys were destroyed; empty where `erasure.scan` says not to.
         unlisted: why it is not known whether the suppression list has their pictures, all and no others; else empty.
@@ -57,6 +58,7 @@ class Erased:
     unfinished: list[tuple[PlannedErasure, list[str]]]
     versions: tuple[int, ...] = ()
     copies: tuple[str, ...] = ()
+    in_clear: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     scans: Mapping[str, "ScanRecord"] = field(default_factory=dict)
     unlisted: str = ""
@@ -115,10 +117,11 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         learned = find_learned(workspace, vault, begun, commits)
         draft_receipts(workspace, ledger, vault, begun, locks, learned.by_request)
         _keep_fingerprints(workspace, vault, {one.subject_id for one in begun}, locks)
+        _keep_weights(workspace, vault, learned.key_ids)
         _destroy_keys(ledger, vault, model, begun, pictures, learned.key_ids, is_unfinished=bool(learned.versions))
-        copies = _erase_versions(model, learned.versions)
+        copies = _erase_versions(workspace, vault, learned.versions)
         readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
-        unread, scans = _scan(workspace, begun, readable)
+        unread, in_clear, scans = _scan(workspace, begun, readable)
         ledger.note_scans(model, {one.request_id: scans.get(one.request_id) for one in begun})
         erased = [one for one in begun if one.subject_id not in readable and not unread]
         ledger.finish_erasures(model, [one.request_id for one in erased], datetime.now(UTC))
@@ -128,6 +131,7 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         [(one, readable.get(one.subject_id, [])) for one in begun if one not in erased],
         learned.versions,
         copies,
+        in_clear,
         unread,
         scans,
         unlisted,
@@ -156,6 +160,13 @@ def _keep_fingerprints(workspace: Workspace, vault: Vault, people: Collection[st
     keep_fingerprints(workspace, vault, {normalise(person) for person in people}, locks, datetime.now(UTC))
 
 
+def _keep_weights(workspace: Workspace, vault: Vault, key_ids: Collection[str]) -> None:
+    """Keeps by what copies in clear of these keys' weights are looked for, once the keys and their notes are gone."""
+    from tasks.workspace.erased_weights import keep_erased_weights, list_plain
+
+    keep_erased_weights(workspace, vault, list_plain(vault, workspace.model, key_ids), datetime.now(UTC))
+
+
 def _destroy_keys(
     ledger: Ledger,
     vault: Vault,
@@ -177,17 +188,23 @@ def _destroy_keys(
     ledger.record_destroyed(model, [one.request_id for one in begun], datetime.now(UTC))
 
 
-def _erase_versions(model: str, versions: Sequence[int]) -> tuple[str, ...]:
+def _erase_versions(workspace: Workspace, vault: Vault, versions: Sequence[int]) -> tuple[str, ...]:
     """Removes the weights of these versions from MLflow, where the model that serves lies in clear.
 
-    Returns what were copies of them.
+    By what its copies can be looked for is kept before. Returns which versions of other models were copies of them.
     """
     if not versions:
         return ()
     # only here: MLflow takes a second to import
-    from tasks.tools.registry_weights import erase_weights
+    from tasks.tools.registry_weights import describe_serving_file, erase_weights
+    from tasks.workspace.erased_weights import keep_erased_weights
 
-    return tuple(copy for number in versions for copy in erase_weights(model, number))
+    copies: list[str] = []
+    for number in versions:
+        if (served := describe_serving_file(workspace.model, number)) is not None:
+            keep_erased_weights(workspace, vault, [served], datetime.now(UTC))
+        copies += erase_weights(workspace.model, number)
+    return tuple(copies)
 
 
 def _find_places(workspace: Workspace, vault: Vault, people: Collection[str], locks: "Locks") -> dict[str, list[str]]:
@@ -212,7 +229,7 @@ def _find_places(workspace: Workspace, vault: Vault, people: Collection[str], lo
 
 def _scan(
     workspace: Workspace, begun: Sequence[PlannedErasure], readable: dict[str, list[str]]
-) -> tuple[tuple[str, ...], dict[str, "ScanRecord"]]:
+) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, "ScanRecord"]]:
     """Looks for copies where this software alone writes on this machine: the last step before somebody is erased.
 
     Args:
@@ -221,19 +238,21 @@ def _scan(
         readable: takes the places in which somebody's copies lie, by person.
 
     Returns:
-        The places that could not be read whole, and what was found of whom, by request.
+        The places that could not be read whole, those in which erased weights lie in clear, and what was found of
+        whom, by request.
 
     Raises:
         AmunError: the places could not be listed.
     """
     if not begun or not workspace.params.erasure.scan:
-        return (), {}
+        return (), (), {}
     # only here: most nights erase nobody
+    from tasks.workspace.erased_weights import read_erased_weights
     from tasks.workspace.scanning import choose_targets, record_scan, scan
 
     people = {normalise(one.subject_id): one for one in begun}
     targets = choose_targets(workspace, list(people), before=False)
-    found = scan(workspace, targets, only_own=True)
+    found = scan(workspace, targets, only_own=True, files=read_erased_weights(workspace))
     for target in targets:
         person = people[normalise(target.subject_id)].subject_id
         places = [
@@ -242,7 +261,9 @@ def _scan(
         if places:
             readable[person] = [*readable.get(person, []), *places]
     records = {target.label: record_scan(found, target, datetime.now(UTC)) for target in targets}
-    return tuple(place.place for place in found.places if place.problems), records
+    # an earlier release wrote weights in clear: whoever they remember would else be held up by what nothing removes
+    in_clear = tuple(f"{place.place} ({place.files.total()})" for place in found.places if place.files)
+    return tuple(place.place for place in found.places if place.problems), in_clear, records
 
 
 def _read_locks(workspace: Workspace, commits: Mapping[int, str]) -> "Locks":
@@ -276,6 +297,8 @@ def erase_due(workspace: Workspace) -> list[str]:
         lines.append(f"erased: {tell_count(len(done.erased), 'request')}, and the key-encryption key was changed")
     if done.versions:
         lines.append(tell_versions(done))
+    if done.in_clear:
+        lines.append(f"warning: {tell_in_clear(done)}")
     if with_copies := [one for one, places in done.unfinished if places]:
         people = tell_count(len(with_copies), "request")
         lines.append(f"warning: the people of {people} can still be read; `amun erase run` says where")
@@ -304,6 +327,12 @@ def tell_versions(done: Erased) -> str:
     return f"erased: the weights of {versions}, which had learned people{copies}"
 
 
+def tell_in_clear(done: Erased) -> str:
+    """Returns where files of erased weights were found that anybody can read."""
+    places = ", ".join(done.in_clear)
+    return f"weights of an erased model lie in clear: {places}; `amun erase verify` names the files to remove"
+
+
 def tell_unlisted(done: Erased) -> str:
     """Returns what a call could not look into for the suppression list."""
     return (
@@ -315,8 +344,7 @@ def tell_unlisted(done: Erased) -> str:
 def tell_kept(kept: Kept) -> list[str]:
     """Returns what there is to tell of receipts, besides that they were issued."""
     receipts = f"what {tell_count(kept.num_destroyed, 'receipt')} said" if kept.num_destroyed else ""
-    people = tell_count(kept.num_fingerprints, "person", "people")
-    fingerprints = f"the fingerprints of {people}" if kept.num_fingerprints else ""
+    fingerprints = tell_count(kept.num_fingerprints, "fingerprint") if kept.num_fingerprints else ""
     destroyed = [what for what in (receipts, fingerprints) if what]
     told = f"destroyed: {', '.join(destroyed)}, and the key-encryption key was changed"
     return [*([told] if destroyed else []), *([kept.unsent] if kept.unsent else [])]

@@ -36,8 +36,8 @@ class Kept:
 
     Attributes:
         num_destroyed: bodies whose retention was over.
-        num_fingerprints: people whose fingerprints were kept as long, and are destroyed; where there was any of either
-            the key-encryption key was changed.
+        num_fingerprints: of people and of erased weights, which were kept as long, and are destroyed; where there was
+            any of either the key-encryption key was changed.
         unsent: why the chain is not in git yet, though nothing has failed; empty where it is.
     """
 
@@ -195,7 +195,7 @@ def _append(key: SigningKey, model: str, commitment: str, now: datetime, before:
 
 
 def _destroy_bodies(workspace: Workspace, ledger: Ledger, now: datetime) -> tuple[int, int]:
-    """Destroys what receipts say whose retention is over, and people's fingerprints likewise; returns how many.
+    """Destroys what receipts say whose retention is over, and fingerprints likewise; returns how many of each.
 
     Keys go first, then what lay under them.
     """

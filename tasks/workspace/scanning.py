@@ -52,6 +52,7 @@ class Scanned:
         readable: copies that anybody can read, by the label of whom they are of: a payload counts once in each content.
         sealed: copies that open with the person's key alone, likewise.
         files: contents that are, or have in them, a whole file that was looked for, by its label.
+        file_names: the names of these contents.
         problems: what could not be read, a line each.
     """
 
@@ -61,6 +62,7 @@ class Scanned:
     readable: Counter[str] = field(default_factory=Counter)
     sealed: Counter[str] = field(default_factory=Counter)
     files: Counter[str] = field(default_factory=Counter)
+    file_names: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -71,10 +73,12 @@ class Scan:
     Attributes:
         targets: whom it looked for.
         places: where, and what was there.
+        num_files: how many whole files it looked for.
     """
 
     targets: list[Target]
     places: list[Scanned]
+    num_files: int = 0
 
     @property
     def is_clean(self) -> bool:
@@ -180,7 +184,7 @@ def scan(
     labels = [target.label for target in known]
     places = [place for place in list_places(workspace) if place.is_own or not only_own]
     of_source = _list_source(workspace) if only_own else frozenset[str]()
-    return Scan(list(targets), [_scan_place(matcher, labels, place, of_source) for place in places])
+    return Scan(list(targets), [_scan_place(matcher, labels, place, of_source) for place in places], len(files))
 
 
 def _list_source(workspace: Workspace) -> frozenset[str]:
@@ -241,6 +245,7 @@ def _scan_place(matcher: Matcher, labels: Sequence[str], place: Place, without: 
             scanned.num_bytes += finding.num_bytes
             scanned.problems += [f"{content.name}: {problem}" for problem in finding.problems]
             scanned.files.update(finding.files)
+            scanned.file_names += [content.name] * bool(finding.files)
             for item in finding.items:
                 counts = scanned.sealed if matcher.kinds[item] == SEALED else scanned.readable
                 counts[labels[matcher.owners[item]]] += 1

@@ -13,8 +13,8 @@ from amun.model.architectures import build_model
 from amun.model.target_weights import count_references, open_references, save_references
 from amun.model.weights import load_weights, read_weights, save_weights
 from amun.vault import sealed_weights
-from amun.vault.sealed_weights import ErasedWeightsError, WeightsSeal, list_weights_keys
-from amun.vault.vault import Vault, open_vault
+from amun.vault.sealed_weights import ErasedWeightsError, PlainFile, WeightsSeal, list_weights_keys
+from amun.vault.vault import WEIGHTS, Vault, open_vault
 from tasks.tools.digests import compute_md5
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS, copy_weights, have_same_weights
@@ -100,6 +100,17 @@ def test_the_same_weights_are_sealed_into_the_same_bytes_and_others_under_a_key_
     assert have_same_weights(read_weights(Path("theirs")), copy_weights(build(1)))
     shown = open_vault().describe()
     assert (shown.num_keys, shown.num_weights) == (0, 1)
+
+
+def test_note_has_by_what_the_file_in_clear_is_known_again(vault: Vault) -> None:
+    save_weights(Path("sealed"), build(1), seal())
+    save_weights(Path("clear"), build(1))
+    (note,) = list_weights_keys(vault, "ours").values()
+    assert note.plain == PlainFile(size=Path("clear").stat().st_size, md5=str(compute_md5(Path("clear"))))
+    # a key that was made before there was such a note
+    before = note.model_dump_json(exclude={"plain"})
+    vault.keep_key(vault.name_key(WEIGHTS, b"before"), bytes(32), before)
+    assert [one.plain for one in list_weights_keys(vault, "ours").values()].count(None) == 1
 
 
 def test_once_their_key_is_destroyed_nobody_reads_them_and_all_others_stay(vault: Vault) -> None:

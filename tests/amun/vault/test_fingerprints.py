@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from amun.core.errors import AmunError
+from amun.core.keys import store_secret
 from amun.core.paths import KEK, KEYS
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
-from amun.vault.vault import Vault, create_vault
+from amun.vault.vault import WEIGHTS, Vault, create_vault
 from tests.amun.ledger.conftest import create_postgres_schema
 from tests.postgres import run_postgres
 
@@ -55,6 +56,25 @@ def test_fingerprint_is_kept_through_rotations_until_its_time_is_over(shared: Va
     assert set(shared.read_fingerprints(PEOPLE)) == {"Zo\u00eb"}
     shared.keep_fingerprint("Zo\u00eb", b"another", NOW)
     assert shared.read_fingerprints(PEOPLE) == {"Zo\u00eb": b"another"}
+
+
+def test_erased_weights_are_kept_once_for_each_workspace_and_end_as_peoples_fingerprints(
+    shared: Vault, tmp_path: Path
+) -> None:
+    assert shared.read_erased_weights() == []
+    for content in (b"one", b"other", b"one"):
+        shared.keep_erased_weights(content, NOW + timedelta(days=1))
+    store_secret(tmp_path / "elsewhere", "cd" * 32)
+    theirs = Vault(shared.store, shared.kek, tmp_path / "elsewhere")
+    theirs.keep_erased_weights(b"theirs", NOW + timedelta(days=9))
+    shared.rotate()
+    assert (sorted(shared.read_erased_weights()), theirs.read_erased_weights()) == ([b"one", b"other"], [b"theirs"])
+    assert shared.read_fingerprints(PEOPLE) == CONTENT
+    assert (shared.store.count_keys(), shared.store.count_keys(WEIGHTS)) == (0, 0)
+    # of two people, and two of weights
+    assert shared.count_fingerprints(NOW + timedelta(days=1)) == 4
+    assert shared.destroy_fingerprints(NOW + timedelta(days=1)) == 4
+    assert (shared.read_erased_weights(), theirs.read_erased_weights()) == ([], [b"theirs"])
 
 
 def test_nothing_of_a_fingerprint_lies_in_clear_or_opens_as_another(vault: Vault) -> None:

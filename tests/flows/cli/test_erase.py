@@ -31,6 +31,7 @@ from amun.store.twins import digest_pictures
 from amun.vault.kek import KEK_VARIABLE, KekFile
 from amun.vault.key_store import MARK
 from amun.vault.seal import Seal
+from amun.vault.sealed_weights import WeightsSeal, list_weights_keys
 from amun.vault.vault import Vault, create_vault, open_vault
 from flows.cli import main
 from flows.waves import deletion_wave
@@ -38,6 +39,8 @@ from tasks.steps.base import prepare_base
 from tasks.tools.dvc import StageInterruptedError
 from tasks.tools.git import commit_paths, run_git
 from tasks.workspace import erasing
+from tasks.workspace.erased_weights import read_erased_weights
+from tasks.workspace.learned import Learned
 from tasks.workspace.listed import count_listed
 from tasks.workspace.workspace import Workspace, open_workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave, complete_wave
@@ -56,6 +59,7 @@ STEPS = [
     "amun.ledger.erasures:ErasureBook.start_erasures",
     "tasks.workspace.erasing:_list_pictures",
     "tasks.workspace.erasing:_keep_fingerprints",
+    "tasks.workspace.erasing:_keep_weights",
     "amun.vault.vault:Vault.destroy_keys",
     # in the middle of its transaction
     "amun.vault.key_store:KeyStore._delete_keys",
@@ -489,7 +493,7 @@ def test_scan_fails_where_no_fingerprints_are_kept_and_names_the_date(
     # their time is over, and the next call of anything that erases destroys them
     with closing(sqlite3.connect(KEYS)) as connection, connection:
         connection.execute("UPDATE fingerprint SET keep_until = '2026-01-31T00:00:00Z'")
-    told = "destroyed: the fingerprints of 1 person, and the key-encryption key was changed"
+    told = "destroyed: 1 fingerprint, and the key-encryption key was changed"
     kek = Path(KEK).read_bytes()
     assert erasing.erase_due(open_workspace(Path())) == [told]
     assert (vault.read_fingerprints(["heavy"]), Path(KEK).read_bytes() != kek) == ({}, True)
@@ -510,6 +514,22 @@ def test_fingerprints_are_taken_before_the_keys_go_and_once(ledger: Ledger, vaul
     (after,) = (Fingerprint.load(one) for one in vault.read_fingerprints(["heavy"]).values())
     assert sorted(before.digests.tolist()) == sorted(after.digests.tolist())
     assert (before.kinds != SEALED).sum() == (after.kinds != SEALED).sum() > 0
+
+
+def test_by_what_erased_weights_are_found_is_kept_before_their_keys_go(
+    ledger: Ledger, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WeightsSeal(vault, MODEL).seal(b"weights")
+    (key_id,) = list_weights_keys(vault, MODEL)
+    forget(ledger, "heavy")
+    # no such workspace has a base, nor versions
+    monkeypatch.setattr(
+        "tasks.workspace.learned.find_learned", lambda *_: Learned(frozenset([key_id]), (), defaultdict(tuple))
+    )
+    for _ in range(2):
+        erasing.erase(open_workspace(Path()))
+        assert list_weights_keys(vault, MODEL) == {}
+        assert [file.size for file in read_erased_weights(open_workspace(Path()))] == [len(b"weights")]
 
 
 def _list_subjects() -> list[str]:

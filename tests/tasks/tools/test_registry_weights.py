@@ -1,5 +1,6 @@
 """A version's weights go from MLflow's files, its figures stay, and whoever copied it is told."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import pytest
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from amun.core.errors import AmunError
+from amun.vault.sealed_weights import PlainFile
 from tasks.tools.registered import ERASED_TAG, list_versions
 from tasks.tools.registry import SERVING_FILE, WEIGHTS, ensure_model, erase_file, open_registry
-from tasks.tools.registry_weights import erase_weights
+from tasks.tools.registry_weights import describe_serving_file, erase_weights
 from tasks.tools.s3 import open_client
 from tests.mlflow_server import run_mlflow
 
@@ -68,8 +70,11 @@ def check(root: Path) -> None:
     copied = client.copy_model_version(f"models:/{MODEL}/1", "prod")
     # somebody has deleted the logged model, which leaves its files
     client.delete_logged_model(str(client.get_model_version(MODEL, "2").source).removeprefix("models:/"))
+    served = PlainFile(size=16, md5=hashlib.md5(b"weights in clear", usedforsecurity=False).hexdigest())
+    assert [describe_serving_file(MODEL, number) for number in (1, 2, 3)] == [served] * 3
     assert erase_weights(MODEL, 1) == [f"prod/{copied.version}"]
     assert erase_weights(MODEL, 2) == []
+    assert [describe_serving_file(MODEL, number) for number in (1, 2, 3)] == [None, None, served]
     for number, (run_id, (model, run)) in enumerate(made, start=1):
         is_there = number == 3
         assert (SERVING_FILE in list_files(model), WEIGHTS in list_files(run)) == (is_there, is_there)
