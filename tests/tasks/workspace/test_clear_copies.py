@@ -31,6 +31,7 @@ from tasks.workspace import clear_copies, clearing
 from tasks.workspace.clear_copies import ClearCopies, find_clear_copies
 from tasks.workspace.clear_waves import list_clear_bases, refuse_cleared
 from tasks.workspace.clearing import destroy_clear_copies, list_lost_waves
+from tasks.workspace.store_files import find_in_clear, find_weights_in_clear, read_locks
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave, complete_wave
 from tests.amun.sealing import make_vault
@@ -170,12 +171,16 @@ def test_all_that_is_in_clear_goes_and_what_is_sealed_stays(
     assert "waves 0 and 1 could no longer be reproduced, compared or rolled back to" in capsys.readouterr().out
     assert history.find_cached() == history.clear | history.sealed
     refuse_cleared(history.workspace, 1)
+    locks = read_locks(history.root, dict(enumerate(history.commits)))
+    assert (len(find_in_clear(history.root, locks)), find_weights_in_clear(history.root, locks)) == (1, [0, 1])
 
     done = destroy_clear_copies(history.workspace)
     assert (done.before, done.is_finished, done.failed) == (found, True, ())
     assert history.find_cached() == history.sealed
     remote = {f"{path.parent.name}{path.name}" for path in Path("../remote").rglob("*") if path.is_file()}
     assert remote == history.sealed
+    # nothing of this holds up an erasure any more
+    assert (find_in_clear(history.root, locks), find_weights_in_clear(history.root, locks)) == ({}, [])
     assert not list((history.root / PARTIAL_ADVERSARIAL).rglob("*.parquet"))
     assert (set(history.served), list_clear_bases(history.workspace, list_waves(history))) == ({0, 1}, [])
     clear_table.print_cleared(done)
