@@ -1,5 +1,6 @@
 """The ledger: who asked to be forgotten and what became of it, and the only truth on mutual exclusion."""
 
+from amun.ledger.clear_waves import ClearBook
 from amun.ledger.consumers import ConsumerBook
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand, FileId, TakenFile
 from amun.ledger.erasures import ErasureBook
@@ -12,6 +13,7 @@ from amun.ledger.overview import Overview
 from amun.ledger.receipts import ReceiptBook
 from amun.ledger.records import (
     Claim,
+    ClearedWave,
     Consumer,
     DraftedReceipt,
     Erasure,
@@ -39,6 +41,7 @@ __all__ = [
     "AddedOutcome",
     "AddedRequest",
     "Claim",
+    "ClearedWave",
     "Consumer",
     "Demand",
     "DraftedReceipt",
@@ -70,5 +73,5 @@ __all__ = [
 ]
 
 
-class Ledger(HoldBook, FileBook, RollbackBook, ErasureBook, ReceiptBook, SourceBook, ConsumerBook, Overview):
+class Ledger(HoldBook, FileBook, RollbackBook, ErasureBook, ReceiptBook, SourceBook, ConsumerBook, ClearBook, Overview):
     """Requests, waves and receipts of every model, in one SQLite file or Postgres database."""

@@ -102,11 +102,27 @@ def add_source_deletions(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE erasures ADD COLUMN {column}")
 
 
+def add_clear_waves(connection: Connection) -> None:
+    """Version 4 to 5: which waves' files in clear are destroyed. None were before."""
+    time = "DATETIME" if connection.dialect.name == "sqlite" else "TIMESTAMP WITH TIME ZONE"
+    connection.exec_driver_sql(
+        f"""CREATE TABLE clear_waves (
+            model VARCHAR NOT NULL,
+            wave_number INTEGER NOT NULL,
+            begun_at {time} NOT NULL,
+            destroyed_at {time},
+            PRIMARY KEY (model, wave_number),
+            FOREIGN KEY(model, wave_number) REFERENCES waves (model, number)
+        )"""
+    )
+
+
 def add_evidence_of_erasure(connection: Connection) -> None:
     """Version 4 to 5."""
     add_receipts(connection)
     add_consumers(connection)
     add_source_deletions(connection)
+    add_clear_waves(connection)
 
 
 # by the version that a step starts from

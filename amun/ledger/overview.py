@@ -22,7 +22,16 @@ from amun.ledger.lookups import (
 )
 from amun.ledger.records import Holding, OpenWave, Request, Status, Wave
 from amun.ledger.requests import read_requests, select_outcomes
-from amun.ledger.schema import ErasureRow, HoldingRow, HoldRow, OutcomeRow, RequestRow, UndoneWaveRow, WaveRow
+from amun.ledger.schema import (
+    ClearWaveRow,
+    ErasureRow,
+    HoldingRow,
+    HoldRow,
+    OutcomeRow,
+    RequestRow,
+    UndoneWaveRow,
+    WaveRow,
+)
 
 
 class Overview(Database):
@@ -181,7 +190,13 @@ def _count_erasures(session: Session, model: str, now: datetime) -> dict[str, An
     is_intended = exists().where(
         ErasureRow.request_number == OutcomeRow.request_number, ErasureRow.model == OutcomeRow.model
     )
-    in_clear = select(func.count()).where(OutcomeRow.model == model, OutcomeRow.state == "completed", ~is_intended)
+    is_cleared = exists().where(
+        ClearWaveRow.model == OutcomeRow.model,
+        ClearWaveRow.wave_number == OutcomeRow.wave_number,
+        ClearWaveRow.destroyed_at.is_not(None),
+    )
+    completed = OutcomeRow.model == model, OutcomeRow.state == "completed"
+    in_clear = select(func.count()).where(*completed, ~is_intended, ~is_cleared)
     in_source = select(func.count()).where(
         ErasureRow.model == model, ErasureRow.source_begun_at.is_not(None), ErasureRow.source_deleted_at.is_(None)
     )

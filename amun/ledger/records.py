@@ -364,6 +364,21 @@ class Rollback:
 
 
 @dataclass(frozen=True)
+class ClearedWave:
+    """A wave whose files lay in clear, and are destroyed.
+
+    Attributes:
+        number: the wave's.
+        begun_at: since when they are being destroyed.
+        destroyed_at: when none was left; None before.
+    """
+
+    number: int
+    begun_at: datetime
+    destroyed_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Status:
     """How a model stands with its requests.
 
@@ -380,7 +395,8 @@ class Status:
         erase_late: how many of these have waiting days that end after the due date.
         erase_overdue: how many of these are past their due date, and under no legal hold.
         source_waiting: of how many people who are erased the files in the source are not all deleted that are to be.
-        never_erased: how many were completed where nothing was sealed: copies of their people stay in clear.
+        never_erased: how many were completed where nothing was sealed, and whose people's copies in clear are not
+            destroyed.
     """
 
     pending: int

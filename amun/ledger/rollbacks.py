@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from amun.core.databases import split_chunks
 from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
+from amun.ledger.clear_waves import find_cleared, refuse_cleared
 from amun.ledger.erasures import is_begun, read_erasures, refuse_erased
 from amun.ledger.lookups import check_lease, check_model, find_open, is_abandoned
 from amun.ledger.matching import match_outcomes
@@ -51,10 +52,11 @@ class RollbackBook(WaveBook):
 
         Raises:
             InputError: the champion has moved on, an open wave has to be finished first, or people whom these waves
-                have forgotten are erased: none of them could be forgotten anew.
+                have forgotten are erased: none of them could be forgotten anew; or the version's files are destroyed.
         """
         with self._write() as session:
             check_model(session, model, self.name)
+            refuse_cleared(to_version, find_cleared(session, model, to_version))
             refuse_erased(to_version, read_erasures(session, model, now, *is_begun(undone_waves)))
             if _find_latest(session, model) != from_version:
                 raise InputError(f"the champion of {model} is no longer version {from_version}; look again")

@@ -255,6 +255,18 @@ class ReproductionRow(Base):
     content: Mapped[str]
 
 
+class ClearWaveRow(Base):
+    """A wave whose files lay in clear and are to be destroyed; they are once there is a time."""
+
+    __tablename__ = "clear_waves"
+    __table_args__ = (ForeignKeyConstraint(["model", "wave_number"], ["waves.model", "waves.number"]),)
+
+    model: Mapped[str] = mapped_column(primary_key=True)
+    wave_number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    begun_at: Mapped[datetime]
+    destroyed_at: Mapped[datetime | None]
+
+
 class RollbackRow(Base):
     """A return of the champion to an earlier version; unfinished until its requests are open again."""
 

@@ -182,6 +182,7 @@ def status(as_json: shared.AsJson = False) -> None:
 
     from flows.pages import wave_tables
     from tasks.tools.registered import find_champion
+    from tasks.workspace.clear_waves import list_clear_bases
     from tasks.workspace.deadlines import find_last_night
     from tasks.workspace.listed import count_listed
 
@@ -189,13 +190,15 @@ def status(as_json: shared.AsJson = False) -> None:
     with shared.open_ledger() as ledger:
         counts = ledger.count_status(workspace.model, datetime.now(UTC))
         consumers = ledger.list_consumers(workspace.model, datetime.now(UTC))
-        closed = [wave for wave in ledger.list_waves(workspace.model) if wave.closed_at is not None]
+        waves = ledger.list_waves(workspace.model)
+    closed = [wave for wave in waves if wave.closed_at is not None]
     champion = find_champion(workspace.model)
     shown = {
         "model": workspace.model,
         "champion": None if champion is None else champion.version,
         **vars(counts),
         "last_night": find_last_night(workspace.params, counts.next_due),
+        "clear_bases": list_clear_bases(workspace, waves),
         "num_listed": count_listed(workspace.root),
         "consumers": consumers,
         "last_wave": closed[-1] if closed else None,

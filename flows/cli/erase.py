@@ -1,9 +1,13 @@
-"""`amun erase`: destroys the keys of people whom a wave has forgotten, and looks for what is left of them."""
+"""`amun erase`: destroys the keys of people whom a wave has forgotten, and looks for what is left of them.
+
+And it destroys what a workspace has in clear from before it was sealed.
+"""
 
 from typing import Annotated
 
 import typer
 
+from amun.core.errors import InputError
 from flows.cli import shared
 
 app = typer.Typer(help="Erasing people whom a wave has forgotten.", no_args_is_help=True)
@@ -100,4 +104,35 @@ def verify_erasures(
     found = scan(workspace, targets, files=[] if before else read_erased_weights(workspace))
     shared.show(scan_table.describe(found), as_json, lambda _: scan_table.print_scan(found))
     if not found.is_clean:
+        raise typer.Exit(1)
+
+
+@app.command("adopt")
+def destroy_clear_copies(
+    accept_lost_waves: Annotated[
+        bool, typer.Option("--accept-lost-waves", help="Do it, although earlier waves can no longer be run again.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what lies in clear; change nothing.")] = False,
+) -> None:
+    """Destroy what lies in clear from before this workspace was sealed, once it has a sealed base.
+
+    Samples and weights go from work tree, DVC cache and remotes with all versions, and from MLflow. Exit code 1 when
+    something is left, or a place could not be looked into.
+    """
+    from flows.pages import clear_table
+    from tasks.workspace.clear_copies import find_clear_copies
+    from tasks.workspace.clearing import destroy_clear_copies as destroy
+    from tasks.workspace.clearing import list_lost_waves
+
+    workspace = shared.open_here()
+    found = find_clear_copies(workspace)
+    lost = list_lost_waves(workspace, found)
+    if dry_run or (lost and not accept_lost_waves):
+        clear_table.print_found(found, lost)
+        if not dry_run:
+            raise InputError("nothing was changed; --accept-lost-waves does it")
+        return
+    done = destroy(workspace)
+    clear_table.print_cleared(done)
+    if not done.is_finished:
         raise typer.Exit(1)

@@ -72,9 +72,11 @@ def show_wave(
 
 
 def _find_worst(workspace: "Workspace", number: int) -> "Worst":
+    from tasks.workspace.clear_waves import refuse_cleared
     from tasks.workspace.history import find_wave_commit
     from tasks.workspace.worktree import find_worst
 
+    refuse_cleared(workspace, number)
     return find_worst(workspace.root, find_wave_commit(workspace, number))
 
 
@@ -83,12 +85,14 @@ def compare_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
     """Retrain exactly on what remained at a wave, and put that model's figures beside the wave's."""
     from flows.pages import wave_tables
     from tasks.views.comparison import find_compared, show_comparison
+    from tasks.workspace.clear_waves import refuse_cleared
     from tasks.workspace.history import find_wave_commit
     from tasks.workspace.worktree import compare_wave as compare
 
     workspace = shared.open_here()
     with shared.open_ledger() as ledger:
         ledger.get_wave(workspace.model, number)
+        refuse_cleared(workspace, number)
         commit = find_wave_commit(workspace, number)
         version = find_compared(workspace, number, commit)
         comparison = compare(workspace.root, commit)
@@ -101,11 +105,13 @@ def compare_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
 @app.command("reproduce")
 def reproduce_wave(number: WaveNumber) -> None:
     """Run a wave's stages anew at its commit and compare the digests of what comes out; the ledger keeps the result."""
+    from tasks.workspace.clear_waves import refuse_cleared
     from tasks.workspace.history import find_wave_commit
     from tasks.workspace.worktree import record_reproduction
     from tasks.workspace.worktree import reproduce_wave as reproduce
 
     workspace = shared.open_here()
+    refuse_cleared(workspace, number)
     differing = reproduce(workspace.root, find_wave_commit(workspace, number))
     record_reproduction(workspace, number, differing)
     if differing:

@@ -1,5 +1,6 @@
 """How figures look on the screen, whatever they are about."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from amun.ledger import Erasure
 
 TOO_FEW = "too few"
 NO_REFERENCES = "no references"
+MAX_TOLD = 10  # waves by their numbers; of more the first and the last
 NOT_MEASURED = "not measured"  # too few, or no references
 
 
@@ -48,3 +50,12 @@ def tell_erasure(erasure: Erasure) -> str:
 def text(value: Any) -> str:
     """Returns a value as a cell shows it; nothing is an empty one."""
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def tell_waves(numbers: Sequence[int]) -> str:
+    """Returns `wave 3`, `waves 0, 1 and 4`; of many the first and the last."""
+    if len(numbers) == 1:
+        return f"wave {numbers[0]}"
+    if len(numbers) > MAX_TOLD:
+        return f"{len(numbers)} waves from {numbers[0]} to {numbers[-1]}"
+    return f"waves {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"

@@ -18,6 +18,7 @@ from flows.pages.layout import (
     moment,
     percent,
     print_facts,
+    tell_waves,
     text,
 )
 from flows.pages.listing import View, choose_page, print_page
@@ -161,6 +162,9 @@ def _print_erasures(status: dict[str, Any]) -> None:
         print(f"warning    files of {people} are not deleted in the source yet; `amun erase run` goes on, or says why")
     if status["never_erased"]:
         print(f"in clear   {tell_count(status['never_erased'], 'request')} of people of whom copies stay unsealed")
+    if status["clear_bases"]:
+        bases = tell_waves(status["clear_bases"])
+        print(f"in clear   this workspace keeps clear copies, of the base of {bases}; `amun erase adopt` destroys them")
     if (num_listed := status["num_listed"]) is None:
         print("listed     not known: the key store does not answer; `amun keys show` says why")
     elif num_listed:

@@ -246,9 +246,17 @@ def read_digests(root: Path) -> dict[str, str]:
 def read_added(root: Path, path: Path) -> dict[str, str]:
     """Returns the MD5 that a file's own `.dvc` file names, by path; nothing where there is none."""
     file = root / f"{path}.dvc"
-    if not file.exists():
-        return {}
-    added: list[dict[str, str]] = yaml.safe_load(file.read_text(encoding="utf-8"))["outs"]
+    return _parse_added(path, file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def read_added_at(root: Path, path: Path, commit: str) -> dict[str, str]:
+    """Returns the same as a commit of this clone has it."""
+    committed = read_committed(root, Path(f"{path}.dvc"), commit)
+    return _parse_added(path, committed) if committed else {}
+
+
+def _parse_added(path: Path, text: str) -> dict[str, str]:
+    added: list[dict[str, str]] = yaml.safe_load(text)["outs"]
     return {str(path): added[0]["md5"]}
 
 

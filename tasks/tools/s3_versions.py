@@ -23,13 +23,32 @@ class Version:
     size: int
 
 
-def list_versions(client: Any, location: Location) -> Iterator[Version]:
-    """Yields all versions of all objects below the prefix, those that were deleted or replaced among them.
+def list_keys(client: Any, location: Location) -> set[str]:
+    """Returns the keys below the prefix of which there is a version or a delete marker.
 
     Raises:
         AmunError: the bucket does not answer or refuses.
     """
     pages = client.get_paginator("list_object_versions").paginate(Bucket=location.bucket, Prefix=location.join(""))
+    with translate_errors(str(location)):
+        return {
+            entry["Key"] for page in pages for kind in ("Versions", "DeleteMarkers") for entry in page.get(kind, [])
+        }
+
+
+def list_versions(client: Any, location: Location, *, is_folder: bool = True) -> Iterator[Version]:
+    """Yields all versions of all objects below the prefix, those that were deleted or replaced among them.
+
+    Args:
+        client: of S3.
+        location: the prefix.
+        is_folder: whether a slash follows the prefix; else it may be an object's own key.
+
+    Raises:
+        AmunError: the bucket does not answer or refuses.
+    """
+    prefix = location.join("") if is_folder else location.prefix
+    pages = client.get_paginator("list_object_versions").paginate(Bucket=location.bucket, Prefix=prefix)
     with translate_errors(str(location)):
         for page in pages:
             for entry in page.get("Versions", []):

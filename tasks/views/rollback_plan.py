@@ -15,6 +15,7 @@ from amun.core.params import ModelParams, read_yaml
 from amun.core.paths import CALIBRATION, PARAMS, TEST, TRAIN
 from amun.evidence.wave import read_forgotten
 from amun.ledger import WaveBusy, describe_holder
+from amun.ledger.clear_waves import refuse_cleared
 from amun.ledger.erasures import refuse_erased
 from amun.ledger.holder import tell_holder
 from amun.store.forgetting import find_lost
@@ -102,9 +103,11 @@ def plan_rollback(workspace: Workspace, version: int) -> Plan:
         raise InputError(
             f"version {version} of {model} is not in the champion's line, which is {' <- '.join(map(str, versions))}"
         )
-    undone = line[: versions.index(str(version))]
+    place = versions.index(str(version))
+    undone = line[:place]
     numbers = [wave.number for wave in undone]
     with open_ledger() as ledger:
+        refuse_cleared(str(version), ledger.list_cleared(model).get(line[place].number))
         refuse_erased(str(version), ledger.find_erased(model, numbers, datetime.now(UTC)))
     _require_files(workspace, target)
     with _open_line(root, target) as path:

@@ -143,7 +143,7 @@ def test_wave_tells_what_it_would_have_noticed(capsys: pytest.CaptureFixture[str
 def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]) -> None:
     status = {"model": "model", "champion": 7, "pending": 0, "overdue": 0, "unmatched": 3, "held": 0, "next_due": None}
     status |= {"last_night": None, "to_erase": 3, "erase_next": NIGHT, "erase_late": 1, "erase_overdue": 2}
-    status |= {"never_erased": 0, "num_listed": 0, "consumers": [], "source_waiting": 0}
+    status |= {"never_erased": 0, "num_listed": 0, "consumers": [], "source_waiting": 0, "clear_bases": []}
     print_status(status | {"open_wave": None, "last_wave": make_wave(8, note="no attempt passed the gate")})
     shown = capsys.readouterr().out
     assert "last wave  8, parked 2026-01-31 03:00 UTC: no attempt passed the gate" in shown
@@ -161,6 +161,11 @@ def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]
     assert "warning    files of 1 request are not deleted in the source yet; `amun erase run` goes on" in shown
     assert "in clear   4 requests of people of whom copies stay unsealed" in shown
     assert "listed     1 entry of erased people on the suppression list, which keeps them out" in shown
+    print_status(status | {"open_wave": None, "last_wave": None, "clear_bases": [0, 4]})
+    assert (
+        "in clear   this workspace keeps clear copies, of the base of waves 0 and 4; `amun erase adopt`"
+        in capsys.readouterr().out
+    )
     print_status(status | {"open_wave": None, "last_wave": None, "num_listed": None})
     assert "listed     not known: the key store does not answer" in capsys.readouterr().out
     late = Consumer("model", "replica-1", NIGHT, "6", NIGHT, NIGHT, num_awaited=3, num_held_up=2, num_remembered=1)
