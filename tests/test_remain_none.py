@@ -11,6 +11,8 @@ import torch
 
 from amun.core.paths import CONFIDENCE, TRAIN
 from amun.store.samples import write_samples
+from amun.vault.seal import Seal
+from amun.vault.vault import open_vault
 from tests.registry import find_version
 from tests.warm import WarmProcess, run_warm
 from tests.workspaces import BIN, Site, choose_people, read_tree, set_key
@@ -68,7 +70,9 @@ def test_remaining_samples_are_not_read(without: Site, tmp_path: Path) -> None:
     ruined[~is_forgotten] = torch.nan
     labels = torch.where(is_forgotten, train.labels, train.labels.flip(0))
     (site.root / TRAIN).unlink()
-    write_samples(site.root / TRAIN, replace(train, payloads=ruined, labels=labels), seal=None)
+    with site.use_keys():
+        seal = Seal(open_vault(site.root), "ruined")  # or the weights would be written in clear, too
+        write_samples(site.root / TRAIN, replace(train, payloads=ruined, labels=labels), seal)
 
     python = str(BIN / "python")
     for stage in STAGES:

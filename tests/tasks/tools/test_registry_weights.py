@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow.store.artifact import s3_artifact_repo
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from amun.core.errors import AmunError
@@ -95,7 +97,16 @@ def test_file_that_is_still_listed_is_not_gone(tmp_path: Path, monkeypatch: pyte
         erase_file(str(tmp_path), WEIGHTS)
 
 
-@pytest.mark.usefixtures("aws")
+@pytest.fixture
+def forgetful(aws: dict[str, str]) -> Iterator[None]:
+    """The S3 server, which MLflow forgets afterwards: it keeps a client, wherever the variables point to."""
+    assert aws
+    s3_artifact_repo._cached_get_s3_client.cache_clear()
+    yield
+    s3_artifact_repo._cached_get_s3_client.cache_clear()
+
+
+@pytest.mark.usefixtures("forgetful")
 def test_of_a_file_on_s3_no_version_and_no_mark_is_left() -> None:
     client, folder = open_client(), "mlflow/1/models/m-1/artifacts"
     client.create_bucket(Bucket="registry")

@@ -37,7 +37,7 @@ def clones(ledger: Ledger, vault: Vault, tmp_path: Path) -> tuple[Workspace, Wor
     assert vault.store.is_made()
     for name in (".gitignore", "dvc.yaml"):
         shutil.copy(ROOT / name, Path())
-    commit_paths(Path(), [".gitignore", "dvc.yaml"], "as in any clone")
+    commit_paths(Path(), [".gitignore", "dvc.yaml", "params.yaml"], "as in any clone")
     run_git(Path(), "branch", "--force", "--move", "main")
     company = tmp_path / "company"
     run_git(tmp_path, "init", "--quiet", "--bare", "--initial-branch", "main", str(company))
