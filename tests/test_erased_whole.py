@@ -34,9 +34,9 @@ STEPS = [
     "amun.ledger.receipts:ReceiptBook.note_scans",
     "amun.ledger.erasures:ErasureBook.finish_erasures",
     "tasks.workspace.erasing:delete_from_source",
-    "tasks.workspace.erasing:keep_receipts",
     "amun.ledger.receipts:ReceiptBook.add_receipt",
     "tasks.workspace.receipts:record_chain",
+    "tasks.workspace.erasing:keep_receipts",
 ]
 # a second person finds MLflow's files removed, and git's commit made by the first kill after it
 REPEATED = [step for step in STEPS if not step.startswith("tasks.tools.registry_weights:")]
