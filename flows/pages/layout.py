@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from amun.core.counts import tell_count
 from amun.ledger import Erasure
 
 TOO_FEW = "too few"
@@ -57,5 +58,5 @@ def tell_waves(numbers: Sequence[int]) -> str:
     if len(numbers) == 1:
         return f"wave {numbers[0]}"
     if len(numbers) > MAX_TOLD:
-        return f"{len(numbers)} waves from {numbers[0]} to {numbers[-1]}"
+        return f"{tell_count(len(numbers), 'wave')} from {numbers[0]} to {numbers[-1]}"
     return f"waves {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
