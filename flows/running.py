@@ -40,7 +40,6 @@ def run_deletion_wave(workspace: Workspace) -> Outcome:
 
 
 def _erase(workspace: Workspace) -> None:
-
     for line in erase_due(workspace):
         print(line, flush=True)
 

@@ -1,6 +1,5 @@
 """What a receipt of erasure says: counted before a person's keys are destroyed, gathered once the person is erased."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from amun.core.errors import AmunError
 from amun.core.keys import load_secret, subject_keys
 from amun.core.paths import ADVERSARIAL, CALIBRATION, HELD_OUT_ADVERSARIAL, TEST, TRAIN, UNLEARNED
 from amun.core.subject_ids import normalise
-from amun.evidence.adoption import read_adopted
+from amun.evidence.adoption import digest_file, read_adopted
 from amun.evidence.attempts import Summary
 from amun.evidence.receipt import (
     Destruction,
@@ -29,15 +28,14 @@ from amun.evidence.receipt import (
 from amun.ledger import DraftedReceipt, Ledger, PlannedErasure, SourceDeletion
 from amun.receipts.statement import name_subject
 from amun.vault.vault import Vault
-from tasks.tools.contents import find_cached
 from tasks.tools.digests import compute_md5
 from tasks.tools.git import name_tag, run_git
 from tasks.workspace.receipt_limits import list_limits
-from tasks.workspace.store_files import CONTENT, Locks, gather, read_lock
 from tasks.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from tasks.workspace.learned import LearnedVersion
+    from tasks.workspace.store_files import Locks
 
 _KINDS: dict[Path, HeldKind] = {
     TRAIN: "training sample",
@@ -68,7 +66,7 @@ def draft_receipts(
     ledger: Ledger,
     vault: Vault,
     begun: Sequence[PlannedErasure],
-    locks: Locks,
+    locks: "Locks",
     learned: Mapping[str, Sequence["LearnedVersion"]],
 ) -> None:
     """Keeps in the ledger what is held of these people, before their keys are destroyed; a draft stays what it is.
@@ -176,6 +174,8 @@ def _describe_source(source: SourceDeletion | None) -> Source | None:
 
 
 def _describe_wave(root: Path, ledger: Ledger, model: str, number: int) -> Forgetting:
+    from tasks.workspace.store_files import read_lock
+
     wave = ledger.get_wave(model, number)
     if wave.closed_at is None or wave.commit is None or wave.version is None:
         raise AmunError(f"wave {number} of {model} is not complete in the ledger; `amun wave show {number}` shows it")
@@ -201,13 +201,12 @@ def _describe_wave(root: Path, ledger: Ledger, model: str, number: int) -> Forge
 
 def _read_sha256(root: Path, md5: str | None) -> str | None:
     """Returns the SHA-256 of a content that the DVC cache has; None where it has not."""
-    for path in find_cached(root, {md5} if md5 else ()).values():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    return None
+    from tasks.tools.contents import find_cached
+
+    return next((digest_file(path) for path in find_cached(root, {md5} if md5 else ()).values()), None)
 
 
-def _count_shares(root: Path, people: set[str], locks: Locks) -> tuple[_Shares, int]:
+def _count_shares(root: Path, people: set[str], locks: "Locks") -> tuple[_Shares, int]:
     """Returns what the files at hand have of these people, and how many files could not be read.
 
     Whoever can no longer be opened stands in a sealed file by a keyed id.
@@ -241,8 +240,11 @@ def _group(sample_ids: Sequence[str], names: Sequence[str], person_of: Mapping[s
     return found
 
 
-def _list_files(root: Path, locks: Locks) -> Iterator[tuple[Path, Path]]:
+def _list_files(root: Path, locks: "Locks") -> Iterator[tuple[Path, Path]]:
     """Yields each content of a store file that work tree or DVC cache has: its name in the workspace, and a copy."""
+    from tasks.tools.contents import find_cached
+    from tasks.workspace.store_files import CONTENT, gather
+
     contents = gather(locks, CONTENT)
     cached = find_cached(root, {md5 for _, md5 in contents})
     for name, md5 in contents:

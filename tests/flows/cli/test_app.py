@@ -1,5 +1,8 @@
 """What typer itself refuses is one line, as everything else that is refused."""
 
+import subprocess
+import sys
+
 import pytest
 import typer
 
@@ -93,3 +96,10 @@ def test_base_and_its_accuracy_go_together(options: tuple[str, ...], capsys: pyt
     assert (ended.value.code, said.out) == (2, "")
     assert said.err.startswith("amun: --base and --accuracy go together: ")
     assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", ["flows.running", "tasks.workspace.erasing", "tasks.views.lineage"])
+def test_what_each_night_imports_waits_for_no_pytorch(module: str) -> None:
+    program = f"import sys, {module}; print(sorted({{'torch', 'mlflow', 'pyarrow', 'pandas'}} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
