@@ -299,11 +299,8 @@ class Vault:
             InputError, AmunError: as `find_names`.
         """
         name_of = {self._name_fingerprint(person): person for person in people}
-        kek, found = self._open(lambda: self.store.read_fingerprints(list(name_of)))
-        return {
-            name_of[name]: self._unwrap(self._unwrap(kek, name, wrapped), name, sealed)
-            for name, (wrapped, sealed) in found.items()
-        }
+        opened = self._open_fingerprints(lambda: self.store.read_fingerprints(list(name_of)))
+        return {name_of[name]: content for name, content in opened.items()}
 
     def keep_erased_weights(self, content: bytes, until: datetime) -> None:
         """Keeps by what erased weights are known again, sealed as people's fingerprints are, and once.
@@ -323,13 +320,17 @@ class Vault:
         Raises:
             InputError, AmunError: as `find_names`.
         """
-        kek, found = self._open(lambda: self.store.read_fingerprints_of(ERASED_WEIGHTS))
-        opened = {
+        opened = self._open_fingerprints(lambda: self.store.read_fingerprints_of(ERASED_WEIGHTS))
+        # another workspace may keep its own in the same key store
+        return [content for name, content in opened.items() if self._name_erased_weights(content) == name]
+
+    def _open_fingerprints(self, read: Callable[[], tuple[str, dict[str, tuple[bytes, bytes]]]]) -> dict[str, bytes]:
+        """Returns what lies in fingerprints, by their names; `read` gives their wrapped keys and what these seal."""
+        kek, found = self._open(read)
+        return {
             name: self._unwrap(self._unwrap(kek, name, wrapped), name, sealed)
             for name, (wrapped, sealed) in found.items()
         }
-        # another workspace may keep its own in the same key store
-        return [content for name, content in opened.items() if self._name_erased_weights(content) == name]
 
     def count_fingerprints(self, now: datetime) -> int:
         """Returns how many fingerprints there are whose time is over, of people and of erased weights."""

@@ -45,6 +45,16 @@ class StoredObject:
     size: int
 
 
+@dataclass(frozen=True)
+class KeptVersion:
+    """A version of an object, `size` in bytes, or the marker of its deletion."""
+
+    key: str
+    version_id: str
+    size: int
+    is_marker: bool
+
+
 def is_location(text: str) -> bool:
     """Tells whether the text names a place on S3."""
     return text.startswith(SCHEME)
@@ -116,26 +126,30 @@ def delete_versions(client: Any, bucket: str, key: str) -> int:
     """
     where = f"{SCHEME}{bucket}"
     with translate_errors(where):
-        versions, markers = _list_versions(client, bucket, key)
+        found = _list_own(client, bucket, key)
         try:
-            for version in [*versions, *markers]:
-                client.delete_object(Bucket=bucket, Key=key, VersionId=version)
+            for kept in found:
+                client.delete_object(Bucket=bucket, Key=key, VersionId=kept.version_id)
         except ClientError as error:
             raise RefusedError(f"{where} refuses to delete it: {_tell_error(error)}") from None
-        if versions and _list_versions(client, bucket, key) != ([], []):
+        num_versions = sum(not kept.is_marker for kept in found)
+        if num_versions and _list_own(client, bucket, key):
             raise RefusedError(f"{where} has it still after it was deleted: is another program writing it?")
-    return len(versions)
+    return num_versions
 
 
-def _list_versions(client: Any, bucket: str, key: str) -> tuple[list[str], list[str]]:
-    """Returns the ids of an object's versions, and of its delete markers."""
-    pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
-    found: tuple[list[str], list[str]] = ([], [])
-    for page in pages:
-        for ids, kind in zip(found, ("Versions", "DeleteMarkers"), strict=True):
-            # another object's key may begin with this one
-            ids += [entry["VersionId"] for entry in page.get(kind, []) if entry["Key"] == key]
-    return found
+def _list_own(client: Any, bucket: str, key: str) -> list[KeptVersion]:
+    """Returns an object's versions and delete markers; another object's key may begin with this one."""
+    return [kept for kept in list_kept(client, bucket, key) if kept.key == key]
+
+
+def list_kept(client: Any, bucket: str, prefix: str) -> Iterator[KeptVersion]:
+    """Yields every version and delete marker of all objects whose keys begin so; boto3's errors come as they are."""
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+        for kind in ("Versions", "DeleteMarkers"):
+            for entry in page.get(kind, []):
+                is_marker = kind == "DeleteMarkers"
+                yield KeptVersion(entry["Key"], entry["VersionId"], 0 if is_marker else entry["Size"], is_marker)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import IO, Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tasks.tools.s3 import Location, translate_errors
+from tasks.tools.s3 import Location, list_kept, translate_errors
 
 RANGE_BYTES = 8 << 20  # fetched at once
 
@@ -29,11 +29,8 @@ def list_keys(client: Any, location: Location) -> set[str]:
     Raises:
         AmunError: the bucket does not answer or refuses.
     """
-    pages = client.get_paginator("list_object_versions").paginate(Bucket=location.bucket, Prefix=location.join(""))
     with translate_errors(str(location)):
-        return {
-            entry["Key"] for page in pages for kind in ("Versions", "DeleteMarkers") for entry in page.get(kind, [])
-        }
+        return {kept.key for kept in list_kept(client, location.bucket, location.join(""))}
 
 
 def list_versions(client: Any, location: Location, *, is_folder: bool = True) -> Iterator[Version]:
@@ -48,11 +45,10 @@ def list_versions(client: Any, location: Location, *, is_folder: bool = True) ->
         AmunError: the bucket does not answer or refuses.
     """
     prefix = location.join("") if is_folder else location.prefix
-    pages = client.get_paginator("list_object_versions").paginate(Bucket=location.bucket, Prefix=prefix)
     with translate_errors(str(location)):
-        for page in pages:
-            for entry in page.get("Versions", []):
-                yield Version(location.bucket, entry["Key"], entry["VersionId"], entry["Size"])
+        for kept in list_kept(client, location.bucket, prefix):
+            if not kept.is_marker:
+                yield Version(location.bucket, kept.key, kept.version_id, kept.size)
 
 
 def count_unfinished(client: Any, location: Location) -> int:
