@@ -26,16 +26,16 @@ def encode(image: Image.Image, kind: str = "PNG") -> bytes:
     return file.getvalue()
 
 
-def write_images(folder: Path, names: list[str]) -> None:
+def write_images(folder: Path, names: list[str], first_seed: int = 0) -> None:
     """Writes a picture of its own for each name."""
-    for seed, name in enumerate(names):
+    for seed, name in enumerate(names, first_seed):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         paint(seed).save(folder / name)
 
 
-def write_class_folder(folder: Path, owners: dict[str, str]) -> None:
+def write_class_folder(folder: Path, owners: dict[str, str], first_seed: int = 0) -> None:
     """Writes images by path, in the folders of their classes, and whose they are."""
-    write_images(folder, list(owners))
+    write_images(folder, list(owners), first_seed)
     lines = [f"{path},{subject}\n" for path, subject in owners.items()]
     (folder / "subjects.csv").write_text("path,subject\n" + "".join(lines), encoding="utf-8")
 
