@@ -24,9 +24,13 @@ def find_variables(folder: Path) -> set[str]:
     return {text for text in texts if isinstance(text, str) and TOOLS.fullmatch(text)}
 
 
+def list_explained() -> list[str]:
+    """Returns the variables that `amun.env` explains."""
+    return re.findall(r"^#([A-Z_]+)=", (INFRA / "amun.env").read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def test_every_variable_is_explained_once() -> None:
-    text = (INFRA / "amun.env").read_text(encoding="utf-8")
-    explained = re.findall(r"^#([A-Z_]+)=", text, re.MULTILINE)
+    explained = list_explained()
     used = set[str]().union(*(find_variables(ROOT / package) for package in ("amun", "tasks", "flows")))
     assert sorted(explained) == sorted(used | BY_LIBRARIES)
 

@@ -10,6 +10,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
+INTERRUPTED = 130  # the exit code that a shell gives to what Ctrl-C has ended
+
 
 def run_tied(module: str, arguments: Sequence[str]) -> None:
     """Runs a module as `python -m` does, until it ends, is told to stop, or its parent dies."""
@@ -24,4 +26,8 @@ def run_tied(module: str, arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_tied(sys.argv[1], sys.argv[2:])
+    try:
+        run_tied(sys.argv[1], sys.argv[2:])
+    except KeyboardInterrupt:
+        # a program that listens for it takes it; one that is still starting has nothing to tell
+        sys.exit(INTERRUPTED)

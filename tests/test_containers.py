@@ -1,0 +1,198 @@
+"""Images, Compose and Kubernetes in `infra/`: validators pass, and nothing runs with more rights than it needs."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from kubernetes_validate import latest_version, validate
+
+from infra.s3.serve import REGION, START_SECONDS
+from tasks.tools.environment import find_free_port
+from tests.debian import provide
+from tests.swift import ensure_environment
+from tests.test_infra import INFRA, list_explained
+from tests.workspaces import ROOT
+
+BIN = Path(sys.executable).parent
+DOCKERFILES = sorted(INFRA.rglob("Dockerfile"))
+COMPOSE = [INFRA / "compose.yaml", INFRA / "compose.gpu.yaml"]
+OVERLAYS = ["base", "gpu"]
+EXAMPLE = INFRA / "deploy.env.example"
+
+
+def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_hadolint_finds_nothing(path: Path) -> None:
+    linted = run(BIN / "hadolint", path)
+    assert (linted.returncode, linted.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_image_ends_as_a_user_and_takes_what_the_context_has(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    *_, user = (line.split()[1] for line in lines if line.startswith("USER "))
+    assert int(user.partition(":")[0]) >= 10000
+    sent = [line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[:1] == "!"]
+    copied = [name for line in lines if re.match(r"COPY (?!--from)", line) for name in line.split()[1:-1]]
+    assert copied
+    for name in copied:
+        assert name == "." or any(name == one or name.startswith(f"{one}/") for one in sent), name
+
+
+@pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.name)
+def test_compose_file_is_one_by_its_schema(path: Path) -> None:
+    checked = run(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", path)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_docker_understands_the_compose_files() -> None:
+    if shutil.which("docker") is None or run("docker", "compose", "version").returncode:
+        pytest.skip("this machine has no Docker with Compose")
+    variables = dict.fromkeys(read_example(), "x")
+    shown = run("docker", "compose", *(f"--file={path}" for path in COMPOSE), "config", "--quiet", **variables)
+    assert shown.returncode == 0, shown.stderr
+
+
+def read_example() -> dict[str, str]:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def read_services() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE[0].read_text(encoding="utf-8"))["services"]
+    return found
+
+
+def test_variables_of_compose_stand_in_the_example_and_have_no_password_yet() -> None:
+    example, text = read_example(), COMPOSE[0].read_text(encoding="utf-8")
+    needed = set(re.findall(r"\$\{([A-Z_]+):\?", text))
+    assert needed
+    assert needed <= set(example)
+    assert {name for name, value in example.items() if not value} == {"PGPASSWORD", "AWS_SECRET_ACCESS_KEY"}
+    # a password in an address is in every log that names the server
+    assert not [value for value in example.values() if re.search(r"//[^/@]*:[^/@]*@", value)]
+    assert set(example) <= {*list_explained()} | {"PGPASSWORD"}
+    # every server that the variables name is one of these
+    hosts = {match[1] for value in example.values() if (match := re.search(r"//(?:[^/@]*@)?([a-z0-9]+)", value))}
+    assert hosts <= set(read_services())
+
+
+def test_services_of_ours_have_no_more_rights_than_they_need() -> None:
+    ours = {name: service for name, service in read_services().items() if "build" in service}
+    assert set(ours) == {"amun", "mlflow", "prefect", "s3"}
+    for service in ours.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    # the pages ask for no password: this machine alone reaches them
+    assert all(
+        port.startswith("127.0.0.1:") for service in read_services().values() for port in service.get("ports", [])
+    )
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def resources(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """What an overlay makes, by kubectl's own kustomize."""
+    program = provide("kubectl", "kubernetes-client") / "usr/bin/kubectl"
+    found = shutil.which("kubectl") or str(program)
+    made = run(found, "kustomize", INFRA / "kubernetes" / request.param)
+    assert made.returncode == 0, made.stderr
+    return list(yaml.safe_load_all(made.stdout))
+
+
+def test_page_names_files_and_parts_that_are_there(resources: list[dict[str, Any]]) -> None:
+    text = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    paths = [path for line in lines for path in re.findall(r"infra/[\w./-]+", line) if not path.endswith("YOURS")]
+    assert [path for path in paths if not (ROOT / path).exists() and path != "infra/deploy.env"] == []
+    started = [word for line in lines if line.startswith("dc up --detach ") for word in line.split()[3:]]
+    assert {*started} == {*read_services()} - {"amun"}
+    assert {*re.findall(r"deployment/(\w+)", text)} <= find_names(resources, "Deployment")
+    named = {
+        one[kind]["name"] for pod in list_pods(resources) for one in pod["containers"][0]["envFrom"] for kind in one
+    }
+    assert named <= {*re.findall(r"create secret generic (\S+)", text)} | find_names(resources, "ConfigMap")
+
+
+def list_pods(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one["spec"]["template"]["spec"] for one in resources if one["kind"] == "Deployment"]
+
+
+def find_names(resources: list[dict[str, Any]], kind: str) -> set[str]:
+    return {one["metadata"]["name"] for one in resources if one["kind"] == kind}
+
+
+def test_kubernetes_knows_every_field(resources: list[dict[str, Any]]) -> None:
+    for resource in resources:
+        validate(resource, latest_version(), strict=True)
+    assert find_names(resources, "Deployment") == {"mlflow", "prefect", "worker"}
+
+
+def test_pods_are_restricted_and_told_what_the_code_knows(resources: list[dict[str, Any]]) -> None:
+    (told,) = (one["data"] for one in resources if one["kind"] == "ConfigMap")
+    assert set(told) <= {*list_explained()}
+    for pod in list_pods(resources):
+        (container,) = pod["containers"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["automountServiceAccountToken"] is False
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        mounted = {one["name"] for one in container["volumeMounts"]}
+        assert mounted == {one["name"] for one in pod["volumes"]}
+
+
+def test_s3_server_keeps_its_bucket_over_a_restart(common: Path, tmp_path: Path) -> None:
+    program, (port, stores) = ensure_environment(common / "swift") / "python", (find_free_port(), find_free_port())
+    command = [str(program), str(INFRA / "s3/serve.py"), str(tmp_path / "data"), "--bucket", "amun"]
+    command += ["--port", str(port), "--stores", str(stores)]
+    refused = run(*command, S3_KEY="amun", S3_SECRET="")
+    assert (refused.returncode, "S3_KEY" in refused.stderr, (tmp_path / "data").exists()) == (2, True, False)
+    with serve_s3(command, port) as client:
+        client.put_object(Bucket="amun", Key="kept", Body=b"content")
+    with serve_s3(command, port) as client:
+        assert client.get_object(Bucket="amun", Key="kept")["Body"].read() == b"content"
+
+
+@contextmanager
+def serve_s3(command: list[str], port: int) -> Iterator[Any]:
+    """Gives a client of a server that runs for as long as the client is used, and ends well."""
+    key, secret = "amun:amun", "secret"
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        region_name=REGION,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    with subprocess.Popen(command, env=os.environ | {"S3_KEY": key, "S3_SECRET": secret}) as server:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and server.poll() is None:
+            with suppress(BotoCoreError, ClientError):
+                client.head_bucket(Bucket="amun")
+                break
+            time.sleep(0.2)
+        try:
+            yield client
+        finally:
+            server.send_signal(signal.SIGTERM)
+        assert server.wait(START_SECONDS) == 0
