@@ -46,6 +46,8 @@ def _tell_places(found: "ClearCopies") -> list[str]:
     if found.versions:
         numbers = ", ".join(map(str, found.versions))
         told.append(f"MLflow: the weights of version{'s' * (len(found.versions) > 1)} {numbers}")
+    if found.left:
+        told.append(f"MLflow: {tell_count(len(found.left), 'file')} of weights of no version any more")
     return told
 
 

@@ -44,8 +44,10 @@ def print_erased(done: "Erased") -> None:
     _print_some(
         [f"{_name(one)}: not erased yet, for {_tell_places(places, done.unread)}" for one, places in done.unfinished]
     )
-    if done.versions:
-        print(tell_versions(done))
+    for line in tell_versions(done):
+        print(line)
+    if done.unknown:
+        print(f"warning: {done.unknown}")
     if done.in_clear:
         print(f"warning: {tell_in_clear(done)}")
     _print_some([_tell_held_up(one) for one in done.held_up])

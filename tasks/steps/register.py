@@ -44,7 +44,7 @@ def _register(workspace: Workspace, claim: Claim, commit: str) -> Registered:
     if (known := registry.find_version(claim.model, claim.number, commit)) is not None:
         return _finish(Registered(int(known.version), str(known.run_id)))
     run_id = start_wave_run(workspace, claim, facts, experiment_id, commit)
-    model_uri, model_id = log_model(workspace, run_id, name_run(claim.number))
+    model_uri, model_id = log_model(workspace, run_id, name_run(claim.number), commit)
     log_final_metrics(workspace, claim, facts, run_id, model_id)
     log_attempts(workspace, facts, experiment_id, run_id, model_id)
     tags = describe_tags(workspace, facts, commit) | {

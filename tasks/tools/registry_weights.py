@@ -4,6 +4,7 @@ MLflow's own commands leave them: `gc` the logged model's, `delete_model_version
 """
 
 import tempfile
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
@@ -24,9 +25,15 @@ def describe_serving_file(model: str, number: int) -> PlainFile | None:
     Raises:
         AmunError: the registry does not answer, or the file cannot be read.
     """
-    with translate_errors(), tempfile.TemporaryDirectory() as target:
+    with translate_errors():
         client = open_registry()
         folder = _locate_model(client, client.get_model_version(model, str(number)))
+    return describe_file_in(folder)
+
+
+def describe_file_in(folder: str) -> PlainFile | None:
+    """Returns the same of the file of a model that serves in a folder of MLflow's."""
+    with translate_errors(), tempfile.TemporaryDirectory() as target:
         inside = str(PurePosixPath(SERVING_FILE).parent)
         if all(entry.path != SERVING_FILE for entry in get_artifact_repository(folder).list_artifacts(inside)):
             return None
@@ -48,21 +55,31 @@ def erase_weights(model: str, number: int) -> list[str]:
     with translate_errors():
         client = open_registry()
         version, day = client.get_model_version(model, str(number)), f"{datetime.now(UTC):%Y-%m-%d}"
-        copies = _find_copies(client, version)
         erase_file(_locate_model(client, version), SERVING_FILE)
         erase_file(client.get_run(str(version.run_id)).info.artifact_uri, WEIGHTS)
-        for marked in (*copies, version):
-            client.set_model_version_tag(marked.name, str(marked.version), ERASED_TAG, day)
+        sources = {str(version.source), f"models:/{model}/{number}"}
+        copies = mark_copies(client, sources, str(version.run_id), origin=f"{model}/{number}")
+        # last: until then it is done again
+        client.set_model_version_tag(model, str(number), ERASED_TAG, day)
+    return copies
+
+
+def mark_copies(client: MlflowClient, sources: Collection[str], run_id: str, *, origin: str | None = None) -> list[str]:
+    """Marks all versions that MLflow has made from one of these sources; returns them, as `model/number`.
+
+    Args:
+        client: of the registry.
+        sources: addresses of the model whose weights are erased.
+        run_id: of the run that has made it: of a version that is deleted its copies name nothing else.
+        origin: the version itself, which is left to the caller; None where it is deleted.
+    """
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    versions = client.search_model_versions()
+    found = [version for version in versions if version.source in sources or (version.run_id or None) == run_id]
+    copies = [version for version in found if f"{version.name}/{version.version}" != origin]
+    for copy in copies:
+        client.set_model_version_tag(copy.name, str(copy.version), ERASED_TAG, day)
     return [f"{copy.name}/{copy.version}" for copy in copies]
-
-
-def _find_copies(client: MlflowClient, origin: ModelVersion) -> list[ModelVersion]:
-    sources = {origin.source, f"models:/{origin.name}/{origin.version}"}
-    return [
-        other
-        for other in client.search_model_versions()
-        if (other.name, other.version) != (origin.name, origin.version) and other.source in sources
-    ]
 
 
 def _locate_model(client: MlflowClient, version: ModelVersion) -> str:

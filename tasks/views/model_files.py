@@ -19,10 +19,11 @@ from amun.model.building import load_for
 from amun.model.serving import Served
 from amun.store.store import read_shape
 from tasks.tools.registry import SERVING_FILE, download
+from tasks.tools.registry_left import COMMIT
 from tasks.workspace.workspace import Workspace
 
 
-def log_model(workspace: Workspace, run_id: str, name: str) -> tuple[str, str]:
+def log_model(workspace: Workspace, run_id: str, name: str, commit: str) -> tuple[str, str]:
     """Logs the model for serving, as pt2, which gives probabilities; the signature names the classes in their order.
 
     Its input example is noise, for MLflow stores it in clear.
@@ -41,6 +42,8 @@ def log_model(workspace: Workspace, run_id: str, name: str) -> tuple[str, str]:
             serialization_format="pt2",
             input_example=noise.numpy(),
             signature=signature,
+            # where the run is removed, this tells whose weights they are
+            metadata={COMMIT: commit},
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
         )
     return logged.model_uri, logged.model_id

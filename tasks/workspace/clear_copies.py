@@ -7,6 +7,7 @@ where a copy of it is left.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from amun.core.errors import AmunError, InputError
 from amun.core.paths import (
@@ -27,6 +28,9 @@ from tasks.workspace.clear_waves import is_base_sealed
 from tasks.workspace.history import require_commit
 from tasks.workspace.store_files import CONTENT, WEIGHTS
 from tasks.workspace.workspace import Workspace, open_ledger
+
+if TYPE_CHECKING:
+    from tasks.tools.registry_left import LeftFile
 
 _OF_WEIGHTS = {str(path) for path in (*WEIGHTS, WAVE_BASE, ADOPTED_WEIGHTS)}
 _KINDS = {str(path) for path in (*CONTENT, AUDIT_INCLUSION, TARGET_INCLUSION)} | _OF_WEIGHTS
@@ -68,6 +72,7 @@ class ClearCopies:
         held: for each place the MD5s of contents in clear.
         files: that lie beside what DVC keeps.
         versions: numbers of the versions in MLflow which were made from a base in clear.
+        left: weights in MLflow that were, too, and that no version names any more.
         unread: a line for each place or content that could not be looked into.
     """
 
@@ -75,12 +80,13 @@ class ClearCopies:
     held: tuple[tuple[ContentPlace, tuple[str, ...]], ...]
     files: tuple[Path, ...]
     versions: tuple[int, ...]
+    left: tuple["LeftFile", ...]
     unread: tuple[str, ...]
 
     @property
     def is_empty(self) -> bool:
         """Tells whether nothing is to be destroyed."""
-        return not (self.versions or self.files or any(digests for _, digests in self.held))
+        return not (self.versions or self.left or self.files or any(digests for _, digests in self.held))
 
     def count(self) -> dict[str, int]:
         """Returns how many files lie in clear in each place that has some."""
@@ -124,12 +130,15 @@ def look_through(workspace: Workspace, waves: Sequence[Wave]) -> ClearCopies:
         raise InputError(f"{needed[0]} in {root} is not sealed: {_FIRST}")
     of_clear = {number for number, record in recorded.items() if record.is_of(clear)}
     learned = {number for number in of_clear if recorded[number].is_learned_in(clear)}
+    numbers = {str(wave.commit): wave.number for wave in waves}
+    left, unknown = _choose_left(workspace.model, learned, numbers) if of_clear else ((), ())
     return ClearCopies(
         tuple(sorted(of_clear)),
         tuple((place, tuple(sorted(digests & clear))) for place, digests in held),
         tuple(_list_files(root, present)),
-        _choose_versions(workspace.model, learned, {str(wave.commit): wave.number for wave in waves}),
-        (*unread, *unjudged),
+        _choose_versions(workspace.model, learned, numbers),
+        left,
+        (*unread, *unjudged, *unknown),
     )
 
 
@@ -232,3 +241,17 @@ def _choose_versions(model: str, waves: Collection[int], numbers: Mapping[str, i
         for version in list_registered(model)
         if numbers.get(version.commit, version.wave) in waves and version.weights_erased_at is None
     )
+
+
+def _choose_left(
+    model: str, waves: Collection[int], numbers: Mapping[str, int]
+) -> tuple[tuple["LeftFile", ...], tuple[str, ...]]:
+    """Returns the weights of these waves that no version names, and a line where nobody can tell of some."""
+    # only here: MLflow takes a second to import
+    from tasks.tools.registry_left import list_left_files
+    from tasks.workspace.left_weights import tell_unknown
+
+    files = list_left_files(model)
+    chosen = tuple(file for file in files if numbers.get(str(file.commit)) in waves)
+    unknown = tell_unknown([file for file in files if str(file.commit) not in numbers])
+    return chosen, (unknown,) if unknown else ()

@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from amun.core.errors import AmunError
 from tasks.tools.content_places import ContentPlace
 from tasks.workspace.clear_copies import ClearCopies, look_through
 from tasks.workspace.workspace import Workspace, hold_stages, open_ledger
+
+if TYPE_CHECKING:
+    from tasks.tools.registry_left import LeftFile
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def destroy_clear_copies(workspace: Workspace) -> Cleared:
         waves = ledger.list_waves(workspace.model)
         before = look_through(workspace, waves)
         ledger.begin_clearing(workspace.model, before.waves, datetime.now(UTC))
-        copies = _erase_versions(workspace.model, before.versions)
+        copies = _erase_versions(workspace.model, before.versions, before.left)
         failed = [*_remove_contents(before.held), *_remove_files(before.files)]
         after = look_through(workspace, waves)
         done = Cleared(before, after, copies, tuple(failed))
@@ -64,13 +68,15 @@ def destroy_clear_copies(workspace: Workspace) -> Cleared:
     return done
 
 
-def _erase_versions(model: str, versions: Sequence[int]) -> tuple[str, ...]:
-    if not versions:
+def _erase_versions(model: str, versions: Sequence[int], left: Sequence["LeftFile"]) -> tuple[str, ...]:
+    if not (versions or left):
         return ()
     # only here: MLflow takes a second to import
+    from tasks.tools.registry_left import erase_left_file
     from tasks.tools.registry_weights import erase_weights
 
-    return tuple(copy for number in versions for copy in erase_weights(model, number))
+    of_versions = [copy for number in versions for copy in erase_weights(model, number)]
+    return (*of_versions, *(copy for file in left for copy in erase_left_file(file)))
 
 
 def _remove_contents(held: Sequence[tuple[ContentPlace, Sequence[str]]]) -> Iterator[str]:

@@ -29,6 +29,7 @@ from tasks.workspace.workspace import Workspace, hold_stages, open_ledger
 
 if TYPE_CHECKING:
     from amun.evidence.scan import ScanRecord
+    from tasks.tools.registry_left import LeftFile
     from tasks.workspace.store_files import Locks
 
 
@@ -43,6 +44,8 @@ class Erased:
             read, none where a place could not be read whole.
         versions: numbers of the versions whose weights went from MLflow.
         copies: versions of other models there that were copies of these, and went with them.
+        num_left: files of weights there that belonged to no version any more, and went.
+        unknown: what there is to tell of weights there of which nobody knows whom they have learned; else empty.
         in_clear: places in which files of erased weights lie in clear, with how many; that holds nobody up.
         unread: places that could not be read whole, so that nobody is erased yet of those whose keys are destroyed.
         scans: what was found of whom, by request, once the keys were destroyed; empty where `erasure.scan` says not to.
@@ -58,6 +61,8 @@ class Erased:
     unfinished: list[tuple[PlannedErasure, list[str]]]
     versions: tuple[int, ...] = ()
     copies: tuple[str, ...] = ()
+    num_left: int = 0
+    unknown: str = ""
     in_clear: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     scans: Mapping[str, "ScanRecord"] = field(default_factory=dict)
@@ -102,6 +107,9 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         planned = ledger.plan_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         if all(one.held_up_by for one in planned):
             return Erased([], planned, [])
+        # only here: MLflow takes a second to import, and most nights erase nobody
+        from tasks.workspace.left_weights import find_left_weights, tell_unknown
+
         vault = open_vault(workspace.root)
         # before anything is begun that nothing can stop
         vault.check_rotation()
@@ -115,11 +123,13 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         begun = [one for one in found if one.erasure.started_at is not None]
         pictures, unlisted = _list_pictures(workspace, {one.subject_id for one in begun}, commits, locks)
         learned = find_learned(workspace, vault, begun, commits)
+        left = find_left_weights(workspace, vault, begun, commits)
         draft_receipts(workspace, ledger, vault, begun, locks, learned.by_request)
         _keep_fingerprints(workspace, vault, {one.subject_id for one in begun}, locks)
         _keep_weights(workspace, vault, learned.key_ids)
-        _destroy_keys(ledger, vault, model, begun, pictures, learned.key_ids, is_unfinished=bool(learned.versions))
-        copies = _erase_versions(workspace, vault, learned.versions)
+        is_unfinished = bool(learned.versions or left.learned)
+        _destroy_keys(ledger, vault, model, begun, pictures, learned.key_ids, is_unfinished=is_unfinished)
+        copies = _erase_versions(workspace, vault, learned.versions, left.learned)
         readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
         unread, in_clear, scans = _scan(workspace, begun, readable)
         ledger.note_scans(model, {one.request_id: scans.get(one.request_id) for one in begun})
@@ -131,6 +141,8 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         [(one, readable.get(one.subject_id, [])) for one in begun if one not in erased],
         learned.versions,
         copies,
+        len(left.learned),
+        tell_unknown(left.unknown),
         in_clear,
         unread,
         scans,
@@ -188,23 +200,26 @@ def _destroy_keys(
     ledger.record_destroyed(model, [one.request_id for one in begun], datetime.now(UTC))
 
 
-def _erase_versions(workspace: Workspace, vault: Vault, versions: Sequence[int]) -> tuple[str, ...]:
-    """Removes the weights of these versions from MLflow, where the model that serves lies in clear.
+def _erase_versions(
+    workspace: Workspace, vault: Vault, versions: Sequence[int], left: Sequence["LeftFile"]
+) -> tuple[str, ...]:
+    """Removes the weights of these versions from MLflow, where the model that serves lies in clear, and what is left.
 
     By what its copies can be looked for is kept before. Returns which versions of other models were copies of them.
     """
-    if not versions:
+    if not (versions or left):
         return ()
     # only here: MLflow takes a second to import
     from tasks.tools.registry_weights import describe_serving_file, erase_weights
     from tasks.workspace.erased_weights import keep_erased_weights
+    from tasks.workspace.left_weights import erase_left_weights
 
     copies: list[str] = []
     for number in versions:
         if (served := describe_serving_file(workspace.model, number)) is not None:
             keep_erased_weights(workspace, vault, [served], datetime.now(UTC))
         copies += erase_weights(workspace.model, number)
-    return tuple(copies)
+    return (*copies, *erase_left_weights(workspace, vault, left))
 
 
 def _find_places(workspace: Workspace, vault: Vault, people: Collection[str], locks: "Locks") -> dict[str, list[str]]:
@@ -295,8 +310,9 @@ def erase_due(workspace: Workspace) -> list[str]:
     lines = []
     if done.erased:
         lines.append(f"erased: {tell_count(len(done.erased), 'request')}, and the key-encryption key was changed")
-    if done.versions:
-        lines.append(tell_versions(done))
+    lines += tell_versions(done)
+    if done.unknown:
+        lines.append(f"warning: {done.unknown}")
     if done.in_clear:
         lines.append(f"warning: {tell_in_clear(done)}")
     if with_copies := [one for one, places in done.unfinished if places]:
@@ -319,12 +335,14 @@ def erase_due(workspace: Workspace) -> list[str]:
     return lines + [f"warning: {line}" for line in [*tell_holding(consumers), *tell_remembering(consumers)]]
 
 
-def tell_versions(done: Erased) -> str:
-    """Returns the weights of which versions a call has erased."""
+def tell_versions(done: Erased) -> list[str]:
+    """Returns the weights of which versions a call has erased, in a line; none where there are none."""
     numbers = ", ".join(map(str, done.versions))
+    versions = f"the weights of version{'s' if len(done.versions) > 1 else ''} {numbers}" if done.versions else ""
+    left = f"{tell_count(done.num_left, 'file')} of weights of no version any more" if done.num_left else ""
     copies = f", and with them their copies {', '.join(done.copies)}" if done.copies else ""
-    versions = f"version{'s' if len(done.versions) > 1 else ''} {numbers}"
-    return f"erased: the weights of {versions}, which had learned people{copies}"
+    erased = " and ".join(filter(None, [versions, left]))
+    return [f"erased: {erased}, which had learned people{copies}"] if erased else []
 
 
 def tell_in_clear(done: Erased) -> str:

@@ -114,6 +114,25 @@ def find_learned(
     )
 
 
+def find_remembering(
+    root: Path, vault: Vault, erased: Sequence[PlannedErasure], waves: Mapping[int, str], commits: Collection[str]
+) -> set[str]:
+    """Returns those of some waves' commits whose models have learned one of these people and not forgotten.
+
+    Args:
+        root: of a clone that has the commits.
+        vault: has the keys.
+        erased: the people.
+        waves: commits of the waves, by their numbers.
+        commits: to be judged.
+
+    Raises:
+        InputError, AmunError: as `find_learned`.
+    """
+    people = _find_people(root, vault, erased, waves)
+    return {commit for commit, judged in _judge_commits(root, commits, people).items() if judged.is_learned}
+
+
 def _describe(root: Path, version: WaveVersion, commit: "_Commit", sealed: Collection[str]) -> LearnedVersion:
     md5 = commit.outputs.get(str(UNLEARNED))
     # the key of weights that went before is gone: the file itself tells, where it is at hand

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from mlflow.cli import gc
 from mlflow.store.artifact import s3_artifact_repo
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -13,6 +15,7 @@ from amun.core.errors import AmunError
 from amun.vault.sealed_weights import PlainFile
 from tasks.tools.registered import ERASED_TAG, list_versions
 from tasks.tools.registry import SERVING_FILE, WEIGHTS, ensure_model, erase_file, open_registry
+from tasks.tools.registry_left import erase_left_file, list_left_files
 from tasks.tools.registry_weights import describe_serving_file, erase_weights
 from tasks.tools.s3 import open_client
 from tests.mlflow_server import run_mlflow
@@ -20,10 +23,12 @@ from tests.mlflow_server import run_mlflow
 MODEL = "ours"
 
 
-def register(root: Path, experiment_id: str) -> tuple[str, list[str]]:
+def register(
+    root: Path, experiment_id: str, tags: dict[str, str] | None = None, model: str = MODEL
+) -> tuple[str, list[str]]:
     """Registers a version as a wave does; returns its run, and the folders of its files."""
     client = open_registry()
-    run_id = client.create_run(experiment_id).info.run_id
+    run_id = client.create_run(experiment_id, tags=tags).info.run_id
     (root / WEIGHTS).write_bytes(b"sealed")
     client.log_artifact(run_id, str(root / WEIGHTS))
     client.log_dict(run_id, {"accuracy": 0.9}, "report/report.json")
@@ -31,9 +36,9 @@ def register(root: Path, experiment_id: str) -> tuple[str, list[str]]:
     folder = root / "model"
     (folder / SERVING_FILE).parent.mkdir(parents=True, exist_ok=True)
     (folder / SERVING_FILE).write_bytes(b"weights in clear")
-    (folder / "MLmodel").write_text("flavors: {}\n", encoding="utf-8")
+    (folder / "MLmodel").write_text(f"flavors: {{}}\nrun_id: {run_id}\n", encoding="utf-8")
     client.log_model_artifacts(logged.model_id, str(folder))
-    client.create_model_version(MODEL, f"models:/{logged.model_id}", run_id, model_id=logged.model_id)
+    client.create_model_version(model, f"models:/{logged.model_id}", run_id, model_id=logged.model_id)
     return run_id, [str(logged.artifact_location), client.get_run(run_id).info.artifact_uri]
 
 
@@ -59,10 +64,12 @@ def test_weights_go_and_all_else_stays(place: str, tmp_path: Path, monkeypatch: 
     if place == "database":
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
         check(tmp_path)
+        check_left(tmp_path)
     else:
         with run_mlflow(tmp_path) as (url, _):
             monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
             check(tmp_path)
+            check_left(tmp_path)
 
 
 def check(root: Path) -> None:
@@ -86,6 +93,53 @@ def check(root: Path) -> None:
     assert [ERASED_TAG in version.tags for version in list_versions(MODEL)] == [True, True, False]
     assert [ERASED_TAG in version.tags for version in list_versions("prod")] == [True]
     assert erase_weights(MODEL, 1) == [f"prod/{copied.version}"]
+
+
+def check_left(root: Path) -> None:
+    """Takes versions out of the registry by hand, which leaves their files, and looks for these and no others."""
+    experiment_id, client = ensure_model(root, MODEL), open_registry()
+    assert list_left_files(MODEL) == []
+    commits = ["a" * 40, "b" * 40, None, "c" * 40]
+    made = [register(root, experiment_id, {"amun.commit": commit} if commit else {}) for commit in commits]
+    first, second, theirs, last = (
+        client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")[0] for run_id, _ in made
+    )
+    copied = client.copy_model_version(f"models:/{MODEL}/{first.version}", "prod")
+    for version in (first, second, theirs):
+        client.delete_model_version(MODEL, version.version)
+    client.delete_run(made[1][0])
+    # what has a run that no wave has made is left out
+    found = list_left_files(MODEL)
+    expected = {(folder, commit) for (_, folders), commit in zip(made[:2], commits, strict=False) for folder in folders}
+    assert {(file.folder, file.commit) for file in found} == expected
+    copies = [copy for file in found if file.commit == commits[0] for copy in erase_left_file(file)]
+    assert copies == [f"prod/{copied.version}"]
+    assert {file.commit for file in list_left_files(MODEL)} == {commits[1]}
+    assert SERVING_FILE not in list_files(made[0][1][0])
+    for run_id, folders in (made[2], made[3]):
+        assert [SERVING_FILE in list_files(folders[0]), WEIGHTS in list_files(folders[1])] == [True, True], run_id
+    assert last.version in {version.version for version in client.search_model_versions(f"name = '{MODEL}'")}
+
+
+def test_logged_model_that_mlflows_gc_leaves_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    client, folders = open_registry(), []
+    experiment_id = ensure_model(tmp_path, MODEL)
+    for told in ("", "metadata: {amun.commit: " + "d" * 40 + "}\n"):
+        run_id, (folder, _) = register(tmp_path, experiment_id, {"amun.commit": "d" * 40})
+        folders.append(folder)
+        description = Path(folder.removeprefix("file://")) / "MLmodel"
+        description.write_text(description.read_text(encoding="utf-8") + told, encoding="utf-8")
+        client.delete_model_version(MODEL, client.search_model_versions(f"run_id = '{run_id}'")[0].version)
+        client.delete_run(run_id)
+    options = ("--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"], "--older-than", "0d")
+    gone = CliRunner().invoke(gc, options, catch_exceptions=False)
+    assert (gone.exit_code, gone.output.count("has been permanently deleted")) == (0, 2), gone.output
+    # of the runs nothing is left; who has made the models, their own files tell since they say it
+    assert {(file.folder, file.commit) for file in list_left_files(MODEL)} == {
+        (folders[0], None),
+        (folders[1], "d" * 40),
+    }
 
 
 def test_file_that_is_still_listed_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,3 +178,36 @@ def test_of_a_file_on_s3_no_version_and_no_mark_is_left() -> None:
         for entry in left.get(kind, [])
     ]
     assert sorted(kept) == ["MLmodel", "MLmodel", f"{SERVING_FILE}.json", f"{SERVING_FILE}.json"]
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_weights_on_s3_are_described_and_found_without_a_version_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    bucket, registry = open_client(), open_registry()
+    bucket.create_bucket(Bucket="files")
+    bucket.put_bucket_versioning(Bucket="files", VersioningConfiguration={"Status": "Enabled"})
+    experiment_id = registry.create_experiment(MODEL, artifact_location="s3://files/mlflow")
+    assert ensure_model(tmp_path, MODEL) == experiment_id
+    register(tmp_path, experiment_id, {"amun.commit": "a" * 40})
+    md5 = hashlib.md5(b"weights in clear", usedforsecurity=False).hexdigest()
+    assert describe_serving_file(MODEL, 1) == PlainFile(size=16, md5=md5)
+    assert list_left_files(MODEL) == []
+    registry.delete_model_version(MODEL, "1")
+    # of one there is nothing left but a version that was replaced
+    first, second = list_left_files(MODEL)
+    assert (first.name, second.name, first.commit, second.commit) == (WEIGHTS, SERVING_FILE, "a" * 40, "a" * 40)
+    bucket.delete_object(Bucket="files", Key=str(first).removeprefix("s3://files/"))
+    assert list_left_files(MODEL) == [first, second]
+    for file in (first, second):
+        erase_left_file(file)
+    assert list_left_files(MODEL) == []
+    kept = bucket.list_object_versions(Bucket="files", Prefix="mlflow/")
+    names = [entry["Key"] for kind in ("Versions", "DeleteMarkers") for entry in kept.get(kind, [])]
+    assert not [name for name in names if name.endswith((WEIGHTS, SERVING_FILE))]
+    assert [name for name in names if name.endswith("MLmodel")]
+    # where the file is erased, there is nothing to describe
+    register(tmp_path, experiment_id, {"amun.commit": "b" * 40})
+    assert erase_weights(MODEL, 2) == []
+    assert describe_serving_file(MODEL, 2) is None

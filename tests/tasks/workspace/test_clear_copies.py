@@ -22,11 +22,12 @@ from amun.vault.seal import Seal
 from amun.vault.sealed_weights import WeightsSeal
 from flows.cli import main, shared
 from flows.pages import clear_table
-from tasks.tools import dvc
+from tasks.tools import dvc, registry_left
 from tasks.tools.contents import find_cached
 from tasks.tools.digests import compute_md5
 from tasks.tools.git import commit_paths, run_git
 from tasks.tools.registered import WaveVersion
+from tasks.tools.registry_left import LeftFile
 from tasks.workspace import clear_copies, clearing
 from tasks.workspace.clear_copies import ClearCopies, find_clear_copies
 from tasks.workspace.clear_waves import list_clear_bases, refuse_cleared
@@ -49,6 +50,7 @@ class History:
         self.root, self.vault, self.ledger = root, make_vault(root), ledger
         self.workspace = Workspace(root, SEALED)
         self.served: dict[int, str] = {}
+        self.left: list[LeftFile] = []
         run_git(root, "init", "--quiet")
         Repo.init(str(root)).close()
         (root / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
@@ -137,11 +139,15 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[History
         dvc.set_remote(root, str(tmp_path / "remote"))
         monkeypatch.setattr(clear_copies, "list_registered", lambda _: history.list_versions())
         monkeypatch.setattr(clear_copies, "find_champion", lambda _: history.list_versions()[-1])
-        monkeypatch.setattr(clearing, "_erase_versions", lambda _, versions: erase_versions(history, versions))
+        monkeypatch.setattr(
+            clearing, "_erase_versions", lambda _, versions, left: erase_versions(history, versions, left)
+        )
+        monkeypatch.setattr(registry_left, "list_left_files", lambda _: history.left)
         yield history
 
 
-def erase_versions(history: History, versions: tuple[int, ...]) -> tuple[str, ...]:
+def erase_versions(history: History, versions: tuple[int, ...], left: tuple[LeftFile, ...]) -> tuple[str, ...]:
+    history.left = [file for file in history.left if file not in left]
     history.served |= {number - 1: "2026-02-01" for number in versions}
     return ()
 
@@ -203,6 +209,24 @@ def test_all_that_is_in_clear_goes_and_what_is_sealed_stays(
     )
     clear_table.print_cleared(again)
     assert capsys.readouterr().out == "nothing lies in clear\n"
+
+
+def test_weights_whose_version_somebody_has_deleted_go_and_unknown_ones_are_told(
+    history: History, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history.seal_base()
+    history.left = [LeftFile("models/m-0", "data/model.pt2", commit, "a run") for commit in history.commits]
+    found = find_clear_copies(history.workspace)
+    assert [file.commit for file in found.left] == history.commits[:2]
+    clear_table.print_found(found, [])
+    assert "in clear: MLflow: 2 files of weights of no version any more\n" in capsys.readouterr().out
+    assert destroy_clear_copies(history.workspace).is_finished
+    assert [file.commit for file in history.left] == history.commits[2:]
+    # and where nothing tells of which wave they are
+    history.left.append(LeftFile("models/m-9", "data/model.pt2", None, ""))
+    (line,) = find_clear_copies(history.workspace).unread
+    assert "models/m-9/data/model.pt2" in line
+    assert not destroy_clear_copies(history.workspace).is_finished
 
 
 def test_nothing_goes_that_is_needed(history: History, monkeypatch: pytest.MonkeyPatch) -> None:

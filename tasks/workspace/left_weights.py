@@ -1,0 +1,80 @@
+"""Weights that MLflow's registry names no more, and that have learned people who are erased."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from amun.core.counts import tell_count
+from amun.ledger import PlannedErasure
+from amun.vault.vault import Vault
+from tasks.tools.git import has_commit
+from tasks.tools.registry import SERVING_FILE
+from tasks.tools.registry_left import LeftFile, erase_left_file, list_left_files
+from tasks.tools.registry_weights import describe_file_in
+from tasks.workspace.erased_weights import keep_erased_weights
+from tasks.workspace.learned import find_remembering
+from tasks.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class LeftWeights:
+    """What lies among MLflow's files and belongs to no version.
+
+    Attributes:
+        learned: has learned somebody of those who are asked for, and not forgotten.
+        unknown: of which nobody can tell by which wave it was made.
+    """
+
+    learned: tuple[LeftFile, ...] = ()
+    unknown: tuple[LeftFile, ...] = ()
+
+
+def find_left_weights(
+    workspace: Workspace, vault: Vault, erased: Sequence[PlannedErasure], waves: Mapping[int, str]
+) -> LeftWeights:
+    """Returns the weights without a version that have learned these people.
+
+    Args:
+        workspace: whose model.
+        vault: has the keys.
+        erased: the people; their own keys may be destroyed already.
+        waves: commits of the waves, by their numbers.
+
+    Raises:
+        InputError, AmunError: the registry or the key store does not answer.
+    """
+    if not erased or not (files := list_left_files(workspace.model)):
+        return LeftWeights()
+    root = workspace.root
+    known = {file.commit for file in files if file.commit is not None and has_commit(root, file.commit)}
+    learned = find_remembering(root, vault, erased, waves, known)
+    return LeftWeights(
+        tuple(file for file in files if file.commit in learned),
+        tuple(file for file in files if file.commit not in known),
+    )
+
+
+def erase_left_weights(workspace: Workspace, vault: Vault, files: Sequence[LeftFile]) -> tuple[str, ...]:
+    """Removes these files from MLflow, and keeps by what copies of them can be looked for.
+
+    Returns the versions of other models that were copies of them.
+
+    Raises:
+        AmunError: the registry or the key store does not answer, or a file is still there.
+    """
+    copies: list[str] = []
+    for file in files:
+        if file.name == SERVING_FILE and (served := describe_file_in(file.folder)) is not None:
+            keep_erased_weights(workspace, vault, [served], datetime.now(UTC))
+        copies += erase_left_file(file)
+    return tuple(copies)
+
+
+def tell_unknown(files: Sequence[LeftFile]) -> str:
+    """Returns in a line what nobody can judge, and what to do; nothing where there is none."""
+    if not files:
+        return ""
+    return (
+        f"MLflow has {tell_count(len(files), 'file')} of weights of no version, and nobody can tell whom they have "
+        f"learned: {files[0]}{' and others' if len(files) > 1 else ''}; remove what is not to stay"
+    )
