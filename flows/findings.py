@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from amun.core.errors import AmunError, InputError, choose_exit_code
+from amun.core.memory_on_disk import list_memory_notes
 from amun.core.params import ADDED_KEYS
 from amun.core.paths import PARAMS, SECRET, TRAIN, UNLEARNED
 from tasks.tools import dvc
@@ -190,6 +191,13 @@ def judge_receipts(workspace: Workspace) -> Iterator[Finding]:
         yield Finding(fault.what, AmunError.exit_code)
 
 
+def judge_memory(workspace: Workspace) -> Iterator[Finding]:
+    """Finds swap that is not encrypted, and core dumps of what is started beside `amun`."""
+    if workspace.params.data.sealed:
+        for line in list_memory_notes():
+            yield Finding(line)
+
+
 def judge_proxy(_: Workspace) -> Iterator[Finding]:
     """Finds servers of the user's that are asked through a proxy."""
     proxies = urllib.request.getproxies()
@@ -302,4 +310,5 @@ JUDGES: tuple[Judge, ...] = (
     judge_remotes,
     judge_intake,
     judge_source,
+    judge_memory,
 )

@@ -19,14 +19,28 @@ Result = TypeVar("Result")
 
 # of a forked process: what it does with each item it is given
 _functions: list[Callable[[Any], Any]] = []
+# the soft limit that this process was started with, once it has set its own
+_inherited_core_limit: list[int] = []
 
 
 def forbid_core_dumps() -> None:
     """Keeps this process, and all that it starts, from leaving its memory on the disk when it crashes.
 
     Pictures and keys lie there in clear. Whoever looks for a fault may allow it again, for the hard limit stays.
+
+    Note:
+        With a limit of 0 Linux writes no file, and yet hands the memory to a program that the system names
+        (core_pattern, as Ubuntu's apport). One byte it takes for neither (`do_coredump` in fs/coredump.c).
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    _inherited_core_limit[:] = _inherited_core_limit or [soft]
+    limit = 1 if sys.platform == "linux" and hard != 0 else 0
+    resource.setrlimit(resource.RLIMIT_CORE, (limit, hard))
+
+
+def read_inherited_core_limit() -> int:
+    """Returns in bytes how long a core file may be of what is started beside this program; -1 is without end."""
+    return _inherited_core_limit[0] if _inherited_core_limit else resource.getrlimit(resource.RLIMIT_CORE)[0]
 
 
 def end_with_parent(parent: int | None = None) -> None:

@@ -1,6 +1,6 @@
 """`amun doctor`: what is wrong with the workspace, and what mends it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,20 +12,22 @@ def doctor(
     as_json: shared.AsJson = False,
 ) -> None:
     """Say what is wrong with this workspace and what mends it; exit code 1 when anything is left."""
-    from tasks.workspace.faults import find_faults, mend_faults
+    from tasks.workspace.faults import find_faults, list_notes, mend_faults
 
     workspace = shared.open_here()
     mended, left = mend_faults(workspace) if fix else ([], find_faults(workspace))
     shown = {
         "mended": [{"what": fault.what} for fault in mended],
         "found": [{"what": fault.what, "remedy": fault.remedy, "can_mend": fault.mend is not None} for fault in left],
+        "notes": list_notes(workspace),
     }
-    shared.show(shown, as_json, _print)
+    shared.show(shown, as_json, print_report)
     if left:
         raise typer.Exit(1)
 
 
-def _print(shown: dict[str, list[dict[str, str]]]) -> None:
+def print_report(shown: dict[str, Any]) -> None:
+    """Prints what was mended, what is left, and what is noted of the machine."""
     for fault in shown["mended"]:
         print(f"mended: {fault['what']}")
     for fault in shown["found"]:
@@ -33,3 +35,5 @@ def _print(shown: dict[str, list[dict[str, str]]]) -> None:
         print(f"found: {fault['what']}\n  to mend it ({by}): {fault['remedy']}")
     if not shown["found"]:
         print("nothing is wrong")
+    for note in shown["notes"]:
+        print(f"note: {note}")

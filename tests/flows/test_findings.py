@@ -22,15 +22,18 @@ from amun.model.architectures import build_model
 from amun.model.weights import save_weights
 from amun.store.samples import Samples, write_samples
 from amun.vault.vault import create_vault
-from flows.cli import main
+from flows.cli import doctor, main
 from tasks.tools.dvc import LOCK_FILE, set_remote
 from tasks.tools.environment import API_VARIABLE, LEDGER_VARIABLE, MLFLOW_VARIABLE, find_free_port
 from tasks.tools.git import run_git
+from tasks.workspace.faults import list_notes
+from tasks.workspace.workspace import open_clone
 from tests.amun.shipped import ROOT
 from tests.amun.store.sources.test_torchvision import write_fashion_mnist
 from tests.answering import serve
 from tests.workspaces import read_tree, set_key
 
+MEMORY: list[str] = []
 SHIPPED = ("params.yaml", "dvc.yaml", ".gitattributes", ".gitignore")
 
 
@@ -48,6 +51,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     run_git(root, "commit", "--quiet", "--message", "no wave yet")
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    # whatever swap the machine has that runs the tests
+    monkeypatch.setattr("flows.findings.list_memory_notes", lambda: MEMORY)
+    monkeypatch.setattr("tasks.workspace.faults.list_memory_notes", lambda: MEMORY)
     before = dict(os.environ)
     for name in (MLFLOW_VARIABLE, LEDGER_VARIABLE, API_VARIABLE, "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
         os.environ.pop(name, None)
@@ -83,6 +89,20 @@ def test_sound_settings_have_no_finding_and_the_next_runs(root: Path, capsys: py
     assert (typed.exit_code, typed.err, line.startswith("next runs: ")) == (0, "", True), typed.out
     assert Typed(capsys, "check", "--json").out == "[]\n"
     assert read_tree(root, ".git", "amun", "tasks", "flows") == before
+
+
+def test_swap_and_core_dumps_are_noted_and_stop_nothing(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert root.exists()
+    monkeypatch.setattr(f"{__name__}.MEMORY", ["swap on /dev/sda2 is not encrypted"])
+    typed = Typed(capsys, "check")
+    assert (typed.exit_code, "note: swap on /dev/sda2 is not encrypted\n" in typed.out) == (0, True)
+    doctor.print_report({"mended": [], "found": [], "notes": list_notes(open_clone(root))})
+    assert capsys.readouterr().out == "nothing is wrong\nnote: swap on /dev/sda2 is not encrypted\n"
+    change(root, "data.sealed", False)
+    assert "swap" not in Typed(capsys, "check").out
+    assert list_notes(open_clone(root)) == []
 
 
 @pytest.mark.parametrize(
