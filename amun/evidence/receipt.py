@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from amun.evidence.figures import AuditFigures, Figures, ReportFigures
+from amun.evidence.figures import AuditFigures, Figures, NamedBy, ReportFigures
 from amun.evidence.scan import ScanRecord
 from amun.evidence.wave import Record
 
@@ -97,6 +97,8 @@ class Forgetting(Statement):
         weights_md5: of that version's weights, as `dvc.lock` has it; None where the commit is not at hand.
         weights_sha256: likewise, computed from the file; None where that is not at hand.
         data_md5: of every other output that the wave's `dvc.lock` names, by path.
+        samples_named_by: whose key has made the ids by which git has the samples: the workspace's secret, or each
+            person's; None where that is not at hand, or a release has written it that did not say.
         method: of the attempt that has passed.
         attempt: its number.
         reason: why the gate let it pass.
@@ -112,6 +114,7 @@ class Forgetting(Statement):
     weights_md5: str | None
     weights_sha256: str | None
     data_md5: dict[str, str]
+    samples_named_by: Annotated[NamedBy | None, Field(exclude_if=lambda value: value is None)] = None
     method: str | None
     attempt: int | None
     reason: str

@@ -30,6 +30,7 @@ from amun.receipts.statement import name_subject
 from amun.vault.vault import Vault
 from tasks.tools.digests import compute_md5
 from tasks.tools.git import name_tag, run_git
+from tasks.workspace.history import find_naming_at
 from tasks.workspace.receipt_limits import list_limits
 from tasks.workspace.workspace import Workspace
 
@@ -191,6 +192,7 @@ def _describe_wave(root: Path, ledger: Ledger, model: str, number: int) -> Forge
         weights_md5=weights,
         weights_sha256=_read_sha256(root, weights),
         data_md5=data,
+        samples_named_by=find_naming_at(root, wave.commit),
         method=summary.method,
         attempt=summary.attempt,
         reason=next((made.reason for made in summary.decisions if made.passed), ""),

@@ -51,6 +51,11 @@ def list_limits(forgotten: Forgetting, destroyed: Destruction, adopted: str = ""
         "Sealed copies of the samples are still there, in files and their backups. They cannot be opened, unless "
         "somebody has kept a backup of the key store together with a key-encryption key of the same time."
     )
+    if forgotten.samples_named_by == "secret":
+        yield (
+            "The ids by which git has the samples are made with the secret of the workspace alone: whoever has that "
+            "secret and the very picture can tell which id was the picture's."
+        )
     yield "Disks may keep blocks that were overwritten. The request itself stays on record, with the person's id."
 
 

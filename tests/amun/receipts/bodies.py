@@ -64,6 +64,7 @@ def make_body(nonce: str, number: int = 1) -> ReceiptBody:
             weights_md5="0" * 32,
             weights_sha256="1" * 64,
             data_md5={"data/train.parquet": "2" * 32},
+            samples_named_by="person",
             method="never_seen",
             attempt=1,
             reason="memory left 0.1 to 0.3",
