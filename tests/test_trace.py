@@ -327,7 +327,11 @@ def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path:
     back = site.start("amun", "model", "rollback", "1", "--reason", "to see what it would do", "--dry-run")
     assert_one_line(back, 2, "version 1 cannot serve again", since, "`amun base rebuild`")
     assert_one_line(site.start("amun", "wave", "reproduce", "1"), 1, "wave 1 can no longer be run again", since)
-    assert site.run("amun", "wave", "reproduce", "2").splitlines()[-1] == "wave 2: same bytes"
+    drawn = site.run("amun", "wave", "reproduce", "--drawn-by", "round 4711", "--at", "wave/0002").splitlines()
+    assert drawn[-1] == "wave 2: same bytes"
+    ranked = site.load("wave", "draw", "round 4711", "--at", "wave/0002")
+    assert sorted(ranked["waves"]) == [1, 2]
+    assert [f"drawn: wave {number}" in drawn for number in ranked["waves"]] == [True, ranked["waves"][1] == 2]
 
     ids = make_ids(site)
     said = site.run("amun", "erase", "run", "--now", "--subject", waiting)
@@ -351,6 +355,8 @@ def check_receipt(site: Site, request: str, person: str, folder: Path) -> None:
     assert body["forgotten"]["test"]["accuracy"] == wave["summary"]["test"]["accuracy"]
     assert body["forgotten"]["weights_sha256"] == hashlib.sha256((site.root / UNLEARNED).read_bytes()).hexdigest()
     assert body["reproduction"]["differing"] == []
+    assert (body["reproduction"]["draw"]["wave"], body["drawn"]) == (2, body["reproduction"])
+    assert body["reproduction"]["draw"]["commit"] == wave["commit"]
     destroyed, today = body["destroyed"], f"{datetime.now(UTC):%Y-%m-%d}"
     learned = [(weights["version"], weights["is_sealed"], weights["erased_before"]) for weights in destroyed["weights"]]
     assert learned == [("1", True, today), ("2", True, None)]

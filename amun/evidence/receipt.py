@@ -158,18 +158,41 @@ class Destruction(Statement):
     scan: Annotated[ScanRecord | None, Field(exclude_if=lambda value: value is None)] = None
 
 
+class Draw(Statement):
+    """How it came that this wave was run again, and no other: anybody can compute it anew (`amun.receipts.drawing`).
+
+    Attributes:
+        value: by which it was drawn, public and not the operator's choice.
+        head: of the chain of receipts at `commit`: the digest of its last line.
+        commit: of the branch that has the waves.
+        waves: the numbers of all waves that had forgotten people there.
+        skipped: of them those which were drawn before, and can no longer be run again: what they need is destroyed.
+        wave: the one that was run again.
+    """
+
+    value: str
+    head: Digest
+    commit: str
+    waves: tuple[int, ...]
+    skipped: tuple[int, ...]
+    wave: int
+
+
 class Reproduction(Statement):
     """The last time that a wave was run again.
 
     Attributes:
         finished_at: when.
-        differing: the files of which other bytes came out; none where the wave reproduces.
+        differing: the files of which other bytes came out, and those of whose figures the ledger has others; none where
+            the wave reproduces.
         software: the release that has run it.
+        draw: by which the wave was chosen; None where somebody has named it.
     """
 
     finished_at: datetime
     differing: tuple[str, ...]
     software: str
+    draw: Annotated[Draw | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 class Software(Statement):
@@ -192,6 +215,7 @@ class ReceiptBody(Statement):
         forgotten: by which wave, with what figures.
         destroyed: what, and when.
         reproduction: of the wave, the last one before the receipt; None where there was none.
+        drawn: the last one, of whatever wave of the model, that was drawn; None where there was none.
         software: which has issued it.
         limits: what it does not show, in words.
     """
@@ -205,6 +229,7 @@ class ReceiptBody(Statement):
     forgotten: Forgetting
     destroyed: Destruction
     reproduction: Reproduction | None
+    drawn: Annotated[Reproduction | None, Field(exclude_if=lambda value: value is None)] = None
     software: Software
     limits: tuple[str, ...]
 

@@ -137,6 +137,7 @@ def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, 
     erasure, forgetting = drafted.erasure, _describe_wave(root, ledger, model, drafted.wave_number)
     if erasure.started_at is None or erasure.keys_destroyed_at is None or erasure.erased_at is None:
         raise AmunError(f"{drafted.request_id} is not erased, and gets no receipt yet")
+    drawn = ledger.find_drawn(model)
     destroyed = Destruction(
         begun_at=erasure.started_at,
         keys_destroyed_at=erasure.keys_destroyed_at,
@@ -157,8 +158,9 @@ def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, 
         forgotten=forgetting,
         destroyed=destroyed,
         reproduction=ledger.find_reproduction(model, drafted.wave_number),
+        drawn=drawn,
         software=Software(version=amun.__version__, commit=run_git(root, "rev-parse", "HEAD")),
-        limits=tuple(list_limits(forgetting, destroyed, _name_adopted(root))),
+        limits=tuple(list_limits(forgetting, destroyed, _name_adopted(root), drawn)),
     )
 
 
