@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from sklearn.datasets import load_digits
 
+from amun.core.keys import load_secret
 from amun.core.paths import (
     ADVERSARIAL,
     AUDIT_INCLUSION,
@@ -31,8 +33,11 @@ from amun.core.paths import (
 )
 from amun.evidence.figures import Comparison
 from amun.ledger import Ledger
+from amun.store.naming import name_by_person, name_by_secret
 from amun.store.samples import Samples
+from amun.vault.key_store import MARK
 from amun.vault.sealed_weights import ErasedWeightsError
+from amun.vault.vault import open_vault
 from tasks.tools.dvc import read_digests
 from tests.amun.ledger.helpers import build_base
 from tests.registry import open_client
@@ -40,6 +45,7 @@ from tests.test_bad_input import assert_one_line
 from tests.workspaces import MODEL, Site, choose_people, list_people
 
 SUBJECT = re.compile(r"subject-\d{5}")
+HEXADECIMAL = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 
 def count(site: Site, person: str, *paths: Path) -> int:
@@ -321,14 +327,20 @@ def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path:
     back = site.start("amun", "model", "rollback", "1", "--reason", "to see what it would do", "--dry-run")
     assert_one_line(back, 2, "version 1 cannot serve again", since, "`amun base rebuild`")
     assert_one_line(site.start("amun", "wave", "reproduce", "1"), 1, "wave 1 can no longer be run again", since)
-    assert site.run("amun", "wave", "reproduce", "2").splitlines()[-1] == "wave 2: same bytes"
+    drawn = site.run("amun", "wave", "reproduce", "--drawn-by", "round 4711", "--at", "wave/0002").splitlines()
+    assert drawn[-1] == "wave 2: same bytes"
+    ranked = site.load("wave", "draw", "round 4711", "--at", "wave/0002")
+    assert sorted(ranked["waves"]) == [1, 2]
+    assert [f"drawn: wave {number}" in drawn for number in ranked["waves"]] == [True, ranked["waves"][1] == 2]
 
+    ids = make_ids(site)
     said = site.run("amun", "erase", "run", "--now", "--subject", waiting)
     assert f"{request['request_id']} {waiting}: erased\n" in said
     assert site.load("status")["to_erase"] == 0
     again = site.start("amun", "wave", "reproduce", "2")
     assert_one_line(again, 1, "wave 2 can no longer be run again", f"under request {request['request_id']}")
     assert_names_nobody(site, folder / "prefect")
+    assert_ids_mean_nothing(site, folder / "prefect", ids, {waiting, *people})
     assert site.git("status", "--porcelain") == ""
     check_receipt(site, request["request_id"], waiting, tmp_path)
 
@@ -343,6 +355,8 @@ def check_receipt(site: Site, request: str, person: str, folder: Path) -> None:
     assert body["forgotten"]["test"]["accuracy"] == wave["summary"]["test"]["accuracy"]
     assert body["forgotten"]["weights_sha256"] == hashlib.sha256((site.root / UNLEARNED).read_bytes()).hexdigest()
     assert body["reproduction"]["differing"] == []
+    assert (body["reproduction"]["draw"]["wave"], body["drawn"]) == (2, body["reproduction"])
+    assert body["reproduction"]["draw"]["commit"] == wave["commit"]
     destroyed, today = body["destroyed"], f"{datetime.now(UTC):%Y-%m-%d}"
     learned = [(weights["version"], weights["is_sealed"], weights["erased_before"]) for weights in destroyed["weights"]]
     assert learned == [("1", True, today), ("2", True, None)]
@@ -368,6 +382,50 @@ def check_receipt(site: Site, request: str, person: str, folder: Path) -> None:
     )
     assert said.startswith(f"{request} of {MODEL}, erased on ")
     assert site.run("amun", "receipt", "check").endswith("nothing is wrong\n")
+
+
+def make_ids(site: Site) -> dict[str, set[str]]:
+    """Returns all ids that the keys at hand make of the originals, by the person whose key it was, or by the secret.
+
+    Every key is tried with every picture: whose one was nobody has to know.
+    """
+    images = (load_digits().images / 16).astype(np.float32)
+    secret = load_secret(site.root)
+    by_secret = name_by_secret(secret, (f"digits/{position}" for position in range(len(images))), images)
+    with site.use_keys():
+        vault = open_vault(site.root)
+        keys = vault.find_keys(subject for subject in vault.store.read_all_keys()[1] if MARK not in subject)
+    made = {key.name: {name_by_person(key, one) for one in by_secret.tolist()} for key in keys.values()}
+    return made | {"": set(by_secret.tolist())}
+
+
+def assert_ids_mean_nothing(site: Site, prefect: Path, ids: dict[str, set[str]], erased: set[str]) -> None:
+    """Checks what git, DVC, MLflow and Prefect have of samples against what can be made of the originals.
+
+    Args:
+        site: the workspace after the erasure.
+        prefect: Prefect's home.
+        ids: what could be made before the last of them was erased.
+        erased: the people.
+    """
+    stored = [site.read_owners(path) for path in (TRAIN, CALIBRATION, TEST)]
+    gone = {one for store in stored for one in store.sample_ids[store.is_erased].tolist()}
+    held = {one for store in stored for one in store.sample_ids[~store.is_erased].tolist()}
+    history = site.git("log", "--patch", "--format=%B", "wave/0000~1..HEAD")
+    named = set(re.findall(r"\b[0-9a-f]{32}\b", history))
+    # git names some of them for ever, and until the last erasure this person's could be made of the pictures
+    (waiting,) = {name for name in ids if name in erased}
+    assert gone & named & ids[waiting]
+    left = make_ids(site)
+    makeable = set[str]().union(*left.values())
+    assert waiting not in left
+    assert not makeable & gone
+    assert held <= makeable
+    assert not left[""] & (named | gone | held)
+    places = [*(site.root / ".amun").glob("mlflow.db*"), *(site.root / ".dvc/tmp").rglob("*"), *prefect.rglob("*")]
+    contents = {str(path): path.read_bytes() for path in places if path.is_file()}
+    found = {place: {one.decode() for one in HEXADECIMAL.findall(content)} for place, content in contents.items()}
+    assert {place for place, ones in found.items() if ones & (gone | held | left[""])} == set()
 
 
 def assert_names_nobody(site: Site, prefect: Path) -> None:

@@ -20,7 +20,8 @@ from torch import Tensor
 from amun.core.keys import SECRET_VARIABLE
 from amun.core.paths import CALIBRATION, KEK, KEYS, LEDGER, PARAMS, SECRET, STATE, TEST, TRAIN
 from amun.model.weights import read_weights
-from amun.store.samples import Samples, read_samples
+from amun.store.samples import Samples, StoredOwners, read_samples
+from amun.store.store import read_owners
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
 from flows.demo import ensure_clone
@@ -125,6 +126,11 @@ class Site:
         """Returns the samples of one of the workspace's store files."""
         with self.use_keys():
             return read_samples(self.root / path)
+
+    def read_owners(self, path: Path) -> StoredOwners:
+        """Returns whose the samples of one of the workspace's store files are."""
+        with self.use_keys():
+            return read_owners(self.root / path)
 
     def read_weights(self, path: Path) -> dict[str, Tensor]:
         """Returns the weights in one of the workspace's files."""

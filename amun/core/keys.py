@@ -1,7 +1,8 @@
 """The workspace secret, and the keyed ids and digests made with it.
 
 What stands in git stands there for ever: an id there must mean nothing to whoever lacks the secret, even if they
-hold the image and can guess how ids are made.
+hold the image and can guess how ids are made. A sample's id is to mean nothing to whoever has the secret either, once
+its person is erased: where data are sealed the person's own key makes it of the secret's (`amun.store.naming`).
 """
 
 import hashlib

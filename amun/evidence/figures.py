@@ -5,7 +5,7 @@ left out.
 """
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
 
@@ -22,6 +22,8 @@ from amun.evidence.wave import CURRENT, Record, parse_record
 
 # a figure that most waves do not have: where it is None, the file does not name it
 Rare = Annotated[float | None, Field(exclude_if=lambda value: value is None)]
+# whose key makes the ids of a base's samples
+NamedBy = Literal["secret", "person"]
 # a count that most bases do not have: where it is 0, the file does not name it
 RareCount = Annotated[int, Field(exclude_if=lambda value: value == 0)]
 
@@ -65,6 +67,8 @@ class PrepareFigures(Figures):
             workspace whose base was prepared before they were kept.
         people_digest: of who was invented for which image; None where the source names its subjects.
         revision: which state of the source it was, where it has one.
+        samples_named_by: whose key makes the samples' ids: the workspace's secret alone, as in all bases of earlier
+            releases and where data lie in clear, or each person's own key besides.
     """
 
     num_train: int
@@ -78,6 +82,7 @@ class PrepareFigures(Figures):
     classes: list[str] | None = None
     people_digest: str | None = None
     revision: dict[str, str] | None = None
+    samples_named_by: Annotated[NamedBy, Field(exclude_if=lambda value: value == "secret")] = "secret"
 
 
 class TrainFigures(Figures):

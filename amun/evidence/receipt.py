@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from amun.evidence.figures import AuditFigures, Figures, ReportFigures
+from amun.evidence.figures import AuditFigures, Figures, NamedBy, ReportFigures
 from amun.evidence.scan import ScanRecord
 from amun.evidence.wave import Record
 
@@ -97,6 +97,8 @@ class Forgetting(Statement):
         weights_md5: of that version's weights, as `dvc.lock` has it; None where the commit is not at hand.
         weights_sha256: likewise, computed from the file; None where that is not at hand.
         data_md5: of every other output that the wave's `dvc.lock` names, by path.
+        samples_named_by: whose key has made the ids by which git has the samples: the workspace's secret, or each
+            person's; None where that is not at hand, or a release has written it that did not say.
         method: of the attempt that has passed.
         attempt: its number.
         reason: why the gate let it pass.
@@ -112,6 +114,7 @@ class Forgetting(Statement):
     weights_md5: str | None
     weights_sha256: str | None
     data_md5: dict[str, str]
+    samples_named_by: Annotated[NamedBy | None, Field(exclude_if=lambda value: value is None)] = None
     method: str | None
     attempt: int | None
     reason: str
@@ -155,18 +158,41 @@ class Destruction(Statement):
     scan: Annotated[ScanRecord | None, Field(exclude_if=lambda value: value is None)] = None
 
 
+class Draw(Statement):
+    """How it came that this wave was run again, and no other: anybody can compute it anew (`amun.receipts.drawing`).
+
+    Attributes:
+        value: by which it was drawn, public and not the operator's choice.
+        head: of the chain of receipts at `commit`: the digest of its last line.
+        commit: of the branch that has the waves.
+        waves: the numbers of all waves that had forgotten people there.
+        skipped: of them those which were drawn before, and can no longer be run again: what they need is destroyed.
+        wave: the one that was run again.
+    """
+
+    value: str
+    head: Digest
+    commit: str
+    waves: tuple[int, ...]
+    skipped: tuple[int, ...]
+    wave: int
+
+
 class Reproduction(Statement):
     """The last time that a wave was run again.
 
     Attributes:
         finished_at: when.
-        differing: the files of which other bytes came out; none where the wave reproduces.
+        differing: the files of which other bytes came out, and those of whose figures the ledger has others; none where
+            the wave reproduces.
         software: the release that has run it.
+        draw: by which the wave was chosen; None where somebody has named it.
     """
 
     finished_at: datetime
     differing: tuple[str, ...]
     software: str
+    draw: Annotated[Draw | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 class Software(Statement):
@@ -189,6 +215,7 @@ class ReceiptBody(Statement):
         forgotten: by which wave, with what figures.
         destroyed: what, and when.
         reproduction: of the wave, the last one before the receipt; None where there was none.
+        drawn: the last one, of whatever wave of the model, that was drawn; None where there was none.
         software: which has issued it.
         limits: what it does not show, in words.
     """
@@ -202,6 +229,7 @@ class ReceiptBody(Statement):
     forgotten: Forgetting
     destroyed: Destruction
     reproduction: Reproduction | None
+    drawn: Annotated[Reproduction | None, Field(exclude_if=lambda value: value is None)] = None
     software: Software
     limits: tuple[str, ...]
 

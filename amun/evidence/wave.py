@@ -39,6 +39,8 @@ Parsed = TypeVar("Parsed")
 class ForgottenWave(Record):
     """What one wave forgot: keyed ids, which mean nothing without the workspace secret.
 
+    Samples' ids need their person's key besides, in a base that has named them so (`PrepareFigures.samples_named_by`).
+
     Attributes:
         number: of the wave.
         subject_keys: the people.

@@ -5,7 +5,9 @@ Their numbers are given in the transaction that writes them: several clones make
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from typing import Annotated
 
+from pydantic import Field
 from sqlalchemy import ColumnElement, delete, exists, select, update
 from sqlalchemy.orm import Session
 
@@ -29,6 +31,13 @@ _COLUMNS = (
     ReceiptRow.destroyed_at,
     ReceiptRow.commit,
 )
+_OWN = tuple(Reproduction.model_fields)
+
+
+class _KeptReproduction(Reproduction):
+    """How the ledger keeps one: with the last one of the wave that was drawn, where this one was not."""
+
+    drawn: Annotated[Reproduction | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 class ReceiptBook(Database):
@@ -171,21 +180,34 @@ class ReceiptBook(Database):
         return len(self.find_undrafted(model, erased))
 
     def record_reproduction(self, model: str, number: int, reproduction: Reproduction) -> None:
-        """Records that a wave was run again, in the place of the time before.
+        """Records that a wave was run again, in the place of the time before; the last time it was drawn stays, too.
 
         Raises:
             InputError: there is no such wave.
         """
         with self._write() as session:
             get_wave_row(session, model, number, self.name)
-            row = ReproductionRow(model=model, wave_number=number, content=reproduction.model_dump_json())
-            session.merge(row)
+            before = session.get(ReproductionRow, (model, number))
+            drawn = None if before is None or reproduction.draw is not None else self._read_drawn(before)
+            kept = _KeptReproduction(**dict(reproduction), drawn=drawn)
+            session.merge(ReproductionRow(model=model, wave_number=number, content=kept.model_dump_json()))
 
     def find_reproduction(self, model: str, number: int) -> Reproduction | None:
         """Returns the last time that a wave was run again; None where it never was."""
         with self._read() as session:
             row = session.get(ReproductionRow, (model, number))
             return None if row is None else parse_record(Reproduction, row.content, f"a record in {self.name}")
+
+    def find_drawn(self, model: str) -> Reproduction | None:
+        """Returns the last time that a drawn wave of a model was run again; None where none ever was."""
+        with self._read() as session:
+            rows = session.scalars(select(ReproductionRow).where(ReproductionRow.model == model))
+            drawn = [one for row in rows if (one := self._read_drawn(row)) is not None]
+        return max(drawn, key=lambda one: one.finished_at, default=None)
+
+    def _read_drawn(self, row: ReproductionRow) -> Reproduction | None:
+        kept = parse_record(_KeptReproduction, row.content, f"a record in {self.name}")
+        return kept.drawn if kept.draw is None else Reproduction(**{name: getattr(kept, name) for name in _OWN})
 
     def _select(self, session: Session, *conditions: ColumnElement[bool]) -> list[IssuedReceipt]:
         query = select(*_COLUMNS).where(*conditions).order_by(ReceiptRow.number)

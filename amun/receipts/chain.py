@@ -9,7 +9,7 @@ from datetime import datetime
 
 from amun.evidence.receipt import FORMAT, ChainEntry
 from amun.receipts.canonical import Json, canonicalise, digest
-from amun.receipts.entries import digest_entry, parse_entry, write_line
+from amun.receipts.entries import begin_chain, digest_entry, parse_entry, write_line
 from amun.receipts.signing import SigningKey, verify_signature
 
 NONCE_BYTES = 32
@@ -39,7 +39,7 @@ def append_entry(key: SigningKey, model: str, before: ChainEntry | None, commitm
     issued_at = now.replace(microsecond=0)
     unsigned = ChainEntry(
         number=1 if before is None else before.number + 1,
-        previous=_begin_chain(model) if before is None else digest_entry(before),
+        previous=begin_chain(model) if before is None else digest_entry(before),
         issued_at=issued_at if before is None else max(issued_at, before.issued_at),
         commitment=commitment,
         public_key=key.public_key,
@@ -65,7 +65,7 @@ def parse_chain(text: str, where: str) -> list[ChainEntry]:
 
 def find_break(entries: Sequence[ChainEntry], model: str) -> str:
     """Returns the first thing that is wrong with a model's chain, in words; empty where it is whole."""
-    previous, last = _begin_chain(model), None
+    previous, last = begin_chain(model), None
     for number, entry in enumerate(entries, 1):
         if entry.number != number:
             return f"where entry {number} is to be there is entry {entry.number}"
@@ -78,10 +78,6 @@ def find_break(entries: Sequence[ChainEntry], model: str) -> str:
             return f"entry {number} is older than entry {number - 1}"
         previous, last = digest_entry(entry), entry
     return ""
-
-
-def _begin_chain(model: str) -> str:
-    return digest({"format": FORMAT, "model": model})
 
 
 def _list_signed(entry: ChainEntry) -> bytes:

@@ -3,9 +3,9 @@
 import hashlib
 
 from amun.core.errors import AmunError
-from amun.evidence.receipt import ChainEntry
+from amun.evidence.receipt import FORMAT, ChainEntry
 from amun.evidence.wave import parse_record
-from amun.receipts.canonical import canonicalise
+from amun.receipts.canonical import canonicalise, digest
 
 
 def write_line(entry: ChainEntry) -> str:
@@ -16,6 +16,11 @@ def write_line(entry: ChainEntry) -> str:
 def digest_entry(entry: ChainEntry) -> str:
     """Returns the SHA-256 of an entry's line."""
     return hashlib.sha256(write_line(entry).encode()).hexdigest()
+
+
+def begin_chain(model: str) -> str:
+    """Returns what the first entry of a model's chain has in the place of the digest of the one before."""
+    return digest({"format": FORMAT, "model": model})
 
 
 def parse_entry(line: str, where: str) -> ChainEntry:

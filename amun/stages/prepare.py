@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from amun.core.errors import InputError
@@ -18,6 +17,7 @@ from amun.evidence.figures import PrepareFigures
 from amun.evidence.wave import write_json
 from amun.stages.runner import run_stage
 from amun.store.images import check_images, read_images
+from amun.store.naming import name_by_secret, open_namer
 from amun.store.rows import Indices, Mask, Strings
 from amun.store.samples import Samples, SampleWriter
 from amun.store.sources.catalogue import Listing, list_source, raise_problems
@@ -97,6 +97,7 @@ def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()
         classes=_name_classes(listing.classes, subject_ids, secret),
         people_digest=_digest_invented(listing, subject_ids, secret),
         revision=read_revision(params.data.root, secret),
+        samples_named_by="person" if params.data.sealed else "secret",
     )
 
 
@@ -186,8 +187,9 @@ def _write_stores(
         (N,) bool: which of the others because they show an erased person's.
     """
     stores = zip(SPLITS, (TRAIN, CALIBRATION, TEST), strict=True)
-    excluded = sorted(_read_exclusions(also_excluded))
-    seal = open_seal(params.data.sealed, "base without", *excluded)
+    excluded = frozenset(_read_exclusions(also_excluded))
+    seal = open_seal(params.data.sealed, "base without", *sorted(excluded))
+    namer = open_namer(secret, is_sealed=params.data.sealed)
     writers = {split: SampleWriter(folder / path, seal) for split, path in stores}
     problems: list[str] = []
     pictures: list[bytes] = []
@@ -197,15 +199,19 @@ def _write_stores(
         for batch in read_images(listing, held, params.data.images, size):
             problems += batch.problems
             if batch.pixels is not None and not problems:
-                samples = _name_samples(listing, batch.positions, batch.pixels, subject_ids, secret)
-                rows = slice(done, done + len(samples))
+                rows, owners = slice(done, done + len(batch.positions)), subject_ids[batch.positions]
                 pictures += digest_pictures(batch.pixels)
-                is_left_out[rows] = samples.is_among(excluded)
+                secret_ids = name_by_secret(secret, (listing.keys[one] for one in batch.positions), batch.pixels)
+                is_left_out[rows] = namer.find_among(excluded, secret_ids, owners)
                 is_known[rows] = [suppression.has_picture(picture) for picture in pictures[rows]]
                 is_known[rows] &= ~is_left_out[rows]
                 is_in = ~is_left_out[rows] & ~is_known[rows]
+                # whoever is held with no sample gets no key
+                sample_ids = namer.name(secret_ids[is_in], owners[is_in])
+                labels = torch.from_numpy(listing.labels[batch.positions[is_in]])
+                samples = Samples(sample_ids, owners[is_in], labels, torch.from_numpy(batch.pixels[is_in]))
                 for split, writer in writers.items():
-                    writer.append(samples.select((splits[rows] == split) & is_in))
+                    writer.append(samples.select(splits[rows][is_in] == split))
             done += len(batch.positions)
             for _ in batch.positions:
                 advance()
@@ -213,17 +219,6 @@ def _write_stores(
         writer.discard() if problems else writer.finish()
     raise_problems(problems)
     return pictures, is_left_out, is_known
-
-
-def _name_samples(
-    listing: Listing, positions: Indices, pixels: npt.NDArray[np.generic], subject_ids: Strings, secret: bytes
-) -> Samples:
-    sample_ids = [
-        keyed_digest(secret, "sample", listing.keys[position].encode(), image.tobytes())
-        for position, image in zip(positions, pixels, strict=True)
-    ]
-    labels = torch.from_numpy(listing.labels[positions])
-    return Samples(np.array(sample_ids, dtype=np.str_), subject_ids[positions], labels, torch.from_numpy(pixels))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
-from amun.core.keys import subject_key
+from amun.core.keys import load_secret, subject_key, subject_keys
 from amun.core.subject_ids import normalise
 from amun.evidence.wave import ForgottenWave, list_gone, read_forgotten
 from amun.store.rows import Mask
@@ -92,12 +92,26 @@ def find_lost(stores: Sequence[StoredOwners], forgotten: list[ForgottenWave]) ->
 def refuse_forgotten(samples: Owners) -> None:
     """Refuses to train on anybody whom an earlier wave has forgotten.
 
+    They are known by their samples' ids, and by their own: this base may name samples otherwise than theirs did.
+
     Raises:
         InputError: at least one sample belongs to the forgotten.
     """
-    forgotten = list_gone(read_forgotten())
-    if num_found := int(samples.is_among(forgotten).sum()):
+    line = read_forgotten()
+    is_gone = samples.is_among(list_gone(line))
+    if line:
+        is_gone |= _is_anybody(samples, {key for wave in line for key in wave.subject_keys})
+    if num_found := int(is_gone.sum()):
         raise InputError(
             f"refused to train on {tell_count(num_found, 'sample')} of forgotten people; "
             "`amun base rebuild` trains a new base without them, and `dvc freeze` holds this stage"
         )
+
+
+def _is_anybody(store: Owners, keys: set[str]) -> Mask:
+    """Returns (N,) bool: whose samples are somebody's of these keyed ids."""
+    secret = load_secret(Path())
+    people, positions = np.unique(store.subject_ids, return_inverse=True)
+    found = [not keys.isdisjoint([person, *subject_keys(secret, person)]) for person in people.tolist()]
+    is_found: Mask = np.array(found, dtype=np.bool_)[positions]
+    return is_found

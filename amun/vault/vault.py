@@ -39,12 +39,14 @@ class SubjectKey:
         name: the id as the source of the data spells it.
         cipher: AES-256-GCM-SIV.
         nonce_key: from which each payload's nonce is derived.
+        sample_key: by which the person's samples are named.
     """
 
     subject: str
     name: str
     cipher: AESGCMSIV
     nonce_key: bytes
+    sample_key: bytes
 
 
 @dataclass(frozen=True)
@@ -529,9 +531,10 @@ def _wrap(kek: bytes, subject: str, key: bytes) -> bytes:
 
 
 def use_key(subject: str, key: bytes) -> SubjectKey:
-    """Returns a key split in two, for no key does two things; what stands behind its first 32 bytes is its name."""
+    """Returns a key split in three, for no key does two things; what stands behind its first 32 bytes is its name."""
     drawn, name = key[:KEY_BYTES], _read_name(key)
-    return SubjectKey(subject, name, AESGCMSIV(_derive(drawn, b"payload")), _derive(drawn, b"nonce"))
+    cipher = AESGCMSIV(_derive(drawn, b"payload"))
+    return SubjectKey(subject, name, cipher, _derive(drawn, b"nonce"), _derive(drawn, b"sample id"))
 
 
 def _enter_key(key_id: str) -> Entry:

@@ -113,6 +113,7 @@ def verify_receipt(
 ) -> None:
     """Verify a receipt, on any machine and with nothing else: exit code 1 and one line where anything is wrong."""
     from amun.receipts.chain import parse_chain
+    from amun.receipts.drawing import list_draws, require_true_draws
     from amun.receipts.signing import parse_public_keys, tell_key
     from amun.receipts.statement import read_receipt, require_in_chain, require_signer, require_subject
 
@@ -120,13 +121,15 @@ def verify_receipt(
     receipt = read_receipt(_read(file), str(file))
     require_signer(receipt, keys, str(file))
     shown = [f"signed by the key {tell_key(receipt.entry.public_key)}", f"number {receipt.entry.number}"]
-    if chain is not None:
-        entries = parse_chain(_read(chain), str(chain))
+    entries = None if chain is None else parse_chain(_read(chain), str(chain))
+    require_true_draws(receipt.body, entries, str(file))
+    if entries is not None:
         require_in_chain(receipt, entries, str(file))
         shown.append(f"in the chain of {len(entries)}, which is whole")
     if subject is not None:
         require_subject(receipt, subject, str(file))
         shown.append("about the person named")
+    shown += [f"wave {draw.wave} drawn by {draw.value!r}" for draw in list_draws(receipt.body)]
     body = receipt.body
     print(f"{body.request} of {body.model}, erased on {body.destroyed.erased_at:%Y-%m-%d}: {', '.join(shown)}")
 

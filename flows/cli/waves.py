@@ -1,10 +1,11 @@
 """`amun wave`: run a wave, look at it, compare it, reproduce it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, InputError
 from flows.cli import checks, shared
 
 if TYPE_CHECKING:
@@ -102,18 +103,79 @@ def compare_wave(number: WaveNumber, as_json: shared.AsJson = False) -> None:
     shared.show(wave, as_json, lambda compared: wave_tables.print_waves([compared]))
 
 
+DrawnFrom = Annotated[
+    str, typer.Option("--at", metavar="COMMIT", help="Commit of the branch whose waves and receipts are drawn from.")
+]
+
+
+@app.command("draw")
+def draw_wave(
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="Public and random, and not your choice.")],
+    at: DrawnFrom = "HEAD",
+    as_json: shared.AsJson = False,
+) -> None:
+    """Show in which order a value draws the waves, by git alone; nothing is run or recorded."""
+    from amun.receipts.drawing import check_value, rank_waves
+    from flows.pages import receipt_tables
+    from tasks.workspace.drawing import read_lot
+    from tasks.workspace.workspace import open_clone
+
+    check_value(value)
+    workspace = open_clone(Path.cwd())
+    lot = read_lot(workspace, at)
+    ranked = rank_waves(value, lot.head, workspace.model, lot.commits)
+    drawn = {"value": value, "head": lot.head, "commit": lot.commit, "waves": ranked}
+    shared.show(drawn, as_json, receipt_tables.print_draw)
+
+
 @app.command("reproduce")
-def reproduce_wave(number: WaveNumber) -> None:
+def reproduce_wave(
+    number: Annotated[
+        int | None, typer.Argument(metavar="[N]", min=0, max=999_999, help="Number of the wave.", show_default=False)
+    ] = None,
+    drawn_by: Annotated[
+        str | None,
+        typer.Option(metavar="VALUE", help="Instead of N: public and random, and not your choice.", show_default=False),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="COMMIT",
+            help="With --drawn-by: of the branch whose waves and receipts are drawn from; HEAD if not given.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Run a wave's stages anew at its commit and compare the digests of what comes out; the ledger keeps the result."""
+    from amun.receipts.drawing import check_value
     from tasks.workspace.clear_waves import refuse_cleared
     from tasks.workspace.history import find_wave_commit
-    from tasks.workspace.worktree import record_reproduction
+    from tasks.workspace.worktree import find_other_figures, record_reproduction
     from tasks.workspace.worktree import reproduce_wave as reproduce
 
+    if (number is None) == (drawn_by is None) or (at is not None and drawn_by is None):
+        raise InputError("name a wave, or --drawn-by VALUE, which draws one; --at COMMIT goes with --drawn-by alone")
+    if drawn_by is not None:
+        check_value(drawn_by)
     workspace = shared.open_here()
-    refuse_cleared(workspace, number)
-    differing = reproduce(workspace.root, find_wave_commit(workspace, number))
-    record_reproduction(workspace, number, differing)
+    if drawn_by is not None:
+        number, differing = _reproduce_drawn(workspace, drawn_by, at or "HEAD")
+    elif number is not None:
+        refuse_cleared(workspace, number)
+        commit = find_wave_commit(workspace, number)
+        differing = [*reproduce(workspace.root, commit), *find_other_figures(workspace, number, commit)]
+        record_reproduction(workspace, number, differing)
     if differing:
         raise AmunError(f"wave {number}: other bytes in {', '.join(differing)}")
     print(f"wave {number}: same bytes")
+
+
+def _reproduce_drawn(workspace: "Workspace", value: str, at: str) -> tuple[int, list[str]]:
+    """Returns which wave was drawn and run again, and what differs; the ledger keeps both."""
+    from tasks.workspace.drawing import draw_and_run, read_lot
+    from tasks.workspace.worktree import record_reproduction
+
+    draw, differing = draw_and_run(workspace, value, read_lot(workspace, at))
+    record_reproduction(workspace, draw.wave, differing, draw)
+    return draw.wave, differing

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from amun.core.counts import tell_count
-from amun.evidence.receipt import SignedReceipt
+from amun.evidence.receipt import Reproduction, SignedReceipt
 from amun.ledger import IssuedReceipt
 from amun.receipts.signing import tell_key
 from flows.pages.layout import day, moment, print_facts
@@ -53,7 +53,8 @@ def print_receipt(text: str) -> None:
             "keys destroyed": moment(destroyed.keys_destroyed_at),
             "how many": destroyed.num_keys,
             "erased": moment(destroyed.erased_at),
-            "run again": None if body.reproduction is None else moment(body.reproduction.finished_at),
+            "run again": _tell_reproduction(body.reproduction),
+            "drawn and run again": _tell_reproduction(body.drawn),
             "issued": f"{moment(entry.issued_at)}, number {entry.number}, key {tell_key(entry.public_key)}",
         }
     )
@@ -76,6 +77,24 @@ def print_state(state: "ReceiptState") -> None:
         print(f"{people} erased by a release that issued no receipts")
     if not state.faults:
         print("nothing is wrong")
+
+
+def print_draw(drawn: dict[str, Any]) -> None:
+    """Prints which wave a value draws, and which ones follow where that can no longer be run again."""
+    waves: list[int] = drawn["waves"]
+    print(f"wave {waves[0]} of {tell_count(len(waves), 'wave')}, drawn at commit {drawn['commit'][:12]}")
+    print_facts({"head of the chain of receipts": drawn["head"], "value": drawn["value"]})
+    if len(waves) > 1:
+        print(f"where it can no longer be run again: {', then '.join(map(str, waves[1:4]))}{' ...' * (len(waves) > 4)}")
+    print("`amun wave reproduce --drawn-by VALUE` runs it again, and keeps that for receipts")
+
+
+def _tell_reproduction(run: Reproduction | None) -> str | None:
+    if run is None:
+        return None
+    ended = f"other bytes in {', '.join(run.differing)}" if run.differing else "same bytes"
+    told = f"{moment(run.finished_at)}, {ended}"
+    return told if run.draw is None else f"{told}; wave {run.draw.wave} was drawn by {run.draw.value!r}"
 
 
 def _tell_bounds(bounds: tuple[float, float] | None) -> str | None:

@@ -17,6 +17,10 @@ from tasks.workspace.workspace import Workspace, open_ledger
 _LOCK = Path("dvc.lock")
 
 
+class ClearedWaveError(InputError):
+    """A wave cannot be run again: its files lay in clear, and were destroyed."""
+
+
 def is_base_sealed(stages: Mapping[str, Any]) -> bool:
     """Tells whether the samples of a wave's base are sealed, by the stages of its `dvc.lock`.
 
@@ -51,7 +55,7 @@ def refuse_cleared(workspace: Workspace, number: int) -> None:
     """Refuses to run a wave again whose files are destroyed. A clone without the ledger finds no data instead.
 
     Raises:
-        InputError: they are, or are being.
+        ClearedWaveError: they are, or are being.
     """
     try:
         with open_ledger() as ledger:
@@ -60,4 +64,4 @@ def refuse_cleared(workspace: Workspace, number: int) -> None:
     except InputError:
         return
     if number in cleared:
-        raise InputError(f"wave {number} can no longer be run again: {tell_cleared(cleared[number])}")
+        raise ClearedWaveError(f"wave {number} can no longer be run again: {tell_cleared(cleared[number])}")

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from amun.core.errors import AmunError, InputError
-from amun.core.paths import FORGOTTEN, WAVE
-from amun.evidence.wave import ForgottenWave, parse_forgotten
+from amun.core.paths import FORGOTTEN, PREPARE_METRICS, WAVE
+from amun.evidence.figures import NamedBy, PrepareFigures
+from amun.evidence.wave import ForgottenWave, parse_forgotten, parse_record
 from tasks.tools.git import find_tagged, has_commit, is_ancestor, name_tag, read_committed, run_git
 from tasks.workspace.workspace import Workspace, open_ledger
 
@@ -75,6 +76,17 @@ def read_forgotten_at(root: Path, commit: str) -> list[ForgottenWave] | None:
     if committed is None:
         raise AmunError(f"{root}: {FORGOTTEN} is not in commit {commit[:12]}, which is said to record a wave")
     return parse_forgotten(committed, f"{FORGOTTEN} at {commit[:12]}")
+
+
+def find_naming_at(root: Path, commit: str) -> NamedBy | None:
+    """Returns whose key has named the samples of a wave's base; None where its commit is not in this clone.
+
+    Raises:
+        AmunError: the commit cannot be read.
+    """
+    text = read_committed(root, PREPARE_METRICS, commit) if has_commit(root, commit) else None
+    where = f"{PREPARE_METRICS} at {commit[:12]}"
+    return None if text is None else parse_record(PrepareFigures, text, where).samples_named_by
 
 
 def find_wave_commit(workspace: Workspace, number: int) -> str:

@@ -10,17 +10,17 @@ from pathlib import Path
 
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret, subject_keys
-from amun.core.paths import BASE_MODEL, CALIBRATION, TARGET_WEIGHTS, TEST, TRAIN, UNLEARNED
+from amun.core.paths import BASE_MODEL, TARGET_WEIGHTS, TRAIN, UNLEARNED
 from amun.core.subject_ids import normalise
 from amun.evidence.wave import ForgottenWave
 from amun.ledger import PlannedErasure
-from amun.store.store import read_ids
+from amun.store.store import StoredIds, read_ids
 from amun.vault.sealed_weights import WeightsNote, is_in_clear, list_weights_keys
 from amun.vault.vault import Vault
 from tasks.tools.contents import find_cached
 from tasks.tools.registered import WaveVersion, find_champion, list_registered
 from tasks.workspace.history import read_forgotten_at, tell_how_to_fetch
-from tasks.workspace.store_files import read_locks
+from tasks.workspace.store_files import find_base, find_erased_owners, read_locks
 from tasks.workspace.workspace import Workspace
 
 TRAINED = (str(BASE_MODEL), str(TARGET_WEIGHTS))  # on the training samples, whoever was forgotten since
@@ -67,11 +67,17 @@ class _Person:
         ids: the name, and the keyed ids by which store files and git may know the person.
         samples: training samples of all whom the wave has forgotten, where store files know the person by no such id:
             a name in a spelling that nobody can list is known by its key alone, and a killed call has destroyed that.
+        owners: keyed ids of those of them whose keys are gone: another base may have other ids for the same samples.
     """
 
     request_id: str
     ids: frozenset[str]
     samples: frozenset[str]
+    owners: frozenset[str]
+
+    def is_in(self, stored: StoredIds) -> bool:
+        """Tells whether a store file may have samples of the person."""
+        return bool(stored.subjects & (self.ids | self.owners) or stored.samples & self.samples)
 
 
 def find_learned(
@@ -171,7 +177,7 @@ def _judge_commits(root: Path, commits: Collection[str], people: Sequence[_Perso
         gone = {key for wave in _read_forgotten(root, commit) for key in wave.subject_keys}
         # where the cache has lost the samples, anybody may have been among them
         held = stored.get(lock.get(str(TRAIN), ""))
-        trained_on = [one for one in people if held is None or held.subjects & one.ids or held.samples & one.samples]
+        trained_on = [one for one in people if held is None or one.is_in(held)]
         learned = frozenset(one.request_id for one in trained_on if gone.isdisjoint(one.ids))
         judged[commit] = _Commit(lock, bool(trained_on), learned)
     return judged
@@ -214,15 +220,14 @@ def _find_people(
         commit = commits.get(one.wave_number or 0)
         is_known = commit is None or not ids.isdisjoint(_list_subjects(root, commit))
         samples = frozenset[str]() if is_known or commit is None else _list_forgotten(root, commit, one.wave_number)
-        people.append(_Person(one.request_id, ids, samples))
+        owners = find_erased_owners(root, commit, samples) if commit is not None and samples else frozenset[str]()
+        people.append(_Person(one.request_id, ids, samples, owners))
     return people
 
 
 def _list_subjects(root: Path, commit: str) -> set[str]:
     """Returns everybody who has samples at a wave's commit, as far as the cache has them."""
-    lock = read_locks(root, {commit: commit})[commit]
-    paths = find_cached(root, {lock[str(path)] for path in (TRAIN, CALIBRATION, TEST) if str(path) in lock}).values()
-    return {subject for path in paths for subject in read_ids(path).subjects}
+    return {subject for path in find_base(root, commit) for subject in read_ids(path).subjects}
 
 
 def _list_forgotten(root: Path, commit: str, wave: int | None) -> frozenset[str]:

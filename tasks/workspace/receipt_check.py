@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 from amun.core.errors import AmunError
 from amun.core.paths import RECEIPT_CHAIN
+from amun.evidence.receipt import Draw, SignedReceipt
 from amun.ledger import IssuedReceipt
 from amun.receipts.chain import find_break
+from amun.receipts.drawing import list_draws
 from amun.receipts.signing import locate_signing_key, read_signing_key
 from tasks.tools.git import has_commit, is_ancestor, run_git
+from tasks.workspace.drawing import find_draw_fault
 from tasks.workspace.history import is_cut
 from tasks.workspace.receipt_chain import find_difference, read_lines
 from tasks.workspace.receipts import read_issued
@@ -130,11 +133,19 @@ def _find_faults_in_git(workspace: Workspace, receipts: Sequence[IssuedReceipt])
 
 
 def _find_damaged(workspace: Workspace, receipts: Sequence[IssuedReceipt]) -> Iterator[ChainFault]:
-    """Yields bodies that do not open, or are not what was committed to."""
+    """Yields bodies that do not open, are not what was committed to, or tell of a draw that git does not give."""
+    draws: dict[Draw, str] = {}
     with open_ledger() as ledger:
         for receipt in receipts:
             try:
                 if receipt.has_body:
-                    read_issued(workspace, ledger, receipt)
+                    body = SignedReceipt.model_validate_json(read_issued(workspace, ledger, receipt)).body
+                    draws |= dict.fromkeys(list_draws(body), receipt.request_id)
             except AmunError as error:
                 yield ChainFault(str(error), "bring key store and ledger back from your backup")
+    for draw, request_id in draws.items():
+        if fault := find_draw_fault(workspace, draw):
+            yield ChainFault(
+                f"the receipt of {request_id}: {fault}",
+                "ask who has run `amun wave reproduce --drawn-by`; what a receipt says is not changed any more",
+            )

@@ -30,6 +30,7 @@ from amun.receipts.statement import name_subject
 from amun.vault.vault import Vault
 from tasks.tools.digests import compute_md5
 from tasks.tools.git import name_tag, run_git
+from tasks.workspace.history import find_naming_at
 from tasks.workspace.receipt_limits import list_limits
 from tasks.workspace.workspace import Workspace
 
@@ -136,6 +137,7 @@ def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, 
     erasure, forgetting = drafted.erasure, _describe_wave(root, ledger, model, drafted.wave_number)
     if erasure.started_at is None or erasure.keys_destroyed_at is None or erasure.erased_at is None:
         raise AmunError(f"{drafted.request_id} is not erased, and gets no receipt yet")
+    drawn = ledger.find_drawn(model)
     destroyed = Destruction(
         begun_at=erasure.started_at,
         keys_destroyed_at=erasure.keys_destroyed_at,
@@ -156,8 +158,9 @@ def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, 
         forgotten=forgetting,
         destroyed=destroyed,
         reproduction=ledger.find_reproduction(model, drafted.wave_number),
+        drawn=drawn,
         software=Software(version=amun.__version__, commit=run_git(root, "rev-parse", "HEAD")),
-        limits=tuple(list_limits(forgetting, destroyed, _name_adopted(root))),
+        limits=tuple(list_limits(forgetting, destroyed, _name_adopted(root), drawn)),
     )
 
 
@@ -191,6 +194,7 @@ def _describe_wave(root: Path, ledger: Ledger, model: str, number: int) -> Forge
         weights_md5=weights,
         weights_sha256=_read_sha256(root, weights),
         data_md5=data,
+        samples_named_by=find_naming_at(root, wave.commit),
         method=summary.method,
         attempt=summary.attempt,
         reason=next((made.reason for made in summary.decisions if made.passed), ""),

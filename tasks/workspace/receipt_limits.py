@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 
+from amun.core.counts import tell_count
 from amun.core.params import EXACT_METHOD
-from amun.evidence.receipt import Destruction, Forgetting, LearnedWeights
+from amun.evidence.receipt import Destruction, Forgetting, LearnedWeights, Reproduction
 
 
-def list_limits(forgotten: Forgetting, destroyed: Destruction, adopted: str = "") -> Iterator[str]:
+def list_limits(
+    forgotten: Forgetting, destroyed: Destruction, adopted: str = "", drawn: Reproduction | None = None
+) -> Iterator[str]:
     """Yields each limit of a receipt.
 
     Args:
         forgotten: the wave that it tells of.
         destroyed: what it says was destroyed.
         adopted: where the base comes from, if it was trained elsewhere.
+        drawn: the last time that a drawn wave was run again.
     """
     yield (
         "This is a statement, signed by whoever holds the key, and no proof: a signature shows who says it, and the "
@@ -27,6 +31,17 @@ def list_limits(forgotten: Forgetting, destroyed: Destruction, adopted: str = ""
             "The model was made to forget by an approximate method. The figures bound what is left of all who were "
             "forgotten in that wave together, and of no single person. The model that serves was made from models that "
             "had learned the samples."
+        )
+    if drawn is None or drawn.draw is None:
+        yield (
+            "No wave was drawn and run again, so that the figures are those that the pipeline gives is the word of "
+            "whoever has signed."
+        )
+    else:
+        yield (
+            f"Of {tell_count(len(drawn.draw.waves), 'wave')} one was drawn and run again, wave {drawn.draw.wave}. That "
+            "shows nothing where the value by which it was drawn was known to whoever ran it before the chain of "
+            "receipts had the head that the draw names; and others' computers alone show that it was run."
         )
     if destroyed.weights is None:
         yield (
@@ -51,6 +66,11 @@ def list_limits(forgotten: Forgetting, destroyed: Destruction, adopted: str = ""
         "Sealed copies of the samples are still there, in files and their backups. They cannot be opened, unless "
         "somebody has kept a backup of the key store together with a key-encryption key of the same time."
     )
+    if forgotten.samples_named_by == "secret":
+        yield (
+            "The ids by which git has the samples are made with the secret of the workspace alone: whoever has that "
+            "secret and the very picture can tell which id was the picture's."
+        )
     yield "Disks may keep blocks that were overwritten. The request itself stays on record, with the person's id."
 
 

@@ -8,7 +8,7 @@ the wave's tag tells, where that `dvc.lock` was computed from the very `wave.jso
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,9 +66,19 @@ def find_record_of(root: Path, number: int, named: Collection[str] = ()) -> str 
     return last.commit if last is not None and last.number == number else None
 
 
-def _walk_records(root: Path, named: Collection[str]) -> Iterator[Record]:
-    """Yields the pipeline's own commits of wave files, newest first."""
-    for line in run_git(root, "log", f"--format={_FORMAT}", "--", *list_restored_paths(root)).splitlines():
+def list_recorded(root: Path, revision: str) -> dict[int, str]:
+    """Returns the commit of each wave that a revision's history records, by number, as git alone tells."""
+    records = [record for record in _walk_records(root, (), revision, [str(WAVE)]) if record.is_wave]
+    # the last commit of a number is the wave's
+    return {record.number: record.commit for record in reversed(records)}
+
+
+def _walk_records(
+    root: Path, named: Collection[str], revision: str = "HEAD", paths: Sequence[str] = ()
+) -> Iterator[Record]:
+    """Yields the pipeline's own commits that change these files, or any of a wave's, up to a revision, newest first."""
+    paths = paths or list_restored_paths(root)
+    for line in run_git(root, "log", f"--format={_FORMAT}", revision, "--", *paths).splitlines():
         commit, author, committer, wave, restored, lock = line.split("\t")
         if lock and (number := wave or restored).isdigit():
             if run_git(root, "rev-parse", f"{commit}:{dvc.LOCK_FILE}") == lock:

@@ -4,7 +4,7 @@ Each content is read once from the DVC cache, for the data stay the same through
 has lost a file, the ledger still knows what the latest base holds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -24,14 +24,15 @@ from amun.core.paths import (
 )
 from amun.ledger import Holding
 from amun.store.rows import is_sealed
-from amun.store.store import read_share
+from amun.store.store import read_owners, read_share
 from amun.vault.sealed_weights import is_in_clear
 from tasks.tools import dvc
 from tasks.tools.contents import find_cached
 from tasks.tools.git import has_commit
 from tasks.workspace.history import tell_how_to_fetch
 
-CONTENT = (TRAIN, CALIBRATION, TEST, ADVERSARIAL, HELD_OUT_ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS)
+BASE = (TRAIN, CALIBRATION, TEST)
+CONTENT = (*BASE, ADVERSARIAL, HELD_OUT_ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS)
 WEIGHTS = (BASE_MODEL, TARGET_WEIGHTS, UNLEARNED)
 OF_A_WAVE = (str(ADVERSARIAL), str(HELD_OUT_ADVERSARIAL))  # whose samples are not those of a base
 
@@ -69,6 +70,20 @@ def read_lock(root: Path, commit: str) -> dict[str, str]:
 def read_locks(root: Path, commits: Mapping[Key, str]) -> dict[Key, dict[str, str]]:
     """Returns the same for several commits, by what they are known by."""
     return {key: read_lock(root, commit) for key, commit in commits.items()}
+
+
+def find_base(root: Path, commit: str) -> list[Path]:
+    """Returns what the cache has of the base's samples at a wave's commit."""
+    lock = read_lock(root, commit)
+    return list(find_cached(root, {lock[str(path)] for path in BASE if str(path) in lock}).values())
+
+
+def find_erased_owners(root: Path, commit: str, sample_ids: Collection[str]) -> frozenset[str]:
+    """Returns the keyed ids of those who own one of these samples at a wave's commit, and have no key any more."""
+    found = set[str]()
+    for owners in map(read_owners, find_base(root, commit)):
+        found.update(owners.subject_ids[owners.is_erased & owners.is_among(list(sample_ids))].tolist())
+    return frozenset(found)
 
 
 def require_locks(root: Path, commits: Mapping[int, str]) -> Locks:

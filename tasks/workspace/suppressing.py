@@ -1,12 +1,14 @@
 """What of a workspace belongs on the suppression list: the pictures of those who are about to be erased."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from amun.core.errors import AmunError
+from amun.core.keys import load_secret, subject_keys
 from amun.core.subject_ids import normalise
-from amun.evidence.wave import list_gone, read_forgotten
+from amun.evidence.wave import ForgottenWave, list_gone, read_forgotten
 from amun.store.store import read_owners
 from amun.store.twins import find_others, find_pictures
 from tasks.tools.contents import find_cached
@@ -36,19 +38,28 @@ def find_own_pictures(
         The digests, and what is wrong with the first sample or file that could not be read; empty where all were.
     """
     root = workspace.root
-    gone = set(list_gone(read_forgotten(root)))
+    line = read_forgotten(root)
+    gone, is_forgotten = set(list_gone(line)), _recognise(root, line)
     problems: list[str] = []
     found = set[bytes]()
     for contents, commit in _list_bases(root, commits, locks).items():
         paths = list(find_cached(root, contents).values())
         own, own_ids = _read_own(paths, people, problems)
         shared = own if own and may_have_had_twins(root, commit) else set()
-        found |= own - _read_others(paths, shared, own_ids | gone, problems)
+        found |= own - _read_others(paths, shared, own_ids | gone, is_forgotten, problems)
     paths = [root / path for path in STORES]
     own, own_ids = _read_own(paths, people, problems)
     # whoever came with a later base may have brought a picture of an earlier one
     shared = found | own if may_have_twins(root) else found - own
-    return (found | own) - _read_others(paths, shared, own_ids | gone, problems), next(iter(problems), "")
+    others = _read_others(paths, shared, own_ids | gone, is_forgotten, problems)
+    return (found | own) - others, next(iter(problems), "")
+
+
+def _recognise(root: Path, line: Sequence[ForgottenWave]) -> Callable[[str], bool]:
+    """Returns what tells whether a line has forgotten a person: another base may have other ids for the samples."""
+    secret = load_secret(root)
+    forgotten = {key for wave in line for key in wave.subject_keys}
+    return cache(lambda name: not forgotten.isdisjoint(subject_keys(secret, name)))
 
 
 def _list_bases(root: Path, commits: Mapping[int, str], locks: Locks) -> dict[tuple[str, ...], str]:
@@ -87,10 +98,16 @@ def _read_pictures(path: Path, sample_ids: list[str], problems: list[str]) -> se
         return _read_pictures(path, sample_ids[:half], problems) | _read_pictures(path, sample_ids[half:], problems)
 
 
-def _read_others(paths: Iterable[Path], pictures: set[bytes], without: set[str], problems: list[str]) -> set[bytes]:
-    """Returns those of the pictures that others have, too."""
+def _read_others(
+    paths: Iterable[Path],
+    pictures: set[bytes],
+    without: set[str],
+    is_forgotten: Callable[[str], bool],
+    problems: list[str],
+) -> set[bytes]:
+    """Returns those of the pictures that others have, too, who are not forgotten."""
     read = _read_each(paths, lambda path: find_others([path], pictures, without, skip_erased=True), problems)
-    return {twin.picture for twins in read for twin in twins}
+    return {twin.picture for twins in read for twin in twins if not is_forgotten(twin.subject_id)}
 
 
 def _read_each(paths: Iterable[Path], read: Callable[[Path], Read], problems: list[str]) -> Iterator[Read]:

@@ -13,17 +13,17 @@ from pathlib import Path
 import amun
 from amun.core.errors import AmunError, InputError
 from amun.core.locks import hold_lock
-from amun.core.paths import CALIBRATION, STATE, TEST, TRAIN
+from amun.core.paths import AUDIT_METRICS, CALIBRATION, REPORT_METRICS, STATE, TEST, TRAIN
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
-from amun.evidence.receipt import Reproduction
+from amun.evidence.receipt import Draw, Reproduction
 from amun.evidence.wave import parse_record, read_wave
 from amun.evidence.worst import Worst
 from amun.store.forgetting import find_lost
 from amun.store.store import read_owners
 from amun.vault.vault import lend_vault
 from tasks.tools import dvc
-from tasks.tools.git import list_changes, run_git
+from tasks.tools.git import list_changes, read_committed, run_git
 from tasks.tools.sound import make_sound
 from tasks.workspace.erasing import describe_erased
 from tasks.workspace.workspace import Workspace, open_ledger
@@ -31,6 +31,10 @@ from tasks.workspace.workspace import Workspace, open_ledger
 _PREFIX = "worktree-"  # of a folder under .amun/
 # in it: held as long as its command lives, in whatever container that is, and let go by the kernel
 _LOCK = "lock"
+
+
+class ErasedWaveError(AmunError):
+    """A wave cannot be run again: people of whom it has samples are erased."""
 
 
 @contextmanager
@@ -97,12 +101,35 @@ def reproduce_wave(root: Path, commit: str) -> list[str]:
         return sorted(differing | set(list_changes(path)))
 
 
-def record_reproduction(workspace: Workspace, number: int, differing: Sequence[str]) -> None:
+def find_other_figures(workspace: Workspace, number: int, commit: str) -> list[str]:
+    """Returns the files at a wave's commit that have other figures than the ledger, by which receipts tell them.
+
+    Raises:
+        AmunError: the ledger does not answer, or a file is damaged.
+    """
+    try:
+        with open_ledger() as ledger:
+            summary = ledger.get_wave(workspace.model, number).summary
+    except InputError:  # a clone without the ledger issues no receipts
+        return []
+    if summary is None:
+        return []
+    told = {AUDIT_METRICS: summary.calibration, REPORT_METRICS: summary.test}
+    return [
+        f"the ledger's figures of {path}"
+        for path, figures in told.items()
+        if (text := read_committed(workspace.root, path, commit)) is not None
+        and parse_record(type(figures), text, f"{path} at {commit[:12]}") != figures
+    ]
+
+
+def record_reproduction(workspace: Workspace, number: int, differing: Sequence[str], draw: Draw | None = None) -> None:
     """Keeps in the ledger how running a wave again has ended, for receipts; a clone may be without the ledger.
 
     A ledger that does not answer is told, and no more: what was run again is known.
     """
-    result = Reproduction(finished_at=datetime.now(UTC), differing=tuple(differing), software=amun.__version__)
+    now = datetime.now(UTC)
+    result = Reproduction(finished_at=now, differing=tuple(differing), software=amun.__version__, draw=draw)
     try:
         with open_ledger() as ledger:
             ledger.record_reproduction(workspace.model, number, result)
@@ -116,11 +143,11 @@ def _require_nobody_erased(path: Path) -> None:
     """Refuses to run a wave again of whose samples some can no longer be opened.
 
     Raises:
-        AmunError: there are some; the line says since when.
+        ErasedWaveError: there are some; the line says since when.
     """
     wave, stores = read_wave(path), [read_owners(path / each) for each in (TRAIN, CALIBRATION, TEST)]
     if num_lost := len(find_lost(stores, [earlier for earlier in wave.forgotten if earlier.number < wave.number])):
-        raise AmunError(
+        raise ErasedWaveError(
             f"wave {wave.number} can no longer be run again: of its samples {num_lost} belong to people who were "
             f"{describe_erased(wave.model, wave.number)}"
         )

@@ -6,12 +6,12 @@ from functools import partial
 import pytest
 
 from amun.core.errors import AmunError, InputError
-from amun.evidence.receipt import ChainEntry, Draft, Held, Reproduction
+from amun.evidence.receipt import ChainEntry, Draft, Draw, Held, Reproduction
 from amun.ledger import Ledger
 from amun.receipts.chain import append_entry, find_break
 from amun.receipts.entries import write_line
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_wave, complete_wave, run_together
-from tests.amun.receipts.bodies import KEY
+from tests.amun.receipts.bodies import DRAW, KEY
 
 DRAFT = Draft(held=Held(num_train=2, num_held_out=1, in_files=()), num_keys=1)
 
@@ -125,3 +125,30 @@ def test_last_time_that_a_wave_was_run_again_is_kept(ledger: Ledger) -> None:
     assert ledger.find_reproduction(MODEL, 0) == last
     with pytest.raises(InputError, match="has no wave 1"):
         ledger.record_reproduction(MODEL, 1, last)
+
+
+def test_last_draw_stays_until_the_next_one_whatever_is_run_in_between(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+
+    def record(days: int, wave: int = 0, draw: Draw | None = None) -> Reproduction:
+        now = NOW + timedelta(days=days)
+        run = Reproduction(finished_at=now, differing=(), software="0.2.0", draw=draw)
+        ledger.record_reproduction(MODEL, wave, run)
+        assert ledger.find_reproduction(MODEL, wave) == run
+        return run
+
+    assert ledger.find_drawn(MODEL) is None
+    record(0)
+    assert ledger.find_drawn(MODEL) is None
+    drawn = record(1, draw=DRAW)
+    record(2)
+    record(3)
+    assert ledger.find_drawn(MODEL) == drawn
+    assert ledger.find_drawn("faces") is None
+    add(ledger, "ann")
+    complete_wave(ledger, claim_wave(ledger))
+    later = record(4, 1, DRAW.model_copy(update={"value": "another"}))
+    record(5)
+    assert ledger.find_drawn(MODEL) == later
+    again = record(6, draw=DRAW)
+    assert ledger.find_drawn(MODEL) == again

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from amun.core.errors import InputError
+from amun.core.keys import store_secret, subject_key
 from amun.core.params import Params
 from amun.core.paths import FORGOTTEN
 from amun.evidence.wave import ForgottenWave, write_json
@@ -16,6 +17,7 @@ from amun.model.weights import copy_weights
 from amun.store.forgetting import refuse_forgotten
 from amun.store.samples import Samples
 from amun.store.store import StoreShape
+from tests.amun.sealing import SECRET
 from tests.amun.shipped import PARAMS
 
 IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -59,7 +61,20 @@ def test_nobody_is_trained_on_who_is_forgotten_or_where_that_is_not_known(
     samples = Samples(names, names, torch.zeros(4, dtype=torch.int64), IMAGES)
     with pytest.raises(InputError, match=r"forgotten\.json is missing"):
         refuse_forgotten(samples)
+    store_secret(Path(), SECRET)
     write_json(FORGOTTEN, [ForgottenWave(number=1, subject_keys=["key"], forget_ids=["a", "x"], held_out_ids=["d"])])
     with pytest.raises(InputError, match="refused to train on 2 samples of forgotten people"):
         refuse_forgotten(samples)
     refuse_forgotten(samples.slice(1, 3))
+    # another base may have named the samples otherwise, and the data may spell the name otherwise
+    own = Samples(
+        np.array(["v", "w", "x", "y"]),
+        np.array(["Zo\u00eb", "Zoe\u0308", "KEY", "z"]),
+        samples.labels,
+        samples.payloads,
+    )
+    key = subject_key(bytes.fromhex(SECRET), "Zo\u00eb")
+    write_json(FORGOTTEN, [ForgottenWave(number=1, subject_keys=[key, "KEY"], forget_ids=[], held_out_ids=[])])
+    with pytest.raises(InputError, match="refused to train on 3 samples of forgotten people"):
+        refuse_forgotten(own)
+    refuse_forgotten(own.slice(3, 4))

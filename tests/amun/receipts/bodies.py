@@ -1,5 +1,6 @@
 """Receipts as tests need them: one with all that there can be in it, and any that hypothesis makes."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from amun.evidence.figures import AuditFigures, ReportFigures
 from amun.evidence.receipt import (
     ChainEntry,
     Destruction,
+    Draw,
     Forgetting,
     Held,
     HeldSamples,
@@ -21,6 +23,8 @@ from amun.evidence.receipt import (
 )
 from amun.evidence.scan import ScannedPlace, ScanRecord
 from amun.receipts.chain import append_entry, commit_to, draw_nonce
+from amun.receipts.drawing import draw_wave
+from amun.receipts.entries import begin_chain
 from amun.receipts.signing import SigningKey
 from amun.receipts.statement import dump_body, name_subject, write_receipt
 
@@ -39,6 +43,18 @@ SCAN = ScanRecord(
     ),
 )
 KEY, OTHER_KEY = (SigningKey(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)) for number in (1, 2))
+
+
+def draw_from(value: str, head: str, waves: Iterable[int], skipped: Iterable[int] = ()) -> Draw:
+    """Returns the draw of one of some waves; those that are skipped must be the first that the value draws."""
+    candidates, left_out = tuple(waves), tuple(skipped)
+    drawn = draw_wave(value, head, MODEL, candidates, left_out)
+    assert drawn is not None
+    return Draw(value=value, head=head, commit="c0ffee", waves=candidates, skipped=left_out, wave=drawn)
+
+
+# the wave that is drawn first is said to be erased
+DRAW = draw_from("round 4711", begin_chain(MODEL), range(1, 8), [5])
 
 
 def make_body(nonce: str, number: int = 1) -> ReceiptBody:
@@ -64,6 +80,7 @@ def make_body(nonce: str, number: int = 1) -> ReceiptBody:
             weights_md5="0" * 32,
             weights_sha256="1" * 64,
             data_md5={"data/train.parquet": "2" * 32},
+            samples_named_by="person",
             method="never_seen",
             attempt=1,
             reason="memory left 0.1 to 0.3",
@@ -81,6 +98,7 @@ def make_body(nonce: str, number: int = 1) -> ReceiptBody:
             scan=SCAN,
         ),
         reproduction=Reproduction(finished_at=NOW - timedelta(days=3), differing=("metrics/audit.json",), software="1"),
+        drawn=Reproduction(finished_at=NOW, differing=("plots/roc.csv",), software="1", draw=DRAW),
         software=Software(version="0.2.0", commit="c0ffee"),
         limits=("This is a statement.", "\u00e4\u00f6\u00fc \U0001f600"),
     )

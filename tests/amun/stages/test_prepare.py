@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 
 from amun.core.errors import InputError
-from amun.core.keys import keyed_digest, parse_secret, subject_key
+from amun.core.keys import parse_secret, subject_key
 from amun.core.params import Params
 from amun.core.paths import CALIBRATION, EXCLUSIONS, KEK, KEYS, PREPARE_METRICS, TEST, TRAIN
 from amun.evidence.wave import write_json
 from amun.stages.prepare import prepare
+from amun.store.naming import name_by_person, name_by_secret
 from amun.store.samples import read_samples
 from amun.store.twins import digest_pictures
 from amun.vault.key_store import KEYS_VARIABLE
@@ -108,11 +109,33 @@ DEALT = {TRAIN: "a7269b1d2731d8fd", CALIBRATION: "9a510982d424ce74", TEST: "5327
 
 
 def test_splits_are_as_ever_where_nobody_shares_a_picture(params: Params) -> None:
-    run(params)
+    run(params, sealed=False)
     for path, digest in DEALT.items():
         ids = "".join(read_samples(path).sample_ids.tolist())
         assert hashlib.sha256(ids.encode()).hexdigest().startswith(digest)
     assert set(read_twins().values()) == {0}
+    clear = [read_samples(path) for path in STORES]
+    assert "samples_named_by" not in read_metrics()
+    run(params)
+    for sealed, before in zip(map(read_samples, STORES), clear, strict=True):
+        assert torch.equal(sealed.payloads, before.payloads)
+        assert sealed.subject_ids.tolist() == before.subject_ids.tolist()
+        assert not set(sealed.sample_ids.tolist()) & set(before.sample_ids.tolist())
+    assert '"samples_named_by": "person"' in PREPARE_METRICS.read_text(encoding="utf-8")
+
+
+def test_ids_of_sealed_samples_are_made_by_their_peoples_keys(params: Params) -> None:
+    run(params)
+    digests = [path.read_bytes() for path in STORES]
+    train, keys = read_samples(TRAIN), open_vault().provide_keys([f"person {person}" for person in range(40)])
+    owner = str(train.subject_ids[0])
+    number = int(owner.removeprefix("person ")) + (40 if train.labels[0] else 0)
+    name = f"{'dog' if train.labels[0] else 'cat'}/{number % 40:02}.png"
+    by_secret = name_by_secret(parse_secret(SECRET, ""), [name], np.asarray(paint(number)).transpose(2, 0, 1)[None])
+    assert train.sample_ids[0] == name_by_person(keys[owner], str(by_secret[0]))
+    open_vault().rotate()
+    run(params)
+    assert [path.read_bytes() for path in STORES] == digests
 
 
 def read_twins() -> dict[str, int]:
@@ -146,9 +169,13 @@ def test_placeholder_that_everybody_has_joins_nobody_and_is_told(params: Params)
     assert read_twins() == {"num_samples": 40, "num_people": 40, "num_labels": 0, "num_apart": 20}
 
 
-def test_twins_of_the_forgotten_are_left_out_of_a_new_base_and_counted(params: Params) -> None:
+@pytest.mark.parametrize(("was_sealed", "is_sealed"), [(True, True), (False, True), (True, False), (False, False)])
+def test_twins_of_the_forgotten_are_left_out_of_a_new_base_and_counted(
+    params: Params, was_sealed: bool, is_sealed: bool
+) -> None:
+    """However the base in which they were forgotten had named them, and the new one does."""
     share(range(5), range(20, 25))
-    run(params)
+    run(params, sealed=was_sealed)
     twins = {
         sample_id
         for store in map(read_samples, STORES)
@@ -158,10 +185,11 @@ def test_twins_of_the_forgotten_are_left_out_of_a_new_base_and_counted(params: P
     assert len(twins) == 5
     forgotten = [subject_key(parse_secret(SECRET, ""), f"person {n}") for n in range(5)]
     write_json(EXCLUSIONS, [*forgotten, *twins])
-    run(params)
+    run(params, sealed=is_sealed)
     held = {sample_id for store in map(read_samples, STORES) for sample_id in store.sample_ids.tolist()}
     assert len(held) == 65
-    assert not held & twins
+    cats = [store.subject_ids[(store.labels == 0).numpy()].tolist() for store in map(read_samples, STORES)]
+    assert {owner for owners in cats for owner in owners} == {f"person {n}" for n in (*range(5, 20), *range(25, 40))}
     metrics = json.loads(PREPARE_METRICS.read_text(encoding="utf-8"))
     assert metrics["num_excluded"] == 15
     assert sum(metrics[f"num_{split}"] for split in ("train", "calibration", "test")) == 65
@@ -261,8 +289,8 @@ def test_erased_person_comes_back_under_no_name(params: Params, is_sealed: bool)
     assert metrics["num_excluded"] == 0
     assert sum(metrics[f"num_{split}"] for split in ("train", "calibration", "test")) == len(held)
     # whom this workspace has forgotten is told as that, and what was forgotten with her
-    secret, pixels = parse_secret(SECRET, ""), np.asarray(paint(7)).transpose(2, 0, 1).tobytes()
-    twin = keyed_digest(secret, "sample", b"cat/11.png", pixels)
+    secret, pixels = parse_secret(SECRET, ""), np.asarray(paint(7)).transpose(2, 0, 1)[None]
+    (twin,) = name_by_secret(secret, ["cat/11.png"], pixels).tolist()
     write_json(EXCLUSIONS, [subject_key(secret, "Zo\u00eb"), twin])
     run(params, sealed=is_sealed)
     metrics = read_metrics()

@@ -31,6 +31,7 @@ from tasks.workspace.receipt_check import check_receipts, find_chain_faults
 from tasks.workspace.receipts import Kept, keep_receipts
 from tasks.workspace.workspace import Workspace, open_workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave
+from tests.amun.receipts.bodies import DRAW
 from tests.amun.shipped import ROOT
 from tests.die import wrap
 from tests.flows.cli.test_erase import forget, vault
@@ -146,6 +147,49 @@ def test_receipt_tells_what_was_held_and_what_was_destroyed(
     assert [(one["request_id"], one["has_body"]) for one in listed] == [(name, True) for name in requests]
     table = type_receipt(capsys, "list", "--columns", "number,request,body")[1].splitlines()
     assert [line.split()[:3] for line in table[1:3]] == [["1", requests[0], "until"], ["2", requests[1], "until"]]
+
+
+def test_drawn_wave_stands_in_the_receipt_and_whoever_verifies_it_draws_again(
+    ledger: Ledger, workspace: Workspace, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (request,) = forget(ledger, "heavy")
+    head = run_git(Path(), "rev-parse", "HEAD")
+    drawn = Reproduction(
+        finished_at=datetime.now(UTC), differing=(), software="0.2.0", draw=DRAW.model_copy(update={"commit": head})
+    )
+    ledger.record_reproduction(MODEL, 1, drawn)
+    plain = Reproduction(finished_at=datetime.now(UTC), differing=("plots/roc.csv",), software="0.2.0")
+    ledger.record_reproduction(MODEL, 1, plain)
+    erasing.erase(workspace)
+    body = SignedReceipt.model_validate_json(type_receipt(capsys, "show", request, "--json")[1]).body
+    assert (body.reproduction, body.drawn) == (plain, drawn)
+    shown = type_receipt(capsys, "show", request)[1]
+    assert "other bytes in plots/roc.csv" in shown
+    assert "same bytes; wave 4 was drawn by 'round 4711'" in shown
+    receipt, keys, chain = hand_over(capsys, request, tmp_path / "elsewhere")
+    code, out, _ = type_receipt(capsys, "verify", receipt, "--public-key", keys, "--chain", chain)
+    assert (code, out.endswith(", wave 4 drawn by 'round 4711'\n")) == (0, True)
+    # this branch has recorded no wave
+    code, out, _ = type_receipt(capsys, "check")
+    assert code == 1
+    assert f"the receipt of {request}: commit {head[:12]} has other waves than the draw says" in out
+
+
+def test_receipt_of_a_draw_that_nobody_else_comes_to_is_refused(
+    ledger: Ledger, workspace: Workspace, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (request,) = forget(ledger, "heavy")
+    false = DRAW.model_copy(update={"wave": 3})
+    ledger.record_reproduction(
+        MODEL, 1, Reproduction(finished_at=datetime.now(UTC), differing=(), software="0.2.0", draw=false)
+    )
+    erasing.erase(workspace)
+    receipt, keys, _ = hand_over(capsys, request, tmp_path / "elsewhere")
+    code, out, err = type_receipt(capsys, "verify", receipt, "--public-key", keys)
+    assert (code, out) == (1, "")
+    assert err == f"amun: {receipt}: the value 'round 4711' draws wave 4, and wave 3 was run again\n"
+    code, out, _ = type_receipt(capsys, "check")
+    assert (code, "draws wave 4, and wave 3 was run again" in out) == (1, True)
 
 
 def test_git_has_commitments_alone_and_the_ledger_nothing_to_read(

@@ -79,10 +79,10 @@ class History:
             self.key_ids[key_id] = name
         return str(compute_md5(path))
 
-    def keep_samples(self, place: Path, base: str, people: list[str]) -> str:
+    def keep_samples(self, place: Path, base: str, people: list[str], prefix: str = "") -> str:
         """Puts a sample of each of some people into DVC's cache; returns the MD5 of the file."""
         path, count = self.root / place, len(people)
-        ids = np.array([name_sample(name) for name in people])
+        ids = np.array([prefix + name_sample(name) for name in people])
         images = torch.zeros((count, 1, 2, 2), dtype=torch.uint8)
         write_samples(path, Samples(ids, np.array(people), torch.zeros(count).long(), images), Seal(self.vault, base))
         dvc.add_file(self.root, place)
@@ -192,6 +192,19 @@ def test_whoever_was_never_trained_on_takes_nothing_along(history: History) -> N
 def test_name_in_a_spelling_that_nobody_can_list_is_found_after_a_kill(history: History) -> None:
     found = find_learned(Workspace(history.root, PARAMS), history.vault, [plan("zoe", 1)], history.commits)
     assert found.versions == (1,)
+
+
+def test_such_a_name_is_found_in_a_base_that_has_other_ids_for_the_same_samples(history: History) -> None:
+    name, delivered = "Zo\u00eb \u00c5s", "Zo\u00eb A\u030as"
+    lock = json.loads(run_git(history.root, "show", f"{history.commits[0]}:dvc.lock"))
+    outputs = dvc.list_digests(lock["stages"])
+    for number, first_id in ((0, "1"), (1, "2")):
+        outputs[str(TRAIN)] = history.keep_samples(TRAIN, f"base {number}", [delivered], first_id)
+        gone = ForgottenWave(number=1, subject_keys=[], forget_ids=[first_id + name_sample(delivered)], held_out_ids=[])
+        history.commits[number] = history.record(outputs, [gone] if number else [])
+    history.vault.destroy_keys([name])
+    found = find_learned(Workspace(history.root, PARAMS), history.vault, [plan(name, 1)], history.commits)
+    assert 1 in found.versions
 
 
 def test_where_the_cache_has_lost_the_samples_anybody_may_have_been_learned(history: History) -> None:

@@ -46,6 +46,23 @@ def test_what_was_not_done_is_told_and_nothing_else(changes: dict[str, object], 
     assert isinstance(destroyed, Destruction)
 
 
+@pytest.mark.parametrize(("named_by", "is_told"), [("secret", True), ("person", False), (None, False)])
+def test_ids_that_a_secret_alone_has_made_are_told(named_by: str | None, is_told: bool) -> None:
+    body = make_body("0" * 64)
+    forgotten = body.forgotten.model_copy(update={"samples_named_by": named_by})
+    said = " ".join(list_limits(forgotten, body.destroyed))
+    assert ("made with the secret of the workspace alone" in said) == is_told
+
+
+def test_whether_a_wave_was_drawn_is_told() -> None:
+    body = make_body("0" * 64)
+    assert body.drawn is not None
+    for drawn in (None, body.drawn.model_copy(update={"draw": None})):
+        assert "No wave was drawn and run again" in " ".join(list_limits(body.forgotten, body.destroyed, drawn=drawn))
+    said = " ".join(list_limits(body.forgotten, body.destroyed, drawn=body.drawn))
+    assert "Of 7 waves one was drawn and run again, wave 4. That shows nothing where the value" in said
+
+
 def test_where_the_model_comes_from_is_told() -> None:
     body = make_body("0" * 64)
     said = " ".join(list_limits(body.forgotten, body.destroyed, "models:/theirs/3"))

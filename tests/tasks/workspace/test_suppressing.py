@@ -7,6 +7,7 @@ import torch
 import yaml
 from dvc.repo import Repo
 
+from amun.core.keys import load_secret, subject_key
 from amun.core.paths import CALIBRATION, FORGOTTEN, PREPARE_METRICS, TEST, TRAIN
 from amun.evidence.wave import ForgottenWave, write_json
 from amun.store.twins import digest_pictures
@@ -85,6 +86,10 @@ def test_picture_that_somebody_brought_with_a_later_base_is_theirs(root: Path) -
     # and nobody's once the other person is forgotten, too
     went = ForgottenWave(number=1, subject_keys=[], forget_ids=["b7"], twin_ids=[], held_out_ids=[])
     write_json(root / FORGOTTEN, [went])
+    assert list_pictures(root, "dora", w0=first, w1=second) == {7}
+    # known as the person, too: a later base may have named the samples otherwise
+    key = subject_key(load_secret(root), "ben")
+    write_json(root / FORGOTTEN, [went.model_copy(update={"subject_keys": [key], "forget_ids": ["other"]})])
     assert list_pictures(root, "dora", w0=first, w1=second) == {7}
 
 

@@ -10,6 +10,7 @@ import torch
 import yaml
 from dvc.repo import Repo
 
+from amun.core.keys import create_secret
 from amun.core.paths import CALIBRATION, FORGOTTEN, PREPARE_METRICS, TEST, TRAIN
 from amun.core.paths import PARAMS as PARAMS_FILE
 from amun.evidence.wave import ForgottenWave, write_json
@@ -40,6 +41,7 @@ def root(tmp_path: Path) -> Path:
     for path, rows in CONTENT.items():
         write_store(tmp_path / path, rows)
     write_json(tmp_path / FORGOTTEN, [])
+    create_secret(tmp_path)
     return tmp_path
 
 
