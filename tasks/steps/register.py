@@ -1,6 +1,5 @@
 """Steps *register* and *promote*: the unlearned model as a version in MLflow, then as the champion."""
 
-import tempfile
 from pathlib import Path
 
 from mlflow.entities import RunStatus
@@ -10,6 +9,7 @@ from prefect import task
 from amun.core.errors import AmunError
 from amun.core.keys import file_digest, load_secret
 from amun.core.paths import UNLEARNED
+from amun.core.temporary import open_temporary
 from amun.evidence.adoption import read_adopted
 from amun.ledger import Claim
 from tasks.tools import dvc, registry
@@ -85,7 +85,7 @@ def promote_version(workspace: Workspace, claim: Claim, registered: Registered, 
         version = registry.find_version(claim.model, claim.number, commit)
         if version is None:
             raise AmunError(f"version {registered.version} of {claim.model} has vanished from the registry")
-        with tempfile.TemporaryDirectory() as folder:
+        with open_temporary() as folder:
             weights = Path(folder) / registry.WEIGHTS
             known = get_registered(claim.model, registered.version)
             for line in fetch_weights(root, known, weights, load_secret(root)):

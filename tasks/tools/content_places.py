@@ -1,7 +1,6 @@
 """Where DVC keeps contents by their MD5: its cache and every remote, each with all that it holds of one."""
 
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from amun.core.errors import AmunError
 from amun.core.masking import mask_passwords
+from amun.core.temporary import open_temporary
 from tasks.tools import s3
 from tasks.tools.dvc import open_repo
 from tasks.tools.s3_versions import list_keys, list_versions, open_version
@@ -88,7 +88,7 @@ class ContentBucket:
         if version is None:
             yield None
             return
-        with tempfile.TemporaryDirectory() as folder:
+        with open_temporary() as folder:
             copy = Path(folder) / digest
             try:
                 with open_version(self.client, version) as source, copy.open("wb") as target:

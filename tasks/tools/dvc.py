@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import signal
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from amun.core.network import read_timeout
 from amun.core.paths import ADOPTED_WEIGHTS, ATTEMPT, WAVE, WAVE_BASE
 from amun.core.progress import PROGRESS_FILE_VARIABLE
 from amun.core.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, StageResult
+from amun.core.temporary import open_temporary
 from tasks.tools.digests import compute_md5
 from tasks.tools.dvc_settings import LOCAL, SHARED, edit_settings, name_section
 from tasks.tools.git import read_committed, restore_paths
@@ -77,7 +77,7 @@ def reproduce(
     Raises:
         InputError, AmunError: the stage's own line; as `StageInterruptedError`, it was stopped.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with open_temporary() as folder:
         result_path, progress_path = Path(folder) / "result.json", Path(folder) / "progress.json"
         told = {RESULT_FILE_VARIABLE: str(result_path), PROGRESS_FILE_VARIABLE: str(progress_path)}
         told |= {FORCED_VARIABLE: "yes"} if force else {}

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import tempfile
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -32,6 +31,7 @@ from amun.core.keys import file_digest
 from amun.core.masking import mask_passwords
 from amun.core.network import read_timeout
 from amun.core.paths import STATE
+from amun.core.temporary import open_temporary
 from tasks.tools import s3
 from tasks.tools.environment import MLFLOW_VARIABLE
 from tasks.tools.registered import WaveVersion
@@ -99,7 +99,7 @@ def open_registry() -> MlflowClient:
     return MlflowClient(address)
 
 
-def download(artifact: str, folder: str) -> Path:
+def download(artifact: str, folder: Path) -> Path:
     """Returns where a file or a folder of the registry's lies once it is fetched into a folder of this machine.
 
     As in `open_registry`, MLflow is told which registry.
@@ -108,7 +108,7 @@ def download(artifact: str, folder: str) -> Path:
         MlflowException: there is none, or the registry keeps silent.
     """
     return Path(
-        download_artifacts(artifact_uri=artifact, dst_path=folder, tracking_uri=os.environ.get(MLFLOW_VARIABLE))
+        download_artifacts(artifact_uri=artifact, dst_path=str(folder), tracking_uri=os.environ.get(MLFLOW_VARIABLE))
     )
 
 
@@ -221,7 +221,7 @@ def fetch_weights(version: WaveVersion, destination: Path, secret: bytes) -> Non
     """
     if version.weights_erased_at is not None:
         raise AmunError(f"version {version.version}: its weights were erased on {version.weights_erased_at}")
-    with tempfile.TemporaryDirectory() as folder:
+    with open_temporary() as folder:
         with translate_errors():
             _require_folder(version)
             fetched = download(f"runs:/{version.run_id}/{WEIGHTS}", folder)

@@ -7,7 +7,6 @@ the files tells, not the registry.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -15,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from amun.core.temporary import open_temporary
 from tasks.tools import s3
 from tasks.tools.registry import SERVING_FILE, WEIGHTS, download, erase_file, open_registry, translate_errors
 from tasks.tools.registry_weights import mark_copies
@@ -138,7 +138,7 @@ def _describe(client: MlflowClient, root: str, path: str) -> LeftFile | None:
 
 def _read_description(folder: str) -> dict[str, Any]:
     """Returns what MLflow has written of a logged model beside it; nothing where that is gone or damaged."""
-    with TemporaryDirectory() as target:
+    with open_temporary() as target:
         try:
             content = yaml.safe_load(download(f"{folder}/MLmodel", target).read_text(encoding="utf-8"))
         except (MlflowException, OSError, UnicodeError, yaml.YAMLError):

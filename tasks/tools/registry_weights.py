@@ -3,7 +3,6 @@
 MLflow's own commands leave them: `gc` the logged model's, `delete_model_version` all of them.
 """
 
-import tempfile
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -13,6 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from amun.core.temporary import open_temporary
 from amun.vault.sealed_weights import PlainFile
 from tasks.tools.digests import compute_md5
 from tasks.tools.registered import ERASED_TAG
@@ -33,7 +33,7 @@ def describe_serving_file(model: str, number: int) -> PlainFile | None:
 
 def describe_file_in(folder: str) -> PlainFile | None:
     """Returns the same of the file of a model that serves in a folder of MLflow's."""
-    with translate_errors(), tempfile.TemporaryDirectory() as target:
+    with translate_errors(), open_temporary() as target:
         inside = str(PurePosixPath(SERVING_FILE).parent)
         if all(entry.path != SERVING_FILE for entry in get_artifact_repository(folder).list_artifacts(inside)):
             return None

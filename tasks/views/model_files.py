@@ -1,6 +1,5 @@
 """The model's files in MLflow: the one for serving, and the digests of what the registry holds."""
 
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from amun.core.errors import AmunError
 from amun.core.keys import file_digest, load_secret
 from amun.core.paths import TRAIN, UNLEARNED
+from amun.core.temporary import catch_temporary, open_temporary
 from amun.evidence.figures import PrepareFigures, read_figures
 from amun.model.building import load_for
 from amun.model.serving import Served
@@ -35,7 +35,8 @@ def log_model(workspace: Workspace, run_id: str, name: str, commit: str) -> tupl
     noise = torch.rand((2, *train.payload_shape), generator=torch.Generator().manual_seed(0))
     classes = read_figures(PrepareFigures, workspace.root).classes
     signature = ModelSignature(infer_signature(noise.numpy()).inputs, describe_outputs(classes, train.num_classes))
-    with mlflow.start_run(run_id=run_id):
+    # MLflow writes the model in clear on its way, and what is killed leaves it
+    with catch_temporary(), mlflow.start_run(run_id=run_id):
         logged = mlflow.pytorch.log_model(
             model,
             name=name,
@@ -66,7 +67,7 @@ def digest_serving_file(root: Path, model_uri: str) -> str:
     Raises:
         AmunError: it is damaged.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with open_temporary() as folder:
         serving = download(model_uri, folder) / SERVING_FILE
         if not zipfile.is_zipfile(serving) or zipfile.ZipFile(serving).testzip():
             raise AmunError(f"the registry gives a damaged {SERVING_FILE}; run the wave again")

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from amun.core.commands import tell_command
 from amun.core.counts import tell_count
@@ -13,6 +12,7 @@ from amun.core.errors import InputError
 from amun.core.keys import load_secret
 from amun.core.params import ModelParams, read_yaml
 from amun.core.paths import CALIBRATION, PARAMS, TEST, TRAIN
+from amun.core.temporary import open_temporary
 from amun.evidence.wave import read_forgotten
 from amun.ledger import WaveBusy, describe_holder
 from amun.ledger.clear_waves import refuse_cleared
@@ -161,7 +161,7 @@ def _require_files(workspace: Workspace, target: WaveVersion) -> None:
     present = describe_version(workspace, target.version).files
     if missing := [name for name in (registry.WEIGHTS, registry.SERVING_FILE) if name not in present]:
         raise InputError(f"version {target.version} cannot serve again: MLflow no longer has {', '.join(missing)}")
-    with TemporaryDirectory() as folder:
+    with open_temporary() as folder:
         fetch_weights(workspace.root, target, Path(folder) / registry.WEIGHTS, load_secret(workspace.root))
 
 

@@ -1,6 +1,5 @@
 """A wave's run in MLflow: few parameters and final figures, so that waves compare at first sight; data sets, files."""
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from amun.core.paths import (
     TRAIN_EPOCHS,
     UNLEARNED,
 )
+from amun.core.temporary import open_temporary
 from amun.evidence.attempts import Epoch, find_warning, read_epochs
 from amun.evidence.figures import TrainFigures, read_figures
 from amun.ledger import Claim
@@ -190,7 +190,7 @@ def _list_datasets(root: Path) -> Iterator[DatasetInput]:
 
 def _log_files(root: Path, run_id: str) -> None:
     client = registry.open_registry()
-    with tempfile.TemporaryDirectory() as folder:
+    with open_temporary() as folder:
         weights = Path(folder) / registry.WEIGHTS
         weights.write_bytes((root / UNLEARNED).read_bytes())
         client.log_artifact(run_id, str(weights))

@@ -4,7 +4,6 @@ No Prefect in here: `amun init` looks at the base before there is a server.
 """
 
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import nn
 
 from amun.core.errors import InputError, join_lines
 from amun.core.paths import ADOPTED, ADOPTED_WEIGHTS
+from amun.core.temporary import open_temporary
 from amun.evidence.adoption import EXPORT, SCHEME, SUFFIX, Adopted, digest_file, read_adopted, require_source
 from amun.evidence.figures import TrainFigures, read_figures
 from amun.evidence.wave import write_json
@@ -115,7 +115,7 @@ def _fetch(resolved: str, version: ModelVersion) -> Iterator[Path]:
         if len(chosen) > 1:
             raise InputError(f"--base {resolved}: several safetensors files ({', '.join(chosen)}); name one as a file")
         if chosen:
-            with tempfile.TemporaryDirectory() as target:
+            with open_temporary() as target:
                 yield download(f"{folder}/{chosen[0]}", target)
             return
     raise InputError(

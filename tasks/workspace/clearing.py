@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from amun.core.errors import AmunError
 from tasks.tools.content_places import ContentPlace
 from tasks.workspace.clear_copies import ClearCopies, look_through
+from tasks.workspace.traces import erase_traces
 from tasks.workspace.workspace import Workspace, hold_stages, open_ledger
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def destroy_clear_copies(workspace: Workspace) -> Cleared:
         ledger.begin_clearing(workspace.model, before.waves, datetime.now(UTC))
         copies = _erase_versions(workspace.model, before.versions, before.left)
         failed = [*_remove_contents(before.held), *_remove_files(before.files)]
+        erase_traces(workspace.root)
         after = look_through(workspace, waves)
         done = Cleared(before, after, copies, tuple(failed))
         if done.is_finished:

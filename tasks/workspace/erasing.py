@@ -109,6 +109,7 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
             return Erased([], planned, [])
         # only here: MLflow takes a second to import, and most nights erase nobody
         from tasks.workspace.left_weights import find_left_weights, tell_unknown
+        from tasks.workspace.traces import erase_traces
 
         vault = open_vault(workspace.root)
         # before anything is begun that nothing can stop
@@ -130,6 +131,7 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         is_unfinished = bool(learned.versions or left.learned)
         _destroy_keys(ledger, vault, model, begun, pictures, learned.key_ids, is_unfinished=is_unfinished)
         copies = _erase_versions(workspace, vault, learned.versions, left.learned)
+        erase_traces(workspace.root)
         readable = _find_places(workspace, vault, {one.subject_id for one in begun}, locks)
         unread, in_clear, scans = _scan(workspace, begun, readable)
         ledger.note_scans(model, {one.request_id: scans.get(one.request_id) for one in begun})

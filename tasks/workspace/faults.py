@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from amun.core.commands import tell_command
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret
 from amun.core.memory_on_disk import list_memory_notes
+from amun.core.temporary import open_temporary
 from amun.ledger.holder import tell_holder
 from tasks.tools import registry
 from tasks.tools.git import find_tagged, name_tag
@@ -125,7 +125,7 @@ def _check_champion(workspace: Workspace) -> Iterator[Fault]:
     root, secret, champion = workspace.root, load_secret(workspace.root), find_champion(workspace.model)
     if champion is None:
         return
-    with TemporaryDirectory() as folder:
+    with open_temporary() as folder:
         try:
             registry.fetch_weights(champion, Path(folder) / registry.WEIGHTS, secret)
         except registry.DamagedWeightsError as error:

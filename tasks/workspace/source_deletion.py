@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from amun.core.commands import tell_command
@@ -18,6 +17,7 @@ from amun.core.errors import AmunError
 from amun.core.params import DataParams
 from amun.core.paths import is_bucket, locate_mirror
 from amun.core.subject_ids import list_spellings, normalise
+from amun.core.temporary import open_temporary
 from amun.ledger import PlannedErasure
 from amun.store.sources.catalogue import Owned, list_owned, list_tables
 from amun.store.sources.revision import find_dvc_file, is_complete
@@ -125,7 +125,7 @@ def _list_owned_in_bucket(root: Path, data: DataParams, client: Any, location: L
         AmunError: the bucket does not answer, or there is neither a table nor a complete mirror.
     """
     names = [entry.key.removeprefix(location.join("")) for entry in list_objects(client, location)]
-    with TemporaryDirectory() as folder:
+    with open_temporary() as folder:
         for name in set(list_tables(data.source)) & set(names):
             with translate_errors(str(location)):
                 client.download_file(location.bucket, location.join(name), str(Path(folder) / name))

@@ -1,12 +1,12 @@
 """A version's weights: as the registry gives them, or, where its file is damaged, as DVC has kept them."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from amun.core.errors import AmunError
 from amun.core.keys import file_digest, load_secret
 from amun.core.paths import UNLEARNED
+from amun.core.temporary import open_temporary
 from amun.vault.sealed_weights import ErasedWeightsError, read_plain
 from tasks.tools import registry
 from tasks.tools.contents import fetch_content, find_cached
@@ -43,7 +43,7 @@ def write_plain(workspace: Workspace, number: int, target: Path) -> None:
     root = workspace.root
     require_free("--to", target, root, holds="has learned people")
     version = get_registered(workspace.model, number)
-    with tempfile.TemporaryDirectory() as folder:
+    with open_temporary() as folder:
         fetched = Path(folder) / registry.WEIGHTS
         fetch_weights(root, version, fetched, load_secret(root))
         try:
@@ -66,7 +66,7 @@ def mend_weights(root: Path, version: WaveVersion, secret: bytes, damage: AmunEr
     Raises:
         AmunError: what was seen, why DVC does not have them, and what to do.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with open_temporary() as folder:
         weights = Path(folder) / registry.WEIGHTS
         try:
             _copy_weights(root, version, weights)

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import amun
 from amun.core.errors import AmunError, InputError
-from amun.core.locks import hold_lock
+from amun.core.held_folders import hold_folder, is_abandoned
 from amun.core.paths import AUDIT_METRICS, CALIBRATION, REPORT_METRICS, STATE, TEST, TRAIN
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
@@ -29,8 +28,6 @@ from tasks.workspace.erasing import describe_erased
 from tasks.workspace.workspace import Workspace, open_ledger
 
 _PREFIX = "worktree-"  # of a folder under .amun/
-# in it: held as long as its command lives, in whatever container that is, and let go by the kernel
-_LOCK = "lock"
 
 
 class ErasedWaveError(AmunError):
@@ -40,8 +37,9 @@ class ErasedWaveError(AmunError):
 @contextmanager
 def open_worktree(root: Path, commit: str) -> Iterator[Path]:
     """Gives a work tree of its own at a wave's commit, its data checked out from the shared cache."""
-    _remove_abandoned(root)
-    with _make_folder(root) as folder:
+    remove_abandoned_worktrees(root)
+    (root / STATE).mkdir(exist_ok=True)  # a clone that has the secret in its environment need not have joined
+    with hold_folder(root / STATE, _PREFIX) as folder:
         path = folder / "worktree"
         run_git(root, "worktree", "add", "--quiet", "--detach", str(path), commit)
         try:
@@ -54,38 +52,19 @@ def open_worktree(root: Path, commit: str) -> Iterator[Path]:
             run_git(root, "worktree", "remove", "--force", str(path))
 
 
-@contextmanager
-def _make_folder(root: Path) -> Iterator[Path]:
-    """Gives a folder that no other command removes while this one lives; it is gone afterwards."""
-    (root / STATE).mkdir(exist_ok=True)  # a clone that has the secret in its environment need not have joined
-    folder = Path(tempfile.mkdtemp(dir=root / STATE, prefix=_PREFIX))
-    unheld = folder / "unheld"
-    with hold_lock(unheld):
-        try:
-            unheld.rename(folder / _LOCK)  # nobody ever sees it free while this command lives
-            yield folder
-        finally:
-            shutil.rmtree(folder)
-
-
-def _remove_abandoned(root: Path) -> None:
+def remove_abandoned_worktrees(root: Path) -> None:
     """Removes the work trees that killed commands left: they hold people's data."""
     for folder in (root / STATE).glob(f"{_PREFIX}*"):
-        if _is_abandoned(folder):
+        # one without a lock is being made, and has no data yet; an earlier release knew no lock
+        if is_abandoned(folder) or (is_abandoned(folder) is None and (folder / "worktree").exists()):
             # another command may be at it too
             shutil.rmtree(folder, ignore_errors=True)
     run_git(root, "worktree", "prune")
 
 
-def _is_abandoned(folder: Path) -> bool:
-    """Tells whether nobody holds a work tree's folder; one without a lock is being made, and has no data yet."""
-    if not (folder / _LOCK).exists():
-        return (folder / "worktree").exists()
-    try:
-        with hold_lock(folder / _LOCK, waits=False):
-            return True
-    except BlockingIOError:
-        return False
+def has_worktrees(root: Path) -> bool:
+    """Tells whether a command has a work tree of its own here."""
+    return any((root / STATE).glob(f"{_PREFIX}*"))
 
 
 def reproduce_wave(root: Path, commit: str) -> list[str]:

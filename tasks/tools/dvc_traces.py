@@ -1,0 +1,37 @@
+"""What DVC notes of files beside its cache: its site cache, with names and MD5s that no `dvc gc` takes out of it."""
+
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+
+from tasks.tools.dvc import open_repo
+
+_GONE = "gone-"  # of a folder's name that is being removed
+
+
+def erase_site_cache(root: Path, *, of_others: bool) -> None:
+    """Removes DVC's site cache of a clone; DVC makes it anew, and computes MD5s anew where it needs them.
+
+    Args:
+        root: of the clone.
+        of_others: also that of other work trees, which lie beside it: none of them is in use.
+
+    Raises:
+        DvcRefusalError: another DVC is at work in the clone.
+    """
+    with open_repo(root) as repo:
+        own = Path(repo.site_cache_dir)
+        with repo.lock:
+            repo.close()
+            for folder in [*own.parent.iterdir()] if of_others else [own]:
+                _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder of databases, which are there whole or not at all: a log alone would be taken for the newer."""
+    gone = folder
+    if not folder.name.startswith(_GONE):
+        gone = Path(mkdtemp(dir=folder.parent, prefix=_GONE)) / folder.name
+        folder.rename(gone)
+        gone = gone.parent
+    shutil.rmtree(gone)
