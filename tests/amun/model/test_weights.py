@@ -50,6 +50,15 @@ def test_weights_come_back_to_the_last_bit(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["model.safetensors"]
 
 
+def test_weights_that_are_read_share_no_memory_with_others(tmp_path: Path) -> None:
+    """`torch.export` and its pt2 files, as MLflow serves them, write all of the memory that a tensor is a view of."""
+    save_weights(tmp_path / "model.safetensors", build(1))
+    loaded = build(2)
+    load_weights(tmp_path / "model.safetensors", loaded)
+    for name, tensor in loaded.state_dict().items():
+        assert tensor.untyped_storage().nbytes() == tensor.nbytes, name
+
+
 def test_the_same_weights_are_the_same_file(tmp_path: Path) -> None:
     for name in ("a", "b"):
         save_weights(tmp_path / name, build())

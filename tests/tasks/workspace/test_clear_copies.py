@@ -133,6 +133,7 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[History
     root.mkdir()
     monkeypatch.chdir(root)
     monkeypatch.setenv("AMUN_LEDGER_URL", f"sqlite:///{tmp_path}/ledger.db")
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(root / ".amun/dvc"))
     with Ledger.create(os.environ["AMUN_LEDGER_URL"]) as ledger:
         history = History(root, ledger)
         (tmp_path / "remote").mkdir()

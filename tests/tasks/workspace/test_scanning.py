@@ -21,6 +21,8 @@ from amun.scan.fingerprint import SEALED
 from amun.scan.hashing import WindowHash
 from amun.scan.taking import FingerprintTaker
 from amun.vault.vault import open_vault
+from tasks.tools.content_places import list_content_places
+from tasks.tools.dvc import add_file, push
 from tasks.tools.git import run_git
 from tasks.tools.tree import list_tree
 from tasks.workspace.scanning import Scan, Scanned, Target, record_scan, scan
@@ -280,6 +282,26 @@ def test_versions_of_a_bucket_that_were_replaced_or_deleted_are_read(workspace: 
     for entry in versioned.list_object_versions(Bucket="versions", Prefix="data/")["Versions"]:
         versioned.delete_object(Bucket="versions", Key=entry["Key"], VersionId=entry["VersionId"])
     assert look(workspace).is_clean
+
+
+def test_copy_that_dvc_leaves_in_a_remote_by_names_is_found(workspace: Workspace, versioned: Any) -> None:
+    root = workspace.root
+    with (root / ".dvc/config").open("a", encoding="utf-8") as config:
+        config.write("    worktree = true\n[core]\n    remote = storage\n")
+    (root / "raw").mkdir()
+    (root / "raw/copy").write_bytes(COPY)
+    (root / "raw/other").write_bytes(b"another")
+    add_file(root, Path("raw"))
+    push(root)
+    # what is taken out of the folder stays there, and DVC says that all is up to date
+    (root / "raw/copy").unlink()
+    add_file(root, Path("raw"))
+    push(root)
+    keys = {entry["Key"] for entry in versioned.list_objects_v2(Bucket="versions")["Contents"]}
+    assert "data/raw/copy" in keys
+    assert _find(look(workspace), "DVC remote storage").readable == {"R-000001": 1}
+    (line,) = list_content_places(root)[1]
+    assert line.startswith("DVC remote storage: it keeps files by their names")
 
 
 def test_large_object_of_a_bucket_is_read_in_ranges(
