@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from amun.core.keys import SECRET_VARIABLE, store_secret
+from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
-from amun.vault.key_store import KEYS_VARIABLE
 from amun.vault.vault import create_vault
 
 SECRET = "0" * 64  # nothing made with it leaves its temporary folder

@@ -24,8 +24,8 @@ from amun.core.paths import LEDGER, PARAMS, TRAIN
 from amun.ledger import Ledger, Wave
 from amun.receipts.signing import RECEIPT_KEY_VARIABLE
 from amun.store.store import read_owners
+from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
-from amun.vault.key_store import KEYS_VARIABLE
 from tasks.tools import dvc
 from tasks.tools.environment import LEDGER_VARIABLE, set_environment
 from tasks.tools.git import find_root, list_changes, run_git

@@ -12,8 +12,8 @@ from amun.core.paths import INIT_LOCK, SECRET, TRAIN
 from amun.evidence.adoption import Adopted, read_adopted, require_source
 from amun.ledger import Ledger
 from amun.receipts.signing import locate_signing_key, provide_signing_key, read_signing_key
+from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
-from amun.vault.key_store import KEYS_VARIABLE
 from amun.vault.vault import create_vault, open_vault
 from flows.outcome import Outcome
 from flows.running import run_build_base

@@ -13,8 +13,8 @@ import torch
 from filelock import FileLock
 
 from amun.receipts.signing import RECEIPT_KEY_VARIABLE
+from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
-from amun.vault.key_store import KEYS_VARIABLE
 from tasks.tools.environment import API_VARIABLE, SILENCE
 from tasks.tools.prefect_server import provide_prefect
 from tasks.tools.servers import UI_VARIABLE

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from amun.core.paths import KEK, KEYS, LEDGER, STATE
+from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
-from amun.vault.key_store import KEYS_VARIABLE
 from tests.test_bad_input import assert_init_refused, assert_one_line
 from tests.trap import KILLED, open_trap, read_all
 from tests.workspaces import Site, choose_people, describe, dump_ledger, list_people, move_registry, read_tree

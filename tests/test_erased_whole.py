@@ -24,7 +24,7 @@ STEPS = [
     "amun.vault.vault:Vault.destroy_keys",
     # in the middle of its transaction
     "amun.vault.key_store:KeyStore._delete_keys",
-    "amun.vault.vault:Vault.rotate",
+    "tasks.workspace.erasing:rotate_kek",
     "amun.ledger.erasures:ErasureBook.record_destroyed",
     "tasks.tools.registry_weights:describe_serving_file",
     "tasks.tools.registry_weights:erase_file",

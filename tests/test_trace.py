@@ -35,7 +35,7 @@ from amun.evidence.figures import Comparison
 from amun.ledger import Ledger
 from amun.store.naming import name_by_person, name_by_secret
 from amun.store.samples import Samples
-from amun.vault.key_store import MARK
+from amun.vault.database import MARK
 from amun.vault.sealed_weights import ErasedWeightsError
 from amun.vault.vault import open_vault
 from tasks.tools.dvc import read_digests

@@ -22,8 +22,8 @@ from amun.core.paths import CALIBRATION, KEK, KEYS, LEDGER, PARAMS, SECRET, STAT
 from amun.model.weights import read_weights
 from amun.store.samples import Samples, StoredOwners, read_samples
 from amun.store.store import read_owners
+from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
-from amun.vault.key_store import KEYS_VARIABLE
 from flows.demo import ensure_clone
 from tests.warm import find_process
 

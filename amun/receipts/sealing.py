@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from amun.core.errors import AmunError
 from amun.receipts.canonical import Json
-from amun.vault.vault import NONCE_BYTES
+from amun.vault.wrapping import NONCE_BYTES
 
 
 def seal_body(key: bytes, name: str, body: Json, nonce: str) -> bytes:

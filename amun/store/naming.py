@@ -15,7 +15,8 @@ import numpy.typing as npt
 from amun.core.keys import keyed_digest, subject_key
 from amun.evidence.figures import NamedBy
 from amun.store.rows import Mask, Strings
-from amun.vault.vault import SubjectKey, Vault, open_vault
+from amun.vault.vault import Vault, open_vault
+from amun.vault.wrapping import SubjectKey
 
 
 def name_by_secret(secret: bytes, keys: Iterable[str], pixels: npt.NDArray[Any]) -> Strings:

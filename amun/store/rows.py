@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from amun.core.errors import AmunError, join_lines
 from amun.vault.seal import LABEL, TAG_BYTES, Bytes, Content, Labels, Seal, open_rows, seal_rows, sign_file
-from amun.vault.vault import SubjectKey, open_vault
+from amun.vault.vault import open_vault
+from amun.vault.wrapping import SubjectKey
 
 Strings = npt.NDArray[np.str_]
 Mask = npt.NDArray[np.bool_]

@@ -17,7 +17,8 @@ from cryptography.exceptions import InvalidTag
 
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError
-from amun.vault.vault import NONCE_BYTES, SubjectKey, Vault, open_vault
+from amun.vault.vault import Vault, open_vault
+from amun.vault.wrapping import NONCE_BYTES, SubjectKey
 
 TAG_BYTES = 16
 LABEL = np.dtype("<i8")

@@ -18,8 +18,10 @@ from safetensors.numpy import save
 from amun.core.errors import AmunError
 from amun.evidence.wave import Record, parse_record
 from amun.vault.kek import KEY_BYTES
+from amun.vault.named_keys import keep_key, list_notes, name_key
 from amun.vault.seal import TAG_BYTES, derive_nonce
-from amun.vault.vault import WEIGHTS, SubjectKey, Vault, open_vault, use_key
+from amun.vault.vault import WEIGHTS, Vault, open_vault
+from amun.vault.wrapping import SubjectKey, use_key
 
 CHUNK_BYTES = 64 << 20  # the cipher takes no more than 2 GiB at a time
 _KEY, _TENSOR = "amun.weights_key", "sealed"
@@ -80,7 +82,7 @@ class WeightsSeal:
     def seal(self, plain: bytes) -> bytes:
         """Returns a safetensors file as one that nobody can read without the key, which is made where there is none."""
         # of this model alone: another that has the same weights may have to keep them
-        key_id = self.vault.name_key(WEIGHTS, hashlib.sha256(plain).digest() + self.model.encode())
+        key_id = name_key(self.vault, WEIGHTS, hashlib.sha256(plain).digest() + self.model.encode())
         key = self.vault.find_keys([key_id]).get(key_id)
         if key is None:
             drawn = os.urandom(KEY_BYTES)
@@ -91,7 +93,7 @@ class WeightsSeal:
                 made_at=datetime.now(UTC).isoformat(),
                 plain=PlainFile(size=len(plain), md5=_compute_md5(plain)),
             )
-            key = self.vault.keep_key(key_id, drawn, note.model_dump_json())
+            key = keep_key(self.vault, key_id, drawn, note.model_dump_json())
         return _pack(key, plain)
 
 
@@ -138,7 +140,7 @@ def list_weights_keys(vault: Vault, model: str) -> dict[str, WeightsNote]:
     """
     notes = {
         key_id: parse_record(WeightsNote, note, f"a key of weights in {vault.store.name}")
-        for key_id, note in vault.list_notes(WEIGHTS).items()
+        for key_id, note in list_notes(vault, WEIGHTS).items()
     }
     return {key_id: note for key_id, note in notes.items() if note.model == model}
 

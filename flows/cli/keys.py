@@ -47,13 +47,14 @@ def rotate_keys(
 ) -> None:
     """Put all keys under a new key-encryption key and destroy the old one; ends what a killed call has begun."""
     from amun.vault.kek import name_kek
+    from amun.vault.rotation import move_kek, rotate_kek
     from amun.vault.vault import open_vault
 
     vault = open_vault(shared.open_here().root)
     if before is None:
-        vault.rotate()
+        rotate_kek(vault)
     else:
-        vault.move(name_kek(before))
+        move_kek(vault, name_kek(before))
     shown = vault.describe()
     keys = tell_count(shown.num_keys, "key")
     print(f"the key-encryption key is {shown.fingerprint} now, over {keys}; the one before is destroyed")

@@ -7,7 +7,7 @@ from amun.core.errors import InputError
 from amun.core.paths import EXCLUSIONS, FORGOTTEN
 from amun.evidence.wave import list_excluded, write_json
 from amun.ledger import Claim
-from amun.vault.key_store import KEYS_VARIABLE
+from amun.vault.database import KEYS_VARIABLE
 from amun.vault.vault import open_vault
 from tasks.tools import dvc
 from tasks.tools.options import NETWORK_OPTIONS, TASK_OPTIONS

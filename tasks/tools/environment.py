@@ -15,8 +15,8 @@ from pathlib import Path
 from amun.core.errors import InputError
 from amun.core.network import read_whole_timeout
 from amun.core.paths import KEK, KEYS, LEDGER, STATE
+from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
-from amun.vault.key_store import KEYS_VARIABLE
 from tasks.tools.addresses import find_addresses
 
 LEDGER_VARIABLE = "AMUN_LEDGER_URL"

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from amun.evidence.wave import parse_record
 from amun.scan.matcher import WholeFile
+from amun.vault import fingerprints
 from amun.vault.sealed_weights import PlainFile, list_weights_keys
 from amun.vault.vault import Vault, open_vault
 from tasks.workspace.workspace import Workspace
@@ -32,7 +33,7 @@ def keep_erased_weights(workspace: Workspace, vault: Vault, files: Iterable[Plai
     """
     until = now + timedelta(days=workspace.params.receipts.retention_days)
     for file in files:
-        vault.keep_erased_weights(file.model_dump_json().encode(), until)
+        fingerprints.keep_erased_weights(vault, file.model_dump_json().encode(), until)
 
 
 def read_erased_weights(workspace: Workspace) -> list[WholeFile]:
@@ -45,5 +46,5 @@ def read_erased_weights(workspace: Workspace) -> list[WholeFile]:
     if not vault.store.is_made():
         return []
     where = f"a fingerprint of weights in {vault.store.name}"
-    files = [parse_record(PlainFile, content.decode(), where) for content in vault.read_erased_weights()]
+    files = [parse_record(PlainFile, content.decode(), where) for content in fingerprints.read_erased_weights(vault)]
     return [WholeFile(LABEL, file.size, file.md5) for file in files]

@@ -21,6 +21,7 @@ from amun.core.subject_ids import normalise
 from amun.ledger import Ledger, PlannedErasure
 from amun.ledger.consumers import tell_holding, tell_remembering
 from amun.ledger.erasures import tell_erased
+from amun.vault.rotation import check_rotation, rotate_kek
 from amun.vault.vault import Vault, open_vault
 from tasks.workspace.receipt_facts import draft_receipts
 from tasks.workspace.receipts import Kept, keep_receipts
@@ -113,7 +114,7 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
 
         vault = open_vault(workspace.root)
         # before anything is begun that nothing can stop
-        vault.check_rotation()
+        check_rotation(vault)
         # whoever was erased before there was a list, or by another workspace of this ledger, is on it, too
         vault.suppress_people(ledger.list_erased())
         commits = {wave.number: wave.commit for wave in ledger.list_waves(model) if wave.commit is not None}
@@ -198,7 +199,7 @@ def _destroy_keys(
     num_keys = vault.destroy_keys([one.subject_id for one in begun], pictures, of_weights)
     # not again and again for somebody of whom a copy in clear is left
     if num_keys or is_unfinished or any(one.erasure.keys_destroyed_at is None for one in begun):
-        vault.rotate()
+        rotate_kek(vault)
     ledger.record_destroyed(model, [one.request_id for one in begun], datetime.now(UTC))
 
 

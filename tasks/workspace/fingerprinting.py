@@ -31,6 +31,7 @@ from amun.scan.matcher import Matcher
 from amun.scan.taking import FingerprintTaker, lay_out
 from amun.store.rows import Mask, RowReader, Strings
 from amun.store.sources.catalogue import Opener, list_source
+from amun.vault import fingerprints
 from amun.vault.vault import Vault
 from tasks.tools.contents import find_cached
 from tasks.tools.digests import compute_md5
@@ -71,12 +72,14 @@ def keep_fingerprints(workspace: Workspace, vault: Vault, people: Collection[str
     for person, fingerprint in taken.items():
         kept = before.get(person)
         whole = fingerprint if kept is None else join([kept, fingerprint.without(kept)])
-        vault.keep_fingerprint(person, whole.dump(), until)
+        fingerprints.keep_fingerprint(vault, person, whole.dump(), until)
 
 
 def read_fingerprints(vault: Vault, people: Collection[str]) -> dict[str, Fingerprint]:
-    """Returns the fingerprints of those of these people of whom one is kept; raises as `Vault.read_fingerprints`."""
-    return {person: Fingerprint.load(content) for person, content in vault.read_fingerprints(people).items()}
+    """Returns the fingerprints of those of these people of whom one is kept; raises as that of the vault."""
+    return {
+        person: Fingerprint.load(content) for person, content in fingerprints.read_fingerprints(vault, people).items()
+    }
 
 
 def take_fingerprints(
@@ -95,7 +98,7 @@ def take_fingerprints(
     Raises:
         InputError, AmunError: the key store does not answer.
     """
-    window_hash = WindowHash.derive(vault.fingerprint_key)
+    window_hash = WindowHash.derive(fingerprints.fingerprint_key(vault))
     takers = {person: FingerprintTaker(window_hash) for person in people}
     if not takers:
         return {}

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from amun.core.masking import mask_passwords
 from amun.core.paths import MIRRORS, STATE, is_bucket
-from amun.vault.key_store import KEYS_VARIABLE
+from amun.vault.database import KEYS_VARIABLE
 from tasks.tools import dvc
 from tasks.tools.addresses import find_addresses
 from tasks.tools.environment import LEDGER_VARIABLE, MLFLOW_VARIABLE

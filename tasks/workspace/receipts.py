@@ -24,7 +24,10 @@ from amun.receipts.signing import (
     replace_signing_key,
 )
 from amun.receipts.statement import dump_body, read_receipt, write_receipt
-from amun.vault.key_store import MARK
+from amun.vault.database import MARK
+from amun.vault.fingerprints import count_fingerprints, destroy_fingerprints
+from amun.vault.named_keys import destroy_named_keys, find_named_key, provide_named_key
+from amun.vault.rotation import check_rotation, rotate_kek
 from amun.vault.vault import open_vault
 from tasks.workspace.receipt_chain import record_chain, require_same_chain
 from tasks.workspace.workspace import Workspace, open_ledger
@@ -113,7 +116,7 @@ def read_issued(workspace: Workspace, ledger: Ledger, receipt: IssuedReceipt) ->
     if (sealed := ledger.read_sealed(workspace.model, receipt.request_id)) is None:
         raise AmunError(f"{where}: the ledger has lost what it said; bring the ledger back from your backup")
     name = _name_key(workspace, receipt.request_id)
-    if (key := open_vault(workspace.root).find_named_key(name)) is None:
+    if (key := find_named_key(open_vault(workspace.root), name)) is None:
         raise AmunError(f"{where}: the key store has no key of it; bring the store back from your backup")
     body, nonce = open_body(key, name, sealed)
     text = write_receipt(body, nonce, receipt.entry)
@@ -185,7 +188,7 @@ def _issue(workspace: Workspace, ledger: Ledger, key: SigningKey, drafted: Draft
     model, nonce = workspace.model, draw_nonce()
     body = dump_body(compose_body(workspace, ledger, drafted, nonce))
     name = _name_key(workspace, drafted.request_id)
-    sealed = seal_body(open_vault(workspace.root).provide_named_key(name), name, body, nonce)
+    sealed = seal_body(provide_named_key(open_vault(workspace.root), name), name, body, nonce)
     append = partial(_append, key, model, commit_to(body, nonce), now)
     ledger.add_receipt(model, drafted.request_id, sealed, append)
 
@@ -205,13 +208,13 @@ def _destroy_bodies(workspace: Workspace, ledger: Ledger, now: datetime) -> tupl
         if receipt.has_body and tell_retention(workspace, receipt) <= now
     ]
     vault = open_vault(workspace.root)
-    if not over and not vault.count_fingerprints(now):
+    if not over and not count_fingerprints(vault, now):
         return 0, 0
-    vault.check_rotation()
-    vault.destroy_named_keys([_name_key(workspace, request_id) for request_id in over])
-    num_fingerprints = vault.destroy_fingerprints(now)
+    check_rotation(vault)
+    destroy_named_keys(vault, [_name_key(workspace, request_id) for request_id in over])
+    num_fingerprints = destroy_fingerprints(vault, now)
     # else a backup of the key store would still have them
-    vault.rotate()
+    rotate_kek(vault)
     ledger.empty_receipts(workspace.model, over, now)
     return len(over), num_fingerprints
 

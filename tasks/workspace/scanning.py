@@ -15,6 +15,7 @@ from amun.scan.fingerprint import FILE, SEALED, Fingerprint
 from amun.scan.hashing import WindowHash
 from amun.scan.matcher import Matcher, WholeFile
 from amun.store.sources.revision import find_dvc_file
+from amun.vault.fingerprints import fingerprint_key
 from amun.vault.vault import open_vault
 from tasks.tools.contents import list_tracked
 from tasks.workspace.fingerprinting import read_fingerprints, take_fingerprints
@@ -179,7 +180,7 @@ def scan(
     known = [target for target in targets if target.fingerprint is not None]
     if not known and not files:
         return Scan(list(targets), [])
-    window_hash = WindowHash.derive(open_vault(workspace.root).fingerprint_key)
+    window_hash = WindowHash.derive(fingerprint_key(open_vault(workspace.root)))
     matcher = Matcher(window_hash, [target.fingerprint for target in known if target.fingerprint is not None], files)
     labels = [target.label for target in known]
     places = [place for place in list_places(workspace) if place.is_own or not only_own]

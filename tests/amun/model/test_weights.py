@@ -13,6 +13,8 @@ from amun.model.architectures import build_model
 from amun.model.target_weights import count_references, open_references, save_references
 from amun.model.weights import load_weights, read_weights, save_weights
 from amun.vault import sealed_weights
+from amun.vault.named_keys import keep_key, name_key
+from amun.vault.rotation import rotate_kek
 from amun.vault.sealed_weights import ErasedWeightsError, PlainFile, WeightsSeal, list_weights_keys
 from amun.vault.vault import WEIGHTS, Vault, open_vault
 from tasks.tools.digests import compute_md5
@@ -118,7 +120,7 @@ def test_note_has_by_what_the_file_in_clear_is_known_again(vault: Vault) -> None
     assert note.plain == PlainFile(size=Path("clear").stat().st_size, md5=str(compute_md5(Path("clear"))))
     # a key that was made before there was such a note
     before = note.model_dump_json(exclude={"plain"})
-    vault.keep_key(vault.name_key(WEIGHTS, b"before"), bytes(32), before)
+    keep_key(vault, name_key(vault, WEIGHTS, b"before"), bytes(32), before)
     assert [one.plain for one in list_weights_keys(vault, "ours").values()].count(None) == 1
 
 
@@ -128,7 +130,7 @@ def test_once_their_key_is_destroyed_nobody_reads_them_and_all_others_stay(vault
     (key_id,) = list_weights_keys(open_vault(), "ours")
     save_weights(Path("kept"), build(2), seal())
     destroy(key_id)
-    vault.rotate()
+    rotate_kek(vault)
     with pytest.raises(ErasedWeightsError, match=r"^gone: nobody can read these weights any more"):
         read_weights(Path("gone"))
     assert have_same_weights(read_weights(Path("kept")), copy_weights(build(2)))

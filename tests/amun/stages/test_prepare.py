@@ -19,7 +19,8 @@ from amun.stages.prepare import prepare
 from amun.store.naming import name_by_person, name_by_secret
 from amun.store.samples import read_samples
 from amun.store.twins import digest_pictures
-from amun.vault.key_store import KEYS_VARIABLE
+from amun.vault.database import KEYS_VARIABLE
+from amun.vault.rotation import rotate_kek
 from amun.vault.vault import open_vault
 from tests.amun.pictures import RULES, paint, write_class_folder
 from tests.amun.sealing import make_vault
@@ -133,7 +134,7 @@ def test_ids_of_sealed_samples_are_made_by_their_peoples_keys(params: Params) ->
     name = f"{'dog' if train.labels[0] else 'cat'}/{number % 40:02}.png"
     by_secret = name_by_secret(parse_secret(SECRET, ""), [name], np.asarray(paint(number)).transpose(2, 0, 1)[None])
     assert train.sample_ids[0] == name_by_person(keys[owner], str(by_secret[0]))
-    open_vault().rotate()
+    rotate_kek(open_vault())
     run(params)
     assert [path.read_bytes() for path in STORES] == digests
 

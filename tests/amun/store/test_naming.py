@@ -7,7 +7,9 @@ import pytest
 
 from amun.core.keys import parse_secret, subject_key
 from amun.store.naming import SampleNamer, name_by_person, name_by_secret, open_namer
-from amun.vault.vault import Vault, _wrap, open_vault
+from amun.vault.rotation import rotate_kek
+from amun.vault.vault import Vault, open_vault
+from amun.vault.wrapping import wrap_key
 from tests.amun.sealing import SECRET
 from tests.amun.vault.conftest import vault
 
@@ -36,7 +38,7 @@ def test_id_is_of_key_name_and_picture() -> None:
 
 def test_same_keys_give_the_same_ids_after_a_rotation_and_in_another_clone(vault: Vault, tmp_path: Path) -> None:
     ids = open_namer(OWN_SECRET, is_sealed=True).name(SECRET_IDS, PEOPLE)
-    vault.rotate()
+    rotate_kek(vault)
     assert np.array_equal(open_namer(OWN_SECRET, is_sealed=True).name(SECRET_IDS, PEOPLE), ids)
     clone = tmp_path / "clone"
     (clone / ".amun").mkdir(parents=True)
@@ -74,10 +76,11 @@ def test_nothing_that_is_left_makes_the_ids_of_whoever_is_erased(vault: Vault) -
     assert ids <= make_all()
     own = set(open_namer(OWN_SECRET, is_sealed=True).name(SECRET_IDS[:2], PEOPLE[:2]).tolist())
     vault.destroy_keys(["ann"])
-    vault.rotate()
+    rotate_kek(vault)
     assert ids & make_all() == ids - own
     # nor does a key that is drawn anew for the same person
     vault.store.add_keys(
-        [subject_key(OWN_SECRET, "ann")], lambda kek, subject: _wrap(vault.kek.find(kek), subject, bytes(32) + b"ann")
+        [subject_key(OWN_SECRET, "ann")],
+        lambda kek, subject: wrap_key(vault.kek.find(kek), subject, bytes(32) + b"ann"),
     )
     assert ids & make_all() == ids - own

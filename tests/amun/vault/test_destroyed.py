@@ -23,11 +23,15 @@ from amun.core.errors import AmunError, InputError
 from amun.core.keys import store_secret
 from amun.core.paths import KEYS, SECRET
 from amun.store.samples import Samples, write_samples
+from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE, KekFile
-from amun.vault.key_store import KEYS_VARIABLE, KeyStore
+from amun.vault.key_store import KeyStore
+from amun.vault.named_keys import destroy_named_keys, find_named_key, provide_named_key
+from amun.vault.rotation import rotate_kek
 from amun.vault.seal import Content, Seal, _bind, derive_nonce
 from amun.vault.suppression import EntryMaker
-from amun.vault.vault import NONCE_BYTES, SubjectKey, Vault, create_vault, open_vault, use_key
+from amun.vault.vault import Vault, create_vault, open_vault
+from amun.vault.wrapping import NONCE_BYTES, SubjectKey, use_key
 from tests.amun.ledger.conftest import create_postgres_schema
 from tests.amun.sealing import make_vault
 from tests.amun.vault.conftest import get_file
@@ -81,7 +85,7 @@ def test_destroyed_key_leaves_no_byte_in_the_key_store(shared: Vault) -> None:
     assert [subject for subject in before if before[subject] in content] == [
         subject for subject in before if subject not in destroyed
     ]
-    shared.rotate()
+    rotate_kek(shared)
     assert shared.destroy_keys(SPELLINGS) == 0
     assert not [subject for subject in before if before[subject] in read_files(shared.store)]
     assert set(open_vault().store.read_all_keys()[1]) == set(before) - destroyed
@@ -120,7 +124,7 @@ def test_whoever_is_erased_is_refused_in_every_spelling_and_after_every_rotation
             with pytest.raises(InputError, match=r"^1 person is erased, and gets no key anew"):
                 opened.provide_keys(names)
         assert opened.store.count_keys() == num_keys
-        opened.rotate()
+        rotate_kek(opened)
     shared.destroy_keys(SPELLINGS, PICTURES)
     shared.suppress_people(["ZOE AS"])
     assert len(open_vault().provide_keys([*OTHERS, "Zo\u00eb Os"])) == len(OTHERS) + 1
@@ -184,10 +188,10 @@ def test_keys_go_with_the_entries_on_the_list_or_not_at_all(vault: Vault, refuse
 def test_list_from_before_an_erasure_does_not_open(vault: Vault, tmp_path: Path) -> None:
     vault.provide_keys(["ann", "bob"])
     vault.destroy_keys(["ann"])
-    vault.rotate()
+    rotate_kek(vault)
     shutil.copyfile(KEYS, tmp_path / "backup")
     vault.destroy_keys(["bob"])
-    vault.rotate()
+    rotate_kek(vault)
     shutil.copyfile(tmp_path / "backup", KEYS)
     with pytest.raises(InputError, match="bring that one from where `amun keys rotate` ran last"):
         open_vault().read_suppression()
@@ -248,7 +252,7 @@ def test_attacker_with_all_that_is_left_opens_every_row_but_those_of_the_erased(
     vault.destroy_keys(SPELLINGS[:1])
     # a backup of the key store and a KEK that still lives bring the keys back: that is why it is changed
     assert attack(tmp_path, [FILE], stores) == everything
-    vault.rotate()
+    rotate_kek(vault)
     write_samples(FILE, samples.select(np.isin(samples.subject_ids, OTHERS)), Seal(vault, "another context"))
     assert (tmp_path / SECRET).exists()
     left = {
@@ -262,22 +266,22 @@ def test_attacker_with_all_that_is_left_opens_every_row_but_those_of_the_erased(
 
 
 def test_key_of_a_receipt_is_made_once_goes_under_each_kek_and_is_destroyed_alone(shared: Vault) -> None:
-    assert shared.find_named_key("receipt/1") is None
-    first, second = (shared.provide_named_key(f"receipt/{number}") for number in (1, 2))
-    assert shared.provide_named_key("receipt/1") == first != second
+    assert find_named_key(shared, "receipt/1") is None
+    first, second = (provide_named_key(shared, f"receipt/{number}") for number in (1, 2))
+    assert provide_named_key(shared, "receipt/1") == first != second
     people, num_keys = shared.find_names([OTHERS[0]]), shared.describe().num_keys
     own, ((wrapped,),) = shared.own_key, _select(shared, "SELECT wrapped FROM subject_key WHERE subject = 'receipt/1'")
-    shared.rotate()
-    assert open_vault().find_named_key("receipt/1") == first
-    assert shared.destroy_named_keys(["receipt/1", "of/nobody"]) == 1
-    assert shared.destroy_named_keys(["receipt/1"]) == 0
-    assert shared.find_named_key("receipt/1") is None
-    assert shared.find_named_key("receipt/2") == second
+    rotate_kek(shared)
+    assert find_named_key(open_vault(), "receipt/1") == first
+    assert destroy_named_keys(shared, ["receipt/1", "of/nobody"]) == 1
+    assert destroy_named_keys(shared, ["receipt/1"]) == 0
+    assert find_named_key(shared, "receipt/1") is None
+    assert find_named_key(shared, "receipt/2") == second
     # a key of something is nobody's
     assert (shared.describe().num_keys, shared.find_names([OTHERS[0]]), shared.own_key) == (num_keys, people, own)
     assert bytes(wrapped) not in read_files(shared.store)
 
 
 def _select(vault: Vault, statement: str) -> list[Any]:
-    with vault.store._read() as run:
+    with vault.store.read() as run:
         return run(statement)

@@ -13,9 +13,11 @@ from pkcs11 import Attribute, ObjectClass
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import store_secret
 from amun.core.paths import KEYS
+from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE, KekFile, fingerprint_kek, name_kek
 from amun.vault.kek_token import KekToken
-from amun.vault.key_store import KEYS_VARIABLE, KeyStore
+from amun.vault.key_store import KeyStore
+from amun.vault.rotation import check_rotation, move_kek, rotate_kek
 from amun.vault.vault import Vault, create_vault, open_vault
 from tests.amun.ledger.conftest import create_postgres_schema
 from tests.amun.sealing import SECRET
@@ -76,7 +78,7 @@ def test_rotation_keeps_every_key_and_destroys_the_tokens_old_one(vault: Vault, 
     before, own = vault.provide_keys(NAMES), vault.own_key
     fingerprint, _ = vault.store.read_own()
     shutil.copyfile(KEYS, tmp_path / "backup")
-    vault.rotate()
+    rotate_kek(vault)
     assert_same_keys(open_vault().provide_keys(NAMES), before)
     assert open_vault().own_key == own
     assert read_labels(token) == [OBJECT]
@@ -99,7 +101,7 @@ def test_rotation_killed_at_any_line_is_ended_by_the_next(token: Token) -> None:
         assert kill_rotation(num_lines, function)
         seen.add(tuple(read_labels(token)))
         assert_same_keys(open_vault().provide_keys(NAMES), before)
-        open_vault().rotate()
+        rotate_kek(open_vault())
         assert_same_keys(open_vault().provide_keys(NAMES), before)
         summary, killed = open_vault().describe(), fingerprint
         fingerprint = summary.fingerprint
@@ -159,10 +161,10 @@ def test_move_from_a_file_to_a_token_and_back_killed_at_any_line_is_ended_by_the
     before, after = token.uri, f"file:{file.path}"
 
     def move(vault: Vault) -> None:
-        vault.move(name_kek(before))
+        move_kek(vault, name_kek(before))
 
     # some of all lines, and each of those that decide what is destroyed
-    for function, step, least in (("", 60, 300), ("move", 1, 10)):
+    for function, step, least in (("", 60, 300), ("move_kek", 1, 10)):
         num_lines = 0
         monkeypatch.setenv(KEK_VARIABLE, after)
         while kill_in_vault(num_lines, function, move):
@@ -178,21 +180,21 @@ def test_move_from_a_file_to_a_token_and_back_killed_at_any_line_is_ended_by_the
         before, after = after, before
     if before != token.uri:
         monkeypatch.setenv(KEK_VARIABLE, token.uri)
-        open_vault().move(file)
+        move_kek(open_vault(), file)
     # said again, and by somebody who names another key store's
-    open_vault().move(file)
+    move_kek(open_vault(), file)
     assert_same_keys(open_vault().provide_keys(NAMES), keys)
     other = KekFile(tmp_path / "other")
     other.draw_first()
     other.succeed()
     with pytest.raises(InputError, match=r"in pkcs11:.* already, and none that it has replaced in .*other; "):
-        open_vault().move(other)
+        move_kek(open_vault(), other)
     assert other.path.exists()
     with pytest.raises(InputError, match="is to stay in pkcs11:"):
-        open_vault().move(name_kek(token.uri))
+        move_kek(open_vault(), name_kek(token.uri))
     monkeypatch.setenv(KEK_VARIABLE, f"file:{other.path}")
     with pytest.raises(InputError, match=r"there is a key-encryption key at .*other already"):
-        open_vault().move(name_kek(token.uri))
+        move_kek(open_vault(), name_kek(token.uri))
 
 
 def test_key_store_takes_no_key_of_another(vault: Vault, tmp_path: Path) -> None:
@@ -210,9 +212,9 @@ def test_key_that_the_token_has_lost_is_told(vault: Vault, token: Token) -> None
             key.destroy()
     library.finalize()
     told = f"object={OBJECT} is not in the token, and the subjects' keys lie under {fingerprint}: "
-    for ask in (open_vault().check, open_vault().rotate, open_vault().check_rotation):
+    for ask in (Vault.check, rotate_kek, check_rotation):
         with pytest.raises(InputError, match=told):
-            ask()
+            ask(open_vault())
     assert read_labels(token) == []
 
 
@@ -274,7 +276,7 @@ def test_machines_that_share_a_key_store_change_its_key_one_after_the_other(
             if not (child := os.fork()):
                 try:
                     for _ in range(3):
-                        open_vault().rotate()
+                        rotate_kek(open_vault())
                         open_vault().provide_keys([f"person {number}"])
                     os._exit(0)
                 finally:

@@ -16,9 +16,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from amun.core.errors import AmunError, InputError
 from amun.core.paths import KEK, KEYS
+from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE, KekFile, read_kek
-from amun.vault.key_store import KEYS_VARIABLE, KeyStore
-from amun.vault.vault import SubjectKey, Vault, create_vault, lend_vault, open_vault
+from amun.vault.key_store import KeyStore
+from amun.vault.rotation import rotate_kek
+from amun.vault.vault import Vault, create_vault, lend_vault, open_vault
+from amun.vault.wrapping import SubjectKey
 from tests.amun.ledger.conftest import create_postgres_schema
 from tests.amun.vault.conftest import get_file
 from tests.postgres import run_postgres
@@ -101,7 +104,7 @@ def test_rotation_keeps_every_key_and_destroys_the_old_one(shared: Vault) -> Non
     before, own, kek = shared.provide_keys(NAMES), shared.own_key, get_file(shared).path.read_bytes()
     fingerprint, _ = shared.store.read_own()
     backup = shared.store.read_keys([key.subject for key in before.values()])[1]
-    shared.rotate()
+    rotate_kek(shared)
     summary = open_vault().describe()
     assert summary.fingerprint != fingerprint
     assert not summary.is_rotating
@@ -120,13 +123,13 @@ def test_old_kek_is_overwritten_where_it_lay(vault: Vault) -> None:
     path = Path(KEK)
     os.link(path, "the same bytes")
     kek = path.read_bytes()
-    vault.rotate()
+    rotate_kek(vault)
     assert Path("the same bytes").read_bytes() == bytes(len(kek))
 
 
 def kill_rotation(num_lines: int, function: str = "") -> bool:
     """Rotates in a process that dies before it has run so many more lines; see `kill_in_vault`."""
-    return kill_in_vault(num_lines, function, Vault.rotate)
+    return kill_in_vault(num_lines, function, rotate_kek)
 
 
 def kill_in_vault(num_lines: int, function: str, change: Callable[[Vault], None]) -> bool:
@@ -162,7 +165,7 @@ def test_rotation_killed_at_any_line_is_ended_by_the_next(vault: Vault) -> None:
     num_lines = 0
     while kill_rotation(num_lines):
         assert_same_keys(open_vault().provide_keys(NAMES), before)
-        open_vault().rotate()
+        rotate_kek(open_vault())
         assert_same_keys(open_vault().provide_keys(NAMES), before)
         summary, killed = open_vault().describe(), fingerprint
         fingerprint = summary.fingerprint
@@ -179,10 +182,10 @@ def test_copy_of_the_key_store_from_a_killed_rotation_opens_no_more(
     with monkeypatch.context() as patch:
         patch.setattr(KekFile, "succeed", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            vault.rotate()
+            rotate_kek(vault)
     under, _ = vault.store.read_own()
     assert vault.kek.find(under)
-    open_vault().rotate()
+    rotate_kek(open_vault())
     with pytest.raises(InputError, match=f"lie under {under}"):
         open_vault().kek.find(under)
     assert not get_file(vault).successor.exists()
@@ -191,7 +194,7 @@ def test_copy_of_the_key_store_from_a_killed_rotation_opens_no_more(
 def test_keys_made_while_the_kek_changes_are_not_lost(vault: Vault) -> None:
     # as another process would, between this one's look at the KEK and its write
     vault.kek.find(vault.store.read_own()[0])
-    open_vault().rotate()
+    rotate_kek(open_vault())
     made = vault.provide_keys(["dora"])
     assert_same_keys(open_vault().provide_keys(["dora"]), made)
 
@@ -307,7 +310,7 @@ def test_what_is_deleted_leaves_no_bytes_in_the_file(vault: Vault) -> None:
     subject = vault.provide_keys(["ann"])["ann"].subject
     wrapped = vault.store.read_keys([subject])[1][subject]
     assert wrapped in Path(KEYS).read_bytes()
-    with vault.store._write() as run:
+    with vault.store.write() as run:
         run("DELETE FROM subject_key")
     assert wrapped not in Path(KEYS).read_bytes()
 
@@ -318,7 +321,7 @@ def test_lent_vault_is_the_lenders(vault: Vault, tmp_path: Path, monkeypatch: py
     lend_vault(tmp_path, tmp_path / "inner")
     monkeypatch.chdir(tmp_path / "inner")
     assert_same_keys(open_vault().provide_keys(NAMES), keys)
-    open_vault().rotate()
+    rotate_kek(open_vault())
     monkeypatch.chdir(tmp_path)
     assert_same_keys(open_vault().provide_keys(NAMES), keys)
 
@@ -334,7 +337,7 @@ class Racing(KeyStore):
         found = super().read_keys(subjects)
         if not self.is_over:
             self.is_over = True
-            open_vault().rotate()
+            rotate_kek(open_vault())
         return found
 
 

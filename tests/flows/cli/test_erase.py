@@ -28,8 +28,10 @@ from amun.scan.fingerprint import KINDS, SEALED, Fingerprint
 from amun.store.samples import Samples, read_samples, write_samples
 from amun.store.store import read_owners
 from amun.store.twins import digest_pictures
+from amun.vault.database import MARK
+from amun.vault.fingerprints import read_fingerprints
 from amun.vault.kek import KEK_VARIABLE, KekFile
-from amun.vault.key_store import MARK
+from amun.vault.rotation import move_kek
 from amun.vault.seal import Seal
 from amun.vault.sealed_weights import WeightsSeal, list_weights_keys
 from amun.vault.vault import Vault, create_vault, open_vault
@@ -63,7 +65,7 @@ STEPS = [
     "amun.vault.vault:Vault.destroy_keys",
     # in the middle of its transaction
     "amun.vault.key_store:KeyStore._delete_keys",
-    "amun.vault.vault:Vault.rotate",
+    "tasks.workspace.erasing:rotate_kek",
     "amun.ledger.erasures:ErasureBook.record_destroyed",
     "tasks.workspace.erasing:_find_places",
     "amun.ledger.erasures:ErasureBook.finish_erasures",
@@ -210,7 +212,7 @@ def test_erasure_destroys_the_key_in_a_token(
 ) -> None:
     with make_token(tmp_path / "hsm") as token:
         monkeypatch.setenv(KEK_VARIABLE, token.uri)
-        open_vault().move(KekFile(Path(KEK)))
+        move_kek(open_vault(), KekFile(Path(KEK)))
         forget(ledger, "heavy")
         backup, fingerprint = Path(KEYS).read_bytes(), open_vault().describe().fingerprint
         content = token.pin_path.read_text(encoding="ascii")
@@ -487,7 +489,7 @@ def test_scan_fails_where_no_fingerprints_are_kept_and_names_the_date(
         code, out, err = type_erase(capsys, "verify", *options)
         assert (code, out, err.count("\n"), "is not erased yet" in err) == (2, "", 1, True)
     erasing.erase(open_workspace(Path()))
-    assert len(vault.read_fingerprints(["heavy", "00042"])) == 1
+    assert len(read_fingerprints(vault, ["heavy", "00042"])) == 1
     code, _, err = type_erase(capsys, "verify", "--before", "--subject", "heavy")
     assert (code, err) == (2, "amun: 'heavy' is erased, or about to be; leave --before out\n")
     # their time is over, and the next call of anything that erases destroys them
@@ -496,7 +498,7 @@ def test_scan_fails_where_no_fingerprints_are_kept_and_names_the_date(
     told = "destroyed: 1 fingerprint, and the key-encryption key was changed"
     kek = Path(KEK).read_bytes()
     assert erasing.erase_due(open_workspace(Path())) == [told]
-    assert (vault.read_fingerprints(["heavy"]), Path(KEK).read_bytes() != kek) == ({}, True)
+    assert (read_fingerprints(vault, ["heavy"]), Path(KEK).read_bytes() != kek) == ({}, True)
     code, out, _ = type_erase(capsys, "verify")
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     assert (code, f"{request}: erased on {today}, and no fingerprints are kept" in out) == (1, True)
@@ -507,11 +509,11 @@ def test_scan_fails_where_no_fingerprints_are_kept_and_names_the_date(
 def test_fingerprints_are_taken_before_the_keys_go_and_once(ledger: Ledger, vault: Vault) -> None:
     forget(ledger, "heavy")
     kill_at("before", "amun.vault.vault:Vault.destroy_keys")
-    (before,) = (Fingerprint.load(one) for one in vault.read_fingerprints(["heavy"]).values())
+    (before,) = (Fingerprint.load(one) for one in read_fingerprints(vault, ["heavy"]).values())
     assert KINDS[SEALED] in {KINDS[kind] for kind in before.kinds}
     kill_at("after", "amun.ledger.erasures:ErasureBook.record_destroyed")
     erasing.erase(open_workspace(Path()))
-    (after,) = (Fingerprint.load(one) for one in vault.read_fingerprints(["heavy"]).values())
+    (after,) = (Fingerprint.load(one) for one in read_fingerprints(vault, ["heavy"]).values())
     assert sorted(before.digests.tolist()) == sorted(after.digests.tolist())
     assert (before.kinds != SEALED).sum() == (after.kinds != SEALED).sum() > 0
 

@@ -54,8 +54,8 @@ ISSUING = [
     "amun.ledger.receipts:ReceiptBook.record_committed",
 ]
 DESTROYING = [
-    "amun.vault.vault:Vault.destroy_named_keys",
-    "amun.vault.vault:Vault.rotate",
+    "tasks.workspace.receipts:destroy_named_keys",
+    "tasks.workspace.receipts:rotate_kek",
     "amun.ledger.receipts:ReceiptBook.empty_receipts",
 ]
 
@@ -398,7 +398,7 @@ def test_killed_anywhere_each_receipt_is_issued_once(ledger: Ledger, workspace: 
             assert [receipt.entry for receipt in ledger.list_receipts(MODEL)][: len(before)] == before
             assert ledger.list_drafted(MODEL) == []
             assert check_receipts(workspace).faults == []
-            with vault.store._read() as run:
+            with vault.store.read() as run:
                 assert run("SELECT count(*) FROM subject_key WHERE subject LIKE 'receipt/%'") == [(len(requests),)]
 
 
@@ -408,7 +408,7 @@ def _start_anew(ledger: Ledger, start: str) -> None:
     run_git(Path(), "reset", "--quiet", "--hard", start)
     with ledger._write() as session:
         session.connection().exec_driver_sql("DELETE FROM receipts")
-    with open_vault().store._write() as run:
+    with open_vault().store.write() as run:
         run("DELETE FROM subject_key WHERE subject LIKE 'receipt/%'")
 
 
@@ -459,7 +459,7 @@ def test_killed_while_bodies_are_destroyed_the_next_call_ends_it(
             assert ledger.read_sealed(MODEL, request) is None
             assert not open_vault().describe().is_rotating
             assert check_receipts(workspace).faults == []
-            with vault.store._read() as run:
+            with vault.store.read() as run:
                 assert run("SELECT count(*) FROM subject_key WHERE subject LIKE 'receipt/%'") == [(0,)]
 
 
@@ -558,7 +558,7 @@ def test_body_that_is_damaged_or_lost_is_noticed(
         1,
         f"amun: the receipt of {first}: the ledger has lost what it said; bring the ledger back from your backup\n",
     )
-    with open_vault().store._write() as run:
+    with open_vault().store.write() as run:
         run("DELETE FROM subject_key WHERE subject LIKE 'receipt/%'")
     assert "the key store has no key of it" in type_receipt(capsys, "show", second)[2]
     assert judge_receipts in JUDGES

@@ -15,6 +15,7 @@ from amun.scan.hashing import WindowHash
 from amun.scan.matcher import Matcher
 from amun.store.rows import RowReader
 from amun.store.samples import Samples, write_samples
+from amun.vault.fingerprints import fingerprint_key
 from amun.vault.seal import Seal
 from amun.vault.vault import Vault
 from tasks.workspace.fingerprinting import keep_fingerprints, read_fingerprints, take_fingerprints
@@ -49,7 +50,7 @@ def take(vault: Vault, *people: str, workspace: Workspace | None = None) -> dict
 
 def find(vault: Vault, fingerprint: Fingerprint, content: bytes) -> list[int]:
     """Returns the kinds of what a content has of a fingerprint."""
-    matcher = Matcher(WindowHash.derive(vault.fingerprint_key), [fingerprint])
+    matcher = Matcher(WindowHash.derive(fingerprint_key(vault)), [fingerprint])
     return sorted(matcher.kinds[list(scan_bytes(matcher, content).items)].tolist())
 
 

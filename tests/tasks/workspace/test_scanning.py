@@ -20,6 +20,7 @@ from amun.evidence.scan import ScanRecord
 from amun.scan.fingerprint import SEALED
 from amun.scan.hashing import WindowHash
 from amun.scan.taking import FingerprintTaker
+from amun.vault.fingerprints import fingerprint_key
 from amun.vault.vault import open_vault
 from tasks.tools.content_places import list_content_places
 from tasks.tools.dvc import add_file, push
@@ -81,7 +82,7 @@ def workspace(tmp_path: Path, registry: bytes, monkeypatch: pytest.MonkeyPatch) 
 
 def look(workspace: Workspace, *, only_own: bool = False, **of_target: Any) -> Scan:
     """Returns what a scan finds of the image."""
-    taker = FingerprintTaker(WindowHash.derive(open_vault(workspace.root).fingerprint_key))
+    taker = FingerprintTaker(WindowHash.derive(fingerprint_key(open_vault(workspace.root))))
     taker.add_payloads(0, IMAGE)
     taker.add_content(SEALED, b"sealed" + draw(900, seed=5).tobytes())
     return scan(workspace, [Target("R-000001", "ann", False, taker.finish(), **of_target)], only_own=only_own)

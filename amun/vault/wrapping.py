@@ -1,0 +1,62 @@
+"""Keys as bytes: how one is wrapped under another, and what is derived from one."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
+from amun.vault.kek import KEY_BYTES
+
+NONCE_BYTES = 12
+
+
+@dataclass(frozen=True)
+class SubjectKey:
+    """One subject's key, as it is used.
+
+    Attributes:
+        subject: the keyed id.
+        name: the id as the source of the data spells it.
+        cipher: AES-256-GCM-SIV.
+        nonce_key: from which each payload's nonce is derived.
+        sample_key: by which the person's samples are named.
+    """
+
+    subject: str
+    name: str
+    cipher: AESGCMSIV
+    nonce_key: bytes
+    sample_key: bytes
+
+
+def wrap_key(kek: bytes, subject: str, key: bytes) -> bytes:
+    """Returns a key, with what stands behind its bytes, wrapped under another for this subject or key id alone."""
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCMSIV(kek).encrypt(nonce, key, subject.encode())
+
+
+def unwrap_key(kek: bytes, subject: str, wrapped: bytes) -> bytes:
+    """Returns what was wrapped.
+
+    Raises:
+        InvalidTag, ValueError: it was wrapped by another key, for somebody else, or is damaged.
+    """
+    return AESGCMSIV(kek).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], subject.encode())
+
+
+def use_key(subject: str, key: bytes) -> SubjectKey:
+    """Returns a key split in three, for no key does two things; what stands behind its first 32 bytes is its name."""
+    drawn, name = key[:KEY_BYTES], read_name(key)
+    cipher = AESGCMSIV(derive_key(drawn, b"payload"))
+    return SubjectKey(subject, name, cipher, derive_key(drawn, b"nonce"), derive_key(drawn, b"sample id"))
+
+
+def read_name(key: bytes) -> str:
+    """Returns what stands behind a key's bytes: its person's name, or a note."""
+    return key[KEY_BYTES:].decode()
+
+
+def derive_key(key: bytes, purpose: bytes) -> bytes:
+    """Returns the key (256 bits) that is made of another for one purpose (16 bytes at most), by keyed BLAKE2b."""
+    return hashlib.blake2b(key=key, digest_size=KEY_BYTES, person=purpose).digest()
