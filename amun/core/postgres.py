@@ -1,6 +1,7 @@
 """How long a database on Postgres may keep silent: while a connection is made, and while it is asked."""
 
 from collections.abc import Generator
+from contextlib import closing
 from functools import cache
 from time import monotonic
 from typing import Any
@@ -40,6 +41,35 @@ def connect_bounded(busy_seconds: float, _dialect: object, _record: object, argu
     return connection
 
 
+def connect_utf8(busy_seconds: float, dialect: object, record: object, arguments: Any, options: Any) -> Any:
+    """Returns the same to a database in UTF-8.
+
+    Raises:
+        InputError: it has another encoding.
+    """
+    connection = connect_bounded(busy_seconds, dialect, record, arguments, options)
+    try:
+        require_utf8(connection)
+    except InputError:
+        connection.close()
+        raise
+    return connection
+
+
+def require_utf8(connection: psycopg.Connection[Any]) -> None:
+    """Refuses a database that gives text back as bytes (SQL_ASCII), or has no letters for some names.
+
+    Raises:
+        InputError: names the database, and says how one in UTF-8 is made.
+    """
+    info = connection.info
+    if (encoding := info.parameter_status("server_encoding")) != "UTF8":
+        raise InputError(
+            f"the database {info.dbname} at {info.host} has the encoding {encoding}, and has to have UTF8: "
+            f"CREATE DATABASE {info.dbname} ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
 def bound_waits() -> dict[str, int]:
     """Returns libpq's own bounds: while a connection is made, and while what was sent is not acknowledged."""
     seconds = read_whole_timeout()
@@ -64,13 +94,16 @@ def require_database(variable: str, url: str) -> None:
     """Refuses a database that does not answer when it is first asked: MLflow would ask it again for minutes.
 
     Raises:
-        InputError: the address has an option that Postgres does not know.
+        InputError: the address has an option that Postgres does not know, or the database another encoding than UTF-8.
         AmunError: names the variable and the address, and says why.
     """
     parsed = make_url(url)
     address, bounds = parsed.set(drivername="postgresql"), dict[str, Any](bound_waits())
     try:
-        psycopg.connect(address.render_as_string(hide_password=False), **bounds).close()
+        with closing(psycopg.connect(address.render_as_string(hide_password=False), **bounds)) as connection:
+            require_utf8(connection)
+    except InputError as error:
+        raise InputError(f"{variable}: {error}") from None
     except psycopg.ProgrammingError as error:
         raise InputError(f"{variable}: {parsed.render_as_string()}: {join_lines(error)}") from None
     except psycopg.OperationalError as error:

@@ -99,7 +99,7 @@ class Database:
                 self._reader = self._engine
             case "postgresql+psycopg":
                 # only here: its driver takes a tenth of a second to import
-                from amun.core.postgres import bound_waits, connect_bounded
+                from amun.core.postgres import bound_waits, connect_utf8
 
                 self._engine = create_engine(
                     parsed,
@@ -108,7 +108,7 @@ class Database:
                     pool_pre_ping=True,
                     connect_args=bound_waits(),
                 )
-                event.listen(self._engine, "do_connect", partial(connect_bounded, BUSY_SECONDS))
+                event.listen(self._engine, "do_connect", partial(connect_utf8, BUSY_SECONDS))
                 self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
             case _:
                 raise InputError(

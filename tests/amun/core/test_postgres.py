@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 
 from amun.core import postgres
 from amun.core.errors import AmunError, InputError
 from amun.core.network import TIMEOUT_VARIABLE
-from amun.core.postgres import _connect, bound_other_engines
+from amun.core.postgres import _connect, bound_other_engines, require_database
+from amun.ledger import Ledger
 from tasks.tools.environment import MLFLOW_VARIABLE, find_free_port
 from tasks.tools.registry import open_registry
-from tests.postgres import run_postgres
+from tests.postgres import run_postgres, run_statements
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +59,20 @@ def test_option_that_postgres_does_not_know_is_told(monkeypatch: pytest.MonkeyPa
     with pytest.raises(InputError, match=r"^MLFLOW_TRACKING_URI: postgresql.*ann:\*\*\*@.*speed") as refused:
         open_registry()
     assert "swordfish" not in str(refused.value)
+
+
+def test_database_that_gives_text_back_as_bytes_is_refused() -> None:
+    """Postgres makes its databases so where it was set up in the locale C, as in many containers."""
+    with run_postgres() as url:
+        run_statements(url, "CREATE DATABASE plain ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        plain = make_url(url).set(database="plain").render_as_string(hide_password=False)
+        told = "the database plain at .* has the encoding SQL_ASCII, and has to have UTF8: CREATE DATABASE plain ENC"
+        with pytest.raises(InputError, match=f"^{told}"):
+            Ledger.create(plain)
+        with pytest.raises(InputError, match=f"^MLFLOW_TRACKING_URI: {told}"):
+            require_database(MLFLOW_VARIABLE, plain)
+        # as the refusal says
+        run_statements(url, "DROP DATABASE plain", "CREATE DATABASE plain ENCODING 'UTF8' TEMPLATE template0")
+        require_database.cache_clear()
+        require_database(MLFLOW_VARIABLE, plain)
+        Ledger.create(plain).close()
