@@ -1,5 +1,6 @@
 """One Prefect server, one workspace with its base and one with a first wave, for all end-to-end tests."""
 
+import gc
 import json
 import os
 import shlex
@@ -15,7 +16,7 @@ from filelock import FileLock
 from amun.receipts.signing import RECEIPT_KEY_VARIABLE
 from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
-from tasks.tools.environment import API_VARIABLE, SILENCE
+from tasks.tools.environment import API_VARIABLE, SILENCE, UTF8_VARIABLE
 from tasks.tools.prefect_server import provide_prefect
 from tasks.tools.servers import UI_VARIABLE
 from tests.readme import WORKSPACE, list_commands
@@ -24,11 +25,29 @@ from tests.warm import WarmProcess, run_warm
 from tests.workspaces import BIN, Finished, Site, choose_people, make_clone
 
 OTHER_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+# what such a program becomes: it starts itself anew in UTF-8 mode (`ensure_utf8`)
+ABROAD = OTHER_LOCALE | {UTF8_VARIABLE: "1"}
+# commands that run stages: `init_run` and `wave_run` start each stage's program by a new interpreter
+COMPUTING = ("amun wave run", "amun wave compare", "amun wave reproduce", "amun base rebuild")
+# of two processes that begin with the first two files, one makes the workspaces that others wait for, one needs none
+FIRST = ("test_readme.py", "test_untouched_base.py", "test_wave.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the end-to-end tests first: no process is left with a long one at the end."""
-    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+    """Puts the end-to-end tests first, those on which others wait at their head: no process is left with a long one."""
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        name = item.path.name
+        is_first = item.path.parent == Path(__file__).parent
+        return not is_first, FIRST.index(name) if is_first and name in FIRST else len(FIRST)
+
+    items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """Keeps what was imported out of every later collection of garbage: it is a million objects that stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -127,16 +146,26 @@ def wave_zero(init_run: tuple[Site, Finished]) -> Site:
 @pytest.fixture(scope="session")
 def wave_run(folder: Path, wave_zero: Site) -> tuple[Site, Finished]:
     """A workspace with a first wave, and what `amun wave run` said of it."""
-    site = wave_zero.copy(folder / "one")
-    site.run("amun", "request", "add", *choose_people(site))
     with run_warm(None):
-        return site, site.start("amun", "wave", "run")
+        return make_first_wave(wave_zero, folder / "one")
 
 
 @pytest.fixture(scope="session")
-def wave_one(wave_run: tuple[Site, Finished]) -> Site:
+def wave_one(request: pytest.FixtureRequest, folder: Path, wave_zero: Site, warm: WarmProcess) -> Site:
     """A workspace after its first wave: tests read it, or copy it and go on there."""
-    return wave_run[0]
+    if (folder / "one").exists():
+        made: tuple[Site, Finished] = request.getfixturevalue("wave_run")
+        return made[0]
+    # a process whose tests do not look at `wave_run` needs no interpreters for it
+    with run_warm(warm):
+        return make_first_wave(wave_zero, folder / "first")[0]
+
+
+def make_first_wave(wave_zero: Site, root: Path) -> tuple[Site, Finished]:
+    """Returns a copy of the workspace with a first wave, and what `amun wave run` said of it."""
+    site = wave_zero.copy(root)
+    site.run("amun", "request", "add", *choose_people(site))
+    return site, site.start("amun", "wave", "run")
 
 
 @pytest.fixture(scope="session")
@@ -150,15 +179,23 @@ def readme_run(
         if not said.exists():
             site = wave_zero.copy(root)
             typed = list_commands(WORKSPACE)
-            # `amun` copes with a locale of few letters, others of these programs do not
-            abroad = Site(root, site.variables | OTHER_LOCALE)
-            places = {command: abroad if command.startswith("amun ") else site for command in typed}
-            with run_warm(None):
-                finished = {command: vars(place.start(*shlex.split(command))) for command, place in places.items()}
+            process = WarmProcess(BIN, variables | SILENCE | ABROAD)
+            try:
+                with run_warm(process):
+                    finished = {command: vars(_place(site, command).start(*shlex.split(command))) for command in typed}
+            finally:
+                process.stop()
             said.write_text(json.dumps(finished), encoding="utf-8")
         copy = Site(root, variables).copy(folder / "readme")
     told = json.loads(said.read_text(encoding="utf-8"))
     return copy, {command: Finished(**finished) for command, finished in told.items()}
+
+
+def _place(site: Site, command: str) -> Site:
+    """Returns where a command is typed: `amun` copes with a locale of few letters, other programs do not."""
+    if not command.startswith("amun "):
+        return site
+    return Site(site.root, site.variables | (ABROAD if command.startswith(COMPUTING) else OTHER_LOCALE))
 
 
 @pytest.fixture
