@@ -23,6 +23,7 @@ from flows.cli import (
     doctor,
     erase,
     keys,
+    metrics,
     models,
     receipts,
     requests,
@@ -97,6 +98,7 @@ app.command()(serving.serve)
 app.command()(serving.deploy)
 app.command()(benchmark.benchmark)
 app.command()(doctor.doctor)
+app.command()(metrics.metrics)
 
 
 def _tell_version(is_asked: bool) -> None:
