@@ -77,6 +77,15 @@ def test_what_somebody_is_telling_nobody_else_tells_until_they_are_dead(books: L
     assert books.list_alerts(MODEL)[0].deliveries[0].failure is None
 
 
+def test_who_was_taken_for_dead_does_not_end_what_another_is_telling(books: Ledger) -> None:
+    books.raise_alerts(MODEL, [PARKED], CHANNELS, NOW)
+    (claimed,) = books.claim_deliveries(MODEL, "e-mail", NOW)
+    later = NOW + 2 * TELLING
+    assert len(books.claim_deliveries(MODEL, "e-mail", later)) == 1
+    books.settle_deliveries([claimed.number], "e-mail", NOW, later, "late")
+    assert books.claim_deliveries(MODEL, "e-mail", later) == []
+
+
 def test_several_processes_tell_it_once(books: Ledger, url: str) -> None:
     books.raise_alerts(MODEL, [PARKED, MONDAY], ["e-mail"], NOW)
     assert sorted(run_together(_claim, [(url,)] * 3)) == [0, 0, 2]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -28,6 +29,7 @@ from tasks.tools.webhook import (
     has_heartbeat,
     sign,
 )
+from tests.readme import read_blocks
 from tests.tasks.tools.receivers import (
     PASSWORD,
     USER,
@@ -38,6 +40,7 @@ from tests.tasks.tools.receivers import (
     run_smtp,
     run_web,
 )
+from tests.workspaces import ROOT
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 PARKED = Told(
@@ -156,6 +159,26 @@ def test_webhook_is_signed_as_the_standard_has_it(hide: Hide, monkeypatch: pytes
     assert (headers["webhook-id"], headers["webhook-timestamp"]) == ("msg_1", str(int(NOW.timestamp())))
     assert headers["webhook-signature"] == sign(key, "msg_1", int(NOW.timestamp()), body)
     assert sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}') == SIGNED
+
+
+def test_the_page_s_own_lines_verify_a_message(hide: Hide, monkeypatch: pytest.MonkeyPatch) -> None:
+    (lines,) = read_blocks(ROOT / "docs/alerts.md", "python")
+    page: dict[str, Any] = {}
+    exec(lines, page)  # noqa: S102 - what a reader is told to run
+    (example,) = read_blocks(ROOT / "docs/alerts.md", "json")
+    hide(WEBHOOK_KEY_VARIABLE, KEY)
+    with run_web(posts := Posts()) as port:
+        monkeypatch.setenv(WEBHOOK_VARIABLE, f"http://127.0.0.1:{port}")
+        WebhookChannel().send(MESSAGE)
+    ((_, _, headers, body),) = posts.asked
+    assert json.loads(example).keys() == json.loads(body).keys()
+    assert json.loads(example)["alerts"][0].keys() == json.loads(body)["alerts"][0].keys()
+    now = NOW.timestamp()
+    assert page["is_genuine"](KEY, headers, body, now)
+    assert not page["is_genuine"](KEY, headers, body + b" ", now)
+    assert not page["is_genuine"](KEY, headers | {"webhook-id": "msg_2"}, body, now)
+    assert not page["is_genuine"](KEY.replace("M", "N", 1), headers, body, now)
+    assert not page["is_genuine"](KEY, headers, body, now + 301)
 
 
 @pytest.mark.parametrize("status", [302, 401, 500])
