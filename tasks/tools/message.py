@@ -10,6 +10,7 @@ from amun.core.network import read_timeout
 
 FORM = 1  # of the JSON; a change that a reader would notice counts up
 MAX_SECONDS = 60.0
+NUM_TOLD = 50  # in words: whoever gets more asks for the rest
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ class Message:
 
     def to_text(self) -> str:
         """Returns all of it for a person."""
-        parts = [f"{one.line}\n\n  What to do: {one.advice}\n  More: {one.page}\n" for one in self.told]
+        shown = self.told[:NUM_TOLD]
+        parts = [f"{one.line}\n\n  What to do: {one.advice}\n  More: {one.page}\n" for one in shown]
+        if len(self.told) > NUM_TOLD:
+            parts.append(f"{len(self.told) - NUM_TOLD} more: `amun alert list`\n")
         num_told = tell_count(len(self.told), "thing needs", "things need")
         return "\n".join([f"Model {self.model}: {num_told} a person.\n", *parts])
 

@@ -91,6 +91,13 @@ def test_mail_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
         assert all(part in text for part in (told.line, told.advice, told.page))
 
 
+def test_words_end_where_nobody_reads_on() -> None:
+    text = Message("msg_1", "digits-cnn", NOW, [LATE] * 53).to_text()
+    assert text.startswith("Model digits-cnn: 53 things need a person.\n")
+    assert text.count(LATE.line) == 50
+    assert text.endswith("\n3 more: `amun alert list`\n")
+
+
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 @pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
 def test_mail_is_encrypted_and_its_password_lies_in_a_file(
