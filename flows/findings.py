@@ -198,6 +198,18 @@ def judge_memory(workspace: Workspace) -> Iterator[Finding]:
             yield Finding(line)
 
 
+def judge_alerts(workspace: Workspace) -> Iterator[Finding]:
+    """Finds channels over which nobody could be told; nothing is sent. A night runs all the same."""
+    from tasks.tools.channels import list_channels
+    from tasks.tools.webhook import check_heartbeat
+
+    for check in [*(channel.check for channel in list_channels(workspace.params.alerts)), check_heartbeat]:
+        try:
+            check()
+        except AmunError as error:
+            yield Finding(f"nobody is alerted: {error}")
+
+
 def judge_proxy(_: Workspace) -> Iterator[Finding]:
     """Finds servers of the user's that are asked through a proxy."""
     proxies = urllib.request.getproxies()
@@ -308,6 +320,7 @@ JUDGES: tuple[Judge, ...] = (
     judge_ledger,
     judge_receipts,
     judge_remotes,
+    judge_alerts,
     judge_intake,
     judge_source,
     judge_memory,

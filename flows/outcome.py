@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from amun.core.errors import AmunError
 from amun.evidence.attempts import Summary
+
+
+class ParkedError(AmunError):
+    """A night ends with this where its wave is parked."""
 
 
 @dataclass(frozen=True)

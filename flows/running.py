@@ -28,19 +28,25 @@ def run_deletion_wave(workspace: Workspace) -> Outcome:
         if outcome.state == "nothing":
             try:
                 _follow(workspace)
-            finally:
-                _erase(workspace)
+            except Exception:
+                _end_night(workspace, has_failed=True)
+                raise
+            _end_night(workspace, has_failed=False)
         return outcome
     try:
         require_ready(workspace)
     except Exception:
-        _erase(workspace)  # whoever was forgotten before does not wait until the next wave can run
+        _end_night(workspace, has_failed=True)  # whoever was forgotten before does not wait until a wave can run
         raise
     return _run_flow(workspace, "deletion_wave")
 
 
-def _erase(workspace: Workspace) -> None:
+def _end_night(workspace: Workspace, *, has_failed: bool) -> None:
+    from tasks.workspace.alerting import end_night
+
     for line in erase_due(workspace):
+        print(line, flush=True)
+    for line in end_night(workspace, has_failed=has_failed):
         print(line, flush=True)
 
 

@@ -21,7 +21,8 @@ from tasks.tools.servers import Server, require_answer, start_mlflow, start_pref
 from tasks.tools.silence import wait_for_silence
 from tasks.workspace.workspace import Workspace
 
-MLFLOW_PORT, PREFECT_PORT = 5000, 4200
+MLFLOW_PORT, PREFECT_PORT, METRICS_PORT = 5000, 4200, 9464
+LOOPBACK = "127.0.0.1"
 # a run that is told to stop has half a minute, then it is killed
 STOP_SECONDS = 60.0
 WATCH_SECONDS = 0.5
@@ -29,10 +30,15 @@ WATCH_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports that somebody has chosen for the servers; None is the last one, or the usual one, or any."""
+    """The ports that somebody has chosen for the servers; None is the last one, or the usual one, or any.
+
+    The metrics alone may be meant for other machines, too.
+    """
 
     mlflow: int | None = None
     prefect: int | None = None
+    metrics: int | None = None
+    metrics_host: str = LOOPBACK
 
 
 def serve(workspace: Workspace, ports: Ports) -> None:
@@ -51,12 +57,30 @@ def serve(workspace: Workspace, ports: Ports) -> None:
         for server in servers:
             wait_for(server, stopped.is_set)
         write_addresses(root, os.environ[MLFLOW_VARIABLE], os.environ[API_VARIABLE])
-        print(f"{describe_servers()}\n{next_runs}", flush=True)
+        metrics = serve_metrics(workspace, ports, stack)
+        print(f"{describe_servers()}, metrics {metrics}\n{next_runs}", flush=True)
         owner = "own" if any(server.name == "Prefect" for server in servers) else "user"
         nightly = start_program("flows.nightly", str(root), owner)
         is_gone = listen(os.environ[API_VARIABLE], stopped) if owner == "user" else Event()
         stack.callback(_stop_nightly, nightly, is_gone)
         watch(servers, nightly, stopped, is_gone)
+
+
+def serve_metrics(workspace: Workspace, ports: Ports, stack: ExitStack) -> str:
+    """Serves the metrics until the stack is left, and returns where.
+
+    Raises:
+        InputError: the address cannot be had.
+    """
+    from tasks.views.metrics import start_metrics
+
+    host, port = ports.metrics_host, ports.metrics or choose_port(METRICS_PORT)
+    try:
+        stack.callback(start_metrics(workspace, host, port))
+    except OSError as error:
+        options = f"--metrics-host {host} --metrics-port {port}"
+        raise InputError(f"{options}: it cannot be had on this machine: {error.strerror}; choose another") from None
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
 
 
 def describe_servers() -> str:

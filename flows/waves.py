@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from prefect import flow
 
@@ -13,10 +12,10 @@ from amun.core.counts import tell_count
 from amun.core.errors import AmunError, AttemptError, LeaseLostError
 from amun.core.params import GateParams
 from amun.evidence.figures import ReportFigures, UnlearnFigures, read_figures
-from amun.ledger import Claim, Rollback, WaveBusy, WaveKind
+from amun.ledger import Claim, ParkedAs, Rollback, WaveBusy, WaveKind
 from amun.ledger.holder import tell_holder
 from flows.intake import add_intake, take_in
-from flows.outcome import Outcome
+from flows.outcome import Outcome, ParkedError
 from flows.preview import describe_next_wave, require_ready
 from tasks.steps.artifacts import show_wave
 from tasks.steps.base import check_samples, finish_base, prepare_base, refresh_base_source
@@ -45,6 +44,7 @@ from tasks.steps.rollback import find_rollback, has_requests, promote_back, reop
 from tasks.steps.stages import reproduce_stage
 from tasks.tools.dvc import BASE_STAGES, StageInterruptedError, StageRun, repair_files
 from tasks.tools.story import tell, tell_failure, tell_plan
+from tasks.workspace.alerting import end_night
 from tasks.workspace.erasing import erase_due
 from tasks.workspace.upstream import follow
 from tasks.workspace.wave_paths import list_wave_paths
@@ -87,11 +87,12 @@ def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
         outcome = _take_in_and_forget(opened)
     except (LeaseLostError, StageInterruptedError):
         raise  # the wave is another run's now; or a person has stopped the night
-    except Exception:
-        _erase(opened)  # whoever was forgotten before does not wait for a night that succeeds
+    except Exception as error:
+        # whoever was forgotten before does not wait for a night that succeeds
+        _end_night(opened, has_failed=True, is_parked=isinstance(error, ParkedError))
         raise
     if outcome.state != "busy":
-        _erase(opened)
+        _end_night(opened, has_failed=False)
     return outcome
 
 
@@ -100,12 +101,14 @@ def _take_in_and_forget(workspace: Workspace) -> Outcome:
     require_ready(workspace)
     outcome = _run_wave(workspace, "deletion")
     if outcome.state == "parked":
-        raise AmunError(f"wave {outcome.number} is parked: {outcome.detail}")
+        raise ParkedError(f"wave {outcome.number} is parked: {outcome.detail}")
     return add_intake(outcome, taken)
 
 
-def _erase(workspace: Workspace) -> None:
+def _end_night(workspace: Workspace, *, has_failed: bool, is_parked: bool = False) -> None:
     for line in erase_due(workspace):
+        tell(line)
+    for line in end_night(workspace, has_failed=has_failed, is_parked=is_parked):
         tell(line)
 
 
@@ -262,9 +265,7 @@ def _make_attempt(workspace: Workspace, claim: Claim, number: int) -> Attempts:
     return Attempts(judge_attempt(workspace, number), [unlearned, audited])
 
 
-def _park(
-    workspace: Workspace, claim: Claim, state: Literal["parked", "waiting", "nothing"], reason: str, told: str = ""
-) -> Outcome:
+def _park(workspace: Workspace, claim: Claim, state: ParkedAs, reason: str, told: str = "") -> Outcome:
     """Gives the wave up for this night.
 
     Args:
@@ -275,7 +276,7 @@ def _park(
         told: what a person is told of it, where most of the reason was told before.
     """
     restore_files(workspace, claim)
-    park_wave(claim, reason)
+    park_wave(claim, reason, state)
     if state != "parked":
         tell(f"wave {claim.number} {'waits' if state == 'waiting' else 'parked'}: {reason}")
     return Outcome(state, claim.number, told or reason)

@@ -36,6 +36,7 @@ NUM_CRON_FIELDS = 5
 MAX_WAITING_DAYS = 25  # a month less the nights that may fail: whoever asks is erased within a month
 # new keys, and what to write where nothing is decided: what keeps the old behaviour, if anything does
 ADDED_KEYS = {
+    "alerts": "{mail_to: [], mail_from: null, command: [], mute: [], due_days: 5, silent_hours: 26}",
     "data.sealed": "false",
     "data.source_delete": "false",
     "data.twins": "keep",
@@ -241,6 +242,42 @@ class ReceiptsParams(Section):
     retention_days: Count
 
 
+AlertKind = Literal[
+    "request-near",
+    "request-overdue",
+    "wave-parked",
+    "wave-refused",
+    "wave-insufficient",
+    "wave-late",
+    "report-contradicts",
+    "file-rejected",
+    "file-unmatched",
+    "consumer-behind",
+    "erasure-failed",
+    "night-failed",
+    "night-missing",
+]
+MailAddress = Annotated[str, Field(pattern=r"^[^\s@,;<>]+@[^\s@,;<>]+$")]
+
+
+class AlertsParams(Section):
+    """Who is told when something needs a person, and of what."""
+
+    mail_to: Annotated[tuple[MailAddress, ...], Field(strict=False)]
+    mail_from: MailAddress | None
+    command: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
+    mute: Annotated[tuple[AlertKind, ...], Field(strict=False)]
+    due_days: Annotated[int, Field(ge=0)]
+    silent_hours: Count
+
+    @model_validator(mode="after")
+    def check_sender(self) -> Self:
+        """Refuses e-mail from nobody, and a sender of none."""
+        if bool(self.mail_to) != (self.mail_from is not None):
+            raise ValueError("mail_to and mail_from go together: who gets the e-mail, and from which address it comes")
+        return self
+
+
 class RuntimeParams(Section):
     """Where and how exactly the arithmetic is done."""
 
@@ -283,6 +320,7 @@ class Params(Section):
     intake: IntakeParams
     erasure: ErasureParams
     receipts: ReceiptsParams
+    alerts: AlertsParams
     runtime: RuntimeParams
     schedule: ScheduleParams
 

@@ -29,6 +29,7 @@ class Judged(Figures):
         passed: it did.
         reason: why, in one line.
         warning: what a person should look at all the same; empty if nothing.
+        overruled: it had passed, and the test half has refuted it.
         calibration: what the gate judged it by; None where the attempt came to nothing.
         epochs: how its training went; left out of the summary.
     """
@@ -39,6 +40,7 @@ class Judged(Figures):
     passed: bool
     reason: str
     warning: str = ""
+    overruled: bool = False
     calibration: AuditFigures | None = None
     epochs: Annotated[tuple[Epoch, ...], Field(strict=False)] = ()
 
@@ -52,6 +54,7 @@ class Summary(Figures):
         num_held_out: their other samples.
         attempt: the one that passed.
         method: of it.
+        insufficient: why its people could not show that they are forgotten; empty if they could.
         decisions: on every attempt.
         warning: where an alarm sounds on the test half; empty if none does.
         calibration: what the gate judged by.
@@ -64,6 +67,7 @@ class Summary(Figures):
     num_held_out: int | None = None
     attempt: int | None = None
     method: str | None = None
+    insufficient: str = ""
     decisions: Annotated[tuple[Judged, ...], Field(strict=False)] = ()
     warning: str = ""
     calibration: AuditFigures = AuditFigures()

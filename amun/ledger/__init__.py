@@ -1,5 +1,8 @@
 """The ledger: who asked to be forgotten and what became of it, and the only truth on mutual exclusion."""
 
+from amun.ledger.alert_records import Alert, AlertDelivery, FileNews, NewAlert, Night
+from amun.ledger.alerts import AlertBook
+from amun.ledger.causes import CauseBook
 from amun.ledger.clear_waves import ClearBook
 from amun.ledger.consumers import ConsumerBook
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand, FileId, TakenFile
@@ -23,6 +26,7 @@ from amun.ledger.records import (
     OpenWave,
     Outcome,
     OutcomeState,
+    ParkedAs,
     PlannedErasure,
     Request,
     Rollback,
@@ -40,6 +44,8 @@ from amun.ledger.source_deletions import SourceBook
 __all__ = [
     "AddedOutcome",
     "AddedRequest",
+    "Alert",
+    "AlertDelivery",
     "Claim",
     "ClearedWave",
     "Consumer",
@@ -47,14 +53,18 @@ __all__ = [
     "DraftedReceipt",
     "Erasure",
     "FileId",
+    "FileNews",
     "Heartbeat",
     "Hold",
     "Holding",
     "IssuedReceipt",
     "Ledger",
+    "NewAlert",
+    "Night",
     "OpenWave",
     "Outcome",
     "OutcomeState",
+    "ParkedAs",
     "PlannedErasure",
     "Request",
     "Rollback",
@@ -73,5 +83,17 @@ __all__ = [
 ]
 
 
-class Ledger(HoldBook, FileBook, RollbackBook, ErasureBook, ReceiptBook, SourceBook, ConsumerBook, ClearBook, Overview):
+class Ledger(
+    HoldBook,
+    FileBook,
+    RollbackBook,
+    ErasureBook,
+    ReceiptBook,
+    SourceBook,
+    ConsumerBook,
+    ClearBook,
+    AlertBook,
+    CauseBook,
+    Overview,
+):
     """Requests, waves and receipts of every model, in one SQLite file or Postgres database."""

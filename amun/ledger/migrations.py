@@ -125,11 +125,50 @@ def add_evidence_of_erasure(connection: Connection) -> None:
     add_clear_waves(connection)
 
 
+def add_alerts(connection: Connection) -> None:
+    """Version 5 to 6: whom to tell what, when nights ended, and how a wave was parked. Nobody was told before."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    time = "DATETIME" if is_sqlite else "TIMESTAMP WITH TIME ZONE"
+    for statement in (
+        "ALTER TABLE waves ADD COLUMN parked_as VARCHAR",
+        f"""CREATE TABLE nights (
+            model VARCHAR NOT NULL,
+            ended_at {time} NOT NULL,
+            good_at {time},
+            PRIMARY KEY (model),
+            FOREIGN KEY(model) REFERENCES models (name)
+        )""",
+        f"""CREATE TABLE alerts (
+            number {"INTEGER" if is_sqlite else "SERIAL"} NOT NULL,
+            model VARCHAR NOT NULL,
+            kind VARCHAR NOT NULL,
+            object VARCHAR NOT NULL,
+            day VARCHAR NOT NULL,
+            raised_at {time} NOT NULL,
+            line VARCHAR NOT NULL,
+            PRIMARY KEY (number),
+            FOREIGN KEY(model) REFERENCES models (name)
+        )""",
+        "CREATE UNIQUE INDEX one_alert ON alerts (model, kind, object, day)",
+        f"""CREATE TABLE alert_deliveries (
+            alert_number INTEGER NOT NULL,
+            channel VARCHAR NOT NULL,
+            claimed_at {time},
+            delivered_at {time},
+            failure VARCHAR,
+            PRIMARY KEY (alert_number, channel),
+            FOREIGN KEY(alert_number) REFERENCES alerts (number)
+        )""",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 # by the version that a step starts from
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     2: add_unmatched,
     3: add_erasures,
     4: add_evidence_of_erasure,
+    5: add_alerts,
 }
 
 

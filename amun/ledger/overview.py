@@ -252,4 +252,5 @@ def _describe(row: WaveRow, num_requests: int, undone_by: int | None) -> Wave:
         None if row.comparison is None else Comparison.model_validate(row.comparison),
         num_requests,
         undone_by,
+        row.parked_as,
     )

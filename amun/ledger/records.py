@@ -13,6 +13,7 @@ OutcomeState = Literal[
 ]
 WaveKind = Literal["base", "deletion"]
 WaveState = Literal["open", "complete", "parked"]
+ParkedAs = Literal["parked", "waiting", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -316,6 +317,8 @@ class Wave:
         comparison: the figures of exact retraining, where they were computed.
         num_requests: how many requests it handles or handled; 0 once parked or undone.
         undone_by: the rollback that undid it, if one did.
+        parked_as: for a failure, until more requests have come, or because nobody had to be forgotten; None unless
+            parked, and where an earlier release has parked it.
     """
 
     model: str
@@ -334,6 +337,7 @@ class Wave:
     comparison: Comparison | None
     num_requests: int
     undone_by: int | None
+    parked_as: ParkedAs | None = None
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from amun.ledger.columns import Base
-from amun.ledger.records import OutcomeState, WaveKind, WaveState
+from amun.ledger.records import OutcomeState, ParkedAs, WaveKind, WaveState
 
-SCHEMA_VERSION = 5  # what brings an earlier one here stands in `migrations.py`
+SCHEMA_VERSION = 6  # what brings an earlier one here stands in `migrations.py`
 
 # a subject has at most one request in these states for each model
 LIVE_STATES: tuple[OutcomeState, ...] = ("pending", "in_wave", "held", "unmatched")
@@ -139,6 +139,8 @@ class WaveRow(Base):
     commit: Mapped[str | None]
     summary: Mapped[dict[str, Any] | None]
     comparison: Mapped[dict[str, Any] | None]
+    # None unless parked, and where an earlier release has parked it
+    parked_as: Mapped[ParkedAs | None] = mapped_column(String)
 
 
 class OutcomeRow(Base):
@@ -325,3 +327,43 @@ class UndoneOutcomeRow(Base):
     wave_number: Mapped[int | None]
     decided_at: Mapped[datetime | None]
     receipt: Mapped[dict[str, Any] | None]
+
+
+class NightRow(Base):
+    """When a model's nights ended last, and when one did without a failure."""
+
+    __tablename__ = "nights"
+
+    model: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)
+    ended_at: Mapped[datetime]
+    good_at: Mapped[datetime | None]
+
+
+class AlertRow(Base):
+    """What somebody is to be told: of one thing once, or once on each of its days."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (Index("one_alert", "model", "kind", "object", "day", unique=True),)
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(ForeignKey("models.name"))
+    kind: Mapped[str]
+    object: Mapped[str]
+    # empty where it is told once for all
+    day: Mapped[str]
+    raised_at: Mapped[datetime]
+    line: Mapped[str]
+
+
+class AlertDeliveryRow(Base):
+    """How far it has come that an alert is told over a channel."""
+
+    __tablename__ = "alert_deliveries"
+
+    alert_number: Mapped[int] = mapped_column(ForeignKey("alerts.number"), primary_key=True)
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    # while somebody is telling it
+    claimed_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    # of the last try
+    failure: Mapped[str | None]

@@ -23,7 +23,7 @@ from amun.ledger.lookups import (
     is_abandoned,
 )
 from amun.ledger.matching import match_outcomes
-from amun.ledger.records import Claim, Holding, WaveBusy, WaveKind
+from amun.ledger.records import Claim, Holding, ParkedAs, WaveBusy, WaveKind
 from amun.ledger.schema import ErasureRow, HoldingRow, ModelRow, OutcomeRow, WaveRow
 
 
@@ -152,15 +152,21 @@ class WaveBook(Database):
                 .values(state="completed", decided_at=now, receipt=receipt.model_dump(mode="json"))
             )
 
-    def park_wave(self, claim: Claim, note: str, now: datetime) -> None:
+    def park_wave(self, claim: Claim, note: str, now: datetime, parked_as: ParkedAs = "parked") -> None:
         """Gives the wave up: its number stays used, its requests are pending again with the dates they had.
+
+        Args:
+            claim: to it.
+            note: why.
+            now: the present time.
+            parked_as: what that is.
 
         Raises:
             LeaseLostError: as `renew_lease`.
         """
         with self._write() as session:
             wave = check_lease(session, claim, now)
-            wave.state, wave.closed_at, wave.note = "parked", now, note
+            wave.state, wave.closed_at, wave.note, wave.parked_as = "parked", now, note, parked_as
             session.execute(
                 update(OutcomeRow)
                 .where(*handled_by(claim.model, claim.number))

@@ -14,6 +14,7 @@ from amun.core.files import NO_ROOM
 from amun.core.masking import format_masked
 from amun.core.processes import forbid_core_dumps
 from flows.cli import (
+    alerts,
     audit,
     base,
     benchmark,
@@ -22,6 +23,7 @@ from flows.cli import (
     doctor,
     erase,
     keys,
+    metrics,
     models,
     receipts,
     requests,
@@ -90,11 +92,13 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(erase.app, name="erase")
 app.add_typer(receipts.app, name="receipt")
+app.add_typer(alerts.app, name="alert")
 app.command()(checks.check)
 app.command()(serving.serve)
 app.command()(serving.deploy)
 app.command()(benchmark.benchmark)
 app.command()(doctor.doctor)
+app.command()(metrics.metrics)
 
 
 def _tell_version(is_asked: bool) -> None:

@@ -12,16 +12,24 @@ from flows.cli import checks, shared
 Port = Annotated[int | None, typer.Option(min=1, max=65535, metavar="PORT", show_default=False)]
 
 
-def serve(mlflow_port: Port = None, prefect_port: Port = None) -> None:
-    """Run MLflow, Prefect and the nightly job until Ctrl-C or SIGTERM.
+def serve(
+    mlflow_port: Port = None,
+    prefect_port: Port = None,
+    metrics_port: Port = None,
+    metrics_host: Annotated[
+        str, typer.Option(metavar="HOST", help="Where the metrics are served; 0.0.0.0 is for other machines, too.")
+    ] = "127.0.0.1",
+) -> None:
+    """Run MLflow, Prefect and the nightly job until Ctrl-C or SIGTERM, and serve the metrics.
 
     Unless you choose their ports, the servers have those of the last time, at first 5000 and 4200, or else free ones.
+    The metrics have 9464, or else a free one.
     """
     from flows import serving
 
     workspace = shared.open_here()
     checks.require_sound(workspace)
-    serving.serve(workspace, serving.Ports(mlflow_port, prefect_port))
+    serving.serve(workspace, serving.Ports(mlflow_port, prefect_port, metrics_port, metrics_host))
 
 
 def deploy(

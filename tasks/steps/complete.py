@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from prefect import task
 
 from amun.audit.decision import find_alarms
+from amun.audit.night import read_night
 from amun.evidence.attempts import Receipt, Summary, read_decisions
 from amun.evidence.figures import AuditFigures, ReportFigures, UnlearnFigures, read_figures
 from amun.evidence.wave import read_wave
-from amun.ledger import Claim
+from amun.ledger import Claim, ParkedAs
 from tasks.tools.dvc import StageRun
 from tasks.tools.git import name_tag
 from tasks.tools.options import TASK_OPTIONS
@@ -34,6 +35,7 @@ def complete_requests(
         num_held_out=len(wave.forgetting.held_out_ids),
         attempt=unlearned.attempt,
         method=unlearned.method,
+        insufficient=read_night(root).insufficient,
         decisions=tuple(made.model_copy(update={"epochs": ()}) for made in read_decisions(root)),
         warning=find_alarms(unlearned, reported, workspace.params.gate),
         calibration=read_figures(AuditFigures, root),
@@ -70,7 +72,7 @@ def complete_requests(
 
 
 @task(name="park", **TASK_OPTIONS)
-def park_wave(claim: Claim, reason: str) -> None:
+def park_wave(claim: Claim, reason: str, parked_as: ParkedAs) -> None:
     """Gives the wave up: its requests go back to the head of the queue."""
     with open_ledger() as ledger:
-        ledger.park_wave(claim, reason, datetime.now(UTC))
+        ledger.park_wave(claim, reason, datetime.now(UTC), parked_as)

@@ -74,7 +74,7 @@ def keep_decision(
 @task(name="overrule", **TASK_OPTIONS | {"task_run_name": "overrule attempt {number}"})
 def overrule_attempt(workspace: Workspace, number: int, reason: str) -> None:
     """Turns the decision on an attempt into a refusal, for what the test half has shown."""
-    refused = {"passed": False, "reason": reason, "warning": ""}
+    refused = {"passed": False, "reason": reason, "warning": "", "overruled": True}
     decisions = read_decisions(workspace.root)
     write_decisions(
         workspace.root,

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,12 +12,15 @@ import pytest
 from dvc.repo import Repo
 
 from amun.core.errors import AmunError, InputError
+from amun.core.params import read_params
 from flows.deploying import _describe_step
-from flows.serving import Ports, describe_servers, start_servers, watch
+from flows.serving import Ports, describe_servers, serve_metrics, start_servers, watch
 from tasks.tools.dvc import set_remote
-from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE, find_free_port, name_database
+from tasks.tools.environment import API_VARIABLE, LEDGER_VARIABLE, MLFLOW_VARIABLE, find_free_port, name_database
 from tasks.tools.git import run_git
 from tasks.tools.programs import start_program, stop_program
+from tasks.workspace.workspace import Workspace
+from tests.workspaces import ROOT
 
 
 @pytest.fixture
@@ -66,6 +70,24 @@ def test_server_that_dies_ends_all_of_it_in_one_line(root: Path, monkeypatch: py
         server.program.kill()
         with pytest.raises(AmunError, match=r"^Prefect .*/server\.log\) has ended by itself with exit code -9$"):
             watch([server], nightly, Event(), Event())
+
+
+def test_metrics_are_served_where_they_were_asked_for_and_refused_where_they_cannot_be(
+    tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{tmp_path / 'nothing.db'}")
+    workspace = Workspace(tmp_path, read_params(ROOT / "params.yaml"))
+    with ExitStack() as stack:
+        url = serve_metrics(workspace, Ports(metrics=find_free_port()), stack)
+        assert url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(url) as answer:  # noqa: S310 - of ours
+            assert b'amun_ledger_up{model="digits-cnn"} 0.0' in answer.read()
+        with pytest.raises(InputError, match=f"^--metrics-host 127.0.0.1 --metrics-port {taken}: it cannot be had"):
+            serve_metrics(workspace, Ports(metrics=taken), stack)
+        with pytest.raises(InputError, match=r"^--metrics-host 192\.0\.2\.1"):
+            serve_metrics(workspace, Ports(metrics_host="192.0.2.1"), stack)
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(url)  # noqa: S310
 
 
 def test_addresses_are_told_without_their_passwords(monkeypatch: pytest.MonkeyPatch) -> None:

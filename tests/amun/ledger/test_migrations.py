@@ -106,6 +106,7 @@ def test_earlier_ledger_is_brought_up_to_date_when_it_is_opened(url_of_2: str, m
     fresh = make_url_of_new()
     Ledger.create(fresh).close()
     for table in (
+        "waves",
         "request_outcomes",
         "undone_outcomes",
         "erasures",
@@ -114,6 +115,9 @@ def test_earlier_ledger_is_brought_up_to_date_when_it_is_opened(url_of_2: str, m
         "reproductions",
         "consumers",
         "clear_waves",
+        "nights",
+        "alerts",
+        "alert_deliveries",
     ):
         assert describe_table(url_of_2, table) == describe_table(fresh, table)
 

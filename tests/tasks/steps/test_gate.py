@@ -17,4 +17,5 @@ def test_an_overruled_attempt_is_refused_and_the_others_stay(tmp_path: Path) -> 
     overrule_attempt.fn(Workspace(tmp_path, PARAMS), 2, "the test half refutes it")
     first, second = read_decisions(tmp_path)
     assert first == made[0]
-    assert second == made[1].model_copy(update={"passed": False, "reason": "the test half refutes it"})
+    refused = {"passed": False, "reason": "the test half refutes it", "overruled": True}
+    assert second == made[1].model_copy(update=refused)

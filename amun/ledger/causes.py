@@ -1,0 +1,50 @@
+"""What there may be to alert somebody to that no other part of the ledger tells; in numbers, which name nobody."""
+
+from datetime import datetime
+
+from sqlalchemy import and_, func, select
+
+from amun.ledger.alert_records import FileNews
+from amun.ledger.database import Database
+from amun.ledger.schema import FileRow, OutcomeRow, RequestRow
+
+OPEN_STATES = ("pending", "in_wave", "unmatched")
+
+
+class CauseBook(Database):
+    """The part of the ledger that says what of requests and files somebody should hear."""
+
+    def count_due(self, model: str, until: datetime) -> int:
+        """Returns how many requests are due by then, of those that wait for a wave or a person, or are in a wave.
+
+        A legal hold keeps a request out: that is somebody's decision.
+        """
+        query = (
+            select(func.count())
+            .select_from(OutcomeRow)
+            .join(RequestRow, RequestRow.number == OutcomeRow.request_number)
+            .where(OutcomeRow.model == model, OutcomeRow.state.in_(OPEN_STATES), RequestRow.due_at <= until)
+        )
+        with self._read() as session:
+            return session.scalars(query).one()
+
+    def list_file_news(self, model: str, since: datetime) -> list[FileNews]:
+        """Returns the files since a time that were rejected, or have requests that match nobody, in this model."""
+        is_unmatched = and_(
+            OutcomeRow.request_number == RequestRow.number, OutcomeRow.model == model, OutcomeRow.state == "unmatched"
+        )
+        query = (
+            select(FileRow.number, FileRow.reason, func.count(OutcomeRow.request_number))
+            .outerjoin(RequestRow, RequestRow.file_number == FileRow.number)
+            .outerjoin(OutcomeRow, is_unmatched)
+            .where(FileRow.taken_at >= since)
+            .group_by(FileRow.number, FileRow.reason)
+            .order_by(FileRow.number)
+        )
+        with self._read() as session:
+            rows = session.execute(query).tuples().all()
+        return [
+            FileNews(number, reason is not None, num_unmatched)
+            for number, reason, num_unmatched in rows
+            if reason is not None or num_unmatched
+        ]

@@ -1,0 +1,79 @@
+"""The channels over which somebody is told; all are used at once, and none is waited for longer than its time."""
+
+import os
+from collections.abc import Callable, Mapping
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+from typing import Protocol
+
+from amun.core.errors import AmunError, join_lines
+from amun.core.params import AlertsParams
+from tasks.tools.alert_command import CommandChannel
+from tasks.tools.mail import MailChannel
+from tasks.tools.message import Message, read_bound
+from tasks.tools.webhook import WEBHOOK_VARIABLE, WebhookChannel
+
+SPARE_SECONDS = 1.0  # for what bounds itself
+
+
+class Channel(Protocol):
+    """A way to tell somebody."""
+
+    @property
+    def name(self) -> str:
+        """By what the ledger knows it."""
+
+    def describe(self) -> str:
+        """Returns who is told; raises `InputError` where the environment names nobody."""
+
+    def check(self) -> None:
+        """Raises `InputError` where nothing could be told over it, as far as that can be known."""
+
+    def send(self, message: Message) -> str:
+        """Tells the message and returns who has taken it; raises `AmunError` where nobody has."""
+
+
+def list_channels(params: AlertsParams) -> list[Channel]:
+    """Returns the channels that parameters and environment name."""
+    channels: list[Channel] = []
+    if params.mail_to and params.mail_from is not None:
+        channels.append(MailChannel(params.mail_from, params.mail_to))
+    if os.environ.get(WEBHOOK_VARIABLE):
+        channels.append(WebhookChannel())
+    if params.command:
+        channels.append(CommandChannel(params.command))
+    return channels
+
+
+def run_bounded(calls: Mapping[str, Callable[[], str]]) -> dict[str, tuple[bool, str]]:
+    """Makes all calls at once, and returns of each whether it came to its end, and what it returned or why not.
+
+    Whoever has not ended in time is left to itself: a server that says a little now and then could be waited for
+    without end.
+
+    Args:
+        calls: by name. One that raises has failed.
+    """
+    ended: SimpleQueue[tuple[str, bool, str]] = SimpleQueue()
+
+    def call(name: str) -> None:
+        try:
+            ended.put((name, True, calls[name]()))
+        except Exception as error:  # whatever it is, it is told and nothing else
+            said = join_lines(error) if isinstance(error, AmunError) else ""
+            ended.put((name, False, said or f"failed with {type(error).__name__}"))
+
+    seconds = read_bound()
+    deadline = monotonic() + seconds + SPARE_SECONDS
+    for name in calls:
+        # the program ends without waiting for it
+        Thread(target=call, args=(name,), name=f"telling by {name}", daemon=True).start()
+    found = dict.fromkeys(calls, (False, f"no answer within {seconds:g} s"))
+    for _ in calls:
+        try:
+            name, is_done, said = ended.get(timeout=max(0.0, deadline - monotonic()))
+        except Empty:
+            break
+        found[name] = is_done, said
+    return found

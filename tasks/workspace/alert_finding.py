@@ -1,0 +1,189 @@
+"""Finds what somebody has to be told of a model, from the ledger alone: any clone, and a cron job, finds the same.
+
+Lines name waves, files and consumers by number or name, and people by how many they are.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from amun.core.counts import tell_count
+from amun.core.params import AlertKind
+from amun.ledger import Ledger, NewAlert, Status, Wave
+from amun.ledger.alerts import TRIED_FOR
+from amun.ledger.consumers import tell_holding, tell_remembering
+from tasks.workspace.deadlines import find_last_night
+from tasks.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When is looked.
+
+    Attributes:
+        now: the present time.
+        is_night_over: a night has just ended: what it should have done and has not is a failure already.
+        day: the date on the schedule's clock.
+    """
+
+    now: datetime
+    is_night_over: bool
+    day: str
+
+
+def find_alerts(workspace: Workspace, ledger: Ledger, now: datetime, *, is_night_over: bool) -> list[NewAlert]:
+    """Returns what is to be told, what is nearest to a broken promise first.
+
+    Args:
+        workspace: whose model.
+        ledger: its.
+        now: the present time.
+        is_night_over: a night has just ended.
+
+    Raises:
+        AmunError: the ledger does not answer.
+    """
+    moment = Moment(now, is_night_over, tell_day(workspace, now))
+    status = ledger.count_status(workspace.model, now)
+    return [
+        *_find_late_requests(workspace, ledger, status, moment),
+        *_find_unfinished_erasures(workspace, ledger, status, moment),
+        *_find_silence(workspace, ledger, moment),
+        *_find_late_wave(workspace, status, moment),
+        *_find_waves(workspace, ledger, now),
+        *_find_files(workspace, ledger, now),
+        *_find_consumers(workspace, ledger, moment),
+    ]
+
+
+def tell_day(workspace: Workspace, now: datetime) -> str:
+    """Returns the date on the schedule's clock; on UTC's where that is none."""
+    try:
+        zone = ZoneInfo(workspace.params.schedule.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return now.astimezone(UTC).date().isoformat()
+    return now.astimezone(zone).date().isoformat()
+
+
+def describe_failed_night(workspace: Workspace, now: datetime) -> NewAlert:
+    """Returns what is to be told of a failed night. Why stands in its log alone: an error may quote a file's name."""
+    return _make("night-failed", "", "a night has failed; who was pending is pending", tell_day(workspace, now))
+
+
+def _make(kind: AlertKind, name: object, line: str, day: str = "") -> NewAlert:
+    return NewAlert(kind, str(name), line, day)
+
+
+def _find_late_requests(workspace: Workspace, ledger: Ledger, status: Status, moment: Moment) -> Iterator[NewAlert]:
+    lines = []
+    if status.overdue:
+        lines.append(f"{tell_count(status.overdue, 'request is', 'requests are')} past the due date")
+    if status.erase_overdue:
+        lines.append(f"the people of {tell_count(status.erase_overdue, 'request')} past the due date are not erased")
+    if lines:
+        yield _make("request-overdue", "", "; ".join(lines), moment.day)
+    # the same span lies between the last night and the due date of every request
+    span = moment.now - (find_last_night(workspace.params, moment.now) or moment.now)
+    days = timedelta(days=workspace.params.alerts.due_days)
+    num_near = ledger.count_due(workspace.model, moment.now + span + days) - status.overdue
+    if num_near > 0:
+        near = tell_count(num_near, "request has", "requests have")
+        left = tell_count(days.days, "day")
+        yield _make("request-near", "", f"{near} at most {left} left to a night that is still in time", moment.day)
+
+
+def _find_unfinished_erasures(
+    workspace: Workspace, ledger: Ledger, status: Status, moment: Moment
+) -> Iterator[NewAlert]:
+    until = moment.now if moment.is_night_over else moment.now - _silence(workspace)
+    planned = ledger.plan_erasures(workspace.model, now=moment.now)
+    stuck = [
+        one for one in planned if not one.held_up_by and (one.erasure.started_at or one.erasure.erase_after) <= until
+    ]
+    lines = []
+    if stuck:
+        lines.append(f"the people of {tell_count(len(stuck), 'request')} should be erased, and are not")
+    if status.source_waiting and moment.is_night_over:
+        people = tell_count(status.source_waiting, "erased person", "erased people")
+        lines.append(f"files of {people} are not deleted in the source yet")
+    if lines:
+        yield _make("erasure-failed", "", "; ".join(lines), moment.day)
+
+
+def _silence(workspace: Workspace) -> timedelta:
+    return timedelta(hours=workspace.params.alerts.silent_hours)
+
+
+def _find_silence(workspace: Workspace, ledger: Ledger, moment: Moment) -> Iterator[NewAlert]:
+    if moment.is_night_over:
+        return
+    night = ledger.find_night(workspace.model)
+    # where no night was yet, one should have followed the base
+    base = ledger.get_wave(workspace.model, 0)
+    last = night.ended_at if night is not None else base.closed_at
+    if last is not None and moment.now - last > _silence(workspace):
+        hours = int((moment.now - last).total_seconds() // 3600)
+        yield _make("night-missing", "", f"no night has ended for {tell_count(hours, 'hour')}", moment.day)
+
+
+def _find_late_wave(workspace: Workspace, status: Status, moment: Moment) -> Iterator[NewAlert]:
+    wave = status.open_wave
+    if wave is not None and moment.now - wave.opened_at > _silence(workspace):
+        opened = f"{wave.opened_at:%Y-%m-%d %H:%M} UTC"
+        yield _make("wave-late", wave.number, f"wave {wave.number} is open since {opened}", moment.day)
+
+
+def _find_waves(workspace: Workspace, ledger: Ledger, now: datetime) -> Iterator[NewAlert]:
+    for wave in ledger.list_waves(workspace.model):
+        if wave.closed_at is None or wave.closed_at <= now - TRIED_FOR:
+            continue
+        if wave.state == "parked":
+            yield from _judge_parked(wave)
+        elif wave.kind == "deletion":
+            yield from _judge_complete(wave)
+
+
+def _judge_parked(wave: Wave) -> Iterator[NewAlert]:
+    name = f"wave {wave.number}"
+    if wave.parked_as == "waiting":
+        line = f"{name} was too small to show that its people are forgotten; they wait for more requests"
+        yield _make("wave-insufficient", wave.number, line)
+    elif wave.parked_as == "parked" and wave.kind == "base":
+        yield _make("wave-parked", wave.number, f"{name} is parked: the new base could not be made, the old one stays")
+    elif wave.parked_as == "parked":
+        yield _make("wave-parked", wave.number, f"{name} is parked: no attempt passed, its requests are pending again")
+
+
+def _judge_complete(wave: Wave) -> Iterator[NewAlert]:
+    name, summary = f"wave {wave.number}", wave.summary
+    if summary is None:
+        return
+    if any(made.overruled for made in summary.decisions) or summary.warning:
+        line = f"{name}: the test half does not confirm what the gate has decided"
+        yield _make("report-contradicts", wave.number, line)
+    refused = [made for made in summary.decisions if not made.passed and not made.overruled]
+    if refused:
+        attempts = ", ".join(f"{made.attempt} ({made.method})" for made in refused)
+        line = f"{name}: the gate has refused attempt {attempts}; {summary.method} is what serves"
+        yield _make("wave-refused", wave.number, line)
+    if summary.insufficient:
+        line = f"{name} was too small to show that its people are forgotten; {summary.method} is what serves"
+        yield _make("wave-insufficient", wave.number, line)
+
+
+def _find_files(workspace: Workspace, ledger: Ledger, now: datetime) -> Iterator[NewAlert]:
+    for file in ledger.list_file_news(workspace.model, now - TRIED_FOR):
+        if file.is_rejected:
+            line = f"file {file.number} of requests is rejected: none of its lines counts"
+            yield _make("file-rejected", file.number, line)
+        else:
+            requests = tell_count(file.num_unmatched, "request", "requests")
+            matches = "matches" if file.num_unmatched == 1 else "match"
+            yield _make("file-unmatched", file.number, f"{requests} of file {file.number} {matches} nobody in the data")
+
+
+def _find_consumers(workspace: Workspace, ledger: Ledger, moment: Moment) -> Iterator[NewAlert]:
+    for consumer in ledger.list_consumers(workspace.model, moment.now):
+        for line in [*tell_holding([consumer]), *tell_remembering([consumer])][:1]:
+            yield _make("consumer-behind", consumer.name, line, moment.day)

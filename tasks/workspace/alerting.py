@@ -1,0 +1,141 @@
+"""Tells what somebody has to be told, over every channel, each thing once; and the end of a night.
+
+Nothing here fails a night, or delays it by more than the time that a server is given to answer.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from amun.core.errors import AmunError, join_lines
+from amun.core.masking import mask_passwords
+from amun.ledger import Alert, Ledger, NewAlert
+from tasks.tools.channels import Channel, list_channels, run_bounded
+from tasks.tools.message import Message, Told
+from tasks.tools.webhook import beat
+from tasks.workspace.alert_finding import describe_failed_night, find_alerts
+from tasks.workspace.alert_kinds import advise, locate
+from tasks.workspace.workspace import Workspace, open_ledger
+
+HEARTBEAT = "heartbeat"
+TEST_PAGE = "docs/alerts.md"
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What came of telling over a channel.
+
+    Attributes:
+        channel: its name.
+        num_told: how many things; 0 where there was nothing to tell.
+        failure: why nobody was told; empty where somebody was.
+    """
+
+    channel: str
+    num_told: int
+    failure: str = ""
+
+
+def tell_alerts(workspace: Workspace, ledger: Ledger, found: Sequence[NewAlert], now: datetime) -> list[Telling]:
+    """Tells over each channel what was found, unless that was told already, and what nobody could be told before.
+
+    Args:
+        workspace: whose channels.
+        ledger: keeps what was told.
+        found: what there is to tell now; what `alerts.mute` names is left out.
+        now: the present time.
+
+    Raises:
+        AmunError: the ledger does not answer.
+    """
+    params = workspace.params.alerts
+    channels = list_channels(params)
+    wanted = [alert for alert in found if alert.kind not in params.mute]
+    ledger.raise_alerts(workspace.model, wanted, [channel.name for channel in channels], now)
+    claimed = {
+        channel.name: (channel, alerts)
+        for channel in channels
+        if (alerts := ledger.claim_deliveries(workspace.model, channel.name, now))
+    }
+    calls = {name: partial(channel.send, write_message(alerts, now)) for name, (channel, alerts) in claimed.items()}
+    ended = run_bounded(calls)
+    tellings = []
+    for name, (_, alerts) in claimed.items():
+        is_told, said = ended[name]
+        failure = "" if is_told else said
+        ledger.settle_deliveries([alert.number for alert in alerts], name, now, datetime.now(UTC), failure)
+        tellings.append(Telling(name, len(alerts) * is_told, failure))
+    return tellings
+
+
+def write_message(alerts: Sequence[Alert], now: datetime) -> Message:
+    """Returns the message that tells these alerts of one model."""
+    told = [
+        Told(
+            alert.number,
+            alert.kind,
+            alert.object,
+            alert.raised_at.isoformat(timespec="seconds"),
+            alert.line,
+            advise(alert.kind, alert.object),
+            locate(alert.kind),
+        )
+        for alert in alerts
+    ]
+    content = "\n".join([alerts[0].model, *(f"{one.number} {one.raised_at}" for one in told)])
+    return Message(f"msg_{hashlib.sha256(content.encode()).hexdigest()[:32]}", alerts[0].model, now, told)
+
+
+def write_test_message(model: str, now: datetime) -> Message:
+    """Returns a message that says nothing but that it has arrived."""
+    told = Told(0, "test", "", now.isoformat(timespec="seconds"), "a test: this has arrived", "nothing", TEST_PAGE)
+    return Message(f"msg_{secrets.token_hex(16)}", model, now, [told])
+
+
+def end_night(workspace: Workspace, *, has_failed: bool, is_parked: bool = False) -> list[str]:
+    """Records that a night has ended, tells what there is to tell, and sends the heartbeat of a good night.
+
+    Returns a line for each thing that could not be done: the night has its own outcome, whatever became of this.
+
+    Args:
+        workspace: whose night it was.
+        has_failed: it ended with an error.
+        is_parked: the error is that its wave is parked, of which there is an alert of its own.
+    """
+    now = datetime.now(UTC)
+    try:
+        with open_ledger() as ledger:
+            found = find_alerts(workspace, ledger, now, is_night_over=True)
+            is_good = not has_failed and all(alert.kind != "erasure-failed" for alert in found)
+            ledger.record_night(workspace.model, now, is_good=is_good)
+            failed = [describe_failed_night(workspace, now)] if has_failed and not is_parked else []
+            tellings = tell_alerts(workspace, ledger, [*failed, *found], now)
+    except Exception as error:  # whatever it is, the night goes on
+        return [f"warning: nobody was alerted: {mask_passwords(join_lines(error)) or type(error).__name__}"]
+    return [*tell_failures(tellings), *(send_heartbeat() if is_good else [])]
+
+
+def tell_failures(tellings: Sequence[Telling]) -> list[str]:
+    """Returns over which channels nobody could be told, a line for each."""
+    return [
+        f"warning: nobody was alerted by {telling.channel}: {telling.failure}; it is tried again the next time"
+        for telling in tellings
+        if telling.failure
+    ]
+
+
+def send_heartbeat() -> list[str]:
+    """Sends the heartbeat, where there is an address for it, and returns a line where that has failed."""
+    is_done, said = run_bounded({HEARTBEAT: beat})[HEARTBEAT]
+    return [] if is_done else [f"warning: no heartbeat was sent: {said}"]
+
+
+def describe_channel(channel: Channel) -> str:
+    """Returns who is told over a channel, or its name where the environment names nobody."""
+    try:
+        return channel.describe()
+    except AmunError:
+        return channel.name

@@ -1,0 +1,306 @@
+"""What needs a person is found from the ledger alone, told once, and never with a name."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amun.core.params import read_params
+from amun.evidence.attempts import Judged, Receipt, Summary
+from amun.ledger import FileId, Ledger
+from amun.ledger.demands import Demand
+from tasks.tools.environment import LEDGER_VARIABLE
+from tasks.tools.webhook import HEARTBEAT_VARIABLE, WEBHOOK_KEY_VARIABLE, WEBHOOK_VARIABLE
+from tasks.workspace.alert_finding import find_alerts
+from tasks.workspace.alert_kinds import ADVICE, advise, locate
+from tasks.workspace.alerting import end_night, tell_alerts, tell_failures
+from tasks.workspace.workspace import Workspace
+from tests.amun.ledger.helpers import MODEL, add, build_base, claim_wave, complete_wave
+from tests.tasks.tools.receivers import Posts, run_web
+from tests.workspaces import ROOT, set_key
+
+PEOPLE = ["ann", "bob", "joe", "zoe"]
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+# of the real clock, as what ends a night has it
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+    """A ledger with a base that is as old as the world."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    monkeypatch.setenv(LEDGER_VARIABLE, url)
+    for name in (WEBHOOK_VARIABLE, HEARTBEAT_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    with Ledger.create(url) as opened:
+        build_base(opened, PEOPLE)
+        yield opened
+
+
+@pytest.fixture
+def webhook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Posts]:
+    """What a webhook was told, and the heartbeat's address was asked."""
+    key = tmp_path / "webhook-key"
+    key.write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", encoding="ascii")
+    key.chmod(0o400)
+    monkeypatch.setenv(WEBHOOK_KEY_VARIABLE, f"file:{key}")
+    with run_web(posts := Posts()) as port:
+        monkeypatch.setenv(WEBHOOK_VARIABLE, f"http://127.0.0.1:{port}/alerts")
+        monkeypatch.setenv(HEARTBEAT_VARIABLE, f"http://127.0.0.1:{port}/ping")
+        yield posts
+
+
+def open_with(tmp_path: Path, **changes: Any) -> Workspace:
+    """Returns a workspace with the shipped parameters, and these of the section `alerts`."""
+    params = read_params(ROOT / "params.yaml").model_dump()
+    for key, value in changes.items():
+        set_key(params, f"alerts.{key}", value)
+    return Workspace(tmp_path, type(read_params(ROOT / "params.yaml")).model_validate(params))
+
+
+def list_kinds(posts: Posts) -> list[list[str]]:
+    """Returns the kinds that each message told."""
+    bodies = [json.loads(body) for method, _, _, body in posts.asked if method == "POST"]
+    return [[told["kind"] for told in body["alerts"]] for body in bodies]
+
+
+def find(workspace: Workspace, ledger: Ledger, now: datetime = NOW, *, is_night_over: bool = True) -> dict[str, str]:
+    """Returns the lines of what is to be told, by kind."""
+    found = find_alerts(workspace, ledger, now, is_night_over=is_night_over)
+    assert not any(name in f"{alert.line}{alert.object}" for alert in found for name in [*PEOPLE, "stranger"])
+    return {alert.kind: alert.line for alert in found}
+
+
+def test_nothing_is_told_of_a_quiet_model(tmp_path: Path, ledger: Ledger) -> None:
+    ledger.record_night(MODEL, NOW, is_good=True)
+    add(ledger, "ann", now=NOW)
+    assert find(open_with(tmp_path), ledger) == find(open_with(tmp_path), ledger, is_night_over=False) == {}
+
+
+def test_requests_are_told_before_the_last_night_and_after_the_due_date(tmp_path: Path, ledger: Ledger) -> None:
+    workspace = open_with(tmp_path, due_days=5)
+    ann, _ = add(ledger, "ann", "bob", now=NOW)
+    due = ledger.get_request(ann).due_at
+    # seven days of waiting and three nights that may fail
+    last_night = due - 10 * DAY
+    assert find(workspace, ledger, last_night - 5 * DAY - HOUR) == {}
+    near = {"request-near": "2 requests have at most 5 days left to a night that is still in time"}
+    assert find(workspace, ledger, last_night - 5 * DAY) == near
+    add(ledger, "stranger", now=NOW + 3 * DAY)
+    assert find(workspace, ledger, due + HOUR) == {
+        "request-overdue": "2 requests are past the due date",
+        "request-near": "1 request has at most 5 days left to a night that is still in time",
+    }
+    ledger.hold_request(ann, "a court says so", now=due)
+    assert find(workspace, ledger, due + HOUR)["request-overdue"] == "1 request is past the due date"
+
+
+@pytest.mark.parametrize(
+    ("parked_as", "kind"), [("parked", "wave-parked"), ("waiting", "wave-insufficient"), ("nothing", None)]
+)
+def test_a_parked_wave_is_told(tmp_path: Path, ledger: Ledger, parked_as: Any, kind: str | None) -> None:
+    add(ledger, "ann", now=NOW)
+    ledger.park_wave(claim_wave(ledger, now=NOW), "ann, says the note", NOW, parked_as)
+    assert list(find(open_with(tmp_path), ledger)) == ([] if kind is None else [kind])
+    assert find(open_with(tmp_path), ledger, NOW + 3 * DAY) == {}
+
+
+def complete(ledger: Ledger, *decisions: Judged, **figures: Any) -> None:
+    """Completes a wave that has forgotten one person with these decisions of the gate."""
+    add(ledger, "ann", now=NOW)
+    summary = Summary(method="retrain", decisions=decisions, **figures)
+    ledger.complete_wave(
+        claim_wave(ledger, now=NOW),
+        version="2",
+        parent_version="1",
+        commit="c0ffee",
+        summary=summary,
+        receipt=Receipt(),
+        erase_after=NOW + 7 * DAY,
+        now=NOW,
+    )
+
+
+PASSED = Judged(attempt=2, method="retrain", passed=True, reason="exact")
+REFUSED = Judged(attempt=1, method="never_seen", passed=False, reason="memory left")
+
+
+def test_a_wave_as_it_should_be_is_not_told(tmp_path: Path, ledger: Ledger) -> None:
+    complete(ledger, PASSED)
+    assert find(open_with(tmp_path), ledger) == {}
+
+
+def test_what_the_gate_refused_is_told(tmp_path: Path, ledger: Ledger) -> None:
+    complete(ledger, REFUSED, PASSED)
+    line = "wave 1: the gate has refused attempt 1 (never_seen); retrain is what serves"
+    assert find(open_with(tmp_path), ledger) == {"wave-refused": line}
+
+
+def test_a_report_that_contradicts_is_told(tmp_path: Path, ledger: Ledger) -> None:
+    complete(ledger, REFUSED.model_copy(update={"overruled": True}), PASSED)
+    line = "wave 1: the test half does not confirm what the gate has decided"
+    assert find(open_with(tmp_path), ledger) == {"report-contradicts": line}
+
+
+def test_an_alarm_on_the_test_half_is_told(tmp_path: Path, ledger: Ledger) -> None:
+    complete(ledger, PASSED, warning="the test half does not confirm the gate: FT AUC 0.7")
+    assert list(find(open_with(tmp_path), ledger)) == ["report-contradicts"]
+
+
+def test_a_night_too_small_is_told(tmp_path: Path, ledger: Ledger) -> None:
+    complete(ledger, PASSED, insufficient="2 people are too few")
+    line = "wave 1 was too small to show that its people are forgotten; retrain is what serves"
+    assert find(open_with(tmp_path), ledger) == {"wave-insufficient": line}
+
+
+def test_an_open_wave_is_told_once_it_is_late(tmp_path: Path, ledger: Ledger) -> None:
+    workspace = open_with(tmp_path, silent_hours=30)
+    ledger.record_night(MODEL, NOW + 30 * HOUR, is_good=True)
+    add(ledger, "ann", now=NOW)
+    claim_wave(ledger, now=NOW)
+    assert find(workspace, ledger, NOW + 30 * HOUR) == {}
+    late = find(workspace, ledger, NOW + 31 * HOUR)
+    assert late == {"wave-late": f"wave 1 is open since {NOW:%Y-%m-%d %H:%M} UTC"}
+
+
+def test_files_are_told_by_number(tmp_path: Path, ledger: Ledger) -> None:
+    ledger.reject_file(FileId("/in", "ann.csv", "", "1", NOW), "ann.csv: row 2: ann", now=NOW)
+    ledger.take_file(FileId("/in", "bob.csv", "", "2", NOW), [Demand("bob"), Demand("stranger")], now=NOW)
+    assert find(open_with(tmp_path), ledger) == {
+        "file-rejected": "file 1 of requests is rejected: none of its lines counts",
+        "file-unmatched": "1 request of file 2 matches nobody in the data",
+    }
+
+
+def test_erasures_that_should_be_done_are_told(tmp_path: Path, ledger: Ledger) -> None:
+    add(ledger, "ann", "bob", now=NOW)
+    complete_wave(ledger, claim_wave(ledger, now=NOW), now=NOW, erase_after=NOW + DAY)
+    workspace = open_with(tmp_path)
+    line = {"erasure-failed": "the people of 2 requests should be erased, and are not"}
+    assert find(workspace, ledger, NOW + DAY - HOUR) == {}
+    assert find(workspace, ledger, NOW + DAY) == line
+    # before the night nobody could have done it yet
+    ledger.record_night(MODEL, NOW + DAY, is_good=True)
+    assert find(workspace, ledger, NOW + DAY + 26 * HOUR, is_night_over=False) == line
+    assert find(workspace, ledger, NOW + DAY + 25 * HOUR, is_night_over=False) == {}
+    begun = ledger.start_erasures(MODEL, now=NOW + DAY)
+    assert find(workspace, ledger, NOW + DAY) == line
+    ledger.record_destroyed(MODEL, [one.request_id for one in begun], NOW + DAY)
+    ledger.finish_erasures(MODEL, [one.request_id for one in begun], NOW + DAY)
+    assert find(workspace, ledger, NOW + DAY) == {}
+
+
+def test_a_consumer_that_holds_an_erasure_up_is_told(tmp_path: Path, ledger: Ledger) -> None:
+    add(ledger, "ann", now=NOW)
+    complete_wave(ledger, claim_wave(ledger, now=NOW), now=NOW, erase_after=NOW + DAY)
+    ledger.add_consumer(MODEL, "replica-3", NOW)
+    assert find(open_with(tmp_path), ledger, NOW + HOUR) == {}
+    found = find(open_with(tmp_path), ledger, NOW + DAY)
+    assert list(found) == ["consumer-behind"]
+    assert "replica-3 has not reported a version yet" in found["consumer-behind"]
+
+
+def test_silence_is_told_where_it_is_looked_for_from_outside(tmp_path: Path, ledger: Ledger) -> None:
+    workspace = open_with(tmp_path, silent_hours=26)
+    # no night yet: one should have followed the base
+    assert "night-missing" in find(workspace, ledger, is_night_over=False)
+    ledger.record_night(MODEL, NOW, is_good=False)
+    assert find(workspace, ledger, NOW + 26 * HOUR, is_night_over=False) == {}
+    line = {"night-missing": "no night has ended for 27 hours"}
+    assert find(workspace, ledger, NOW + 27 * HOUR, is_night_over=False) == line
+    assert find(workspace, ledger, NOW + 27 * HOUR) == {}
+
+
+def test_a_day_is_the_schedule_s(tmp_path: Path, ledger: Ledger) -> None:
+    params = read_params(ROOT / "params.yaml").model_dump()
+    set_key(params, "schedule.timezone", "Pacific/Kiritimati")
+    workspace = Workspace(tmp_path, type(read_params(ROOT / "params.yaml")).model_validate(params))
+    add(ledger, "ann", now=datetime(2026, 1, 1, tzinfo=UTC))
+    (alert,) = find_alerts(workspace, ledger, datetime(2026, 2, 28, 12, tzinfo=UTC), is_night_over=True)
+    assert (alert.kind, alert.day) == ("request-overdue", "2026-03-01")
+
+
+def test_the_end_of_a_night_is_told_once_and_the_heartbeat_after_a_good_one(
+    tmp_path: Path, ledger: Ledger, webhook: Posts
+) -> None:
+    workspace = open_with(tmp_path)
+    add(ledger, "ann", now=NOW)
+    ledger.park_wave(claim_wave(ledger, now=NOW), "why", NOW)
+    assert end_night(workspace, has_failed=True, is_parked=True) == []
+    assert list_kinds(webhook) == [["wave-parked"]]
+    night = ledger.find_night(MODEL)
+    assert night is not None
+    assert night.good_at is None
+    assert end_night(workspace, has_failed=True) == []
+    assert list_kinds(webhook) == [["wave-parked"], ["night-failed"]]
+    assert end_night(workspace, has_failed=False) == []
+    assert [path for _, path, _, _ in webhook.asked] == ["/alerts", "/alerts", "/ping"]
+    night = ledger.find_night(MODEL)
+    assert night is not None
+    assert night.good_at == night.ended_at
+    (told, _) = ledger.list_alerts(MODEL)
+    assert [(one.channel, one.failure) for one in told.deliveries] == [("webhook", None)]
+
+
+def test_a_channel_that_is_down_is_told_and_tried_again(tmp_path: Path, ledger: Ledger, webhook: Posts) -> None:
+    assert ledger.list_alerts(MODEL) == []
+    workspace = open_with(tmp_path, command=["sh", "-c", "exit 3"])
+    webhook.status = 503
+    first = end_night(workspace, has_failed=True)
+    assert [line.partition(":")[0] for line in first] == ["warning"] * 2
+    assert any("by webhook: http://127.0.0.1" in line and "503" in line for line in first)
+    assert any("by command: sh ended with exit code 3; it is tried again" in line for line in first)
+    webhook.status = 204
+    second = end_night(workspace, has_failed=False)
+    assert [line.partition(": ")[2].partition(":")[0] for line in second] == ["nobody was alerted by command"]
+    third = end_night(workspace, has_failed=False)
+    assert third == second
+    assert list_kinds(webhook) == [["night-failed"], ["night-failed"]]
+    ids = [json.loads(body)["id"] for method, _, _, body in webhook.asked if method == "POST"]
+    assert len(set(ids)) == 1, "a reader knows it again"
+
+
+def test_a_heartbeat_that_is_not_taken_is_told(tmp_path: Path, ledger: Ledger, webhook: Posts) -> None:
+    webhook.status = 404
+    (line,) = end_night(open_with(tmp_path), has_failed=False)
+    assert line.startswith("warning: no heartbeat was sent: http://127.0.0.1")
+    assert ledger.find_night(MODEL) is not None
+
+
+def test_a_night_whose_erasure_failed_sends_no_heartbeat_even_if_nobody_wants_to_hear_of_it(
+    tmp_path: Path, ledger: Ledger, webhook: Posts
+) -> None:
+    add(ledger, "ann", now=NOW)
+    complete_wave(ledger, claim_wave(ledger, now=NOW), now=NOW, erase_after=NOW)
+    assert end_night(open_with(tmp_path, mute=["erasure-failed"]), has_failed=False) == []
+    assert webhook.asked == []
+
+
+def test_a_ledger_that_is_away_fails_no_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{tmp_path / 'nothing.db'}")
+    (line,) = end_night(open_with(tmp_path), has_failed=False)
+    assert line.startswith("warning: nobody was alerted: no ledger at")
+
+
+def test_two_workspaces_on_one_ledger_tell_once(tmp_path: Path, ledger: Ledger, webhook: Posts) -> None:
+    add(ledger, "ann", now=NOW)
+    ledger.park_wave(claim_wave(ledger, now=NOW), "why", NOW)
+    for workspace in (open_with(tmp_path / "one"), open_with(tmp_path / "two")):
+        found = find_alerts(workspace, ledger, NOW, is_night_over=True)
+        assert tell_failures(tell_alerts(workspace, ledger, found, NOW)) == []
+    assert list_kinds(webhook) == [["wave-parked"]]
+
+
+def test_each_kind_has_advice_and_a_section_in_the_runbook() -> None:
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    sections = [line.removeprefix("### ") for line in page.splitlines() if line.startswith("### ")]
+    schema = read_params(ROOT / "params.yaml").alerts.model_json_schema()
+    kinds = schema["properties"]["mute"]["items"]["enum"]
+    assert list(ADVICE) == kinds
+    assert [kind for kind in kinds if sections.count(kind) != 1] == []
+    assert advise("wave-parked", "7").startswith("`amun wave show 7`")
+    assert locate("wave-parked") == "docs/operations.md#wave-parked"
+    assert advise("of a later release", "") == "see docs/operations.md#of a later release"
