@@ -83,13 +83,18 @@ def reproduce_wave(root: Path, commit: str) -> list[str]:
 def find_other_figures(workspace: Workspace, number: int, commit: str) -> list[str]:
     """Returns the files at a wave's commit that have other figures than the ledger, by which receipts tell them.
 
+    A ledger that does not answer is told, and no more: what was run again is known.
+
     Raises:
-        AmunError: the ledger does not answer, or a file is damaged.
+        AmunError: a file is damaged.
     """
     try:
         with open_ledger() as ledger:
             summary = ledger.get_wave(workspace.model, number).summary
     except InputError:  # a clone without the ledger issues no receipts
+        return []
+    except AmunError as error:
+        print(f"amun: {error}; the ledger's figures of wave {number} are not compared", file=sys.stderr, flush=True)
         return []
     if summary is None:
         return []

@@ -1,6 +1,7 @@
 """`amun wave draw` and `reproduce --drawn-by`: what is typed wrongly, what is printed, what figures are compared."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from amun.ledger import Ledger
 from amun.receipts.drawing import rank_waves
 from amun.receipts.entries import begin_chain
 from flows.cli import main
+from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import commit_paths, run_git
 from tasks.workspace import drawing, worktree
 from tasks.workspace.recorded import sign
@@ -96,7 +98,9 @@ def test_order_is_shown_and_the_drawn_wave_is_run_and_recorded(
     assert again == shown
 
 
-def test_figures_of_the_ledger_are_compared_with_those_in_git(ledger: Ledger) -> None:
+def test_figures_of_the_ledger_are_compared_with_those_in_git(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
     add(ledger, "heavy")
     complete_wave(ledger, claim_wave(ledger))
     workspace = open_clone(Path())
@@ -112,3 +116,7 @@ def test_figures_of_the_ledger_are_compared_with_those_in_git(ledger: Ledger) ->
         assert find_other_figures(workspace, 1, commit) == other
     # a clone that has no such wave in its ledger compares nothing
     assert find_other_figures(workspace, 2, commit) == []
+    assert capsys.readouterr().err == ""
+    Path(os.environ[LEDGER_VARIABLE].removeprefix("sqlite:///")).write_bytes(b"damaged, and longer than a header" * 9)
+    assert find_other_figures(workspace, 1, commit) == []
+    assert "; the ledger's figures of wave 1 are not compared\n" in capsys.readouterr().err
