@@ -25,6 +25,18 @@ def trace_subject(
     shared.show(trace(shared.open_here(), subject), as_json, print_trace)
 
 
+@app.command("near")
+def list_near(
+    subject: Subject,
+    as_json: shared.AsJson = False,
+) -> None:
+    """Name whose pictures are as near to the person's as copies of these that were encoded anew."""
+    from flows.pages.near_table import print_near
+    from tasks.workspace.near_pictures import find_near
+
+    shared.show(find_near(shared.open_here(), subject), as_json, print_near)
+
+
 @app.command("export")
 def export_subject(
     subject: Subject,

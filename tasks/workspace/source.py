@@ -163,6 +163,7 @@ def _describe_suppressed(figures: PrepareFigures, adopted: Adopted | None) -> st
         told += f"; refused of erased people: {figures.num_suppressed}"
         if num_pictures := figures.num_suppressed_pictures:
             told += f", {num_pictures} of them by the picture alone"
+        told += "\n  suppression list: it knows pictures to the pixel; one that was encoded anew comes in unnoticed"
         if adopted is not None:
             told += f"\n  warning: {adopted.source} may have learned these erased people, whom no wave can forget anew"
     if figures.num_near:
