@@ -25,7 +25,7 @@ from amun.store.store import read_owners
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
 from flows.demo import ensure_clone
-from tests.warm import find_process
+from tests.warm import find_process, pick_early
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -34,8 +34,6 @@ LIMIT_SECONDS = 600  # for a machine that does much else
 # what decides where the tools work: a test says it, never the shell that started the tests
 _FOREIGN_PREFIXES = ("AMUN_", "AWS_", "DVC_", "GIT_", "MLFLOW_", "PREFECT_")
 _AUTHOR = ("-c", "user.name=somebody", "-c", "user.email=somebody@localhost")
-# an interpreter reads them when it starts
-_READ_EARLY = ("PYTHON", "LC_", "LANG")
 
 Finished = subprocess.CompletedProcess[str]
 
@@ -58,10 +56,10 @@ class Site:
         """Runs a program to its end, whatever that is.
 
         DVC alone finds the others on its path, as it does in a person's shell; `amun` must do without. Where a process
-        is kept that has imported the libraries, `amun` is a copy of it.
+        is kept that has imported the libraries, and was started as this site's programs are, `amun` is a copy of it.
         """
-        is_read_early = any(name.startswith(_READ_EARLY) for name in self.variables)
-        if arguments[0] == "amun" and not is_read_early and (warm := find_process()) is not None:
+        warm = find_process()
+        if arguments[0] == "amun" and warm is not None and warm.early == pick_early(self.variables):
             return warm.run(list(arguments), self.root, self.environment, LIMIT_SECONDS)
         path = f"{BIN}{os.pathsep}{self.environment['PATH']}"
         return subprocess.run(
