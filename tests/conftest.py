@@ -16,7 +16,7 @@ from filelock import FileLock
 from amun.receipts.signing import RECEIPT_KEY_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
 from amun.vault.key_store import KEYS_VARIABLE
-from tasks.tools.environment import API_VARIABLE, SILENCE
+from tasks.tools.environment import API_VARIABLE, SILENCE, UTF8_VARIABLE
 from tasks.tools.prefect_server import provide_prefect
 from tasks.tools.servers import UI_VARIABLE
 from tests.readme import WORKSPACE, list_commands
@@ -25,6 +25,10 @@ from tests.warm import WarmProcess, run_warm
 from tests.workspaces import BIN, Finished, Site, choose_people, make_clone
 
 OTHER_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+# what such a program becomes: it starts itself anew in UTF-8 mode (`ensure_utf8`)
+ABROAD = OTHER_LOCALE | {UTF8_VARIABLE: "1"}
+# commands that run stages: `init_run` and `wave_run` start each stage's program by a new interpreter
+COMPUTING = ("amun wave run", "amun wave compare", "amun wave reproduce", "amun base rebuild")
 # of two processes that begin with the first two files, one makes the workspaces that others wait for, one needs none
 FIRST = ("test_readme.py", "test_untouched_base.py", "test_wave.py")
 
@@ -175,15 +179,23 @@ def readme_run(
         if not said.exists():
             site = wave_zero.copy(root)
             typed = list_commands(WORKSPACE)
-            # `amun` copes with a locale of few letters, others of these programs do not
-            abroad = Site(root, site.variables | OTHER_LOCALE)
-            places = {command: abroad if command.startswith("amun ") else site for command in typed}
-            with run_warm(None):
-                finished = {command: vars(place.start(*shlex.split(command))) for command, place in places.items()}
+            process = WarmProcess(BIN, variables | SILENCE | ABROAD)
+            try:
+                with run_warm(process):
+                    finished = {command: vars(_place(site, command).start(*shlex.split(command))) for command in typed}
+            finally:
+                process.stop()
             said.write_text(json.dumps(finished), encoding="utf-8")
         copy = Site(root, variables).copy(folder / "readme")
     told = json.loads(said.read_text(encoding="utf-8"))
     return copy, {command: Finished(**finished) for command, finished in told.items()}
+
+
+def _place(site: Site, command: str) -> Site:
+    """Returns where a command is typed: `amun` copes with a locale of few letters, other programs do not."""
+    if not command.startswith("amun "):
+        return site
+    return Site(site.root, site.variables | (ABROAD if command.startswith(COMPUTING) else OTHER_LOCALE))
 
 
 @pytest.fixture
