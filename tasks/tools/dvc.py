@@ -303,7 +303,7 @@ def repair_files(root: Path) -> None:
 
 def _has_key(path: Path, key: str) -> bool:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         return False
     return isinstance(content, dict) and isinstance(content.get(key), dict | list)

@@ -17,6 +17,7 @@ from tasks.tools.dvc import (
     _raise_stage_error,
     check_digests,
     read_digests,
+    repair_files,
     repair_rwlock,
 )
 from tests.workspaces import Site
@@ -25,6 +26,25 @@ from tests.workspaces import Site
 def test_finished_wave_fits_its_lock_file(wave_one: Site) -> None:
     check_digests(wave_one.root)
     assert {str(UNLEARNED), str(WAVE_BASE), "data/train.parquet"} <= set(read_digests(wave_one.root))
+
+
+@pytest.mark.parametrize(
+    "torn", [b'stages:\n  train:\n    cmd: "pyth', b"\xff\xfe\xfa", b"schema: '2.0'\n", b"- stages", b""]
+)
+def test_torn_lock_file_is_brought_back_and_a_whole_one_left(torn: bytes, tmp_path: Path) -> None:
+    site, lock = Site(tmp_path, {}), tmp_path / LOCK_FILE
+    site.git("init", "--quiet")
+    committed = b"schema: '2.0'\nstages: {}\n"
+    lock.write_bytes(committed)
+    site.git("add", LOCK_FILE)
+    site.git("commit", "--quiet", "--message", "A lock file")
+    lock.write_bytes(torn)
+    repair_files(tmp_path)
+    assert lock.read_bytes() == committed
+    changed = committed + b"# newer\n"
+    lock.write_bytes(changed)
+    repair_files(tmp_path)
+    assert lock.read_bytes() == changed
 
 
 @pytest.mark.parametrize("path", [UNLEARNED, ADVERSARIAL, WAVE_BASE, Path("metrics/audit.json")])
