@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -32,14 +33,17 @@ async def run_nights(root: Path, has_own_prefect: bool) -> None:
     await asyncio.to_thread(_catch_up, workspace, deployment_id, has_own_prefect)
     schedule = workspace.params.schedule
     paused = ", paused in Prefect" if await asyncio.to_thread(is_paused, workspace) else ""
-    print(f"ready: {name_deployment(workspace)} at {schedule.cron} ({schedule.timezone}){paused}", flush=True)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
+    print(f"ready: {name_deployment(workspace)} at {schedule.cron} ({schedule.timezone}){paused}", flush=True)
     nights = asyncio.create_task(runner.start())
     await asyncio.wait([nights, asyncio.create_task(stopped.wait())], return_when=asyncio.FIRST_COMPLETED)
-    if not nights.done():
+    if runner.started:
         await runner.astop()
-    await nights
+    else:
+        nights.cancel()  # what has not started yet refuses to be stopped
+    with suppress(asyncio.CancelledError):
+        await nights
 
 
 def _catch_up(workspace: Workspace, deployment_id: UUID, has_own_prefect: bool) -> None:
