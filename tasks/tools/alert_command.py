@@ -11,7 +11,7 @@ from amun.core.errors import AmunError
 from tasks.tools.message import Message, read_bound
 
 # it gets what it needs on its input; where keys and servers are is none of its business
-_OURS = ("AMUN_", "AWS_", "MLFLOW_", "PREFECT_")
+_OURS = ("AMUN_", "AWS_", "MLFLOW_", "PG", "PREFECT_")
 
 
 @dataclass(frozen=True)

@@ -245,7 +245,8 @@ def test_heartbeat_is_asked(hide: Hide, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_command_gets_the_message_and_nothing_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AMUN_SECRET", "s3cret")
+    for name in ("AMUN_SECRET", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "PREFECT_API_AUTH_STRING"):
+        monkeypatch.setenv(name, "s3cret")
     monkeypatch.setenv("MINE", "yes")
     code = "import os, sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.stdin.read() + repr(dict(os.environ)))"
     kept = tmp_path / "kept"
