@@ -16,6 +16,7 @@ Recorded results are in `bench/results/`.
 """
 
 import argparse
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -31,14 +32,15 @@ from amun.core.params import Params
 from amun.core.paths import PARAMS
 from amun.evidence.wave import write_json
 from amun.model.training import configure_torch
-from amun.params import load_params
-from amun.search.catalogue import SEARCHES
+from amun.params import check_params, load_params
+from amun.search.catalogue import SEARCHES, check_blocks
 from amun.study.machine import describe_machine
 from bench.orchestration import print_overhead
 from bench.paired import merge_paired, print_across, print_paired, read_paired, read_rows, run_paired_seed
 from bench.seed import Row, run_seed
 from bench.statistics import compare_with_retraining
 from bench.tables import print_comparisons, print_rows
+from flows.demo import OF_THE_BASE
 
 ROOT = Path(__file__).resolve().parent.parent
 NUM_FORGET = {"digits": 150, "cifar10": 300}
@@ -122,7 +124,16 @@ def load_bench_params(source: str, data_root: Path) -> Params:
                 content[section] |= changes
     if paths[-1].exists():
         content["data"]["root"] = str(data_root)
-    return Params.model_validate(content)
+    params = Params.model_validate(content)
+    return params.model_copy(update={"adversarial": check_blocks(params.adversarial)})
+
+
+def load_demo_params() -> Params:
+    """Returns `params.yaml` with the changes of the demo's base."""
+    content = (ROOT / PARAMS).read_text(encoding="utf-8")
+    for pattern, replacement in OF_THE_BASE.items():
+        content = re.sub(pattern, replacement, content)
+    return check_params(Params.model_validate(yaml.safe_load(content)))
 
 
 def set_seed(params: Params, seed: int) -> Params:

@@ -1,6 +1,5 @@
 """The gate on the demo's own people: an untouched base and AMUN are refused, exact retraining and `never_seen` pass."""
 
-import re
 import shutil
 from contextlib import chdir, redirect_stdout
 from io import StringIO
@@ -9,11 +8,10 @@ import pytest
 import torch
 
 from amun.core.params import AttemptParams, Params
-from amun.core.paths import ATTEMPT, PARAMS, TRAIN, UNLEARNED, WAVE_BASE
+from amun.core.paths import ATTEMPT, TRAIN, UNLEARNED, WAVE_BASE
 from amun.evidence.figures import ReportFigures, read_figures
 from amun.evidence.wave import Attempt, parse_record, read_wave, write_json
 from amun.evidence.worst import Worst
-from amun.params import load_params
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.power import measure_power
 from amun.stages.references import train_references
@@ -22,8 +20,8 @@ from amun.stages.unlearn import unlearn
 from amun.stages.worst import find_worst
 from amun.store.store import read_owners
 from bench.seed import BASE, RETRAINED, Row, freeze_wave, measure, prepare_store
-from flows.demo import NUM_SAMPLES, OF_THE_BASE
-from tests.workspaces import ROOT
+from bench.wave import load_demo_params
+from flows.demo import NUM_SAMPLES
 
 NUM_SEEDS = 5
 CPU = torch.device("cpu")
@@ -35,14 +33,9 @@ OTHERS = {
 
 
 @pytest.fixture(scope="module")
-def params(tmp_path_factory: pytest.TempPathFactory) -> Params:
+def params() -> Params:
     """The shipped parameters with the demo's own."""
-    content = (ROOT / PARAMS).read_text(encoding="utf-8")
-    for pattern, replacement in OF_THE_BASE.items():
-        content = re.sub(pattern, replacement, content)
-    path = tmp_path_factory.mktemp("params") / "params.yaml"
-    path.write_text(content, encoding="utf-8")
-    return load_params(path)
+    return load_demo_params()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from amun.audit.gate import (
     judge_spread,
     judge_trace,
 )
-from amun.audit.night import NightPower
+from amun.audit.night import NightPower, choose_yardstick
 from amun.core.counts import tell_count
 from amun.core.params import GateParams, UnlearningParams
 from amun.evidence.figures import AuditFigures, ModelFigures, ReportFigures, UnlearnFigures
@@ -120,7 +120,8 @@ def decide(
         return Decision(True, "nothing was trained on that is to be forgotten")
     accuracy = None
     if yardstick is not None and audited.accuracy is not None:
-        accuracy = judge_accuracy(audited.accuracy, yardstick, gate.max_accuracy_drop)
+        least = choose_yardstick(yardstick, night.expected_accuracy)
+        accuracy = judge_accuracy(audited.accuracy, least, gate.max_accuracy_drop)
     if unlearned.is_exact:
         warning = "" if accuracy is None or accuracy.passed else f"{accuracy.reason}; it is the new yardstick"
         unshown = f"; {night.insufficient}" if night.insufficient else ""
@@ -155,7 +156,7 @@ def _judge_figures(night: NightPower, audited: AuditFigures, gate: GateParams) -
         return verdicts, unshown
     if audited.trace is None:
         return verdicts, unshown or TRACELESS
-    return [*verdicts, judge_trace(audited.trace, gate.max_trace)], unshown
+    return [*verdicts, judge_trace(audited.trace, audited.trace_standard_error, gate.max_trace)], unshown
 
 
 def _judge_people(figures: ModelFigures) -> list[Verdict]:
@@ -191,6 +192,7 @@ def find_alarms(unlearned: UnlearnFigures, reported: ReportFigures, gate: GatePa
     alarms = [verdict.reason for verdict in _judge_people(reported) if not verdict.passed]
     if auc is not None and not judge_auc(auc, reported.num_forget, reported.num_test, gate.auc_margin).passed:
         alarms.append(f"FT AUC {auc:.3f}")
-    if trace is not None and bound is not None and not judge_trace(trace, bound).passed:
+    error = reported.trace_standard_error
+    if trace is not None and bound is not None and not judge_trace(trace, error, bound).passed:
         alarms.append(f"trace {trace:.3f}")
     return f"the test half does not confirm the gate: {'; '.join(alarms)}" if alarms else ""

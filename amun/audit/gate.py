@@ -79,11 +79,22 @@ def judge_auc(auc: float, num_forget: int, num_non_members: int, margin: float) 
     return Verdict(passed, f"|FT AUC {auc:.3f} - 0.5| - {slack:.3f} = {shown:.3f}, {_relate(passed)} {margin:g}")
 
 
-def judge_trace(trace: float, max_trace: float) -> Verdict:
-    """Passes a trace (0 to 1) of which neither it nor its mirror image, 1 - trace, exceeds `max_trace`."""
-    shown = max(trace, 1 - trace)
+def judge_trace(trace: float, standard_error: float | None, max_trace: float) -> Verdict:
+    """Refuses a trace of which it, or its mirror image, is shown to exceed `max_trace`.
+
+    Exact retraining leaves one, too: whom the base had learned, and a new model has not, changes more than a stranger.
+
+    Args:
+        trace: 0 to 1.
+        standard_error: of it; None where an earlier version did not say, and no slack is given.
+        max_trace: `gate.max_trace`.
+    """
+    slack = ONE_SIDED_95 * (standard_error or 0.0)
+    shown = max(trace, 1 - trace) - slack
     passed = is_at_most(shown, max_trace)
-    return Verdict(passed, f"max(trace {trace:.3f}, 1 - trace) = {shown:.3f}, {_relate(passed)} {max_trace:g}")
+    return Verdict(
+        passed, f"max(trace {trace:.3f}, 1 - trace) - {slack:.3f} = {shown:.3f}, {_relate(passed)} {max_trace:g}"
+    )
 
 
 def judge_accuracy(accuracy: float, yardstick: float, max_drop: float) -> Verdict:

@@ -13,10 +13,11 @@ from amun.audit.gather import compute_model_signals, find_strangers, gather_evid
 from amun.audit.memory import Memory, measure_memory
 from amun.audit.night import MIN_POWER, share_alpha
 from amun.audit.roc import auc_standard_error
+from amun.audit.sizes import read_sizes
 from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, TRAIN, UNLEARNED, WAVE_BASE
 from amun.evidence.figures import ModelFigures
-from amun.evidence.wave import read_wave
+from amun.evidence.wave import Wave, read_wave
 from amun.model.building import load_for
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_owners, read_shape
@@ -78,7 +79,7 @@ def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
         sets_before=sets_before,
         before=before,
         after=after,
-        memory=measure_wave_memory(sets, references, of_base, of_unlearned, params, wave.telling_ids),
+        memory=measure_wave_memory(sets, references, of_base, of_unlearned, params, wave),
         num_references=num_references,
         not_measured=_explain_missing(is_at_hand, num_references),
     )
@@ -109,7 +110,7 @@ def measure_wave_memory(
     base: LogitsPair,
     unlearned: LogitsPair,
     params: Params,
-    telling_ids: list[str],
+    wave: Wave,
 ) -> Memory | None:
     """Returns how much of the base's memory of tonight's people a model has left.
 
@@ -119,9 +120,9 @@ def measure_wave_memory(
         base: its logits (F, C) of the forget samples and (H, C) of the held-out ones.
         unlearned: likewise, of the model after.
         params: the signal of the attack.
-        telling_ids: the forget samples that can tell.
+        wave: whose forget samples they are.
     """
-    is_telling = sets.forget.is_among(telling_ids)
+    is_telling = sets.forget.is_among(wave.telling_ids)
     forget = sets.forget.select(is_telling)
     is_stranger = find_strangers(sets.held_out, read_owners(TRAIN))
     held_out = sets.held_out.select(is_stranger)
@@ -134,7 +135,7 @@ def measure_wave_memory(
         compute_model_signals(of_forget[is_telling], of_held_out[is_stranger], forget, held_out, params.audit)
         for of_forget, of_held_out in (base, unlearned)
     )
-    return measure_memory(evidence, before, after)
+    return measure_memory(evidence, before, after, read_sizes(wave).growth)
 
 
 def _explain_missing(is_at_hand: bool, num_references: int) -> str | None:

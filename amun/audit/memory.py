@@ -44,6 +44,10 @@ class Contributions:
         """The model's total."""
         return float(self.forget.sum())
 
+    def stretch(self, factor: float) -> "Contributions":
+        """Returns those of a model of which all that it says of people is so many times as large."""
+        return Contributions(self.forget * factor, self.held_out * factor)
+
 
 @dataclass(frozen=True)
 class ExactNull:
@@ -71,8 +75,10 @@ class ExactNull:
 class Instrument:
     """How samples are weighted and what is expected of them, from the references alone: it sees no audited model."""
 
-    def __init__(self, evidence: Evidence):
+    def __init__(self, evidence: Evidence, growth: float = 1.0):
+        """Takes the references' evidence, and how many times their variance that of an exactly retrained model is."""
         self.evidence = evidence
+        self._growth = growth
         self.expected, gaps, variances, difficulty = _describe(evidence)
         precision = 1 / variances
         self.weights: Floats = gaps * precision
@@ -93,7 +99,7 @@ class Instrument:
     @cached_property
     def null(self) -> ExactNull:
         """How the total of an exactly retrained model scatters, by the references."""
-        return _find_null(self.evidence, self.scale)
+        return _find_null(self.evidence, self.scale, self._growth)
 
     def describe_people(self, contributions: Contributions) -> Excesses:
         """Returns the excesses of the people to forget, from what they add to the total of a model."""
@@ -245,13 +251,14 @@ class Memory:
         return float(stdtrit(freedom, 1 - alpha))
 
 
-def measure_memory(evidence: Evidence, base: Floats, unlearned: Floats) -> Memory | None:
+def measure_memory(evidence: Evidence, base: Floats, unlearned: Floats, growth: float = 1.0) -> Memory | None:
     """Returns how much of the base's memory of the people to forget an unlearned model has.
 
     Args:
         evidence: what the references say of the N samples.
         base: (N,) signals of the model before.
         unlearned: (N,) signals of the model after; those of the base once more for what the base has itself.
+        growth: how many times the references' variance that of an exactly retrained model is, which has fewer images.
 
     Returns:
         None where there are fewer than 12 people or 20 samples of either kind, fewer than six references, where
@@ -259,7 +266,7 @@ def measure_memory(evidence: Evidence, base: Floats, unlearned: Floats) -> Memor
     """
     if evidence.explain_missing() or not (np.isfinite(evidence.signals).all() and np.isfinite(base).all()):
         return None
-    instrument = Instrument(evidence)
+    instrument = Instrument(evidence, growth)
     return None if instrument.scale <= 0 else compare_totals(instrument, base, unlearned)
 
 
@@ -283,8 +290,11 @@ def compare_totals(instrument: Instrument, base: Floats, unlearned: Floats) -> M
     )
 
 
-def _find_null(evidence: Evidence, scale: float) -> ExactNull:
-    """Takes each reference for an exactly retrained model: it never saw half of the people."""
+def _find_null(evidence: Evidence, scale: float, growth: float) -> ExactNull:
+    """Takes each reference for an exactly retrained model: it never saw half of the people.
+
+    What it says is stretched, so that its variance grows as that of a model with fewer images does.
+    """
     totals, variances, scaled, squares, overlooked, strangers = [], [], [], [], [], []
     for reference in range(evidence.num_references):
         part = evidence.leave_out(reference)
@@ -292,7 +302,7 @@ def _find_null(evidence: Evidence, scale: float) -> ExactNull:
         if min(part.count_people()) < 2 or instrument.scale <= 0:
             continue
         signals = evidence.signals[~evidence.inclusion[:, reference], reference]
-        contributions = instrument.weigh(signals)
+        contributions = instrument.weigh(signals).stretch(growth**0.5)
         share = instrument.scale / scale
         variance = _covary(contributions, contributions)
         totals.append(contributions.total / share)

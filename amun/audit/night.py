@@ -7,6 +7,7 @@ import numpy as np
 
 from amun.audit.memory import Memory
 from amun.audit.observations import explain_too_few
+from amun.audit.sizes import ExpectedAccuracy
 from amun.core.params import AttemptParams
 from amun.core.paths import POWER_METRICS
 from amun.evidence.wave import CURRENT, Record
@@ -14,6 +15,7 @@ from amun.store.samples import Owners
 
 ALPHA = 0.05  # the chance, in a night, that a model truly at the margin passes
 MIN_POWER = 0.8  # a night in which exact retraining itself would pass less often than this shows nothing
+MAX_ALARMED = 0.05  # of exactly retrained models: the share that an alarm refuses by chance, measured (docs/audit.md)
 
 
 class NightPower(Record):
@@ -27,8 +29,10 @@ class NightPower(Record):
         num_references: audit references.
         base_memory: how much the base remembers of tonight's people, as a share of what references remember of them;
             None where that cannot be measured.
-        power: the chance, 0 to 1, that memory left would pass exact retraining, were it an attempt like others; None
-            likewise.
+        power: the chance, 0 to 1, that the whole gate would pass exact retraining, were it an attempt like others; None
+            likewise. Earlier versions told of memory left alone.
+        expected_accuracy: of exact retraining on what remains, on the calibration half; None where there are no
+            references, nothing was trained exactly before, or an earlier version did not say.
     """
 
     num_people: int
@@ -38,6 +42,7 @@ class NightPower(Record):
     num_references: int
     base_memory: float | None
     power: float | None
+    expected_accuracy: float | None = None
 
     @property
     def insufficient(self) -> str:
@@ -51,7 +56,7 @@ class NightPower(Record):
         if self.power >= MIN_POWER:
             return ""
         return (
-            f"{self.num_people} people, of whom the base remembers so much, are too few to show that they are "
+            f"{self.num_people} people, of whom the base remembers so much, cannot show that they are "
             f"forgotten: exact retraining itself would pass in {self.power:.0%} of such nights, {MIN_POWER:.0%} are "
             "asked for"
         )
@@ -64,18 +69,33 @@ def share_alpha(attempts: Sequence[AttemptParams]) -> float:
 
 
 def foresee_night(
-    forget: Owners, held_out: Owners, memory: Memory | None, num_references: int, *, margin: float, alpha: float
+    forget: Owners,
+    held_out: Owners,
+    memory: Memory | None,
+    num_references: int,
+    accuracy: ExpectedAccuracy | None,
+    *,
+    yardstick: float | None,
+    margin: float,
+    max_accuracy_drop: float,
+    alpha: float,
 ) -> NightPower:
-    """Returns what tonight could show.
+    """Returns what tonight could show, as if the bounds of the gate refused independently of one another.
 
     Args:
         forget: the samples to forget.
         held_out: those to compare them with.
         memory: the base's own; None where it cannot be measured.
         num_references: audit references.
+        accuracy: that exact retraining would have; None where it cannot be foreseen.
+        yardstick: that of the last exactly trained version; None where there is none.
         margin: `gate.max_memory_left`.
+        max_accuracy_drop: of the gate, too.
         alpha: of one attempt.
     """
+    chance = 1 - MAX_ALARMED
+    if accuracy is not None and yardstick is not None:
+        chance *= accuracy.find_chance(choose_yardstick(yardstick, accuracy.mean) - max_accuracy_drop)
     return NightPower(
         num_people=len(np.unique(forget.subject_ids)),
         num_samples=len(forget),
@@ -83,8 +103,17 @@ def foresee_night(
         num_held_out_samples=len(held_out),
         num_references=num_references,
         base_memory=None if memory is None else memory.base_total / memory.scale,
-        power=None if memory is None else memory.compute_power(margin, alpha),
+        power=None if memory is None else chance * memory.compute_power(margin, alpha),
+        expected_accuracy=None if accuracy is None else accuracy.mean,
     )
+
+
+def choose_yardstick(yardstick: float, expected: float | None) -> float:
+    """Returns the accuracy, 0 to 1, below which an attempt is not to be by more than `gate.max_accuracy_drop`.
+
+    Exact retraining is what follows a refusal. No attempt is held to more than that is expected to have.
+    """
+    return yardstick if expected is None else min(yardstick, expected)
 
 
 def read_night(workspace: Path = CURRENT) -> NightPower:

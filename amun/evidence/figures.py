@@ -179,6 +179,7 @@ class HalfFigures(ModelFigures):
         num_forget: training samples that the wave forgets.
         accuracy_base: of the base; likewise other figures of that ending.
         standard_error: of the FT AUC.
+        trace_standard_error: of the trace.
         confidence_auc: by which the confidence in the true label alone tells forget samples from held-out ones.
         not_measured: which figures are missing whatever the wave, and why; None where none is.
     """
@@ -187,6 +188,7 @@ class HalfFigures(ModelFigures):
     accuracy_base: float | None = None
     ft_auc_base: float | None = None
     standard_error: float | None = None
+    trace_standard_error: float | None = None
     confidence_auc_base: float | None = None
     confidence_auc: float | None = None
     not_measured: str | None = None
@@ -210,14 +212,13 @@ class ReportFigures(HalfFigures):
     Attributes:
         num_test: samples of the half whose people are still held.
         remain_accuracy: on the training samples that remain.
-        trace_standard_error: of the trace; likewise by person.
+        trace_by_person_standard_error: of the trace by person.
         svc_correctness: the share of the forget samples that the SVC attack calls never seen, by that feature; likewise
             the others. Only where there are no references.
     """
 
     num_test: int = 0
     remain_accuracy: float | None = None
-    trace_standard_error: float | None = None
     trace_by_person_standard_error: float | None = None
     svc_correctness: Rare = None
     svc_confidence: Rare = None

@@ -18,9 +18,10 @@ from amun.audit.gate import contradicts_memory
 from amun.audit.gather import find_strangers
 from amun.audit.measuring import WaveAudit, add_memory, measure_wave_memory
 from amun.audit.night import NightPower, foresee_night, share_alpha
+from amun.audit.sizes import expect_accuracy, read_sizes
 from amun.audit.trace import Candidates, Rises, Trace, compare_rises, find_candidates, measure_rise
 from amun.core.params import Params
-from amun.core.paths import AUDIT_LOGITS, CALIBRATION, TEST, TRAIN
+from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TEST, TRAIN
 from amun.evidence.figures import AuditFigures, ModelFigures
 from amun.evidence.wave import Wave, list_gone, read_forgotten
 from amun.model.training import compute_logits
@@ -87,8 +88,8 @@ class Field:
         self.params = params
         self._device = device
         gone = list_gone(read_forgotten())
-        self.train, self.calibration, self.test, self._references = (
-            read_samples(path, without=gone) for path in (TRAIN, CALIBRATION, TEST, AUDIT_LOGITS)
+        self.train, self.calibration, self.test, self._references, self._inclusion = (
+            read_samples(path, without=gone) for path in (TRAIN, CALIBRATION, TEST, AUDIT_LOGITS, AUDIT_INCLUSION)
         )
 
     def search(self, base: nn.Module) -> list[Candidates]:
@@ -164,7 +165,7 @@ class Field:
             sets_before=sets,
             before=before,
             after=after,
-            memory=measure_wave_memory(sets, self._references, of_base, of_model, self.params, wave.telling_ids),
+            memory=measure_wave_memory(sets, self._references, of_base, of_model, self.params, wave),
             num_references=self._num_references,
             not_measured=None,
         )
@@ -178,9 +179,12 @@ class Field:
         return foresee_night(
             sets.forget,
             sets.held_out.select(find_strangers(sets.held_out, self.train)),
-            measure_wave_memory(sets, self._references, of_base, of_base, self.params, wave.telling_ids),
+            measure_wave_memory(sets, self._references, of_base, of_base, self.params, wave),
             self._num_references,
+            expect_accuracy(sets.held_out, self._references, self._inclusion, read_sizes(wave), wave.yardstick),
+            yardstick=wave.yardstick,
             margin=self.params.gate.max_memory_left,
+            max_accuracy_drop=self.params.gate.max_accuracy_drop,
             alpha=share_alpha(self.params.unlearning.attempts),
         )
 

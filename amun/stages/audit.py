@@ -37,6 +37,7 @@ def describe_audit(audited: WaveAudit, trace: Trace, params: Params) -> AuditFig
         confidence_auc_base=compute_confidence_auc(audited.sets_before, audited.before),
         confidence_auc=compute_confidence_auc(audited.sets, audited.after),
         trace=trace.auc,
+        trace_standard_error=trace.standard_error,
         trace_by_person=trace.auc_by_person,
         not_measured=audited.not_measured,
     )

@@ -49,7 +49,7 @@ def compare(params: Params, device: torch.device) -> None:
     others = search_others(base, sets.held_out, sets.num_forget, params.adversarial, device)
     before = audit_model(base, sets, params.audit)
     of_base, of_model = ((each.forget_logits, each.held_out_logits) for each in (before, audited))
-    memory = measure_wave_memory(sets, references, of_base, of_model, params, wave.telling_ids)
+    memory = measure_wave_memory(sets, references, of_base, of_model, params, wave)
     trace = measure_trace(params, device, model, others)
     figures = Comparison(
         accuracy=audited.accuracy,

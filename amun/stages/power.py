@@ -5,6 +5,7 @@ import torch
 from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
 from amun.audit.memory import measure_memory
 from amun.audit.night import foresee_night, share_alpha
+from amun.audit.sizes import expect_accuracy, read_sizes
 from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, POWER_METRICS, TRAIN, WAVE_BASE
 from amun.evidence.wave import read_wave, write_json
@@ -18,11 +19,12 @@ from amun.store.store import read_owners, read_shape
 def measure_power(params: Params, device: torch.device) -> None:
     """Writes how many people there are, how much the base remembers of them, and what exact retraining would show."""
     wave = read_wave()
-    forget, held_out = (
+    sizes = read_sizes(wave)
+    forget, half = (
         read_samples(TRAIN, sample_ids=wave.telling_ids),
         read_samples(CALIBRATION, without=wave.gone_ids),
     )
-    held_out = held_out.select(find_strangers(held_out, read_owners(TRAIN)))
+    held_out = half.select(find_strangers(half, read_owners(TRAIN)))
     references, inclusion = (
         read_samples(path, without=wave.earlier_gone_ids) for path in (AUDIT_LOGITS, AUDIT_INCLUSION)
     )
@@ -32,13 +34,16 @@ def measure_power(params: Params, device: torch.device) -> None:
         model = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
         logits = [compute_logits(model, part.images.to(device)) for part in (forget, held_out)]
         base = compute_model_signals(logits[0], logits[1], forget, held_out, params.audit)
-        memory = measure_memory(evidence, base, base)
+        memory = measure_memory(evidence, base, base, sizes.growth)
     night = foresee_night(
         forget,
         held_out,
         memory,
         0 if evidence is None else evidence.num_references,
+        expect_accuracy(half, references, inclusion, sizes, wave.yardstick),
+        yardstick=wave.yardstick,
         margin=params.gate.max_memory_left,
+        max_accuracy_drop=params.gate.max_accuracy_drop,
         alpha=share_alpha(params.unlearning.attempts),
     )
     write_json(POWER_METRICS, night)

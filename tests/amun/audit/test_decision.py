@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from amun.audit.decision import Decision, decide, explain_traceless, list_exact, plan_attempts
+from amun.audit.decision import Decision, decide, explain_traceless, find_alarms, list_exact, plan_attempts
 from amun.audit.night import NightPower, share_alpha
 from amun.core.params import AttemptParams
-from amun.evidence.figures import AuditFigures, UnlearnFigures
+from amun.evidence.figures import AuditFigures, ReportFigures, UnlearnFigures
 from tests.amun.shipped import PARAMS
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -119,7 +119,7 @@ def test_a_night_that_cannot_show_it(
     [
         ({}, ""),
         ({"power": 0.8}, ""),
-        ({"power": 0.79}, "90 people, of whom the base remembers so much, are too few"),
+        ({"power": 0.79}, "90 people, of whom the base remembers so much, cannot show"),
         ({"power": None}, "the references tell nothing of these people"),
         ({"num_people": 11}, "11 people with 200 samples, beside 150 with 330 who were never trained on, are too few"),
         ({"num_samples": 19}, "90 people with 19 samples"),
@@ -167,6 +167,17 @@ def test_forgotten_and_accurate_passes() -> None:
     assert judge(accuracy=0.93).passed
 
 
+def test_an_attempt_may_lose_what_exact_retraining_is_expected_to_lose() -> None:
+    lossy = SUFFICIENT.model_copy(update={"expected_accuracy": 0.94})
+    assert judge(lossy, accuracy=0.92).passed
+    refused = judge(lossy, accuracy=0.919)
+    assert refused.reason.startswith("accuracy 0.9190 is 0.0210 below 0.9400, more than 0.02")
+    # what is expected of it does not help a model where the last exactly trained version was less accurate already
+    gainful = SUFFICIENT.model_copy(update={"expected_accuracy": 0.96})
+    assert judge(gainful, accuracy=0.93).passed
+    assert not judge(gainful, accuracy=0.929).passed
+
+
 def test_accuracy_is_measured_against_the_yardstick() -> None:
     refused = judge(accuracy=0.925)
     assert not refused.passed
@@ -203,6 +214,18 @@ def test_a_few_people_who_look_remembered_are_refused_though_the_mean_is_none(ov
 def test_an_auc_by_image_can_only_refuse(auc: float | None, passes: bool) -> None:
     assert judge(ft_auc=auc).passed is passes
     assert not judge(ft_auc=0.5, memory_left_upper=0.6).passed
+
+
+def test_a_trace_is_refused_only_where_it_is_shown() -> None:
+    gate = {"max_trace": 0.6}
+    assert judge(gate=gate, trace=0.65, trace_standard_error=0.031).passed
+    assert not judge(gate=gate, trace=0.65, trace_standard_error=0.03).passed
+    unlearned = UnlearnFigures(attempt=1, method="amun", is_exact=False)
+    alarms = [
+        find_alarms(unlearned, ReportFigures(trace=0.65, trace_standard_error=error), GATE.model_copy(update=gate))
+        for error in (0.031, 0.03)
+    ]
+    assert [bool(alarm) for alarm in alarms] == [False, True]
 
 
 @pytest.mark.parametrize(("trace", "passes"), [(0.5, True), (0.6, True), (0.4, True), (0.61, False), (0.39, False)])

@@ -32,8 +32,9 @@ def test_the_reason_shows_the_figures() -> None:
     assert judge_spread(2.5, 2.0) == Verdict(False, "spread by person 2.50, more than 2.00")
     assert judge_overlooked(-0.5, 0.25) == Verdict(True, "overlooked people -0.500, at most 0.250")
     assert judge_overlooked(0.5, 0.25) == Verdict(False, "overlooked people 0.500, more than 0.250")
-    assert judge_trace(0.4, 0.62) == Verdict(True, "max(trace 0.400, 1 - trace) = 0.600, at most 0.62")
-    assert judge_trace(0.7, 0.62) == Verdict(False, "max(trace 0.700, 1 - trace) = 0.700, more than 0.62")
+    assert judge_trace(0.4, None, 0.62) == Verdict(True, "max(trace 0.400, 1 - trace) - 0.000 = 0.600, at most 0.62")
+    assert judge_trace(0.7, 0.02, 0.62) == Verdict(False, "max(trace 0.700, 1 - trace) - 0.033 = 0.667, more than 0.62")
+    assert judge_trace(0.3, 0.05, 0.62) == Verdict(True, "max(trace 0.300, 1 - trace) - 0.082 = 0.618, at most 0.62")
     assert judge_accuracy(0.96, 0.97, 0.02).reason == "accuracy 0.9600 is 0.0100 below 0.9700, at most 0.02"
     unknown = Verdict(False, "memory left has no bound: what the base remembered is not shown")
     assert judge_memory(None, 0.1, 0.5) == judge_memory((-0.2, 0.4), None, 0.5) == unknown

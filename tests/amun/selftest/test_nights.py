@@ -54,14 +54,16 @@ def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace) 
         assert field.measure(people, of_base, of_model).model_dump() == pytest.approx(
             read_figures(AuditFigures).model_dump()
         )
+        assert read_figures(AuditFigures).trace_standard_error is not None
         assert field.foresee(people, of_base) == read_night()
+        assert read_night().expected_accuracy is not None
 
 
 def test_the_untouched_base_never_serves_and_exact_weights_do(workspace: Workspace) -> None:
     with open_ground(workspace.root):
         nights = BaseNights(workspace.params, CPU, seed=0)
-        untouched = count_nights(UNTOUCHED, AS_THEY_ARE, 40, nights.draw_untouched(40, 2))
-        exact = count_nights(EXACT, AS_THEY_ARE, 40, nights.draw_exact(40, 1, is_always=False))
+        untouched = count_nights(UNTOUCHED, AS_THEY_ARE, 25, nights.draw_untouched(25, 2))
+        exact = count_nights(EXACT, AS_THEY_ARE, 25, nights.draw_exact(25, 1, is_always=False))
         small = count_nights(EXACT, AS_THEY_ARE, 3, nights.draw_exact(3, 2, is_always=False))
     assert (untouched.num_sufficient, untouched.num_promoted, untouched.num_refused) == (2, 0, 2)
     assert untouched.grounds["memory left"] == 2
@@ -72,9 +74,8 @@ def test_the_untouched_base_never_serves_and_exact_weights_do(workspace: Workspa
 
 def test_a_refusal_is_told_by_its_figures(workspace: Workspace) -> None:
     reason = "accuracy 0.9 is 0.1 below 1, more than 0; |FT AUC 0.7 - 0.5| - 0.0 = 0.2; max(trace 0.7, 1 - trace) = 0.7"
-    night = foresee_night(
-        read_samples(workspace.root / TRAIN), read_samples(workspace.root / TRAIN), None, 8, margin=0.5, alpha=0.05
-    )
+    people = read_samples(workspace.root / TRAIN)
+    night = foresee_night(people, people, None, 8, None, yardstick=None, margin=0.5, max_accuracy_drop=0.02, alpha=0.05)
     said = Judgement(night, Decision(False, ""), Decision(False, f"{reason}; memory left -0.1 [-0.9, 0.8]"), True)
     assert said.list_grounds() == ["accuracy", "FT AUC", "trace", "memory left", "test half"]
 

@@ -32,6 +32,7 @@ from tests.amun.shipped import PARAMS
 from tests.amun.witness import NUM_CLASSES, paint
 
 CPU = torch.device("cpu")
+FORGET_IDS = [f"a{number}" for number in range(1, 31)]
 CHANGES = {
     "model": {"architecture": "tests.amun.witness:build_witness", "options": {}},
     "training": {"epochs": 1},
@@ -47,6 +48,23 @@ def make_samples(kind: str, numbers: range) -> Samples:
     ids, owners = (np.array([f"{what}{kind}{number}" for number in numbers]) for what in ("", "person-"))
     labels = torch.tensor([number % NUM_CLASSES for number in numbers])
     return Samples(ids, owners, labels, torch.stack([paint(number) for number in numbers]))
+
+
+def pose_wave(shared_ids: list[str]) -> Wave:
+    """Returns a wave that forgets the first thirty, of whom the pictures of some stay trained on."""
+    return Wave(
+        number=1,
+        model="witness",
+        kind="deletion",
+        secret_fingerprint="",
+        base_version=1,
+        base_digest="",
+        yardstick=None,
+        forgetting=ForgottenWave(
+            number=1, subject_keys=[], forget_ids=FORGET_IDS, held_out_ids=[], shared_ids=shared_ids
+        ),
+        forgotten=[],
+    )
 
 
 @pytest.fixture
@@ -73,30 +91,14 @@ def test_every_reference_has_all_of_a_picture_or_nothing() -> None:
 
 @pytest.mark.usefixtures("store")
 def test_night_counts_on_what_does_not_stay_trained_on() -> None:
-    forget_ids = [f"a{number}" for number in range(1, 31)]
-    forgetting = ForgottenWave(
-        number=1, subject_keys=[], forget_ids=forget_ids, held_out_ids=[], shared_ids=forget_ids[:12]
-    )
-    wave = Wave(
-        number=1,
-        model="witness",
-        kind="deletion",
-        secret_fingerprint="",
-        base_version=1,
-        base_digest="",
-        yardstick=None,
-        forgetting=forgetting,
-        forgotten=[],
-    )
     train_references(SMALL, CPU)
     save_weights(WAVE_BASE, build_model(SMALL.model, NUM_CLASSES, (1, 8, 8), seed=0))
     for shared, num_left in ((12, 18), (30, 0), (0, 30)):
-        settled = forgetting.model_copy(update={"shared_ids": forget_ids[:shared]})
-        write_json(WAVE, wave.model_copy(update={"forgetting": settled}))
+        write_json(WAVE, pose_wave(FORGET_IDS[:shared]))
         measure_power(SMALL, CPU)
         night = read_night()
         assert (night.num_people, night.num_samples) == (num_left, num_left)
-    write_json(WAVE, wave.model_copy(update={"forgetting": forgetting.model_copy(update={"shared_ids": forget_ids})}))
+    write_json(WAVE, pose_wave(FORGET_IDS))
     measure_power(SMALL, CPU)
     assert read_night().insufficient, "a night of nothing but such pictures shows nothing"
 
@@ -117,14 +119,14 @@ def test_memory_is_measured_on_what_can_tell_alone() -> None:
     references = read_samples(AUDIT_LOGITS)
     sets = AuditSets(forget, forget.slice(0, 0), held_out, None, None)
     of_forget, of_held_out = logits[:30, 0], logits[30:, 0]
-    telling = forget.sample_ids[:24].tolist()
 
-    def measure(part: AuditSets, telling_ids: list[str]) -> object:
+    def measure(part: AuditSets, shared_ids: list[str]) -> object:
         rows = slice(0, part.num_forget)
         base, unlearned = (of_forget[rows], of_held_out), (of_forget[rows] / 2, of_held_out / 2)
-        memory = measure_wave_memory(part, references, base, unlearned, PARAMS, telling_ids)
+        memory = measure_wave_memory(part, references, base, unlearned, PARAMS, pose_wave(shared_ids))
         return None if memory is None else (memory.base_total, memory.left, memory.bound(0.05))
 
     without = replace(sets, forget=forget.slice(0, 24))
-    assert measure(sets, telling) == measure(without, telling) is not None
-    assert measure(sets, forget.sample_ids.tolist()) != measure(without, telling)
+    shared = forget.sample_ids[24:].tolist()
+    assert measure(sets, shared) == measure(without, shared) is not None
+    assert measure(sets, []) != measure(without, shared)
