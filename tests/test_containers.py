@@ -84,10 +84,14 @@ def test_variables_of_compose_stand_in_the_example_and_have_no_password_yet() ->
     needed = set(re.findall(r"\$\{([A-Z_]+):\?", text))
     assert needed
     assert needed <= set(example)
-    assert {name for name, value in example.items() if not value} == {"PGPASSWORD", "AWS_SECRET_ACCESS_KEY"}
+    assert {name for name, value in example.items() if not value} == {
+        "PGPASSWORD",
+        "SERVERS_PASSWORD",
+        "AWS_SECRET_ACCESS_KEY",
+    }
     # a password in an address is in every log that names the server
     assert not [value for value in example.values() if re.search(r"//[^/@]*:[^/@]*@", value)]
-    assert set(example) <= {*list_explained()} | {"PGPASSWORD"}
+    assert set(example) <= {*list_explained()} | {"PGPASSWORD", "SERVERS_PASSWORD"}
     # every server that the variables name is one of these
     hosts = {match[1] for value in example.values() if (match := re.search(r"//(?:[^/@]*@)?([a-z0-9]+)", value))}
     assert hosts <= set(read_services())
@@ -145,8 +149,8 @@ def test_kubernetes_knows_every_field(resources: list[dict[str, Any]]) -> None:
 
 
 def test_pods_are_restricted_and_told_what_the_code_knows(resources: list[dict[str, Any]]) -> None:
-    (told,) = (one["data"] for one in resources if one["kind"] == "ConfigMap")
-    assert set(told) <= {*list_explained()}
+    told = [name for one in resources if one["kind"] == "ConfigMap" for name in one["data"]]
+    assert {*told} <= {*list_explained()}
     for pod in list_pods(resources):
         (container,) = pod["containers"]
         assert pod["securityContext"]["runAsNonRoot"] is True
@@ -158,6 +162,22 @@ def test_pods_are_restricted_and_told_what_the_code_knows(resources: list[dict[s
         }
         mounted = {one["name"] for one in container["volumeMounts"]}
         assert mounted == {one["name"] for one in pod["volumes"]}
+
+
+def test_servers_that_ask_no_password_know_none_of_the_keys(resources: list[dict[str, Any]]) -> None:
+    services = read_services()
+    assert [name for name, service in services.items() if "env_file" in service] == ["amun"]
+    for name in ("mlflow", "prefect"):
+        settings = services[name]["environment"]
+        assert settings["PGPASSWORD"] == "${SERVERS_PASSWORD}"
+        assert not [key for key in settings if key.startswith("AMUN_")]
+    addresses = re.findall(r"postgresql\+(?:psycopg|asyncpg)://(\w+)@", COMPOSE[0].read_text(encoding="utf-8"))
+    assert addresses == ["servers", "servers"]
+    pods = {pod["containers"][0]["name"]: pod["containers"][0]["envFrom"] for pod in list_pods(resources)}
+    secrets = {
+        name: [one["secretRef"]["name"] for one in sources if "secretRef" in one] for name, sources in pods.items()
+    }
+    assert secrets == {"mlflow": ["servers"], "prefect": ["servers"], "worker": ["amun"]}
 
 
 def test_s3_server_keeps_its_bucket_over_a_restart(common: Path, tmp_path: Path) -> None:
