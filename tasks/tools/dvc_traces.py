@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 from tempfile import mkdtemp
 
+from dvc.repo import Repo
+
 from tasks.tools.dvc import open_repo
 
 _GONE = "gone-"  # of a folder's name that is being removed
@@ -12,6 +14,8 @@ _GONE = "gone-"  # of a folder's name that is being removed
 def erase_site_cache(root: Path, *, of_others: bool) -> None:
     """Removes DVC's site cache of a clone; DVC makes it anew, and computes MD5s anew where it needs them.
 
+    Where there is no DVC there is none.
+
     Args:
         root: of the clone.
         of_others: also that of other work trees, which lie beside it: none of them is in use.
@@ -19,6 +23,8 @@ def erase_site_cache(root: Path, *, of_others: bool) -> None:
     Raises:
         DvcRefusalError: another DVC is at work in the clone.
     """
+    if not (root / Repo.DVC_DIR).is_dir():
+        return
     with open_repo(root) as repo:
         own = Path(repo.site_cache_dir)
         with repo.lock:

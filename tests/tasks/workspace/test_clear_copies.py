@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave, complete_wave
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
+from tests.die import wrap
 
 PEOPLE = np.array(["ann", "bob"])
 SEALED = PARAMS.model_copy(update={"data": PARAMS.data.model_copy(update={"sealed": True})})
@@ -313,6 +316,47 @@ def test_killed_call_is_ended_by_the_next(step: str, history: History, monkeypat
     cleared = history.ledger.list_cleared(MODEL)
     assert all(isinstance(wave, ClearedWave) and wave.destroyed_at is not None for wave in cleared.values())
     assert set(cleared) == {0, 1}
+
+
+# before and after each of these the call is killed with SIGKILL
+DEADLY = [
+    "tasks.workspace.clearing:look_through",
+    "amun.ledger.clear_waves:ClearBook.begin_clearing",
+    "tasks.tools.content_places:ContentFolder.remove",
+    "tasks.workspace.clearing:_remove_files",
+    "tasks.workspace.clearing:erase_traces",
+    "amun.ledger.clear_waves:ClearBook.finish_clearing",
+]
+
+
+def kill_in(history: History, moment: str, target: str) -> int:
+    """Returns how a process has ended that destroys what is in clear, and is killed at this point."""
+    if pid := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    wrap(target, moment)
+    try:
+        destroy_clear_copies(history.workspace)
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+def test_killed_with_sigkill_at_each_step_the_next_call_ends_it(history: History) -> None:
+    history.seal_base()
+    history.push()
+    for target in DEADLY:
+        for moment in ("before", "after"):
+            assert kill_in(history, moment, target) == -signal.SIGKILL, f"{moment} {target}"
+            # from the intent on nobody runs such a wave again, whatever is left of its files
+            if target != DEADLY[0] and (moment, target) != ("before", DEADLY[1]):
+                with pytest.raises(InputError, match=r"are being destroyed since|were destroyed on"):
+                    refuse_cleared(history.workspace, 0)
+    assert destroy_clear_copies(history.workspace).is_finished
+    assert history.find_cached() == history.sealed
+    left = {path.parent.name + path.name for path in Path("../remote/files/md5").rglob("*") if path.is_file()}
+    assert left == history.sealed
+    assert find_clear_copies(history.workspace).is_empty
+    assert set(history.ledger.list_cleared(MODEL)) == {0, 1}
 
 
 def die(*_: object) -> None:
