@@ -7,7 +7,8 @@ from collections.abc import Collection
 from amun.core.errors import AmunError, InputError
 from amun.vault.database import MARK
 from amun.vault.kek import KEY_BYTES
-from amun.vault.vault import Vault, enter_key
+from amun.vault.suppression import enter_key
+from amun.vault.vault import Vault
 from amun.vault.wrapping import SubjectKey, derive_key, read_name, wrap_key
 
 ID_BYTES = 16
@@ -77,7 +78,7 @@ def find_named_key(vault: Vault, name: str) -> bytes | None:
 
 
 def destroy_named_keys(vault: Vault, names: Collection[str]) -> int:
-    """Destroys the keys of these names; returns how many these were. As with people's, `rotate` belongs to it.
+    """Destroys the keys of these names; returns how many these were. As with people's, `rotate_kek` belongs to it.
 
     Raises:
         InputError, AmunError: as `Vault.own_key`.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from amun.core.near_ids import fold_id
 from amun.core.subject_ids import normalise
+from amun.vault.database import MARK
 
 DIGEST_BYTES = 16
 SUBJECT, NEAR, PICTURE = "subject", "near", "picture"
@@ -83,3 +84,9 @@ class Suppression:
     def has_picture(self, picture: bytes) -> bool:
         """Tells whether a picture of somebody erased has this digest of its pixels."""
         return self.maker.enter_picture(picture) in self.entries
+
+
+def enter_key(key_id: str) -> Entry:
+    """Returns the entry by which a key that is no person's is not made again."""
+    kind, _, digest = key_id.partition(MARK)
+    return Entry(kind, bytes.fromhex(digest))

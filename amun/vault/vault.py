@@ -21,7 +21,7 @@ from amun.core.subject_ids import normalise
 from amun.vault.database import KEYS_VARIABLE, MARK
 from amun.vault.kek import KEY_BYTES, Kek, fingerprint_kek, locate_kek
 from amun.vault.key_store import KeyStore, locate_key_store
-from amun.vault.suppression import PICTURE, SUBJECT, Entry, EntryMaker, Suppression
+from amun.vault.suppression import PICTURE, SUBJECT, EntryMaker, Suppression, enter_key
 from amun.vault.wrapping import SubjectKey, derive_key, read_name, unwrap_key, use_key, wrap_key
 
 WEIGHTS = "weights"  # a kind of keys that are no person's
@@ -156,7 +156,7 @@ class Vault:
         """Destroys the keys of these people, however the data spell them; returns how many keys went.
 
         In the same moment they are put on the suppression list. Said again it changes nothing. A backup of the key
-        store has the keys until its KEK is destroyed (`rotate`).
+        store has the keys until its KEK is destroyed (`rotate_kek`).
 
         Args:
             people: by their names.
@@ -297,9 +297,3 @@ def lend_vault(workspace: Path, folder: Path) -> None:
         if (workspace / path).exists():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).symlink_to((workspace / path).resolve())
-
-
-def enter_key(key_id: str) -> Entry:
-    """Returns the entry by which a key that is no person's is not made again."""
-    kind, _, digest = key_id.partition(MARK)
-    return Entry(kind, bytes.fromhex(digest))
