@@ -40,7 +40,8 @@ def read_lot(workspace: Workspace, revision: str) -> Lot:
     """Returns what is drawn from at a revision.
 
     Raises:
-        InputError: the revision is not in this clone, older commits are not, or there is no wave yet.
+        InputError: the revision is not in this clone or not in the branch, older commits are not, or there is no wave
+            yet.
         AmunError: git cannot be read, or the chain there is damaged.
     """
     root = workspace.root
@@ -48,6 +49,12 @@ def read_lot(workspace: Workspace, revision: str) -> Lot:
     if revision.startswith("-") or not has_commit(root, revision):
         raise InputError(f"--at {revision}: no such commit in {root}; `git fetch` brings what others have recorded")
     commit = run_git(root, "rev-parse", f"{revision}^{{commit}}")
+    # else no receipt that tells of the draw could be compared with the branch
+    if not is_ancestor(root, commit):
+        raise InputError(
+            f"--at {revision}: commit {commit[:12]} is not in the branch, and no receipt of it could be checked; name "
+            "one that is, or `git pull`"
+        )
     lot = _read_at(workspace, commit)
     if not lot.commits:
         raise InputError(f"no wave has forgotten anybody up to commit {commit[:12]}: there is none to draw")

@@ -89,6 +89,13 @@ def test_where_nothing_can_be_drawn_one_line_says_why(line: Line, tmp_path: Path
             read_lot(line.workspace, revision)
     with pytest.raises(InputError, match="no wave has forgotten anybody up to commit"):
         read_lot(line.workspace, run_git(line.root, "rev-list", "--max-parents=0", "HEAD"))
+    # a commit of another branch has a wave that no receipt's reader finds in this one
+    run_git(line.root, "switch", "--quiet", "--create", "side")
+    aside = line.record(6)
+    run_git(line.root, "switch", "--quiet", "main")
+    for revision in ("side", aside):
+        with pytest.raises(InputError, match=f"--at {revision}: commit {aside[:12]} is not in the branch"):
+            read_lot(line.workspace, revision)
     shallow = tmp_path / "shallow"
     run_git(tmp_path, "clone", "--quiet", "--depth", "2", f"file://{line.root}", str(shallow))
     with pytest.raises(InputError, match="shallow clone"):
