@@ -18,6 +18,7 @@ from amun.evidence.receipt import (
     Held,
     HeldSamples,
     LearnedWeights,
+    LeftFiles,
     ReceiptBody,
     Software,
     Source,
@@ -49,6 +50,7 @@ def draft_receipts(
     begun: Sequence[PlannedErasure],
     locks: "Locks",
     learned: Mapping[str, Sequence["LearnedVersion"]],
+    left_files: LeftFiles,
 ) -> None:
     """Keeps in the ledger what is held of these people, before their keys are destroyed; a draft stays what it is.
 
@@ -59,6 +61,7 @@ def draft_receipts(
         begun: their erasures.
         locks: the outputs of all waves.
         learned: which versions have learned each of them, by the request.
+        left_files: of weights of no version that have learned some of them, or of which that is not known.
 
     Raises:
         AmunError: ledger or key store does not answer.
@@ -99,6 +102,7 @@ def draft_receipts(
                 )
                 for version in learned.get(one.request_id, ())
             ),
+            left_files=left_files,
         )
     ledger.draft_receipts(workspace.model, drafts)
 
@@ -128,6 +132,7 @@ def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, 
         num_keys=drafted.draft.num_keys,
         where=_WHERE,
         weights=drafted.draft.weights,
+        left_files=drafted.draft.left_files,
         source=_describe_source(erasure.source),
         scan=drafted.draft.scan,
     )

@@ -50,6 +50,11 @@ def list_limits(
         )
     else:
         yield from _tell_in_clear(destroyed.weights)
+    if destroyed.left_files is not None and (num_unknown := destroyed.left_files.num_unknown):
+        yield (
+            f"MLflow had {tell_count(num_unknown, 'file')} of weights of no version, of which nobody can tell whom "
+            "they have learned. They may have learned the samples, and were not destroyed."
+        )
     if destroyed.scan is None:
         yield "Nobody has scanned disks, remotes and databases for copies."
     else:
