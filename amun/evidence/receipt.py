@@ -53,6 +53,18 @@ class LearnedWeights(Statement):
     erased_before: str | None
 
 
+class LeftFiles(Statement):
+    """Files of weights that MLflow had, and that belonged to no version any more, when the keys were destroyed.
+
+    Attributes:
+        num_erased: which had learned the person, or somebody who was erased in the same call, and were removed.
+        num_unknown: of which nobody could tell whom they have learned; they stay.
+    """
+
+    num_erased: int
+    num_unknown: int
+
+
 class Held(Statement):
     """What was held of a person, counted before the keys were destroyed.
 
@@ -77,12 +89,14 @@ class Draft(Statement):
         held: what was held.
         num_keys: how many keys the person had; None where they were destroyed before anybody had counted.
         weights: of the versions that have learned the person; None where a release has written it that did not look.
+        left_files: of weights of no version; None likewise.
         scan: for copies, once the keys were destroyed; None where there was none.
     """
 
     held: Held
     num_keys: int | None
     weights: Annotated[tuple[LearnedWeights, ...] | None, Field(exclude_if=lambda value: value is None)] = None
+    left_files: Annotated[LeftFiles | None, Field(exclude_if=lambda value: value is None)] = None
     scan: Annotated[ScanRecord | None, Field(exclude_if=lambda value: value is None)] = None
 
 
@@ -144,6 +158,7 @@ class Destruction(Statement):
         num_keys: how many keys were destroyed; None where it is not known.
         where: they lay.
         weights: of versions that had learned the person; None where nobody has looked for them.
+        left_files: of weights of no version; None likewise.
         source: the files in it; None where it is left to its owner.
         scan: for copies; None where there was none.
     """
@@ -154,6 +169,7 @@ class Destruction(Statement):
     num_keys: int | None
     where: str
     weights: Annotated[tuple[LearnedWeights, ...] | None, Field(exclude_if=lambda value: value is None)] = None
+    left_files: Annotated[LeftFiles | None, Field(exclude_if=lambda value: value is None)] = None
     source: Annotated[Source | None, Field(exclude_if=lambda value: value is None)] = None
     scan: Annotated[ScanRecord | None, Field(exclude_if=lambda value: value is None)] = None
 

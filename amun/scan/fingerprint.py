@@ -75,17 +75,44 @@ class Fingerprint:
         return Fingerprint(num_unread=self.num_unread, **kept)
 
     def dump(self) -> bytes:
-        """Returns it as bytes, which `load` reads."""
+        """Returns it as bytes, which `load` reads; the payloads are in an order that does not tell how they came."""
         file = io.BytesIO()
-        arrays: dict[str, Any] = vars(self)
+        arrays: dict[str, Any] = vars(self._arrange())
         np.savez(file, allow_pickle=False, **arrays)
         return file.getvalue()
+
+    def _arrange(self) -> "Fingerprint":
+        """Returns the same with the payloads by their keyed digests, and everything else by the payloads.
+
+        As they come, a person's sealed rows and opened payloads are in the order of the same file's rows: who knows a
+        picture would learn by its place which sealed row was the picture's, and so its sample's id.
+        """
+        items, item_places = _sort(self.digests)
+        blocks, block_places = _sort(item_places[self.block_items])
+        windows, _ = _sort(block_places[self.window_blocks])
+        moved = {name: vars(self)[name][items] for name in ("kinds", "digests")}
+        moved |= {name: vars(self)[name][blocks] for name in _OF_BLOCKS}
+        moved |= {name: vars(self)[name][windows] for name in _OF_WINDOWS}
+        moved["block_items"] = item_places[moved["block_items"]]
+        moved["window_blocks"] = block_places[moved["window_blocks"]]
+        # spots, too, are numbered as they come
+        _, firsts, spots = np.unique(moved["block_spots"], return_index=True, return_inverse=True)
+        moved["block_spots"] = _sort(firsts)[1][spots]
+        return Fingerprint(num_unread=self.num_unread, **moved)
 
     @classmethod
     def load(cls, content: bytes) -> Self:
         """Returns what `dump` has written."""
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+
+
+def _sort(values: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """Returns which value comes at each place once they are sorted, and the new place of each; equal ones stay so."""
+    order = np.argsort(values, kind="stable")
+    places = np.empty(len(order), np.uint32)
+    places[order] = np.arange(len(order), dtype=np.uint32)
+    return order, places
 
 
 def join(parts: Sequence[Fingerprint]) -> Fingerprint:

@@ -1,8 +1,8 @@
 """How samples are named: by keyed ids, which mean nothing without the keys.
 
 The workspace's secret gives each sample an id. Where data are sealed, that one is used nowhere: a key derived from the
-person's own makes another of it, so that whoever holds the secret and the very picture can no longer tell which id was
-this sample's once the person's key is destroyed.
+person's own makes another of it, so that whoever holds the secret and the very picture can no longer compute which id
+was this sample's once the person's key is destroyed. What the rows of store files tell by their order stays.
 """
 
 from collections.abc import Iterable

@@ -14,10 +14,10 @@ from amun.core.paths import RECEIPT_CHAIN, WAVE
 from amun.evidence.receipt import Draw
 from amun.receipts.chain import parse_chain
 from amun.receipts.drawing import find_false, list_heads, rank_waves
-from tasks.tools.git import has_commit, is_ancestor, read_committed, run_git
+from tasks.tools.git import has_commit, is_ancestor, name_tag, read_committed, run_git
 from tasks.workspace.clear_waves import ClearedWaveError, refuse_cleared
 from tasks.workspace.history import is_cut, require_history
-from tasks.workspace.recorded import list_recorded
+from tasks.workspace.recorded import find_untagged, list_recorded
 from tasks.workspace.workspace import Workspace
 
 
@@ -40,7 +40,8 @@ def read_lot(workspace: Workspace, revision: str) -> Lot:
     """Returns what is drawn from at a revision.
 
     Raises:
-        InputError: the revision is not in this clone, older commits are not, or there is no wave yet.
+        InputError: the revision is not in this clone or not in the branch, older commits or tags are not, or there is
+            no wave yet.
         AmunError: git cannot be read, or the chain there is damaged.
     """
     root = workspace.root
@@ -48,6 +49,12 @@ def read_lot(workspace: Workspace, revision: str) -> Lot:
     if revision.startswith("-") or not has_commit(root, revision):
         raise InputError(f"--at {revision}: no such commit in {root}; `git fetch` brings what others have recorded")
     commit = run_git(root, "rev-parse", f"{revision}^{{commit}}")
+    # else no receipt that tells of the draw could be compared with the branch
+    if not is_ancestor(root, commit):
+        raise InputError(
+            f"--at {revision}: commit {commit[:12]} is not in the branch, and no receipt of it could be checked; name "
+            "one that is, or `git pull`"
+        )
     lot = _read_at(workspace, commit)
     if not lot.commits:
         raise InputError(f"no wave has forgotten anybody up to commit {commit[:12]}: there is none to draw")
@@ -58,6 +65,7 @@ def find_draw_fault(workspace: Workspace, draw: Draw) -> str:
     """Returns what is wrong with a draw, by what git has, in words; empty where git gives the same.
 
     Raises:
+        InputError: a tag that tells a wave of an earlier release is not in this clone.
         AmunError: git cannot be read, or the chain there is damaged.
     """
     root, where = workspace.root, f"commit {draw.commit[:12]}"
@@ -110,7 +118,13 @@ def _read_at(workspace: Workspace, commit: str) -> Lot:
     root = workspace.root
     chain = read_committed(root, RECEIPT_CHAIN, commit) or ""
     entries = parse_chain(chain, f"{RECEIPT_CHAIN} at {commit[:12]}")
-    commits = {number: one for number, one in list_recorded(root, commit).items() if _forgets(root, one)}
+    recorded = list_recorded(root, commit)
+    if (untagged := find_untagged(root, commit, recorded)) is not None:
+        raise InputError(
+            f"commit {untagged[1][:12]} may be wave {untagged[0]} of an earlier release, which tag "
+            f"{name_tag(untagged[0])} would tell; `git fetch --tags` brings it"
+        )
+    commits = {number: one for number, one in recorded.items() if _forgets(root, one)}
     return Lot(commit, list_heads(workspace.model, entries)[-1], commits)
 
 

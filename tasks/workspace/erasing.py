@@ -18,6 +18,7 @@ from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError, join_lines
 from amun.core.paths import CALIBRATION, TEST, TRAIN
 from amun.core.subject_ids import normalise
+from amun.evidence.receipt import LeftFiles
 from amun.ledger import Ledger, PlannedErasure
 from amun.ledger.consumers import tell_holding, tell_remembering
 from amun.ledger.erasures import tell_erased
@@ -126,7 +127,8 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         pictures, unlisted = _list_pictures(workspace, {one.subject_id for one in begun}, commits, locks)
         learned = find_learned(workspace, vault, begun, commits)
         left = find_left_weights(workspace, vault, begun, commits)
-        draft_receipts(workspace, ledger, vault, begun, locks, learned.by_request)
+        left_files = LeftFiles(num_erased=len(left.learned), num_unknown=len(left.unknown))
+        draft_receipts(workspace, ledger, vault, begun, locks, learned.by_request, left_files)
         _keep_fingerprints(workspace, vault, {one.subject_id for one in begun}, locks)
         _keep_weights(workspace, vault, learned.key_ids)
         is_unfinished = bool(learned.versions or left.learned)

@@ -1,15 +1,13 @@
 """What a receipt of erasure says: counted before a person's keys are destroyed, gathered once the person is erased."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import amun
 from amun.core.errors import AmunError
-from amun.core.keys import load_secret, subject_keys
-from amun.core.paths import ADVERSARIAL, CALIBRATION, HELD_OUT_ADVERSARIAL, TEST, TRAIN, UNLEARNED
+from amun.core.paths import UNLEARNED
 from amun.core.subject_ids import normalise
 from amun.evidence.adoption import digest_file, read_adopted
 from amun.evidence.attempts import Summary
@@ -18,9 +16,9 @@ from amun.evidence.receipt import (
     Draft,
     Forgetting,
     Held,
-    HeldKind,
     HeldSamples,
     LearnedWeights,
+    LeftFiles,
     ReceiptBody,
     Software,
     Source,
@@ -28,8 +26,9 @@ from amun.evidence.receipt import (
 from amun.ledger import DraftedReceipt, Ledger, PlannedErasure, SourceDeletion
 from amun.receipts.statement import name_subject
 from amun.vault.vault import Vault
-from tasks.tools.digests import compute_md5
+from amun.vault.wrapping import SubjectKey
 from tasks.tools.git import name_tag, run_git
+from tasks.workspace.held_shares import count_shares
 from tasks.workspace.history import find_naming_at
 from tasks.workspace.receipt_limits import list_limits
 from tasks.workspace.workspace import Workspace
@@ -38,28 +37,10 @@ if TYPE_CHECKING:
     from tasks.workspace.learned import LearnedVersion
     from tasks.workspace.store_files import Locks
 
-_KINDS: dict[Path, HeldKind] = {
-    TRAIN: "training sample",
-    CALIBRATION: "held-out sample",
-    TEST: "held-out sample",
-    ADVERSARIAL: "adversarial example",
-    HELD_OUT_ADVERSARIAL: "adversarial example",
-}  # what is not here are the answers of reference models
 _WHERE = (
     "the key store of the workspace; the key-encryption key over it was changed afterwards, so that copies of the key "
     "store from before open only with a copy of the key-encryption key from before"
 )
-
-
-@dataclass
-class _Share:
-    """What files have of one person and of one kind."""
-
-    sample_ids: set[str] = field(default_factory=set)
-    num_files: int = 0
-
-
-_Shares = dict[str, dict[HeldKind, _Share]]  # by person
 
 
 def draft_receipts(
@@ -69,6 +50,7 @@ def draft_receipts(
     begun: Sequence[PlannedErasure],
     locks: "Locks",
     learned: Mapping[str, Sequence["LearnedVersion"]],
+    left_files: LeftFiles,
 ) -> None:
     """Keeps in the ledger what is held of these people, before their keys are destroyed; a draft stays what it is.
 
@@ -79,6 +61,7 @@ def draft_receipts(
         begun: their erasures.
         locks: the outputs of all waves.
         learned: which versions have learned each of them, by the request.
+        left_files: of weights of no version that have learned some of them, or of which that is not known.
 
     Raises:
         AmunError: ledger or key store does not answer.
@@ -88,8 +71,11 @@ def draft_receipts(
     if not waiting:
         return
     people = {one.subject_id for one in waiting}
-    num_keys = Counter(normalise(name) for name in vault.find_names(people).values())
-    shares, num_unread = _count_shares(workspace.root, people, locks)
+    names = vault.find_names(people)
+    keys: dict[str, list[SubjectKey]] = defaultdict(list)
+    for subject, key in vault.find_keys(names).items():
+        keys[normalise(names[subject])].append(key)
+    shares, num_unread = count_shares(workspace.root, people, locks, keys)
     drafts = {}
     for one in waiting:
         holding, _ = ledger.find_holding(workspace.model, one.subject_id)
@@ -106,7 +92,7 @@ def draft_receipts(
         drafts[one.request_id] = Draft(
             held=held,
             # none is left where another model of this key store has erased the person before
-            num_keys=None if is_late else num_keys[normalise(one.subject_id)] or None,
+            num_keys=None if is_late else len(keys[normalise(one.subject_id)]) or None,
             weights=tuple(
                 LearnedWeights(
                     version=str(version.number),
@@ -116,6 +102,7 @@ def draft_receipts(
                 )
                 for version in learned.get(one.request_id, ())
             ),
+            left_files=left_files,
         )
     ledger.draft_receipts(workspace.model, drafts)
 
@@ -145,6 +132,7 @@ def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, 
         num_keys=drafted.draft.num_keys,
         where=_WHERE,
         weights=drafted.draft.weights,
+        left_files=drafted.draft.left_files,
         source=_describe_source(erasure.source),
         scan=drafted.draft.scan,
     )
@@ -208,52 +196,3 @@ def _read_sha256(root: Path, md5: str | None) -> str | None:
     from tasks.tools.contents import find_cached
 
     return next((digest_file(path) for path in find_cached(root, {md5} if md5 else ()).values()), None)
-
-
-def _count_shares(root: Path, people: set[str], locks: "Locks") -> tuple[_Shares, int]:
-    """Returns what the files at hand have of these people, and how many files could not be read.
-
-    Whoever can no longer be opened stands in a sealed file by a keyed id.
-    """
-    from amun.store.store import read_owners
-
-    secret = load_secret(root)
-    person_of = {name: normalise(person) for person in people for name in (person, *subject_keys(secret, person))}
-    shares: _Shares = defaultdict(lambda: defaultdict(_Share))
-    num_unread = 0
-    for path, where in _list_files(root, locks):
-        try:
-            owners = read_owners(where)
-        except AmunError:
-            num_unread += 1  # a damaged file does not keep anybody from being erased
-            continue
-        found: Mapping[str, set[str]] = _group(owners.sample_ids.tolist(), owners.subject_ids.tolist(), person_of)
-        for person, sample_ids in found.items():
-            share = shares[person][_KINDS.get(path, "answer of reference models")]
-            share.sample_ids |= sample_ids
-            share.num_files += 1
-    return shares, num_unread
-
-
-def _group(sample_ids: Sequence[str], names: Sequence[str], person_of: Mapping[str, str]) -> dict[str, set[str]]:
-    """Returns the ids of the samples of each of these people."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for sample_id, name in zip(sample_ids, names, strict=True):
-        if (person := person_of.get(name) or person_of.get(normalise(name))) is not None:
-            found[person].add(sample_id)
-    return found
-
-
-def _list_files(root: Path, locks: "Locks") -> Iterator[tuple[Path, Path]]:
-    """Yields each content of a store file that work tree or DVC cache has: its name in the workspace, and a copy."""
-    from tasks.tools.contents import find_cached
-    from tasks.workspace.store_files import CONTENT, gather
-
-    contents = gather(locks, CONTENT)
-    cached = find_cached(root, {md5 for _, md5 in contents})
-    for name, md5 in contents:
-        if md5 in cached:
-            yield Path(name), cached[md5]
-    for path in CONTENT:
-        if (present := compute_md5(root / path)) is not None and present not in cached:
-            yield path, root / path

@@ -50,6 +50,11 @@ def list_limits(
         )
     else:
         yield from _tell_in_clear(destroyed.weights)
+    if destroyed.left_files is not None and (num_unknown := destroyed.left_files.num_unknown):
+        yield (
+            f"MLflow had {tell_count(num_unknown, 'file')} of weights of no version, of which nobody can tell whom "
+            "they have learned. They may have learned the samples, and were not destroyed."
+        )
     if destroyed.scan is None:
         yield "Nobody has scanned disks, remotes and databases for copies."
     else:
@@ -70,6 +75,13 @@ def list_limits(
         yield (
             "The ids by which git has the samples are made with the secret of the workspace alone: whoever has that "
             "secret and the very picture can tell which id was the picture's."
+        )
+    if forgotten.samples_named_by == "person":
+        yield (
+            "Files keep the ids by which git has the samples, beside the keyed id of their person, in the order in "
+            "which the source lists them. Whoever has such a file, the secret of the workspace and the person's id can "
+            "tell which ids were the person's. Of a single sample that is which id it has; of several, the names by "
+            "which the source had them, in their order, tell which was which. The rows do not open for it."
         )
     yield "Disks may keep blocks that were overwritten. The request itself stays on record, with the person's id."
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from amun.core.paths import WAVE
 from tasks.tools import dvc
-from tasks.tools.git import EMAIL, find_tagged, name_tag, read_committed, run_git
+from tasks.tools.git import EMAIL, find_tagged, has_tag, name_tag, read_committed, run_git
 from tasks.workspace.wave_paths import list_restored_paths
 
 WAVE_TRAILER, RESTORED_TRAILER, LOCK_TRAILER = TRAILERS = ("Amun-Wave", "Amun-Restored", "Amun-Lock")
@@ -73,13 +73,38 @@ def list_recorded(root: Path, revision: str) -> dict[int, str]:
     return {record.number: record.commit for record in reversed(records)}
 
 
+def find_untagged(root: Path, revision: str, recorded: Collection[int]) -> tuple[int, str] | None:
+    """Returns a wave of an earlier release that a tag alone would tell, and its commit, where the tag is not there.
+
+    Args:
+        root: of the clone.
+        revision: up to which.
+        recorded: the waves that are told. After the last of them such a commit may be somebody's, of a killed wave.
+    """
+    last = max(recorded, default=None)
+    for commit, author, committer, wave, restored, lock in _list_commits(root, revision, [str(WAVE)]):
+        is_own = lock and (wave or restored).isdigit()
+        if is_own or author == committer == EMAIL or read_committed(root, WAVE, commit) is None:
+            continue
+        number = _read_number(root, commit)
+        is_before = number not in recorded and (last is None or number < last)
+        if is_before and not has_tag(root, name_tag(number)) and _fits(root, commit):
+            return number, commit
+    return None
+
+
+def _list_commits(root: Path, revision: str, paths: Sequence[str]) -> Iterator[list[str]]:
+    """Yields the commits that change these files: hash, author, committer, and the value of each trailer."""
+    for line in run_git(root, "log", f"--format={_FORMAT}", revision, "--", *paths).splitlines():
+        yield line.split("\t")
+
+
 def _walk_records(
     root: Path, named: Collection[str], revision: str = "HEAD", paths: Sequence[str] = ()
 ) -> Iterator[Record]:
     """Yields the pipeline's own commits that change these files, or any of a wave's, up to a revision, newest first."""
     paths = paths or list_restored_paths(root)
-    for line in run_git(root, "log", f"--format={_FORMAT}", revision, "--", *paths).splitlines():
-        commit, author, committer, wave, restored, lock = line.split("\t")
+    for commit, author, committer, wave, restored, lock in _list_commits(root, revision, paths):
         if lock and (number := wave or restored).isdigit():
             if run_git(root, "rev-parse", f"{commit}:{dvc.LOCK_FILE}") == lock:
                 yield Record(commit, int(number), bool(wave))

@@ -16,7 +16,7 @@ import pytest
 
 from amun.core.errors import AmunError, InputError
 from amun.core.paths import KEYS, PARAMS, RECEIPT_CHAIN, RECEIPT_KEY
-from amun.evidence.receipt import Reproduction, SignedReceipt
+from amun.evidence.receipt import LeftFiles, Reproduction, SignedReceipt
 from amun.ledger import Ledger
 from amun.receipts.chain import find_break, parse_chain
 from amun.receipts.statement import name_subject
@@ -25,7 +25,8 @@ from flows.cli import main
 from flows.findings import JUDGES, find_all, judge_receipts
 from flows.setup import tell_missing_signing_key
 from tasks.tools.git import list_changes, run_git
-from tasks.workspace import erasing
+from tasks.tools.registry_left import LeftFile
+from tasks.workspace import erasing, left_weights
 from tasks.workspace.faults import CHECKS
 from tasks.workspace.receipt_check import check_receipts, find_chain_faults
 from tasks.workspace.receipts import Kept, keep_receipts
@@ -109,8 +110,11 @@ def hand_over(capsys: pytest.CaptureFixture[str], request: str, folder: Path) ->
 
 
 def test_receipt_tells_what_was_held_and_what_was_destroyed(
-    ledger: Ledger, workspace: Workspace, capsys: pytest.CaptureFixture[str]
+    ledger: Ledger, workspace: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # the commits of the waves are made up, so that nobody can tell what a real file has learned
+    left = left_weights.LeftWeights(unknown=(LeftFile("mlruns/1/artifacts", "data/model.pt2", None, ""),))
+    monkeypatch.setattr(left_weights, "find_left_weights", lambda *_: left)
     reproduced = Reproduction(finished_at=datetime.now(UTC), differing=(), software="0.2.0")
     requests = forget(ledger, "heavy", "Zo\u00eb")
     ledger.record_reproduction(MODEL, 1, reproduced)
@@ -140,6 +144,8 @@ def test_receipt_tells_what_was_held_and_what_was_destroyed(
     assert body.software.commit == run_git(Path(), "rev-parse", "HEAD~1")
     assert any("no proof" in limit for limit in body.limits)
     assert any("trained anew" in limit for limit in body.limits)
+    assert body.destroyed.left_files == LeftFiles(num_erased=0, num_unknown=1)
+    assert any("MLflow had 1 file of weights of no version" in limit for limit in body.limits)
     shown = type_receipt(capsys, "show", requests[1])[1]
     for words in (f"receipt of {requests[1]}", "wave 1, version 7", "what it does not show", "number 2"):
         assert words in shown

@@ -1,5 +1,6 @@
 """A wave is drawn from what git has, and run again; what can no longer be is passed over, and nothing else is."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -89,11 +90,46 @@ def test_where_nothing_can_be_drawn_one_line_says_why(line: Line, tmp_path: Path
             read_lot(line.workspace, revision)
     with pytest.raises(InputError, match="no wave has forgotten anybody up to commit"):
         read_lot(line.workspace, run_git(line.root, "rev-list", "--max-parents=0", "HEAD"))
+    # a commit of another branch has a wave that no receipt's reader finds in this one
+    run_git(line.root, "switch", "--quiet", "--create", "side")
+    aside = line.record(6)
+    run_git(line.root, "switch", "--quiet", "main")
+    for revision in ("side", aside):
+        with pytest.raises(InputError, match=f"--at {revision}: commit {aside[:12]} is not in the branch"):
+            read_lot(line.workspace, revision)
     shallow = tmp_path / "shallow"
     run_git(tmp_path, "clone", "--quiet", "--depth", "2", f"file://{line.root}", str(shallow))
     with pytest.raises(InputError, match="shallow clone"):
         read_lot(Workspace(shallow, SHIPPED), "HEAD")
     shutil.rmtree(shallow)
+
+
+def test_wave_of_an_earlier_release_is_not_passed_over_for_want_of_its_tag(tmp_path: Path) -> None:
+    line = Line(tmp_path)
+    wave = tmp_path / WAVE
+    wave.parent.mkdir()
+    for number in (1, 2, 4):
+        wave.write_text(f'{{"number": {number}, "kind": "deletion"}}\n', encoding="ascii")
+        digest = hashlib.md5(wave.read_bytes(), usedforsecurity=False).hexdigest()
+        lock = {"stages": {"power": {"deps": [{"path": str(WAVE), "md5": digest}]}}}
+        (tmp_path / "dvc.lock").write_text(json.dumps(lock), encoding="ascii")
+        run_git(tmp_path, "add", str(WAVE), "dvc.lock")
+        run_git(tmp_path, "commit", "--quiet", "--message", "a wave", "--author", "somebody <somebody@localhost>")
+        run_git(tmp_path, "tag", f"wave/{number:04d}")
+        line.record(3)
+    # after the last wave such a commit is somebody's, who has committed what a killed wave had left
+    run_git(tmp_path, "tag", "--delete", "wave/0004")
+    lot = read_lot(line.workspace, "HEAD")
+    assert sorted(lot.commits) == [1, 2, 3]
+    draw = Draw(value=VALUE, head=lot.head, commit=lot.commit, waves=(1, 2, 3), skipped=(), wave=1)
+    draw = draw.model_copy(update={"wave": rank_waves(VALUE, lot.head, MODEL, [1, 2, 3])[0]})
+    assert find_draw_fault(line.workspace, draw) == ""
+    run_git(tmp_path, "tag", "--delete", "wave/0002")
+    words = f"commit {lot.commits[2][:12]} may be wave 2 of an earlier release, which tag wave/0002 would tell"
+    with pytest.raises(InputError, match=words):
+        read_lot(line.workspace, "HEAD")
+    with pytest.raises(InputError, match="`git fetch --tags` brings it"):
+        find_draw_fault(line.workspace, draw)
 
 
 def run(

@@ -15,9 +15,11 @@ from amun.scan.hashing import WindowHash
 from amun.scan.matcher import Matcher
 from amun.store.rows import RowReader
 from amun.store.samples import Samples, write_samples
+from amun.vault import fingerprints
 from amun.vault.fingerprints import fingerprint_key
 from amun.vault.seal import Seal
 from amun.vault.vault import Vault
+from tasks.workspace import fingerprinting
 from tasks.workspace.fingerprinting import keep_fingerprints, read_fingerprints, take_fingerprints
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import NOW
@@ -153,3 +155,27 @@ def test_taken_again_nothing_is_lost_and_what_is_new_is_added(vault: Vault) -> N
         copies = torch.cat([IMAGES[:2], another]).numpy().tobytes()
         assert find(vault, kept, copies) == [IMAGE] * 3
     assert read_fingerprints(vault, ["ben"]) == {}
+
+
+def test_what_is_kept_does_not_tell_the_order_of_the_rows(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever knows a picture learns by its place in the fingerprint which sealed row, and so which id, it had."""
+    workspace, kept = Workspace(Path(), PARAMS), list[bytes]()
+    monkeypatch.setattr(fingerprints, "keep_fingerprint", lambda *given: kept.append(given[2]))
+    ids = np.array([f"{row:032x}" for row in range(6)])
+    for order in ([0, 1, 2, 3, 4, 5], [3, 5, 0, 2, 4, 1], [5, 4, 3, 2, 1, 0]):
+        labels = torch.zeros(6, dtype=torch.int64)
+        for path, payloads in ((TRAIN, IMAGES), (ADVERSARIAL, IMAGES.flip(2).float() / 255)):
+            samples = Samples(ids[order], np.array(["ann"] * 6), labels, payloads[order])
+            write_samples(path, samples, Seal(vault, "a context"))
+        keep_fingerprints(workspace, vault, ["ann"], {}, NOW)
+    assert kept[0] == kept[1] == kept[2]
+    once = Fingerprint.load(kept[0])
+    assert np.bincount(once.kinds).tolist() == [6, 6, 0, 0, 12]
+    # nor where a later call adds to what one before has kept
+    kept.clear()
+    write(TEST, IMAGES[:2].flip(3), None, ["ann", "ann"])
+    for former in (once, Fingerprint.load(once.dump()), take(vault, "ann")["ann"]):
+        monkeypatch.setattr(fingerprinting, "read_fingerprints", lambda *_, one=former: {"ann": one})
+        keep_fingerprints(workspace, vault, ["ann"], {}, NOW)
+    assert kept[0] == kept[1] == kept[2]
+    assert Fingerprint.load(kept[0]).dump() == kept[0] != once.dump()

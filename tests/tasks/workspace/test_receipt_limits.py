@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from amun.evidence.receipt import Destruction, LearnedWeights, Source
+from amun.evidence.receipt import Destruction, LearnedWeights, LeftFiles, Source
 from tasks.workspace.receipt_limits import list_limits
 from tests.amun.receipts.bodies import SCAN, make_body
 
@@ -14,6 +14,9 @@ UNLOOKED = "Earlier versions of the model, and reference models"
 TO_OWNER = "is left to its owner"
 IN_CLEAR = "The weights of version 1, which had learned the samples, were removed from the registry, and lie in clear"
 LEFT = "owner of the source of the data: labels.csv."
+BY_PICTURES = "made with the secret of the workspace alone"
+BY_FILES = "can tell which ids were the person's. Of a single sample that is which id it has"
+UNJUDGED = "MLflow had 2 files of weights of no version, of which nobody can tell whom they have learned."
 UNKNOWN = "Whether the data remote has them in clear is not known."
 
 
@@ -29,6 +32,8 @@ def weights(*, is_sealed: bool | None) -> tuple[LearnedWeights, ...]:
         ({"weights": weights(is_sealed=True), "scan": SCAN}, {TO_OWNER}),
         ({"weights": weights(is_sealed=False), "scan": SCAN}, {TO_OWNER, IN_CLEAR}),
         ({"weights": weights(is_sealed=None), "scan": SCAN}, {TO_OWNER, UNKNOWN}),
+        ({"weights": (), "left_files": LeftFiles(num_erased=1, num_unknown=0), "scan": SCAN}, {TO_OWNER}),
+        ({"weights": (), "left_files": LeftFiles(num_erased=0, num_unknown=2), "scan": SCAN}, {TO_OWNER, UNJUDGED}),
         ({"weights": (), "scan": SCAN, "source": Source(deleted_at=NOW, left=())}, set()),
         (
             {"source": Source(deleted_at=NOW, left=("labels.csv",))},
@@ -38,20 +43,20 @@ def weights(*, is_sealed: bool | None) -> tuple[LearnedWeights, ...]:
 )
 def test_what_was_not_done_is_told_and_nothing_else(changes: dict[str, object], told: set[str]) -> None:
     body = make_body("0" * 64)
-    nothing: dict[str, object] = {"weights": None, "scan": None, "source": None}
+    nothing: dict[str, object] = {"weights": None, "left_files": None, "scan": None, "source": None}
     destroyed = body.destroyed.model_copy(update=nothing | changes)
     said = " ".join(list_limits(body.forgotten, destroyed))
-    every = {UNSCANNED, UNLOOKED, TO_OWNER, IN_CLEAR, UNKNOWN, LEFT}
+    every = {UNSCANNED, UNLOOKED, TO_OWNER, IN_CLEAR, UNKNOWN, UNJUDGED, LEFT}
     assert {line for line in every if line in said} == told
     assert isinstance(destroyed, Destruction)
 
 
-@pytest.mark.parametrize(("named_by", "is_told"), [("secret", True), ("person", False), (None, False)])
-def test_ids_that_a_secret_alone_has_made_are_told(named_by: str | None, is_told: bool) -> None:
+@pytest.mark.parametrize(("named_by", "told"), [("secret", {BY_PICTURES}), ("person", {BY_FILES}), (None, set())])
+def test_what_still_tells_ids_of_samples_is_told(named_by: str | None, told: set[str]) -> None:
     body = make_body("0" * 64)
     forgotten = body.forgotten.model_copy(update={"samples_named_by": named_by})
     said = " ".join(list_limits(forgotten, body.destroyed))
-    assert ("made with the secret of the workspace alone" in said) == is_told
+    assert {line for line in (BY_PICTURES, BY_FILES) if line in said} == told
 
 
 def test_whether_a_wave_was_drawn_is_told() -> None:
