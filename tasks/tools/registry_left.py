@@ -118,8 +118,9 @@ def _name_owner(path: str) -> str | None:
 def _describe(client: MlflowClient, root: str, path: str) -> LeftFile | None:
     """Returns the file with the wave that has made it; None for what is somebody's own."""
     owner = str(_name_owner(path))
-    folder, _, name = f"{root}/{path}".partition("/artifacts/")
-    folder += "/artifacts"
+    # the root may have a folder of that name, too
+    inside, _, name = path.partition("/artifacts/")
+    folder = f"{root}/{inside}/artifacts"
     is_logged = path.startswith(f"{_LOGGED}/")
     described = _read_description(folder) if is_logged else {}
     noted = (described.get("metadata") or {}).get(COMMIT)
