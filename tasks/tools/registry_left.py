@@ -22,6 +22,7 @@ from tasks.tools.s3_versions import list_keys
 
 COMMIT = "amun.commit"  # a tag of a wave's run and version, and in the model's own file
 _LOGGED = "models"  # the folder of an experiment's logged models
+_DESCRIPTION = "MLmodel"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def list_left_files(model: str) -> list[LeftFile]:
     What a run has that no wave has made is somebody's own, and is left out.
 
     Raises:
-        AmunError: the registry does not answer.
+        AmunError: the registry does not answer, or gives a file that it lists to nobody.
     """
     with translate_errors():
         client = open_registry()
@@ -139,9 +140,12 @@ def _describe(client: MlflowClient, root: str, path: str) -> LeftFile | None:
 
 def _read_description(folder: str) -> dict[str, Any]:
     """Returns what MLflow has written of a logged model beside it; nothing where that is gone or damaged."""
+    # a download that fails says nothing of the kind: what was there a moment ago must not count as gone
+    if _DESCRIPTION not in _list_names(folder, None):
+        return {}
     with open_temporary() as target:
         try:
-            content = yaml.safe_load(download(f"{folder}/MLmodel", target).read_text(encoding="utf-8"))
-        except (MlflowException, OSError, UnicodeError, yaml.YAMLError):
+            content = yaml.safe_load(download(f"{folder}/{_DESCRIPTION}", target).read_text(encoding="utf-8"))
+        except (UnicodeError, yaml.YAMLError):
             return {}
     return content if isinstance(content, dict) else {}

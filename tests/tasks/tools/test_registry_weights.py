@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from mlflow.cli import gc
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact import s3_artifact_repo
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from amun.core.errors import AmunError
 from amun.vault.sealed_weights import PlainFile
@@ -142,6 +144,18 @@ def test_logged_model_that_mlflows_gc_leaves_is_found(tmp_path: Path, monkeypatc
         (folders[0], None),
         (folders[1], "d" * 40),
     }
+    # MLflow turns whatever keeps a file from being fetched into its own exception
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalArtifactRepository, "download_artifacts", fail_to_fetch)
+        with pytest.raises(AmunError, match=r"MLflow at .* failed: .*timed out"):
+            list_left_files(MODEL)
+    for content in (b"{", b"\xff", None):
+        description.unlink() if content is None else description.write_bytes(content)
+        assert {(file.folder, file.commit) for file in list_left_files(MODEL)} == {(each, None) for each in folders}
+
+
+def fail_to_fetch(*_: object, **__: object) -> str:
+    raise MlflowException("timed out")
 
 
 def test_file_that_is_still_listed_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
