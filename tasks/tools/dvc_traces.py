@@ -29,15 +29,20 @@ def erase_site_cache(root: Path, *, of_others: bool) -> None:
         own = Path(repo.site_cache_dir)
         with repo.lock:
             repo.close()
-            for folder in [*own.parent.iterdir()] if of_others else [own]:
+            for folder in [*own.parent.iterdir()] if of_others else _list_own(own):
                 _remove(folder)
+
+
+def _list_own(own: Path) -> list[Path]:
+    """Returns a clone's site cache, and what killed calls have left of earlier ones."""
+    return [own, *own.parent.glob(f"{_GONE}{own.name}-*")]
 
 
 def _remove(folder: Path) -> None:
     """Removes a folder of databases, which are there whole or not at all: a log alone would be taken for the newer."""
     gone = folder
     if not folder.name.startswith(_GONE):
-        gone = Path(mkdtemp(dir=folder.parent, prefix=_GONE)) / folder.name
+        gone = Path(mkdtemp(dir=folder.parent, prefix=f"{_GONE}{folder.name}-")) / folder.name
         folder.rename(gone)
         gone = gone.parent
     shutil.rmtree(gone)

@@ -8,7 +8,7 @@ from dvc.repo import Repo
 
 from amun.core.paths import STATE
 from amun.core.temporary import PREFIX
-from tasks.tools import dvc
+from tasks.tools import dvc, dvc_traces
 from tasks.tools.dvc import DvcRefusalError
 from tasks.tools.git import run_git
 from tasks.workspace.traces import erase_traces
@@ -75,8 +75,18 @@ def test_site_cache_that_others_share_loses_this_clones_part_alone(
     with dvc.open_repo(root) as repo:
         repo.status()
     assert {*list_noted(shared)} > others
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(dvc_traces.shutil, "rmtree", die)
+        erase_traces(root)
+    # another clone's call has been killed, too
+    (shared / "repo/gone-0123-4567/0123").mkdir(parents=True)
     erase_traces(root)
     assert {*list_noted(shared)} == others != set()
+    assert [path.name for path in shared.rglob("gone-*")] == ["gone-0123-4567"]
+
+
+def die(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_work_tree_in_use_keeps_what_dvc_has_noted_of_it(root: Path) -> None:
