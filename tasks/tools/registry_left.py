@@ -79,7 +79,7 @@ def erase_left_file(file: LeftFile) -> list[str]:
     """
     with translate_errors():
         erase_file(file.folder, file.name)
-        return mark_copies(open_registry(), {f"models:/{file.model_id}"}, file.run_id) if file.model_id else []
+        return mark_copies(open_registry(), file.model_id, file.run_id) if file.model_id else []
 
 
 def _list_weights(root: str, named: set[str]) -> Iterator[str]:

@@ -44,6 +44,12 @@ def register(
     return run_id, [str(logged.artifact_location), client.get_run(run_id).info.artifact_uri]
 
 
+def register_another(experiment_id: str, run_id: str) -> None:
+    """Registers a version of another model as somebody does who has made another one in a wave's run."""
+    logged = open_registry().create_logged_model(experiment_id, source_run_id=run_id)
+    open_registry().create_model_version("prod", f"models:/{logged.model_id}", run_id, model_id=logged.model_id)
+
+
 def list_files(folder: str) -> set[str]:
     """Returns the paths of all files in a folder of MLflow's."""
     repository = get_artifact_repository(folder)
@@ -81,6 +87,7 @@ def check(root: Path) -> None:
     made = [register(root, experiment_id) for _ in range(3)]
     client.create_registered_model("prod")
     copied = client.copy_model_version(f"models:/{MODEL}/1", "prod")
+    register_another(experiment_id, made[0][0])
     # somebody has deleted the logged model, which leaves its files
     client.delete_logged_model(str(client.get_model_version(MODEL, "2").source).removeprefix("models:/"))
     served = PlainFile(size=16, md5=hashlib.md5(b"weights in clear", usedforsecurity=False).hexdigest())
@@ -95,7 +102,7 @@ def check(root: Path) -> None:
         assert "report/report.json" in list_files(run)
         assert client.get_run(run_id).info.lifecycle_stage == "active"
     assert [ERASED_TAG in version.tags for version in list_versions(MODEL)] == [True, True, False]
-    assert [ERASED_TAG in version.tags for version in list_versions("prod")] == [True]
+    assert [ERASED_TAG in version.tags for version in list_versions("prod")] == [True, False]
     assert erase_weights(MODEL, 1) == [f"prod/{copied.version}"]
 
 
@@ -109,6 +116,7 @@ def check_left(root: Path) -> None:
         client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")[0] for run_id, _ in made
     )
     copied = client.copy_model_version(f"models:/{MODEL}/{first.version}", "prod")
+    register_another(experiment_id, made[0][0])
     for version in (first, second, theirs):
         client.delete_model_version(MODEL, version.version)
     client.delete_run(made[1][0])
