@@ -88,9 +88,10 @@ def test_swap_that_is_encrypted_or_in_memory_is_told_apart(name: str, said: str 
 
 
 def test_swap_file_is_judged_by_the_disk_that_it_lies_on(machine: Machine) -> None:
-    file = machine.root / "swap file"
+    # the kernel writes blanks and the like as octal numbers, and no other letter
+    file = machine.root / "swap\tfile Zo\u00eb"
     file.write_bytes(b"")
-    machine.set_swaps(str(file).replace(" ", "\\040"), "/dev/zram0")
+    machine.set_swaps(str(file).replace(" ", "\\040").replace("\t", "\\011"), "/dev/zram0")
     number = file.stat().st_dev
     link = machine.sys / f"dev/block/{os.major(number)}:{os.minor(number)}"
     (note,) = machine.tell()
@@ -115,6 +116,8 @@ def test_swap_file_is_judged_by_the_disk_that_it_lies_on(machine: Machine) -> No
         ("|/usr/lib/systemd/systemd-coredump %P %u", 0, None),
         ("|/usr/lib/systemd/systemd-coredump %P %u", resource.RLIM_INFINITY, "/usr/lib/systemd/systemd-coredump"),
         ("", resource.RLIM_INFINITY, None),
+        # Linux takes a pipe to nothing for an error, and dumps nothing
+        ("|", resource.RLIM_INFINITY, None),
     ],
 )
 def test_whoever_keeps_the_memory_of_a_crashed_program_is_named(
