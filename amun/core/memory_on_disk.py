@@ -38,10 +38,22 @@ def list_memory_notes(proc: Path = _PROC, sys_folder: Path = _SYS, platform: str
             "(dm-crypt), or turn it off (`swapoff`)"
         )
     if (kept_by := _find_core_keeper(proc)) is not None:
-        yield (
-            f"a program that crashes here leaves its memory to {kept_by}: `amun` and its stages do not, but what you "
-            "start beside them may (python, dvc, mlflow); turn that off (`ulimit -c 0`, or the system's own setting)"
+        yield _tell_keeper(kept_by)
+
+
+def _tell_keeper(kept_by: str) -> str:
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+        # nobody but root may set it to the byte that keeps memory from a program
+        return (
+            f"a program that crashes here leaves its memory to {kept_by}, `amun` and its stages among them, for the "
+            "hard limit of core files is 0 and does not bind it: have the limit raised to 1 byte (LimitCORE=1 of a "
+            "service), or turn that off in the system's own setting"
         )
+    return (
+        f"a program that crashes here leaves its memory to {kept_by}: `amun` and its stages do not, but what you "
+        "start beside them may (python, dvc, mlflow); turn that off (`prlimit --pid $$ --core=1:` in your shell, or "
+        "the system's own setting)"
+    )
 
 
 def _list_swaps(proc: Path, sys_folder: Path) -> Iterator[tuple[str, bool | None]]:

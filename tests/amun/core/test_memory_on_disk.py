@@ -51,6 +51,7 @@ class Machine:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine with a plain disk, an encrypted one, and volumes on both; whose shell forbids core dumps."""
     monkeypatch.setattr(memory_on_disk, "read_inherited_core_limit", lambda: 0)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (0, resource.RLIM_INFINITY))
     machine = Machine(tmp_path)
     machine.add("sda2")
     machine.add("dm-0", "CRYPT-LUKS2-0123-root", "sda2")
@@ -126,6 +127,13 @@ def test_whoever_keeps_the_memory_of_a_crashed_program_is_named(
     monkeypatch.setattr(memory_on_disk, "read_inherited_core_limit", lambda: limit)
     machine.set_pattern(pattern)
     assert [f"leaves its memory to {keeper}:" in note for note in machine.tell()] == [True] * (keeper is not None)
+
+
+def test_where_amun_itself_cannot_forbid_it_that_is_told(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (0, 0))
+    machine.set_pattern("|/usr/share/apport/apport -p%p")
+    (note,) = machine.tell()
+    assert ("apport, `amun` and its stages among them" in note, "do not" in note) == (True, False)
 
 
 def test_where_nobody_can_look_it_is_said(machine: Machine) -> None:
