@@ -16,11 +16,11 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from amun.core.temporary import open_temporary
 from tasks.tools import s3
+from tasks.tools.registered import COMMIT_TAG
 from tasks.tools.registry import SERVING_FILE, WEIGHTS, download, erase_file, open_registry, translate_errors
 from tasks.tools.registry_weights import mark_copies
 from tasks.tools.s3_versions import list_keys
 
-COMMIT = "amun.commit"  # a tag of a wave's run and version, and in the model's own file
 _LOGGED = "models"  # the folder of an experiment's logged models
 _DESCRIPTION = "MLmodel"
 
@@ -124,7 +124,7 @@ def _describe(client: MlflowClient, root: str, path: str) -> LeftFile | None:
     folder = f"{root}/{inside}/artifacts"
     is_logged = path.startswith(f"{_LOGGED}/")
     described = _read_description(folder) if is_logged else {}
-    noted = (described.get("metadata") or {}).get(COMMIT)
+    noted = (described.get("metadata") or {}).get(COMMIT_TAG)
     run_id = str(described.get("run_id") or "") if is_logged else owner
     try:
         tags = dict(client.get_run(run_id).data.tags) if run_id else {}
@@ -133,9 +133,9 @@ def _describe(client: MlflowClient, root: str, path: str) -> LeftFile | None:
             raise
         tags = {}
     else:
-        if run_id and not (noted or COMMIT in tags):
+        if run_id and not (noted or COMMIT_TAG in tags):
             return None
-    return LeftFile(folder, name, noted or tags.get(COMMIT), run_id, owner if is_logged else "")
+    return LeftFile(folder, name, noted or tags.get(COMMIT_TAG), run_id, owner if is_logged else "")
 
 
 def _read_description(folder: str) -> dict[str, Any]:
