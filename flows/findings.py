@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import yaml
 
 from amun.core.errors import AmunError, InputError, choose_exit_code
-from amun.core.memory_on_disk import list_memory_notes
 from amun.core.params import ADDED_KEYS
 from amun.core.paths import PARAMS, SECRET, TRAIN, UNLEARNED
 from tasks.tools import dvc
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE
 from tasks.tools.git import name_owner, run_git
+from tasks.workspace.machine_notes import list_notes
 from tasks.workspace.workspace import Workspace, require_params
 
 S3_VARIABLE = "AWS_ENDPOINT_URL"
@@ -193,9 +193,8 @@ def judge_receipts(workspace: Workspace) -> Iterator[Finding]:
 
 def judge_memory(workspace: Workspace) -> Iterator[Finding]:
     """Finds swap that is not encrypted, and core dumps of what is started beside `amun`."""
-    if workspace.params.data.sealed:
-        for line in list_memory_notes():
-            yield Finding(line)
+    for line in list_notes(workspace):
+        yield Finding(line)
 
 
 def judge_alerts(workspace: Workspace) -> Iterator[Finding]:

@@ -38,6 +38,24 @@ def hold_lock(path: Path, mode: int = 0o600, *, waits: bool = True, is_told: boo
         os.close(descriptor)
 
 
+def is_held(path: Path) -> bool:
+    """Tells whether somebody holds the lock on a file; none is made.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        # shared: two who ask at once do not take each other for a holder
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def _open(path: Path, mode: int) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

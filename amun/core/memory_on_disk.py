@@ -4,6 +4,7 @@ Sources: proc(5) and swapon(8) for /proc/swaps, core(5) for core_pattern, dm-cry
 """
 
 import os
+import re
 import resource
 import sys
 from collections.abc import Iterator
@@ -37,10 +38,22 @@ def list_memory_notes(proc: Path = _PROC, sys_folder: Path = _SYS, platform: str
             "(dm-crypt), or turn it off (`swapoff`)"
         )
     if (kept_by := _find_core_keeper(proc)) is not None:
-        yield (
-            f"a program that crashes here leaves its memory to {kept_by}: `amun` and its stages do not, but what you "
-            "start beside them may (python, dvc, mlflow); turn that off (`ulimit -c 0`, or the system's own setting)"
+        yield _tell_keeper(kept_by)
+
+
+def _tell_keeper(kept_by: str) -> str:
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+        # nobody but root may set it to the byte that keeps memory from a program
+        return (
+            f"a program that crashes here leaves its memory to {kept_by}, `amun` and its stages among them, for the "
+            "hard limit of core files is 0 and does not bind it: have the limit raised to 1 byte (LimitCORE=1 of a "
+            "service), or turn that off in the system's own setting"
         )
+    return (
+        f"a program that crashes here leaves its memory to {kept_by}: `amun` and its stages do not, but what you "
+        "start beside them may (python, dvc, mlflow); turn that off (`prlimit --pid $$ --core=1:` in your shell, or "
+        "the system's own setting)"
+    )
 
 
 def _list_swaps(proc: Path, sys_folder: Path) -> Iterator[tuple[str, bool | None]]:
@@ -49,13 +62,13 @@ def _list_swaps(proc: Path, sys_folder: Path) -> Iterator[tuple[str, bool | None
     Swap in memory (zram) comes to no disk, unless it has one behind it.
     """
     try:
-        lines = (proc / "swaps").read_text(encoding="utf-8", errors="surrogateescape").splitlines()[1:]
+        lines = (proc / "swaps").read_bytes().splitlines()[1:]
     except OSError:
         yield "this machine", None
         return
     for line in lines:
-        # blanks in a name stand as \040
-        name = line.split()[0].encode("ascii", "surrogateescape").decode("unicode_escape")
+        # blanks in a name stand as \040, all else as it is
+        name = os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), line.split()[0]))
         is_encrypted = _judge_swap(sys_folder, Path(name))
         if not is_encrypted:
             yield name, is_encrypted
@@ -91,7 +104,7 @@ def _is_encrypted(device: Path) -> bool | None:
 def _find_core_keeper(proc: Path) -> str | None:
     """Returns where the memory of a crashed program goes that has this shell's limits; None where it goes nowhere."""
     pattern, limit = _read(proc / "sys/kernel/core_pattern"), read_inherited_core_limit()
-    if not pattern or limit == 1:  # which the kernel takes for no dump at all, also to a program
+    if pattern in ("", "|") or limit == 1:  # which the kernel takes for no dump at all, also to a program
         return None
     if pattern.startswith("|"):
         program = pattern[1:].split()[0]

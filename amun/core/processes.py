@@ -30,7 +30,9 @@ def forbid_core_dumps() -> None:
 
     Note:
         With a limit of 0 Linux writes no file, and yet hands the memory to a program that the system names
-        (core_pattern, as Ubuntu's apport). One byte it takes for neither (`do_coredump` in fs/coredump.c).
+        (core_pattern, as Ubuntu's apport). One byte it takes for neither (`do_coredump` in fs/coredump.c). Where the
+        hard limit is 0 that cannot be set, and `memory_on_disk` tells it: prctl(2) could make a process dump nothing,
+        which takes files in /proc/self from it (clear_refs, by which the benchmark measures memory).
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     _inherited_core_limit[:] = _inherited_core_limit or [soft]

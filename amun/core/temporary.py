@@ -1,13 +1,12 @@
 """Temporary files of this software, in folders of its own: what a killed program leaves is found and removed."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from amun.core.held_folders import hold_folder, is_abandoned
+from amun.core.held_folders import hold_folder, is_abandoned, remove_folder
 
 PREFIX = "amun-temporary-"
 
@@ -36,4 +35,4 @@ def remove_abandoned() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(FileNotFoundError):  # another one removes it, too
             if folder.lstat().st_uid == os.geteuid() and not folder.is_symlink() and is_abandoned(folder):
-                shutil.rmtree(folder)
+                remove_folder(folder)

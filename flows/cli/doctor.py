@@ -12,7 +12,8 @@ def doctor(
     as_json: shared.AsJson = False,
 ) -> None:
     """Say what is wrong with this workspace and what mends it; exit code 1 when anything is left."""
-    from tasks.workspace.faults import find_faults, list_notes, mend_faults
+    from tasks.workspace.faults import find_faults, mend_faults
+    from tasks.workspace.machine_notes import list_notes
 
     workspace = shared.open_here()
     mended, left = mend_faults(workspace) if fix else ([], find_faults(workspace))

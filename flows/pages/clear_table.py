@@ -17,7 +17,7 @@ def print_found(found: "ClearCopies", lost: Sequence[int]) -> None:
         print(f"in clear: {line}")
     if found.is_empty:
         print("nothing lies in clear")
-    _print_unread(found)
+    _print_doubts(found)
     if lost:
         print(
             f"{tell_waves(lost)} could no longer be reproduced, compared or rolled back to; figures, lineage and "
@@ -38,7 +38,7 @@ def print_cleared(done: "Cleared") -> None:
         print(f"not destroyed: {line}")
     for name, count in left.items():
         print(f"still in clear: {name}: {tell_count(count, 'file')}; type this again")
-    _print_unread(done.after)
+    _print_doubts(done.after)
 
 
 def _tell_places(found: "ClearCopies") -> list[str]:
@@ -51,6 +51,8 @@ def _tell_places(found: "ClearCopies") -> list[str]:
     return told
 
 
-def _print_unread(found: "ClearCopies") -> None:
+def _print_doubts(found: "ClearCopies") -> None:
     for line in found.unread:
         print(f"not looked into: {line}")
+    if found.unknown:
+        print(f"warning: {found.unknown}")

@@ -11,6 +11,7 @@ from tasks.tools.environment import MLFLOW_VARIABLE
 from tasks.tools.git import is_ancestor
 from tasks.tools.registry_tables import CHAMPION, RegisteredVersion, find_database, read_versions
 
+COMMIT_TAG = "amun.commit"  # of a wave's run and version, and in the model's own file
 ERASED_TAG = "amun.weights_erased_at"
 
 
@@ -144,6 +145,6 @@ def _read_version(version: RegisteredVersion) -> WaveVersion:
         str(version.run_id),
         tags["amun.weights_digest"],
         int(tags["amun.wave"]),
-        tags["amun.commit"],
+        tags[COMMIT_TAG],
         tags.get(ERASED_TAG),
     )

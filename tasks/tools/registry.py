@@ -34,7 +34,7 @@ from amun.core.paths import STATE
 from amun.core.temporary import open_temporary
 from tasks.tools import s3
 from tasks.tools.environment import MLFLOW_VARIABLE
-from tasks.tools.registered import WaveVersion
+from tasks.tools.registered import COMMIT_TAG, WaveVersion
 from tasks.tools.registry_tables import CHAMPION, RegisteredVersion
 
 WEIGHTS = "model.safetensors"
@@ -179,10 +179,10 @@ def find_version(model: str, number: int, commit: str) -> ModelVersion | None:
         AmunError: another workspace's wave of that number has registered one under this model's name.
     """
     found = open_registry().search_model_versions(f"name = '{model}' and tags.`amun.wave` = '{number}'")
-    if found and found[0].tags["amun.commit"] != commit:
+    if found and found[0].tags[COMMIT_TAG] != commit:
         raise AmunError(
             f"MLflow has version {found[0].version} of {model} from another wave {number} "
-            f"(commit {found[0].tags['amun.commit'][:12]}): two workspaces need two model.name"
+            f"(commit {found[0].tags[COMMIT_TAG][:12]}): two workspaces need two model.name"
         )
     return found[0] if found else None
 

@@ -16,12 +16,13 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from amun.core.temporary import open_temporary
 from tasks.tools import s3
+from tasks.tools.registered import COMMIT_TAG
 from tasks.tools.registry import SERVING_FILE, WEIGHTS, download, erase_file, open_registry, translate_errors
 from tasks.tools.registry_weights import mark_copies
 from tasks.tools.s3_versions import list_keys
 
-COMMIT = "amun.commit"  # a tag of a wave's run and version, and in the model's own file
 _LOGGED = "models"  # the folder of an experiment's logged models
+_DESCRIPTION = "MLmodel"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def list_left_files(model: str) -> list[LeftFile]:
     What a run has that no wave has made is somebody's own, and is left out.
 
     Raises:
-        AmunError: the registry does not answer.
+        AmunError: the registry does not answer, or gives a file that it lists to nobody.
     """
     with translate_errors():
         client = open_registry()
@@ -78,7 +79,7 @@ def erase_left_file(file: LeftFile) -> list[str]:
     """
     with translate_errors():
         erase_file(file.folder, file.name)
-        return mark_copies(open_registry(), {f"models:/{file.model_id}"}, file.run_id) if file.model_id else []
+        return mark_copies(open_registry(), file.model_id, file.run_id) if file.model_id else []
 
 
 def _list_weights(root: str, named: set[str]) -> Iterator[str]:
@@ -118,11 +119,12 @@ def _name_owner(path: str) -> str | None:
 def _describe(client: MlflowClient, root: str, path: str) -> LeftFile | None:
     """Returns the file with the wave that has made it; None for what is somebody's own."""
     owner = str(_name_owner(path))
-    folder, _, name = f"{root}/{path}".partition("/artifacts/")
-    folder += "/artifacts"
+    # the root may have a folder of that name, too
+    inside, _, name = path.partition("/artifacts/")
+    folder = f"{root}/{inside}/artifacts"
     is_logged = path.startswith(f"{_LOGGED}/")
     described = _read_description(folder) if is_logged else {}
-    noted = (described.get("metadata") or {}).get(COMMIT)
+    noted = (described.get("metadata") or {}).get(COMMIT_TAG)
     run_id = str(described.get("run_id") or "") if is_logged else owner
     try:
         tags = dict(client.get_run(run_id).data.tags) if run_id else {}
@@ -131,16 +133,19 @@ def _describe(client: MlflowClient, root: str, path: str) -> LeftFile | None:
             raise
         tags = {}
     else:
-        if run_id and not (noted or COMMIT in tags):
+        if run_id and not (noted or COMMIT_TAG in tags):
             return None
-    return LeftFile(folder, name, noted or tags.get(COMMIT), run_id, owner if is_logged else "")
+    return LeftFile(folder, name, noted or tags.get(COMMIT_TAG), run_id, owner if is_logged else "")
 
 
 def _read_description(folder: str) -> dict[str, Any]:
     """Returns what MLflow has written of a logged model beside it; nothing where that is gone or damaged."""
+    # a download that fails says nothing of the kind: what was there a moment ago must not count as gone
+    if _DESCRIPTION not in _list_names(folder, None):
+        return {}
     with open_temporary() as target:
         try:
-            content = yaml.safe_load(download(f"{folder}/MLmodel", target).read_text(encoding="utf-8"))
-        except (MlflowException, OSError, UnicodeError, yaml.YAMLError):
+            content = yaml.safe_load(download(f"{folder}/{_DESCRIPTION}", target).read_text(encoding="utf-8"))
+        except (UnicodeError, yaml.YAMLError):
             return {}
     return content if isinstance(content, dict) else {}

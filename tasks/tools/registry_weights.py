@@ -3,7 +3,6 @@
 MLflow's own commands leave them: `gc` the logged model's, `delete_model_version` all of them.
 """
 
-from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
@@ -57,34 +56,45 @@ def erase_weights(model: str, number: int) -> list[str]:
         version, day = client.get_model_version(model, str(number)), f"{datetime.now(UTC):%Y-%m-%d}"
         erase_file(_locate_model(client, version), SERVING_FILE)
         erase_file(client.get_run(str(version.run_id)).info.artifact_uri, WEIGHTS)
-        sources = {str(version.source), f"models:/{model}/{number}"}
-        copies = mark_copies(client, sources, str(version.run_id), origin=f"{model}/{number}")
+        copies = mark_copies(client, _name_model(version), str(version.run_id), origin=f"{model}/{number}")
         # last: until then it is done again
         client.set_model_version_tag(model, str(number), ERASED_TAG, day)
     return copies
 
 
-def mark_copies(client: MlflowClient, sources: Collection[str], run_id: str, *, origin: str | None = None) -> list[str]:
-    """Marks all versions that MLflow has made from one of these sources; returns them, as `model/number`.
+def mark_copies(client: MlflowClient, model_id: str, run_id: str, *, origin: str | None = None) -> list[str]:
+    """Marks all versions that MLflow has made from a logged model or from its version; returns them, `model/number`.
 
     Args:
         client: of the registry.
-        sources: addresses of the model whose weights are erased.
+        model_id: of the logged model whose weights are erased.
         run_id: of the run that has made it: of a version that is deleted its copies name nothing else.
         origin: the version itself, which is left to the caller; None where it is deleted.
     """
-    day = f"{datetime.now(UTC):%Y-%m-%d}"
-    versions = client.search_model_versions()
-    found = [version for version in versions if version.source in sources or (version.run_id or None) == run_id]
-    copies = [version for version in found if f"{version.name}/{version.version}" != origin]
-    for copy in copies:
-        client.set_model_version_tag(copy.name, str(copy.version), ERASED_TAG, day)
-    return [f"{copy.name}/{copy.version}" for copy in copies]
+    day, sources = f"{datetime.now(UTC):%Y-%m-%d}", {f"models:/{model_id}", f"models:/{origin or model_id}"}
+
+    def is_copy(version: ModelVersion) -> bool:
+        if version.run_id != run_id:
+            return version.source in sources
+        # it may have made more than this one
+        location = client.get_model_version_download_uri(version.name, str(version.version))
+        return version.source in sources or model_id in location.split("/")
+
+    found = {f"{version.name}/{version.version}": version for version in client.search_model_versions()}
+    copies = [name for name, version in found.items() if name != origin and is_copy(version)]
+    for name in copies:
+        client.set_model_version_tag(found[name].name, str(found[name].version), ERASED_TAG, day)
+    return copies
+
+
+def _name_model(version: ModelVersion) -> str:
+    """Returns the id of the logged model that a wave's version is of."""
+    return str(version.source).removeprefix("models:/")
 
 
 def _locate_model(client: MlflowClient, version: ModelVersion) -> str:
     """Returns the folder of a version's logged model, also of one that somebody has deleted without its files."""
-    model_id = str(version.source).removeprefix("models:/")
+    model_id = _name_model(version)
     try:
         return str(client.get_logged_model(model_id).artifact_location)
     except MlflowException as error:

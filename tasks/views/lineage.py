@@ -13,7 +13,7 @@ from amun.evidence.figures import ReportFigures
 from amun.evidence.wave import ForgottenWave
 from amun.ledger import Wave
 from tasks.tools import registered
-from tasks.tools.registered import ERASED_TAG
+from tasks.tools.registered import COMMIT_TAG, ERASED_TAG
 from tasks.tools.registry_tables import RegisteredVersion
 from tasks.workspace.history import read_forgotten_at
 from tasks.workspace.workspace import Workspace, open_ledger
@@ -81,7 +81,7 @@ def _count_subjects(root: Path, versions: Sequence[RegisteredVersion]) -> dict[i
     of_waves = [version.tags for version in versions if "amun.wave" in version.tags]
     for tags in sorted(of_waves, key=lambda tags: -int(tags["amun.wave"])):
         if int(tags["amun.wave"]) not in counts:
-            counts = _count_line(read_forgotten_at(root, tags["amun.commit"]) or []) | counts
+            counts = _count_line(read_forgotten_at(root, tags[COMMIT_TAG]) or []) | counts
     return counts
 
 
@@ -106,7 +106,7 @@ def _describe(version: RegisteredVersion, waves: dict[int, Wave], counts: dict[i
         kind=tags.get("amun.kind"),
         wave_state=None if wave is None else wave.state,
         parent=tags.get("amun.parent_version") or tags.get("amun.adopted_from") or None,
-        commit=tags.get("amun.commit"),
+        commit=tags.get(COMMIT_TAG),
         method=tags.get("amun.method"),
         attempt=int(tags["amun.attempt"]) if "amun.attempt" in tags else None,
         registered_at=version.registered_at,

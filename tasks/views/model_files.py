@@ -18,8 +18,8 @@ from amun.evidence.figures import PrepareFigures, read_figures
 from amun.model.building import load_for
 from amun.model.serving import Served
 from amun.store.store import read_shape
+from tasks.tools.registered import COMMIT_TAG
 from tasks.tools.registry import SERVING_FILE, download
-from tasks.tools.registry_left import COMMIT
 from tasks.workspace.workspace import Workspace
 
 
@@ -44,7 +44,7 @@ def log_model(workspace: Workspace, run_id: str, name: str, commit: str) -> tupl
             input_example=noise.numpy(),
             signature=signature,
             # where the run is removed, this tells whose weights they are
-            metadata={COMMIT: commit},
+            metadata={COMMIT_TAG: commit},
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
         )
     return logged.model_uri, logged.model_id

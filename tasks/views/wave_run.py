@@ -28,6 +28,7 @@ from amun.evidence.figures import TrainFigures, read_figures
 from amun.ledger import Claim
 from amun.store.samples import count_samples
 from tasks.tools import dvc, registry
+from tasks.tools.registered import COMMIT_TAG
 from tasks.views.descriptions import describe_wave
 from tasks.views.facts import WaveFacts
 from tasks.views.figures import draw_figures
@@ -90,7 +91,7 @@ def describe_tags(workspace: Workspace, facts: WaveFacts, commit: str) -> dict[s
         "amun.attempt": str(facts.unlearned.attempt),
         "amun.num_forget": str(len(wave.forget_ids)),
         "amun.warning": "; ".join(filter(None, (find_warning(facts.decisions), facts.warning))),
-        "amun.commit": commit,
+        COMMIT_TAG: commit,
         "amun.forget_digest": keyed_digest(secret, "forget-set", "\n".join(wave.forget_ids).encode()),
         "amun.base_digest": wave.base_digest,
         "amun.source_revision": describe_revision(workspace.root),

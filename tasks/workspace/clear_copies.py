@@ -74,6 +74,7 @@ class ClearCopies:
         versions: numbers of the versions in MLflow which were made from a base in clear.
         left: weights in MLflow that were, too, and that no version names any more.
         unread: a line for each place or content that could not be looked into.
+        unknown: a line of weights in MLflow of which nobody can tell by which wave they were made; empty for none.
     """
 
     waves: tuple[int, ...]
@@ -82,6 +83,7 @@ class ClearCopies:
     versions: tuple[int, ...]
     left: tuple["LeftFile", ...]
     unread: tuple[str, ...]
+    unknown: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -131,14 +133,15 @@ def look_through(workspace: Workspace, waves: Sequence[Wave]) -> ClearCopies:
     of_clear = {number for number, record in recorded.items() if record.is_of(clear)}
     learned = {number for number in of_clear if recorded[number].is_learned_in(clear)}
     numbers = {str(wave.commit): wave.number for wave in waves}
-    left, unknown = _choose_left(workspace.model, learned, numbers) if of_clear else ((), ())
+    left, unknown = _choose_left(workspace.model, learned, numbers) if of_clear else ((), "")
     return ClearCopies(
         tuple(sorted(of_clear)),
         tuple((place, tuple(sorted(digests & clear))) for place, digests in held),
         tuple(_list_files(root, present)),
         _choose_versions(workspace.model, learned, numbers),
         left,
-        (*unread, *unjudged, *unknown),
+        (*unread, *unjudged),
+        unknown,
     )
 
 
@@ -243,9 +246,7 @@ def _choose_versions(model: str, waves: Collection[int], numbers: Mapping[str, i
     )
 
 
-def _choose_left(
-    model: str, waves: Collection[int], numbers: Mapping[str, int]
-) -> tuple[tuple["LeftFile", ...], tuple[str, ...]]:
+def _choose_left(model: str, waves: Collection[int], numbers: Mapping[str, int]) -> tuple[tuple["LeftFile", ...], str]:
     """Returns the weights of these waves that no version names, and a line where nobody can tell of some."""
     # only here: MLflow takes a second to import
     from tasks.tools.registry_left import list_left_files
@@ -253,5 +254,4 @@ def _choose_left(
 
     files = list_left_files(model)
     chosen = tuple(file for file in files if numbers.get(str(file.commit)) in waves)
-    unknown = tell_unknown([file for file in files if str(file.commit) not in numbers])
-    return chosen, (unknown,) if unknown else ()
+    return chosen, tell_unknown([file for file in files if str(file.commit) not in numbers])

@@ -121,7 +121,9 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         commits = {wave.number: wave.commit for wave in ledger.list_waves(model) if wave.commit is not None}
         locks = _read_locks(workspace, commits)
         # while it can still be refused: the registry does not answer, or has another champion than the last wave's
-        find_learned(workspace, vault, [one for one in planned if not one.held_up_by], commits)
+        due = [one for one in planned if not one.held_up_by]
+        find_learned(workspace, vault, due, commits)
+        find_left_weights(workspace, vault, due, commits)
         found = ledger.start_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         begun = [one for one in found if one.erasure.started_at is not None]
         pictures, unlisted = _list_pictures(workspace, {one.subject_id for one in begun}, commits, locks)

@@ -12,7 +12,6 @@ from pathlib import Path
 from amun.core.commands import tell_command
 from amun.core.errors import AmunError, InputError
 from amun.core.keys import load_secret
-from amun.core.memory_on_disk import list_memory_notes
 from amun.core.temporary import open_temporary
 from amun.ledger.holder import tell_holder
 from tasks.tools import registry
@@ -140,14 +139,6 @@ def _check_receipts(workspace: Workspace) -> Iterator[Fault]:
     """Looks whether all receipts of erasure are there, as they were issued."""
     for fault in check_receipts(workspace).faults:
         yield Fault(fault.what, fault.remedy)
-
-
-def list_notes(workspace: Workspace) -> list[str]:
-    """Returns what of this machine may keep on a disk what an erasure is to take away, a line each.
-
-    It is no fault of the workspace. Where nothing is sealed, samples lie on the disk in clear anyway.
-    """
-    return list(list_memory_notes()) if workspace.params.data.sealed else []
 
 
 CHECKS: tuple[Check, ...] = (_check_branch, _check_tags, _check_data, _check_champion, _check_receipts)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from amun.core.counts import tell_count
+from amun.core.errors import InputError
 from amun.ledger import PlannedErasure
 from amun.vault.vault import Vault
 from tasks.tools.git import has_commit
@@ -12,6 +14,7 @@ from tasks.tools.registry import SERVING_FILE
 from tasks.tools.registry_left import LeftFile, erase_left_file, list_left_files
 from tasks.tools.registry_weights import describe_file_in
 from tasks.workspace.erased_weights import keep_erased_weights
+from tasks.workspace.history import tell_how_to_fetch
 from tasks.workspace.learned import find_remembering
 from tasks.workspace.workspace import Workspace
 
@@ -41,17 +44,29 @@ def find_left_weights(
         waves: commits of the waves, by their numbers.
 
     Raises:
-        InputError, AmunError: the registry or the key store does not answer.
+        InputError: a commit that made some is not in this clone.
+        AmunError: the registry or the key store does not answer.
     """
     if not erased or not (files := list_left_files(workspace.model)):
         return LeftWeights()
     root = workspace.root
-    known = {file.commit for file in files if file.commit is not None and has_commit(root, file.commit)}
+    known = {file.commit: file for file in files if file.commit is not None}
+    for commit, file in known.items():
+        _require_commit(root, commit, file)
     learned = find_remembering(root, vault, erased, waves, known)
     return LeftWeights(
         tuple(file for file in files if file.commit in learned),
-        tuple(file for file in files if file.commit not in known),
+        tuple(file for file in files if file.commit is None),
     )
+
+
+def _require_commit(root: Path, commit: str, file: LeftFile) -> None:
+    """Refuses to go on where another clone could tell: nobody comes back to people who are recorded as erased."""
+    if not has_commit(root, commit):
+        raise InputError(
+            f"MLflow has {file}, weights of no version, whose commit {commit[:12]} is not in {root}, and whom they "
+            f"have learned cannot be told; {tell_how_to_fetch(root)} brings it, or remove the file where nobody has it"
+        )
 
 
 def erase_left_weights(workspace: Workspace, vault: Vault, files: Sequence[LeftFile]) -> tuple[str, ...]:

@@ -21,4 +21,4 @@ def erase_traces(root: Path) -> None:
     remove_abandoned()
     remove_abandoned_worktrees(root)
     is_own = (root / STATE).resolve() in Path(os.environ["DVC_SITE_CACHE_DIR"]).resolve().parents
-    erase_site_cache(root, of_others=is_own and not has_worktrees(root))
+    erase_site_cache(root, lambda: is_own and not has_worktrees(root))

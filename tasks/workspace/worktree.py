@@ -1,17 +1,16 @@
 """A wave as it was: a git worktree at its commit, with the workspace's DVC cache."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import amun
 from amun.core.errors import AmunError, InputError
-from amun.core.held_folders import hold_folder, is_abandoned
+from amun.core.held_folders import hold_folder, is_abandoned, remove_folder
 from amun.core.paths import AUDIT_METRICS, CALIBRATION, REPORT_METRICS, STATE, TEST, TRAIN
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
@@ -55,16 +54,16 @@ def open_worktree(root: Path, commit: str) -> Iterator[Path]:
 def remove_abandoned_worktrees(root: Path) -> None:
     """Removes the work trees that killed commands left: they hold people's data."""
     for folder in (root / STATE).glob(f"{_PREFIX}*"):
-        # one without a lock is being made, and has no data yet; an earlier release knew no lock
-        if is_abandoned(folder) or (is_abandoned(folder) is None and (folder / "worktree").exists()):
-            # another command may be at it too
-            shutil.rmtree(folder, ignore_errors=True)
+        # another command may be at it too
+        with suppress(OSError):
+            if is_abandoned(folder):
+                remove_folder(folder, ignore_errors=True)
     run_git(root, "worktree", "prune")
 
 
 def has_worktrees(root: Path) -> bool:
-    """Tells whether a command has a work tree of its own here."""
-    return any((root / STATE).glob(f"{_PREFIX}*"))
+    """Tells whether a command has a work tree of its own here, that is more than being made or left behind."""
+    return any(is_abandoned(folder) is False for folder in (root / STATE).glob(f"{_PREFIX}*"))
 
 
 def reproduce_wave(root: Path, commit: str) -> list[str]:

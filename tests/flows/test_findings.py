@@ -26,7 +26,7 @@ from flows.cli import doctor, main
 from tasks.tools.dvc import LOCK_FILE, set_remote
 from tasks.tools.environment import API_VARIABLE, LEDGER_VARIABLE, MLFLOW_VARIABLE, find_free_port
 from tasks.tools.git import run_git
-from tasks.workspace.faults import list_notes
+from tasks.workspace.machine_notes import list_notes
 from tasks.workspace.workspace import open_clone
 from tests.amun.shipped import ROOT
 from tests.amun.store.sources.test_torchvision import write_fashion_mnist
@@ -52,8 +52,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", [*sys.path])
     # whatever swap the machine has that runs the tests
-    monkeypatch.setattr("flows.findings.list_memory_notes", lambda: MEMORY)
-    monkeypatch.setattr("tasks.workspace.faults.list_memory_notes", lambda: MEMORY)
+    monkeypatch.setattr("tasks.workspace.machine_notes.list_memory_notes", lambda: MEMORY)
     before = dict(os.environ)
     for name in (MLFLOW_VARIABLE, LEDGER_VARIABLE, API_VARIABLE, "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
         os.environ.pop(name, None)

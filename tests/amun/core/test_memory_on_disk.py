@@ -51,6 +51,7 @@ class Machine:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine with a plain disk, an encrypted one, and volumes on both; whose shell forbids core dumps."""
     monkeypatch.setattr(memory_on_disk, "read_inherited_core_limit", lambda: 0)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (0, resource.RLIM_INFINITY))
     machine = Machine(tmp_path)
     machine.add("sda2")
     machine.add("dm-0", "CRYPT-LUKS2-0123-root", "sda2")
@@ -88,9 +89,10 @@ def test_swap_that_is_encrypted_or_in_memory_is_told_apart(name: str, said: str 
 
 
 def test_swap_file_is_judged_by_the_disk_that_it_lies_on(machine: Machine) -> None:
-    file = machine.root / "swap file"
+    # the kernel writes blanks and the like as octal numbers, and no other letter
+    file = machine.root / "swap\tfile Zo\u00eb"
     file.write_bytes(b"")
-    machine.set_swaps(str(file).replace(" ", "\\040"), "/dev/zram0")
+    machine.set_swaps(str(file).replace(" ", "\\040").replace("\t", "\\011"), "/dev/zram0")
     number = file.stat().st_dev
     link = machine.sys / f"dev/block/{os.major(number)}:{os.minor(number)}"
     (note,) = machine.tell()
@@ -115,6 +117,8 @@ def test_swap_file_is_judged_by_the_disk_that_it_lies_on(machine: Machine) -> No
         ("|/usr/lib/systemd/systemd-coredump %P %u", 0, None),
         ("|/usr/lib/systemd/systemd-coredump %P %u", resource.RLIM_INFINITY, "/usr/lib/systemd/systemd-coredump"),
         ("", resource.RLIM_INFINITY, None),
+        # Linux takes a pipe to nothing for an error, and dumps nothing
+        ("|", resource.RLIM_INFINITY, None),
     ],
 )
 def test_whoever_keeps_the_memory_of_a_crashed_program_is_named(
@@ -123,6 +127,13 @@ def test_whoever_keeps_the_memory_of_a_crashed_program_is_named(
     monkeypatch.setattr(memory_on_disk, "read_inherited_core_limit", lambda: limit)
     machine.set_pattern(pattern)
     assert [f"leaves its memory to {keeper}:" in note for note in machine.tell()] == [True] * (keeper is not None)
+
+
+def test_where_amun_itself_cannot_forbid_it_that_is_told(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (0, 0))
+    machine.set_pattern("|/usr/share/apport/apport -p%p")
+    (note,) = machine.tell()
+    assert ("apport, `amun` and its stages among them" in note, "do not" in note) == (True, False)
 
 
 def test_where_nobody_can_look_it_is_said(machine: Machine) -> None:

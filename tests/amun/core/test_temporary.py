@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from amun.core.held_folders import is_abandoned
 from amun.core.temporary import PREFIX, catch_temporary, open_temporary, remove_abandoned
 from tests.amun.shipped import ROOT
 from tests.processes import wait_until
@@ -75,6 +76,40 @@ def test_what_a_killed_program_leaves_goes_and_what_is_in_use_stays(folder: Path
     wait_until(is_gone, "the removal of what was left")
     assert {*folder.iterdir()} == others
     assert (folder / "elsewhere/lock").exists()
+
+
+REMOVE = """
+import os, sys
+from amun.core.temporary import open_temporary
+def tell(event, arguments):
+    if event == "os.remove" and str(arguments[0]).endswith("lock"):
+        print(os.listdir(folder), flush=True)
+with open_temporary() as folder:
+    for name in "abcdefgh":
+        (folder / name).mkdir()
+        (folder / f"{name}.txt").touch()
+    sys.addaudithook(tell)
+"""
+
+
+def test_lock_is_removed_last(folder: Path) -> None:
+    environment = {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "PATH": "/usr/bin:/bin"}
+    ended = subprocess.run([sys.executable, "-c", REMOVE], env=environment, capture_output=True, text=True, check=True)
+    assert (ended.stdout, [*folder.iterdir()]) == ("['lock']\n", [])
+
+
+def test_what_was_half_removed_goes(folder: Path) -> None:
+    for name, path in (("half", "weights"), ("early", "unheld"), ("older", "worktree/weights")):
+        (folder / f"{PREFIX}{name}" / path).parent.mkdir(parents=True)
+        (folder / f"{PREFIX}{name}" / path).touch()
+    remove_abandoned()
+    assert [path.name for path in folder.iterdir()] == [f"{PREFIX}early"]
+
+
+def test_lock_that_goes_while_it_is_asked_for_is_not_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    assert is_abandoned(folder) is None
+    assert [*folder.iterdir()] == []
 
 
 def test_whoever_makes_a_temporary_file_it_lies_there(folder: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from mlflow.cli import gc
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact import s3_artifact_repo
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from amun.core.errors import AmunError
 from amun.vault.sealed_weights import PlainFile
@@ -42,6 +44,12 @@ def register(
     return run_id, [str(logged.artifact_location), client.get_run(run_id).info.artifact_uri]
 
 
+def register_another(experiment_id: str, run_id: str) -> None:
+    """Registers a version of another model as somebody does who has made another one in a wave's run."""
+    logged = open_registry().create_logged_model(experiment_id, source_run_id=run_id)
+    open_registry().create_model_version("prod", f"models:/{logged.model_id}", run_id, model_id=logged.model_id)
+
+
 def list_files(folder: str) -> set[str]:
     """Returns the paths of all files in a folder of MLflow's."""
     repository = get_artifact_repository(folder)
@@ -63,8 +71,10 @@ def test_weights_go_and_all_else_stays(place: str, tmp_path: Path, monkeypatch: 
         monkeypatch.setenv(name, os.environ.get(name, "1"))
     if place == "database":
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-        check(tmp_path)
-        check_left(tmp_path)
+        root = tmp_path / "artifacts"  # as the folder that MLflow makes in each run's and each model's
+        root.mkdir()
+        check(root)
+        check_left(root)
     else:
         with run_mlflow(tmp_path) as (url, _):
             monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
@@ -77,6 +87,7 @@ def check(root: Path) -> None:
     made = [register(root, experiment_id) for _ in range(3)]
     client.create_registered_model("prod")
     copied = client.copy_model_version(f"models:/{MODEL}/1", "prod")
+    register_another(experiment_id, made[0][0])
     # somebody has deleted the logged model, which leaves its files
     client.delete_logged_model(str(client.get_model_version(MODEL, "2").source).removeprefix("models:/"))
     served = PlainFile(size=16, md5=hashlib.md5(b"weights in clear", usedforsecurity=False).hexdigest())
@@ -91,7 +102,7 @@ def check(root: Path) -> None:
         assert "report/report.json" in list_files(run)
         assert client.get_run(run_id).info.lifecycle_stage == "active"
     assert [ERASED_TAG in version.tags for version in list_versions(MODEL)] == [True, True, False]
-    assert [ERASED_TAG in version.tags for version in list_versions("prod")] == [True]
+    assert [ERASED_TAG in version.tags for version in list_versions("prod")] == [True, False]
     assert erase_weights(MODEL, 1) == [f"prod/{copied.version}"]
 
 
@@ -105,6 +116,7 @@ def check_left(root: Path) -> None:
         client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")[0] for run_id, _ in made
     )
     copied = client.copy_model_version(f"models:/{MODEL}/{first.version}", "prod")
+    register_another(experiment_id, made[0][0])
     for version in (first, second, theirs):
         client.delete_model_version(MODEL, version.version)
     client.delete_run(made[1][0])
@@ -140,6 +152,18 @@ def test_logged_model_that_mlflows_gc_leaves_is_found(tmp_path: Path, monkeypatc
         (folders[0], None),
         (folders[1], "d" * 40),
     }
+    # MLflow turns whatever keeps a file from being fetched into its own exception
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalArtifactRepository, "download_artifacts", fail_to_fetch)
+        with pytest.raises(AmunError, match=r"MLflow at .* failed: .*timed out"):
+            list_left_files(MODEL)
+    for content in (b"{", b"\xff", None):
+        description.unlink() if content is None else description.write_bytes(content)
+        assert {(file.folder, file.commit) for file in list_left_files(MODEL)} == {(each, None) for each in folders}
+
+
+def fail_to_fetch(*_: object, **__: object) -> str:
+    raise MlflowException("timed out")
 
 
 def test_file_that_is_still_listed_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

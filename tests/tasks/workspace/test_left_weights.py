@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from amun.core.errors import InputError
 from tasks.tools.registry import SERVING_FILE, WEIGHTS, ensure_model, open_registry
+from tasks.tools.registry_left import erase_left_file, list_left_files
 from tasks.workspace import left_weights
 from tasks.workspace.erased_weights import read_erased_weights
 from tasks.workspace.left_weights import erase_left_weights, find_left_weights, tell_unknown
@@ -14,6 +16,7 @@ from tests.tasks.tools.test_registry_weights import register
 from tests.tasks.workspace.test_learned import MODEL, History, plan
 
 ELSEWHERE = 9  # a wave whose commit nobody here has
+NOBODYS = f"models/m-0/artifacts/{SERVING_FILE}"  # nothing beside it tells who has made it
 
 
 def test_what_has_learned_somebody_goes_and_what_nobody_can_judge_is_told(
@@ -28,14 +31,24 @@ def test_what_has_learned_somebody_goes_and_what_nobody_can_judge_is_told(
         run_id, places = register(tmp_path, experiment_id, {"amun.commit": commit}, MODEL)
         folders |= dict.fromkeys(places, wave)
         client.delete_model_version(MODEL, client.search_model_versions(f"run_id = '{run_id}'")[0].version)
+    nobodys = Path(client.get_experiment(experiment_id).artifact_location.removeprefix("file://"), NOBODYS)
+    nobodys.parent.mkdir(parents=True)
+    nobodys.write_bytes(b"weights in clear")
+
+    # another clone can tell: whoever is recorded as erased is not asked for again
+    with pytest.raises(InputError, match=rf"^MLflow has .*{'e' * 12} is not in {tmp_path}, .*`git pull` brings it"):
+        find_left_weights(workspace, history.vault, [plan("bob", 2)], history.commits)
+    for file in list_left_files(MODEL):
+        if file.commit == "e" * 40:
+            erase_left_file(file)
 
     left = find_left_weights(workspace, history.vault, [plan("bob", 2)], history.commits)
     assert sorted((folders[file.folder], file.name) for file in left.learned) == [
         (0, SERVING_FILE), (0, WEIGHTS), (1, SERVING_FILE), (1, WEIGHTS),
     ]  # fmt: skip
-    assert {folders[file.folder] for file in left.unknown} == {ELSEWHERE}
+    assert [str(file) for file in left.unknown] == [nobodys.as_uri()]
     told = tell_unknown(left.unknown)
-    assert (told.count("\n"), str(left.unknown[0]) in told, "2 files" in told) == (0, True, True)
+    assert (told.count("\n"), str(nobodys) in told, "1 file " in told) == (0, True, True)
 
     assert erase_left_weights(workspace, history.vault, left.learned) == ()
     after = find_left_weights(workspace, history.vault, [plan("bob", 2)], history.commits)

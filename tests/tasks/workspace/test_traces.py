@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
+from amun.core.held_folders import hold_folder
 from amun.core.paths import STATE
 from amun.core.temporary import PREFIX
 from tasks.tools import dvc
 from tasks.tools.dvc import DvcRefusalError
 from tasks.tools.git import run_git
+from tasks.workspace import traces
 from tasks.workspace.traces import erase_traces
+from tasks.workspace.worktree import has_worktrees
 
 NAME = "erika_mustermann.png"
 SITE = "DVC_SITE_CACHE_DIR"
@@ -75,15 +78,38 @@ def test_site_cache_that_others_share_loses_this_clones_part_alone(
     with dvc.open_repo(root) as repo:
         repo.status()
     assert {*list_noted(shared)} > others
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.tools.dvc_traces.shutil.rmtree", die)
+        with pytest.raises(KeyboardInterrupt):
+            erase_traces(root)
+    # another clone's call has been killed, too
+    (shared / "repo/gone-0123-4567/0123").mkdir(parents=True)
     erase_traces(root)
     assert {*list_noted(shared)} == others != set()
+    assert [path.name for path in shared.rglob("gone-*")] == ["gone-0123-4567"]
 
 
-def test_work_tree_in_use_keeps_what_dvc_has_noted_of_it(root: Path) -> None:
+def die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_work_tree_in_use_keeps_what_dvc_has_noted_of_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = root / STATE / "dvc/repo/0123"
+    noted.mkdir()
+    with hold_folder(root / STATE, "worktree-"):
+        erase_traces(root)
+        assert noted.exists()
+    # one that is made at this moment has noted nothing yet, and what it notes then is not looked for
     (root / STATE / "worktree-new").mkdir()
-    (root / STATE / "dvc/repo/0123").mkdir()
+    later = noted.with_name("4567")
+
+    def look(root: Path) -> bool:
+        later.mkdir()
+        return has_worktrees(root)
+
+    monkeypatch.setattr(traces, "has_worktrees", look)
     erase_traces(root)
-    assert (root / STATE / "dvc/repo/0123").exists()
+    assert (noted.exists(), later.exists()) == (False, True)
 
 
 def test_dvc_at_work_is_waited_for_by_another_try(root: Path) -> None:
