@@ -42,6 +42,18 @@ def test_one_thing_is_told_once_over_each_channel(books: Ledger) -> None:
     ] * 2
 
 
+def test_what_somebody_without_a_channel_has_raised_is_told_over_those_that_others_have(books: Ledger) -> None:
+    assert books.raise_alerts(MODEL, [PARKED, MONDAY], [], NOW) == 2
+    assert books.raise_alerts(MODEL, [PARKED, MONDAY], ["webhook"], NOW + timedelta(hours=1)) == 0
+    assert tell(books, "webhook", after=DAY) == [PARKED.line, MONDAY.line]
+    assert books.raise_alerts(MODEL, [PARKED], CHANNELS, NOW + DAY) == 0
+    assert tell(books, "webhook", after=DAY) == []
+    assert tell(books, after=DAY) == [PARKED.line]
+    # of what nobody is told any more nothing waits
+    assert books.raise_alerts(MODEL, [MONDAY], CHANNELS, NOW + TRIED_FOR) == 0
+    assert [len(alert.deliveries) for alert in books.list_alerts(MODEL)] == [2, 1]
+
+
 def test_what_lasts_is_told_once_a_day(books: Ledger) -> None:
     books.raise_alerts(MODEL, [MONDAY], CHANNELS, NOW)
     assert tell(books) == [MONDAY.line]
