@@ -6,11 +6,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from amun.core.counts import tell_count
+from amun.core.errors import AmunError
 from amun.core.network import read_timeout
 
 FORM = 1  # of the JSON; a change that a reader would notice counts up
 MAX_SECONDS = 60.0
 NUM_TOLD = 50  # in words: whoever gets more asks for the rest
+
+
+class PartlyTakenError(AmunError):
+    """A message was taken, but not for everybody; it says for whom not."""
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,13 @@ class Telling:
         channel: its name.
         num_told: how many things; 0 where there was nothing to tell.
         failure: why nobody was told; empty where somebody was.
+        refusal: who was not told, where others were.
     """
 
     channel: str
     num_told: int
     failure: str = ""
+    refusal: str = ""
 
 
 def tell_alerts(workspace: Workspace, ledger: Ledger, found: Sequence[NewAlert], now: datetime) -> list[Telling]:
@@ -64,10 +66,11 @@ def tell_alerts(workspace: Workspace, ledger: Ledger, found: Sequence[NewAlert],
     ended = run_bounded(calls)
     tellings = []
     for name, (_, alerts) in claimed.items():
-        is_told, said = ended[name]
+        is_told, said, is_partial = ended[name]
         failure = "" if is_told else said
         ledger.settle_deliveries([alert.number for alert in alerts], name, now, datetime.now(UTC), failure)
-        tellings.append(Telling(name, len(alerts) * is_told, failure))
+        # whoever was told is not told again and again for the sake of an address that nobody has any more
+        tellings.append(Telling(name, len(alerts) * is_told, failure, said * is_partial))
     return tellings
 
 
@@ -119,18 +122,21 @@ def end_night(workspace: Workspace, *, has_failed: bool, is_parked: bool = False
 
 
 def tell_failures(tellings: Sequence[Telling]) -> list[str]:
-    """Returns over which channels nobody could be told, a line for each."""
-    return [
-        f"warning: nobody was alerted by {telling.channel}: {telling.failure}; it is tried again the next time"
-        for telling in tellings
-        if telling.failure
-    ]
+    """Returns over which channels nobody could be told, or not everybody, a line for each."""
+    lines = []
+    for telling in tellings:
+        if telling.failure:
+            retry = "it is tried again the next time"
+            lines.append(f"warning: nobody was alerted by {telling.channel}: {telling.failure}; {retry}")
+        if telling.refusal:
+            lines.append(f"warning: not everybody was alerted by {telling.channel}: {telling.refusal}")
+    return lines
 
 
 def send_heartbeat() -> list[str]:
     """Sends the heartbeat, where there is an address for it, and returns a line where that has failed."""
-    is_done, said = run_bounded({HEARTBEAT: beat})[HEARTBEAT]
-    return [] if is_done else [f"warning: no heartbeat was sent: {said}"]
+    ending = run_bounded({HEARTBEAT: beat})[HEARTBEAT]
+    return [] if ending.is_done else [f"warning: no heartbeat was sent: {ending.said}"]
 
 
 def describe_channel(channel: Channel) -> str:

@@ -13,13 +13,14 @@ from amun.evidence.attempts import Judged, Receipt, Summary
 from amun.ledger import FileId, Ledger
 from amun.ledger.demands import Demand
 from tasks.tools.environment import LEDGER_VARIABLE
+from tasks.tools.mail import SMTP_VARIABLE
 from tasks.tools.webhook import HEARTBEAT_VARIABLE, WEBHOOK_KEY_VARIABLE, WEBHOOK_VARIABLE
 from tasks.workspace.alert_finding import find_alerts
 from tasks.workspace.alert_kinds import ADVICE, advise, locate
 from tasks.workspace.alerting import end_night, tell_alerts, tell_failures
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, add, build_base, claim_wave, complete_wave
-from tests.tasks.tools.receivers import Posts, run_web
+from tests.tasks.tools.receivers import Mailbox, Posts, run_smtp, run_web
 from tests.workspaces import ROOT, set_key
 
 PEOPLE = ["ann", "bob", "joe", "zoe"]
@@ -261,6 +262,20 @@ def test_a_channel_that_is_down_is_told_and_tried_again(tmp_path: Path, ledger: 
     assert list_kinds(webhook) == [["night-failed"], ["night-failed"]]
     ids = [json.loads(body)["id"] for method, _, _, body in webhook.asked if method == "POST"]
     assert len(set(ids)) == 1, "a reader knows it again"
+
+
+def test_who_is_told_is_not_told_again_for_an_address_that_nobody_has(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = ["dpo@example.org", "gone@example.org"]
+    workspace = open_with(tmp_path, mail_to=people, mail_from="amun@example.org")
+    assert ledger.list_alerts(MODEL) == []
+    with run_smtp(box := Mailbox(refused=("gone@example.org",))) as port:
+        monkeypatch.setenv(SMTP_VARIABLE, f"smtp://127.0.0.1:{port}")
+        where = f"127.0.0.1:{port} refuses gone@example.org, and has taken it for the others"
+        assert end_night(workspace, has_failed=True) == [f"warning: not everybody was alerted by e-mail: {where}"]
+        assert end_night(workspace, has_failed=False) == []
+    assert box.recipients == [["dpo@example.org"]]
 
 
 def test_a_heartbeat_that_is_not_taken_is_told(tmp_path: Path, ledger: Ledger, webhook: Posts) -> None:
