@@ -25,14 +25,18 @@ class Moment:
         now: the present time.
         is_night_over: a night has just ended: what it should have done and has not is a failure already.
         day: the date on the schedule's clock.
+        due_at: when the night began to erase: whoever became due since then is the next night's.
     """
 
     now: datetime
     is_night_over: bool
     day: str
+    due_at: datetime
 
 
-def find_alerts(workspace: Workspace, ledger: Ledger, now: datetime, *, is_night_over: bool) -> list[NewAlert]:
+def find_alerts(
+    workspace: Workspace, ledger: Ledger, now: datetime, *, is_night_over: bool, due_at: datetime | None = None
+) -> list[NewAlert]:
     """Returns what is to be told, what is nearest to a broken promise first.
 
     Args:
@@ -40,11 +44,12 @@ def find_alerts(workspace: Workspace, ledger: Ledger, now: datetime, *, is_night
         ledger: its.
         now: the present time.
         is_night_over: a night has just ended.
+        due_at: when that night began to erase; None takes the present.
 
     Raises:
         AmunError: the ledger does not answer.
     """
-    moment = Moment(now, is_night_over, tell_day(workspace, now))
+    moment = Moment(now, is_night_over, tell_day(workspace, now), due_at or now)
     status = ledger.count_status(workspace.model, now)
     return [
         *_find_late_requests(workspace, ledger, status, moment),
@@ -96,11 +101,12 @@ def _find_late_requests(workspace: Workspace, ledger: Ledger, status: Status, mo
 def _find_unfinished_erasures(
     workspace: Workspace, ledger: Ledger, status: Status, moment: Moment
 ) -> Iterator[NewAlert]:
-    until = moment.now if moment.is_night_over else moment.now - _silence(workspace)
     planned = ledger.plan_erasures(workspace.model, now=moment.now)
-    stuck = [
-        one for one in planned if not one.held_up_by and (one.erasure.started_at or one.erasure.erase_after) <= until
-    ]
+    free = [one.erasure for one in planned if not one.held_up_by]
+    if moment.is_night_over:
+        stuck = [one for one in free if one.started_at is not None or one.erase_after <= moment.due_at]
+    else:  # before a night nobody could be erased
+        stuck = [one for one in free if (one.started_at or one.erase_after) <= moment.now - _silence(workspace)]
     lines = []
     if stuck:
         lines.append(f"the people of {tell_count(len(stuck), 'request')} should be erased, and are not")

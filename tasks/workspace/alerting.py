@@ -98,7 +98,9 @@ def write_test_message(model: str, now: datetime) -> Message:
     return Message(f"msg_{secrets.token_hex(16)}", model, now, [told])
 
 
-def end_night(workspace: Workspace, *, has_failed: bool, is_parked: bool = False) -> list[str]:
+def end_night(
+    workspace: Workspace, *, has_failed: bool, is_parked: bool = False, due_at: datetime | None = None
+) -> list[str]:
     """Records that a night has ended, tells what there is to tell, and sends the heartbeat of a good night.
 
     Returns a line for each thing that could not be done: the night has its own outcome, whatever became of this.
@@ -107,11 +109,12 @@ def end_night(workspace: Workspace, *, has_failed: bool, is_parked: bool = False
         workspace: whose night it was.
         has_failed: it ended with an error.
         is_parked: the error is that its wave is parked, of which there is an alert of its own.
+        due_at: when the night began to erase: whoever is due since then is the next night's; None takes the present.
     """
     now = datetime.now(UTC)
     try:
         with open_ledger() as ledger:
-            found = find_alerts(workspace, ledger, now, is_night_over=True)
+            found = find_alerts(workspace, ledger, now, is_night_over=True, due_at=due_at)
             is_good = not has_failed and all(alert.kind != "erasure-failed" for alert in found)
             ledger.record_night(workspace.model, now, is_good=is_good)
             failed = [describe_failed_night(workspace, now)] if has_failed and not is_parked else []

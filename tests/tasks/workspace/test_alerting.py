@@ -294,6 +294,21 @@ def test_a_night_whose_erasure_failed_sends_no_heartbeat_even_if_nobody_wants_to
     assert webhook.asked == []
 
 
+def test_whoever_became_due_while_the_night_erased_is_the_next_night_s(
+    tmp_path: Path, ledger: Ledger, webhook: Posts
+) -> None:
+    add(ledger, "ann", now=NOW)
+    complete_wave(ledger, claim_wave(ledger, now=NOW), now=NOW, erase_after=NOW)
+    workspace = open_with(tmp_path)
+    assert end_night(workspace, has_failed=False, due_at=NOW - HOUR) == []
+    assert [path for _, path, _, _ in webhook.asked] == ["/ping"]
+    # what this night has begun it should have ended
+    ledger.start_erasures(MODEL, now=NOW)
+    assert end_night(workspace, has_failed=False, due_at=NOW - HOUR) == []
+    assert list_kinds(webhook) == [["erasure-failed"]]
+    assert len(webhook.asked) == 2
+
+
 def test_a_ledger_that_is_away_fails_no_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{tmp_path / 'nothing.db'}")
     (line,) = end_night(open_with(tmp_path), has_failed=False)
