@@ -4,14 +4,16 @@ Times are Unix timestamps: `time() - amun_wave_last_success_timestamp_seconds` i
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from amun.core.errors import AmunError
-from amun.ledger import Ledger, Night, Status, Wave
+from amun.ledger import Ledger, Night, ParkedAs, Status, Wave
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.workspace import Workspace, open_ledger
 
@@ -79,8 +81,10 @@ class ModelCollector(Collector):
 
     def _tell_waves(self, waves: list[Wave], status: Status) -> Iterator[Metric]:
         counts = CounterMetricFamily("amun_waves", "Waves that have ended.", labels=["model", "state"])
-        for state in ("complete", "parked"):
-            counts.add_metric([self._workspace.model, state], sum(wave.state == state for wave in waves))
+        # what was parked so as waits or had nothing to do has not failed
+        states = Counter(wave.state if wave.state != "parked" else wave.parked_as or "parked" for wave in waves)
+        for state in ("complete", *get_args(ParkedAs)):
+            counts.add_metric([self._workspace.model, state], states[state])
         yield counts
         opened_at = None if status.open_wave is None else status.open_wave.opened_at
         what = "When the wave was opened that is open."

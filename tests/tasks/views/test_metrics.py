@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from amun.core.params import read_params
 from amun.evidence.attempts import Judged, Receipt, Summary
 from amun.evidence.figures import ReportFigures
-from amun.ledger import Ledger, NewAlert
+from amun.ledger import Ledger, NewAlert, ParkedAs
 from tasks.tools.environment import LEDGER_VARIABLE, find_free_port
 from tasks.views.metrics import start_metrics, write_metrics
 from tasks.workspace.workspace import Workspace
@@ -93,6 +93,8 @@ def test_metrics_say_how_a_model_stands(workspace: Workspace, ledger: Ledger) ->
         "amun_night_last_success_timestamp_seconds": (NOW - DAY).timestamp(),
         "amun_waves_total complete": 2,
         "amun_waves_total parked": 1,
+        "amun_waves_total waiting": 0,
+        "amun_waves_total nothing": 0,
         "amun_wave_open_timestamp_seconds": NOW.timestamp(),
         "amun_wave_number": 2,
         "amun_wave_last_success_timestamp_seconds": (NOW - DAY).timestamp(),
@@ -118,6 +120,22 @@ def test_what_is_not_known_is_left_out(workspace: Workspace, tmp_path: Path, mon
     values = read(write_metrics(workspace))
     assert not [name for name in values if name.startswith(("amun_wave_", "amun_night_", "amun_request_"))]
     assert (values["amun_waves_total complete"], values["amun_requests_pending"]) == (1, 0)
+
+
+def test_a_wave_that_waits_has_not_failed(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    monkeypatch.setenv(LEDGER_VARIABLE, url)
+    counted: tuple[ParkedAs, ...] = ("waiting", "waiting", "nothing", "parked")
+    with Ledger.create(url) as opened:
+        build_base(opened, ["ann"])
+        for parked_as in counted:
+            add(opened, "ann", now=NOW)
+            opened.park_wave(claim_wave(opened, now=NOW), "why", NOW, parked_as)
+    values = read(write_metrics(workspace))
+    states = ("complete", "parked", "waiting", "nothing")
+    assert [values[f"amun_waves_total {state}"] for state in states] == [1, 1, 2, 1]
 
 
 def test_a_ledger_that_is_away_is_told(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
