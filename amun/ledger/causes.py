@@ -28,6 +28,16 @@ class CauseBook(Database):
         with self._read() as session:
             return session.scalars(query).one()
 
+    def find_next_due(self, model: str) -> datetime | None:
+        """Returns the nearest due date of those requests; None where there is none."""
+        query = (
+            select(func.min(RequestRow.due_at))
+            .join(OutcomeRow, OutcomeRow.request_number == RequestRow.number)
+            .where(OutcomeRow.model == model, OutcomeRow.state.in_(OPEN_STATES))
+        )
+        with self._read() as session:
+            return session.scalars(query).one()
+
     def list_file_news(self, model: str, since: datetime) -> list[FileNews]:
         """Returns the files since a time that were rejected, or have requests that match nobody, in this model."""
         is_unmatched = and_(
