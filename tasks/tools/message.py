@@ -46,7 +46,7 @@ class Message:
     """What is told at once. Nothing in it names a person or a sample.
 
     Attributes:
-        message_id: the same whenever it is sent again: its reader drops what came twice.
+        message_id: the same whenever the same things are told again; a reader drops what came twice by their numbers.
         model: which it is about.
         sent_at: the present time.
         told: at least one thing.

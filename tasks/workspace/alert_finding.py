@@ -125,10 +125,12 @@ def _find_silence(workspace: Workspace, ledger: Ledger, moment: Moment) -> Itera
     if moment.is_night_over:
         return
     night = ledger.find_night(workspace.model)
-    # where no night was yet, one should have followed the base
-    base = ledger.get_wave(workspace.model, 0)
-    last = night.ended_at if night is not None else base.closed_at
-    if last is not None and moment.now - last > _silence(workspace):
+    if night is not None:
+        last = night.ended_at
+    else:  # none was recorded: an earlier release recorded none, or one should have followed the base
+        ended = [wave.closed_at for wave in ledger.list_waves(workspace.model) if wave.closed_at is not None]
+        last = max(ended, default=moment.now)
+    if moment.now - last > _silence(workspace):
         hours = int((moment.now - last).total_seconds() // 3600)
         yield _make("night-missing", "", f"no night has ended for {tell_count(hours, 'hour')}", moment.day)
 

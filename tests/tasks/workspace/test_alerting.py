@@ -215,6 +215,15 @@ def test_silence_is_told_where_it_is_looked_for_from_outside(tmp_path: Path, led
     assert find(workspace, ledger, NOW + 27 * HOUR) == {}
 
 
+def test_a_wave_of_a_release_that_recorded_no_nights_was_one(tmp_path: Path, ledger: Ledger) -> None:
+    complete(ledger, PASSED)
+    assert ledger.find_night(MODEL) is None
+    workspace = open_with(tmp_path, silent_hours=26)
+    assert find(workspace, ledger, NOW + 26 * HOUR, is_night_over=False) == {}
+    line = {"night-missing": "no night has ended for 27 hours"}
+    assert find(workspace, ledger, NOW + 27 * HOUR, is_night_over=False) == line
+
+
 def test_a_day_is_the_schedule_s(tmp_path: Path, ledger: Ledger) -> None:
     params = read_params(ROOT / "params.yaml").model_dump()
     set_key(params, "schedule.timezone", "Pacific/Kiritimati")
