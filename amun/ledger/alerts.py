@@ -50,19 +50,26 @@ class AlertBook(Database):
                     _add_deliveries(session, row.number, channels)
         return num_new
 
-    def claim_deliveries(self, model: str, channel: str, now: datetime) -> list[Alert]:
+    def claim_deliveries(self, model: str, channel: str, now: datetime, without: Collection[str] = ()) -> list[Alert]:
         """Returns what is to be told over a channel now, oldest first; nobody else gets it before this is settled.
 
         Of what is raised each day anew the latest alone is there.
+
+        Args:
+            model: the model.
+            channel: its name.
+            now: the present time.
+            without: kinds that are not to be told.
         """
-        newer = (
+        latest = (
             select(func.max(AlertRow.number)).where(AlertRow.model == model).group_by(AlertRow.kind, AlertRow.object)
         )
         is_free = or_(AlertDeliveryRow.claimed_at.is_(None), AlertDeliveryRow.claimed_at < now - TELLING)
         query = (
             select(AlertDeliveryRow, AlertRow)
             .join(AlertRow, AlertRow.number == AlertDeliveryRow.alert_number)
-            .where(AlertRow.number.in_(newer), AlertRow.raised_at > now - TRIED_FOR)
+            .where(AlertRow.number.in_(latest), AlertRow.raised_at > now - TRIED_FOR)
+            .where(AlertRow.kind.not_in(without))
             .where(AlertDeliveryRow.channel == channel, AlertDeliveryRow.delivered_at.is_(None), is_free)
             .order_by(AlertRow.number)
         )

@@ -66,7 +66,10 @@ class Message:
     def to_text(self) -> str:
         """Returns all of it for a person."""
         shown = self.told[:NUM_TOLD]
-        parts = [f"{one.line}\n\n  What to do: {one.advice}\n  More: {one.page}\n" for one in shown]
+        parts = [
+            f"{one.line}\n\n  Noticed: {one.raised_at}\n  What to do: {one.advice}\n  More: {one.page}\n"
+            for one in shown
+        ]
         if len(self.told) > NUM_TOLD:
             parts.append(f"{len(self.told) - NUM_TOLD} more: `amun alert list`\n")
         num_told = tell_count(len(self.told), "thing needs", "things need")

@@ -73,7 +73,7 @@ def tell_day(workspace: Workspace, now: datetime) -> str:
 
 def describe_failed_night(workspace: Workspace, now: datetime) -> NewAlert:
     """Returns what is to be told of a failed night. Why stands in its log alone: an error may quote a file's name."""
-    return _make("night-failed", "", "a night has failed; who was pending is pending", tell_day(workspace, now))
+    return _make("night-failed", "", "a night has failed", tell_day(workspace, now))
 
 
 def _make(kind: AlertKind, name: object, line: str, day: str = "") -> NewAlert:

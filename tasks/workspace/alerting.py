@@ -60,7 +60,8 @@ def tell_alerts(workspace: Workspace, ledger: Ledger, found: Sequence[NewAlert],
     claimed = {
         channel.name: (channel, alerts)
         for channel in channels
-        if (alerts := ledger.claim_deliveries(workspace.model, channel.name, now))
+        # what was raised before it was muted is not told any more, either
+        if (alerts := ledger.claim_deliveries(workspace.model, channel.name, now, params.mute))
     }
     calls = {name: partial(channel.send, write_message(alerts, now)) for name, (channel, alerts) in claimed.items()}
     ended = run_bounded(calls)
@@ -120,8 +121,14 @@ def end_night(
             failed = [describe_failed_night(workspace, now)] if has_failed and not is_parked else []
             tellings = tell_alerts(workspace, ledger, [*failed, *found], now)
     except Exception as error:  # whatever it is, the night goes on
-        return [f"warning: nobody was alerted: {mask_passwords(join_lines(error)) or type(error).__name__}"]
+        return [f"warning: nobody was alerted: {_tell_error(error)}"]
     return [*tell_failures(tellings), *(send_heartbeat() if is_good else [])]
+
+
+def _tell_error(error: Exception) -> str:
+    # what is no error of ours may quote what nobody should read
+    said = mask_passwords(join_lines(error)) if isinstance(error, AmunError) else ""
+    return said or type(error).__name__
 
 
 def tell_failures(tellings: Sequence[Telling]) -> list[str]:
@@ -138,7 +145,10 @@ def tell_failures(tellings: Sequence[Telling]) -> list[str]:
 
 def send_heartbeat() -> list[str]:
     """Sends the heartbeat, where there is an address for it, and returns a line where that has failed."""
-    ending = run_bounded({HEARTBEAT: beat})[HEARTBEAT]
+    try:
+        ending = run_bounded({HEARTBEAT: beat})[HEARTBEAT]
+    except Exception as error:  # whatever it is, the night goes on
+        return [f"warning: no heartbeat was sent: {_tell_error(error)}"]
     return [] if ending.is_done else [f"warning: no heartbeat was sent: {ending.said}"]
 
 

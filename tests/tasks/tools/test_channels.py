@@ -88,7 +88,7 @@ def test_mail_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mail["Date"].datetime == NOW
     text = mail.get_content()
     for told in (PARKED, LATE):
-        assert all(part in text for part in (told.line, told.advice, told.page))
+        assert all(part in text for part in (told.line, told.raised_at, told.advice, told.page))
 
 
 def test_words_end_where_nobody_reads_on() -> None:
@@ -235,6 +235,30 @@ def test_webhook_to_nobody_does_not_tell_its_path(hide: Hide) -> None:
         with pytest.raises(AmunError) as failed:
             WebhookChannel().send(MESSAGE)
         assert "s3cret" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://amun:s3/cret@host", "https://amun:s3?cret@host/hook", "https://a@s3@host", "https://host:port"]
+)
+def test_a_web_address_that_is_none_is_refused_and_not_quoted(address: str, hide: Hide) -> None:
+    hide(WEBHOOK_VARIABLE, address)
+    for call in (WebhookChannel().check, WebhookChannel().describe):
+        with pytest.raises(InputError, match=f"^{WEBHOOK_VARIABLE}: no web address") as refused:
+            call()
+        assert "s3" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("https://amun:s3cret@host.example:8443/hook", "https://host.example:8443"),
+        ("http://[::1]:9000/hook?key=s3cret", "http://[::1]:9000"),
+        ("https://host", "https://host"),
+    ],
+)
+def test_of_a_web_address_the_host_is_told(address: str, host: str, hide: Hide) -> None:
+    hide(WEBHOOK_VARIABLE, address)
+    assert WebhookChannel().describe() == f"webhook {host}"
 
 
 def test_a_key_that_is_none_is_refused(hide: Hide, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from amun.core.network import TIMEOUT_VARIABLE
 from amun.core.params import read_params
 from amun.evidence.attempts import Judged, Receipt, Summary
 from amun.ledger import FileId, Ledger
@@ -17,7 +18,7 @@ from tasks.tools.mail import SMTP_VARIABLE
 from tasks.tools.webhook import HEARTBEAT_VARIABLE, WEBHOOK_KEY_VARIABLE, WEBHOOK_VARIABLE
 from tasks.workspace.alert_finding import find_alerts
 from tasks.workspace.alert_kinds import ADVICE, advise, locate
-from tasks.workspace.alerting import end_night, tell_alerts, tell_failures
+from tasks.workspace.alerting import end_night, send_heartbeat, tell_alerts, tell_failures
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, add, build_base, claim_wave, complete_wave
 from tests.tasks.tools.receivers import Mailbox, Posts, run_smtp, run_web
@@ -285,6 +286,31 @@ def test_who_is_told_is_not_told_again_for_an_address_that_nobody_has(
         assert end_night(workspace, has_failed=True) == [f"warning: not everybody was alerted by e-mail: {where}"]
         assert end_night(workspace, has_failed=False) == []
     assert box.recipients == [["dpo@example.org"]]
+
+
+def test_what_was_raised_before_it_was_muted_is_not_told(tmp_path: Path, ledger: Ledger, webhook: Posts) -> None:
+    assert ledger.list_alerts(MODEL) == []
+    webhook.status = 503
+    end_night(open_with(tmp_path), has_failed=True)
+    webhook.status = 204
+    assert end_night(open_with(tmp_path, mute=["night-failed"]), has_failed=False) == []
+    assert list_kinds(webhook) == [["night-failed"]]
+
+
+def test_an_error_that_is_not_ours_is_not_quoted(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ledger.find_night(MODEL) is None
+    monkeypatch.setattr(
+        "tasks.workspace.alerting.find_alerts", lambda *_, **__: Path(tmp_path, "ann.csv").read_text(encoding="utf-8")
+    )
+    assert end_night(open_with(tmp_path), has_failed=False) == ["warning: nobody was alerted: FileNotFoundError"]
+
+
+def test_a_heartbeat_that_cannot_be_sent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "soon")
+    (line,) = send_heartbeat()
+    assert line.startswith(f"warning: no heartbeat was sent: {TIMEOUT_VARIABLE}")
 
 
 def test_a_heartbeat_that_is_not_taken_is_told(tmp_path: Path, ledger: Ledger, webhook: Posts) -> None:
