@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol
 from amun.core.errors import AmunError, join_lines
 from amun.core.params import AlertsParams
 from tasks.tools.alert_command import CommandChannel
-from tasks.tools.mail import MailChannel
+from tasks.tools.mail import SMTP_VARIABLE, MailChannel
 from tasks.tools.message import Message, PartlyTakenError, read_bound
-from tasks.tools.webhook import WEBHOOK_VARIABLE, WebhookChannel
+from tasks.tools.webhook import WEBHOOK_KEY_VARIABLE, WEBHOOK_VARIABLE, WebhookChannel
 
 SPARE_SECONDS = 1.0  # for what bounds itself
 
@@ -63,6 +63,16 @@ def list_channels(params: AlertsParams) -> list[Channel]:
     if params.command:
         channels.append(CommandChannel(params.command))
     return channels
+
+
+def list_idle_settings(params: AlertsParams) -> list[str]:
+    """Returns a line for each variable of the environment that names a channel over which nobody is told."""
+    lines = []
+    if os.environ.get(SMTP_VARIABLE) and not params.mail_to:
+        lines.append(f"{SMTP_VARIABLE}: set, and alerts.mail_to in params.yaml names nobody, so that no e-mail is sent")
+    if os.environ.get(WEBHOOK_KEY_VARIABLE) and not os.environ.get(WEBHOOK_VARIABLE):
+        lines.append(f"{WEBHOOK_KEY_VARIABLE}: set, and {WEBHOOK_VARIABLE} is not, so that no web address is told")
+    return lines
 
 
 def run_bounded(calls: Mapping[str, Callable[[], str]]) -> dict[str, Ending]:

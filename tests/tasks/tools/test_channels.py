@@ -16,7 +16,7 @@ from amun.core.errors import AmunError, InputError
 from amun.core.network import TIMEOUT_VARIABLE
 from amun.core.params import AlertsParams
 from tasks.tools.alert_command import CommandChannel
-from tasks.tools.channels import Channel, list_channels, run_bounded
+from tasks.tools.channels import Channel, list_channels, list_idle_settings, run_bounded
 from tasks.tools.mail import SMTP_PASSWORD_VARIABLE, SMTP_VARIABLE, MailChannel
 from tasks.tools.message import Message, Told, read_bound
 from tasks.tools.webhook import (
@@ -353,18 +353,41 @@ def test_a_fault_of_ours_is_told_by_its_name_alone() -> None:
     assert run_bounded({"broken": fail}) == {"broken": (False, "failed with KeyError", False)}
 
 
-def test_channels_are_those_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody: dict[str, object] = {
-        "mail_to": [],
-        "mail_from": None,
-        "command": [],
-        "mute": [],
-        "due_days": 5,
-        "silent_hours": 26,
-    }
-    assert list_channels(AlertsParams.model_validate(nobody)) == []
+NOBODY: dict[str, object] = {
+    "mail_to": [],
+    "mail_from": None,
+    "command": [],
+    "mute": [],
+    "due_days": 5,
+    "silent_hours": 26,
+}
+
+
+def test_variables_that_tell_nobody_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = AlertsParams.model_validate(NOBODY)
+    assert list_idle_settings(params) == []
+    monkeypatch.setenv(SMTP_VARIABLE, "smtp://127.0.0.1")
+    monkeypatch.setenv(WEBHOOK_KEY_VARIABLE, "file:/key")
+    assert [line.partition(":")[0] for line in list_idle_settings(params)] == [SMTP_VARIABLE, WEBHOOK_KEY_VARIABLE]
     monkeypatch.setenv(WEBHOOK_VARIABLE, "https://alerts.example.org")
-    everybody = nobody | {"mail_to": ["a@example.org"], "mail_from": "b@example.org", "command": ["notify", "-x"]}
+    told = NOBODY | {"mail_to": ["a@example.org"], "mail_from": "b@example.org"}
+    assert list_idle_settings(AlertsParams.model_validate(told)) == []
+
+
+def test_a_program_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    path.write_text("#!/bin/sh\n", encoding="ascii")
+    for word in (str(path), "no-such-program"):
+        with pytest.raises(InputError, match=rf"^params\.yaml: alerts\.command: there is no program {word} here"):
+            CommandChannel([word]).check()
+    path.chmod(0o700)
+    CommandChannel([str(path)]).check()
+
+
+def test_channels_are_those_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list_channels(AlertsParams.model_validate(NOBODY)) == []
+    monkeypatch.setenv(WEBHOOK_VARIABLE, "https://alerts.example.org")
+    everybody = NOBODY | {"mail_to": ["a@example.org"], "mail_from": "b@example.org", "command": ["notify", "-x"]}
     channels = list_channels(AlertsParams.model_validate(everybody))
     assert [channel.describe() for channel in channels] == [
         "e-mail to a@example.org",
@@ -384,13 +407,5 @@ def test_channels_are_those_that_are_named(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(change: dict[str, object], words: str) -> None:
-    nobody: dict[str, object] = {
-        "mail_to": [],
-        "mail_from": None,
-        "command": [],
-        "mute": [],
-        "due_days": 5,
-        "silent_hours": 26,
-    }
     with pytest.raises(ValueError, match=words):
-        AlertsParams.model_validate(nobody | change)
+        AlertsParams.model_validate(NOBODY | change)
