@@ -14,7 +14,11 @@ from amun.ledger import Ledger, NewAlert, Status, Wave
 from amun.ledger.alerts import TRIED_FOR
 from amun.ledger.consumers import tell_holding, tell_remembering
 from tasks.workspace.deadlines import find_last_night
+from tasks.workspace.intake_sources import name_source
 from tasks.workspace.workspace import Workspace
+
+# waves and files before that are old news: whoever names a channel is not told of all that ever was
+NEWS_FOR = TRIED_FOR
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ def _find_late_wave(workspace: Workspace, status: Status, moment: Moment) -> Ite
 
 def _find_waves(workspace: Workspace, ledger: Ledger, now: datetime) -> Iterator[NewAlert]:
     for wave in ledger.list_waves(workspace.model):
-        if wave.closed_at is None or wave.closed_at <= now - TRIED_FOR:
+        if wave.closed_at is None or wave.closed_at <= now - NEWS_FOR:
             continue
         if wave.state == "parked":
             yield from _judge_parked(wave)
@@ -181,7 +185,7 @@ def _judge_complete(wave: Wave) -> Iterator[NewAlert]:
 
 
 def _find_files(workspace: Workspace, ledger: Ledger, now: datetime) -> Iterator[NewAlert]:
-    for file in ledger.list_file_news(workspace.model, now - TRIED_FOR):
+    for file in ledger.list_file_news(workspace.model, now - NEWS_FOR, name_source(workspace)):
         if file.is_rejected:
             line = f"file {file.number} of requests is rejected: none of its lines counts"
             yield _make("file-rejected", file.number, line)

@@ -149,9 +149,12 @@ def test_files_that_need_a_person_are_told_by_number(books: Ledger) -> None:
     books.take_file(taken[0], [Demand("bob")], now=NOW)
     books.take_file(taken[1], [Demand("ann"), Demand("stranger"), Demand("nobody")], now=NOW)
     books.reject_file(taken[2], "row 2: no subject", now=NOW)
-    news = books.list_file_news(MODEL, NOW)
+    news = books.list_file_news(MODEL, NOW, "/in")
     assert [(one.number, one.is_rejected, one.num_unmatched) for one in news] == [(2, False, 2), (3, True, 0)]
-    assert books.list_file_news(MODEL, NOW + timedelta(seconds=1)) == []
+    assert books.list_file_news(MODEL, NOW + timedelta(seconds=1), "/in") == []
+    # what was rejected where another workspace takes files from is told there
+    for source in ("/elsewhere", None):
+        assert [one.number for one in books.list_file_news(MODEL, NOW, source)] == [2]
 
 
 def test_a_parked_wave_says_what_that_is(books: Ledger) -> None:

@@ -171,10 +171,22 @@ def test_an_open_wave_is_told_once_it_is_late(tmp_path: Path, ledger: Ledger) ->
 def test_files_are_told_by_number(tmp_path: Path, ledger: Ledger) -> None:
     ledger.reject_file(FileId("/in", "ann.csv", "", "1", NOW), "ann.csv: row 2: ann", now=NOW)
     ledger.take_file(FileId("/in", "bob.csv", "", "2", NOW), [Demand("bob"), Demand("stranger")], now=NOW)
-    assert find(open_with(tmp_path), ledger) == {
+    params = open_with(tmp_path).params.model_dump()
+    set_key(params, "intake.source", "/in")
+    workspace = Workspace(tmp_path, type(read_params(ROOT / "params.yaml")).model_validate(params))
+    assert find(workspace, ledger) == {
         "file-rejected": "file 1 of requests is rejected: none of its lines counts",
         "file-unmatched": "1 request of file 2 matches nobody in the data",
     }
+
+
+@pytest.mark.parametrize("source", ["s3://", "~nobody-here/requests"])
+def test_a_source_that_is_none_keeps_nothing_from_being_told(tmp_path: Path, ledger: Ledger, source: str) -> None:
+    ledger.take_file(FileId("/in", "bob.csv", "", "2", NOW), [Demand("bob"), Demand("stranger")], now=NOW)
+    params = open_with(tmp_path).params.model_dump()
+    set_key(params, "intake.source", source)
+    workspace = Workspace(tmp_path, type(read_params(ROOT / "params.yaml")).model_validate(params))
+    assert list(find(workspace, ledger)) == ["file-unmatched"]
 
 
 def test_erasures_that_should_be_done_are_told(tmp_path: Path, ledger: Ledger) -> None:
