@@ -199,10 +199,13 @@ def judge_memory(workspace: Workspace) -> Iterator[Finding]:
 
 def judge_alerts(workspace: Workspace) -> Iterator[Finding]:
     """Finds channels over which nobody could be told; nothing is sent. A night runs all the same."""
-    from tasks.tools.channels import list_channels
+    from tasks.tools.channels import list_channels, list_idle_settings
     from tasks.tools.webhook import check_heartbeat
 
-    for check in [*(channel.check for channel in list_channels(workspace.params.alerts)), check_heartbeat]:
+    params = workspace.params.alerts
+    for line in list_idle_settings(params):
+        yield Finding(f"nobody is alerted: {line}")
+    for check in [*(channel.check for channel in list_channels(params)), check_heartbeat]:
         try:
             check()
         except AmunError as error:

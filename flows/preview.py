@@ -65,14 +65,6 @@ def describe_rollback(workspace: Workspace, version: int) -> str:
     return plan_rollback(workspace, version).describe()
 
 
-def find_idle(workspace: Workspace) -> Outcome | None:
-    """Returns the outcome that is certain without starting anything."""
-    outcome = find_idle_queue(workspace)
-    if outcome is not None and outcome.state == "nothing" and count_waiting(workspace):
-        return None
-    return outcome
-
-
 def find_idle_queue(workspace: Workspace) -> Outcome | None:
     """Returns the outcome that is certain from the ledger alone, whatever waits in the intake source."""
     now = datetime.now(UTC)

@@ -9,13 +9,16 @@ from functools import partial
 from typing import Literal
 
 from amun.core.errors import InputError
+from flows.night import close_night
 from flows.outcome import Outcome
-from flows.preview import find_idle, find_idle_queue, require_ready
+from flows.preview import find_idle_queue, require_ready
 from tasks.tools.git import require_clean
-from tasks.tools.prefect_server import provide_prefect
-from tasks.workspace.erasing import erase_due
+from tasks.tools.prefect_server import PrefectServer, provide_prefect
+from tasks.workspace.intake_sources import count_waiting
 from tasks.workspace.wave_paths import WAVE_PREFIXES, list_wave_paths
 from tasks.workspace.workspace import Workspace, open_ledger
+
+Flow = Callable[[str], Outcome]
 
 
 def run_deletion_wave(workspace: Workspace) -> Outcome:
@@ -23,31 +26,28 @@ def run_deletion_wave(workspace: Workspace) -> Outcome:
 
     Raises:
         InputError: uncommitted changes, or a detached head.
+        AmunError: the intake source, the git remote or Prefect's server is away; or the flow's own.
     """
-    if (outcome := find_idle(workspace)) is not None:
-        if outcome.state == "nothing":
-            try:
-                _follow(workspace)
-            except Exception:
-                _end_night(workspace, has_failed=True)
-                raise
-            _end_night(workspace, has_failed=False)
-        return outcome
+    # without the ledger nobody is erased, and nothing is recorded or told: that fails before there is a night
+    idle = find_idle_queue(workspace)
+    if idle is not None and idle.state == "busy":
+        return idle
+    say = partial(print, flush=True)
     try:
-        require_ready(workspace)
+        if idle is not None and count_waiting(workspace):
+            idle = None
+        if idle is None:
+            require_ready(workspace)
+            started = _start_server(workspace, "deletion_wave")
+        else:
+            _follow(workspace)
     except Exception:
-        _end_night(workspace, has_failed=True)  # whoever was forgotten before does not wait until a wave can run
+        close_night(workspace, say, has_failed=True)
         raise
-    return _run_flow(workspace, "deletion_wave")
-
-
-def _end_night(workspace: Workspace, *, has_failed: bool) -> None:
-    from tasks.workspace.alerting import end_night
-
-    for line in erase_due(workspace):
-        print(line, flush=True)
-    for line in end_night(workspace, has_failed=has_failed):
-        print(line, flush=True)
+    if idle is None:
+        return _run_flow(workspace, *started)
+    close_night(workspace, say, has_failed=False)
+    return idle
 
 
 def rebuild_base(workspace: Workspace) -> Outcome:
@@ -101,22 +101,31 @@ def roll_back(workspace: Workspace, version: int, reason: str, *, accept_remembe
 
 def run_build_base(workspace: Workspace) -> Outcome:
     """Runs the base flow under one server."""
-    return _run_flow(workspace, "build_base")
+    return _run_flow(workspace, *_start_server(workspace, "build_base"))
 
 
-def _run_flow(workspace: Workspace, name: Literal["build_base", "deletion_wave"]) -> Outcome:
-    """Runs a flow under one server; where that was lost on the way a second run goes on with the wave.
+def _start_server(workspace: Workspace, name: Literal["build_base", "deletion_wave"]) -> tuple[PrefectServer, Flow]:
+    """Returns a server that answers, and the flow that is to run under it.
 
     Raises:
-        AmunError: the flow's own, or a server of somebody else's has gone.
+        AmunError: the server that the environment names does not answer, or one of our own does not start.
     """
     server = provide_prefect(workspace.root)
     # a handler that cannot deliver a line to Prefect would say so between ours
     logging.raiseExceptions = False
     from flows import waves
 
-    run: Callable[[str], Outcome] = getattr(waves, name)
+    run: Flow = getattr(waves, name)
     server.wait()
+    return server, run
+
+
+def _run_flow(workspace: Workspace, server: PrefectServer, run: Flow) -> Outcome:
+    """Runs a flow under one server; where that was lost on the way a second run goes on with the wave.
+
+    Raises:
+        AmunError: the flow's own, or a server of somebody else's has gone.
+    """
     return server.run(partial(run, str(workspace.root)))
 
 

@@ -15,6 +15,7 @@ from amun.evidence.figures import ReportFigures, UnlearnFigures, read_figures
 from amun.ledger import Claim, ParkedAs, Rollback, WaveBusy, WaveKind
 from amun.ledger.holder import tell_holder
 from flows.intake import add_intake, take_in
+from flows.night import close_night
 from flows.outcome import Outcome, ParkedError
 from flows.preview import describe_next_wave, require_ready
 from tasks.steps.artifacts import show_wave
@@ -44,8 +45,6 @@ from tasks.steps.rollback import find_rollback, has_requests, promote_back, reop
 from tasks.steps.stages import reproduce_stage
 from tasks.tools.dvc import BASE_STAGES, StageInterruptedError, StageRun, repair_files
 from tasks.tools.story import tell, tell_failure, tell_plan
-from tasks.workspace.alerting import end_night
-from tasks.workspace.erasing import erase_due
 from tasks.workspace.upstream import follow
 from tasks.workspace.wave_paths import list_wave_paths
 from tasks.workspace.workspace import Workspace, open_workspace
@@ -88,11 +87,10 @@ def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
     except (LeaseLostError, StageInterruptedError):
         raise  # the wave is another run's now; or a person has stopped the night
     except Exception as error:
-        # whoever was forgotten before does not wait for a night that succeeds
-        _end_night(opened, has_failed=True, is_parked=isinstance(error, ParkedError))
+        close_night(opened, tell, has_failed=True, is_parked=isinstance(error, ParkedError))
         raise
     if outcome.state != "busy":
-        _end_night(opened, has_failed=False)
+        close_night(opened, tell, has_failed=False)
     return outcome
 
 
@@ -103,13 +101,6 @@ def _take_in_and_forget(workspace: Workspace) -> Outcome:
     if outcome.state == "parked":
         raise ParkedError(f"wave {outcome.number} is parked: {outcome.detail}")
     return add_intake(outcome, taken)
-
-
-def _end_night(workspace: Workspace, *, has_failed: bool, is_parked: bool = False) -> None:
-    for line in erase_due(workspace):
-        tell(line)
-    for line in end_night(workspace, has_failed=has_failed, is_parked=is_parked):
-        tell(line)
 
 
 def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:

@@ -21,6 +21,7 @@ from kubernetes_validate import latest_version, validate
 
 from infra.s3.serve import REGION, START_SECONDS
 from tasks.tools.environment import find_free_port
+from tasks.tools.mail import PORTS
 from tests.debian import provide
 from tests.swift import ensure_environment
 from tests.test_infra import INFRA, list_explained
@@ -162,6 +163,14 @@ def test_pods_are_restricted_and_told_what_the_code_knows(resources: list[dict[s
         }
         mounted = {one["name"] for one in container["volumeMounts"]}
         assert mounted == {one["name"] for one in pod["volumes"]}
+
+
+def test_the_worker_reaches_whom_it_tells(resources: list[dict[str, Any]]) -> None:
+    (policy,) = [
+        one["spec"] for one in resources if (one["kind"], one["metadata"]["name"]) == ("NetworkPolicy", "worker")
+    ]
+    ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+    assert {port for scheme, port in PORTS.items() if scheme != "smtp"} <= ports
 
 
 def test_servers_that_ask_no_password_know_none_of_the_keys(resources: list[dict[str, Any]]) -> None:

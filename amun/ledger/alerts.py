@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
 
 from amun.ledger.alert_records import Alert, AlertDelivery, NewAlert, Night
 from amun.ledger.database import Database
@@ -26,6 +27,9 @@ class AlertBook(Database):
     def raise_alerts(self, model: str, alerts: Sequence[NewAlert], channels: Sequence[str], now: datetime) -> int:
         """Records alerts, to be told over these channels; one that is on record for its day stays as it is.
 
+        What was raised lately by somebody without one of these channels is to be told over it, too: a shell and a
+        night of one workspace may name different ones.
+
         Returns how many are new.
 
         Raises:
@@ -36,28 +40,36 @@ class AlertBook(Database):
             check_model(session, model, self.name)
             for alert in alerts:
                 key = {"model": model, "kind": alert.kind, "object": alert.object, "day": alert.day}
-                if session.scalar(select(AlertRow.number).filter_by(**key)) is not None:
-                    continue
-                row = AlertRow(**key, raised_at=now, line=alert.line)
-                session.add(row)
-                session.flush()
-                session.add_all(AlertDeliveryRow(alert_number=row.number, channel=channel) for channel in channels)
-                num_new += 1
+                row = session.scalar(select(AlertRow).filter_by(**key))
+                if row is None:
+                    row = AlertRow(**key, raised_at=now, line=alert.line)
+                    session.add(row)
+                    session.flush()
+                    num_new += 1
+                if row.raised_at > now - TRIED_FOR:
+                    _add_deliveries(session, row.number, channels)
         return num_new
 
-    def claim_deliveries(self, model: str, channel: str, now: datetime) -> list[Alert]:
+    def claim_deliveries(self, model: str, channel: str, now: datetime, without: Collection[str] = ()) -> list[Alert]:
         """Returns what is to be told over a channel now, oldest first; nobody else gets it before this is settled.
 
         Of what is raised each day anew the latest alone is there.
+
+        Args:
+            model: the model.
+            channel: its name.
+            now: the present time.
+            without: kinds that are not to be told.
         """
-        newer = (
+        latest = (
             select(func.max(AlertRow.number)).where(AlertRow.model == model).group_by(AlertRow.kind, AlertRow.object)
         )
         is_free = or_(AlertDeliveryRow.claimed_at.is_(None), AlertDeliveryRow.claimed_at < now - TELLING)
         query = (
             select(AlertDeliveryRow, AlertRow)
             .join(AlertRow, AlertRow.number == AlertDeliveryRow.alert_number)
-            .where(AlertRow.number.in_(newer), AlertRow.raised_at > now - TRIED_FOR)
+            .where(AlertRow.number.in_(latest), AlertRow.raised_at > now - TRIED_FOR)
+            .where(AlertRow.kind.not_in(without))
             .where(AlertDeliveryRow.channel == channel, AlertDeliveryRow.delivered_at.is_(None), is_free)
             .order_by(AlertRow.number)
         )
@@ -118,6 +130,13 @@ class AlertBook(Database):
         with self._read() as session:
             row = session.get(NightRow, model)
             return None if row is None else Night(row.ended_at, row.good_at)
+
+
+def _add_deliveries(session: Session, number: int, channels: Sequence[str]) -> None:
+    known = set(session.scalars(select(AlertDeliveryRow.channel).filter_by(alert_number=number)))
+    session.add_all(
+        AlertDeliveryRow(alert_number=number, channel=channel) for channel in channels if channel not in known
+    )
 
 
 def _describe(row: AlertRow, deliveries: Sequence[AlertDelivery]) -> Alert:

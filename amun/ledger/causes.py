@@ -28,23 +28,41 @@ class CauseBook(Database):
         with self._read() as session:
             return session.scalars(query).one()
 
-    def list_file_news(self, model: str, since: datetime) -> list[FileNews]:
-        """Returns the files since a time that were rejected, or have requests that match nobody, in this model."""
+    def find_next_due(self, model: str) -> datetime | None:
+        """Returns the nearest due date of those requests; None where there is none."""
+        query = (
+            select(func.min(RequestRow.due_at))
+            .join(OutcomeRow, OutcomeRow.request_number == RequestRow.number)
+            .where(OutcomeRow.model == model, OutcomeRow.state.in_(OPEN_STATES))
+        )
+        with self._read() as session:
+            return session.scalars(query).one()
+
+    def list_file_news(self, model: str, since: datetime, source: str | None) -> list[FileNews]:
+        """Returns the files since a time that were rejected, or have requests that match nobody in this model.
+
+        Args:
+            model: the model.
+            since: the time.
+            source: where the model's workspace takes files from, as `FileId.source` has it. What was rejected elsewhere
+                others mend; None has nothing rejected.
+        """
+        is_rejected = and_(FileRow.reason.is_not(None), FileRow.source == source)
         is_unmatched = and_(
             OutcomeRow.request_number == RequestRow.number, OutcomeRow.model == model, OutcomeRow.state == "unmatched"
         )
         query = (
-            select(FileRow.number, FileRow.reason, func.count(OutcomeRow.request_number))
+            select(FileRow.number, is_rejected, func.count(OutcomeRow.request_number))
             .outerjoin(RequestRow, RequestRow.file_number == FileRow.number)
             .outerjoin(OutcomeRow, is_unmatched)
             .where(FileRow.taken_at >= since)
-            .group_by(FileRow.number, FileRow.reason)
+            .group_by(FileRow.number)
             .order_by(FileRow.number)
         )
         with self._read() as session:
             rows = session.execute(query).tuples().all()
         return [
-            FileNews(number, reason is not None, num_unmatched)
-            for number, reason, num_unmatched in rows
-            if reason is not None or num_unmatched
+            FileNews(number, bool(rejected), num_unmatched)
+            for number, rejected, num_unmatched in rows
+            if rejected or num_unmatched
         ]

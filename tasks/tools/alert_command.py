@@ -1,13 +1,14 @@
 """Tells a message to a program of the user's, which gets it as JSON on its standard input."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, InputError
 from tasks.tools.message import Message, read_bound
 
 # it gets what it needs on its input; where keys and servers are is none of its business
@@ -26,7 +27,16 @@ class CommandChannel:
         return f"{self.name} {self.words[0]}"
 
     def check(self) -> None:
-        """Nothing can be said of a program before it is started."""
+        """Refuses a program that is not there; nothing is started.
+
+        Raises:
+            InputError: there is none.
+        """
+        if shutil.which(self.words[0]) is None:
+            raise InputError(
+                f"params.yaml: alerts.command: there is no program {self.words[0]} here, or it may not be started; "
+                "write its whole path"
+            )
 
     def send(self, message: Message) -> str:
         """Starts the program, gives it the message, and returns how it ended.

@@ -4,13 +4,14 @@ import os
 import smtplib
 import ssl
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from urllib.parse import unquote, urlsplit
 
 from amun.core.errors import AmunError, InputError, join_lines
-from tasks.tools.message import Message, read_bound
+from tasks.tools.message import Message, PartlyTakenError, read_bound
 from tasks.tools.secret_files import read_secret
 
 SMTP_VARIABLE = "AMUN_ALERT_SMTP"
@@ -57,7 +58,8 @@ class MailChannel:
 
         Raises:
             InputError: the environment names no server, or no password for its user.
-            AmunError: the server does not take the message for everybody.
+            PartlyTakenError: the server has taken the message, but not for everybody.
+            AmunError: it takes it for nobody.
         """
         server = find_server()
         where = f"{server.host}:{server.port}"
@@ -71,10 +73,13 @@ class MailChannel:
             raise AmunError(f"{where} says {error.smtp_code} {join_lines(said)}") from None
         except smtplib.SMTPRecipientsRefused as error:
             raise AmunError(f"{where} refuses {', '.join(error.recipients)}") from None
-        except (smtplib.SMTPException, OSError, UnicodeError) as error:
+        except UnicodeError:
+            # its own words would quote the password
+            raise AmunError(f"{where}: server, user and password have to be ASCII, and one of them is not") from None
+        except (smtplib.SMTPException, OSError) as error:
             raise AmunError(f"{where}: {join_lines(error) or type(error).__name__}") from None
         if refused:
-            raise AmunError(f"{where} refuses {', '.join(refused)}, and has taken it for the others")
+            raise PartlyTakenError(f"{where} refuses {', '.join(refused)}, and has taken it for the others")
         return where
 
 
@@ -122,9 +127,13 @@ def _send(
         connection: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=timeout, context=context)
     else:
         connection = smtplib.SMTP(server.host, server.port, timeout=timeout)
-    with connection:
+    with closing(connection):
         if server.scheme == "smtp+starttls":
             connection.starttls(context=context)
         if server.user:
             connection.login(server.user, read_secret(SMTP_PASSWORD_VARIABLE))
-        return connection.send_message(mail, sender, recipients)
+        refused = connection.send_message(mail, sender, recipients)
+        # it has the message now, whatever it says to this: what came of that is not waited for
+        with suppress(smtplib.SMTPException, OSError):
+            connection.putcmd("quit")
+        return refused

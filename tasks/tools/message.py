@@ -6,11 +6,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from amun.core.counts import tell_count
+from amun.core.errors import AmunError
 from amun.core.network import read_timeout
 
 FORM = 1  # of the JSON; a change that a reader would notice counts up
 MAX_SECONDS = 60.0
 NUM_TOLD = 50  # in words: whoever gets more asks for the rest
+
+
+class PartlyTakenError(AmunError):
+    """A message was taken, but not for everybody; it says for whom not."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Message:
     """What is told at once. Nothing in it names a person or a sample.
 
     Attributes:
-        message_id: the same whenever it is sent again: its reader drops what came twice.
+        message_id: the same whenever the same things are told again; a reader drops what came twice by their numbers.
         model: which it is about.
         sent_at: the present time.
         told: at least one thing.
@@ -61,7 +66,10 @@ class Message:
     def to_text(self) -> str:
         """Returns all of it for a person."""
         shown = self.told[:NUM_TOLD]
-        parts = [f"{one.line}\n\n  What to do: {one.advice}\n  More: {one.page}\n" for one in shown]
+        parts = [
+            f"{one.line}\n\n  Noticed: {one.raised_at}\n  What to do: {one.advice}\n  More: {one.page}\n"
+            for one in shown
+        ]
         if len(self.told) > NUM_TOLD:
             parts.append(f"{len(self.told) - NUM_TOLD} more: `amun alert list`\n")
         num_told = tell_count(len(self.told), "thing needs", "things need")

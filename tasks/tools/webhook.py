@@ -18,6 +18,8 @@ WEBHOOK_KEY_VARIABLE = "AMUN_ALERT_WEBHOOK_KEY"
 HEARTBEAT_VARIABLE = "AMUN_ALERT_HEARTBEAT"
 _PREFIX = "whsec_"
 _MIN_KEY_BYTES = 24
+# where a password has a slash in it, what lies before is no host, and would be told for one
+_ADDRESS = re.compile(r"https?://([^\s/?#@]*@)?(\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(:[0-9]+)?([/?#]\S*)?")
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def check_heartbeat() -> None:
 
 def _find_address(variable: str) -> str:
     address = read_address(variable)
-    if not re.fullmatch(r"https?://[^\s/?#]+([/?#]\S*)?", address):
+    if not _ADDRESS.fullmatch(address):
         raise InputError(f"{variable}: no web address; write https://HOST/PATH, or file:/PATH with it in the file")
     return address
 

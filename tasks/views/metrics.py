@@ -4,14 +4,15 @@ Times are Unix timestamps: `time() - amun_wave_last_success_timestamp_seconds` i
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from amun.core.errors import AmunError
-from amun.ledger import Ledger, Night, Status, Wave
+from amun.ledger import Ledger, Night, ParkedAs, Status, Wave
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.workspace import Workspace, open_ledger
 
@@ -30,7 +31,7 @@ class ModelCollector(Collector):
         try:
             with open_ledger() as ledger:
                 read = list(self._read(ledger, now))
-        except AmunError:
+        except Exception:  # whatever it is, the rest of the machine is still told of
             yield from gauge("amun_ledger_up", "Whether the ledger answers.", 0)
         else:
             yield from gauge("amun_ledger_up", "Whether the ledger answers.", 1)
@@ -49,7 +50,7 @@ class ModelCollector(Collector):
     def _read(self, ledger: Ledger, now: datetime) -> Iterator[Metric]:
         model = self._workspace.model
         status, waves = ledger.count_status(model, now), ledger.list_waves(model)
-        yield from self._tell_requests(status)
+        yield from self._tell_requests(status, ledger.find_next_due(model))
         yield from self._tell_night(ledger.find_night(model))
         yield from self._tell_waves(waves, status)
         undelivered = sum(
@@ -59,13 +60,14 @@ class ModelCollector(Collector):
         )
         yield from self._gauge("amun_alerts_undelivered", "Alerts of a day that a channel has not told.", undelivered)
 
-    def _tell_requests(self, status: Status) -> Iterator[Metric]:
-        gauge, last_night = self._gauge, find_last_night(self._workspace.params, status.next_due)
+    def _tell_requests(self, status: Status, due: datetime | None) -> Iterator[Metric]:
+        # of all that the channels tell of, too: whoever matches nobody yet has the same month
+        gauge, last_night = self._gauge, find_last_night(self._workspace.params, due)
         yield from gauge("amun_requests_pending", "Requests that wait for a wave.", status.pending)
         yield from gauge("amun_requests_overdue", "Requests not honoured after their due date.", status.overdue)
         yield from gauge("amun_requests_unmatched", "Requests that match nobody in the data.", status.unmatched)
         yield from gauge("amun_requests_held", "Requests under a legal hold.", status.held)
-        yield from gauge("amun_request_due_timestamp_seconds", "Nearest due date of a request.", status.next_due)
+        yield from gauge("amun_request_due_timestamp_seconds", "Nearest due date of a request.", due)
         what = "Until when that request has to be in a wave."
         yield from gauge("amun_request_last_night_timestamp_seconds", what, last_night)
         yield from gauge("amun_erasures_pending", "Forgotten people's requests that are not erased.", status.to_erase)
@@ -79,8 +81,10 @@ class ModelCollector(Collector):
 
     def _tell_waves(self, waves: list[Wave], status: Status) -> Iterator[Metric]:
         counts = CounterMetricFamily("amun_waves", "Waves that have ended.", labels=["model", "state"])
-        for state in ("complete", "parked"):
-            counts.add_metric([self._workspace.model, state], sum(wave.state == state for wave in waves))
+        # what was parked so as waits or had nothing to do has not failed
+        states = Counter(wave.state if wave.state != "parked" else wave.parked_as or "parked" for wave in waves)
+        for state in ("complete", *get_args(ParkedAs)):
+            counts.add_metric([self._workspace.model, state], states[state])
         yield counts
         opened_at = None if status.open_wave is None else status.open_wave.opened_at
         what = "When the wave was opened that is open."

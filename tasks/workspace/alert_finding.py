@@ -14,7 +14,11 @@ from amun.ledger import Ledger, NewAlert, Status, Wave
 from amun.ledger.alerts import TRIED_FOR
 from amun.ledger.consumers import tell_holding, tell_remembering
 from tasks.workspace.deadlines import find_last_night
+from tasks.workspace.intake_sources import name_source
 from tasks.workspace.workspace import Workspace
+
+# waves and files before that are old news: whoever names a channel is not told of all that ever was
+NEWS_FOR = TRIED_FOR
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,18 @@ class Moment:
         now: the present time.
         is_night_over: a night has just ended: what it should have done and has not is a failure already.
         day: the date on the schedule's clock.
+        due_at: when the night began to erase: whoever became due since then is the next night's.
     """
 
     now: datetime
     is_night_over: bool
     day: str
+    due_at: datetime
 
 
-def find_alerts(workspace: Workspace, ledger: Ledger, now: datetime, *, is_night_over: bool) -> list[NewAlert]:
+def find_alerts(
+    workspace: Workspace, ledger: Ledger, now: datetime, *, is_night_over: bool, due_at: datetime | None = None
+) -> list[NewAlert]:
     """Returns what is to be told, what is nearest to a broken promise first.
 
     Args:
@@ -40,11 +48,12 @@ def find_alerts(workspace: Workspace, ledger: Ledger, now: datetime, *, is_night
         ledger: its.
         now: the present time.
         is_night_over: a night has just ended.
+        due_at: when that night began to erase; None takes the present.
 
     Raises:
         AmunError: the ledger does not answer.
     """
-    moment = Moment(now, is_night_over, tell_day(workspace, now))
+    moment = Moment(now, is_night_over, tell_day(workspace, now), due_at or now)
     status = ledger.count_status(workspace.model, now)
     return [
         *_find_late_requests(workspace, ledger, status, moment),
@@ -68,7 +77,7 @@ def tell_day(workspace: Workspace, now: datetime) -> str:
 
 def describe_failed_night(workspace: Workspace, now: datetime) -> NewAlert:
     """Returns what is to be told of a failed night. Why stands in its log alone: an error may quote a file's name."""
-    return _make("night-failed", "", "a night has failed; who was pending is pending", tell_day(workspace, now))
+    return _make("night-failed", "", "a night has failed", tell_day(workspace, now))
 
 
 def _make(kind: AlertKind, name: object, line: str, day: str = "") -> NewAlert:
@@ -96,11 +105,12 @@ def _find_late_requests(workspace: Workspace, ledger: Ledger, status: Status, mo
 def _find_unfinished_erasures(
     workspace: Workspace, ledger: Ledger, status: Status, moment: Moment
 ) -> Iterator[NewAlert]:
-    until = moment.now if moment.is_night_over else moment.now - _silence(workspace)
     planned = ledger.plan_erasures(workspace.model, now=moment.now)
-    stuck = [
-        one for one in planned if not one.held_up_by and (one.erasure.started_at or one.erasure.erase_after) <= until
-    ]
+    free = [one.erasure for one in planned if not one.held_up_by]
+    if moment.is_night_over:
+        stuck = [one for one in free if one.started_at is not None or one.erase_after <= moment.due_at]
+    else:  # before a night nobody could be erased
+        stuck = [one for one in free if (one.started_at or one.erase_after) <= moment.now - _silence(workspace)]
     lines = []
     if stuck:
         lines.append(f"the people of {tell_count(len(stuck), 'request')} should be erased, and are not")
@@ -119,10 +129,12 @@ def _find_silence(workspace: Workspace, ledger: Ledger, moment: Moment) -> Itera
     if moment.is_night_over:
         return
     night = ledger.find_night(workspace.model)
-    # where no night was yet, one should have followed the base
-    base = ledger.get_wave(workspace.model, 0)
-    last = night.ended_at if night is not None else base.closed_at
-    if last is not None and moment.now - last > _silence(workspace):
+    if night is not None:
+        last = night.ended_at
+    else:  # none was recorded: an earlier release recorded none, or one should have followed the base
+        ended = [wave.closed_at for wave in ledger.list_waves(workspace.model) if wave.closed_at is not None]
+        last = max(ended, default=moment.now)
+    if moment.now - last > _silence(workspace):
         hours = int((moment.now - last).total_seconds() // 3600)
         yield _make("night-missing", "", f"no night has ended for {tell_count(hours, 'hour')}", moment.day)
 
@@ -136,7 +148,7 @@ def _find_late_wave(workspace: Workspace, status: Status, moment: Moment) -> Ite
 
 def _find_waves(workspace: Workspace, ledger: Ledger, now: datetime) -> Iterator[NewAlert]:
     for wave in ledger.list_waves(workspace.model):
-        if wave.closed_at is None or wave.closed_at <= now - TRIED_FOR:
+        if wave.closed_at is None or wave.closed_at <= now - NEWS_FOR:
             continue
         if wave.state == "parked":
             yield from _judge_parked(wave)
@@ -173,7 +185,7 @@ def _judge_complete(wave: Wave) -> Iterator[NewAlert]:
 
 
 def _find_files(workspace: Workspace, ledger: Ledger, now: datetime) -> Iterator[NewAlert]:
-    for file in ledger.list_file_news(workspace.model, now - TRIED_FOR):
+    for file in ledger.list_file_news(workspace.model, now - NEWS_FOR, name_source(workspace)):
         if file.is_rejected:
             line = f"file {file.number} of requests is rejected: none of its lines counts"
             yield _make("file-rejected", file.number, line)

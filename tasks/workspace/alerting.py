@@ -32,11 +32,13 @@ class Telling:
         channel: its name.
         num_told: how many things; 0 where there was nothing to tell.
         failure: why nobody was told; empty where somebody was.
+        refusal: who was not told, where others were.
     """
 
     channel: str
     num_told: int
     failure: str = ""
+    refusal: str = ""
 
 
 def tell_alerts(workspace: Workspace, ledger: Ledger, found: Sequence[NewAlert], now: datetime) -> list[Telling]:
@@ -58,16 +60,18 @@ def tell_alerts(workspace: Workspace, ledger: Ledger, found: Sequence[NewAlert],
     claimed = {
         channel.name: (channel, alerts)
         for channel in channels
-        if (alerts := ledger.claim_deliveries(workspace.model, channel.name, now))
+        # what was raised before it was muted is not told any more, either
+        if (alerts := ledger.claim_deliveries(workspace.model, channel.name, now, params.mute))
     }
     calls = {name: partial(channel.send, write_message(alerts, now)) for name, (channel, alerts) in claimed.items()}
     ended = run_bounded(calls)
     tellings = []
     for name, (_, alerts) in claimed.items():
-        is_told, said = ended[name]
+        is_told, said, is_partial = ended[name]
         failure = "" if is_told else said
         ledger.settle_deliveries([alert.number for alert in alerts], name, now, datetime.now(UTC), failure)
-        tellings.append(Telling(name, len(alerts) * is_told, failure))
+        # whoever was told is not told again and again for the sake of an address that nobody has any more
+        tellings.append(Telling(name, len(alerts) * is_told, failure, said * is_partial))
     return tellings
 
 
@@ -95,7 +99,9 @@ def write_test_message(model: str, now: datetime) -> Message:
     return Message(f"msg_{secrets.token_hex(16)}", model, now, [told])
 
 
-def end_night(workspace: Workspace, *, has_failed: bool, is_parked: bool = False) -> list[str]:
+def end_night(
+    workspace: Workspace, *, has_failed: bool, is_parked: bool = False, due_at: datetime | None = None
+) -> list[str]:
     """Records that a night has ended, tells what there is to tell, and sends the heartbeat of a good night.
 
     Returns a line for each thing that could not be done: the night has its own outcome, whatever became of this.
@@ -104,33 +110,46 @@ def end_night(workspace: Workspace, *, has_failed: bool, is_parked: bool = False
         workspace: whose night it was.
         has_failed: it ended with an error.
         is_parked: the error is that its wave is parked, of which there is an alert of its own.
+        due_at: when the night began to erase: whoever is due since then is the next night's; None takes the present.
     """
     now = datetime.now(UTC)
     try:
         with open_ledger() as ledger:
-            found = find_alerts(workspace, ledger, now, is_night_over=True)
+            found = find_alerts(workspace, ledger, now, is_night_over=True, due_at=due_at)
             is_good = not has_failed and all(alert.kind != "erasure-failed" for alert in found)
             ledger.record_night(workspace.model, now, is_good=is_good)
             failed = [describe_failed_night(workspace, now)] if has_failed and not is_parked else []
             tellings = tell_alerts(workspace, ledger, [*failed, *found], now)
     except Exception as error:  # whatever it is, the night goes on
-        return [f"warning: nobody was alerted: {mask_passwords(join_lines(error)) or type(error).__name__}"]
+        return [f"warning: nobody was alerted: {_tell_error(error)}"]
     return [*tell_failures(tellings), *(send_heartbeat() if is_good else [])]
 
 
+def _tell_error(error: Exception) -> str:
+    # what is no error of ours may quote what nobody should read
+    said = mask_passwords(join_lines(error)) if isinstance(error, AmunError) else ""
+    return said or type(error).__name__
+
+
 def tell_failures(tellings: Sequence[Telling]) -> list[str]:
-    """Returns over which channels nobody could be told, a line for each."""
-    return [
-        f"warning: nobody was alerted by {telling.channel}: {telling.failure}; it is tried again the next time"
-        for telling in tellings
-        if telling.failure
-    ]
+    """Returns over which channels nobody could be told, or not everybody, a line for each."""
+    lines = []
+    for telling in tellings:
+        if telling.failure:
+            retry = "it is tried again the next time"
+            lines.append(f"warning: nobody was alerted by {telling.channel}: {telling.failure}; {retry}")
+        if telling.refusal:
+            lines.append(f"warning: not everybody was alerted by {telling.channel}: {telling.refusal}")
+    return lines
 
 
 def send_heartbeat() -> list[str]:
     """Sends the heartbeat, where there is an address for it, and returns a line where that has failed."""
-    is_done, said = run_bounded({HEARTBEAT: beat})[HEARTBEAT]
-    return [] if is_done else [f"warning: no heartbeat was sent: {said}"]
+    try:
+        ending = run_bounded({HEARTBEAT: beat})[HEARTBEAT]
+    except Exception as error:  # whatever it is, the night goes on
+        return [f"warning: no heartbeat was sent: {_tell_error(error)}"]
+    return [] if ending.is_done else [f"warning: no heartbeat was sent: {ending.said}"]
 
 
 def describe_channel(channel: Channel) -> str:

@@ -10,6 +10,21 @@ from tasks.workspace.intake_folder import FolderSource
 from tasks.workspace.workspace import Workspace
 
 
+def name_source(workspace: Workspace) -> str | None:
+    """Returns the source's name in the ledger, whether it is there or not; None where `intake.source` names none."""
+    source = workspace.params.intake.source
+    if source is None:
+        return None
+    try:
+        if source.startswith("s3://"):
+            from tasks.tools.s3 import parse_location
+
+            return str(parse_location(source))
+        return str(_find_folder(workspace, source))
+    except (InputError, RuntimeError):  # no place on S3, or the home of nobody: nothing has come from there
+        return None
+
+
 def open_source(workspace: Workspace) -> IntakeSource | None:
     """Returns the source that `intake.source` names, if any.
 
@@ -24,13 +39,17 @@ def open_source(workspace: Workspace) -> IntakeSource | None:
         from tasks.workspace.intake_bucket import BucketSource
 
         return BucketSource(parse_location(source))
-    folder = (workspace.root / Path(source).expanduser()).resolve()
+    folder = _find_folder(workspace, source)
     if is_kept(workspace.root, folder / "requests.csv"):
         raise InputError(
             f"params.yaml: intake.source: {source} lies where git would take what names people; "
             "write .amun/requests, or a folder outside the workspace"
         )
     return FolderSource(folder, is_own=folder.is_relative_to((workspace.root / STATE).resolve()))
+
+
+def _find_folder(workspace: Workspace, source: str) -> Path:
+    return (workspace.root / Path(source).expanduser()).resolve()
 
 
 def count_waiting(workspace: Workspace) -> int:

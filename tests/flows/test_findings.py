@@ -90,6 +90,24 @@ def test_sound_settings_have_no_finding_and_the_next_runs(root: Path, capsys: py
     assert read_tree(root, ".git", "amun", "tasks", "flows") == before
 
 
+def test_channels_that_tell_nobody_are_noted(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(root, "alerts.command", ["no-such-program"])
+    for name in ("AMUN_ALERT_WEBHOOK", "AMUN_ALERT_HEARTBEAT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AMUN_ALERT_SMTP", "smtp://127.0.0.1")
+    monkeypatch.setenv("AMUN_ALERT_WEBHOOK_KEY", "file:/key")
+    typed = Typed(capsys, "check")
+    told = [line for line in typed.out.splitlines() if "nobody is alerted: " in line]
+    assert [line.partition("nobody is alerted: ")[2].partition(":")[0] for line in told] == [
+        "AMUN_ALERT_SMTP",
+        "AMUN_ALERT_WEBHOOK_KEY",
+        "params.yaml",
+    ]
+    assert typed.exit_code == 0
+
+
 def test_swap_and_core_dumps_are_noted_and_stop_nothing(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

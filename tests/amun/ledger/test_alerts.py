@@ -42,6 +42,18 @@ def test_one_thing_is_told_once_over_each_channel(books: Ledger) -> None:
     ] * 2
 
 
+def test_what_somebody_without_a_channel_has_raised_is_told_over_those_that_others_have(books: Ledger) -> None:
+    assert books.raise_alerts(MODEL, [PARKED, MONDAY], [], NOW) == 2
+    assert books.raise_alerts(MODEL, [PARKED, MONDAY], ["webhook"], NOW + timedelta(hours=1)) == 0
+    assert tell(books, "webhook", after=DAY) == [PARKED.line, MONDAY.line]
+    assert books.raise_alerts(MODEL, [PARKED], CHANNELS, NOW + DAY) == 0
+    assert tell(books, "webhook", after=DAY) == []
+    assert tell(books, after=DAY) == [PARKED.line]
+    # of what nobody is told any more nothing waits
+    assert books.raise_alerts(MODEL, [MONDAY], CHANNELS, NOW + TRIED_FOR) == 0
+    assert [len(alert.deliveries) for alert in books.list_alerts(MODEL)] == [2, 1]
+
+
 def test_what_lasts_is_told_once_a_day(books: Ledger) -> None:
     books.raise_alerts(MODEL, [MONDAY], CHANNELS, NOW)
     assert tell(books) == [MONDAY.line]
@@ -137,9 +149,12 @@ def test_files_that_need_a_person_are_told_by_number(books: Ledger) -> None:
     books.take_file(taken[0], [Demand("bob")], now=NOW)
     books.take_file(taken[1], [Demand("ann"), Demand("stranger"), Demand("nobody")], now=NOW)
     books.reject_file(taken[2], "row 2: no subject", now=NOW)
-    news = books.list_file_news(MODEL, NOW)
+    news = books.list_file_news(MODEL, NOW, "/in")
     assert [(one.number, one.is_rejected, one.num_unmatched) for one in news] == [(2, False, 2), (3, True, 0)]
-    assert books.list_file_news(MODEL, NOW + timedelta(seconds=1)) == []
+    assert books.list_file_news(MODEL, NOW + timedelta(seconds=1), "/in") == []
+    # what was rejected where another workspace takes files from is told there
+    for source in ("/elsewhere", None):
+        assert [one.number for one in books.list_file_news(MODEL, NOW, source)] == [2]
 
 
 def test_a_parked_wave_says_what_that_is(books: Ledger) -> None:

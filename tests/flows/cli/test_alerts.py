@@ -112,6 +112,22 @@ def test_somebody_is_told_by_every_channel(ledger: Ledger, tmp_path: Path, capsy
     assert "somebody else" not in json.dumps([listed, messages]) + "".join(mail.as_string() for mail in box.mails)
 
 
+def test_an_address_that_nobody_has_is_found_by_a_test(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ledger.list_alerts(MODEL) == []
+    change(mail_to=["dpo@example.org", "gone@example.org"], mail_from="amun@example.org")
+    with run_smtp(Mailbox(refused=("gone@example.org",))) as port:
+        os.environ["AMUN_ALERT_SMTP"] = f"smtp://127.0.0.1:{port}"
+        code, told, said = type_command(capsys, "alert", "test")
+        where = f"127.0.0.1:{port} refuses gone@example.org, and has taken it for the others"
+        who = "e-mail to dpo@example.org, gone@example.org"
+        assert (code, told) == (1, f"{who}: arrived, but not for everybody: {where}\n")
+        assert said == "amun: 1 of 1 failed\n"
+        code, _, said = type_command(capsys, "alert", "check")
+        assert (code, said) == (1, f"amun: warning: not everybody was alerted by e-mail: {where}\n")
+        # whoever was told is not told again
+        assert type_command(capsys, "alert", "check")[0] == 0
+
+
 def test_metrics_are_printed_or_written_whole(
     ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from dvc.repo import Repo
 
 from amun.core.errors import AmunError, InputError
@@ -51,6 +52,7 @@ from tests.amun.shipped import PARAMS, ROOT
 from tests.die import wrap
 from tests.flows.cli.test_requests import PEOPLE, ledger
 from tests.softhsm import LABEL, OBJECT, make_token
+from tests.workspaces import set_key
 
 __all__ = ["ledger"]
 
@@ -353,6 +355,32 @@ def test_night_that_fails_erases_whoever_was_forgotten_before(
     with pytest.raises(SystemExit):
         main(["wave", "run"])
     assert "guest-1" not in list_readable()
+
+
+@pytest.mark.parametrize("variable", ["", "PREFECT_API_URL"])
+def test_night_that_cannot_begin_is_a_failed_one_all_the_same(
+    variable: str, ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(ledger, "heavy")
+    if variable:  # nobody answers there
+        monkeypatch.setattr("flows.running.require_ready", lambda _: None)
+        monkeypatch.setenv(variable, "http://127.0.0.1:9/api")
+        add(ledger, "guest-1")
+    else:
+        params = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+        set_key(params, "intake.source", "../not/there")
+        PARAMS_FILE.write_text(yaml.safe_dump(params), encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["wave", "run"])
+    said = capsys.readouterr()
+    assert ended.value.code in (1, 2)
+    assert (variable or "not/there") in said.err
+    assert "erased: 1 request" in said.out
+    assert "heavy" not in list_readable()
+    night = ledger.find_night(MODEL)
+    assert night is not None
+    assert night.good_at is None
+    assert "night-failed" in [alert.kind for alert in ledger.list_alerts(MODEL)]
 
 
 def test_night_that_somebody_stops_erases_nobody(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,9 +27,10 @@ USER, PASSWORD = "amun", "swordfish"
 
 @dataclass
 class Mailbox:
-    """What an SMTP server has taken, and whom it refuses."""
+    """What an SMTP server has taken, whom it refuses, and how it answers QUIT."""
 
     refused: tuple[str, ...] = ()
+    goodbye: str = "221 Bye"
     mails: list[EmailMessage] = field(default_factory=list)
     recipients: list[list[str]] = field(default_factory=list)
 
@@ -48,6 +49,9 @@ class Mailbox:
         self.mails.append(mail)
         self.recipients.append(list(envelope.rcpt_tos))
         return "250 kept"
+
+    async def handle_QUIT(self, _: SMTP, __: Session, ___: Envelope) -> str:  # noqa: N802
+        return self.goodbye
 
 
 def log_in(_: SMTP, __: Session, ___: Envelope, ____: str, said: Any) -> AuthResult:

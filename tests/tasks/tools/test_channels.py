@@ -16,7 +16,7 @@ from amun.core.errors import AmunError, InputError
 from amun.core.network import TIMEOUT_VARIABLE
 from amun.core.params import AlertsParams
 from tasks.tools.alert_command import CommandChannel
-from tasks.tools.channels import Channel, list_channels, run_bounded
+from tasks.tools.channels import Channel, list_channels, list_idle_settings, run_bounded
 from tasks.tools.mail import SMTP_PASSWORD_VARIABLE, SMTP_VARIABLE, MailChannel
 from tasks.tools.message import Message, Told, read_bound
 from tasks.tools.webhook import (
@@ -88,7 +88,7 @@ def test_mail_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mail["Date"].datetime == NOW
     text = mail.get_content()
     for told in (PARKED, LATE):
-        assert all(part in text for part in (told.line, told.advice, told.page))
+        assert all(part in text for part in (told.line, told.raised_at, told.advice, told.page))
 
 
 def test_words_end_where_nobody_reads_on() -> None:
@@ -118,14 +118,38 @@ def test_mail_is_encrypted_and_its_password_lies_in_a_file(
     assert len(box.mails) == 1
 
 
-def test_mail_that_not_everybody_gets_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mail_that_not_everybody_gets_is_told_and_says_who_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     with run_smtp(box := Mailbox(refused=("ops@example.org",))) as port:
         monkeypatch.setenv(SMTP_VARIABLE, f"smtp://127.0.0.1:{port}")
-        with pytest.raises(AmunError, match=r"refuses ops@example\.org, and has taken it for the others"):
-            MAIL.send(MESSAGE)
+        said = f"127.0.0.1:{port} refuses ops@example.org, and has taken it for the others"
+        assert run_bounded({"e-mail": partial(MAIL.send, MESSAGE)}) == {"e-mail": (True, said, True)}
+        assert box.recipients == [["dpo@example.org"]]
         box.refused = ("dpo@example.org", "ops@example.org")
-        with pytest.raises(AmunError, match=r"refuses dpo@example\.org, ops@example\.org$"):
+        (ending,) = run_bounded({"e-mail": partial(MAIL.send, MESSAGE)}).values()
+        assert ending == (False, f"127.0.0.1:{port} refuses dpo@example.org, ops@example.org", False)
+
+
+def test_mail_that_was_taken_has_arrived_however_the_server_says_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+    with run_smtp(box := Mailbox(goodbye="451 not now")) as port:
+        monkeypatch.setenv(SMTP_VARIABLE, f"smtp://127.0.0.1:{port}")
+        assert MAIL.send(MESSAGE) == f"127.0.0.1:{port}"
+    assert len(box.mails) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+def test_a_password_that_smtp_cannot_send_is_not_quoted(
+    tmp_path: Path, hide: Hide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path)
+    with run_smtp(Mailbox(), certificate) as port:
+        monkeypatch.setenv(SMTP_VARIABLE, f"smtps://{USER}@localhost:{port}")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        hide(SMTP_PASSWORD_VARIABLE, "schlüssel")
+        with pytest.raises(AmunError) as refused:
             MAIL.send(MESSAGE)
+    assert str(refused.value) == (
+        f"localhost:{port}: server, user and password have to be ASCII, and one of them is not"
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,6 +237,30 @@ def test_webhook_to_nobody_does_not_tell_its_path(hide: Hide) -> None:
         assert "s3cret" not in str(failed.value)
 
 
+@pytest.mark.parametrize(
+    "address", ["https://amun:s3/cret@host", "https://amun:s3?cret@host/hook", "https://a@s3@host", "https://host:port"]
+)
+def test_a_web_address_that_is_none_is_refused_and_not_quoted(address: str, hide: Hide) -> None:
+    hide(WEBHOOK_VARIABLE, address)
+    for call in (WebhookChannel().check, WebhookChannel().describe):
+        with pytest.raises(InputError, match=f"^{WEBHOOK_VARIABLE}: no web address") as refused:
+            call()
+        assert "s3" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("https://amun:s3cret@host.example:8443/hook", "https://host.example:8443"),
+        ("http://[::1]:9000/hook?key=s3cret", "http://[::1]:9000"),
+        ("https://host", "https://host"),
+    ],
+)
+def test_of_a_web_address_the_host_is_told(address: str, host: str, hide: Hide) -> None:
+    hide(WEBHOOK_VARIABLE, address)
+    assert WebhookChannel().describe() == f"webhook {host}"
+
+
 def test_a_key_that_is_none_is_refused(hide: Hide, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(WEBHOOK_VARIABLE, "https://alerts.example.org")
     with pytest.raises(InputError, match="not set, and every message is signed"):
@@ -277,8 +325,8 @@ def test_whoever_hangs_is_given_up(hide: Hide, tmp_path: Path, monkeypatch: pyte
         ended = run_bounded(
             {channel.name: partial(channel.send, MESSAGE) for channel in channels} | {"well": lambda: "well"}
         )
-    assert ended.pop("well") == (True, "well")
-    assert [is_told for is_told, _ in ended.values()] == [False] * 3
+    assert ended.pop("well") == (True, "well", False)
+    assert [one.is_done for one in ended.values()] == [False] * 3
     assert ended["webhook"][1] == "no answer within 0.3 s"
     assert ended["command"][1].endswith("had not ended after 0.3 s, and was killed")
     # what it had started went with it
@@ -302,21 +350,44 @@ def test_a_fault_of_ours_is_told_by_its_name_alone() -> None:
     def fail() -> str:
         raise KeyError("ann")
 
-    assert run_bounded({"broken": fail}) == {"broken": (False, "failed with KeyError")}
+    assert run_bounded({"broken": fail}) == {"broken": (False, "failed with KeyError", False)}
+
+
+NOBODY: dict[str, object] = {
+    "mail_to": [],
+    "mail_from": None,
+    "command": [],
+    "mute": [],
+    "due_days": 5,
+    "silent_hours": 26,
+}
+
+
+def test_variables_that_tell_nobody_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = AlertsParams.model_validate(NOBODY)
+    assert list_idle_settings(params) == []
+    monkeypatch.setenv(SMTP_VARIABLE, "smtp://127.0.0.1")
+    monkeypatch.setenv(WEBHOOK_KEY_VARIABLE, "file:/key")
+    assert [line.partition(":")[0] for line in list_idle_settings(params)] == [SMTP_VARIABLE, WEBHOOK_KEY_VARIABLE]
+    monkeypatch.setenv(WEBHOOK_VARIABLE, "https://alerts.example.org")
+    told = NOBODY | {"mail_to": ["a@example.org"], "mail_from": "b@example.org"}
+    assert list_idle_settings(AlertsParams.model_validate(told)) == []
+
+
+def test_a_program_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    path.write_text("#!/bin/sh\n", encoding="ascii")
+    for word in (str(path), "no-such-program"):
+        with pytest.raises(InputError, match=rf"^params\.yaml: alerts\.command: there is no program {word} here"):
+            CommandChannel([word]).check()
+    path.chmod(0o700)
+    CommandChannel([str(path)]).check()
 
 
 def test_channels_are_those_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody: dict[str, object] = {
-        "mail_to": [],
-        "mail_from": None,
-        "command": [],
-        "mute": [],
-        "due_days": 5,
-        "silent_hours": 26,
-    }
-    assert list_channels(AlertsParams.model_validate(nobody)) == []
+    assert list_channels(AlertsParams.model_validate(NOBODY)) == []
     monkeypatch.setenv(WEBHOOK_VARIABLE, "https://alerts.example.org")
-    everybody = nobody | {"mail_to": ["a@example.org"], "mail_from": "b@example.org", "command": ["notify", "-x"]}
+    everybody = NOBODY | {"mail_to": ["a@example.org"], "mail_from": "b@example.org", "command": ["notify", "-x"]}
     channels = list_channels(AlertsParams.model_validate(everybody))
     assert [channel.describe() for channel in channels] == [
         "e-mail to a@example.org",
@@ -336,13 +407,5 @@ def test_channels_are_those_that_are_named(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(change: dict[str, object], words: str) -> None:
-    nobody: dict[str, object] = {
-        "mail_to": [],
-        "mail_from": None,
-        "command": [],
-        "mute": [],
-        "due_days": 5,
-        "silent_hours": 26,
-    }
     with pytest.raises(ValueError, match=words):
-        AlertsParams.model_validate(nobody | change)
+        AlertsParams.model_validate(NOBODY | change)

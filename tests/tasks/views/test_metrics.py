@@ -2,9 +2,11 @@
 
 import json
 import re
+import sqlite3
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from amun.core.params import read_params
 from amun.evidence.attempts import Judged, Receipt, Summary
 from amun.evidence.figures import ReportFigures
-from amun.ledger import Ledger, NewAlert
+from amun.ledger import Ledger, NewAlert, ParkedAs
 from tasks.tools.environment import LEDGER_VARIABLE, find_free_port
 from tasks.views.metrics import start_metrics, write_metrics
 from tasks.workspace.workspace import Workspace
@@ -93,6 +95,8 @@ def test_metrics_say_how_a_model_stands(workspace: Workspace, ledger: Ledger) ->
         "amun_night_last_success_timestamp_seconds": (NOW - DAY).timestamp(),
         "amun_waves_total complete": 2,
         "amun_waves_total parked": 1,
+        "amun_waves_total waiting": 0,
+        "amun_waves_total nothing": 0,
         "amun_wave_open_timestamp_seconds": NOW.timestamp(),
         "amun_wave_number": 2,
         "amun_wave_last_success_timestamp_seconds": (NOW - DAY).timestamp(),
@@ -120,11 +124,47 @@ def test_what_is_not_known_is_left_out(workspace: Workspace, tmp_path: Path, mon
     assert (values["amun_waves_total complete"], values["amun_requests_pending"]) == (1, 0)
 
 
+def test_who_matches_nobody_yet_has_a_due_date_too(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    monkeypatch.setenv(LEDGER_VARIABLE, url)
+    with Ledger.create(url) as opened:
+        build_base(opened, ["ann"])
+        (stranger,) = add(opened, "a stranger", now=NOW - DAY)
+        add(opened, "ann", now=NOW)
+        due = opened.get_request(stranger).due_at
+    assert read(write_metrics(workspace))["amun_request_due_timestamp_seconds"] == due.timestamp()
+
+
+def test_a_wave_that_waits_has_not_failed(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    monkeypatch.setenv(LEDGER_VARIABLE, url)
+    counted: tuple[ParkedAs, ...] = ("waiting", "waiting", "nothing", "parked")
+    with Ledger.create(url) as opened:
+        build_base(opened, ["ann"])
+        for parked_as in counted:
+            add(opened, "ann", now=NOW)
+            opened.park_wave(claim_wave(opened, now=NOW), "why", NOW, parked_as)
+    values = read(write_metrics(workspace))
+    states = ("complete", "parked", "waiting", "nothing")
+    assert [values[f"amun_waves_total {state}"] for state in states] == [1, 1, 2, 1]
+
+
 def test_a_ledger_that_is_away_is_told(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{tmp_path / 'nothing.db'}")
     values = read(write_metrics(workspace))
     assert values.keys() == {"amun_ledger_up", "amun_disk_free_bytes", "amun_disk_size_bytes"}
     assert values["amun_ledger_up"] == 0
+
+
+def test_a_ledger_that_cannot_be_read_is_told(workspace: Workspace, ledger: Ledger, tmp_path: Path) -> None:
+    assert ledger.list_waves(MODEL)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as database, database:
+        database.execute("UPDATE waves SET summary = '{\"decisions\": 3}' WHERE number = 2")
+    assert read(write_metrics(workspace))["amun_ledger_up"] == 0
 
 
 def test_they_are_served_as_text_and_as_openmetrics(workspace: Workspace, ledger: Ledger) -> None:

@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 
+from amun.core.network import TIMEOUT_VARIABLE
 from amun.core.params import read_params
 from amun.evidence.attempts import Judged, Receipt, Summary
 from amun.ledger import FileId, Ledger
 from amun.ledger.demands import Demand
 from tasks.tools.environment import LEDGER_VARIABLE
+from tasks.tools.mail import SMTP_VARIABLE
 from tasks.tools.webhook import HEARTBEAT_VARIABLE, WEBHOOK_KEY_VARIABLE, WEBHOOK_VARIABLE
 from tasks.workspace.alert_finding import find_alerts
 from tasks.workspace.alert_kinds import ADVICE, advise, locate
-from tasks.workspace.alerting import end_night, tell_alerts, tell_failures
+from tasks.workspace.alerting import end_night, send_heartbeat, tell_alerts, tell_failures
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, add, build_base, claim_wave, complete_wave
-from tests.tasks.tools.receivers import Posts, run_web
+from tests.tasks.tools.receivers import Mailbox, Posts, run_smtp, run_web
 from tests.workspaces import ROOT, set_key
 
 PEOPLE = ["ann", "bob", "joe", "zoe"]
@@ -169,10 +171,22 @@ def test_an_open_wave_is_told_once_it_is_late(tmp_path: Path, ledger: Ledger) ->
 def test_files_are_told_by_number(tmp_path: Path, ledger: Ledger) -> None:
     ledger.reject_file(FileId("/in", "ann.csv", "", "1", NOW), "ann.csv: row 2: ann", now=NOW)
     ledger.take_file(FileId("/in", "bob.csv", "", "2", NOW), [Demand("bob"), Demand("stranger")], now=NOW)
-    assert find(open_with(tmp_path), ledger) == {
+    params = open_with(tmp_path).params.model_dump()
+    set_key(params, "intake.source", "/in")
+    workspace = Workspace(tmp_path, type(read_params(ROOT / "params.yaml")).model_validate(params))
+    assert find(workspace, ledger) == {
         "file-rejected": "file 1 of requests is rejected: none of its lines counts",
         "file-unmatched": "1 request of file 2 matches nobody in the data",
     }
+
+
+@pytest.mark.parametrize("source", ["s3://", "~nobody-here/requests"])
+def test_a_source_that_is_none_keeps_nothing_from_being_told(tmp_path: Path, ledger: Ledger, source: str) -> None:
+    ledger.take_file(FileId("/in", "bob.csv", "", "2", NOW), [Demand("bob"), Demand("stranger")], now=NOW)
+    params = open_with(tmp_path).params.model_dump()
+    set_key(params, "intake.source", source)
+    workspace = Workspace(tmp_path, type(read_params(ROOT / "params.yaml")).model_validate(params))
+    assert list(find(workspace, ledger)) == ["file-unmatched"]
 
 
 def test_erasures_that_should_be_done_are_told(tmp_path: Path, ledger: Ledger) -> None:
@@ -212,6 +226,15 @@ def test_silence_is_told_where_it_is_looked_for_from_outside(tmp_path: Path, led
     line = {"night-missing": "no night has ended for 27 hours"}
     assert find(workspace, ledger, NOW + 27 * HOUR, is_night_over=False) == line
     assert find(workspace, ledger, NOW + 27 * HOUR) == {}
+
+
+def test_a_wave_of_a_release_that_recorded_no_nights_was_one(tmp_path: Path, ledger: Ledger) -> None:
+    complete(ledger, PASSED)
+    assert ledger.find_night(MODEL) is None
+    workspace = open_with(tmp_path, silent_hours=26)
+    assert find(workspace, ledger, NOW + 26 * HOUR, is_night_over=False) == {}
+    line = {"night-missing": "no night has ended for 27 hours"}
+    assert find(workspace, ledger, NOW + 27 * HOUR, is_night_over=False) == line
 
 
 def test_a_day_is_the_schedule_s(tmp_path: Path, ledger: Ledger) -> None:
@@ -263,6 +286,45 @@ def test_a_channel_that_is_down_is_told_and_tried_again(tmp_path: Path, ledger: 
     assert len(set(ids)) == 1, "a reader knows it again"
 
 
+def test_who_is_told_is_not_told_again_for_an_address_that_nobody_has(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = ["dpo@example.org", "gone@example.org"]
+    workspace = open_with(tmp_path, mail_to=people, mail_from="amun@example.org")
+    assert ledger.list_alerts(MODEL) == []
+    with run_smtp(box := Mailbox(refused=("gone@example.org",))) as port:
+        monkeypatch.setenv(SMTP_VARIABLE, f"smtp://127.0.0.1:{port}")
+        where = f"127.0.0.1:{port} refuses gone@example.org, and has taken it for the others"
+        assert end_night(workspace, has_failed=True) == [f"warning: not everybody was alerted by e-mail: {where}"]
+        assert end_night(workspace, has_failed=False) == []
+    assert box.recipients == [["dpo@example.org"]]
+
+
+def test_what_was_raised_before_it_was_muted_is_not_told(tmp_path: Path, ledger: Ledger, webhook: Posts) -> None:
+    assert ledger.list_alerts(MODEL) == []
+    webhook.status = 503
+    end_night(open_with(tmp_path), has_failed=True)
+    webhook.status = 204
+    assert end_night(open_with(tmp_path, mute=["night-failed"]), has_failed=False) == []
+    assert list_kinds(webhook) == [["night-failed"]]
+
+
+def test_an_error_that_is_not_ours_is_not_quoted(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ledger.find_night(MODEL) is None
+    monkeypatch.setattr(
+        "tasks.workspace.alerting.find_alerts", lambda *_, **__: Path(tmp_path, "ann.csv").read_text(encoding="utf-8")
+    )
+    assert end_night(open_with(tmp_path), has_failed=False) == ["warning: nobody was alerted: FileNotFoundError"]
+
+
+def test_a_heartbeat_that_cannot_be_sent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "soon")
+    (line,) = send_heartbeat()
+    assert line.startswith(f"warning: no heartbeat was sent: {TIMEOUT_VARIABLE}")
+
+
 def test_a_heartbeat_that_is_not_taken_is_told(tmp_path: Path, ledger: Ledger, webhook: Posts) -> None:
     webhook.status = 404
     (line,) = end_night(open_with(tmp_path), has_failed=False)
@@ -277,6 +339,21 @@ def test_a_night_whose_erasure_failed_sends_no_heartbeat_even_if_nobody_wants_to
     complete_wave(ledger, claim_wave(ledger, now=NOW), now=NOW, erase_after=NOW)
     assert end_night(open_with(tmp_path, mute=["erasure-failed"]), has_failed=False) == []
     assert webhook.asked == []
+
+
+def test_whoever_became_due_while_the_night_erased_is_the_next_night_s(
+    tmp_path: Path, ledger: Ledger, webhook: Posts
+) -> None:
+    add(ledger, "ann", now=NOW)
+    complete_wave(ledger, claim_wave(ledger, now=NOW), now=NOW, erase_after=NOW)
+    workspace = open_with(tmp_path)
+    assert end_night(workspace, has_failed=False, due_at=NOW - HOUR) == []
+    assert [path for _, path, _, _ in webhook.asked] == ["/ping"]
+    # what this night has begun it should have ended
+    ledger.start_erasures(MODEL, now=NOW)
+    assert end_night(workspace, has_failed=False, due_at=NOW - HOUR) == []
+    assert list_kinds(webhook) == [["erasure-failed"]]
+    assert len(webhook.asked) == 2
 
 
 def test_a_ledger_that_is_away_fails_no_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

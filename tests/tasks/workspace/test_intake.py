@@ -19,7 +19,7 @@ from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import run_git
 from tasks.tools.s3 import Location, list_objects, open_client
 from tasks.workspace.intake_folder import FolderSource
-from tasks.workspace.intake_sources import count_waiting, open_source
+from tasks.workspace.intake_sources import count_waiting, name_source, open_source
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import build_base
 from tests.amun.shipped import PARAMS
@@ -237,6 +237,7 @@ def test_file_replaced_while_it_is_taken_is_another(place: Place, workspace: Wor
     source = open_source(workspace)
     assert source is not None
     waiting = next(iter(source.read_waiting()))
+    assert waiting.id.source == name_source(workspace)
     place.put("x.csv", second)
     source.put_away(waiting, record_file(ledger, waiting, 0.5))
     assert place.read() == {"x.csv": second, "done/000001/x.csv": first}
