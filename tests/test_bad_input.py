@@ -12,7 +12,18 @@ from amun.core.locks import hold_lock
 from amun.core.paths import INIT_LOCK, PARAMS, STATE
 from amun.vault.kek import KEK_VARIABLE
 from tasks.tools.environment import find_free_port
-from tests.workspaces import BIN, Finished, Site, describe, dump_ledger, list_people, make_clone, read_tree, set_key
+from tests.workspaces import (
+    BIN,
+    Finished,
+    Site,
+    describe,
+    dump_ledger,
+    dump_requests,
+    list_people,
+    make_clone,
+    read_tree,
+    set_key,
+)
 
 
 @pytest.fixture(scope="module")
@@ -241,16 +252,10 @@ def pending(wave_one: Site, folder: Path) -> Site:
 
 def assert_wave_refused(site: Site, exit_code: int, *words: str) -> None:
     """Checks that `amun wave run` refuses in one line and opens no wave; the ledger says that a night has failed."""
-    before = list_all_but_nights(site), site.git("status", "--porcelain")
+    before = dump_requests(site), site.git("status", "--porcelain")
     assert_one_line(site.start("amun", "wave", "run"), exit_code, *words)
-    assert (list_all_but_nights(site), site.git("status", "--porcelain")) == before
+    assert (dump_requests(site), site.git("status", "--porcelain")) == before
     assert "night-failed" in [alert["kind"] for alert in site.load("alert", "list")]
-
-
-def list_all_but_nights(site: Site) -> list[str]:
-    """Returns the ledger's content as SQL, without when nights ended and what was told of them."""
-    tables = tuple(f'INSERT INTO "{name}"' for name in ("nights", "alerts", "alert_deliveries"))
-    return [line for line in dump_ledger(site) if not line.startswith(tables)]
 
 
 def test_uncommitted_changes_at_a_wave(pending: Site, tmp_path: Path) -> None:

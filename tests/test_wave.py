@@ -23,7 +23,17 @@ from tasks.workspace.store_files import CONTENT
 from tests.footers import assert_shows_nobody, find_store_files, is_sealed
 from tests.registry import find_version, list_attempts, open_client
 from tests.test_bad_input import assert_one_line
-from tests.workspaces import MODEL, Finished, Site, choose_people, describe, dump_ledger, list_people, read_tree
+from tests.workspaces import (
+    MODEL,
+    Finished,
+    Site,
+    choose_people,
+    describe,
+    dump_ledger,
+    dump_requests,
+    list_people,
+    read_tree,
+)
 
 FOREIGN_WORDS = ("Traceback", "Warning", "WARNING", "INFO", "ERROR", "alembic", "prefect", "mlflow")
 SUBJECT = re.compile(r"subject-\d{5}")
@@ -318,9 +328,9 @@ def test_stage_by_hand_gives_the_same_bytes(site: Site) -> None:
 
 
 def test_nothing_pending_is_a_success(wave_one: Site) -> None:
-    before = dump_ledger(wave_one)
+    before = dump_requests(wave_one)
     assert "nothing to do" in wave_one.run("amun", "wave", "run")
-    assert dump_ledger(wave_one) == before
+    assert dump_requests(wave_one) == before
 
 
 def test_dry_run_writes_nothing(site: Site) -> None:

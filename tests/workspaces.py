@@ -228,3 +228,9 @@ def dump_ledger(site: Site) -> list[str]:
     """Returns the ledger's content as SQL."""
     with closing(sqlite3.connect(site.root / LEDGER)) as connection:
         return list(connection.iterdump())
+
+
+def dump_requests(site: Site) -> list[str]:
+    """Returns the ledger's content as SQL, without when nights ended and what was told of them."""
+    tables = tuple(f'INSERT INTO "{name}"' for name in ("nights", "alerts", "alert_deliveries"))
+    return [line for line in dump_ledger(site) if not line.startswith(tables)]
