@@ -1,13 +1,15 @@
 """What a night could show, were its model retrained exactly: known before any attempt is made."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from amun.audit.gate import ROUNDING
 from amun.audit.memory import Memory
 from amun.audit.observations import explain_too_few
-from amun.audit.sizes import ExpectedAccuracy
+from amun.audit.sizes import NUM_PLACES, ExpectedAccuracy
 from amun.core.params import AttemptParams
 from amun.core.paths import POWER_METRICS
 from amun.evidence.wave import CURRENT, Record
@@ -31,8 +33,9 @@ class NightPower(Record):
             None where that cannot be measured.
         power: the chance, 0 to 1, that the whole gate would pass exact retraining, were it an attempt like others; None
             likewise. Earlier versions told of memory left alone.
-        expected_accuracy: of exact retraining on what remains, on the calibration half; None where there are no
-            references, nothing was trained exactly before, or an earlier version did not say.
+        expected_accuracy: of exact retraining on what remains, on the calibration half as it was before tonight; to two
+            places, as `power` is. None where there are no references, nothing was trained exactly before, or an earlier
+            version did not say.
     """
 
     num_people: int
@@ -103,9 +106,15 @@ def foresee_night(
         num_held_out_samples=len(held_out),
         num_references=num_references,
         base_memory=None if memory is None else memory.base_total / memory.scale,
-        power=None if memory is None else chance * memory.compute_power(margin, alpha),
+        power=None if memory is None else round_down(chance * memory.compute_power(margin, alpha)),
         expected_accuracy=None if accuracy is None else accuracy.mean,
     )
+
+
+def round_down(chance: float) -> float:
+    """Returns a chance, 0 to 1, to two places: no more of what the references say of few people is told."""
+    steps: int = 10**NUM_PLACES
+    return math.floor(chance * steps + ROUNDING) / steps
 
 
 def choose_yardstick(yardstick: float, expected: float | None) -> float:

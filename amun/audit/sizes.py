@@ -18,6 +18,7 @@ from amun.evidence.wave import MIN_REPORTED, Wave
 from amun.store.samples import Samples
 from amun.store.store import read_owners, read_shape
 
+NUM_PLACES = 2  # of what is told of references: what one person of a half adds to it is less than that
 ERROR_POWER = 1 / 2  # of image classifiers, by the source 0.3 to 0.5; 0.36 to 0.67 on three splits of the digits
 
 
@@ -73,8 +74,11 @@ def expect_accuracy(
 ) -> ExpectedAccuracy | None:
     """Returns what accuracy exact retraining would have on held-out samples, by the references that never had them.
 
+    The references are the same each night. Were what they say told in full and without those who leave, these people's
+    own score would follow from the figures of two nights: it is told of all who were held before, and to two places.
+
     Args:
-        held_out: N samples of one half.
+        held_out: N samples of one half, as it is before those leave who ask tonight.
         references: logits (K, C) of these samples at least; no samples where there are no references.
         inclusion: (K,) likewise: 1 where the reference was trained on the sample.
         sizes: of the training sets.
@@ -95,7 +99,7 @@ def expect_accuracy(
     ]
     # each is of half of the samples; what scatters from sample to sample is half as much over all of them
     return ExpectedAccuracy(
-        mean=extend_accuracy(float(by_sample.mean()), sizes, yardstick),
+        mean=round(extend_accuracy(round(float(by_sample.mean()), NUM_PLACES), sizes, yardstick), NUM_PLACES),
         deviation=float(np.std(deviations)) / 2**0.5,
     )
 

@@ -181,7 +181,7 @@ class Field:
             sets.held_out.select(find_strangers(sets.held_out, self.train)),
             measure_wave_memory(sets, self._references, of_base, of_base, self.params, wave),
             self._num_references,
-            expect_accuracy(sets.held_out, self._references, self._inclusion, read_sizes(wave), wave.yardstick),
+            expect_accuracy(self.calibration, self._references, self._inclusion, read_sizes(wave), wave.yardstick),
             yardstick=wave.yardstick,
             margin=self.params.gate.max_memory_left,
             max_accuracy_drop=self.params.gate.max_accuracy_drop,

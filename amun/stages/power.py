@@ -20,10 +20,9 @@ def measure_power(params: Params, device: torch.device) -> None:
     """Writes how many people there are, how much the base remembers of them, and what exact retraining would show."""
     wave = read_wave()
     sizes = read_sizes(wave)
-    forget, half = (
-        read_samples(TRAIN, sample_ids=wave.telling_ids),
-        read_samples(CALIBRATION, without=wave.gone_ids),
-    )
+    forget = read_samples(TRAIN, sample_ids=wave.telling_ids)
+    half_before = read_samples(CALIBRATION, without=wave.earlier_gone_ids)
+    half = half_before.select(~half_before.is_among(wave.gone_ids))
     held_out = half.select(find_strangers(half, read_owners(TRAIN)))
     references, inclusion = (
         read_samples(path, without=wave.earlier_gone_ids) for path in (AUDIT_LOGITS, AUDIT_INCLUSION)
@@ -40,7 +39,7 @@ def measure_power(params: Params, device: torch.device) -> None:
         held_out,
         memory,
         0 if evidence is None else evidence.num_references,
-        expect_accuracy(half, references, inclusion, sizes, wave.yardstick),
+        expect_accuracy(half_before, references, inclusion, sizes, wave.yardstick),
         yardstick=wave.yardstick,
         margin=params.gate.max_memory_left,
         max_accuracy_drop=params.gate.max_accuracy_drop,
