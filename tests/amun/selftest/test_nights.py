@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from amun.audit import sizes
+from amun.audit import expected
 from amun.audit.decision import Decision
 from amun.audit.night import foresee_night, read_night
 from amun.core.paths import CALIBRATION, TRAIN, UNLEARNED, WAVE_BASE
@@ -64,8 +64,8 @@ def test_two_nights_that_differ_by_a_person_do_not_tell_of_that_person(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # coarse as they are told, and carried to other sizes, one person seldom moves them
-    monkeypatch.setattr(sizes, "NUM_PLACES", 12)
-    monkeypatch.setattr(sizes, "extend_accuracy", lambda of_references, *_: of_references)
+    monkeypatch.setattr(expected, "NUM_PLACES", 12)
+    monkeypatch.setattr(expected, "extend_accuracy", lambda of_references, *_: of_references)
     with open_ground(workspace.root):
         trained, half = read_samples(TRAIN), read_samples(CALIBRATION)
         stranger = next(name for name in half.subject_ids.tolist() if name not in trained.subject_ids)
