@@ -136,7 +136,7 @@ class Field:
             decide(APPROXIMATE, night, figures, wave.yardstick, gate)
             for gate in (params.gate, params.gate.model_copy(update={"insufficient": "pass_with_warning"}))
         )
-        reported = add_memory(ModelFigures(), self._audit(wave, 2, base, model).memory, params)
+        reported = add_memory(ModelFigures(), self._audit(wave, 2, base, model).memory, params, is_refuting=True)
         return Judgement(
             night=night,
             decision=decision,

@@ -45,6 +45,11 @@ def test_power_of_fewer_images_is_the_share_of_such_models_that_are_shown(growth
         blind.append(plain.compute_power(margin, 0.05))
         assert grown.spread == pytest.approx(plain.spread / growth)
         assert grown.null.max_spread == pytest.approx(plain.null.max_spread)
+        # what single people show is judged as ever, and so is what refutes on the test half
+        assert grown.null.max_overlooked == plain.null.max_overlooked
+        assert grown.scores.tolist() == plain.scores.tolist()
+        assert grown.as_measured.bound(0.05) == pytest.approx(plain.bound(0.05))
+        assert grown.as_measured.spread == pytest.approx(plain.spread)
     assert np.mean(said) == pytest.approx(np.mean(shown), abs=0.12)
     assert np.mean(blind) > np.mean(shown) + 0.05
 
