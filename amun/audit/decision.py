@@ -118,10 +118,9 @@ def decide(
     """
     if not audited.num_forget:
         return Decision(True, "nothing was trained on that is to be forgotten")
-    accuracy = None
+    accuracy, forgiven = None, ""
     if yardstick is not None and audited.accuracy is not None:
-        least = choose_yardstick(yardstick, night.expected_accuracy)
-        accuracy = judge_accuracy(audited.accuracy, least, gate.max_accuracy_drop)
+        accuracy, forgiven = _judge_loss(audited.accuracy, night.expected_accuracy, yardstick, gate.max_accuracy_drop)
     if unlearned.is_exact:
         warning = "" if accuracy is None or accuracy.passed else f"{accuracy.reason}; it is the new yardstick"
         unshown = f"; {night.insufficient}" if night.insufficient else ""
@@ -134,8 +133,22 @@ def decide(
         return Decision(False, "; ".join(refusals))
     if unshown:
         told = f"{unshown}{_tell_measured(audited)}"
-        return Decision(True, UNREFUSED, told) if gate.insufficient == "pass_with_warning" else Decision(False, told)
-    return Decision(True, "; ".join(verdict.reason for verdict in verdicts))
+        is_let = gate.insufficient == "pass_with_warning"
+        return Decision(True, _join(forgiven, UNREFUSED), told) if is_let else Decision(False, told)
+    return Decision(True, _join(forgiven, *(verdict.reason for verdict in verdicts)))
+
+
+def _judge_loss(accuracy: float, expected: float | None, yardstick: float, max_drop: float) -> tuple[Verdict, str]:
+    """Returns what the bound on accuracy says, and what is forgiven where that alone lets the attempt pass."""
+    least = choose_yardstick(yardstick, expected, max_drop)
+    judged, unforgiven = (judge_accuracy(accuracy, each, max_drop) for each in (least, yardstick))
+    if unforgiven.passed or not judged.passed:
+        return judged, ""
+    return judged, f"{unforgiven.reason}, but exact retraining on the images left is expected to have {expected:.2f}"
+
+
+def _join(*reasons: str) -> str:
+    return "; ".join(filter(None, reasons))
 
 
 def _judge_figures(night: NightPower, audited: AuditFigures, gate: GateParams) -> tuple[list[Verdict], str]:

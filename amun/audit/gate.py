@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from amun.audit.roc import auc_standard_error
 
 ONE_SIDED_95 = 1.645  # standard errors
+MAX_TRACE_SLACK = 0.05  # where few images make the trace unsure, it is no licence
 ROUNDING = 1e-9  # 0.97 - 0.95 is a little more than 0.02
 
 
@@ -80,7 +81,7 @@ def judge_auc(auc: float, num_forget: int, num_non_members: int, margin: float) 
 
 
 def judge_trace(trace: float, standard_error: float | None, max_trace: float) -> Verdict:
-    """Refuses a trace of which it, or its mirror image, is shown to exceed `max_trace`.
+    """Refuses a trace of which it, or its mirror image, exceeds `max_trace` by 1.645 standard errors, or by 0.05.
 
     Exact retraining leaves one, too: whom the base had learned, and a new model has not, changes more than a stranger.
 
@@ -89,7 +90,7 @@ def judge_trace(trace: float, standard_error: float | None, max_trace: float) ->
         standard_error: of it; None where an earlier version did not say, and no slack is given.
         max_trace: `gate.max_trace`.
     """
-    slack = ONE_SIDED_95 * (standard_error or 0.0)
+    slack = min(MAX_TRACE_SLACK, ONE_SIDED_95 * (standard_error or 0.0))
     shown = max(trace, 1 - trace) - slack
     passed = is_at_most(shown, max_trace)
     return Verdict(

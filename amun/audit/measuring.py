@@ -85,10 +85,17 @@ def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
     )
 
 
-def add_memory(figures: AnyFigures, memory: Memory | None, params: Params) -> AnyFigures:
-    """Returns figures with memory left and its bounds; None where they cannot be had."""
+def add_memory(figures: AnyFigures, memory: Memory | None, params: Params, *, is_refuting: bool = False) -> AnyFigures:
+    """Returns figures with memory left and its bounds; None where they cannot be had.
+
+    Args:
+        figures: without them.
+        memory: what was measured.
+        params: the attempts, and the margin.
+        is_refuting: the bounds only refute what the gate has let pass. Then they are not widened for the images left.
+    """
     alpha = share_alpha(params.unlearning.attempts)
-    bounds = None if memory is None else memory.bound(alpha)
+    bounds = None if memory is None else (memory.as_measured if is_refuting else memory).bound(alpha)
     lower, upper = (None, None) if bounds is None else bounds
     measured = {
         "memory_left": None if memory is None or memory.base_total <= 0 else memory.left,

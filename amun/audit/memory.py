@@ -10,7 +10,7 @@ Source: ours. The excess is the signal of online attacks with references (LiRA, 
 2312.03262); the interval of the ratio is Fieller's (1954), with people as the units.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -61,6 +61,8 @@ class ExactNull:
         max_spread: the largest mean square that is no surprise, as a multiple of it.
         max_overlooked: the strongest sign that is no surprise of some people who are remembered among others.
         scatter: of a single person.
+        growth: how many times that of the references the variance, between people and between trainings, and the mean
+            square are. The signs of single people are the references' own: they are to sound however many leave.
     """
 
     variance: float
@@ -70,6 +72,18 @@ class ExactNull:
     max_spread: float
     max_overlooked: float
     scatter: Scatter
+    growth: float
+
+    @property
+    def as_measured(self) -> "ExactNull":
+        """The references' own, of as many images as they have."""
+        return replace(
+            self,
+            variance=self.variance / self.growth,
+            between=self.between / self.growth,
+            mean_square=self.mean_square / self.growth,
+            growth=1.0,
+        )
 
 
 class Instrument:
@@ -177,6 +191,11 @@ class Memory:
     def left(self) -> float:
         """The memory left: 0 is what exact retraining leaves, 1 what the base had."""
         return self.total / self.base_total
+
+    @property
+    def as_measured(self) -> "Memory":
+        """The same beside models with as many images as the references: what refutes by it does so without a guess."""
+        return replace(self, null=self.null.as_measured)
 
     def bound(self, alpha: float) -> tuple[float, float] | None:
         """Returns the lower and the upper bound of the memory left, each missed with probability `alpha`.
@@ -293,7 +312,8 @@ def compare_totals(instrument: Instrument, base: Floats, unlearned: Floats) -> M
 def _find_null(evidence: Evidence, scale: float, growth: float) -> ExactNull:
     """Takes each reference for an exactly retrained model: it never saw half of the people.
 
-    What it says is stretched, so that its variance grows as that of a model with fewer images does.
+    What it says is stretched, so that its variance grows as that of a model with fewer images does. The signs of single
+    people are not: that would let more of them pass.
     """
     totals, variances, scaled, squares, overlooked, strangers = [], [], [], [], [], []
     for reference in range(evidence.num_references):
@@ -301,8 +321,8 @@ def _find_null(evidence: Evidence, scale: float, growth: float) -> ExactNull:
         instrument = Instrument(part)
         if min(part.count_people()) < 2 or instrument.scale <= 0:
             continue
-        signals = evidence.signals[~evidence.inclusion[:, reference], reference]
-        contributions = instrument.weigh(signals).stretch(growth**0.5)
+        people = instrument.weigh(evidence.signals[~evidence.inclusion[:, reference], reference])
+        contributions = people.stretch(growth**0.5)
         share = instrument.scale / scale
         variance = _covary(contributions, contributions)
         totals.append(contributions.total / share)
@@ -310,8 +330,8 @@ def _find_null(evidence: Evidence, scale: float, growth: float) -> ExactNull:
         # a variance between people grows with their number, not with its square
         scaled.append(variance / share)
         squares.append(float(np.mean(np.square(contributions.forget))))
-        overlooked.append(weigh_overlooked(contributions.forget, instrument.scales))
-        strangers.append(instrument.describe_people(contributions))
+        overlooked.append(weigh_overlooked(people.forget, instrument.scales))
+        strangers.append(instrument.describe_people(people))
     between = max(0.0, float(np.mean(np.square(totals)) - np.mean(variances)))
     mean_square = float(np.mean(squares))
     return ExactNull(
@@ -322,6 +342,7 @@ def _find_null(evidence: Evidence, scale: float, growth: float) -> ExactNull:
         max_spread=1 + ALARM_DEVIATIONS * float(np.std(squares)) / mean_square,
         max_overlooked=float(np.mean(overlooked) + ALARM_DEVIATIONS * np.std(overlooked)),
         scatter=fit_scatter(strangers),
+        growth=growth,
     )
 
 

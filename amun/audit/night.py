@@ -1,13 +1,15 @@
 """What a night could show, were its model retrained exactly: known before any attempt is made."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from amun.audit.expected import NUM_PLACES, ExpectedAccuracy
+from amun.audit.gate import ROUNDING
 from amun.audit.memory import Memory
 from amun.audit.observations import explain_too_few
-from amun.audit.sizes import ExpectedAccuracy
 from amun.core.params import AttemptParams
 from amun.core.paths import POWER_METRICS
 from amun.evidence.wave import CURRENT, Record
@@ -31,8 +33,9 @@ class NightPower(Record):
             None where that cannot be measured.
         power: the chance, 0 to 1, that the whole gate would pass exact retraining, were it an attempt like others; None
             likewise. Earlier versions told of memory left alone.
-        expected_accuracy: of exact retraining on what remains, on the calibration half; None where there are no
-            references, nothing was trained exactly before, or an earlier version did not say.
+        expected_accuracy: of exact retraining on what remains, at best, on the calibration half as it was before
+            tonight; to two places, as `power` is. None where it cannot be foreseen or helps no attempt
+            (`expect_accuracy`), or an earlier version did not say.
     """
 
     num_people: int
@@ -95,7 +98,9 @@ def foresee_night(
     """
     chance = 1 - MAX_ALARMED
     if accuracy is not None and yardstick is not None:
-        chance *= accuracy.find_chance(choose_yardstick(yardstick, accuracy.mean) - max_accuracy_drop)
+        chance *= accuracy.find_chance(
+            choose_yardstick(yardstick, accuracy.at_best, max_accuracy_drop) - max_accuracy_drop
+        )
     return NightPower(
         num_people=len(np.unique(forget.subject_ids)),
         num_samples=len(forget),
@@ -103,17 +108,24 @@ def foresee_night(
         num_held_out_samples=len(held_out),
         num_references=num_references,
         base_memory=None if memory is None else memory.base_total / memory.scale,
-        power=None if memory is None else chance * memory.compute_power(margin, alpha),
-        expected_accuracy=None if accuracy is None else accuracy.mean,
+        power=None if memory is None else round_down(chance * memory.compute_power(margin, alpha)),
+        expected_accuracy=None if accuracy is None else accuracy.at_best,
     )
 
 
-def choose_yardstick(yardstick: float, expected: float | None) -> float:
+def round_down(chance: float) -> float:
+    """Returns a chance, 0 to 1, to two places: no more of what the references say of few people is told."""
+    steps: int = 10**NUM_PLACES
+    return math.floor(chance * steps + ROUNDING) / steps
+
+
+def choose_yardstick(yardstick: float, expected: float | None, max_drop: float) -> float:
     """Returns the accuracy, 0 to 1, below which an attempt is not to be by more than `gate.max_accuracy_drop`.
 
-    Exact retraining is what follows a refusal. No attempt is held to more than that is expected to have.
+    Exact retraining is what follows a refusal: an attempt is not held to more than that is expected to have. What is
+    forgiven so is `max_drop` once more at most: however many leave, no attempt passes that has lost more than twice it.
     """
-    return yardstick if expected is None else min(yardstick, expected)
+    return yardstick if expected is None else max(min(yardstick, expected), yardstick - max_drop)
 
 
 def read_night(workspace: Path = CURRENT) -> NightPower:

@@ -11,6 +11,7 @@ import numpy as np
 from amun.core.errors import InputError
 from amun.core.locks import hold_lock
 from amun.core.paths import (
+    ADOPTED,
     AUDIT_INCLUSION,
     AUDIT_LOGITS,
     BASE_MODEL,
@@ -68,6 +69,8 @@ def open_ground(workspace: Path) -> Iterator[None]:
             for path in _BORROWED:
                 (ground / path).parent.mkdir(parents=True, exist_ok=True)
                 (ground / path).symlink_to(workspace / path)
+            if (workspace / ADOPTED).exists():
+                (ground / ADOPTED).symlink_to(workspace / ADOPTED)
             lend_vault(workspace, ground)
             (ground / WAVE_BASE).symlink_to(ground / BASE_MODEL)
             with chdir(ground):

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from amun.audit.decision import Decision, decide
 from amun.audit.evaluation import AuditSets, audit_logits, choose_audit_sets
+from amun.audit.expected import expect_accuracy, is_retraining_alike
 from amun.audit.gate import contradicts_memory
 from amun.audit.gather import find_strangers
 from amun.audit.measuring import WaveAudit, add_memory, measure_wave_memory
 from amun.audit.night import NightPower, foresee_night, share_alpha
-from amun.audit.sizes import expect_accuracy, read_sizes
+from amun.audit.sizes import read_sizes
 from amun.audit.trace import Candidates, Rises, Trace, compare_rises, find_candidates, measure_rise
 from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TEST, TRAIN
@@ -135,7 +136,7 @@ class Field:
             decide(APPROXIMATE, night, figures, wave.yardstick, gate)
             for gate in (params.gate, params.gate.model_copy(update={"insufficient": "pass_with_warning"}))
         )
-        reported = add_memory(ModelFigures(), self._audit(wave, 2, base, model).memory, params)
+        reported = add_memory(ModelFigures(), self._audit(wave, 2, base, model).memory, params, is_refuting=True)
         return Judgement(
             night=night,
             decision=decision,
@@ -175,13 +176,16 @@ class Field:
         wave = self._plan(people)
         sets = self._choose_sets(wave, 1)
         forget, _, held_out = self._pick(wave, 1, base)
-        of_base = forget, held_out
+        of_base, expected = (forget, held_out), None
+        if is_retraining_alike(self.params):
+            samples = self.calibration, self.train, self._references, self._inclusion
+            expected = expect_accuracy(*samples, read_sizes(wave), wave.yardstick)
         return foresee_night(
             sets.forget,
             sets.held_out.select(find_strangers(sets.held_out, self.train)),
             measure_wave_memory(sets, self._references, of_base, of_base, self.params, wave),
             self._num_references,
-            expect_accuracy(sets.held_out, self._references, self._inclusion, read_sizes(wave), wave.yardstick),
+            expected,
             yardstick=wave.yardstick,
             margin=self.params.gate.max_memory_left,
             max_accuracy_drop=self.params.gate.max_accuracy_drop,

@@ -79,7 +79,7 @@ def judge_model(params: Params, device: torch.device) -> Verdict:
     audited = read_figures(AuditFigures)
     night, gate = read_night(), params.gate
     decision = decide(APPROXIMATE, night, audited, read_wave().yardstick, gate)
-    reported = add_memory(ModelFigures(), audit_half(params, device, TEST).memory, params)
+    reported = add_memory(ModelFigures(), audit_half(params, device, TEST).memory, params, is_refuting=True)
     if decision.passed:
         said = WARNED if decision.warning else PASSED
     else:

@@ -2,10 +2,11 @@
 
 import torch
 
+from amun.audit.expected import expect_accuracy, is_retraining_alike
 from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
 from amun.audit.memory import measure_memory
 from amun.audit.night import foresee_night, share_alpha
-from amun.audit.sizes import expect_accuracy, read_sizes
+from amun.audit.sizes import read_sizes
 from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, POWER_METRICS, TRAIN, WAVE_BASE
 from amun.evidence.wave import read_wave, write_json
@@ -19,17 +20,18 @@ from amun.store.store import read_owners, read_shape
 def measure_power(params: Params, device: torch.device) -> None:
     """Writes how many people there are, how much the base remembers of them, and what exact retraining would show."""
     wave = read_wave()
-    sizes = read_sizes(wave)
-    forget, half = (
-        read_samples(TRAIN, sample_ids=wave.telling_ids),
-        read_samples(CALIBRATION, without=wave.gone_ids),
-    )
-    held_out = half.select(find_strangers(half, read_owners(TRAIN)))
+    sizes, train = read_sizes(wave), read_owners(TRAIN)
+    forget = read_samples(TRAIN, sample_ids=wave.telling_ids)
+    half_before = read_samples(CALIBRATION, without=wave.earlier_gone_ids)
+    half = half_before.select(~half_before.is_among(wave.gone_ids))
+    held_out = half.select(find_strangers(half, train))
     references, inclusion = (
         read_samples(path, without=wave.earlier_gone_ids) for path in (AUDIT_LOGITS, AUDIT_INCLUSION)
     )
     evidence = gather_evidence(forget, held_out, references, inclusion, params.audit)
-    memory = None
+    memory, expected = None, None
+    if is_retraining_alike(params):
+        expected = expect_accuracy(half_before, train, references, inclusion, sizes, wave.yardstick)
     if evidence is not None and not evidence.explain_missing():
         model = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
         logits = [compute_logits(model, part.images.to(device)) for part in (forget, held_out)]
@@ -40,7 +42,7 @@ def measure_power(params: Params, device: torch.device) -> None:
         held_out,
         memory,
         0 if evidence is None else evidence.num_references,
-        expect_accuracy(half, references, inclusion, sizes, wave.yardstick),
+        expected,
         yardstick=wave.yardstick,
         margin=params.gate.max_memory_left,
         max_accuracy_drop=params.gate.max_accuracy_drop,

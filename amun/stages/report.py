@@ -55,7 +55,7 @@ def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -
         not_measured=audited.not_measured,
     )
     shares = {} if audited.num_references else measure_svc_shares(sets, after)
-    return add_memory(figures.model_copy(update=shares), audited.memory, params)
+    return add_memory(figures.model_copy(update=shares), audited.memory, params, is_refuting=True)
 
 
 def _measure_trace(audited: WaveAudit, params: Params, device: torch.device) -> Trace:

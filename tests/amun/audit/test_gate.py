@@ -34,7 +34,7 @@ def test_the_reason_shows_the_figures() -> None:
     assert judge_overlooked(0.5, 0.25) == Verdict(False, "overlooked people 0.500, more than 0.250")
     assert judge_trace(0.4, None, 0.62) == Verdict(True, "max(trace 0.400, 1 - trace) - 0.000 = 0.600, at most 0.62")
     assert judge_trace(0.7, 0.02, 0.62) == Verdict(False, "max(trace 0.700, 1 - trace) - 0.033 = 0.667, more than 0.62")
-    assert judge_trace(0.3, 0.05, 0.62) == Verdict(True, "max(trace 0.300, 1 - trace) - 0.082 = 0.618, at most 0.62")
+    assert judge_trace(0.34, 0.05, 0.62) == Verdict(True, "max(trace 0.340, 1 - trace) - 0.050 = 0.610, at most 0.62")
     assert judge_accuracy(0.96, 0.97, 0.02).reason == "accuracy 0.9600 is 0.0100 below 0.9700, at most 0.02"
     unknown = Verdict(False, "memory left has no bound: what the base remembered is not shown")
     assert judge_memory(None, 0.1, 0.5) == judge_memory((-0.2, 0.4), None, 0.5) == unknown
@@ -42,6 +42,13 @@ def test_the_reason_shows_the_figures() -> None:
     assert judge_memory((-0.2, 0.4), 0.1, 0.5).reason == "memory left 0.10 [-0.20, 0.40], within 0.5 of 0"
     assert judge_memory((-0.2, 0.6), 0.2, 0.5).reason == "memory left 0.20 [-0.20, 0.60], not within 0.5 of 0"
     assert judge_accuracy(0.94, 0.97, 0.02).reason == "accuracy 0.9400 is 0.0300 below 0.9700, more than 0.02"
+
+
+@pytest.mark.parametrize("num_images", [20, 57, 150, 1000])
+def test_few_images_open_no_door_to_a_trace(num_images: int) -> None:
+    error = auc_standard_error(num_images, num_images)
+    assert judge_trace(0.66, error, 0.62).passed is (num_images < 1000)
+    assert not judge_trace(0.68, error, 0.62).passed, "AMUN had 0.671 to 0.754"
 
 
 def test_a_margin_met_exactly_passes() -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from amun.audit import expected
 from amun.audit.decision import Decision
 from amun.audit.night import foresee_night, read_night
-from amun.core.paths import TRAIN, UNLEARNED, WAVE_BASE
+from amun.core.paths import CALIBRATION, TRAIN, UNLEARNED, WAVE_BASE
 from amun.evidence.figures import AuditFigures, read_figures
 from amun.model.building import load_for
 from amun.selftest.alike import give_styles, merge_people
@@ -57,6 +58,24 @@ def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace) 
         assert read_figures(AuditFigures).trace_standard_error is not None
         assert field.foresee(people, of_base) == read_night()
         assert read_night().expected_accuracy is not None
+
+
+def test_two_nights_that_differ_by_a_person_do_not_tell_of_that_person(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # coarse as they are told, and carried to other sizes, one person seldom moves them
+    monkeypatch.setattr(expected, "NUM_PLACES", 12)
+    monkeypatch.setattr(expected, "extend_accuracy", lambda of_references, *_: of_references)
+    with open_ground(workspace.root):
+        trained, half = read_samples(TRAIN), read_samples(CALIBRATION)
+        stranger = next(name for name in half.subject_ids.tolist() if name not in trained.subject_ids)
+        nights = []
+        for people in (draw_people(1)[:40], [*draw_people(1)[:40], stranger]):
+            freeze_night(workspace.params.model.name, people)
+            measure_power(workspace.params, CPU)
+            nights.append(read_night())
+    assert nights[0].num_held_out_people == nights[1].num_held_out_people + 1
+    assert nights[0].expected_accuracy == nights[1].expected_accuracy is not None
 
 
 def test_the_untouched_base_never_serves_and_exact_weights_do(workspace: Workspace) -> None:
