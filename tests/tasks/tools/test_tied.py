@@ -9,10 +9,16 @@ from pathlib import Path
 from tests.workspaces import ROOT
 
 INTERRUPTED = 130
+# where the tests run in the background the signal is ignored, and so it would be here
+SLOW = """import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print("begun", flush=True)
+time.sleep(60)
+"""
 
 
 def test_program_that_is_told_to_stop_before_it_listens_says_nothing(tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(600)\n", encoding="utf-8")
+    (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")
     with subprocess.Popen(
         [sys.executable, "-m", "tasks.tools.tied", "slow"],
         env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
