@@ -17,7 +17,7 @@ from amun.store.samples import Owners
 
 ALPHA = 0.05  # the chance, in a night, that a model truly at the margin passes
 MIN_POWER = 0.8  # a night in which exact retraining itself would pass less often than this shows nothing
-MAX_ALARMED = 0.05  # of exactly retrained models: the share that an alarm refuses by chance, measured (docs/audit.md)
+MAX_ALARMED = 0.05  # of exactly retrained models: the share that an alarm refuses by chance, assumed (docs/audit.md)
 
 
 class NightPower(Record):
