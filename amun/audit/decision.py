@@ -72,6 +72,7 @@ def plan_attempts(
     num_forget: int,
     num_non_members: int,
     insufficient: str,
+    gains_by_waiting: bool = True,
     last_night: datetime | None,
     now: datetime,
 ) -> Plan:
@@ -83,6 +84,7 @@ def plan_attempts(
         num_forget: training samples to forget.
         num_non_members: calibration samples still held.
         insufficient: why tonight's people cannot show that they are forgotten; empty if they can.
+        gains_by_waiting: more people in one night could show more.
         last_night: until when the first request of the queue has to be claimed.
         now: the time.
     """
@@ -92,7 +94,8 @@ def plan_attempts(
     reason = insufficient or explain_traceless(num_forget, num_non_members, gate)
     if not reason or gate.insufficient == "pass_with_warning":
         return Plan(every)
-    if gate.insufficient == "wait" and last_night is not None and now < last_night - timedelta(days=gate.wait_days):
+    waits = gate.insufficient == "wait" and gains_by_waiting
+    if waits and last_night is not None and now < last_night - timedelta(days=gate.wait_days):
         days = tell_count(gate.wait_days, "day")
         return Plan((), f"{reason}; it waits for more requests until {days} before {last_night:%Y-%m-%d}")
     return Plan(list_exact(unlearning), reason=reason)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -36,6 +37,8 @@ class NightPower(Record):
         expected_accuracy: of exact retraining on what remains, at best, on the calibration half as it was before
             tonight; to two places, as `power` is. None where it cannot be foreseen or helps no attempt
             (`expect_accuracy`), or an earlier version did not say.
+        weakest: what takes most from the chance: too few people, too few images that are left to retrain on, or the
+            accuracy that is lost. None where nothing was computed, or an earlier version did not say.
     """
 
     num_people: int
@@ -46,6 +49,12 @@ class NightPower(Record):
     base_memory: float | None
     power: float | None
     expected_accuracy: float | None = None
+    weakest: Literal["people", "images", "accuracy"] | None = None
+
+    @property
+    def gains_by_waiting(self) -> bool:
+        """Whether more people in one night could show more. Where too few images are left, they show less."""
+        return self.weakest not in ("images", "accuracy")
 
     @property
     def insufficient(self) -> str:
@@ -59,10 +68,17 @@ class NightPower(Record):
         if self.power >= MIN_POWER:
             return ""
         return (
-            f"{self.num_people} people, of whom the base remembers so much, cannot show that they are "
-            f"forgotten: exact retraining itself would pass in {self.power:.0%} of such nights, {MIN_POWER:.0%} are "
-            "asked for"
+            f"{self._name_cause()} forgotten: exact retraining itself would pass in {self.power:.0%} of such nights, "
+            f"{MIN_POWER:.0%} are asked for"
         )
+
+    def _name_cause(self) -> str:
+        people = f"{self.num_people} people"
+        if self.weakest == "images":
+            return f"{people} leave so few images to retrain on that they cannot show that they are"
+        if self.weakest == "accuracy":
+            return f"without {people} so much accuracy may be lost that they cannot be shown to be"
+        return f"{people}, of whom the base remembers so much, cannot show that they are"
 
 
 def share_alpha(attempts: Sequence[AttemptParams]) -> float:
@@ -96,9 +112,9 @@ def foresee_night(
         max_accuracy_drop: of the gate, too.
         alpha: of one attempt.
     """
-    chance = 1 - MAX_ALARMED
+    kept = 1.0
     if accuracy is not None and yardstick is not None:
-        chance *= accuracy.find_chance(
+        kept = accuracy.find_chance(
             choose_yardstick(yardstick, accuracy.at_best, max_accuracy_drop) - max_accuracy_drop
         )
     return NightPower(
@@ -108,9 +124,24 @@ def foresee_night(
         num_held_out_samples=len(held_out),
         num_references=num_references,
         base_memory=None if memory is None else memory.base_total / memory.scale,
-        power=None if memory is None else round_down(chance * memory.compute_power(margin, alpha)),
+        power=None if memory is None else round_down(combine_chances(kept, memory.compute_power(margin, alpha))),
         expected_accuracy=None if accuracy is None else accuracy.at_best,
+        weakest=None if memory is None else _find_weakest(memory, kept, margin, alpha),
     )
+
+
+def combine_chances(accuracy: float, memory: float) -> float:
+    """Returns the chance, 0 to 1, that all of the gate passes, from those of accuracy and of memory left."""
+    return (1 - MAX_ALARMED) * accuracy * memory
+
+
+def _find_weakest(
+    memory: Memory, accuracy: float, margin: float, alpha: float
+) -> Literal["people", "images", "accuracy"]:
+    if accuracy < memory.compute_power(margin, alpha):
+        return "accuracy"
+    as_many = memory.as_measured.compute_power(margin, alpha)
+    return "images" if combine_chances(accuracy, as_many) >= MIN_POWER else "people"
 
 
 def round_down(chance: float) -> float:

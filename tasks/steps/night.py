@@ -19,6 +19,7 @@ def plan_night(workspace: Workspace) -> Plan:
     """Returns which attempts to make on the wave that is frozen and whose power is known."""
     root, wave, now = workspace.root, read_wave(workspace.root), datetime.now(UTC)
     calibration = read_owners(root / CALIBRATION)
+    night = read_night(root)
     with open_ledger() as ledger:
         next_due = ledger.count_status(workspace.model, now).next_due
     return plan_attempts(
@@ -26,7 +27,8 @@ def plan_night(workspace: Workspace) -> Plan:
         workspace.params.gate,
         num_forget=len(wave.forget_ids),
         num_non_members=int((~calibration.is_among(wave.gone_ids)).sum()),
-        insufficient=read_night(root).insufficient,
+        insufficient=night.insufficient,
+        gains_by_waiting=night.gains_by_waiting,
         last_night=find_last_night(workspace.params, next_due),
         now=now,
     )

@@ -112,7 +112,7 @@ def _explain(facts: WaveFacts) -> str:
 def _tell_noticed(facts: WaveFacts) -> str:
     """Says what the gate would have refused; of exact retraining nothing is to be noticed."""
     noticed = tell_noticed(facts.audited)
-    return "" if facts.unlearned.is_exact or not noticed else f"**What the gate would have noticed:** {noticed}."
+    return "" if facts.unlearned.is_exact or not noticed else f"**What memory left would have told:** {noticed}."
 
 
 def _tell_trace(facts: WaveFacts) -> str:

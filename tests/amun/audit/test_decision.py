@@ -86,6 +86,7 @@ def plan(
         num_forget=num_forget,
         num_non_members=450,
         insufficient=night.insufficient,
+        gains_by_waiting=night.gains_by_waiting,
         last_night=None if days_left is None else NOW + timedelta(days=days_left),
         now=NOW,
     ).attempts
@@ -120,6 +121,9 @@ def test_a_night_that_cannot_show_it(
         ({}, ""),
         ({"power": 0.8}, ""),
         ({"power": 0.79}, "90 people, of whom the base remembers so much, cannot show"),
+        ({"power": 0.79, "weakest": "people"}, "90 people, of whom the base remembers so much, cannot show"),
+        ({"power": 0.79, "weakest": "images"}, "90 people leave so few images to retrain on that"),
+        ({"power": 0.79, "weakest": "accuracy"}, "without 90 people so much accuracy may be lost that"),
         ({"power": None}, "the references tell nothing of these people"),
         ({"num_people": 11}, "11 people with 200 samples, beside 150 with 330 who were never trained on, are too few"),
         ({"num_samples": 19}, "90 people with 19 samples"),
@@ -132,6 +136,11 @@ def test_why_a_night_cannot_show_it_is_told(changed: dict[str, Any], said: str) 
     insufficient = SUFFICIENT.model_copy(update=changed).insufficient
     assert insufficient.startswith(said)
     assert bool(insufficient) is bool(said)
+
+
+@pytest.mark.parametrize(("weakest", "expected"), [("people", ()), ("images", (3,)), ("accuracy", (3,))])
+def test_a_night_waits_for_more_people_only_where_they_would_help(weakest: str, expected: tuple[int, ...]) -> None:
+    assert plan(SMALL.model_copy(update={"weakest": weakest}), "wait") == expected
 
 
 def test_the_nights_five_percent_are_shared_over_the_attempts_that_are_judged() -> None:

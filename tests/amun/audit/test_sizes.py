@@ -79,3 +79,22 @@ def test_a_night_is_judged_by_all_of_the_gate() -> None:
     # no more is forgiven than the drop once more: 0.93, and not 0.91
     far = foresee(ExpectedAccuracy(0.93, 0.93, 0.01), 0.97)
     assert far.power == pytest.approx(alone * (1 - MAX_ALARMED) * 0.5 - 0.005, abs=6e-3)
+
+
+@pytest.mark.parametrize(
+    ("num_people", "growth", "accuracy", "weakest"),
+    [(25, 1.0, 0.95, "people"), (60, 3.0, 0.95, "images"), (60, 1.0, 0.93, "accuracy")],
+)
+def test_what_keeps_a_night_from_being_sufficient_is_told(
+    num_people: int, growth: float, accuracy: float, weakest: str
+) -> None:
+    world = World(0, num_people)
+    base = world.ask(1.0 * world.is_forget)
+    memory = measure_memory(world.evidence, base, base, growth)
+    people = make_store(torch.zeros(num_people, 1), torch.zeros(num_people, dtype=torch.int64))
+    expected = ExpectedAccuracy(accuracy, 0.95, 0.005)
+    bounds = {"margin": 0.5, "max_accuracy_drop": 0.02, "alpha": 0.05}
+    night = foresee_night(people, people, memory, 16, expected, yardstick=0.95, **bounds)
+    assert night.power is not None
+    assert night.power < 0.8
+    assert night.weakest == weakest
