@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from amun.core.keys import load_secret, subject_keys
 from amun.core.paths import AUDIT_METRICS, LEDGER, PARAMS, REPORT_METRICS, TEST, TRAIN, UNLEARNED
+from amun.evidence.wave import read_wave
 from amun.ledger import Claim, Ledger, describe_holder
 from amun.ledger.holder import tell_holder
 from amun.model.building import load_for
@@ -108,6 +110,16 @@ def test_version_tells_what_it_is(wave_one: Site) -> None:
     parent, _ = find_version(wave_one, 0)
     assert version.tags["amun.base_digest"] == parent.tags["amun.weights_digest"]
     assert open_client(wave_one).get_model_version_by_alias(MODEL, "champion").version == version.version
+
+
+def test_tags_of_a_version_hold_no_id_of_a_person_nor_a_sample(wave_one: Site) -> None:
+    version, _ = find_version(wave_one, 1)
+    people, samples = choose_people(wave_one), read_wave(wave_one.root).forget_ids
+    keyed = [key for person in people for key in subject_keys(load_secret(wave_one.root), person)]
+    assert len(samples) >= len(people)
+    # MLflow keeps them when the version is deleted
+    told = json.dumps(version.tags)
+    assert [each for each in (*people, *keyed, *samples) if each in told] == []
 
 
 def test_page_of_the_model_is_a_history(wave_one: Site) -> None:

@@ -1,15 +1,19 @@
 """What DVC keeps, loses and restores, as far as waves and people's data rely on it; each with the real DVC."""
 
+import os
 from pathlib import Path
 
 import pytest
+from dvc.config import RemoteConfigError
 from dvc.repo import Repo
 
 from amun.core.errors import AmunError
 from tasks.tools import dvc
+from tasks.tools.content_places import list_content_places
 from tasks.tools.contents import find_cached
 from tasks.tools.digests import compute_md5
 from tasks.tools.git import commit_paths, name_tag, run_git, tag_commit
+from tasks.tools.s3 import open_client
 
 STAGES = """stages:
   prepare:
@@ -88,3 +92,28 @@ def test_missing_output_of_a_frozen_stage_is_brought_back_by_checkout_alone(root
     dvc.fetch(root)
     assert (root / "made").read_text(encoding="ascii") == "made"
     dvc.reproduce(root, "train")
+
+
+@pytest.mark.usefixtures("aws")
+def test_gc_takes_nothing_from_a_bucket_that_keeps_versions(root: Path) -> None:
+    bucket = open_client()
+    bucket.create_bucket(Bucket="versioned")
+    bucket.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
+    remote = {"url": "s3://versioned/dvc", "endpointurl": os.environ["AWS_ENDPOINT_URL"], "version_aware": True}
+    with dvc.open_repo(root) as repo, repo.config.edit("local") as settings:
+        settings |= {"core": {"remote": "versioned"}, "remote": {"versioned": remote}}
+    for content in ("one", "two"):
+        keep(root, content)
+        with dvc.open_repo(root) as repo:
+            assert repo.push() == 1
+    with (
+        dvc.open_repo(root) as repo,
+        pytest.raises(RemoteConfigError, match="'gc -c' is unsupported for cloud"),
+    ):
+        repo.gc(workspace=True, cloud=True, force=True)
+    kept = bucket.list_object_versions(Bucket="versioned")["Versions"]
+    assert [entry["Key"] for entry in kept] == ["dvc/file", "dvc/file"]
+    # nor do we look into it, which is said
+    places, unread = list_content_places(root)
+    assert len(places) == 1
+    assert "remove older ones there" in "".join(unread)
