@@ -17,12 +17,11 @@ from amun.core.paths import SERVE_LOCK
 from tasks.tools.addresses import Addresses, find_addresses, read_addresses, write_addresses
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE, choose_port, is_free, name_database
 from tasks.tools.programs import Program, start_program, stop_program
-from tasks.tools.servers import Server, require_answer, start_mlflow, start_prefect, wait_for
+from tasks.tools.servers import HOST, Server, require_answer, start_mlflow, start_prefect, wait_for
 from tasks.tools.silence import wait_for_silence
 from tasks.workspace.workspace import Workspace
 
 MLFLOW_PORT, PREFECT_PORT, METRICS_PORT = 5000, 4200, 9464
-LOOPBACK = "127.0.0.1"
 # a run that is told to stop has half a minute, then it is killed
 STOP_SECONDS = 60.0
 WATCH_SECONDS = 0.5
@@ -38,7 +37,7 @@ class Ports:
     mlflow: int | None = None
     prefect: int | None = None
     metrics: int | None = None
-    metrics_host: str = LOOPBACK
+    metrics_host: str = HOST
 
 
 def serve(workspace: Workspace, ports: Ports) -> None:

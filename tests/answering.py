@@ -20,7 +20,14 @@ def serve(status: int, text: str = "") -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+    with run_server(HTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield port
+
+
+@contextmanager
+def run_server(server: HTTPServer) -> Iterator[int]:
+    """Gives the port of a server that answers meanwhile."""
+    with server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

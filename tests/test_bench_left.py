@@ -3,27 +3,18 @@
 import pytest
 
 from amun.audit.decision import Decision
-from amun.audit.night import NightPower
 from amun.selftest.nights import Judgement
 from bench.left import add_up, describe_nights, print_left
 from bench.wave import load_demo_params
+from tests.amun.audit.test_decision import SUFFICIENT
 
-NIGHT = NightPower(
-    num_people=90,
-    num_samples=200,
-    num_held_out_people=150,
-    num_held_out_samples=330,
-    num_references=16,
-    base_memory=1.0,
-    power=0.9,
-)
 PASSED, TRACED = Decision(True, ""), Decision(False, "max(trace 0.7, 1 - trace) = 0.7, more than 0.6")
 FORGOTTEN_NOT = Decision(False, "memory left 0.3 [-0.9, 0.8], not within 0.5 of 0")
 
 
 def judge(decision: Decision, power: float, *, is_contradicted: bool = False) -> Judgement:
     """Returns what was said of a night that passes so often, and of its model."""
-    return Judgement(NIGHT.model_copy(update={"power": power}), decision, decision, is_contradicted)
+    return Judgement(SUFFICIENT.model_copy(update={"power": power}), decision, decision, is_contradicted)
 
 
 def test_nights_are_counted_and_added_up_by_size(capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,6 +117,7 @@ def foresee_night(
         kept = accuracy.find_chance(
             choose_yardstick(yardstick, accuracy.at_best, max_accuracy_drop) - max_accuracy_drop
         )
+    shown = None if memory is None else memory.compute_power(margin, alpha)
     return NightPower(
         num_people=len(np.unique(forget.subject_ids)),
         num_samples=len(forget),
@@ -124,9 +125,9 @@ def foresee_night(
         num_held_out_samples=len(held_out),
         num_references=num_references,
         base_memory=None if memory is None else memory.base_total / memory.scale,
-        power=None if memory is None else round_down(combine_chances(kept, memory.compute_power(margin, alpha))),
+        power=None if shown is None else round_down(combine_chances(kept, shown)),
         expected_accuracy=None if accuracy is None else accuracy.at_best,
-        weakest=None if memory is None else _find_weakest(memory, kept, margin, alpha),
+        weakest=None if memory is None or shown is None else _find_weakest(memory, kept, shown, margin, alpha),
     )
 
 
@@ -136,9 +137,9 @@ def combine_chances(accuracy: float, memory: float) -> float:
 
 
 def _find_weakest(
-    memory: Memory, accuracy: float, margin: float, alpha: float
+    memory: Memory, accuracy: float, shown: float, margin: float, alpha: float
 ) -> Literal["people", "images", "accuracy"]:
-    if accuracy < memory.compute_power(margin, alpha):
+    if accuracy < shown:
         return "accuracy"
     as_many = memory.as_measured.compute_power(margin, alpha)
     return "images" if combine_chances(accuracy, as_many) >= MIN_POWER else "people"

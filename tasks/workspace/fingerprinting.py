@@ -33,9 +33,7 @@ from amun.store.rows import Mask, RowReader, Strings
 from amun.store.sources.catalogue import Opener, list_source
 from amun.vault import fingerprints
 from amun.vault.vault import Vault
-from tasks.tools.contents import find_cached
-from tasks.tools.digests import compute_md5
-from tasks.workspace.store_files import Locks, gather
+from tasks.workspace.store_files import Locks, list_contents
 from tasks.workspace.workspace import Workspace
 
 KIND_OF = {
@@ -102,10 +100,11 @@ def take_fingerprints(
     takers = {person: FingerprintTaker(window_hash) for person in people}
     if not takers:
         return {}
-    files = _list_files(workspace.root, locks)
+    # each content once, whatever names it has
+    kinds = {copy: KIND_OF[name] for name, copy in list_contents(workspace.root, locks, tuple(KIND_OF))}
     secret = load_secret(workspace.root)
     own = {key: person for person in people for key in subject_keys(secret, person)} | {one: one for one in people}
-    for path, kind in files:
+    for path, kind in kinds.items():
         try:
             _take_file(takers, own, path, kind, known)
         except AmunError:
@@ -113,17 +112,7 @@ def take_fingerprints(
                 taker.count_unread()
     _take_source(workspace, takers)
     taken = {person: taker.finish() for person, taker in takers.items()}
-    return _leave_out_shared(window_hash, taken, own, [path for path, kind in files if kind == IMAGE])
-
-
-def _list_files(root: Path, locks: Locks) -> list[tuple[Path, int]]:
-    """Returns each content of a store file that work tree and DVC cache have, once, with the kind of its payloads."""
-    kinds = {md5: KIND_OF[Path(path)] for path, md5 in gather(locks, tuple(KIND_OF))}
-    cached = find_cached(root, kinds)
-    checked_out = {path: kind for path, kind in KIND_OF.items() if (root / path).exists()}
-    return [(path, kinds[md5]) for md5, path in cached.items()] + [
-        (root / path, kind) for path, kind in checked_out.items() if compute_md5(root / path) not in cached
-    ]
+    return _leave_out_shared(window_hash, taken, own, [path for path, kind in kinds.items() if kind == IMAGE])
 
 
 def _take_file(takers: Takers, own: Mapping[str, str], path: Path, kind: int, known: Collection[str]) -> None:

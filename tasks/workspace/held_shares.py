@@ -1,7 +1,7 @@
 """What the files at hand hold of people who are about to be erased, counted for their receipts."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,6 @@ from amun.core.keys import is_keyed, load_secret, subject_keys
 from amun.core.paths import ADVERSARIAL, CALIBRATION, HELD_OUT_ADVERSARIAL, TEST, TRAIN
 from amun.core.subject_ids import normalise
 from amun.evidence.receipt import HeldKind
-from tasks.tools.digests import compute_md5
 
 if TYPE_CHECKING:
     from amun.vault.wrapping import SubjectKey
@@ -51,12 +50,13 @@ def count_shares(
         keys: that each of these people has, by their composed ids.
     """
     from amun.store.store import read_owners
+    from tasks.workspace.store_files import CONTENT, list_contents
 
     secret = load_secret(root)
     person_of = {name: normalise(person) for person in people for name in (person, *subject_keys(secret, person))}
     shares: Shares = defaultdict(lambda: defaultdict(Share))
     num_unread = 0
-    for path, where in _list_files(root, locks):
+    for path, where in list_contents(root, locks, CONTENT):
         try:
             owners = read_owners(where)
         except AmunError:
@@ -90,18 +90,3 @@ def _group(sample_ids: Sequence[str], names: Sequence[str], person_of: Mapping[s
         if (person := person_of.get(name) or person_of.get(normalise(name))) is not None:
             found[person].add(sample_id)
     return found
-
-
-def _list_files(root: Path, locks: "Locks") -> Iterator[tuple[Path, Path]]:
-    """Yields each content of a store file that work tree or DVC cache has: its name in the workspace, and a copy."""
-    from tasks.tools.contents import find_cached
-    from tasks.workspace.store_files import CONTENT, gather
-
-    contents = gather(locks, CONTENT)
-    cached = find_cached(root, {md5 for _, md5 in contents})
-    for name, md5 in contents:
-        if md5 in cached:
-            yield Path(name), cached[md5]
-    for path in CONTENT:
-        if (present := compute_md5(root / path)) is not None and present not in cached:
-            yield path, root / path

@@ -24,6 +24,15 @@ def list_limits(
     )
     if adopted:
         yield f"The base was adopted from {adopted}, which may have learned the samples, and is not reached."
+    yield from _tell_figures(forgotten, drawn)
+    yield from _tell_weights(destroyed)
+    yield from _tell_copies(destroyed)
+    yield from _tell_ids(forgotten)
+    yield "Disks may keep blocks that were overwritten. The request itself stays on record, with the person's id."
+
+
+def _tell_figures(forgotten: Forgetting, drawn: Reproduction | None) -> Iterator[str]:
+    """Yields of whom the figures are, and who says that they are those of the pipeline."""
     if forgotten.method == EXACT_METHOD:
         yield "The model was trained anew without the samples. The figures are of all who were forgotten in that wave."
     else:
@@ -43,6 +52,10 @@ def list_limits(
             "shows nothing where the value by which it was drawn was known to whoever ran it before the chain of "
             "receipts had the head that the draw names; and others' computers alone show that it was run."
         )
+
+
+def _tell_weights(destroyed: Destruction) -> Iterator[str]:
+    """Yields which models that may have learned the samples are left."""
     if destroyed.weights is None:
         yield (
             "Earlier versions of the model, and reference models whose weights are kept, may have learned the samples. "
@@ -55,6 +68,10 @@ def list_limits(
             f"MLflow had {tell_count(num_unknown, 'file')} of weights of no version, of which nobody can tell whom "
             "they have learned. They may have learned the samples, and were not destroyed."
         )
+
+
+def _tell_copies(destroyed: Destruction) -> Iterator[str]:
+    """Yields where copies may be that nothing here reaches."""
     if destroyed.scan is None:
         yield "Nobody has scanned disks, remotes and databases for copies."
     else:
@@ -71,6 +88,10 @@ def list_limits(
         "Sealed copies of the samples are still there, in files and their backups. They cannot be opened, unless "
         "somebody has kept a backup of the key store together with a key-encryption key of the same time."
     )
+
+
+def _tell_ids(forgotten: Forgetting) -> Iterator[str]:
+    """Yields what the ids say by which git has the samples."""
     if forgotten.samples_named_by == "secret":
         yield (
             "The ids by which git has the samples are made with the secret of the workspace alone: whoever has that "
@@ -83,7 +104,6 @@ def list_limits(
             "tell which ids were the person's. Of a single sample that is which id it has; of several, the names by "
             "which the source had them, in their order, tell which was which. The rows do not open for it."
         )
-    yield "Disks may keep blocks that were overwritten. The request itself stays on record, with the person's id."
 
 
 def _tell_in_clear(learned: Sequence[LearnedWeights]) -> Iterator[str]:

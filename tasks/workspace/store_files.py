@@ -4,7 +4,7 @@ Each content is read once from the DVC cache, for the data stay the same through
 has lost a file, the ledger still knows what the latest base holds.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +28,7 @@ from amun.store.store import read_owners, read_share
 from amun.vault.sealed_weights import is_in_clear
 from tasks.tools import dvc
 from tasks.tools.contents import find_cached
+from tasks.tools.digests import compute_md5
 from tasks.tools.git import has_commit
 from tasks.workspace.history import tell_how_to_fetch
 
@@ -160,6 +161,18 @@ def gather(locks: Locks, paths: Sequence[Path]) -> dict[tuple[str, str], tuple[i
             if path in lock:
                 contents[path, lock[path]] = (*contents.get((path, lock[path]), ()), wave)
     return contents
+
+
+def list_contents(root: Path, locks: Locks, paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Yields each content of these files that DVC cache or work tree has: its name in the workspace, and a copy."""
+    contents = gather(locks, paths)
+    cached = find_cached(root, {md5 for _, md5 in contents})
+    for name, md5 in contents:
+        if md5 in cached:
+            yield Path(name), cached[md5]
+    for path in paths:
+        if (present := compute_md5(root / path)) is not None and present not in cached:
+            yield path, root / path
 
 
 def count_in(files: Sequence[StoreFile], wave: int, paths: Sequence[Path], holding: Holding) -> int | None:
