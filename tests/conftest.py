@@ -37,7 +37,7 @@ NEW = tuple(
     for command in ("request add", "status", "model show", "subject export", "keys rotate", "erase run")
 )
 PREFECT_DATABASE = "prefect.db"
-# What a server does for deployments and automations, of which the session has none: it costs as much as its idle loop.
+# What a server does for deployments and automations all the time; the session's server has none.
 QUIET = {
     "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
@@ -117,7 +117,7 @@ def variables(folder: Path, common: Path) -> Iterator[dict[str, str]]:
 
 
 def keep_prefect_database(common: Path, home: Path) -> None:
-    """Keeps what a Prefect server makes of nothing: its hundred migrations take longer than all else at its start."""
+    """Keeps what a Prefect server makes of nothing: its migrations take longer than the rest of its start."""
     if not (kept := common / PREFECT_DATABASE).exists():
         with closing(sqlite3.connect(home / PREFECT_DATABASE)) as made, closing(sqlite3.connect(kept)) as copy:
             made.backup(copy)
