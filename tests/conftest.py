@@ -104,12 +104,14 @@ def variables(folder: Path, common: Path) -> Iterator[dict[str, str]]:
     home.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(folder / "prefect"))
-        for name, value in (QUIET | {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"}).items():
-            patch.setenv(name, value)
+        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
         # empty: a server is started, and the variable gets back what it was when the session ends
         patch.setenv(API_VARIABLE, "")
         patch.setenv(UI_VARIABLE, "")
-        with FileLock(common / "prefect.lock"):
+        # the server inherits what it leaves out; others that a test starts do not
+        with FileLock(common / "prefect.lock"), pytest.MonkeyPatch.context() as quiet:
+            for name, value in QUIET.items():
+                quiet.setenv(name, value)
             give_prefect_database(common, folder / "prefect")
             provide_prefect(folder).wait()
             keep_prefect_database(common, folder / "prefect")
