@@ -153,9 +153,9 @@ def _describe_wave(
 
 
 def _find_yardstick(root: Path) -> tuple[float | None, int | None]:
-    """Returns the calibration accuracy of the last exactly trained version, as recorded with the last wave, and its wave.
+    """Returns the calibration accuracy of the last exactly trained version, and its wave; None where that is not known.
 
-    An earlier release did not record the wave: then it is None.
+    It is recorded with the last wave. Earlier releases did not record the wave.
     """
     wave = json.loads(_read_recorded(root, WAVE))
     if parse_record(UnlearnFigures, _read_recorded(root, UNLEARN_METRICS), f"{UNLEARN_METRICS} in HEAD").is_exact:

@@ -198,6 +198,7 @@ def test_wave_is_judged_by_nobody_who_is_gone(people: People, monkeypatch: pytes
     # every witness errs on those who are gone: one of them among the others would show in an accuracy
     monkeypatch.setattr(Witness, "mistaken", people.gone)
     shutil.copyfile(WAVE_BASE, UNLEARNED)
+    measure_power(SHOWN, CPU)
     for stage, path, half in ((audit, AUDIT_METRICS, CALIBRATION), (report, REPORT_METRICS, TEST)):
         hear()
         stage(SHOWN, CPU)
@@ -218,7 +219,8 @@ def test_wave_is_judged_by_nobody_who_is_gone(people: People, monkeypatch: pytes
     assert unsure["test_before"] == pytest.approx(num_own / num_before, abs=1e-5)
 
 
-def test_yardstick_has_learned_from_nobody_who_was_gone_by_its_wave(people: People) -> None:
+@pytest.mark.usefixtures("people")
+def test_yardstick_has_learned_from_nobody_who_was_gone_by_its_wave() -> None:
     wave = read_wave()
     counted = [read_sizes(wave.model_copy(update={"yardstick_wave": number})).yardstick for number in (None, 0, 1)]
     num_train, num_first = SHARES[TRAIN] * NUM_PEOPLE, SHARES[TRAIN] * NUM_LEAVERS if wave.forgotten else 0
