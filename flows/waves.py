@@ -231,7 +231,7 @@ def _make_attempts(workspace: Workspace, claim: Claim, numbers: Sequence[int], t
     if not made.decision.passed:
         return Attempts(made.decision, runs)
     runs.append(reproduce_stage(workspace, claim, "report"))
-    contradiction = find_contradiction(*_read_report(workspace)) or look_at_earlier(workspace, claim, number)
+    contradiction = find_contradiction(*_read_report(workspace)) or look_at_earlier(workspace, number)
     if not contradiction:
         return Attempts(made.decision, runs)
     tell(f"  attempt {number} refused after all: {contradiction}")

@@ -13,22 +13,20 @@ from amun.evidence.attempts import read_decisions, write_decisions
 from amun.evidence.earlier import EarlierFigures
 from amun.evidence.figures import UnlearnFigures, read_figures
 from amun.evidence.wave import Wave, parse_record, read_wave
-from amun.ledger import Claim
 from amun.store.samples import StoredOwners
 from amun.store.store import read_owners, read_shape
 from tasks.tools.options import TASK_OPTIONS
 from tasks.tools.story import tell
 from tasks.workspace.stage_program import run_program
-from tasks.workspace.workspace import Workspace, require_lease
+from tasks.workspace.workspace import Workspace
 
 
 @task(name="look again", tags={"gpu"}, **TASK_OPTIONS | {"task_run_name": "look again attempt {number}"})
-def look_at_earlier(workspace: Workspace, claim: Claim, number: int) -> str:
+def look_at_earlier(workspace: Workspace, number: int) -> str:
     """Keeps what the attempt's model shows of earlier waves' people; returns why it is refused for it, else nothing.
 
     A model that was retrained exactly has seen none of them, and one that has nothing to forget is the one before.
     """
-    require_lease(claim)
     root, limit = workspace.root, workspace.params.audit.earlier_people
     wave = read_wave(root)
     if not limit or not wave.forgotten or not wave.forget_ids or read_figures(UnlearnFigures, root).is_exact:
