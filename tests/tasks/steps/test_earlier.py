@@ -55,7 +55,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     root = tmp_path_factory.mktemp("workspace")
     content = yaml.safe_load((ROOT / PARAMS).read_text(encoding="utf-8"))
     content["model"]["options"] = {"channels": [16, 16]}
-    content["training"]["epochs"] = 40
+    content["training"]["epochs"] = 60
     (root / PARAMS).write_text(yaml.safe_dump(content), encoding="utf-8")
     params = load_params(root / PARAMS)
     with chdir(root):
