@@ -1,5 +1,6 @@
 """What a wave's new model shows of people whom earlier waves have forgotten: counts and figures of all together."""
 
+from amun.core.counts import tell_count
 from amun.evidence.figures import Figures
 
 
@@ -26,7 +27,8 @@ class EarlierFigures(Figures):
 
     def describe(self) -> str:
         """Returns the figures in words: of how many people, and what was measured, or why nothing was."""
-        who = f"{self.num_people} of {self.num_held} people whom earlier waves have forgotten"
+        held = tell_count(self.num_held, "person", "people")
+        who = f"{self.num_people} of {held} whom earlier waves have forgotten"
         if self.memory_left is None or self.memory_left_lower is None or self.memory_left_upper is None:
             return f"not computed: {self.not_computed}"
         bounds = f"[{self.memory_left_lower:.2f}, {self.memory_left_upper:.2f}]"
