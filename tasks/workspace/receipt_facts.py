@@ -16,6 +16,7 @@ from amun.evidence.receipt import (
     Draft,
     Forgetting,
     Held,
+    HeldKind,
     HeldSamples,
     LearnedWeights,
     LeftFiles,
@@ -91,7 +92,7 @@ def draft_receipts(
     ledger.draft_receipts(workspace.model, drafts)
 
 
-def _describe_held(holding: Holding | None, shares: Mapping[str, Share], num_unread: int) -> Held:
+def _describe_held(holding: Holding | None, shares: Mapping[HeldKind, Share], num_unread: int) -> Held:
     return Held(
         num_train=None if holding is None else holding.num_train,
         num_held_out=None if holding is None else holding.num_held_out,
