@@ -5,6 +5,7 @@ there. Ray's own retries are off, for it counts neither what kills a worker nor 
 """
 
 import os
+import pickle
 import socket
 import time
 from collections import Counter, deque
@@ -155,7 +156,7 @@ class _Job:
 
         group = self._running.pop(task)
         try:
-            results, seconds = self._ray.get(task, timeout=GET_SECONDS)
+            packed, seconds = self._ray.get(task, timeout=GET_SECONDS)
         except exceptions.RayTaskError as error:
             raise _unwrap(error, self._shards[group[0]]) from None
         except exceptions.RayError as error:
@@ -163,7 +164,7 @@ class _Job:
             return
         self._seconds += seconds
         self._done += len(group)
-        yield from zip(group, results, strict=True)
+        yield from zip(group, pickle.loads(packed), strict=True)  # noqa: S301 - of our own worker
 
     def _note_loss(self, group: list[int], is_worker: bool) -> None:
         """Puts shards back whose worker or node has died, each to be computed by itself."""
@@ -180,8 +181,11 @@ class _Job:
 
 def _compute(
     function: Callable[[Any, Any], Any], prepare: Callable[[], object], release: str, shared: Any, works: Sequence[Any]
-) -> tuple[list[Any], float]:
-    """Returns the results of a group of shards, and the seconds they took; on a node."""
+) -> tuple[bytes, float]:
+    """Returns the pickled results of a group of shards, and the seconds they took; on a node.
+
+    Arrays as they are would lie in Ray's memory even where they are read, and be gone with the cluster.
+    """
     if (own := describe_release()) != release:
         raise AmunError(
             f"node {socket.gethostname()} of the Ray cluster would come to other bytes: it has {own}, where {release} "
@@ -190,7 +194,7 @@ def _compute(
     prepare()
     began_at = time.monotonic()
     results = [function(shared, work) for work in works]
-    return results, time.monotonic() - began_at
+    return pickle.dumps(results, protocol=5), time.monotonic() - began_at
 
 
 def _connect(address: str) -> Any:
