@@ -43,6 +43,7 @@ ADDED_KEYS = {
     "data.twins": "keep",
     "erasure": "{waiting_days: 7, scan: true}",
     "receipts": "{retention_days: 1095}",
+    "runtime.engine": "local",
     "training.fallback_gradient_norm": "null",
 }
 # keys that are gone, and what to do instead
@@ -282,12 +283,13 @@ class AlertsParams(Section):
 
 
 class RuntimeParams(Section):
-    """Where and how exactly the arithmetic is done."""
+    """Where and how exactly the arithmetic is done; which engine computes the references changes no result."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
     precision: Literal["float32", "bfloat16"]
     memory_format: Literal["contiguous", "channels_last"]
     num_threads: Count
+    engine: Literal["local", "ray"]
 
 
 class ScheduleParams(Section):

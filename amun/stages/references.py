@@ -25,11 +25,12 @@ from amun.core.paths import (
 )
 from amun.core.progress import show_progress
 from amun.engine.local import LocalEngine
+from amun.engine.on_ray import RayEngine, read_address
 from amun.engine.shards import Engine
 from amun.model.building import build_for
 from amun.model.references import Weights, draw_sample_halves, train_reference_logits
 from amun.model.target_weights import save_references
-from amun.model.training import count_workers
+from amun.model.training import configure_torch, count_workers
 from amun.model.weights import open_weights_seal
 from amun.stages.kept_references import KeptReferences
 from amun.stages.partial import digest_inputs, keep_partial_results
@@ -59,9 +60,11 @@ def train_references(params: Params, device: torch.device, *, may_fork: bool = F
     for path in stores:
         refuse_forgotten(read_owners(path))
     samples = concatenate([read_samples(path) for path in stores])
+    if params.runtime.engine == "ray":
+        device = torch.device(device.type)  # which one of its own a node takes, the cluster says
     seal = open_seal(params.data.sealed, "references of", *digest_files(stores))
     images = samples.images.to(device)
-    engine = LocalEngine(_count_processes(params.runtime, images) if may_fork else 1)
+    engine = _open_engine(params.runtime, images, may_fork)
     kept: list[Weights] = []
     with keep_partial_results(PARTIAL_REFERENCES, digest_inputs(params, device, stores)) as folder:
         training = _Training(params, device, samples, images, engine, KeptReferences(folder, samples, seal))
@@ -114,6 +117,18 @@ def _train_set(
             keeper=None if keep is not None else training.keeper,
         )
     return logits, torch.from_numpy(inclusion).to(torch.uint8)
+
+
+def _open_engine(runtime: RuntimeParams, images: Tensor, may_fork: bool) -> Engine:
+    """Returns what trains the references.
+
+    Raises:
+        InputError: it is a cluster that cannot be used.
+    """
+    if runtime.engine == "local":
+        return LocalEngine(_count_processes(runtime, images) if may_fork else 1)
+    num_gpus = 0 if images.device.type == "cpu" else 1
+    return RayEngine(read_address(), partial(configure_torch, runtime), runtime.num_threads, num_gpus)
 
 
 def _count_processes(runtime: RuntimeParams, images: Tensor) -> int:
