@@ -106,6 +106,9 @@ def test_single_pages_need_no_network_and_plots_of_dvc_do(pages: Pages, service:
     site.run("amun", "request", "show", "R-000001", "--html", str(tmp_path / "record.html"))
     reader.open((tmp_path / "record.html").as_uri())
     reader.see("R-000001", "Honoured by wave 1")
+    site.run("amun", "report")
+    reader.open((site.root / ".amun/report.html").as_uri())
+    reader.see("Report on forgetting", "R-000013", "What this report does not claim")
     assert site.run("dvc", "plots", "show").strip().endswith("dvc_plots/index.html")
     reader.open((site.root / "dvc_plots/index.html").as_uri())
     assert reader.page.locator("body").inner_text().strip() == ""

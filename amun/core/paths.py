@@ -17,6 +17,7 @@ PARTIAL_ADVERSARIAL = STATE / "adversarial"
 BENCHMARKS = STATE / "benchmark"
 SELFTEST = STATE / "selftest"
 SERVERS = STATE / "servers.json"
+REPORT = STATE / "report.html"
 SERVE_LOCK = STATE / "serve.lock"
 INIT_LOCK = STATE / "init.lock"
 
