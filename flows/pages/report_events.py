@@ -36,7 +36,7 @@ def _find_events(wave: Wave) -> Iterator[Event]:
             who = "the report has overruled the gate" if made.overruled else "the gate has refused it"
             what = f"attempt {made.attempt} ({made.method}): {who}, {made.reason}"
             yield at, where, what, _tell_passed(summary)
-    if summary.insufficient:
+    if summary.insufficient and summary.num_forget:
         yield (
             at,
             where,

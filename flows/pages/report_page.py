@@ -132,7 +132,7 @@ def tell_answer(requests: tuple[ReportedRequest, ...]) -> str:
     if not requests:
         return "Nobody has asked to be forgotten."
     numbers = Counter(one.standing for one in requests)
-    told = [f"Of {tell_count(len(requests), 'request')}, {numbers['kept']} {_was(numbers['kept'])} honoured in time"]
+    told = [f"{numbers['kept']} {_was(numbers['kept'])} honoured in time"] * bool(numbers["kept"])
     if numbers["late"]:
         told.append(f"{numbers['late']} {_was(numbers['late'])} honoured late")
     if numbers["overdue"]:
@@ -144,7 +144,7 @@ def tell_answer(requests: tuple[ReportedRequest, ...]) -> str:
     if number := numbers["withdrawn"]:
         told.append(f"{number} {_was(number)} withdrawn")
     none_late = "" if numbers["late"] or numbers["overdue"] else " No deadline was missed."
-    return f"{', '.join(told)}.{none_late}"
+    return f"Of {tell_count(len(requests), 'request')}, {', '.join(told)}.{none_late}"
 
 
 def list_facts(facts: ReportFacts) -> list[Fact]:
@@ -153,6 +153,8 @@ def list_facts(facts: ReportFacts) -> list[Fact]:
     days = [(one.done_at - one.received_at).days for one in facts.requests if one.done_at is not None]
     if days:
         told.append(Fact("Days from receipt to the end", f"{median(days):g} (median), {max(days)} at most"))
+    if num_forgotten := sum(one.state == "completed" for one in facts.requests):
+        told.append(Fact("People whom the model has forgotten", f"of {tell_count(num_forgotten, 'request')}"))
     waiting = [one.due_at for one in facts.requests if one.standing in ("running", "overdue")]
     if waiting:
         told.append(Fact("Next due date", _tell_day(min(waiting))))

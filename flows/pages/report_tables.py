@@ -1,7 +1,7 @@
 """The tables of the report: one beside each picture, so that nothing in it has to be seen."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
 
@@ -67,7 +67,16 @@ def tabulate_deadlines(requests: Sequence[ReportedRequest], now: datetime) -> li
         return [_list_requests("Each request, in the order in which they came", requests, now)] * bool(requests)
     waiting = sorted((one for one in requests if one.standing in OPEN), key=lambda one: one.due_at)
     listed = _list_requests("Requests that are late or not done yet, the first due at the top", waiting, now)
-    return [_count_months(requests), *[listed] * bool(waiting)]
+    return [_count_months(requests), *[_join_alike(listed)] * bool(waiting)]
+
+
+def _join_alike(table: Table) -> Table:
+    """Returns the table with one row for all requests of which it tells the same."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for request_id, *cells in table.rows:
+        groups.setdefault(tuple(cells), []).append(request_id)
+    rows = [(ids[0] + (f" +{len(ids) - 1}" if len(ids) > 1 else ""), *cells) for cells, ids in groups.items()]
+    return replace(table, rows=tuple(rows))
 
 
 def _list_requests(caption: str, requests: Iterable[ReportedRequest], now: datetime) -> Table:

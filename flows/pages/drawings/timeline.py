@@ -47,7 +47,7 @@ def _draw_rows(rows: dict[Row, list[str]], today: date, width: int) -> Drawing:
     label = 136 if width == WIDE else 116
     across = Axis(first.toordinal(), max(last, first + timedelta(days=1)).toordinal(), label, width - 22)
     drawing = Drawing(NAME, width, 0, "When requests were received, forgotten and erased, and when they were due", "")
-    top = drawing.legend(16, LEGEND) + 4
+    top = drawing.legend(16, LEGEND) + 16  # today stands above
     foot = top + ROW * len(rows)
     _add_today(drawing, across, today, top - 4, foot)
     for number, (row, ids) in enumerate(sorted(rows.items(), key=lambda item: item[1][0])):

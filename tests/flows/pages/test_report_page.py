@@ -14,12 +14,15 @@ from flows.pages.drawings.svg import Axis, list_ticks, log_axis, root_axis
 from flows.pages.report_page import render_report, tell_answer
 from flows.pages.report_tables import MAX_SHOWN
 from tasks.views.report_facts import Bounds
+from tasks.views.reported_requests import report_requests
 from tests.flows.pages.reports import (
     DAY,
+    MODEL,
     NOW,
     PERSON,
     list_requests,
     make_facts,
+    make_request,
     make_version,
     make_wave,
     make_year,
@@ -52,6 +55,9 @@ def test_requests_stand_with_their_due_dates() -> None:
         "1 is under way and in time, 1 is kept back by a legal hold, 1 was withdrawn."
     )
     assert tell_answer(tuple(list_requests()[:2])).endswith("No deadline was missed.")
+    assert tell_answer(tuple(list_requests()[4:5])) == (
+        "Of 1 request, 1 is under way and in time. No deadline was missed."
+    )
     assert tell_answer(()) == "Nobody has asked to be forgotten."
 
 
@@ -126,6 +132,13 @@ def test_year_stays_readable() -> None:
     text = read_text(page)
     assert "Of 2000 requests, 2000 were honoured in time. No deadline was missed." in text
     assert re.search(r"2026-05 1\d\d 1\d\d 0 0 8 8", text)
+
+
+def test_of_many_requests_those_alike_share_a_row() -> None:
+    waiting = [make_request(number, NOW - 5 * DAY, "pending", answered_after=None) for number in range(70)]
+    late = [make_request(number, NOW - 50 * DAY, "pending", answered_after=None) for number in (80, 90)]
+    text = read_text(render_report(make_facts(requests=tuple(report_requests([*waiting, *late], MODEL, NOW)))))
+    assert "R-000080 +1 2026-05-11 waits for a night — 2026-06-10 overdue by 20 days R-000000 +69 2026-06-25" in text
 
 
 def test_empty_workspace_has_a_page() -> None:
