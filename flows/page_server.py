@@ -84,8 +84,8 @@ def _send_page(workspace: Workspace, number: int | None, start: "StartResponse")
 
     try:
         page = render_report(gather_report(workspace, number))
-    except InputError as error:
-        return _send(start, "404 Not Found", "text/plain", f"{error}\n")
+    except InputError:
+        return _send(start, "404 Not Found", "text/plain", "There is no such wave.\n")
     except AmunError as error:
         # what it names is for whoever reads the log
         print(f"amun: the report cannot be served: {mask_passwords(str(error))}", file=sys.stderr, flush=True)
