@@ -154,7 +154,7 @@ def list_facts(facts: ReportFacts) -> list[Fact]:
     if days:
         told.append(Fact("Days from receipt to the end", f"{median(days):g} (median), {max(days)} at most"))
     if num_forgotten := sum(one.state == "completed" for one in facts.requests):
-        told.append(Fact("People whom the model has forgotten", f"of {tell_count(num_forgotten, 'request')}"))
+        told.append(Fact("Forgotten by the model", f"the people of {tell_count(num_forgotten, 'request')}"))
     waiting = [one.due_at for one in facts.requests if one.standing in ("running", "overdue")]
     if waiting:
         told.append(Fact("Next due date", _tell_day(min(waiting))))

@@ -60,7 +60,7 @@ class Curves:
 
 
 def read_curves(root: Path, wave: Wave) -> Curves | None:
-    """Returns the curves of a wave whose commit is in this clone; None where nothing was forgotten.
+    """Returns the curves of a wave whose commit is in this clone; None where too few samples were forgotten.
 
     Raises:
         AmunError: git cannot read them, or they are damaged.
@@ -76,6 +76,8 @@ def read_curves(root: Path, wave: Wave) -> Curves | None:
         for group, size in sizes.items()
         if all(row[f"{group}_{moment}"] is not None for row in confidence)
     ]
+    if not any(one.group == FORGOTTEN for one in histograms):
+        return None  # people never trained on tell nothing by themselves
     return Curves(wave.number, tuple(histograms), _make_roc(roc, test.num_forget))
 
 
