@@ -197,6 +197,18 @@ def judge_memory(workspace: Workspace) -> Iterator[Finding]:
         yield Finding(line)
 
 
+def judge_engine(workspace: Workspace) -> Iterator[Finding]:
+    """Finds a cluster that cannot be used. No night needs one: it stops what is begun before there is a base."""
+    from amun.engine.on_ray import read_address
+
+    if workspace.params.runtime.engine == "ray":
+        try:
+            read_address()
+        except InputError as error:
+            has_base = (workspace.root / dvc.LOCK_FILE).exists()
+            yield Finding(str(error), 0 if has_base else InputError.exit_code, stops=not has_base)
+
+
 def judge_alerts(workspace: Workspace) -> Iterator[Finding]:
     """Finds channels over which nobody could be told; nothing is sent. A night runs all the same."""
     from tasks.tools.channels import list_channels, list_idle_settings
@@ -313,6 +325,7 @@ SETTINGS: tuple[Judge, ...] = (
     judge_line_ends,
     judge_proxy,
     judge_base,
+    judge_engine,
 )
 # what a dry run and `amun init` look at by themselves as well
 JUDGES: tuple[Judge, ...] = (

@@ -36,12 +36,14 @@ NUM_CRON_FIELDS = 5
 MAX_WAITING_DAYS = 25  # a month less the nights that may fail: whoever asks is erased within a month
 # new keys, and what to write where nothing is decided: what keeps the old behaviour, if anything does
 ADDED_KEYS = {
+    "audit.earlier_people": "0",
     "alerts": "{mail_to: [], mail_from: null, command: [], mute: [], due_days: 5, silent_hours: 26}",
     "data.sealed": "false",
     "data.source_delete": "false",
     "data.twins": "keep",
     "erasure": "{waiting_days: 7, scan: true}",
     "receipts": "{retention_days: 1095}",
+    "runtime.engine": "local",
     "training.fallback_gradient_norm": "null",
 }
 # keys that are gone, and what to do instead
@@ -202,13 +204,14 @@ class UnlearningParams(OptimisationParams):
 
 
 class AuditParams(Section):
-    """The membership attack: RMIA online and its signal."""
+    """The membership attack: RMIA online and its signal; and how many people of earlier waves are looked at again."""
 
     signal: Literal["taylor_soft_margin", "softmax"]
     soft_margin: NonNegative
     taylor_order: Count
     temperature: Positive
     gamma: Positive
+    earlier_people: Annotated[int, Field(ge=0)]
 
 
 class GateParams(Section):
@@ -250,6 +253,7 @@ AlertKind = Literal[
     "wave-insufficient",
     "wave-late",
     "report-contradicts",
+    "earlier-remembered",
     "file-rejected",
     "file-unmatched",
     "consumer-behind",
@@ -279,12 +283,13 @@ class AlertsParams(Section):
 
 
 class RuntimeParams(Section):
-    """Where and how exactly the arithmetic is done."""
+    """Where and how exactly the arithmetic is done; which engine computes the references changes no result."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
     precision: Literal["float32", "bfloat16"]
     memory_format: Literal["contiguous", "channels_last"]
     num_threads: Count
+    engine: Literal["local", "ray"]
 
 
 class ScheduleParams(Section):

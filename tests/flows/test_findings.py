@@ -132,6 +132,7 @@ def test_swap_and_core_dumps_are_noted_and_stop_nothing(
         ("model.architecture", "resnet19", ("stops: ", "model.architecture", "resnet19")),
         ("model.options", {"widths": [1]}, ("stops: ", "model.options", "widths")),
         ("data.root", "nowhere", ("stops: ", "nowhere")),
+        ("runtime.engine", "ray", ("stops: ", "runtime.engine", "RAY_ADDRESS", "or write local")),
     ],
 )
 def test_wrong_parameter_is_one_line(
@@ -144,6 +145,13 @@ def test_wrong_parameter_is_one_line(
     lines = [line for line in typed.out.splitlines() if not line.startswith("next runs")]
     assert (typed.exit_code, len(lines)) == (2, 1), typed.out
     assert [word for word in words if word not in lines[0]] == []
+
+
+def test_cluster_that_is_away_stops_no_night(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(root, "runtime.engine", "ray")
+    record_base(root, {})
+    typed = Typed(capsys, "check")
+    assert (typed.exit_code, "note: runtime.engine: ray needs RAY_ADDRESS" in typed.out) == (0, True), typed.out
 
 
 def test_architecture_is_built_on_made_up_images(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

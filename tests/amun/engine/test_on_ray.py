@@ -1,0 +1,92 @@
+"""Ray: which clusters are refused; and references on one of two nodes, one of which is killed."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from amun.core.errors import InputError
+from amun.engine.on_ray import ADDRESS_VARIABLE, AUTH_VARIABLE, read_address
+from amun.engine.release import describe_release
+from tests.workspaces import ROOT
+
+# without it Ray takes the machine's own address for a loopback one, and listens there
+LOOPBACK_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+PROGRAM = "tests.amun.engine.two_nodes"
+
+
+@pytest.mark.parametrize("address", [None, "", "auto", "ray://10.0.0.7:10001", "10.0.0.7", "10.0.0.7:port"])
+def test_cluster_is_named_by_the_address_of_its_head(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ADDRESS_VARIABLE, raising=False)
+    if address is not None:
+        monkeypatch.setenv(ADDRESS_VARIABLE, address)
+    with pytest.raises(InputError, match=r"runtime.engine: ray needs RAY_ADDRESS, the cluster's head as host:port"):
+        read_address()
+
+
+@pytest.mark.parametrize("mode", [None, "disabled"])
+def test_cluster_that_is_open_to_anybody_is_refused(mode: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADDRESS_VARIABLE, "127.0.0.1:6379")
+    monkeypatch.delenv(AUTH_VARIABLE, raising=False)
+    if mode is not None:
+        monkeypatch.setenv(AUTH_VARIABLE, mode)
+    with pytest.raises(InputError, match="RAY_AUTH_MODE=token"):
+        read_address()
+
+
+def test_head_that_does_not_answer_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(AUTH_VARIABLE, "token")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        monkeypatch.setenv(ADDRESS_VARIABLE, address)
+        assert read_address() == address
+    with pytest.raises(InputError, match=f"RAY_ADDRESS: nobody answers at {address}: "):
+        read_address()
+
+
+def test_release_names_all_that_bytes_depend_on() -> None:
+    assert all(word in describe_release() for word in ("amun 0.", "Python 3.11", "torch 2.", "numpy "))
+
+
+@pytest.fixture(scope="session")
+def ray_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ray in a folder of its own: it is 70 MB, and nothing else needs it."""
+    folder = tmp_path_factory.getbasetemp() / "ray"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            install = ["install", "--quiet", "--no-compile", "--target", str(folder)]
+            pins = ["--constraint", str(ROOT / "constraints.txt"), "ray"]
+            subprocess.run([sys.executable, "-m", "pip", *install, *pins], check=True, stderr=subprocess.DEVNULL)
+    return folder
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("job", ["references", "shards"])
+def test_node_that_is_killed_changes_no_byte(job: str, ray_packages: Path, tmp_path: Path) -> None:
+    variables = {
+        "PYTHONPATH": f"{ROOT}:{ray_packages}",
+        AUTH_VARIABLE: "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_raylet_start_wait_time_s": "200",  # beside other tests on a small machine
+        LOOPBACK_VARIABLE: "0",
+    }
+    run = subprocess.run(
+        [sys.executable, "-m", PROGRAM, job, str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=850,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    told = json.loads(run.stdout.splitlines()[-1])
+    assert told["was_killed_after"] < told["num_shards"]
+    assert told["on_the_cluster"] == told["here"]
