@@ -14,6 +14,7 @@ from amun.core.errors import AmunError, InputError
 from amun.core.locks import hold_lock
 from amun.core.masking import mask_passwords
 from amun.core.paths import SERVE_LOCK
+from flows.page_server import TOKEN_VARIABLE, read_token, start_pages
 from tasks.tools.addresses import Addresses, find_addresses, read_addresses, write_addresses
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE, choose_port, is_free, name_database
 from tasks.tools.programs import Program, start_program, stop_program
@@ -21,7 +22,7 @@ from tasks.tools.servers import HOST, Server, require_answer, start_mlflow, star
 from tasks.tools.silence import wait_for_silence
 from tasks.workspace.workspace import Workspace
 
-MLFLOW_PORT, PREFECT_PORT, METRICS_PORT = 5000, 4200, 9464
+MLFLOW_PORT, PREFECT_PORT, METRICS_PORT, PAGE_PORT = 5000, 4200, 9464, 9465
 # a run that is told to stop has half a minute, then it is killed
 STOP_SECONDS = 60.0
 WATCH_SECONDS = 0.5
@@ -31,25 +32,32 @@ WATCH_SECONDS = 0.5
 class Ports:
     """The ports that somebody has chosen for the servers; None is the last one, or the usual one, or any.
 
-    The metrics alone may be meant for other machines, too.
+    The metrics and the report may be meant for other machines, too.
     """
 
     mlflow: int | None = None
     prefect: int | None = None
     metrics: int | None = None
     metrics_host: str = HOST
+    page: int | None = None
+    page_host: str = HOST
 
 
 def serve(workspace: Workspace, ports: Ports) -> None:
     """Serves until SIGTERM or Ctrl-C, then stops what it has started and nothing else.
 
     Raises:
-        InputError: the workspace is served already, its schedule is none, or a port cannot be had.
+        InputError: the workspace is served already, its schedule or the report's token is none, or a port cannot be
+            had.
         AmunError: an address of the user's does not answer, or a program has ended by itself.
     """
     from tasks.tools.schedule import describe_next_runs
 
-    root = workspace.root
+    root, token = workspace.root, read_token()
+    if token is None and ports.page is not None:
+        raise InputError(
+            f"--page-port: without {TOKEN_VARIABLE} no report is served; write file:/PATH of a token there"
+        )
     next_runs = describe_next_runs(workspace.params.schedule, datetime.now(UTC))
     with _hold_workspace(root), _catch_signals() as stopped, ExitStack() as stack:
         servers = start_servers(root, ports, stack)
@@ -57,7 +65,8 @@ def serve(workspace: Workspace, ports: Ports) -> None:
             wait_for(server, stopped.is_set)
         write_addresses(root, os.environ[MLFLOW_VARIABLE], os.environ[API_VARIABLE])
         metrics = serve_metrics(workspace, ports, stack)
-        print(f"{describe_servers()}, metrics {metrics}\n{next_runs}", flush=True)
+        page = serve_report(workspace, ports, token, stack)
+        print(f"{describe_servers()}, metrics {metrics}{page}\n{next_runs}", flush=True)
         owner = "own" if any(server.name == "Prefect" for server in servers) else "user"
         nightly = start_program("flows.nightly", str(root), owner)
         is_gone = listen(os.environ[API_VARIABLE], stopped) if owner == "user" else Event()
@@ -80,6 +89,23 @@ def serve_metrics(workspace: Workspace, ports: Ports, stack: ExitStack) -> str:
         options = f"--metrics-host {host} --metrics-port {port}"
         raise InputError(f"{options}: it cannot be had on this machine: {error.strerror}; choose another") from None
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
+
+
+def serve_report(workspace: Workspace, ports: Ports, token: str | None, stack: ExitStack) -> str:
+    """Serves the report to whoever has the token until the stack is left, and returns where; empty without a token.
+
+    Raises:
+        InputError: the address cannot be had.
+    """
+    if token is None:
+        return ""
+    host, port = ports.page_host, ports.page or choose_port(PAGE_PORT)
+    try:
+        stack.callback(start_pages(workspace, host, port, token))
+    except OSError as error:
+        options = f"--page-host {host} --page-port {port}"
+        raise InputError(f"{options}: it cannot be had on this machine: {error.strerror}; choose another") from None
+    return f", report http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def describe_servers() -> str:

@@ -16,7 +16,6 @@ import pytest
 import torch
 from filelock import FileLock
 
-from amun.core.paths import STATE
 from amun.receipts.signing import RECEIPT_KEY_VARIABLE
 from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
@@ -167,7 +166,6 @@ def init_run(folder: Path, common: Path, variables: dict[str, str]) -> tuple[Sit
             site = make_clone(root, variables)
             with run_warm(None):
                 finished = site.start("amun", "init", "--remote", str(common / "Réserve"))
-            give_prefect_database(common, root / STATE / "prefect")  # for servers that a test starts in a copy
             said.write_text(json.dumps(vars(finished)), encoding="utf-8")
         site = Site(root, variables).copy(folder / "zero")
     return site, Finished(**json.loads(said.read_text(encoding="utf-8")))

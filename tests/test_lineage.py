@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from tasks.tools.registered import list_versions
 from tasks.tools.registry import ask_versions
 from tests.registry import find_version, open_client
 from tests.test_bad_input import assert_one_line
-from tests.workspaces import MODEL, Site
+from tests.workspaces import MODEL, Site, choose_people
 
 
 def test_list_follows_descent(wave_one: Site) -> None:
@@ -36,6 +37,24 @@ def test_show_tells_how_a_version_was_made(wave_one: Site) -> None:
     shown = wave_one.run("amun", "model", "show", "2")
     assert "attempt 2 amun passed" in shown
     assert "subject-" not in shown + json.dumps(details)
+
+
+def test_report_is_one_page_that_names_nobody(wave_one: Site, tmp_path: Path) -> None:
+    people = choose_people(wave_one)
+    for options, words in (
+        ((), ("Of 13 requests, 13 are under way and in time.", "R-000013", "Version that serves", "attempt 1 (amun)")),
+        (("--wave", "1"), ("wave 1", "What the wave shows", "How sure the model is")),
+    ):
+        page = tmp_path / f"report{len(options)}.html"
+        assert wave_one.run("amun", "report", "--out", str(page), *options) == f"written: {page}\n"
+        text = page.read_text(encoding="utf-8")
+        assert [word for word in words if word not in text] == []
+        assert [person for person in people if person in text] == []
+        assert page.stat().st_mode & 0o777 == 0o600
+    assert wave_one.git("status", "--porcelain") == ""
+    assert_one_line(wave_one.start("amun", "report", "--out", str(page)), 2, "exists already")
+    assert_one_line(wave_one.start("amun", "report", "--out", "report.html"), 2, "git would keep it")
+    assert_one_line(wave_one.start("amun", "report", "--wave", "9"), 2, "9")
 
 
 def test_diff_tells_what_changed(wave_one: Site) -> None:

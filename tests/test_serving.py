@@ -1,11 +1,14 @@
 """`amun serve`: servers and nightly job start together, a night runs from Prefect, and all of it stops together."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from flows.page_server import TOKEN_VARIABLE
 from tests.browser import open_browser
 from tests.pages import (
     LOOKS,
@@ -23,12 +26,17 @@ from tests.serving import DEPLOYMENT, Service, run_service
 from tests.test_bad_input import assert_one_line
 from tests.workspaces import Site, choose_people, describe, dump_ledger, list_people, set_key
 
+TOKEN = "a-token-of-more-than-twenty-letters"  # noqa: S105 - of nobody
+
 
 @pytest.fixture(scope="module")
 def service(wave_zero: Site, folder: Path) -> Iterator[Service]:
     """A served workspace in which nobody has asked yet."""
     copy = wave_zero.copy(folder / "served #1 50%20")
-    site = Site(copy.root, {"HOME": copy.variables["HOME"]})
+    token = folder / "page-token"
+    token.touch(mode=0o600)
+    token.write_text(TOKEN, encoding="ascii")
+    site = Site(copy.root, {"HOME": copy.variables["HOME"], TOKEN_VARIABLE: f"file:{token}"})
     site.change_params(lambda params: set_key(params, "intake.source", ".amun/requests"))
     with run_service(site, folder / "served.log") as running:
         yield running
@@ -106,11 +114,26 @@ def test_single_pages_need_no_network_and_plots_of_dvc_do(pages: Pages, service:
     site.run("amun", "request", "show", "R-000001", "--html", str(tmp_path / "record.html"))
     reader.open((tmp_path / "record.html").as_uri())
     reader.see("R-000001", "Honoured by wave 1")
+    site.run("amun", "report")
+    reader.open((site.root / ".amun/report.html").as_uri())
+    reader.see("Report on forgetting", "R-000013", "What this report does not claim")
     assert site.run("dvc", "plots", "show").strip().endswith("dvc_plots/index.html")
     reader.open((site.root / "dvc_plots/index.html").as_uri())
     assert reader.page.locator("body").inner_text().strip() == ""
     assert reader.page.locator("script[src^='https://']").count() > 0
     shutil.rmtree(site.root / "dvc_plots")
+
+
+def test_report_is_served_to_whoever_has_the_token(service: Service) -> None:
+    (address,) = re.findall(r"report (http://127\.0\.0\.1:\d+)/", service.read())
+    assert httpx.get(address).status_code == 401
+    assert httpx.get(address, auth=("", "another-token-of-twenty-letters")).status_code == 401
+    answer = httpx.get(address, auth=("officer", TOKEN), timeout=60)
+    assert (answer.status_code, "Report on forgetting" in answer.text, "R-000013" in answer.text) == (200, True, True)
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    assert "digits-cnn, wave 1" in httpx.get(f"{address}/wave/1", headers=bearer, timeout=60).text
+    assert httpx.get(f"{address}/wave/99", headers=bearer).status_code == 404
+    assert TOKEN not in service.read()
 
 
 def test_night_that_fails_is_said_in_one_line(service: Service) -> None:

@@ -18,6 +18,7 @@ PARTIAL_REFERENCES = STATE / "references"
 BENCHMARKS = STATE / "benchmark"
 SELFTEST = STATE / "selftest"
 SERVERS = STATE / "servers.json"
+REPORT = STATE / "report.html"
 SERVE_LOCK = STATE / "serve.lock"
 INIT_LOCK = STATE / "init.lock"
 

@@ -26,6 +26,7 @@ from flows.cli import (
     metrics,
     models,
     receipts,
+    report,
     requests,
     serving,
     shared,
@@ -99,6 +100,7 @@ app.command()(serving.deploy)
 app.command()(benchmark.benchmark)
 app.command()(doctor.doctor)
 app.command()(metrics.metrics)
+app.command()(report.report)
 
 
 def _tell_version(is_asked: bool) -> None:

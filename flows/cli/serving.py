@@ -19,17 +19,21 @@ def serve(
     metrics_host: Annotated[
         str, typer.Option(metavar="HOST", help="Where the metrics are served; 0.0.0.0 is for other machines, too.")
     ] = "127.0.0.1",
+    page_port: Port = None,
+    page_host: Annotated[
+        str, typer.Option(metavar="HOST", help="Where the report is served, once AMUN_PAGE_TOKEN names a token's file.")
+    ] = "127.0.0.1",
 ) -> None:
     """Run MLflow, Prefect and the nightly job until Ctrl-C or SIGTERM, and serve the metrics.
 
     Unless you choose their ports, the servers have those of the last time, at first 5000 and 4200, or else free ones.
-    The metrics have 9464, or else a free one.
+    The metrics have 9464 and the report 9465, or else a free one.
     """
     from flows import serving
 
     workspace = shared.open_here()
     checks.require_sound(workspace)
-    serving.serve(workspace, serving.Ports(mlflow_port, prefect_port, metrics_port, metrics_host))
+    serving.serve(workspace, serving.Ports(mlflow_port, prefect_port, metrics_port, metrics_host, page_port, page_host))
 
 
 def deploy(

@@ -1,9 +1,10 @@
 """All objects of a repository, unpacked: those that no commit reaches, too."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -63,6 +64,32 @@ def list_objects(root: Path) -> Iterator[GitObject]:
         said = errors.read().decode(errors="replace")
         if is_failed or said or num_damaged:
             raise AmunError(f"git cannot read all objects of {root}: `git fsck` says which; {join_lines(said)}")
+
+
+def read_blobs(root: Path, names: Sequence[str]) -> dict[str, bytes | None]:
+    """Returns the files of these names (`COMMIT:PATH`), by one process for all; None for one that is not there.
+
+    Raises:
+        AmunError: git could not read them.
+    """
+    finished = subprocess.run(
+        ["git", *OPTIONS, "cat-file", "--batch"],
+        cwd=root,
+        input="".join(f"{name}\n" for name in names).encode(),
+        capture_output=True,
+        check=False,
+    )
+    if finished.returncode:
+        said = join_lines(finished.stderr.decode(errors="replace"))
+        raise AmunError(f"git cannot read what is committed in {root}: `git fsck` says what is damaged; {said}")
+    stream, found = BytesIO(finished.stdout), {}
+    for name in names:
+        header = stream.readline().split()
+        is_there = header[-1] != b"missing"
+        found[name] = stream.read(int(header[-1])) if is_there else None
+        if is_there:
+            stream.read(1)  # the end of the line
+    return found
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +15,8 @@ from dvc.repo import Repo
 from amun.core.errors import AmunError, InputError
 from amun.core.params import read_params
 from flows.deploying import _describe_step
-from flows.serving import Ports, describe_servers, serve_metrics, start_servers, watch
+from flows.page_server import TOKEN_VARIABLE
+from flows.serving import Ports, describe_servers, serve, serve_metrics, serve_report, start_servers, watch
 from tasks.tools.dvc import set_remote
 from tasks.tools.environment import API_VARIABLE, LEDGER_VARIABLE, MLFLOW_VARIABLE, find_free_port, name_database
 from tasks.tools.git import run_git
@@ -88,6 +90,25 @@ def test_metrics_are_served_where_they_were_asked_for_and_refused_where_they_can
             serve_metrics(workspace, Ports(metrics_host="192.0.2.1"), stack)
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(url)  # noqa: S310
+
+
+def test_report_is_served_where_it_was_asked_for_and_never_without_a_token(
+    tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, token = Workspace(tmp_path, read_params(ROOT / "params.yaml")), "a-token-of-more-than-twenty-letters"
+    with ExitStack() as stack:
+        assert serve_report(workspace, Ports(), None, stack) == ""
+        url = serve_report(workspace, Ports(page=find_free_port()), token, stack).removeprefix(", report ")
+        assert url.startswith("http://127.0.0.1:")
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(url)  # noqa: S310 - of ours
+        with pytest.raises(InputError, match=f"^--page-host 127.0.0.1 --page-port {taken}: it cannot be had"):
+            serve_report(workspace, Ports(page=taken), token, stack)
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(url)  # noqa: S310
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    with pytest.raises(InputError, match=f"^--page-port: without {TOKEN_VARIABLE} no report is served"):
+        serve(workspace, Ports(page=9465))
 
 
 def test_addresses_are_told_without_their_passwords(monkeypatch: pytest.MonkeyPatch) -> None:

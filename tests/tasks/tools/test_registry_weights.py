@@ -103,6 +103,8 @@ def check(root: Path) -> None:
         assert client.get_run(run_id).info.lifecycle_stage == "active"
     assert [ERASED_TAG in version.tags for version in list_versions(MODEL)] == [True, True, False]
     assert [ERASED_TAG in version.tags for version in list_versions("prod")] == [True, False]
+    # the mark alone tells: the copy's file was the version's own, and MLflow goes on to offer it
+    assert client.get_model_version("prod", copied.version).status == "READY"
     assert erase_weights(MODEL, 1) == [f"prod/{copied.version}"]
 
 

@@ -1,0 +1,75 @@
+"""A wave's curves, as its commit has them: what stands for a few samples is not told."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from amun.core.errors import AmunError
+from amun.core.paths import CONFIDENCE, ROC
+from amun.ledger import Wave
+from tasks.tools.git import run_git
+from tasks.tools.git_objects import read_blobs
+from tasks.views.report_curves import read_curves
+from tests.flows.pages.reports import NOW, make_wave
+
+HEAD = "confidence,forget_before,remain_before,test_before,forget_after,remain_after,test_after\n"
+# of 60 forgotten and 400 unseen samples: 4 of 60 are few, 5 are not
+PARTS = "0,0.0666667,,0.01,0.0833333,0.5,0.0125\n0.5,0.933333,,0.99,0.916667,0.5,0.9875\n"
+CURVE = "false_positive_rate,before,after\n0,0.0166667,0\n0.5,0.5,0.5\n1,1,1\n"
+
+
+def commit(root: Path, confidence: str, roc: str = CURVE) -> Wave:
+    """Returns a wave whose commit has these files."""
+    if not (root / ".git").exists():
+        subprocess.run(["git", "init", "--quiet", str(root)], check=True)
+    for path, text in ((CONFIDENCE, confidence), (ROC, roc)):
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(text, encoding="ascii")
+    run_git(root, "add", "--all")
+    run_git(root, "commit", "--quiet", "--message", "A wave")
+    return replace(make_wave(1, NOW), commit=run_git(root, "rev-parse", "HEAD"))
+
+
+def test_parts_of_few_samples_are_left_out(tmp_path: Path) -> None:
+    curves = read_curves(tmp_path, commit(tmp_path, HEAD + PARTS))
+    assert curves is not None
+    assert {(one.group, one.moment): one.shares for one in curves.histograms} == {
+        ("forget", "before"): (None, 0.933333),
+        ("forget", "after"): (0.0833333, 0.916667),
+        ("test", "before"): (None, 0.99),
+        ("test", "after"): (0.0125, 0.9875),
+    }
+    assert curves.roc is not None
+    assert curves.roc.rates == (0.0, 0.5, 1.0)
+    assert curves.roc.found == {"before": (None, 0.5, 1.0), "after": (0.0, 0.5, 1.0)}
+
+
+def test_wave_of_too_few_has_no_curves(tmp_path: Path) -> None:
+    alone = HEAD + "0,,,0.01,,0.5,0.0125\n0.5,,,0.99,,0.5,0.9875\n"
+    assert read_curves(tmp_path, commit(tmp_path, alone, CURVE.splitlines()[0])) is None
+    curves = read_curves(tmp_path, commit(tmp_path, HEAD + PARTS, CURVE.splitlines()[0]))
+    assert curves is not None
+    assert curves.roc is None
+
+
+def test_damaged_file_is_named(tmp_path: Path) -> None:
+    wave = commit(tmp_path, HEAD + PARTS.replace("0.01,", "much,"))
+    with pytest.raises(AmunError, match=r"plots/confidence.csv at \w{12} is damaged"):
+        read_curves(tmp_path, wave)
+
+
+def test_files_of_many_commits_are_read_at_once(tmp_path: Path) -> None:
+    wave = commit(tmp_path, HEAD + PARTS)
+    names = [
+        f"{wave.commit}:{CONFIDENCE}",
+        f"{'0' * 40}:{CONFIDENCE}",
+        f"{wave.commit}:nothing",
+        f"{wave.commit}:{ROC}",
+    ]
+    assert list(read_blobs(tmp_path, names).values()) == [(HEAD + PARTS).encode(), None, None, CURVE.encode()]
+    assert read_blobs(tmp_path, []) == {}
+    (tmp_path / ".git").rename(tmp_path / "gone")
+    with pytest.raises(AmunError, match="git fsck"):
+        read_blobs(tmp_path, names)
