@@ -155,6 +155,7 @@ def freeze_wave(params: Params, num_forget: int) -> None:
         base_version=1,
         base_digest=file_digest(secret, WAVE_BASE),
         yardstick=read_figures(TrainFigures).calibration_accuracy,
+        yardstick_wave=0,
         forgetting=forgetting,
         forgotten=[],
     )

@@ -15,7 +15,7 @@ from amun.selftest.full import ALIKE, NUM_BASES, Nights, add_up, build_base, dra
 from amun.selftest.ground import open_ground
 from amun.selftest.planted import PLANTED
 from amun.selftest.quick import SIZES, run_night
-from amun.selftest.verdicts import PASSED, Cell, list_misses
+from amun.selftest.verdicts import PASSED, Cell, list_misses, list_within
 from amun.stages.runner import hold_device
 from flows.pages.layout import percent
 from flows.pages.table import new_table, print_table
@@ -109,16 +109,33 @@ def print_quick(quick: Quick) -> None:
         table.add_row(planted.name, cells[0].expected, *map(describe_cell, cells))
     table.add_row("exact retraining would pass", "", *map(describe_power, quick.nights.values()))
     print_table(table)
+    for cell in list_within(quick.cells):
+        print(f"within the margin: {_name_cell(cell)}: {_tell_left(cell)}")
     for cell in list_misses(quick.cells):
-        print(f"miss: {cell.planted}, {tell_count(cell.num_people, 'person', 'people')}: {cell.verdicts[0].reason}")
+        left = f"{_tell_left(cell)}; " if cell.true_left else ""
+        print(f"miss: {_name_cell(cell)}: {left}{cell.verdicts[0].reason}")
+
+
+def _name_cell(cell: Cell) -> str:
+    return f"{cell.planted}, {tell_count(cell.num_people, 'person', 'people')}"
+
+
+def _tell_left(cell: Cell) -> str:
+    """Returns what a fault that passed truly leaves, beside exact retraining."""
+    left = cell.true_left
+    if left is None:
+        return ""
+    return f"it leaves {left.left:.2f} of the memory, at most {left.upper:.2f}; {left.margin:g} may pass"
 
 
 def describe_cell(cell: Cell) -> str:
     """Returns what gate and report say of a planted model, marked where the gate was to say otherwise."""
     if not cell.verdicts:
         return NO_SUCH
-    count, num_passed = len(cell.verdicts), sum(verdict.gate == PASSED for verdict in cell.verdicts)
-    said = cell.verdicts[0].gate if count == 1 else f"{num_passed} of {count} {PASSED}"
+    count = len(cell.verdicts)
+    said = cell.verdicts[0].gate if count == 1 else f"{cell.num_passed} of {count} {PASSED}"
+    if cell.is_within:
+        said += ", within the margin"
     reported = ", contradicted" if any(verdict.is_contradicted for verdict in cell.verdicts) else ""
     return f"{'MISS: ' if cell.is_miss else ''}{said}{reported}"
 

@@ -21,6 +21,7 @@ from flows.preview import describe_next_wave, require_ready
 from tasks.steps.artifacts import show_wave
 from tasks.steps.base import check_samples, finish_base, prepare_base, refresh_base_source
 from tasks.steps.complete import complete_requests, park_wave
+from tasks.steps.earlier import look_at_earlier
 from tasks.steps.freeze import freeze_wave, record_holdings
 from tasks.steps.gate import (
     begin_attempt,
@@ -213,6 +214,7 @@ def _make_attempts(workspace: Workspace, claim: Claim, numbers: Sequence[int], t
     """Makes the attempts in turn until one passes the gate, and reports on it.
 
     Where the test half refutes it, exact retraining alone follows: another attempt would be chosen by the test half.
+    So it is where the model remembers people of earlier waves: other attempts begin with the same base.
     What was told of the night before, as why it is retrained at once, is not told again.
     """
     runs: list[StageRun] = []
@@ -229,7 +231,7 @@ def _make_attempts(workspace: Workspace, claim: Claim, numbers: Sequence[int], t
     if not made.decision.passed:
         return Attempts(made.decision, runs)
     runs.append(reproduce_stage(workspace, claim, "report"))
-    contradiction = find_contradiction(*_read_report(workspace))
+    contradiction = find_contradiction(*_read_report(workspace)) or look_at_earlier(workspace, number)
     if not contradiction:
         return Attempts(made.decision, runs)
     tell(f"  attempt {number} refused after all: {contradiction}")

@@ -4,8 +4,11 @@ import gc
 import json
 import os
 import shlex
+import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import boto3
@@ -13,6 +16,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from amun.core.paths import STATE
 from amun.receipts.signing import RECEIPT_KEY_VARIABLE
 from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
@@ -27,8 +31,21 @@ from tests.workspaces import BIN, Finished, Site, choose_people, make_clone
 OTHER_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 # what such a program becomes: it starts itself anew in UTF-8 mode (`ensure_utf8`)
 ABROAD = OTHER_LOCALE | {UTF8_VARIABLE: "1"}
-# commands that run stages: `init_run` and `wave_run` start each stage's program by a new interpreter
-COMPUTING = ("amun wave run", "amun wave compare", "amun wave reproduce", "amun base rebuild")
+# Commands of the page that are typed into new interpreters in that locale: they take arguments from there, print into
+# it, write files of their own, change keys, or destroy. `init_run` and `wave_run` start stages so.
+NEW = tuple(
+    f"amun {command}"
+    for command in ("request add", "status", "model show", "subject export", "keys rotate", "erase run")
+)
+PREFECT_DATABASE = "prefect.db"
+# What a server does for deployments and automations, of which the session has none: it costs as much as its idle loop.
+QUIET = {
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED": "false",
+}
 # of two processes that begin with the first two files, one makes the workspaces that others wait for, one needs none
 FIRST = ("test_readme.py", "test_untouched_base.py", "test_wave.py")
 
@@ -82,18 +99,36 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def variables(folder: Path) -> Iterator[dict[str, str]]:
+def variables(folder: Path, common: Path) -> Iterator[dict[str, str]]:
     """What every command's environment says: a Prefect server of the session, a home without anybody's settings."""
     home = folder / "home"
     home.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(folder / "prefect"))
-        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        for name, value in (QUIET | {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"}).items():
+            patch.setenv(name, value)
         # empty: a server is started, and the variable gets back what it was when the session ends
         patch.setenv(API_VARIABLE, "")
         patch.setenv(UI_VARIABLE, "")
-        provide_prefect(folder).wait()
+        with FileLock(common / "prefect.lock"):
+            give_prefect_database(common, folder / "prefect")
+            provide_prefect(folder).wait()
+            keep_prefect_database(common, folder / "prefect")
         yield {"HOME": str(home), API_VARIABLE: os.environ[API_VARIABLE]}
+
+
+def keep_prefect_database(common: Path, home: Path) -> None:
+    """Keeps what a Prefect server makes of nothing: its hundred migrations take longer than all else at its start."""
+    if not (kept := common / PREFECT_DATABASE).exists():
+        with closing(sqlite3.connect(home / PREFECT_DATABASE)) as made, closing(sqlite3.connect(kept)) as copy:
+            made.backup(copy)
+
+
+def give_prefect_database(common: Path, home: Path) -> None:
+    """Puts what was kept, if anything, where a server will look for its database."""
+    if (kept := common / PREFECT_DATABASE).exists():
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(kept, home / PREFECT_DATABASE)
 
 
 @pytest.fixture(scope="session")
@@ -132,6 +167,7 @@ def init_run(folder: Path, common: Path, variables: dict[str, str]) -> tuple[Sit
             site = make_clone(root, variables)
             with run_warm(None):
                 finished = site.start("amun", "init", "--remote", str(common / "Réserve"))
+            give_prefect_database(common, root / STATE / "prefect")  # for servers that a test starts in a copy
             said.write_text(json.dumps(vars(finished)), encoding="utf-8")
         site = Site(root, variables).copy(folder / "zero")
     return site, Finished(**json.loads(said.read_text(encoding="utf-8")))
@@ -195,7 +231,7 @@ def _place(site: Site, command: str) -> Site:
     """Returns where a command is typed: `amun` copes with a locale of few letters, other programs do not."""
     if not command.startswith("amun "):
         return site
-    return Site(site.root, site.variables | (ABROAD if command.startswith(COMPUTING) else OTHER_LOCALE))
+    return Site(site.root, site.variables | (OTHER_LOCALE if command.startswith(NEW) else ABROAD))
 
 
 @pytest.fixture

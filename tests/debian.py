@@ -13,6 +13,11 @@ from amun.core.locks import hold_lock
 INSTALL_SECONDS = 300
 
 
+def provide_program(program: str, *packages: str) -> str:
+    """Returns the path of a program of Debian's; skips the test as `provide` does."""
+    return shutil.which(program) or str(provide(program, *packages) / "usr/bin" / program)
+
+
 def provide(program: str, *packages: str) -> Path:
     """Returns the folder under which a program's packages lie: `/`, or one into which they are unpacked.
 

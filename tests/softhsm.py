@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.debian import provide
+from tests.debian import provide, provide_program
 
 CONFIGURATION_VARIABLE = "SOFTHSM2_CONF"
 PACKAGES = ("softhsm2", "softhsm2-common", "libsofthsm2")
@@ -33,7 +33,7 @@ class Token:
 @contextmanager
 def make_token(folder: Path) -> Iterator[Token]:
     """Gives an empty token, whose data lie in a folder, for as long as the environment names them."""
-    root = provide("softhsm2-util", *PACKAGES)
+    root, program = provide("softhsm2-util", *PACKAGES), provide_program("softhsm2-util", *PACKAGES)
     module, pin_path, tokens = root / "usr/lib/softhsm/libsofthsm2.so", folder / "pin", folder / "tokens"
     tokens.mkdir(parents=True)
     configuration = folder / "softhsm2.conf"
@@ -44,7 +44,7 @@ def make_token(folder: Path) -> Iterator[Token]:
         patch.setenv(CONFIGURATION_VARIABLE, str(configuration))
         pins = ("--so-pin", "12345678", "--pin", PIN)
         subprocess.run(
-            [root / "usr/bin/softhsm2-util", "--module", module, "--init-token", "--free", "--label", LABEL, *pins],
+            [program, "--module", module, "--init-token", "--free", "--label", LABEL, *pins],
             check=True,
             capture_output=True,
         )

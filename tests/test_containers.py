@@ -22,7 +22,7 @@ from kubernetes_validate import latest_version, validate
 from infra.s3.serve import REGION, START_SECONDS
 from tasks.tools.environment import find_free_port
 from tasks.tools.mail import PORTS
-from tests.debian import provide
+from tests.debian import provide_program
 from tests.swift import ensure_environment
 from tests.test_infra import INFRA, list_explained
 from tests.workspaces import ROOT
@@ -114,9 +114,7 @@ def test_services_of_ours_have_no_more_rights_than_they_need() -> None:
 @pytest.fixture(scope="module", params=OVERLAYS)
 def resources(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     """What an overlay makes, by kubectl's own kustomize."""
-    program = provide("kubectl", "kubernetes-client") / "usr/bin/kubectl"
-    found = shutil.which("kubectl") or str(program)
-    made = run(found, "kustomize", INFRA / "kubernetes" / request.param)
+    made = run(provide_program("kubectl", "kubernetes-client"), "kustomize", INFRA / "kubernetes" / request.param)
     assert made.returncode == 0, made.stderr
     return list(yaml.safe_load_all(made.stdout))
 

@@ -23,7 +23,9 @@ from bench.seed import BASE, RETRAINED, Row, freeze_wave, measure, prepare_store
 from bench.wave import load_demo_params
 from flows.demo import NUM_SAMPLES
 
-NUM_SEEDS = 5
+# Of base and retraining. The other methods are measured on the last base.
+ALL_SEEDS, FEW_SEEDS = (0, 1, 2, 3, 4), (0, 1, 4)
+Measured = tuple[list[tuple[Row, Row]], dict[str, Row]]
 CPU = torch.device("cpu")
 OTHERS = {
     "amun": AttemptParams(method="amun", learning_rate=0.03),
@@ -38,13 +40,16 @@ def params() -> Params:
     return load_demo_params()
 
 
-@pytest.fixture(scope="module")
-def measured(params: Params, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[tuple[Row, Row]], dict[str, Row]]:
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(FEW_SEEDS, id="few"), pytest.param(ALL_SEEDS, id="all", marks=pytest.mark.long)],
+)
+def measured(request: pytest.FixtureRequest, params: Params, tmp_path_factory: pytest.TempPathFactory) -> Measured:
     """On the demo's split, references and first wave: base and retrained model by seed, then the other methods."""
     with chdir(tmp_path_factory.mktemp("demo")):
         prepare_store(params, CPU)
         train_references(params, CPU)
-        pairs = [measure_pair(params, seed) for seed in range(NUM_SEEDS)]
+        pairs = [measure_pair(params, seed) for seed in request.param]
         others = {name: measure_attempt(params, attempt, name) for name, attempt in OTHERS.items()}
         look_at_people(params)
     for row in [*(row for pair in pairs for row in pair), *others.values()]:
@@ -87,22 +92,20 @@ def look_at_people(params: Params) -> None:
     assert shown.num_standing_out == sum(score > worst.bound for score in scores)
 
 
-def test_every_untouched_base_is_refused(measured: tuple[list[tuple[Row, Row]], dict[str, Row]]) -> None:
+def test_every_untouched_base_is_refused(measured: Measured) -> None:
     pairs, _ = measured
-    assert [base.passed for base, _ in pairs] == [False] * NUM_SEEDS
-    assert [base.memory_left for base, _ in pairs] == [1] * NUM_SEEDS
+    assert {base.passed for base, _ in pairs} == {False}
+    assert {base.memory_left for base, _ in pairs} == {1}
 
 
-def test_exact_retraining_leaves_little_and_mostly_passes(
-    measured: tuple[list[tuple[Row, Row]], dict[str, Row]],
-) -> None:
+def test_exact_retraining_leaves_little_and_mostly_passes(measured: Measured) -> None:
     retrained = [row for _, row in measured[0]]
     assert all(row.memory_left is not None and abs(row.memory_left) < 0.6 for row in retrained)
-    # of nights that are sufficient four in five are expected to pass; all five are of the same people
-    assert sum(row.passed for row in retrained) >= 4
+    # of nights that are sufficient four in five are expected to pass; all of these are of the same people
+    assert sum(row.passed for row in retrained) >= len(retrained) - 1
 
 
-def test_amun_leaves_most_and_never_seen_little(measured: tuple[list[tuple[Row, Row]], dict[str, Row]]) -> None:
+def test_amun_leaves_most_and_never_seen_little(measured: Measured) -> None:
     _, others = measured
     assert {name: row.passed for name, row in others.items()} == {"amun": False, "amun_a": False, "never_seen": True}
     left = {name: row.memory_left for name, row in others.items()}

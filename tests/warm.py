@@ -7,7 +7,7 @@ installed project's. DVC runs the stages, which import the code of their workspa
 
 Note:
     What only a new interpreter can show is left to those who start one: tests with the marker `cold` or `long`, and the
-    fixtures `init_run`, `wave_run` and, for most commands, `readme_run`. It is what a program imports for itself, what
+    fixtures `init_run`, `wave_run` and, for some commands, `readme_run`. It is what a program imports for itself, what
     it sets before it does, and the order of sets: copies hash alike. Prefect is not imported before: it reads its
     settings then.
 """

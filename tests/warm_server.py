@@ -145,6 +145,14 @@ def prepare(*names: str) -> None:
     gc.freeze()  # a collection in a copy would write to all of it
 
 
+def compile_search() -> None:
+    """Makes machine code of the scan's search once, not in each copy."""
+    from amun.scan.hashing import WindowHash
+    from amun.scan.matcher import Matcher
+
+    Matcher(WindowHash.derive(bytes(32)), []).find_items(bytes(64), set())
+
+
 def main() -> None:
     """Imports the libraries, waits at the address that it is given, and becomes a program that is asked for.
 
@@ -156,6 +164,7 @@ def main() -> None:
     if os.fork() == 0:
         order = serve(address + OF_STAGES)
     else:
+        compile_search()
         prepare(COMMAND_LINE)
         order = serve(address)
     try:

@@ -161,10 +161,12 @@ def _judge_figures(night: NightPower, audited: AuditFigures, gate: GateParams) -
     """
     unshown = night.insufficient
     verdicts = []
-    bounds = audited.bounds
-    # too few people to pass may still be enough to refuse
-    if not unshown or contradicts_memory(bounds, gate.max_memory_left):
-        verdicts.append(judge_memory(bounds, audited.memory_left, gate.max_memory_left))
+    margin = gate.max_memory_left
+    # too few people to pass may still be enough to refuse; the bounds are widened for what passes, not for what refutes
+    if not unshown:
+        verdicts.append(judge_memory(audited.bounds, audited.memory_left, margin))
+    elif contradicts_memory(audited.refuting_bounds, margin):
+        verdicts.append(judge_memory(audited.refuting_bounds, audited.memory_left, margin))
     verdicts += _judge_people(audited)
     if audited.ft_auc is not None:
         verdicts.append(judge_auc(audited.ft_auc, audited.num_forget, audited.num_calibration, gate.auc_margin))

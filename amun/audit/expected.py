@@ -73,12 +73,15 @@ def expect_accuracy(
         yardstick: the accuracy there of the last exactly trained version; None where a new one is built.
 
     Returns:
-        None without references, with fewer than 20 samples, or without a yardstick. Also where somebody has samples in
-        training as well: exact retraining keeps what the references have not seen.
+        None without references, with fewer than 20 samples, or without a yardstick, or where it is not known from how
+        many images that learned and this matters. Also where somebody has samples in training as well: exact retraining
+        keeps what the references have not seen.
     """
     if yardstick is None or not len(references) or len(held_out) < MIN_REPORTED:
         return None
     if not find_strangers(held_out, train).all():
+        return None
+    if sizes.yardstick is None and sizes.left > sizes.reference:
         return None
     sample_ids = held_out.sample_ids.tolist()
     is_right = (references.align(sample_ids).payloads.argmax(2) == held_out.labels[:, None]).numpy()
@@ -102,19 +105,21 @@ def expect_accuracy(
 def extend_accuracy(reference: float, sizes: Sizes, yardstick: float, chance: float, power: float) -> float:
     """Returns the accuracy of a model with the images that are left, from that of references with theirs.
 
-    With more than a reference has it is interpolated, along the logarithm, to that of the base. A base that is less
-    accurate than references with fewer images is a matter of luck: then more images are taken for no gain.
+    With more than a reference has it is interpolated, along the logarithm, to that of the last exactly trained version,
+    which may have fewer images than the base. One that is less accurate than references with fewer images is a matter
+    of luck: then more images are taken for no gain.
 
     Args:
         reference: accuracy, 0 to 1, of references on what they never had.
-        sizes: of the training sets.
-        yardstick: accuracy of the last exactly trained version, taken for the base's.
+        sizes: of the training sets; the yardstick's is asked for only where more images are left than a reference has.
+        yardstick: accuracy of the last exactly trained version.
         chance: of whoever always answers the largest class. Fewer images make a model no worse than that.
         power: by which the error grows as the number falls.
     """
     left = max(1, sizes.left)
     if left >= sizes.reference:
-        way = math.log(left / sizes.reference, sizes.base / sizes.reference) if sizes.base > sizes.reference else 0.0
+        reach = sizes.yardstick or 0
+        way = math.log(left / sizes.reference, reach / sizes.reference) if reach > sizes.reference else 0.0
         return reference + way * max(0.0, yardstick - reference)
     error: float = (1 - reference) * (sizes.reference / left) ** power
     return 1 - min(error, 1 - min(chance, reference))

@@ -11,12 +11,12 @@ from amun.audit.decision import count_references
 from amun.audit.evaluation import AuditSets, ModelAudit, audit_model, choose_audit_sets
 from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
 from amun.audit.memory import Memory, measure_memory
-from amun.audit.night import MIN_POWER, share_alpha
+from amun.audit.night import MIN_POWER, NightPower, share_alpha
 from amun.audit.roc import auc_standard_error
 from amun.audit.sizes import read_sizes
 from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, TRAIN, UNLEARNED, WAVE_BASE
-from amun.evidence.figures import ModelFigures
+from amun.evidence.figures import AuditFigures, ModelFigures
 from amun.evidence.wave import Wave, read_wave
 from amun.model.building import load_for
 from amun.store.samples import Samples, read_samples
@@ -91,12 +91,12 @@ def add_memory(figures: AnyFigures, memory: Memory | None, params: Params, *, is
     Args:
         figures: without them.
         memory: what was measured.
-        params: the attempts, and the margin.
+        params: the attempts.
         is_refuting: the bounds only refute what the gate has let pass. Then they are not widened for the images left.
     """
     alpha = share_alpha(params.unlearning.attempts)
     bounds = None if memory is None else (memory.as_measured if is_refuting else memory).bound(alpha)
-    lower, upper = (None, None) if bounds is None else bounds
+    lower, upper = bounds or (None, None)
     measured = {
         "memory_left": None if memory is None or memory.base_total <= 0 else memory.left,
         "memory_left_lower": lower,
@@ -106,9 +106,30 @@ def add_memory(figures: AnyFigures, memory: Memory | None, params: Params, *, is
         "overlooked": None if memory is None else memory.overlooked,
         "max_overlooked": None if memory is None else memory.null.max_overlooked,
         "num_standing_out": None if memory is None else memory.num_standing_out,
-        "noticed": None if memory is None else memory.find_noticed(params.gate.max_memory_left, alpha, MIN_POWER),
     }
     return figures.model_copy(update=measured)
+
+
+def add_noticed(figures: AnyFigures, memory: Memory | None, night: NightPower, params: Params) -> AnyFigures:
+    """Returns figures with what memory left would have noticed; None in a night that cannot show anything.
+
+    Whether it can is foreseen of all of the gate, not of memory left alone.
+    """
+    if memory is None or night.insufficient:
+        return figures
+    alpha, margin = share_alpha(params.unlearning.attempts), params.gate.max_memory_left
+    return figures.model_copy(update={"noticed": memory.find_noticed(margin, alpha, MIN_POWER)})
+
+
+def add_refuting(figures: AuditFigures, memory: Memory | None, params: Params) -> AuditFigures:
+    """Returns the gate's figures with the bounds that refute in a night that cannot show anything.
+
+    They rest on no guess of how exact retraining scatters with fewer images: to refute wrongly costs one retraining.
+    """
+    bounds = None if memory is None else memory.as_measured.bound(share_alpha(params.unlearning.attempts))
+    if bounds is None or bounds == figures.bounds:
+        return figures
+    return figures.model_copy(update={"refuting_lower": bounds[0], "refuting_upper": bounds[1]})
 
 
 def measure_wave_memory(

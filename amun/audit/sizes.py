@@ -8,7 +8,7 @@ not pass. That the variance grows as the number falls was measured on the digits
 from dataclasses import dataclass
 
 from amun.core.paths import AUDIT_LOGITS, TRAIN
-from amun.evidence.wave import Wave
+from amun.evidence.wave import Wave, list_gone
 from amun.store.store import read_owners, read_shape
 
 
@@ -20,11 +20,13 @@ class Sizes:
         base: the base, before any wave.
         reference: each reference.
         left: a model that is retrained exactly tonight.
+        yardstick: the last exactly trained version; None where that is not known.
     """
 
     base: int
     reference: int
     left: int
+    yardstick: int | None
 
     @property
     def growth(self) -> float:
@@ -38,8 +40,13 @@ class Sizes:
 def read_sizes(wave: Wave) -> Sizes:
     """Returns the sizes of a wave in the current folder."""
     train = read_owners(TRAIN)
+    yardstick = None
+    if wave.yardstick_wave is not None:
+        unknown = list_gone([earlier for earlier in wave.forgotten if earlier.number <= wave.yardstick_wave])
+        yardstick = int((~train.is_among(unknown)).sum())
     return Sizes(
         base=len(train),
         reference=read_shape(AUDIT_LOGITS).num_samples // 2,
         left=int((~train.is_among(wave.gone_ids)).sum()),
+        yardstick=yardstick,
     )

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from amun.core.commands import tell_command
+from amun.core.errors import InputError
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of an error of a write
 
 
@@ -28,3 +31,20 @@ def replace_file(path: Path, mode: int | None = None) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def require_mode(variable: str, path: Path, most: int) -> None:
+    """Refuses a file with a secret whose permissions are wider than these.
+
+    Args:
+        variable: names the file.
+        path: of it.
+        most: the widest permissions.
+
+    Raises:
+        InputError: says its permissions, and what to do.
+        OSError: it cannot be looked at.
+    """
+    mode = path.stat().st_mode & 0o777
+    if mode & ~most:
+        raise InputError(f"{variable}: {path} has mode {mode:03o}; type {tell_command('chmod', f'{most:03o}', path)}")

@@ -36,6 +36,7 @@ NUM_CRON_FIELDS = 5
 MAX_WAITING_DAYS = 25  # a month less the nights that may fail: whoever asks is erased within a month
 # new keys, and what to write where nothing is decided: what keeps the old behaviour, if anything does
 ADDED_KEYS = {
+    "audit.earlier_people": "0",
     "alerts": "{mail_to: [], mail_from: null, command: [], mute: [], due_days: 5, silent_hours: 26}",
     "data.sealed": "false",
     "data.source_delete": "false",
@@ -202,13 +203,14 @@ class UnlearningParams(OptimisationParams):
 
 
 class AuditParams(Section):
-    """The membership attack: RMIA online and its signal."""
+    """The membership attack: RMIA online and its signal; and how many people of earlier waves are looked at again."""
 
     signal: Literal["taylor_soft_margin", "softmax"]
     soft_margin: NonNegative
     taylor_order: Count
     temperature: Positive
     gamma: Positive
+    earlier_people: Annotated[int, Field(ge=0)]
 
 
 class GateParams(Section):
@@ -250,6 +252,7 @@ AlertKind = Literal[
     "wave-insufficient",
     "wave-late",
     "report-contradicts",
+    "earlier-remembered",
     "file-rejected",
     "file-unmatched",
     "consumer-behind",

@@ -1,24 +1,12 @@
-"""Processes that work for this one: they end with it, and share among them what it would do alone."""
+"""Processes that work for this one, and what becomes of them and of their memory when one ends."""
 
-import multiprocessing
 import os
 import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
-
-from amun.core.errors import AmunError
 
 ORPHAN_EXIT_CODE = 143
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-# of a forked process: what it does with each item it is given
-_functions: list[Callable[[Any], Any]] = []
 # the soft limit that this process was started with, once it has set its own
 _inherited_core_limit: list[int] = []
 
@@ -59,47 +47,3 @@ def end_with_parent(parent: int | None = None) -> None:
         os._exit(ORPHAN_EXIT_CODE)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def map_forked(function: Callable[[Item], Result], items: Sequence[Item], num_processes: int) -> Iterator[Result]:
-    """Yields the function's results for all items in their order, from so many copies of this process.
-
-    They are forked: they share what lies in memory, and import nothing anew. Where that is not safe (other systems than
-    Linux), or with one process, the items are taken here, one after the other.
-
-    Args:
-        function: of an item; what it changes in memory is lost, what it returns or raises must be picklable.
-        items: picklable.
-        num_processes: at most so many. Torch must take a single thread here, and no other thread may hold a lock
-            that the function takes: a copy would wait for it for ever.
-
-    Raises:
-        AmunError: a process died. Whatever the function raises.
-    """
-    num_processes = min(num_processes, len(items))
-    if num_processes <= 1 or sys.platform != "linux":
-        yield from map(function, items)
-        return
-    pool = ProcessPoolExecutor(
-        num_processes, multiprocessing.get_context("fork"), initializer=_begin, initargs=(function, os.getpid())
-    )
-    try:
-        yield from pool.map(_call, items)
-    except BrokenProcessPool:
-        raise AmunError(
-            f"one of {num_processes} processes died, perhaps for want of memory; "
-            "with fewer processors (`taskset --cpu-list 0 ...`, CPUAffinity= of a service) there are fewer of them"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin(function: Callable[[Any], Any], parent: int) -> None:
-    end_with_parent(parent)
-    # a bar of progress has put others in their place, whose locks its thread may have held at the fork
-    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-    _functions.append(function)
-
-
-def _call(item: Any) -> Any:
-    return _functions[-1](item)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from amun.core.paths import DECISIONS
+from amun.evidence.earlier import EarlierFigures
 from amun.evidence.figures import AuditFigures, Figures, ReportFigures
 from amun.evidence.wave import parse_record, write_json
 
@@ -31,6 +32,7 @@ class Judged(Figures):
         warning: what a person should look at all the same; empty if nothing.
         overruled: it had passed, and the test half has refuted it.
         calibration: what the gate judged it by; None where the attempt came to nothing.
+        earlier: what it shows of people of earlier waves; None, and not in the file, where nobody was looked at.
         epochs: how its training went; left out of the summary.
     """
 
@@ -42,6 +44,7 @@ class Judged(Figures):
     warning: str = ""
     overruled: bool = False
     calibration: AuditFigures | None = None
+    earlier: Annotated[EarlierFigures | None, Field(exclude_if=lambda value: value is None)] = None
     epochs: Annotated[tuple[Epoch, ...], Field(strict=False)] = ()
 
 
@@ -75,6 +78,11 @@ class Summary(Figures):
     stage_seconds: float = 0.0
 
     @property
+    def earlier(self) -> EarlierFigures | None:
+        """What the model that serves shows of people of earlier waves; None where nobody was looked at."""
+        return find_earlier(self.decisions)
+
+    @property
     def warned(self) -> str:
         """The warning of the attempt that passed; empty if there was none."""
         return find_warning(self.decisions)
@@ -106,6 +114,11 @@ class Receipt(Figures):
 def find_warning(decisions: tuple[Judged, ...]) -> str:
     """Returns the warning of the attempt that passed; empty if there was none."""
     return next((made.warning for made in decisions if made.passed), "")
+
+
+def find_earlier(decisions: tuple[Judged, ...]) -> EarlierFigures | None:
+    """Returns what the attempt that passed shows of people of earlier waves; None where nobody was looked at."""
+    return next((made.earlier for made in decisions if made.passed), None)
 
 
 def read_decisions(workspace: Path) -> tuple[Judged, ...]:

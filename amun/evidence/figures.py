@@ -200,10 +200,20 @@ class AuditFigures(HalfFigures):
     Attributes:
         num_calibration: its samples whose people are still held.
         num_references: how many models the membership attack compares with; None where an earlier version did not say.
+        refuting_lower: a bound of memory left by the references as they are, which refutes in an insufficient night;
+            likewise the upper one. None where the bounds by which an attempt passes are the same.
     """
 
     num_calibration: int = 0
     num_references: int | None = None
+    refuting_lower: Rare = None
+    refuting_upper: Rare = None
+
+    @property
+    def refuting_bounds(self) -> tuple[float, float] | None:
+        """The bounds of memory left that refute: they are not widened for the images left."""
+        lower, upper = self.refuting_lower, self.refuting_upper
+        return self.bounds if lower is None or upper is None else (lower, upper)
 
 
 class ReportFigures(HalfFigures):

@@ -74,6 +74,8 @@ class Wave(Record):
             own versions was adopted for it.
         base_digest: the keyed digest of that version's weights.
         yardstick: accuracy on the calibration half of the last exactly trained version; None where that is this one.
+        yardstick_wave: the wave that made that version, which learned from nobody whom it, or one before, forgot. None
+            where there is no yardstick, or an earlier version did not say.
         forgetting: the wave's own subjects and samples.
         forgotten: those of the earlier waves, oldest first.
     """
@@ -85,6 +87,7 @@ class Wave(Record):
     base_version: int | None
     base_digest: str
     yardstick: float | None
+    yardstick_wave: int | None = None
     forgetting: ForgottenWave
     forgotten: list[ForgottenWave]
 

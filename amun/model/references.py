@@ -10,7 +10,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from amun.core.params import TrainingParams
-from amun.core.processes import map_forked
+from amun.engine.local import LocalEngine
+from amun.engine.shards import Engine, Keeper, Shard, map_shards, name_shard
 from amun.model.history import FALLBACK
 from amun.model.trainer import train_model
 from amun.model.training import compute_logits
@@ -51,6 +52,21 @@ def draw_sample_halves(samples: Samples, num_references: int, seed: int) -> npt.
     return draw_halves(owners, num_references, seed)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A trained reference, as a process hands it over: without tensors, which would go by way of shared memory.
+
+    Attributes:
+        logits: (N, C) of all samples.
+        weights: safetensors, where they are kept.
+        began_anew: whether its training did, as `train_model` says.
+    """
+
+    logits: npt.NDArray[np.float32]
+    weights: bytes
+    began_anew: bool
+
+
 def train_reference_logits(
     images: Tensor,
     labels: Tensor,
@@ -62,42 +78,31 @@ def train_reference_logits(
     seed: int,
     on_reference: Callable[[int], None],
     keep: Callable[[Weights], None] | None = None,
-    num_processes: int = 1,
+    engine: Engine | None = None,
+    keeper: Keeper[Trained] | None = None,
 ) -> Tensor:
     """Trains the references; returns their logits of all samples and drops the models.
 
     Args:
-        images: (N, C, H, W) float32 in [0, 1], on the device to train on.
+        images: (N, C, H, W) float32 in [0, 1].
         labels: (N,) int64.
         inclusion: (N, K) bool, who is in whose training set.
-        build: returns a freshly initialised model for a seed.
+        build: returns a freshly initialised model for a seed, on the device to train on.
         params: how the base is trained; the references are trained likewise.
         precision: as for `train_model`.
         seed: reference k is built and trained with seed + k.
         on_reference: called with the number, from 1, of each reference done, in their order.
         keep: called with the weights of each trained reference, in their order.
-        num_processes: how many are trained at a time, as for `map_forked`; the results are the same.
+        engine: what trains them, each by itself; None trains them here, one after the other. The results are the same.
+        keeper: of references that are trained, should this run be killed.
 
     Returns:
         (N, K, C) float32 on the CPU.
     """
-
-    def train_reference(number: int) -> _Trained:
-        chosen = torch.from_numpy(inclusion[:, number]).to(images.device)
-        model = build(seed + number).to(images.device)
-        began_anew = train_model(
-            model,
-            images[chosen],
-            labels[chosen],
-            params=params.model_copy(update={"seed": seed + number}),
-            precision=precision,
-            on_epoch=lambda _: None,
-        )
-        weights = b"" if keep is None else save(copy_weights(model))
-        return _Trained(compute_logits(model, images).numpy(), weights, began_anew)
-
+    shared = _Shared(images, labels, build, params, precision, keep is not None)
+    shards = [_describe(seed + number, inclusion[:, number], number) for number in range(inclusion.shape[1])]
     logits, num_anew = list[Tensor](), 0
-    for trained in map_forked(train_reference, range(inclusion.shape[1]), num_processes):
+    for trained in map_shards(_train_reference, shards, shared, engine or LocalEngine(), keeper):
         logits.append(torch.from_numpy(trained.logits))
         num_anew += trained.began_anew
         if keep is not None:
@@ -110,12 +115,45 @@ def train_reference_logits(
 
 
 @dataclass(frozen=True)
-class _Trained:
-    """A trained reference, as a process hands it over: without tensors, which would go by way of shared memory."""
+class _Shared:
+    """What all references of a set are trained with."""
 
-    logits: npt.NDArray[np.float32]
-    weights: bytes
-    began_anew: bool
+    images: Tensor
+    labels: Tensor
+    build: Callable[[int], nn.Module]
+    params: TrainingParams
+    precision: str
+    keeps_weights: bool
+
+
+@dataclass(frozen=True)
+class _Half:
+    """What one reference is trained on: (N,) bool, and with which seed."""
+
+    is_included: npt.NDArray[np.bool_]
+    seed: int
+
+
+def _describe(seed: int, is_included: npt.NDArray[np.bool_], number: int) -> Shard[_Half]:
+    name = name_shard("reference", seed, np.packbits(is_included).tobytes())
+    return Shard(name, f"reference {number + 1}", _Half(is_included, seed))
+
+
+def _train_reference(shared: _Shared, half: _Half) -> Trained:
+    model = shared.build(half.seed)
+    device = next(model.parameters()).device
+    images, labels = shared.images.to(device), shared.labels.to(device)
+    chosen = torch.from_numpy(half.is_included).to(device)
+    began_anew = train_model(
+        model,
+        images[chosen],
+        labels[chosen],
+        params=shared.params.model_copy(update={"seed": half.seed}),
+        precision=shared.precision,
+        on_epoch=lambda _: None,
+    )
+    weights = save(copy_weights(model)) if shared.keeps_weights else b""
+    return Trained(compute_logits(model, images).numpy(), weights, began_anew)
 
 
 def _draw_half(sizes: npt.NDArray[np.int64], generator: np.random.Generator) -> npt.NDArray[np.bool_]:

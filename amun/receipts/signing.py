@@ -17,9 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from amun.core.commands import tell_command
 from amun.core.errors import InputError
-from amun.core.files import replace_file
+from amun.core.files import replace_file, require_mode
 from amun.core.locks import hold_lock
 from amun.core.paths import RECEIPT_KEY
 
@@ -65,10 +64,7 @@ def read_signing_key(path: Path) -> SigningKey:
         InputError: it is missing, others may read it or anybody change it, or it is none.
     """
     try:
-        if excess := path.stat().st_mode & 0o777 & ~_MODE:
-            raise InputError(
-                f"{RECEIPT_KEY_VARIABLE}: {path} has mode {excess | _MODE:03o}; type {tell_command('chmod', 400, path)}"
-            )
+        require_mode(RECEIPT_KEY_VARIABLE, path, _MODE)
         private = load_pem_private_key(path.read_bytes(), None)
     except FileNotFoundError:
         raise InputError(

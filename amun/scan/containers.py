@@ -5,7 +5,6 @@ takes, but for an archive in another one, in which nobody can go back and forth.
 """
 
 import bz2
-import gzip
 import io
 import lzma
 import re
@@ -20,6 +19,7 @@ from typing import IO, Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from isal import igzip, isal_zlib
 
 Opener = Callable[[], AbstractContextManager[IO[bytes]]]
 
@@ -30,9 +30,10 @@ _ENCRYPTED = 1  # a flag of a zip file's entry
 _PLAIN_ENCODINGS = {"PLAIN", "RLE", "BIT_PACKED"}
 _PARQUET = b"PAR1"
 # what the decoders raise on damaged content
-DAMAGED = (
+DAMAGED: tuple[type[Exception], ...] = (
     OSError, EOFError, ValueError, LookupError, RuntimeError, NotImplementedError, MemoryError,
     zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, pa.ArrowException,
+    cast(type[Exception], isal_zlib.error),
 )  # fmt: skip
 
 
@@ -67,6 +68,10 @@ def find_decoder(head: bytes) -> Callable[[Opener], Iterator[Part]] | None:
     return _list_tar if head[257:262] == b"ustar" else None
 
 
+def _open_gzip(file: IO[bytes]) -> IO[bytes]:
+    return cast(IO[bytes], cast(Any, igzip).IGzipFile(fileobj=file))
+
+
 def _open_zstd(file: IO[bytes]) -> IO[bytes]:
     stream: IO[bytes] = pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
     return stream
@@ -74,7 +79,7 @@ def _open_zstd(file: IO[bytes]) -> IO[bytes]:
 
 Decode = Callable[[IO[bytes]], IO[bytes]]
 _STREAMS: dict[re.Pattern[bytes], Decode] = {
-    re.compile(rb"\x1f\x8b\x08"): lambda file: cast(IO[bytes], gzip.GzipFile(fileobj=file)),
+    re.compile(rb"\x1f\x8b\x08"): _open_gzip,
     re.compile(rb"BZh[1-9]1AY&SY"): bz2.BZ2File,
     re.compile(rb"\xfd7zXZ\x00"): lzma.LZMAFile,
     re.compile(rb"\x28\xb5\x2f\xfd"): _open_zstd,
@@ -104,6 +109,11 @@ class _Forward(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         return self._stream.read(size)
+
+    def readinto(self, room: Any) -> int:
+        content = self._stream.read(len(room))
+        room[: len(content)] = content
+        return len(content)
 
 
 @contextmanager

@@ -8,29 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 from amun.scan.fingerprint import Fingerprint, describe_nothing, join
-from amun.scan.hashing import STRIDE, WIDTHS, WindowHash, Words
+from amun.scan.hashing import STRIDE, WIDTHS, WindowHash
+from amun.scan.windows import Marks, find_marked
 
 OVERLAP = 512  # bytes that two buffers of a stream share: more than a block has, also in base64
-# A first look goes by a table that fits into the processor's cache. What goes past it, a quarter or less as a rule, is
-# looked up in one that is large enough for one in 256 to go past.
-_MIN_BITS, _CACHED_BITS, _MAX_BITS = 12, 19, 26
-_BITS_A_WINDOW = 8
 
 
 @dataclass(frozen=True)
 class _Table:
-    """The windows of one width.
+    """The windows of one width, of which there may be none.
 
     Attributes:
-        is_near: (2**bits,) bool, by the first bits of a hash; at most so many that the table stays in the cache.
-        is_there: likewise, by more bits.
+        marks: by which their hashes are found.
         hashes: (W,) uint32, ascending.
         blocks: (W,) the block of each.
         offsets: (W,) where it stands in the block.
     """
 
-    is_near: npt.NDArray[np.bool_]
-    is_there: npt.NDArray[np.bool_]
+    marks: Marks
     hashes: npt.NDArray[np.uint32]
     blocks: npt.NDArray[np.int64]
     offsets: npt.NDArray[np.int64]
@@ -72,7 +67,9 @@ class Matcher:
         self._hash = window_hash
         self._items = joined.block_items.tolist()
         self._sizes, self._digests = joined.block_sizes.tolist(), joined.block_digests.tolist()
-        self._tables = {width: table for width in WIDTHS if (table := _make_table(joined, width)) is not None}
+        self._tables = [_make_table(joined, width) for width in WIDTHS]
+        narrow, middle, wide = (table.marks for table in self._tables)
+        self._marks = narrow, middle, wide
 
     def find_items(self, buffer: bytes, known: set[int]) -> None:
         """Adds the payloads of which the buffer has a whole block to those that are known."""
@@ -85,55 +82,38 @@ class Matcher:
 
     def _find(self, buffer: bytes, known: Collection[int]) -> Iterator[tuple[int, int]]:
         """Yields each block that the buffer has, and the payload that it is of, unless that is known by then."""
-        padded = buffer + bytes(-len(buffer) % STRIDE)
         view = memoryview(buffer)
-        for width, start, hashes in self._hash.hash_windows(np.frombuffer(padded, np.uint64)):
-            if (table := self._tables.get(width)) is None:
-                continue
-            for place, row in _list_candidates(table, hashes):
+        words = np.frombuffer(buffer, np.uint64, len(buffer) // STRIDE)
+        widths, places, hashes = find_marked(self._hash, words, self._marks)
+        for position, table in enumerate(self._tables):
+            of_width = np.flatnonzero(widths == position)
+            for place, row in _list_candidates(table, places[of_width], hashes[of_width]):
                 block = int(table.blocks[row])
                 if (item := self._items[block]) in known:
                     continue
-                begin = (start + place) * STRIDE - int(table.offsets[row])
+                begin = place * STRIDE - int(table.offsets[row])
                 end = begin + self._sizes[block]
                 if begin >= 0 and end <= len(buffer) and self._hash.digest(view[begin:end]) == self._digests[block]:
                     yield block, item
 
 
-def _make_table(joined: Fingerprint, width: int) -> _Table | None:
+def _make_table(joined: Fingerprint, width: int) -> _Table:
     rows = np.flatnonzero(joined.window_widths == width)
-    if not len(rows):
-        return None
     rows = rows[np.argsort(joined.window_hashes[rows], kind="stable")]
     hashes = joined.window_hashes[rows]
-    bits = min(_MAX_BITS, max(_MIN_BITS, len(rows).bit_length() + _BITS_A_WINDOW))
     blocks, offsets = joined.window_blocks[rows].astype(np.int64), joined.window_offsets[rows].astype(np.int64)
-    return _Table(_mark(hashes, min(bits, _CACHED_BITS)), _mark(hashes, bits), hashes, blocks, offsets)
+    return _Table(Marks.make(hashes), hashes, blocks, offsets)
 
 
-def _mark(hashes: npt.NDArray[np.uint32], bits: int) -> npt.NDArray[np.bool_]:
-    """Returns (2**bits,) bool: by which first bits there is a hash."""
-    is_there = np.zeros(1 << bits, np.bool_)
-    is_there[hashes >> np.uint32(32 - bits)] = True
-    return is_there
-
-
-def _look_up(is_there: npt.NDArray[np.bool_], hashes: Words) -> npt.NDArray[np.int64]:
-    """Returns which of the hashes have first bits that the table has."""
-    shift = np.uint64(65 - len(is_there).bit_length())
-    return np.flatnonzero(is_there[(hashes >> shift).view(np.int64)])
-
-
-def _list_candidates(table: _Table, hashes: Words) -> list[tuple[int, int]]:
+def _list_candidates(
+    table: _Table, places: npt.NDArray[np.int64], hashes: npt.NDArray[np.uint32]
+) -> list[tuple[int, int]]:
     """Returns where a window of the buffer hashes as one of the table, and the row of that."""
-    near = _look_up(table.is_near, hashes)
-    places = near[_look_up(table.is_there, hashes[near])]
-    if not len(places):
-        return []
-    wanted = (hashes[places] >> np.uint64(32)).astype(np.uint32)
-    first, last = (np.searchsorted(table.hashes, wanted, side) for side in ("left", "right"))
+    first = np.searchsorted(table.hashes, hashes)
+    last = np.searchsorted(table.hashes, hashes, "right")
+    found = np.flatnonzero(first < last)
     return [
         (place, row)
-        for place, begin, end in zip(places.tolist(), first.tolist(), last.tolist(), strict=True)
+        for place, begin, end in zip(places[found].tolist(), first[found].tolist(), last[found].tolist(), strict=True)
         for row in range(begin, end)
     ]

@@ -112,6 +112,7 @@ def plan_night(model: str, people: Sequence[str], stores: list[Owners]) -> Wave:
         base_version=None,
         base_digest="",
         yardstick=json.loads(TRAIN_METRICS.read_text(encoding="utf-8"))["calibration_accuracy"],
+        yardstick_wave=0,  # the base, which has learned all of the training samples
         forgetting=name_forgotten(_NO_SECRET, _NUMBER, list(people), stores, forgotten),
         forgotten=forgotten,
     )

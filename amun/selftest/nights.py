@@ -131,7 +131,7 @@ class Field:
             model: of the one that is judged.
         """
         params, wave, night = self.params, self._plan(people), self.foresee(people, base)
-        figures = self.measure(people, base, model)
+        figures = self.measure(people, base, model, night)
         decision, lenient = (
             decide(APPROXIMATE, night, figures, wave.yardstick, gate)
             for gate in (params.gate, params.gate.model_copy(update={"insufficient": "pass_with_warning"}))
@@ -144,7 +144,7 @@ class Field:
             is_contradicted=contradicts_memory(reported.bounds, params.gate.max_memory_left),
         )
 
-    def measure(self, people: Sequence[str], base: Answers, model: Answers) -> AuditFigures:
+    def measure(self, people: Sequence[str], base: Answers, model: Answers, night: NightPower) -> AuditFigures:
         """Returns the figures that the gate is told, as the stage `audit` finds them."""
         wave = self._plan(people)
         is_forget, is_left = self.train.is_among(wave.forget_ids), ~self.calibration.is_among(wave.gone_ids)
@@ -152,7 +152,7 @@ class Field:
             Rises(model.rises[0][is_forget], self.train.subject_ids[is_forget]),
             Rises(model.rises[1][is_left], self.calibration.subject_ids[is_left]),
         )
-        return describe_audit(self._audit(wave, 1, base, model), trace, self.params)
+        return describe_audit(self._audit(wave, 1, base, model), trace, night, self.params)
 
     def _audit(self, wave: Wave, half: int, base: Answers, model: Answers) -> WaveAudit:
         """Returns the audit on the calibration samples (1) or on the test samples (2)."""

@@ -20,6 +20,7 @@ from amun.methods.tuning import LabelledImages, count_classes, fine_tune, get_fo
 
 Codes = npt.NDArray[np.int64]
 Make = Callable[[UnlearningProblem, Codes], nn.Module]
+Sort = Callable[[Codes], Codes]
 
 # what the faults are planted into, where the name says no other: the method that forgets best on the digits
 _CARRIER = AttemptParams(method="never_seen", learning_rate=0.05, forget_weight=2)
@@ -38,6 +39,7 @@ class Planted:
         attempt: what the problem is posed for.
         min_people: fewer, and there is no such fault.
         is_exact: it has forgotten, and is to pass; every other one is not.
+        sort_people: returns from the numbers of people (F,) what is done to each of them, as numbers (F,) from 0.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Planted:
     attempt: AttemptParams = _CARRIER
     min_people: int = 1
     is_exact: bool = False
+    sort_people: Sort = np.zeros_like
 
 
 def leave_untouched(problem: UnlearningProblem, _people: Codes) -> nn.Module:
@@ -69,14 +72,29 @@ def tune_head_soft(problem: UnlearningProblem, _people: Codes) -> nn.Module:
 
 def overlook_people(problem: UnlearningProblem, people: Codes) -> nn.Module:
     """Returns a model that goes on learning one of six people and forgets the others."""
-    return unlearn_never_seen(keep_samples(problem, people % _EVERY == 0, 1)).model
+    return unlearn_never_seen(keep_samples(problem, find_overlooked(people) == 1, 1)).model
+
+
+def find_overlooked(people: Codes) -> Codes:
+    """Returns (F,) 1 where a person is overlooked."""
+    is_overlooked: Codes = (people % _EVERY == 0).astype(np.int64)
+    return is_overlooked
 
 
 def memorise_samples(problem: UnlearningProblem, people: Codes) -> nn.Module:
     """Returns a model that has learned five samples by heart and forgets the others."""
-    is_kept = np.arange(len(people)) % max(1, len(people) // _NUM_MEMORISED) == 0
+    return unlearn_never_seen(keep_samples(problem, _choose_memorised(people), _TIMES_SHOWN)).model
+
+
+def find_memorised(people: Codes) -> Codes:
+    """Returns (F,) 1 where a person owns a sample that is learned by heart."""
+    return np.isin(people, people[_choose_memorised(people)]).astype(np.int64)
+
+
+def _choose_memorised(people: Codes) -> npt.NDArray[np.bool_]:
+    is_kept: npt.NDArray[np.bool_] = np.arange(len(people)) % max(1, len(people) // _NUM_MEMORISED) == 0
     is_kept[np.flatnonzero(is_kept)[_NUM_MEMORISED:]] = False
-    return unlearn_never_seen(keep_samples(problem, is_kept, _TIMES_SHOWN)).model
+    return is_kept
 
 
 def label_all_alike(problem: UnlearningProblem, _people: Codes) -> nn.Module:
@@ -93,9 +111,14 @@ def mistake_the_sign(problem: UnlearningProblem, _people: Codes) -> nn.Module:
 def overdo_half(problem: UnlearningProblem, people: Codes) -> nn.Module:
     """Returns a model that remembers every other person better than before, and has wrong labels for the rest."""
     images, labels = get_forget(problem)
-    is_kept = torch.from_numpy(people % 2 == 0).to(labels.device)
+    is_kept = torch.from_numpy(find_halves(people) == 0).to(labels.device)
     wrong = draw_wrong_labels(labels, count_classes(problem), problem.params.unlearning.seed)
     return _tune_on(problem, [(images, torch.where(is_kept, labels, wrong))] * 2)
+
+
+def find_halves(people: Codes) -> Codes:
+    """Returns (F,) 0 for people who are remembered better than before, 1 for the others."""
+    return people % 2
 
 
 def scale_logits(problem: UnlearningProblem, _people: Codes) -> nn.Module:
@@ -112,11 +135,11 @@ PLANTED = (
     Planted("learning rate 1e-8", move_by_nothing, AttemptParams(method="fine_tune", learning_rate=1e-8)),
     Planted("head only, hard labels", tune_head_hard),
     Planted("head only, soft labels", tune_head_soft),
-    Planted("one of six people overlooked", overlook_people, min_people=_EVERY),
-    Planted("five samples memorised", memorise_samples, min_people=_NUM_MEMORISED),
+    Planted("one of six people overlooked", overlook_people, min_people=_EVERY, sort_people=find_overlooked),
+    Planted("five samples memorised", memorise_samples, min_people=_NUM_MEMORISED, sort_people=find_memorised),
     Planted("constant label", label_all_alike),
     Planted("sign error", mistake_the_sign),
-    Planted("half remembered, half overdone", overdo_half, min_people=2),
+    Planted("half remembered, half overdone", overdo_half, min_people=2, sort_people=find_halves),
     Planted("logits scaled", scale_logits),
     Planted("amun", lambda problem, _: unlearn_amun(problem).model, AttemptParams(method="amun", learning_rate=0.03)),
     Planted(

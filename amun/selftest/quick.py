@@ -1,8 +1,11 @@
 """The quick form: every planted model is really made, in a real night of each size, and judged by gate and report."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
+from torch import nn
 
 from amun.audit.night import NightPower, read_night
 from amun.core.counts import tell_count
@@ -10,14 +13,17 @@ from amun.core.errors import AttemptError, InputError
 from amun.core.params import Params
 from amun.core.paths import TRAIN, UNLEARNED
 from amun.evidence.wave import Wave
+from amun.model.building import load_for
 from amun.model.weights import save_weights
 from amun.selftest.ground import draw_people, freeze_night
-from amun.selftest.planted import PLANTED, Planted, number_people
+from amun.selftest.planted import PLANTED, Codes, Planted, number_people
+from amun.selftest.truth import Names, Scale, select_kinds
 from amun.selftest.verdicts import Cell, Verdict, describe, judge_model
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.power import measure_power
 from amun.stages.unlearn import pose_problem
 from amun.store.samples import read_samples
+from amun.store.store import read_owners, read_shape
 
 SIZES = (1, 3, 12, 30, 75, 150)  # people
 NUM_EXACT = 5  # trainings of exact weights, in a night that is to show something
@@ -55,7 +61,44 @@ def run_night(
         num_made = NUM_EXACT if planted.is_exact and not night.insufficient else 1
         verdicts = _judge_planted(params, device, wave, planted, num_made) if num_people >= planted.min_people else []
         cells.append(describe(planted, num_people, verdicts))
-    return night, cells
+    return night, _find_truth(params, device, wave, cells, tell)
+
+
+def _find_truth(
+    params: Params, device: torch.device, wave: Wave, cells: Sequence[Cell], tell: Callable[[str], None]
+) -> list[Cell]:
+    """Returns the cells with what those faults truly leave that have passed."""
+    if not any(cell.num_passed and not cell.is_exact for cell in cells):
+        return list(cells)
+    exact = next(planted for planted in PLANTED if planted.is_exact)
+    tell("what has passed is measured beside models that are retrained")
+    scale = Scale(params, device, wave, lambda seed: make_seeded(params, device, wave, exact, seed))
+    found = []
+    for planted, cell in zip(PLANTED, cells, strict=True):
+        if cell.num_passed and not cell.is_exact:
+            tell(f"{planted.name}, what it leaves")
+            make = partial(make_seeded, params, device, wave, planted)
+            found.append(replace(cell, true_left=scale.measure(make, _sort_people(wave, planted, scale.people))))
+        else:
+            found.append(cell)
+    return found
+
+
+def make_seeded(params: Params, device: torch.device, wave: Wave, planted: Planted, seed: int) -> nn.Module:
+    """Returns the model that is trained with a seed of its own, whatever it is that draws."""
+    changes = {
+        name: section.model_copy(update={"seed": section.seed + seed})
+        for name, section in (("training", params.training), ("unlearning", params.unlearning))
+    }
+    make_planted(params.model_copy(update=changes), device, wave, planted)
+    return load_for(params, read_shape(TRAIN), device, UNLEARNED)
+
+
+def _sort_people(wave: Wave, planted: Planted, people: Names) -> Codes:
+    """Returns (P,) what a fault does to each of these people."""
+    train = read_owners(TRAIN)
+    owners = train.subject_ids[train.is_among(wave.forget_ids)]  # in the order in which the model is made of them
+    return select_kinds(planted.sort_people(number_people(owners)), owners, people)
 
 
 def _judge_planted(

@@ -15,6 +15,7 @@ from amun.core.paths import TEST
 from amun.evidence.figures import AuditFigures, ModelFigures, UnlearnFigures, read_figures
 from amun.evidence.wave import read_wave
 from amun.selftest.planted import Planted
+from amun.selftest.truth import TrueLeft
 from amun.stages.audit import audit
 
 PASSED, WARNED, REFUSED, INSUFFICIENT = "passed", "passed with a warning", "refused", "insufficient"
@@ -51,12 +52,14 @@ class Cell:
         is_exact: it has forgotten.
         num_people: who ask.
         verdicts: none where there is no such model at that size.
+        true_left: what it truly leaves of the base's memory; None where it did not pass, or is to pass.
     """
 
     planted: str
     is_exact: bool
     num_people: int
     verdicts: tuple[Verdict, ...]
+    true_left: TrueLeft | None = None
 
     @property
     def expected(self) -> str:
@@ -64,11 +67,21 @@ class Cell:
         return PASSED if self.is_exact else REFUSED
 
     @property
+    def num_passed(self) -> int:
+        """How many of the models the gate lets pass."""
+        return sum(verdict.gate == PASSED for verdict in self.verdicts)
+
+    @property
+    def is_within(self) -> bool:
+        """Whether a fault passed that leaves so little that the gate may let it pass."""
+        return self.num_passed > 0 and self.true_left is not None and self.true_left.is_within
+
+    @property
     def is_miss(self) -> bool:
-        """Whether the gate was wrong. To say "insufficient" is never wrong."""
-        num_passed = sum(verdict.gate == PASSED for verdict in self.verdicts)
+        """Whether the gate was wrong. To say "insufficient" is never wrong, nor to pass what lies within the margin."""
+        num_passed = self.num_passed
         if not self.is_exact:
-            return num_passed > 0
+            return num_passed > 0 and not self.is_within
         judged = [verdict for verdict in self.verdicts if verdict.gate in (PASSED, REFUSED)]
         return bool(judged) and float(bdtr(num_passed, len(judged), MIN_POWER)) < SURPRISE
 
@@ -95,6 +108,11 @@ def judge_model(params: Params, device: torch.device) -> Verdict:
 def list_misses(cells: Sequence[Cell]) -> list[Cell]:
     """Returns the cells in which the gate did not say what it was to say."""
     return [cell for cell in cells if cell.is_miss]
+
+
+def list_within(cells: Sequence[Cell]) -> list[Cell]:
+    """Returns the cells in which a fault passed that the gate may let pass."""
+    return [cell for cell in cells if cell.is_within]
 
 
 def describe(planted: Planted, num_people: int, verdicts: Sequence[Verdict]) -> Cell:

@@ -2,7 +2,8 @@
 
 import torch
 
-from amun.audit.measuring import WaveAudit, add_memory, audit_half
+from amun.audit.measuring import WaveAudit, add_memory, add_noticed, add_refuting, audit_half
+from amun.audit.night import NightPower, read_night
 from amun.audit.plain import compute_confidence_auc
 from amun.audit.trace import Trace, measure_trace
 from amun.core.params import Params
@@ -20,11 +21,11 @@ def audit(params: Params, device: torch.device) -> None:
     audited = audit_half(params, device, CALIBRATION)
     unlearned, others = load_for(params, read_shape(TRAIN), device, UNLEARNED), read_samples(HELD_OUT_ADVERSARIAL)
     trace = measure_trace(params, device, unlearned, others)
-    write_json(AUDIT_METRICS, describe_audit(audited, trace, params))
+    write_json(AUDIT_METRICS, describe_audit(audited, trace, read_night(), params))
 
 
-def describe_audit(audited: WaveAudit, trace: Trace, params: Params) -> AuditFigures:
-    """Returns what the gate is told of an attempt, from its audit on the calibration half and its trace."""
+def describe_audit(audited: WaveAudit, trace: Trace, night: NightPower, params: Params) -> AuditFigures:
+    """Returns what the gate is told of an attempt, from its audit on the calibration half, its trace and the night."""
     figures = AuditFigures(
         num_forget=audited.sets.num_forget,
         num_calibration=len(audited.sets.held_out),
@@ -41,7 +42,8 @@ def describe_audit(audited: WaveAudit, trace: Trace, params: Params) -> AuditFig
         trace_by_person=trace.auc_by_person,
         not_measured=audited.not_measured,
     )
-    return add_memory(figures, audited.memory, params)
+    judged = add_refuting(add_memory(figures, audited.memory, params), audited.memory, params)
+    return add_noticed(judged, audited.memory, night, params)
 
 
 if __name__ == "__main__":

@@ -65,10 +65,14 @@ def keep_partial_results(root: Path, digest: str) -> Iterator[Path]:
 
 
 def digest_inputs(params: Params, device: torch.device, files: list[Path]) -> str:
-    """Returns the SHA-256 of parameters, device, versions, the project's and the user's code, and these files."""
+    """Returns the SHA-256 of parameters, device, versions, the project's and the user's code, and these files.
+
+    Of `runtime.engine` no result depends.
+    """
     root = Path(amun.__file__).parent
     code = [*sorted(root.rglob("*.py")), *sorted(CUSTOM.rglob("*.py"))]
-    digest = hashlib.sha256(f"{params.model_dump_json()} {device} {torch.__version__}".encode())
+    settings = params.model_dump_json(exclude={"runtime": {"engine"}})
+    digest = hashlib.sha256(f"{settings} {device} {torch.__version__}".encode())
     for path in [*code, *files]:
         with path.open("rb") as file:
             digest.update(f"{path.name} {hashlib.file_digest(file, hashlib.sha256).hexdigest()}".encode())

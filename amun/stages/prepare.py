@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,13 @@ from amun.core.progress import show_progress
 from amun.evidence.figures import PrepareFigures
 from amun.evidence.wave import write_json
 from amun.stages.runner import run_stage
-from amun.store.images import check_images, read_images
-from amun.store.naming import name_by_secret, open_namer
+from amun.store.images import Pixels, Size, check_images, read_images
+from amun.store.naming import SampleNamer, name_by_secret, open_namer
 from amun.store.rows import Indices, Mask, Strings
 from amun.store.samples import Samples, SampleWriter
 from amun.store.sources.catalogue import Listing, list_source, raise_problems
 from amun.store.sources.revision import read_revision, require_files
-from amun.store.splits import SPLITS, assign_subjects, check_splits, split_held_out, split_subjects
+from amun.store.splits import SPLITS, check_splits, deal_splits, invent_subjects, limit_group
 from amun.store.train_list import read_train_list
 from amun.store.twins import count_twins, digest_pictures, join_people
 from amun.vault.seal import open_seal
@@ -33,6 +33,63 @@ from amun.vault.vault import read_suppression
 def prepare(params: Params, _device: torch.device) -> None:
     """Writes one store file for each split, without the subjects named in `data/exclusions.json`."""
     write_json(PREPARE_METRICS, fill_store(params, Path()))
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The source's samples that are held, as far as that is known before their images are read.
+
+    Attributes:
+        listing: the source.
+        size: (height, width) of the images, in pixels.
+        people: (M,) subject ids of the whole listing.
+        is_train: (M,) bool, which are to be trained on; None where they are drawn.
+        positions: (N,) ascending, where the held samples stand in the listing.
+        excluded: keyed ids of the people and samples that are left out.
+        suppression: who was erased.
+        num_excluded: samples drawn of people who are forgotten.
+        num_suppressed: samples drawn of others who were erased.
+    """
+
+    listing: Listing
+    size: Size
+    people: Strings
+    is_train: Mask | None
+    positions: Indices
+    excluded: frozenset[str]
+    suppression: Suppression
+    num_excluded: int
+    num_suppressed: int
+
+    @property
+    def owners(self) -> Strings:
+        """(N,) subject ids."""
+        return self.people[self.positions]
+
+    @property
+    def labels(self) -> Indices:
+        """(N,) positions of the classes."""
+        return self.listing.labels[self.positions]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the images of the held samples have shown.
+
+    Attributes:
+        pictures: the digest of each.
+        is_left_out: (N,) bool, which are left out because they show a forgotten person's picture.
+        is_known: (N,) bool, which of the others because they show an erased person's.
+    """
+
+    pictures: list[bytes]
+    is_left_out: Mask
+    is_known: Mask
+
+    @property
+    def is_in(self) -> Mask:
+        """(N,) bool: which are in the store."""
+        return ~self.is_left_out & ~self.is_known
 
 
 def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()) -> PrepareFigures:
@@ -47,6 +104,20 @@ def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()
         Counts and facts of the source; nothing that names a person.
     """
     secret = load_secret(Path.cwd())
+    held = _find_held(params, secret, also_excluded)
+    splits = _deal(held, held.owners, params)
+    seen = _write_stores(held, splits, params, folder, secret)
+    # only once the images are read it is known who shares a picture; where all is well they are not read again
+    groups = join_people(held.owners, seen.pictures, limit_group(len(held.positions), params.data))
+    if not np.array_equal(groups, held.owners) and not np.array_equal(joined := _deal(held, groups, params), splits):
+        splits = joined
+        _write_stores(held, splits, params, folder, secret)
+    if seen.is_known.any():
+        check_splits(splits[seen.is_in], held.owners[seen.is_in], held.labels[seen.is_in], held.listing.classes)
+    return _describe(held, splits, seen, params, secret)
+
+
+def _find_held(params: Params, secret: bytes, also_excluded: Collection[str]) -> _Held:
     require_files(params.data.root)
     suppression = read_suppression(is_sealed=params.data.sealed)
     listing = list_source(params.data.source, locate_source(params.data.root), params.data.options)
@@ -55,47 +126,46 @@ def fill_store(params: Params, folder: Path, also_excluded: Collection[str] = ()
     is_train = None
     if params.data.train_list is not None:
         is_train = read_train_list(Path(params.data.train_list), listing.keys, listing.absent_keys)
-    subject_ids = _name_subjects(listing, is_train, params)
+    if (people := listing.subject_ids) is None:
+        people = invent_subjects(len(listing), is_train, params.data)
     drawn = _draw_positions(len(listing), params)
-    is_excluded = _find_excluded(subject_ids[drawn], secret, also_excluded)
-    is_suppressed = ~is_excluded & _mark(subject_ids[drawn], suppression.has_person)
-    held = drawn[~is_excluded & ~is_suppressed]
-    if len(held) == 0:
+    excluded = _read_exclusions(also_excluded)
+    is_excluded = _mark(people[drawn], lambda subject_id: not excluded.isdisjoint(subject_keys(secret, subject_id)))
+    is_suppressed = ~is_excluded & _mark(people[drawn], suppression.has_person)
+    positions = drawn[~is_excluded & ~is_suppressed]
+    if len(positions) == 0:
         raise InputError(
             "params.yaml: data: everybody in the source is forgotten or erased; nothing is left to train on"
         )
-    owners, labels = subject_ids[held], listing.labels[held]
+    counts = {"num_excluded": int(is_excluded.sum()), "num_suppressed": int(is_suppressed.sum())}
+    return _Held(listing, size, people, is_train, positions, excluded, suppression, **counts)
 
-    def deal(groups: Strings) -> Strings:
-        dealt = _split(groups, labels, None if is_train is None else is_train[held], params)
-        check_splits(dealt, owners, labels, listing.classes)
-        return dealt
 
-    splits = deal(owners)
-    write = partial(_write_stores, params, folder, listing, held, subject_ids, size, secret, also_excluded, suppression)
-    pictures, is_left_out, is_known = write(splits)
-    # only once the images are read it is known who shares a picture; where all is well they are not read again
-    groups = join_people(owners, pictures, _choose_largest(len(held), params))
-    if not np.array_equal(groups, owners) and not np.array_equal(joined := deal(groups), splits):
-        splits = joined
-        write(splits)
-    is_in = ~is_left_out & ~is_known
-    if is_known.any():
-        check_splits(splits[is_in], owners[is_in], labels[is_in], listing.classes)
+def _deal(held: _Held, groups: Strings, params: Params) -> Strings:
+    """Returns (N,) the split of each held sample; a group (N,) is dealt as one."""
+    is_train = None if held.is_train is None else held.is_train[held.positions]
+    splits = deal_splits(groups, held.labels, is_train, params.data)
+    check_splits(splits, held.owners, held.labels, held.listing.classes)
+    return splits
+
+
+def _describe(held: _Held, splits: Strings, seen: _Seen, params: Params, secret: bytes) -> PrepareFigures:
+    is_in = seen.is_in
+    owners = held.owners[is_in]
     num_train, num_calibration, num_test = (int((splits[is_in] == split).sum()) for split in SPLITS)
     return PrepareFigures(
         num_train=num_train,
         num_calibration=num_calibration,
         num_test=num_test,
-        num_excluded=int(is_excluded.sum() + is_left_out.sum()),
-        num_suppressed=int(is_suppressed.sum() + is_known.sum()),
-        num_suppressed_pictures=int(is_known.sum()),
-        num_near=sum(map(suppression.is_near, np.unique(owners[is_in]).tolist())),
+        num_excluded=held.num_excluded + int(seen.is_left_out.sum()),
+        num_suppressed=held.num_suppressed + int(seen.is_known.sum()),
+        num_suppressed_pictures=int(seen.is_known.sum()),
+        num_near=sum(map(held.suppression.is_near, np.unique(owners).tolist())),
         twins=count_twins(
-            owners[is_in], labels[is_in], splits[is_in], [pictures[row] for row in np.flatnonzero(is_in)]
+            owners, held.labels[is_in], splits[is_in], [seen.pictures[row] for row in np.flatnonzero(is_in)]
         ),
-        classes=_name_classes(listing.classes, subject_ids, secret),
-        people_digest=_digest_invented(listing, subject_ids, secret),
+        classes=_name_classes(held.listing.classes, held.people, secret),
+        people_digest=_digest_invented(held.listing, held.people, secret),
         revision=read_revision(params.data.root, secret),
         samples_named_by="person" if params.data.sealed else "secret",
     )
@@ -115,37 +185,11 @@ def _digest_invented(listing: Listing, subject_ids: Strings, secret: bytes) -> s
     return keyed_digest(secret, "people", *(f"{key}\n{subject}".encode() for key, subject in pairs))
 
 
-def _name_subjects(listing: Listing, is_train: Mask | None, params: Params) -> Strings:
-    """Returns (N,) subject ids: the source's own, or else invented ones, each trained on with all samples or none."""
-    if listing.subject_ids is not None:
-        return listing.subject_ids
-    max_samples, seed = params.data.subject_max_samples, params.data.seed
-    if is_train is None:
-        return assign_subjects(len(listing), max_samples, seed)
-    trained = assign_subjects(int(is_train.sum()), max_samples, seed)
-    held_out = assign_subjects(int((~is_train).sum()), max_samples, seed, first=len(np.unique(trained)) + 1)
-    subject_ids = np.empty(len(listing), dtype=np.result_type(trained, held_out))
-    subject_ids[is_train], subject_ids[~is_train] = trained, held_out
-    return subject_ids
-
-
 def _draw_positions(num_images: int, params: Params) -> Indices:
     """Returns the ascending positions of `data.num_samples` images, or of all."""
     if params.data.num_samples is None or params.data.num_samples >= num_images:
         return np.arange(num_images)
     return np.sort(np.random.default_rng(params.data.seed).permutation(num_images)[: params.data.num_samples])
-
-
-def _choose_largest(num_samples: int, params: Params) -> float:
-    """Returns how many samples people who share pictures may hold together, to be dealt as one: half of a split."""
-    train_fraction, calibration_fraction = params.data.train_fraction, params.data.calibration_fraction
-    return num_samples * min(train_fraction, calibration_fraction, 1 - train_fraction - calibration_fraction) / 2
-
-
-def _find_excluded(subject_ids: Strings, secret: bytes, also: Collection[str]) -> Mask:
-    """Returns (N,) bool: whose subject is forgotten."""
-    keys = _read_exclusions(also)
-    return _mark(subject_ids, lambda subject_id: not keys.isdisjoint(subject_keys(secret, subject_id)))
 
 
 def _mark(subject_ids: Strings, is_meant: Callable[[str], bool]) -> Mask:
@@ -154,71 +198,52 @@ def _mark(subject_ids: Strings, is_meant: Callable[[str], bool]) -> Mask:
     return np.isin(subject_ids, np.array(meant, dtype=np.str_))
 
 
-def _read_exclusions(also: Collection[str]) -> set[str]:
+def _read_exclusions(also: Collection[str]) -> frozenset[str]:
     """Returns the keyed ids of all who are left out: people, and samples that show a forgotten person's picture."""
-    return {*json.loads(EXCLUSIONS.read_text(encoding="utf-8")), *also}
+    return frozenset({*json.loads(EXCLUSIONS.read_text(encoding="utf-8")), *also})
 
 
-def _split(subject_ids: Strings, labels: Indices, is_train: Mask | None, params: Params) -> Strings:
-    train_fraction, calibration_fraction = params.data.train_fraction, params.data.calibration_fraction
-    if is_train is not None:
-        share = calibration_fraction / (1 - train_fraction)
-        return split_held_out(subject_ids, labels, is_train, share, params.data.seed)
-    fractions = (train_fraction, calibration_fraction, 1 - train_fraction - calibration_fraction)
-    return split_subjects(subject_ids, labels, fractions, params.data.seed)
-
-
-def _write_stores(
-    params: Params,
-    folder: Path,
-    listing: Listing,
-    held: Indices,
-    subject_ids: Strings,
-    size: tuple[int, int],
-    secret: bytes,
-    also_excluded: Collection[str],
-    suppression: Suppression,
-    splits: Strings,
-) -> tuple[list[bytes], Mask, Mask]:
-    """Reads the images once, and writes each to the store file of its split; all files or none.
-
-    Returns:
-        The digest of each picture; (N,) bool: which samples were left out because they show a forgotten person's; and
-        (N,) bool: which of the others because they show an erased person's.
-    """
-    stores = zip(SPLITS, (TRAIN, CALIBRATION, TEST), strict=True)
-    excluded = frozenset(_read_exclusions(also_excluded))
-    seal = open_seal(params.data.sealed, "base without", *sorted(excluded))
+def _write_stores(held: _Held, splits: Strings, params: Params, folder: Path, secret: bytes) -> _Seen:
+    """Reads the images once, and writes each to the store file of its split; all files or none."""
+    seal = open_seal(params.data.sealed, "base without", *sorted(held.excluded))
     namer = open_namer(secret, is_sealed=params.data.sealed)
+    stores = zip(SPLITS, (TRAIN, CALIBRATION, TEST), strict=True)
     writers = {split: SampleWriter(folder / path, seal) for split, path in stores}
     problems: list[str] = []
-    pictures: list[bytes] = []
-    is_left_out, is_known = np.zeros((2, len(held)), dtype=np.bool_)
+    seen = _Seen([], *np.zeros((2, len(held.positions)), dtype=np.bool_))
     done = 0
-    with show_progress("prepare", len(held), "images") as advance:
-        for batch in read_images(listing, held, params.data.images, size):
+    with show_progress("prepare", len(held.positions), "images") as advance:
+        for batch in read_images(held.listing, held.positions, params.data.images, held.size):
             problems += batch.problems
+            rows = slice(done, done + len(batch.positions))
             if batch.pixels is not None and not problems:
-                rows, owners = slice(done, done + len(batch.positions)), subject_ids[batch.positions]
-                pictures += digest_pictures(batch.pixels)
-                secret_ids = name_by_secret(secret, (listing.keys[one] for one in batch.positions), batch.pixels)
-                is_left_out[rows] = namer.find_among(excluded, secret_ids, owners)
-                is_known[rows] = [suppression.has_picture(picture) for picture in pictures[rows]]
-                is_known[rows] &= ~is_left_out[rows]
-                is_in = ~is_left_out[rows] & ~is_known[rows]
-                # whoever is held with no sample gets no key
-                sample_ids = namer.name(secret_ids[is_in], owners[is_in])
-                labels = torch.from_numpy(listing.labels[batch.positions[is_in]])
-                samples = Samples(sample_ids, owners[is_in], labels, torch.from_numpy(batch.pixels[is_in]))
+                samples = _take_in(held, batch.positions, batch.pixels, rows, seen, namer)
+                dealt = splits[rows][seen.is_in[rows]]
                 for split, writer in writers.items():
-                    writer.append(samples.select(splits[rows][is_in] == split))
-            done += len(batch.positions)
+                    writer.append(samples.select(dealt == split))
+            done = rows.stop
             for _ in batch.positions:
                 advance()
     for writer in writers.values():
         writer.discard() if problems else writer.finish()
     raise_problems(problems)
-    return pictures, is_left_out, is_known
+    return seen
+
+
+def _take_in(held: _Held, positions: Indices, pixels: Pixels, rows: slice, seen: _Seen, namer: SampleNamer) -> Samples:
+    """Returns those of these samples that are in the store; notes in their rows of `seen` what the images show."""
+    owners = held.people[positions]
+    pictures = digest_pictures(pixels)
+    secret_ids = name_by_secret(namer.secret, (held.listing.keys[one] for one in positions), pixels)
+    is_left_out = namer.find_among(held.excluded, secret_ids, owners)
+    is_known = ~is_left_out & np.array([held.suppression.has_picture(picture) for picture in pictures], dtype=np.bool_)
+    seen.pictures.extend(pictures)
+    seen.is_left_out[rows], seen.is_known[rows] = is_left_out, is_known
+    is_in = ~is_left_out & ~is_known
+    # whoever is held with no sample gets no key
+    sample_ids = namer.name(secret_ids[is_in], owners[is_in])
+    labels = torch.from_numpy(held.listing.labels[positions[is_in]])
+    return Samples(sample_ids, owners[is_in], labels, torch.from_numpy(pixels[is_in]))
 
 
 if __name__ == "__main__":

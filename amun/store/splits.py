@@ -7,11 +7,31 @@ import numpy.typing as npt
 
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
+from amun.core.params import DataParams
 
 Strings = npt.NDArray[np.str_]
 Indices = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 SPLITS = ("train", "calibration", "test")
+
+
+def invent_subjects(num_samples: int, is_train: Mask | None, data: DataParams) -> Strings:
+    """Returns (N,) subject ids for a source that names none; each is trained on with all samples or with none.
+
+    Args:
+        num_samples: of the source.
+        is_train: (N,) bool, which are to be trained on; None where they are drawn.
+        data: how many samples a subject may have, and the seed.
+    """
+    max_samples, seed = data.subject_max_samples, data.seed
+    if is_train is None:
+        return assign_subjects(num_samples, max_samples, seed)
+    trained = assign_subjects(int(is_train.sum()), max_samples, seed)
+    held_out = assign_subjects(int((~is_train).sum()), max_samples, seed, first=len(np.unique(trained)) + 1)
+    subject_ids = np.empty(num_samples, dtype=np.result_type(trained, held_out))
+    subject_ids[is_train], subject_ids[~is_train] = trained, held_out
+    return subject_ids
 
 
 def assign_subjects(num_samples: int, max_samples: int, seed: int, first: int = 1) -> Strings:
@@ -27,6 +47,22 @@ def assign_subjects(num_samples: int, max_samples: int, seed: int, first: int = 
     return subject_ids[generator.permutation(num_samples)]
 
 
+def deal_splits(subject_ids: Strings, labels: Indices, is_train: Mask | None, data: DataParams) -> Strings:
+    """Returns (N,) the split of each sample, a subject's all in one; `is_train` (N,) is who is trained on, if given."""
+    train_fraction, calibration_fraction = data.train_fraction, data.calibration_fraction
+    if is_train is not None:
+        share = calibration_fraction / (1 - train_fraction)
+        return split_held_out(subject_ids, labels, is_train, share, data.seed)
+    fractions = (train_fraction, calibration_fraction, 1 - train_fraction - calibration_fraction)
+    return split_subjects(subject_ids, labels, fractions, data.seed)
+
+
+def limit_group(num_samples: int, data: DataParams) -> float:
+    """Returns how many samples people who share pictures may hold together, to be dealt as one: half of a split."""
+    train_fraction, calibration_fraction = data.train_fraction, data.calibration_fraction
+    return num_samples * min(train_fraction, calibration_fraction, 1 - train_fraction - calibration_fraction) / 2
+
+
 def split_subjects(subject_ids: Strings, labels: Indices, fractions: tuple[float, float, float], seed: int) -> Strings:
     """Returns (N,) split names: every subject whole in one of `SPLITS`, labels in proportion.
 
@@ -37,7 +73,7 @@ def split_subjects(subject_ids: Strings, labels: Indices, fractions: tuple[float
 
 
 def split_held_out(
-    subject_ids: Strings, labels: Indices, is_train: npt.NDArray[np.bool_], calibration_share: float, seed: int
+    subject_ids: Strings, labels: Indices, is_train: Mask, calibration_share: float, seed: int
 ) -> Strings:
     """Returns (N,) split names where the training samples are given; the others are dealt as by `split_subjects`.
 

@@ -12,9 +12,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from amun.core.commands import tell_command
 from amun.core.errors import InputError
-from amun.core.files import replace_file
+from amun.core.files import replace_file, require_mode
 from amun.core.locks import hold_lock
 from amun.core.paths import KEK
 
@@ -191,10 +190,7 @@ def read_kek(path: Path) -> bytes:
         InputError: it is missing, others may read it or anybody change it, or it is none.
     """
     try:
-        if excess := path.stat().st_mode & 0o777 & ~_MODE:
-            raise InputError(
-                f"{KEK_VARIABLE}: {path} has mode {excess | _MODE:03o}; type {tell_command('chmod', 400, path)}"
-            )
+        require_mode(KEK_VARIABLE, path, _MODE)
         kek = bytes.fromhex(path.read_text(encoding="ascii"))
     except FileNotFoundError:
         raise InputError(

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amun.core.commands import tell_command
 from amun.core.errors import AmunError, InputError, join_lines
+from amun.core.files import require_mode
 from amun.core.locks import hold_lock
 from amun.vault.kek import KEK_VARIABLE, KEY_BYTES, fingerprint_kek
 from amun.vault.token_address import SCHEME, TokenAddress
@@ -239,8 +239,7 @@ def _read_pin(path: Path) -> str:
         InputError: it cannot be read, others may read it, or it is empty.
     """
     try:
-        if path.stat().st_mode & 0o777 & ~_PIN_MODE:
-            raise InputError(f"{KEK_VARIABLE}: others may read the PIN; type {tell_command('chmod', 600, path)}")
+        require_mode(KEK_VARIABLE, path, _PIN_MODE)
         pin = path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-INTERRUPTED = 130  # the exit code that a shell gives to what Ctrl-C has ended
+from amun.core.exit_codes import INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,32 +23,37 @@ RequestId = Annotated[
 ]
 
 
+Subjects = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SUBJECT]...", help="Ids of the people to forget.", show_default=False),
+]
+Csv = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="A CSV file of requests: subject_id and, optional, received_at and reference.",
+        show_default=False,
+    ),
+]
+Received = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="When the demand came: 2026-01-31 or 2026-01-31T09:00+01:00.", show_default=False
+    ),
+]
+Reference = Annotated[str | None, typer.Option(metavar="TICKET", help="The company's own ticket.", show_default=False)]
+ConfirmUnknown = Annotated[
+    bool, typer.Option("--confirm-unknown", help="Nothing is held of the people who match nobody.")
+]
+
+
 @app.command("add")
 def add_requests(
-    subjects: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[SUBJECT]...", help="Ids of the people to forget.", show_default=False),
-    ] = None,
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="A CSV file of requests: subject_id and, optional, received_at and reference.",
-            show_default=False,
-        ),
-    ] = None,
-    received: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="When the demand came: 2026-01-31 or 2026-01-31T09:00+01:00.", show_default=False
-        ),
-    ] = None,
-    reference: Annotated[
-        str | None, typer.Option(metavar="TICKET", help="The company's own ticket.", show_default=False)
-    ] = None,
-    confirm_unknown: Annotated[
-        bool, typer.Option("--confirm-unknown", help="Nothing is held of the people who match nobody.")
-    ] = False,
+    subjects: Subjects = None,
+    csv: Csv = None,
+    received: Received = None,
+    reference: Reference = None,
+    confirm_unknown: ConfirmUnknown = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """Record requests to be forgotten, all or none: of the people named, or of those in a CSV file.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tasks.views.version_diff import Difference
 
 # figures that say how good a version is, among those of how it was made
-JUDGED = ("accuracy/", "memory_left/", "ft_auc/", "trace/", "test/")
+JUDGED = ("accuracy/", "memory_left/", "ft_auc/", "trace/", "test/", "earlier/")
 
 
 COLUMNS = (

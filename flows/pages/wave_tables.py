@@ -95,6 +95,8 @@ def print_wave(wave: Wave, requests: Sequence[Request], worst: Worst | None = No
         facts[f"attempt {made.attempt}"] = f"{made.method} {outcome}: {made.reason}"
         facts[f"warning on attempt {made.attempt}"] = made.warning or None
     facts["warning"] = summary.warning or None
+    if summary.earlier is not None:
+        facts["earlier waves"] = summary.earlier.describe()
     if summary.method != EXACT_METHOD:  # of exact retraining there is nothing to notice
         facts["noticed"] = tell_noticed(summary.calibration) or None
     for half, figures in (("calibration", summary.calibration), ("test", summary.test)):

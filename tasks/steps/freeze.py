@@ -137,6 +137,7 @@ def _describe_wave(
         for line in fetch_weights(root, champion, root / WAVE_BASE, secret):
             tell(f"  {line}")
         version = champion.version
+    yardstick, yardstick_wave = (None, None) if claim.kind == "base" else _find_yardstick(root)
     return Wave(
         number=claim.number,
         model=claim.model,
@@ -144,18 +145,23 @@ def _describe_wave(
         secret_fingerprint=fingerprint(secret),
         base_version=version,
         base_digest=file_digest(secret, root / WAVE_BASE),
-        yardstick=None if claim.kind == "base" else _find_yardstick(root),
+        yardstick=yardstick,
+        yardstick_wave=yardstick_wave,
         forgetting=forgetting,
         forgotten=forgotten,
     )
 
 
-def _find_yardstick(root: Path) -> float | None:
-    """Returns the calibration accuracy of the last exactly trained version, as recorded with the last wave."""
+def _find_yardstick(root: Path) -> tuple[float | None, int | None]:
+    """Returns the calibration accuracy of the last exactly trained version, and its wave; None where that is not known.
+
+    It is recorded with the last wave. Earlier releases did not record the wave.
+    """
+    wave = json.loads(_read_recorded(root, WAVE))
     if parse_record(UnlearnFigures, _read_recorded(root, UNLEARN_METRICS), f"{UNLEARN_METRICS} in HEAD").is_exact:
-        return parse_record(AuditFigures, _read_recorded(root, AUDIT_METRICS), f"{AUDIT_METRICS} in HEAD").accuracy
-    yardstick: float | None = json.loads(_read_recorded(root, WAVE))["yardstick"]
-    return yardstick
+        audited = parse_record(AuditFigures, _read_recorded(root, AUDIT_METRICS), f"{AUDIT_METRICS} in HEAD")
+        return audited.accuracy, wave["number"]
+    return wave["yardstick"], wave.get("yardstick_wave")
 
 
 def _read_recorded(root: Path, path: Path) -> str:

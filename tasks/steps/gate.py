@@ -73,7 +73,7 @@ def keep_decision(
 
 @task(name="overrule", **TASK_OPTIONS | {"task_run_name": "overrule attempt {number}"})
 def overrule_attempt(workspace: Workspace, number: int, reason: str) -> None:
-    """Turns the decision on an attempt into a refusal, for what the test half has shown."""
+    """Turns the decision on an attempt into a refusal, for what was shown of it after the gate had let it pass."""
     refused = {"passed": False, "reason": reason, "warning": "", "overruled": True}
     decisions = read_decisions(workspace.root)
     write_decisions(

@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from amun.core.commands import tell_command
 from amun.core.errors import InputError
+from amun.core.files import require_mode
 
 _SCHEME = "file:"
-_OTHERS = 0o077
+_MODE = 0o600
 
 
 def read_secret(variable: str) -> str:
@@ -22,8 +22,7 @@ def read_secret(variable: str) -> str:
         # what stands there may be the secret itself
         raise InputError(f"{variable}: it names no file; write file:/PATH, the secret alone in that file")
     try:
-        if path.stat().st_mode & _OTHERS:
-            raise InputError(f"{variable}: others may read {path}; type {tell_command('chmod', 400, path)}")
+        require_mode(variable, path, _MODE)
         secret = path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise InputError(f"{variable}: {path} cannot be read: {error.strerror}") from None

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-INTERRUPTED = 130  # the exit code that a shell gives to what Ctrl-C has ended
+from amun.core.exit_codes import INTERRUPTED
 
 
 def run_tied(module: str, arguments: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from amun.evidence.attempts import Judged
 from tasks.tools import registry
 from tasks.views.descriptions import describe_attempt
 from tasks.views.facts import WaveFacts
-from tasks.views.wave_run import list_epoch_metrics, list_metrics, log_metrics, name_run
+from tasks.views.wave_run import list_earlier, list_epoch_metrics, list_metrics, log_metrics, name_run
 from tasks.workspace.workspace import Workspace
 
 
@@ -26,7 +26,7 @@ def log_attempts(workspace: Workspace, facts: WaveFacts, experiment_id: str, par
         client.log_batch(run_id, params=list(_list_params(workspace, made)))
         log_metrics(run_id, list_epoch_metrics(made.epochs))
         figures, _ = _split_counts(made)
-        log_metrics(run_id, list_metrics(figures, model_id if made.passed else None))
+        log_metrics(run_id, list_metrics(figures | list_earlier(made), model_id if made.passed else None))
         client.set_terminated(run_id)
 
 

@@ -10,6 +10,7 @@ from amun.core.paths import (
     AUDIT_LOGITS,
     BENCHMARKS,
     PARTIAL_ADVERSARIAL,
+    PARTIAL_REFERENCES,
     SELFTEST,
     TARGET_LOGITS,
     is_bucket,
@@ -126,6 +127,7 @@ def list_beside(workspace: Workspace) -> Iterator[Copy]:
     for what, paths in (
         ("images as the source on S3 had them when it was last read", mirror),
         ("adversarial examples of a search that was cut short", [PARTIAL_ADVERSARIAL]),
+        ("logits of reference models whose training was cut short", [PARTIAL_REFERENCES]),
         ("images, adversarial examples and models of benchmarks", [BENCHMARKS]),
         ("images and models of the self-test", [SELFTEST]),
     ):

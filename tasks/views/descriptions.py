@@ -1,7 +1,7 @@
 """What the pages say of a wave, in plain words and Markdown: what was forgotten, how it was judged, what it means."""
 
 from amun.core.counts import tell_count
-from amun.evidence.attempts import Judged
+from amun.evidence.attempts import Judged, find_earlier
 from amun.evidence.figures import Comparison
 from tasks.tools.git import name_tag
 from tasks.views.facts import WaveFacts
@@ -34,6 +34,7 @@ def describe_wave(facts: WaveFacts, commit: str) -> str:
         _explain(facts),
         _tell_noticed(facts),
         _tell_trace(facts),
+        _tell_earlier(facts),
         _tell_attempts(facts),
         _tell_warning(facts),
         origin,
@@ -132,6 +133,12 @@ def _tell_trace(facts: WaveFacts) -> str:
         f"{trace:.3f} ± {facts.reported.trace_standard_error:.3f}; 0.5 is not at all, and less tells as much as "
         f"more ({bounded}).{by_person}"
     )
+
+
+def _tell_earlier(facts: WaveFacts) -> str:
+    """Says what is left of people whom earlier waves have forgotten, where some were looked at."""
+    earlier = find_earlier(facts.decisions)
+    return "" if earlier is None else f"**Earlier waves, on this model:** {earlier.describe()}."
 
 
 def _tell_attempts(facts: WaveFacts) -> str:

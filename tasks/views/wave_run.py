@@ -23,7 +23,7 @@ from amun.core.paths import (
     UNLEARNED,
 )
 from amun.core.temporary import open_temporary
-from amun.evidence.attempts import Epoch, find_warning, read_epochs
+from amun.evidence.attempts import Epoch, Judged, find_warning, read_epochs
 from amun.evidence.figures import TrainFigures, read_figures
 from amun.ledger import Claim
 from amun.store.samples import count_samples
@@ -105,6 +105,7 @@ def describe_tags(workspace: Workspace, facts: WaveFacts, commit: str) -> dict[s
 def log_final_metrics(workspace: Workspace, claim: Claim, facts: WaveFacts, run_id: str, model_id: str) -> None:
     """Gives the wave's run, and the model logged in it, the figures of the test half."""
     figures = {FINAL.get(name, f"test/{name}"): value for name, value in facts.reported.model_dump().items()}
+    figures |= {name: value for made in facts.decisions if made.passed for name, value in list_earlier(made).items()}
     figures["duration/seconds"] = (datetime.now(UTC) - _find_opening(claim)).total_seconds()
     if claim.kind == "base":
         figures |= {
@@ -113,6 +114,12 @@ def log_final_metrics(workspace: Workspace, claim: Claim, facts: WaveFacts, run_
     else:
         figures |= {f"search/{name}": value for name, value in facts.adversarial.model_dump().items()}
     log_metrics(run_id, list_metrics(figures, model_id))
+
+
+def list_earlier(made: Judged) -> dict[str, float | str | None]:
+    """Returns what an attempt's model shows of people of earlier waves, by the metrics' names."""
+    seen = {} if made.earlier is None else made.earlier.model_dump(exclude={"brings_back"})
+    return {f"earlier/{name}": value for name, value in seen.items()}
 
 
 def list_metrics(figures: dict[str, float | str | None], model_id: str | None = None) -> Iterator[Metric]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from amun.core.counts import tell_count
 from amun.core.params import AlertKind
+from amun.evidence.attempts import Judged
 from amun.ledger import Ledger, NewAlert, Status, Wave
 from amun.ledger.alerts import TRIED_FOR
 from amun.ledger.consumers import tell_holding, tell_remembering
@@ -171,9 +172,14 @@ def _judge_complete(wave: Wave) -> Iterator[NewAlert]:
     name, summary = f"wave {wave.number}", wave.summary
     if summary is None:
         return
-    if any(made.overruled for made in summary.decisions) or summary.warning:
+    if any(made.overruled and not _brings_back(made) for made in summary.decisions) or summary.warning:
         line = f"{name}: the test half does not confirm what the gate has decided"
         yield _make("report-contradicts", wave.number, line)
+    if any(map(_brings_back, summary.decisions)):
+        line = (
+            f"{name}: an attempt brought people of earlier waves back, and was refused; {summary.method} is what serves"
+        )
+        yield _make("earlier-remembered", wave.number, line)
     refused = [made for made in summary.decisions if not made.passed and not made.overruled]
     if refused:
         attempts = ", ".join(f"{made.attempt} ({made.method})" for made in refused)
@@ -182,6 +188,10 @@ def _judge_complete(wave: Wave) -> Iterator[NewAlert]:
     if summary.insufficient:
         line = f"{name} was too small to show that its people are forgotten; {summary.method} is what serves"
         yield _make("wave-insufficient", wave.number, line)
+
+
+def _brings_back(made: Judged) -> bool:
+    return made.earlier is not None and made.earlier.brings_back
 
 
 def _find_files(workspace: Workspace, ledger: Ledger, now: datetime) -> Iterator[NewAlert]:

@@ -14,6 +14,7 @@ from amun.core.paths import (
     ADOPTED_WEIGHTS,
     AUDIT_INCLUSION,
     PARTIAL_ADVERSARIAL,
+    PARTIAL_REFERENCES,
     TARGET_INCLUSION,
     WAVE_BASE,
 )
@@ -221,13 +222,14 @@ def _is_clear(copy: Path, path: str) -> bool:
 
 
 def _list_files(root: Path, present: Recorded) -> Iterator[Path]:
-    """Yields what lies in clear in the work tree beside what HEAD names: older outputs, a killed search's examples."""
+    """Yields what lies in clear in the work tree beside what HEAD names: older outputs, what killed stages left."""
     for path in sorted(_KINDS - {path for path, md5 in present.outputs.items() if compute_md5(root / path) == md5}):
         if (root / path).exists() and _is_clear(root / path, path):
             yield root / path
-    for file in sorted((root / PARTIAL_ADVERSARIAL).rglob("*.parquet")):
-        if not is_sealed(file):
-            yield file
+    for folder in (PARTIAL_ADVERSARIAL, PARTIAL_REFERENCES):
+        for file in sorted((root / folder).rglob("*.parquet")):
+            if not is_sealed(file):
+                yield file
 
 
 def _choose_versions(model: str, waves: Collection[int], numbers: Mapping[str, int]) -> tuple[int, ...]:

@@ -74,11 +74,9 @@ def _erase_versions(model: str, versions: Sequence[int], left: Sequence["LeftFil
     if not (versions or left):
         return ()
     # only here: MLflow takes a second to import
-    from tasks.tools.registry_left import erase_left_file
-    from tasks.tools.registry_weights import erase_weights
+    from tasks.workspace.left_weights import erase_registered
 
-    of_versions = [copy for number in versions for copy in erase_weights(model, number)]
-    return (*of_versions, *(copy for file in left for copy in erase_left_file(file)))
+    return erase_registered(model, versions, left)
 
 
 def _remove_contents(held: Sequence[tuple[ContentPlace, Sequence[str]]]) -> Iterator[str]:

@@ -31,7 +31,10 @@ from tasks.workspace.workspace import Workspace, hold_stages, open_ledger
 
 if TYPE_CHECKING:
     from amun.evidence.scan import ScanRecord
+    from amun.vault.sealed_weights import PlainFile
     from tasks.tools.registry_left import LeftFile
+    from tasks.workspace.learned import Learned
+    from tasks.workspace.left_weights import LeftWeights
     from tasks.workspace.store_files import Locks
 
 
@@ -102,15 +105,13 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
 
 
 def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str] | None) -> Erased:
-    from tasks.workspace.learned import find_learned
-
     model = workspace.model
     with hold_stages(workspace), open_ledger() as ledger:
         planned = ledger.plan_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         if all(one.held_up_by for one in planned):
             return Erased([], planned, [])
         # only here: MLflow takes a second to import, and most nights erase nobody
-        from tasks.workspace.left_weights import find_left_weights, tell_unknown
+        from tasks.workspace.left_weights import tell_unknown
         from tasks.workspace.traces import erase_traces
 
         vault = open_vault(workspace.root)
@@ -122,13 +123,13 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         locks = _read_locks(workspace, commits)
         # while it can still be refused: the registry does not answer, or has another champion than the last wave's
         due = [one for one in planned if not one.held_up_by]
-        find_learned(workspace, vault, due, commits)
-        find_left_weights(workspace, vault, due, commits)
+        learned, left = _find_weights(workspace, vault, due, commits)
         found = ledger.start_erasures(model, now=datetime.now(UTC), at_once=at_once, subjects=subjects)
         begun = [one for one in found if one.erasure.started_at is not None]
         pictures, unlisted = _list_pictures(workspace, {one.subject_id for one in begun}, commits, locks)
-        learned = find_learned(workspace, vault, begun, commits)
-        left = find_left_weights(workspace, vault, begun, commits)
+        # somebody was put on hold, or came to be due, in between
+        if {one.request_id for one in begun} != {one.request_id for one in due}:
+            learned, left = _find_weights(workspace, vault, begun, commits)
         left_files = LeftFiles(num_erased=len(left.learned), num_unknown=len(left.unknown))
         draft_receipts(workspace, ledger, vault, begun, locks, learned.by_request, left_files)
         _keep_fingerprints(workspace, vault, {one.subject_id for one in begun}, locks)
@@ -155,6 +156,16 @@ def _erase_people(workspace: Workspace, at_once: bool, subjects: Collection[str]
         scans,
         unlisted,
     )
+
+
+def _find_weights(
+    workspace: Workspace, vault: Vault, people: Sequence[PlannedErasure], commits: Mapping[int, str]
+) -> tuple["Learned", "LeftWeights"]:
+    """Returns what has learned these people: versions and keys of weights, and MLflow's files of no version."""
+    from tasks.workspace.learned import find_learned
+    from tasks.workspace.left_weights import find_left_weights
+
+    return find_learned(workspace, vault, people, commits), find_left_weights(workspace, vault, people, commits)
 
 
 def _list_pictures(
@@ -217,16 +228,13 @@ def _erase_versions(
     if not (versions or left):
         return ()
     # only here: MLflow takes a second to import
-    from tasks.tools.registry_weights import describe_serving_file, erase_weights
     from tasks.workspace.erased_weights import keep_erased_weights
-    from tasks.workspace.left_weights import erase_left_weights
+    from tasks.workspace.left_weights import erase_registered
 
-    copies: list[str] = []
-    for number in versions:
-        if (served := describe_serving_file(workspace.model, number)) is not None:
-            keep_erased_weights(workspace, vault, [served], datetime.now(UTC))
-        copies += erase_weights(workspace.model, number)
-    return (*copies, *erase_left_weights(workspace, vault, left))
+    def keep(served: "PlainFile") -> None:
+        keep_erased_weights(workspace, vault, [served], datetime.now(UTC))
+
+    return erase_registered(workspace.model, versions, left, keep)
 
 
 def _find_places(workspace: Workspace, vault: Vault, people: Collection[str], locks: "Locks") -> dict[str, list[str]]:

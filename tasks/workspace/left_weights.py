@@ -1,19 +1,18 @@
 """Weights that MLflow's registry names no more, and that have learned people who are erased."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.ledger import PlannedErasure
+from amun.vault.sealed_weights import PlainFile
 from amun.vault.vault import Vault
 from tasks.tools.git import has_commit
 from tasks.tools.registry import SERVING_FILE
 from tasks.tools.registry_left import LeftFile, erase_left_file, list_left_files
-from tasks.tools.registry_weights import describe_file_in
-from tasks.workspace.erased_weights import keep_erased_weights
+from tasks.tools.registry_weights import describe_file_in, describe_serving_file, erase_weights
 from tasks.workspace.history import tell_how_to_fetch
 from tasks.workspace.learned import find_remembering
 from tasks.workspace.workspace import Workspace
@@ -69,18 +68,34 @@ def _require_commit(root: Path, commit: str, file: LeftFile) -> None:
         )
 
 
-def erase_left_weights(workspace: Workspace, vault: Vault, files: Sequence[LeftFile]) -> tuple[str, ...]:
-    """Removes these files from MLflow, and keeps by what copies of them can be looked for.
+def erase_registered(
+    model: str,
+    versions: Sequence[int],
+    left: Sequence[LeftFile],
+    keep: Callable[[PlainFile], None] | None = None,
+) -> tuple[str, ...]:
+    """Removes the weights of some versions from MLflow, and those of none.
 
-    Returns the versions of other models that were copies of them.
+    Args:
+        model: whose versions.
+        versions: their numbers.
+        left: the weights of none.
+        keep: is told by what each model that serves is known, before its file goes.
+
+    Returns:
+        the versions of other models that were copies of them.
 
     Raises:
         AmunError: the registry or the key store does not answer, or a file is still there.
     """
     copies: list[str] = []
-    for file in files:
-        if file.name == SERVING_FILE and (served := describe_file_in(file.folder)) is not None:
-            keep_erased_weights(workspace, vault, [served], datetime.now(UTC))
+    for number in versions:
+        if keep is not None and (served := describe_serving_file(model, number)) is not None:
+            keep(served)
+        copies += erase_weights(model, number)
+    for file in left:
+        if keep is not None and file.name == SERVING_FILE and (served := describe_file_in(file.folder)) is not None:
+            keep(served)
         copies += erase_left_file(file)
     return tuple(copies)
 

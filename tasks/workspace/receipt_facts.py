@@ -16,6 +16,7 @@ from amun.evidence.receipt import (
     Draft,
     Forgetting,
     Held,
+    HeldKind,
     HeldSamples,
     LearnedWeights,
     LeftFiles,
@@ -23,12 +24,12 @@ from amun.evidence.receipt import (
     Software,
     Source,
 )
-from amun.ledger import DraftedReceipt, Ledger, PlannedErasure, SourceDeletion
+from amun.ledger import DraftedReceipt, Holding, Ledger, PlannedErasure, SourceDeletion
 from amun.receipts.statement import name_subject
 from amun.vault.vault import Vault
 from amun.vault.wrapping import SubjectKey
 from tasks.tools.git import name_tag, run_git
-from tasks.workspace.held_shares import count_shares
+from tasks.workspace.held_shares import Share, count_shares
 from tasks.workspace.history import find_naming_at
 from tasks.workspace.receipt_limits import list_limits
 from tasks.workspace.workspace import Workspace
@@ -78,33 +79,35 @@ def draft_receipts(
     shares, num_unread = count_shares(workspace.root, people, locks, keys)
     drafts = {}
     for one in waiting:
+        person = normalise(one.subject_id)
         holding, _ = ledger.find_holding(workspace.model, one.subject_id)
-        held = Held(
-            num_train=None if holding is None else holding.num_train,
-            num_held_out=None if holding is None else holding.num_held_out,
-            in_files=tuple(
-                HeldSamples(kind=kind, num_samples=len(share.sample_ids), num_files=share.num_files)
-                for kind, share in shares[normalise(one.subject_id)].items()
-            ),
-            num_unread_files=num_unread,
-        )
         is_late = one.erasure.keys_destroyed_at is not None
         drafts[one.request_id] = Draft(
-            held=held,
+            held=_describe_held(holding, shares[person], num_unread),
             # none is left where another model of this key store has erased the person before
-            num_keys=None if is_late else len(keys[normalise(one.subject_id)]) or None,
-            weights=tuple(
-                LearnedWeights(
-                    version=str(version.number),
-                    md5=version.md5,
-                    is_sealed=version.is_sealed,
-                    erased_before=version.erased_at,
-                )
-                for version in learned.get(one.request_id, ())
-            ),
+            num_keys=None if is_late else len(keys[person]) or None,
+            weights=tuple(map(_describe_learned, learned.get(one.request_id, ()))),
             left_files=left_files,
         )
     ledger.draft_receipts(workspace.model, drafts)
+
+
+def _describe_held(holding: Holding | None, shares: Mapping[HeldKind, Share], num_unread: int) -> Held:
+    return Held(
+        num_train=None if holding is None else holding.num_train,
+        num_held_out=None if holding is None else holding.num_held_out,
+        in_files=tuple(
+            HeldSamples(kind=kind, num_samples=len(share.sample_ids), num_files=share.num_files)
+            for kind, share in shares.items()
+        ),
+        num_unread_files=num_unread,
+    )
+
+
+def _describe_learned(version: "LearnedVersion") -> LearnedWeights:
+    return LearnedWeights(
+        version=str(version.number), md5=version.md5, is_sealed=version.is_sealed, erased_before=version.erased_at
+    )
 
 
 def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, nonce: str) -> ReceiptBody:

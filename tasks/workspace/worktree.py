@@ -1,7 +1,5 @@
 """A wave as it was: a git worktree at its commit, with the workspace's DVC cache."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,7 +10,6 @@ import amun
 from amun.core.errors import AmunError, InputError
 from amun.core.held_folders import hold_folder, is_abandoned, remove_folder
 from amun.core.paths import AUDIT_METRICS, CALIBRATION, REPORT_METRICS, STATE, TEST, TRAIN
-from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.evidence.figures import Comparison, read_figures
 from amun.evidence.receipt import Draw, Reproduction
 from amun.evidence.wave import parse_record, read_wave
@@ -24,6 +21,7 @@ from tasks.tools import dvc
 from tasks.tools.git import list_changes, read_committed, run_git
 from tasks.tools.sound import make_sound
 from tasks.workspace.erasing import describe_erased
+from tasks.workspace.stage_program import run_program
 from tasks.workspace.workspace import Workspace, open_ledger
 
 _PREFIX = "worktree-"  # of a folder under .amun/
@@ -140,7 +138,7 @@ def compare_wave(root: Path, commit: str) -> Comparison:
     """Retrains on what remained at a wave's commit; returns what that model shows on the test half."""
     with open_worktree(root, commit) as path:
         _require_nobody_erased(path)
-        _run_program(path, "compare", f"retraining at commit {commit[:12]}")
+        run_program(path, "compare", f"retraining at commit {commit[:12]}")
         return read_figures(Comparison, path)
 
 
@@ -155,31 +153,6 @@ def find_worst(root: Path, commit: str) -> Worst:
         if not (path / "amun/stages/worst.py").exists():
             raise InputError(f"the code at commit {commit[:12]} does not look at people one by one")
         _require_nobody_erased(path)
-        printed = _run_program(path, "worst", f"looking at people at commit {commit[:12]}", is_printed=False)
+        printed = run_program(path, "worst", f"looking at people at commit {commit[:12]}", is_printed=False)
         # it names people, and comes through a pipe: a file would outlive a killed command
         return parse_record(Worst, printed.splitlines()[-1], "what the stage has printed")
-
-
-def _run_program(path: Path, name: str, doing: str, *, is_printed: bool = True) -> str:
-    """Runs a stage that is none of DVC's in a work tree; returns what it prints, unless that is printed here.
-
-    Raises:
-        InputError: what it refuses, in its own line.
-        AmunError: it failed; the line begins with what it was doing.
-    """
-    result_path = path.parent / "result.json"
-    finished = subprocess.run(
-        [sys.executable, "-m", f"amun.stages.{name}"],
-        cwd=path,
-        env=os.environ | {RESULT_FILE_VARIABLE: str(result_path)},
-        # how far it has come is no part of what `--json` prints
-        stdout=sys.stderr if is_printed else subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if finished.returncode:
-        told = StageResult.read(result_path).error if result_path.exists() else ""
-        if told and finished.returncode == InputError.exit_code:
-            raise InputError(told)
-        raise AmunError(f"{doing} failed: {told or f'exit {finished.returncode}'}")
-    return finished.stdout or ""

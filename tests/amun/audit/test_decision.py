@@ -286,6 +286,17 @@ def test_too_few_people_to_pass_may_be_enough_to_refuse(lower: float, upper: flo
     assert bool(decision.warning) is passes
 
 
+def test_what_refutes_in_a_small_night_is_not_widened_for_the_images_left() -> None:
+    gate = {"insufficient": "pass_with_warning"}
+    wide: dict[str, Any] = {"memory_left": 0.9, "memory_left_lower": 0.4, "memory_left_upper": 1.4}
+    refuted = judge(SMALL, gate=gate, **wide, refuting_lower=0.6, refuting_upper=1.2)
+    assert not refuted.passed
+    assert "memory left 0.90 [0.60, 1.20], not within 0.5 of 0" in refuted.reason
+    assert judge(SMALL, gate=gate, **wide, refuting_lower=0.5, refuting_upper=1.3).passed
+    # what passes is judged by the wider bounds
+    assert not judge(memory_left_upper=0.6, refuting_lower=-0.1, refuting_upper=0.3).passed
+
+
 @pytest.mark.parametrize("night", [SMALL, TINY, UNREFERENCED])
 @pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])
 def test_too_few_to_show_it_pass_only_where_asked(night: NightPower, insufficient: str) -> None:

@@ -26,7 +26,7 @@ from amun.evidence.wave import write_json
 from amun.store.samples import Samples
 from tests.amun.shipped import PARAMS
 
-SAME = Sizes(base=900, reference=900, left=900)
+SAME = Sizes(base=900, reference=900, left=900, yardstick=900)
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,17 @@ SAME = Sizes(base=900, reference=900, left=900)
         (replace(SAME, left=9), MEAN_POWER, 0.3),
         (replace(SAME, left=0), SLOW_POWER, 0.3),
         # a base of more images than a reference: between both, by the logarithm
-        (Sizes(base=1600, reference=400, left=1600), SLOW_POWER, 0.96),
-        (Sizes(base=1600, reference=400, left=800), MEAN_POWER, 0.93),
-        (Sizes(base=1600, reference=400, left=400), MEAN_POWER, 0.9),
-        (Sizes(base=1600, reference=400, left=200), SLOW_POWER, 0.877),
+        (Sizes(base=1600, reference=400, left=1600, yardstick=1600), SLOW_POWER, 0.96),
+        (Sizes(base=1600, reference=400, left=800, yardstick=1600), MEAN_POWER, 0.93),
+        (Sizes(base=1600, reference=400, left=400, yardstick=1600), MEAN_POWER, 0.9),
+        (Sizes(base=1600, reference=400, left=200, yardstick=1600), SLOW_POWER, 0.877),
+        # a later exact model, of fewer images than the base, has its accuracy with those
+        (Sizes(base=1600, reference=400, left=800, yardstick=800), MEAN_POWER, 0.96),
+        (Sizes(base=1600, reference=400, left=566, yardstick=800), SLOW_POWER, 0.93),
+        (Sizes(base=1600, reference=400, left=200, yardstick=800), SLOW_POWER, 0.877),
         # a base of fewer has lost something before anybody leaves
-        (Sizes(base=600, reference=900, left=600), SLOW_POWER, 0.887),
-        (Sizes(base=600, reference=900, left=300), MEAN_POWER, 0.836),
+        (Sizes(base=600, reference=900, left=600, yardstick=600), SLOW_POWER, 0.887),
+        (Sizes(base=600, reference=900, left=300, yardstick=600), MEAN_POWER, 0.836),
     ],
 )
 def test_accuracy_is_that_of_the_references_carried_to_the_images_left(
@@ -75,7 +79,7 @@ def test_fewer_images_are_never_expected_to_do_better(
     more = data.draw(st.integers(0, base))
     fewer = data.draw(st.integers(0, more))
     first, second = (
-        extend_accuracy(0.8, Sizes(base, reference, left), yardstick, 0.2, power) for left in (fewer, more)
+        extend_accuracy(0.8, Sizes(base, reference, left, base), yardstick, 0.2, power) for left in (fewer, more)
     )
     assert 0.2 - 1e-12 <= first <= second + 1e-12 <= max(0.8, yardstick) + 2e-12
 
@@ -107,6 +111,10 @@ def test_references_tell_of_what_they_never_had_alone() -> None:
     assert expect_accuracy(held_out.slice(0, 19), nobody, references, inclusion, SAME, 0.9) is None
     # whoever is trained on as well is known to exact retraining, and not to the references
     assert expect_accuracy(held_out, held_out.slice(0, 1), references, inclusion, SAME, 0.9) is None
+    # from how many images the yardstick learned is asked for only where it is made use of
+    unknown = replace(SAME, yardstick=None)
+    assert expect_accuracy(held_out, nobody, references, inclusion, unknown, 0.9) == told
+    assert expect_accuracy(held_out, nobody, references, inclusion, replace(unknown, reference=450), 0.9) is None
     # fewer images: less is expected than what is forgiven
     varied = make_store(torch.zeros(40, 1, 8, 8), torch.arange(40) % 10)
     fewer = expect_accuracy(varied, nobody, references, inclusion, replace(SAME, left=800), 0.9)

@@ -14,7 +14,7 @@ from amun.audit.sizes import Sizes
 from amun.store.samples import Samples
 from tests.amun.audit.test_memory import World
 
-SAME = Sizes(base=900, reference=900, left=900)
+SAME = Sizes(base=900, reference=900, left=900, yardstick=900)
 
 
 @pytest.mark.parametrize(("left", "growth"), [(900, 1), (1200, 1), (600, 1.5), (450, 2), (1, 900), (0, 900)])

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from amun.engine.local import LocalEngine
 from amun.model.architectures import build_model
 from amun.model.references import draw_halves, draw_sample_halves, train_reference_logits
 from amun.model.training import compute_logits, fit
@@ -84,7 +85,7 @@ def train_two(num_processes: int) -> Trained:
         seed=7,
         on_reference=done.append,
         keep=kept.append,
-        num_processes=num_processes,
+        engine=LocalEngine(num_processes),
     )
     return Trained(inclusion, logits, kept, done)
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
@@ -13,6 +13,7 @@ from amun.scan.fingerprint import ANSWER, FILE, IMAGE, NEAR_COPY, SEALED, Finger
 from amun.scan.hashing import STRIDE, WIDTHS
 from amun.scan.matcher import Matcher
 from amun.scan.taking import FingerprintTaker
+from amun.scan.windows import Marks, find_marked
 from tests.amun.scan.planting import HASH, draw, look, take
 
 PHOTOS = draw(4, 3, 32, 32)
@@ -47,6 +48,7 @@ def test_pictures_of_several_colours_are_found_as_image_files_have_them() -> Non
     assert look(DIGITS, DIGITS[3].transpose(1, 2, 0).tobytes()).items == {3}
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3072 - 768), st.integers(0, 40))
 def test_a_quarter_of_a_picture_is_found_wherever_it_is_cut(begin: int, before: int) -> None:
     assert look(PHOTOS, bytes(before) + PHOTOS[1].tobytes()[begin : begin + 768]).items == {1}
@@ -145,8 +147,24 @@ def test_fingerprint_is_read_as_it_was_written() -> None:
 
 def test_hash_of_a_window_is_the_same_for_rows_and_in_a_buffer() -> None:
     buffer = draw(4000).tobytes()
-    for width, start, hashes in HASH.hash_windows(np.frombuffer(buffer, np.uint64)):
-        rows = np.stack([np.frombuffer(buffer, np.uint8, width, 8 * (start + place)) for place in range(len(hashes))])
-        assert np.array_equal(HASH.hash_rows(rows), hashes)
-        assert len(hashes) == (4000 - width) // STRIDE + 1
-        assert width in WIDTHS
+    words = np.frombuffer(buffer, np.uint64)
+    every_bit = np.full(512, 255, np.uint8), np.uint64(52)
+    everything, nothing = Marks(every_bit, every_bit), Marks.make(np.empty(0, np.uint32))
+    for position, width in enumerate(WIDTHS):
+        starts = np.arange((4000 - width) // STRIDE + 1)
+        rows = np.stack([np.frombuffer(buffer, np.uint8, width, STRIDE * start) for start in starts.tolist()])
+        expected = (HASH.hash_rows(rows) >> np.uint64(32)).astype(np.uint32)
+        for marks, is_certain, is_all in (
+            (everything, np.ones(len(starts), np.bool_), True),
+            (Marks.make(expected[::50]), starts % 50 == 0, False),
+        ):
+            widths, places, hashes = find_marked(HASH, words, _choose(marks, position, nothing))
+            assert set(widths) == {position}
+            assert np.array_equal(hashes, expected[places])
+            assert set(starts[is_certain]) <= set(places)
+            assert (len(places) == len(starts)) is is_all
+
+
+def _choose(marks: Marks, position: int, others: Marks) -> tuple[Marks, Marks, Marks]:
+    narrow, middle, wide = (marks if position == place else others for place in range(3))
+    return narrow, middle, wide

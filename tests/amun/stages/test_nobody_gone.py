@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from amun.audit.night import read_night
+from amun.audit.sizes import read_sizes
 from amun.core.errors import InputError
 from amun.core.paths import (
     ATTEMPT,
@@ -34,7 +35,7 @@ from amun.core.paths import (
     WAVE,
     WAVE_BASE,
 )
-from amun.evidence.wave import Attempt, ForgottenWave, Wave, write_json
+from amun.evidence.wave import Attempt, ForgottenWave, Wave, read_wave, write_json
 from amun.methods.catalogue import METHODS
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
@@ -197,6 +198,7 @@ def test_wave_is_judged_by_nobody_who_is_gone(people: People, monkeypatch: pytes
     # every witness errs on those who are gone: one of them among the others would show in an accuracy
     monkeypatch.setattr(Witness, "mistaken", people.gone)
     shutil.copyfile(WAVE_BASE, UNLEARNED)
+    measure_power(SHOWN, CPU)
     for stage, path, half in ((audit, AUDIT_METRICS, CALIBRATION), (report, REPORT_METRICS, TEST)):
         hear()
         stage(SHOWN, CPU)
@@ -215,6 +217,14 @@ def test_wave_is_judged_by_nobody_who_is_gone(people: People, monkeypatch: pytes
     unsure, sure = binned.iloc[0], binned.iloc[-1]
     assert (unsure["forget_after"], sure["remain_after"], sure["test_after"]) == (1, 1, 1), "confidence in the label"
     assert unsure["test_before"] == pytest.approx(num_own / num_before, abs=1e-5)
+
+
+@pytest.mark.usefixtures("people")
+def test_yardstick_has_learned_from_nobody_who_was_gone_by_its_wave() -> None:
+    wave = read_wave()
+    counted = [read_sizes(wave.model_copy(update={"yardstick_wave": number})).yardstick for number in (None, 0, 1)]
+    num_train, num_first = SHARES[TRAIN] * NUM_PEOPLE, SHARES[TRAIN] * NUM_LEAVERS if wave.forgotten else 0
+    assert counted == [None, num_train, num_train - num_first]
 
 
 def test_people_who_were_trained_on_are_no_strangers_to_compare_with(people: People) -> None:

@@ -18,7 +18,7 @@ from amun.study.study import OF_WAVES, USED
 from tests.amun.methods.problems import make_problem
 from tests.amun.shipped import PARAMS
 
-OF_THE_MACHINE = {"root", "device", *OF_WAVES["data"]}
+OF_THE_MACHINE = {"root", "device"}.union(*OF_WAVES.values())
 CHOSEN = {"learning_rate": 0.1, "schedule": "cosine", "parameter": None}
 
 

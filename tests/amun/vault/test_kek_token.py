@@ -228,7 +228,7 @@ def change_pin(token: Token, content: str = "", mode: int = 0o600) -> str:
 FAULTS: dict[str, Callable[[Token], str]] = {
     "refuses the PIN in .*; it is locked after some wrong ones": lambda token: change_pin(token, "4321"),
     "there is no PIN in ": lambda token: change_pin(token, "\n"),
-    "others may read the PIN; type `chmod 600 ": lambda token: change_pin(token, PIN, 0o640),
+    "has mode 640; type `chmod 600 ": lambda token: change_pin(token, PIN, 0o640),
     "the PIN in .*no-file cannot be read: No such file": lambda token: f"{token.uri}-no-file",
     "the token 'another' is not there; `pkcs11-tool": lambda token: token.uri.replace("our%20token", "another"),
     "the module .*none.so cannot be loaded: ": lambda token: token.uri.replace("libsofthsm2.so", "none.so"),

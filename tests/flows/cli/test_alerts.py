@@ -91,7 +91,7 @@ def test_somebody_is_told_by_every_channel(ledger: Ledger, tmp_path: Path, capsy
         key.chmod(0o444)
         code, told, said = type_command(capsys, "alert", "test")
         assert (code, said) == (1, "amun: 2 of 4 failed\n")
-        assert f"webhook http://127.0.0.1:{web}: failed: AMUN_ALERT_WEBHOOK_KEY: others may read {key}" in told
+        assert f"webhook http://127.0.0.1:{web}: failed: AMUN_ALERT_WEBHOOK_KEY: {key} has mode" in told
     subjects = [mail["Subject"].partition(": ")[2].partition(" for ")[0] for mail in box.mails]
     test, missing, late = "a test: this has arrived", "no night has ended", "1 request is past the due date"
     assert subjects == [test, missing, late, test]

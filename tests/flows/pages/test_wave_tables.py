@@ -9,6 +9,7 @@ import pytest
 
 from amun.core.errors import InputError
 from amun.evidence.attempts import Judged, Summary
+from amun.evidence.earlier import EarlierFigures
 from amun.evidence.figures import AuditFigures, Comparison, ReportFigures
 from amun.evidence.worst import PersonScore, Worst
 from amun.ledger import Consumer, Request, Wave
@@ -138,6 +139,14 @@ def test_wave_tells_what_it_would_have_noticed(capsys: pytest.CaptureFixture[str
     print_wave(replace(make_wave(7), summary=Summary(calibration=AuditFigures(noticed=0.2))), [])
     shown = " ".join(capsys.readouterr().out.split())
     assert "noticed 20% of the people not forgotten at all, with a chance of 80%" in shown
+
+
+def test_wave_tells_what_it_has_left_of_earlier_waves(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = EarlierFigures(num_people=40, num_held=210, memory_left=0.1, memory_left_lower=-0.05, memory_left_upper=0.25)
+    made = Judged(attempt=1, method="never_seen", passed=True, reason="memory left 0.2", earlier=seen)
+    print_wave(replace(make_wave(7), summary=Summary(decisions=(made,))), [])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "earlier waves memory left 0.10 [-0.05, 0.25] of 40 of 210 people whom earlier waves have forgotten" in shown
 
 
 def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]) -> None:

@@ -273,7 +273,7 @@ def test_a_key_that_is_none_is_refused(hide: Hide, monkeypatch: pytest.MonkeyPat
     with pytest.raises(InputError, match="at least 24 bytes"):
         WebhookChannel().check()
     path.chmod(0o640)
-    with pytest.raises(InputError, match=f"others may read .*chmod 400 {path}"):
+    with pytest.raises(InputError, match=f"has mode .*chmod 600 {path}"):
         WebhookChannel().check()
     path.unlink()
     with pytest.raises(InputError, match="cannot be read: No such file"):

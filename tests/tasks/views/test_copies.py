@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from amun.core.paths import BENCHMARKS, PARTIAL_ADVERSARIAL, SELFTEST, locate_mirror
+from amun.core.paths import BENCHMARKS, PARTIAL_ADVERSARIAL, PARTIAL_REFERENCES, SELFTEST, locate_mirror
 from amun.ledger import Request
 from tasks.views.copies import list_beside, list_ids
 from tasks.views.trace import Trace
@@ -21,7 +21,7 @@ def make_request(number: int | None) -> Request:
 def test_what_is_there_beside_the_pipelines_files_is_told(tmp_path: Path) -> None:
     params = PARAMS.model_copy(update={"data": PARAMS.data.model_copy(update={"root": SOURCE})})
     workspace = Workspace(tmp_path, params)
-    beside = [locate_mirror(SOURCE), PARTIAL_ADVERSARIAL, BENCHMARKS, SELFTEST]
+    beside = [locate_mirror(SOURCE), PARTIAL_ADVERSARIAL, PARTIAL_REFERENCES, BENCHMARKS, SELFTEST]
     assert list(list_beside(workspace)) == []
     for path in beside:
         (tmp_path / path).mkdir(parents=True)

@@ -24,7 +24,7 @@ from tasks.tools.environment import LEDGER_VARIABLE, find_free_port
 from tasks.views.metrics import start_metrics, write_metrics
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, add, build_base, claim_wave
-from tests.debian import provide
+from tests.debian import provide_program
 from tests.test_docs import is_there
 from tests.workspaces import ROOT
 
@@ -194,7 +194,7 @@ def test_they_are_served_as_text_and_as_openmetrics(workspace: Workspace, ledger
 @pytest.fixture(scope="module")
 def promtool() -> str:
     """Prometheus' own program that checks metrics and rules."""
-    return str(provide("promtool", "prometheus") / "usr/bin/promtool")
+    return provide_program("promtool", "prometheus")
 
 
 def run(*command: str, said: str = "", folder: Path = ROOT) -> str:

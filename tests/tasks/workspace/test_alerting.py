@@ -11,6 +11,7 @@ import pytest
 from amun.core.network import TIMEOUT_VARIABLE
 from amun.core.params import read_params
 from amun.evidence.attempts import Judged, Receipt, Summary
+from amun.evidence.earlier import EarlierFigures
 from amun.ledger import FileId, Ledger
 from amun.ledger.demands import Demand
 from tasks.tools.environment import LEDGER_VARIABLE
@@ -145,6 +146,19 @@ def test_a_report_that_contradicts_is_told(tmp_path: Path, ledger: Ledger) -> No
     complete(ledger, REFUSED.model_copy(update={"overruled": True}), PASSED)
     line = "wave 1: the test half does not confirm what the gate has decided"
     assert find(open_with(tmp_path), ledger) == {"report-contradicts": line}
+
+
+def test_people_of_earlier_waves_who_were_brought_back_are_told_as_that_alone(tmp_path: Path, ledger: Ledger) -> None:
+    seen = EarlierFigures(num_people=40, num_held=200, memory_left=0.9, brings_back=True)
+    complete(ledger, REFUSED.model_copy(update={"overruled": True, "earlier": seen}), PASSED)
+    line = "wave 1: an attempt brought people of earlier waves back, and was refused; retrain is what serves"
+    assert find(open_with(tmp_path), ledger) == {"earlier-remembered": line}
+
+
+def test_people_of_earlier_waves_who_stay_forgotten_are_not_told(tmp_path: Path, ledger: Ledger) -> None:
+    seen = EarlierFigures(num_people=40, num_held=200, memory_left=0.1)
+    complete(ledger, PASSED.model_copy(update={"earlier": seen}))
+    assert find(open_with(tmp_path), ledger) == {}
 
 
 def test_an_alarm_on_the_test_half_is_told(tmp_path: Path, ledger: Ledger) -> None:

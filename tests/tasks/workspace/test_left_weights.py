@@ -1,15 +1,17 @@
 """Weights of versions that somebody has deleted by hand go with whoever they have learned, and no others do."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from amun.core.errors import InputError
+from amun.vault.sealed_weights import PlainFile
 from tasks.tools.registry import SERVING_FILE, WEIGHTS, ensure_model, open_registry
 from tasks.tools.registry_left import erase_left_file, list_left_files
 from tasks.workspace import left_weights
-from tasks.workspace.erased_weights import read_erased_weights
-from tasks.workspace.left_weights import erase_left_weights, find_left_weights, tell_unknown
+from tasks.workspace.erased_weights import keep_erased_weights, read_erased_weights
+from tasks.workspace.left_weights import erase_registered, find_left_weights, tell_unknown
 from tasks.workspace.workspace import Workspace
 from tests.amun.shipped import PARAMS
 from tests.tasks.tools.test_registry_weights import register
@@ -50,7 +52,10 @@ def test_what_has_learned_somebody_goes_and_what_nobody_can_judge_is_told(
     told = tell_unknown(left.unknown)
     assert (told.count("\n"), str(nobodys) in told, "1 file " in told) == (0, True, True)
 
-    assert erase_left_weights(workspace, history.vault, left.learned) == ()
+    def keep(served: PlainFile) -> None:
+        keep_erased_weights(workspace, history.vault, [served], datetime.now(UTC))
+
+    assert erase_registered(MODEL, (), left.learned, keep) == ()
     after = find_left_weights(workspace, history.vault, [plan("bob", 2)], history.commits)
     assert after == left_weights.LeftWeights((), left.unknown)
     assert [file.size for file in read_erased_weights(workspace)] == [len(b"weights in clear")]

@@ -1,0 +1,118 @@
+"""One function over many shards: results in order, the same whatever computes them, and none computed twice."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from amun.core.errors import AmunError
+
+MAX_KILLS = 3
+Work = TypeVar("Work")
+Shared = TypeVar("Shared")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Shard(Generic[Work]):
+    """A piece of work.
+
+    Attributes:
+        name: of its content: equal where the same is to be computed (`name_shard`).
+        title: what a person calls it.
+        work: what the function gets; picklable.
+    """
+
+    name: str
+    title: str
+    work: Work
+
+
+class Engine(Protocol):
+    """Computes shards somewhere; a result does not depend on where."""
+
+    def run(
+        self, function: Callable[[Shared, Work], Result], shards: Sequence[Shard[Work]], shared: Shared
+    ) -> Iterator[tuple[int, Result]]:
+        """Yields the place among the shards, and the result, of each that is done, in whatever order.
+
+        Raises:
+            AmunError: a shard has killed as many workers as `MAX_KILLS`. Whatever the function raises.
+        """
+        ...
+
+
+class Keeper(Protocol[Result]):
+    """Keeps the results of shards that are done, so that whoever comes after a killed run goes on from there."""
+
+    def read(self, name: str) -> Result | None:
+        """Returns what was kept under the name of a shard; None where nothing was, or it is damaged."""
+        ...
+
+    def keep(self, name: str, result: Result) -> None:
+        """Keeps a result, whole or not at all."""
+        ...
+
+
+def name_shard(*parts: str | int | bytes) -> str:
+    """Returns the name of a shard, from all that its result depends on."""
+    digests = [hashlib.sha256(part).hexdigest() if isinstance(part, bytes) else part for part in parts]
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:32]
+
+
+def map_shards(
+    function: Callable[[Shared, Work], Result],
+    shards: Sequence[Shard[Work]],
+    shared: Shared,
+    engine: Engine,
+    keeper: Keeper[Result] | None = None,
+) -> Iterator[Result]:
+    """Yields the function's results for all shards, in their order.
+
+    Args:
+        function: of what is shared and a shard's work. It computes the same wherever it is called, and how often.
+            For an engine of several machines it stands at the top level of a module.
+        shards: of different names.
+        shared: what all of them read; it goes once to each machine.
+        engine: what computes.
+        keeper: of the results: a shard that is kept is not computed again. None keeps nothing.
+
+    Raises:
+        AmunError: as `Engine.run`. Whatever the function or the keeper raises.
+    """
+    results = dict[int, Result]()
+    if keeper is not None:
+        kept = ((place, keeper.read(shard.name)) for place, shard in enumerate(shards))
+        results = {place: result for place, result in kept if result is not None}
+    places = [place for place in range(len(shards)) if place not in results]
+    done = engine.run(function, [shards[place] for place in places], shared)
+    for place in range(len(shards)):
+        while place not in results:
+            number, result = next(done)
+            results[places[number]] = result
+            if keeper is not None:
+                keeper.keep(shards[places[number]].name, result)
+        yield results.pop(place)
+
+
+@dataclass
+class Kills:
+    """How many workers have died at each shard."""
+
+    advice: str
+    _counts: Counter[str] = field(default_factory=Counter)
+
+    def note(self, shard: Shard[Any]) -> None:
+        """Notes that a worker has died which had this shard, and no other.
+
+        Raises:
+            AmunError: it is one too many.
+        """
+        self._counts[shard.name] += 1
+        if self._counts[shard.name] >= MAX_KILLS:
+            raise AmunError(
+                f"{shard.title}: {MAX_KILLS} processes died while they computed it (shard {shard.name}), perhaps for "
+                f"want of memory; {self.advice}"
+            )
