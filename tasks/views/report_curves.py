@@ -66,7 +66,7 @@ def read_curves(root: Path, wave: Wave, num_people: int | None) -> Curves | None
     Args:
         root: of the workspace.
         wave: whose.
-        num_people: whom it has forgotten, with training samples; None where that is not recorded.
+        num_people: whose samples one of them is of, at least; None where that is not recorded.
 
     Raises:
         AmunError: git cannot read them, or they are damaged.

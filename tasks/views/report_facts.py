@@ -98,7 +98,9 @@ def _find_curves(root: Path, waves: Sequence[Wave], bounds: dict[int, Bounds]) -
     """Returns the curves of the last wave that has some."""
     for wave in reversed(waves):
         if wave.state == "complete" and wave.number in bounds:
-            found = read_curves(root, wave, bounds[wave.number].num_people)
+            bound = bounds[wave.number]
+            people = [number for number in (bound.num_people, bound.num_unseen) if number is not None]
+            found = read_curves(root, wave, min(people, default=None))
             if found is not None:
                 return found
     return None

@@ -42,11 +42,14 @@ class Bounds:
         least_accuracy: that an approximate attempt was let pass with, on the calibration half; None where the wave was
             held to none.
         num_people: whose training samples the wave forgot; None where it does not say.
+        num_unseen: people never trained on, in the half by which the gate judged, and about as many in the other; None
+            likewise.
     """
 
     rules: GateRules
     least_accuracy: float | None = None
     num_people: int | None = None
+    num_unseen: int | None = None
 
 
 def parse_rules(content: str | bytes, where: str) -> GateRules:
@@ -94,6 +97,6 @@ def _describe(rules: GateRules, recorded: bytes | None, power: bytes | None, com
         if yardstick is not None:
             drop = rules.max_accuracy_drop
             least = choose_yardstick(yardstick, night.get("expected_accuracy"), drop) - drop
-        return Bounds(rules, least, night.get("num_people"))
+        return Bounds(rules, least, night.get("num_people"), night.get("num_held_out_people"))
     except (ValueError, AttributeError, TypeError) as error:
         raise AmunError(f"{commit}:{WAVE} or {POWER_METRICS} there is damaged: {error}") from None

@@ -50,14 +50,17 @@ def test_bounds_are_what_the_wave_recorded(root: Path) -> None:
     (root / "wave").mkdir()
     (root / "metrics").mkdir()
     commits = []
-    for yardstick, night in (("0.97", '{"num_people": 12, "expected_accuracy": 0.96}'), ("null", '{"num_people": 3}')):
+    for yardstick, night in (
+        ("0.97", '{"num_people": 12, "num_held_out_people": 40, "expected_accuracy": 0.96}'),
+        ("null", '{"num_people": 3}'),
+    ):
         (root / WAVE).write_text(f'{{"yardstick": {yardstick}}}', encoding="ascii")
         (root / POWER_METRICS).write_text(night, encoding="ascii")
         commits.append(commit_paths(root, [str(path) for path in (PARAMS, WAVE, POWER_METRICS)], "a wave"))
     rules = GateRules(0.02, 0.1, None, None)
     waves = [make_wave(number, NOW, commit=commit) for number, commit in enumerate([*commits, "1" * 40, None])]
     found = read_bounds(root, waves)
-    assert found == {0: Bounds(rules, 0.96 - 0.02, 12), 1: Bounds(rules, None, 3)}
+    assert found == {0: Bounds(rules, 0.96 - 0.02, 12, 40), 1: Bounds(rules, None, 3)}
     (root / POWER_METRICS).write_text("half", encoding="ascii")
     damaged = make_wave(4, NOW, commit=commit_paths(root, [str(POWER_METRICS)], "damaged"))
     with pytest.raises(AmunError, match="is damaged"):
