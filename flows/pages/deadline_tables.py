@@ -18,7 +18,7 @@ WAITING = {
     "in_wave": "in a wave under way",
     "unmatched": "matches nobody in the data",
     "withdrawn": "withdrawn",
-    "already_forgotten": "had been before, and a rollback has undone it",
+    "already_forgotten": "undone by a rollback",
 }
 
 
@@ -67,15 +67,15 @@ def _tell_erasure(one: ReportedRequest) -> str:
     if one.erasure is not None:
         return tell_erasure(one.erasure)
     if one.is_in_clear:
-        return "copies stay until they are removed by hand"
-    return "copies in clear are destroyed" if one.state == "completed" else "—"
+        return "not sealed, copies stay"
+    return "copies are destroyed" if one.state == "completed" else "—"
 
 
 def _tell_standing(one: ReportedRequest, now: datetime) -> str:
     days = (find_date(one.due_at) - find_date(one.done_at or now)).days
     left = tell_count(abs(days), "day")
     return {
-        "held": f"on legal hold, {left} past the due date" if days < 0 else "on legal hold",
+        "held": f"on hold, {left} overdue" if days < 0 else "on legal hold",
         "withdrawn": "withdrawn",
         "kept": f"kept, {left} to spare",
         "late": f"late by {left}",

@@ -79,7 +79,7 @@ def tabulate_waves(waves: Sequence[Wave], accuracy: Sequence[Point], memory: Seq
         "method",
         "accuracy",
         "accuracy if retrained",
-        "at least, on the half of the gate",
+        "at least (gate)",
         "memory left",
         "memory left if retrained",
         "margin",

@@ -81,7 +81,7 @@ def test_page_of_all_time_tells_each_request_and_what_failed() -> None:
         "R-000003 2026-05-01 2026-05-02, wave 1 2026-06-01 2026-05-31 late by 1 day",
         "R-000004 2026-05-01 2026-05-02, wave 1 after 2026-05-09 2026-05-31 overdue by 30 days",
         "R-000005 2026-06-25 waits for a night — 2026-07-25 under way, 25 days left",
-        "R-000007 2026-05-01 on legal hold — 2026-05-31 on legal hold, 30 days past the due date",
+        "R-000007 2026-05-01 on legal hold — 2026-05-31 on hold, 30 days overdue",
         "attempt 1 (amun): the gate has refused it, memory left 0.80, not within 0.5 of 0 retrained exactly, attempt 2",
         "wave 3 2026-05-21 parked: it could not be finished its requests wait for the next night",
         "the model went back from version 5 to version 2; wave 4 undone",
@@ -206,8 +206,8 @@ def test_copies_in_clear_are_told() -> None:
     start = NOW - 60 * DAY
     requests = [make_request(number, start, wave=number, is_sealed=False) for number in (1, 2)]
     text = read_text(render_report(make_facts(requests=tuple(report_requests(requests, MODEL, NOW, [2])))))
-    assert "R-000001 2026-05-01 2026-05-02, wave 1 copies stay until they are removed by hand" in text
-    assert "R-000002 2026-05-01 2026-05-02, wave 2 copies in clear are destroyed" in text
+    assert "R-000001 2026-05-01 2026-05-02, wave 1 not sealed, copies stay" in text
+    assert "R-000002 2026-05-01 2026-05-02, wave 2 copies are destroyed" in text
     assert "those of 1 request stay until they are removed by hand" in text
 
 
@@ -244,7 +244,7 @@ def test_who_was_forgotten_before_stands_as_the_request_that_had_it_done(earlier
     told = report_requests([earlier, again], MODEL, NOW)[1]
     assert told.standing == standing
     text = read_text(render_report(make_facts(requests=(told,))))
-    assert ("a rollback has undone it" in text) is (earlier.outcomes[0].state == "pending")
+    assert ("undone by a rollback" in text) is (earlier.outcomes[0].state == "pending")
 
 
 def test_print_says_what_it_leaves_out() -> None:
