@@ -9,7 +9,7 @@ import pickle
 import socket
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -73,7 +73,7 @@ class RayEngine:
 
     def run(
         self, function: Callable[[Shared, Work], Result], shards: Sequence[Shard[Work]], shared: Shared
-    ) -> Iterator[tuple[int, Result]]:
+    ) -> Generator[tuple[int, Result], None, None]:
         """Yields place and result of each shard that is done.
 
         Raises:
