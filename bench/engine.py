@@ -77,7 +77,7 @@ def find_place(weights: torch.Tensor, _: int) -> tuple[int, str, int]:
     float(weights.sum())
     address = weights.data_ptr()
     for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
-        memory, rights, offset, _, inode, *names = line.split(maxsplit=5)
+        memory, rights, offset, _device, inode, *names = line.split(maxsplit=5)
         first, end = (int(part, 16) for part in memory.split("-"))
         if first <= address < end:
             name = names[0] if rights.endswith("s") and inode != "0" else ""

@@ -158,8 +158,7 @@ def main() -> None:
         ("classes", 10, "of the model"),
     ):
         parser.add_argument(f"--{name}", type=int, default=value, help=told)
-    shaped = {"nargs": 3, "metavar": ("C", "H", "W"), "default": (1, 8, 8)}
-    parser.add_argument("--shape", type=int, **shaped, help="channels, height and width of an image")
+    parser.add_argument("--shape", type=int, nargs=3, default=(1, 8, 8), help="channels, height and width of an image")
     parser.add_argument("--fixed", type=float, default=60.0, help="seconds of a night in which nothing is computed")
     parser.add_argument("--device-price", type=float, default=2.0, help="an hour of a device")
     parser.add_argument("--storage-price", type=float, default=0.023, help="a gigabyte for a month")

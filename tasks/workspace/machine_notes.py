@@ -3,7 +3,6 @@
 from amun.core.memory_on_disk import list_memory_notes
 from tasks.workspace.workspace import Workspace
 
-
 _CLUSTER = (
     "runtime.engine: ray: images are in clear on the nodes of the cluster, in memory and where that is full in Ray's "
     "temporary folder, which a killed node leaves: keep it on an encrypted disk, and /dev/shm larger than the object "
