@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from amun.core.errors import AmunError, join_lines
 from amun.core.processes import forbid_core_dumps
-from amun.engine.release import describe_release
+from amun.core.release import describe_release
 from amun.engine.shards import Kills, Shard
 
 if TYPE_CHECKING:

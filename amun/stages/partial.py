@@ -14,8 +14,8 @@ import torch
 
 from amun.core.params import Params
 from amun.core.paths import CUSTOM
+from amun.core.release import describe_release
 from amun.core.stage_result import FORCED_VARIABLE
-from amun.engine.release import describe_release
 from amun.store.samples import Samples, concatenate, read_ids, read_samples, write_samples
 from amun.vault.seal import Seal
 

@@ -13,6 +13,7 @@ import pytest
 from filelock import FileLock
 
 from amun.core.errors import AmunError, InputError
+from amun.core.release import describe_release
 from amun.engine.on_ray import (
     ADDRESS_VARIABLE,
     AUTH_VARIABLE,
@@ -22,7 +23,6 @@ from amun.engine.on_ray import (
     read_address,
 )
 from amun.engine.ray_job import _compute, count_slots
-from amun.engine.release import describe_release
 from tests.workspaces import ROOT
 
 # without it Ray takes the machine's own address for a loopback one, and listens there

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from amun.core import release
 from amun.core.params import Params
-from amun.engine import release
 from amun.stages import partial
 from amun.stages.partial import digest_inputs, is_forced_reproduction
 from amun.stages.references import SECTIONS
