@@ -23,6 +23,7 @@ CONNECT_SECONDS = 5.0
 PROBE_SECONDS = 60.0
 # Ray reads its settings once in a process: whoever asks without a token is another one
 PROBE = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1]).internal_kv_keys(b'', None)"
+REFUSAL = "AuthenticationError"
 
 
 def read_address() -> str:
@@ -106,8 +107,12 @@ def _require_secret() -> None:
         ) from None
 
 
-def _answers_anybody(address: str) -> bool:
-    """Tells whether a cluster answers without a token."""
+def _require_guarded(address: str) -> None:
+    """Sees that the cluster refuses whoever has no token.
+
+    Raises:
+        InputError: it answers, or that cannot be told.
+    """
     others = {name: value for name, value in os.environ.items() if name not in (TOKEN_VARIABLE, TOKEN_PATH_VARIABLE)}
     command = [sys.executable, "-c", PROBE, address]
     try:
@@ -115,8 +120,19 @@ def _answers_anybody(address: str) -> bool:
             command, env=others | {AUTH_VARIABLE: "disabled"}, capture_output=True, timeout=PROBE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        return False
-    return run.returncode == 0
+        raise InputError(
+            f"{ADDRESS_VARIABLE}: the Ray cluster at {address} does not say within {PROBE_SECONDS:.0f} s whether it asks "
+            "for a token; see that its head is well"
+        ) from None
+    if run.returncode == 0:
+        raise InputError(
+            f"{ADDRESS_VARIABLE}: the Ray cluster at {address} asks nobody for a token, so whoever reaches it runs any "
+            f"program on it; start its nodes with {AUTH_VARIABLE}=token (docs/scale.md)"
+        )
+    if REFUSAL not in (told := join_lines(run.stderr.decode(errors="replace"))):
+        raise InputError(
+            f"{ADDRESS_VARIABLE}: it cannot be told whether the Ray cluster at {address} asks for a token: {told[-300:]}"
+        )
 
 
 def _connect(address: str) -> Any:
@@ -127,11 +143,7 @@ def _connect(address: str) -> Any:
         raise InputError(
             "runtime.engine: ray needs the extra [ray] (`pip install 'amun[ray]'`); or write local"
         ) from None
-    if _answers_anybody(address):
-        raise InputError(
-            f"{ADDRESS_VARIABLE}: the Ray cluster at {address} asks nobody for a token, so whoever reaches it runs any "
-            f"program on it; start its nodes with {AUTH_VARIABLE}=token (docs/scale.md)"
-        )
+    _require_guarded(address)
     modules = [str(CUSTOM.resolve())] if any(CUSTOM.glob("*.py")) else []
     try:
         ray.init(
