@@ -121,8 +121,8 @@ def _require_guarded(address: str) -> None:
         )
     except subprocess.TimeoutExpired:
         raise InputError(
-            f"{ADDRESS_VARIABLE}: the Ray cluster at {address} does not say within {PROBE_SECONDS:.0f} s whether it asks "
-            "for a token; see that its head is well"
+            f"{ADDRESS_VARIABLE}: the Ray cluster at {address} does not say within {PROBE_SECONDS:.0f} s whether it "
+            "asks for a token; see that its head is well"
         ) from None
     if run.returncode == 0:
         raise InputError(
@@ -131,7 +131,7 @@ def _require_guarded(address: str) -> None:
         )
     if REFUSAL not in (told := join_lines(run.stderr.decode(errors="replace"))):
         raise InputError(
-            f"{ADDRESS_VARIABLE}: it cannot be told whether the Ray cluster at {address} asks for a token: {told[-300:]}"
+            f"{ADDRESS_VARIABLE}: nothing tells whether the Ray cluster at {address} asks for a token: {told[-300:]}"
         )
 
 
