@@ -2,9 +2,11 @@
 
     python -m bench.nights                      unit costs measured here, in processor seconds; a minute
     python -m bench.nights --images 1000000 --requests 100 --models 3 --devices 2
+    python -m bench.nights --shape 3 32 32 --classes 100     of the network that params.yaml names, on such images
 
 Sums over measured unit costs, nothing else: a night searches, fine-tunes and looks at samples, as `params.yaml` says.
-Requests are of `--samples` samples each. What is not in it: waiting for servers, and people who wait in the queue.
+Requests are of `--samples` samples each. What is not in it: waiting for servers, people who wait in the queue, and
+exact retraining after a night too small to show forgetting (`gate.insufficient: retrain`), which costs both.
 """
 
 import argparse
@@ -92,12 +94,20 @@ def store_bytes(costs: UnitCosts, params: Params, load: Load, num_classes: int) 
     return load.num_models * (images + logits + 2 * costs.weight_bytes + 8 * load.num_forget * costs.image_bytes)
 
 
-def measure_units(params: Params, fixed: float) -> UnitCosts:
-    """Measures the units in processor seconds, which other work on the machine hardly changes."""
-    shape, size = (1, 8, 8), params.training.batch_size
-    model = build_model(params.model, 10, shape, 0)
+def measure_units(params: Params, fixed: float, shape: tuple[int, int, int], num_classes: int) -> UnitCosts:
+    """Measures the units in processor seconds, which other work on the machine hardly changes.
+
+    Args:
+        params: which model, and how it is trained.
+        fixed: seconds of a night in which nothing is computed.
+        shape: (C, H, W) of an image.
+        num_classes: of the model.
+    """
+    size = params.training.batch_size
+    model = build_model(params.model, num_classes, shape, 0)
     generator = torch.Generator().manual_seed(0)
-    images, labels = torch.rand(1000, *shape, generator=generator), torch.randint(10, (1000,), generator=generator)
+    images = torch.rand(1000, *shape, generator=generator)
+    labels = torch.randint(num_classes, (1000,), generator=generator)
     optimizer = make_optimizer(model, params.training, learning_rate=0.01, num_steps=1)
     step = _time(
         lambda: take_step(model, optimizer, images[:size], labels[:size], params.runtime.precision, cross_entropy)
@@ -120,15 +130,15 @@ def _time(work: Callable[[], object], least: float = 3.0) -> float:
     return (time.process_time() - began_at) / number
 
 
-def print_night(costs: UnitCosts, params: Params, load: Load, device_price: float, storage_price: float) -> None:
+def print_night(costs: UnitCosts, params: Params, load: Load, asked: argparse.Namespace) -> None:
     """Prints a line for a night."""
     seconds = unlearn_seconds(costs, params, load)
     device_hours = seconds * load.num_models / 3600
     # each model by one device: a wave is not spread over several
     night = seconds * -(-load.num_models // load.num_devices) / 3600
-    stored = store_bytes(costs, params, load, num_classes=10) / 1e9
+    stored = store_bytes(costs, params, load, asked.classes) / 1e9
     share = seconds / retrain_seconds(costs, params, load)
-    cost = device_hours * device_price + stored * storage_price / 30
+    cost = device_hours * asked.device_price + stored * asked.storage_price / 30
     memory = 4 * load.num_images * costs.image_bytes / 2**30
     print(
         f"{load.num_images:>13,} {load.num_forget:>11,} {night:>12,.2f} {device_hours:>12,.2f} {share:>9.2f} "
@@ -145,15 +155,18 @@ def main() -> None:
         ("samples", 5, "of a request"),
         ("models", 1, "that hold them"),
         ("devices", 1, "to compute on"),
+        ("classes", 10, "of the model"),
     ):
         parser.add_argument(f"--{name}", type=int, default=value, help=told)
+    parser.add_argument("--shape", type=int, nargs=3, default=(1, 8, 8), help="channels, height and width of an image")
     parser.add_argument("--fixed", type=float, default=60.0, help="seconds of a night in which nothing is computed")
     parser.add_argument("--device-price", type=float, default=2.0, help="an hour of a device")
     parser.add_argument("--storage-price", type=float, default=0.023, help="a gigabyte for a month")
     asked = parser.parse_args()
     params = load_params(ROOT / PARAMS)
     print(describe_machine(configure_torch(params.runtime)))
-    costs = measure_units(params, asked.fixed)
+    channels, height, width = asked.shape
+    costs = measure_units(params, asked.fixed, (channels, height, width), asked.classes)
     print(
         f"a sample: step {costs.step * 1e6:.0f} us, look {costs.look * 1e6:.0f} us, search {costs.search * 1e6:.0f} us"
     )
@@ -162,7 +175,7 @@ def main() -> None:
         for num_requests in [asked.requests] if asked.requests else REQUESTS:
             if 2 * num_requests * asked.samples <= num_images:
                 load = Load(num_images, num_requests * asked.samples, asked.models, asked.devices)
-                print_night(costs, params, load, asked.device_price, asked.storage_price)
+                print_night(costs, params, load, asked)
     for num_requests in [asked.requests] if asked.requests else REQUESTS:
         least = find_break_even(costs, params, num_requests * asked.samples)
         told = "no size" if least is None else f"about {least:,} images on"

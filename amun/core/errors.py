@@ -21,6 +21,10 @@ class InputError(AmunError):
     exit_code = 2
 
 
+class DamagedError(AmunError):
+    """A file is not what was written."""
+
+
 class AttemptError(AmunError):
     """An attempt came to nothing: the next one may do, and the last one, exact retraining, needs nothing of it."""
 

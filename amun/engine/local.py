@@ -6,7 +6,7 @@ import pickle
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -27,8 +27,8 @@ END_SECONDS = 10.0
 class LocalEngine:
     """Computes shards in so many copies of this process; with one, or on another system than Linux, in this one.
 
-    The copies are forked: they share what lies in memory, and import nothing anew. A copy that dies is replaced, its
-    shard is computed again, and from then on there is one copy fewer.
+    The copies are forked: they share what lies in memory, and import nothing anew. The shard of a copy that dies is
+    computed again, and from then on at most one copy fewer computes at a time.
 
     Attributes:
         num_processes: at most so many. With several, torch must take a single thread here, and no other thread may
@@ -42,7 +42,7 @@ class LocalEngine:
 
     def run(
         self, function: Callable[[Shared, Work], Result], shards: Sequence[Shard[Work]], shared: Shared
-    ) -> Iterator[tuple[int, Result]]:
+    ) -> Generator[tuple[int, Result], None, None]:
         """Yields place and result of each shard that is done; what the function returns or raises is picklable.
 
         Raises:
@@ -83,7 +83,8 @@ class _Worker:
     def __init__(self, compute: Callable[[int], Any]) -> None:
         context = multiprocessing.get_context("fork")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(compute, theirs, os.getpid()))
+        # a daemon: Python's own end waits for any other, which waits for its next shard
+        self.process = context.Process(target=_serve, args=(compute, theirs, os.getpid()), daemon=True)
         self.process.start()
         theirs.close()  # with its own copy the worker's death closes the last one
         self.place = -1
@@ -123,17 +124,23 @@ def _share(
         yield from done  # only now that everybody has work
         done.clear()
         ready = {*wait([each for worker in busy for each in (worker.connection, worker.process.sentinel)])}
+        dead, errors = list[_Worker](), list[Exception]()
         for worker in [one for one in busy if not ready.isdisjoint((one.connection, one.process.sentinel))]:
             busy.remove(worker)
             answer = worker.take_answer()
-            if answer is not None and answer.error is None:
+            if answer is None:
+                dead.append(worker)
+            elif answer.error is not None:
+                errors.append(answer.error)
+            else:
                 idle.append(worker)
                 done.append((worker.place, answer.result))
-                continue
+        if errors or dead:
             yield from done  # before anything is raised: what is done is kept
             done.clear()
-            if answer is not None and answer.error is not None:
-                raise answer.error
+        if errors:
+            raise errors[0]
+        for worker in dead:
             workers.remove(worker)
             worker.end()
             kills.note(shards[worker.place])
@@ -151,6 +158,7 @@ def _serve(compute: Callable[[int], Any], connection: Connection, parent: int) -
     """Answers for each place that comes, until it is killed."""
     end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent ends the others
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which Python ends a daemon
     # a bar of progress has put others in their place, whose locks its thread may have held at the fork
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     with suppress(EOFError):

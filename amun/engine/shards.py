@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from amun.core.errors import AmunError
+from amun.core.files import NO_ROOM
 
 MAX_KILLS = 3
 Work = TypeVar("Work")
@@ -35,8 +37,10 @@ class Engine(Protocol):
 
     def run(
         self, function: Callable[[Shared, Work], Result], shards: Sequence[Shard[Work]], shared: Shared
-    ) -> Iterator[tuple[int, Result]]:
+    ) -> Generator[tuple[int, Result], None, None]:
         """Yields the place among the shards, and the result, of each that is done, in whatever order.
+
+        Whoever takes no more results closes it: it ends what still computes.
 
         Raises:
             AmunError: a shard has killed as many workers as `MAX_KILLS`. Whatever the function raises.
@@ -80,21 +84,33 @@ def map_shards(
         keeper: of the results: a shard that is kept is not computed again. None keeps nothing.
 
     Raises:
-        AmunError: as `Engine.run`. Whatever the function or the keeper raises.
+        AmunError: as `Engine.run`, or a result cannot be kept for want of room. Whatever the function or the keeper
+            raises.
     """
     results = dict[int, Result]()
     if keeper is not None:
         kept = ((place, keeper.read(shard.name)) for place, shard in enumerate(shards))
         results = {place: result for place, result in kept if result is not None}
     places = [place for place in range(len(shards)) if place not in results]
-    done = engine.run(function, [shards[place] for place in places], shared)
-    for place in range(len(shards)):
-        while place not in results:
-            number, result = next(done)
-            results[places[number]] = result
-            if keeper is not None:
-                keeper.keep(shards[places[number]].name, result)
-        yield results.pop(place)
+    # whatever is raised here, the workers end at once, and not when nobody looks at the traceback any more
+    with closing(engine.run(function, [shards[place] for place in places], shared)) as done:
+        for place in range(len(shards)):
+            while place not in results:
+                number, result = next(done)
+                results[places[number]] = result
+                if keeper is not None:
+                    _keep(keeper, shards[places[number]], result)
+            yield results.pop(place)
+
+
+def _keep(keeper: Keeper[Result], shard: Shard[Any], result: Result) -> None:
+    try:
+        keeper.keep(shard.name, result)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        told = f"cannot be kept: {error.strerror}; make room and run this again: what is kept is not computed again"
+        raise AmunError(f"{shard.title} {told}") from None
 
 
 @dataclass

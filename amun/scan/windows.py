@@ -42,9 +42,12 @@ class Marks:
 
 
 def _mark(hashes: npt.NDArray[np.uint32], bits: int) -> _Bits:
-    is_marked = np.zeros(1 << bits, np.bool_)
-    is_marked[hashes >> np.uint32(32 - bits)] = True
-    return np.packbits(is_marked, bitorder="little"), np.uint64(64 - bits)
+    places = np.unique(hashes >> np.uint32(32 - bits))
+    in_bytes, firsts = np.unique(places >> np.uint32(_BITS_A_BYTE), return_index=True)
+    packed = np.zeros((1 << bits) >> _BITS_A_BYTE, np.uint8)
+    if len(places):  # one mark a byte, to be packed, would be half a GB
+        packed[in_bytes] = np.bitwise_or.reduceat(np.uint8(1) << (places & np.uint32(7)).astype(np.uint8), firsts)
+    return packed, np.uint64(64 - bits)
 
 
 def find_marked(

@@ -36,6 +36,9 @@ from amun.store.samples import Samples, SampleWriter, read_samples
 from amun.store.store import read_owners, read_shape
 from amun.vault.seal import Seal, open_seal
 
+# on which an example depends: what others say may change without losing those that are kept
+SECTIONS = {"model", "data", "adversarial", "runtime"}
+
 
 def build_adversarial_set(params: Params, device: torch.device) -> None:
     """Writes D_A: the adversarial images (float32) with the base's wrong labels; no rows where nothing is forgotten.
@@ -45,7 +48,7 @@ def build_adversarial_set(params: Params, device: torch.device) -> None:
     """
     wave, held_out_ids, num_rows = read_wave(), _draw_held_out(), params.adversarial.batch_size
     forget_ids, seal = wave.forget_ids, open_seal(params.data.sealed, "wave", wave.number, wave.base_digest)
-    digest = digest_inputs(params, device, [WAVE, WAVE_BASE, TRAIN, CALIBRATION])
+    digest = digest_inputs(params, SECTIONS, device, [WAVE, WAVE_BASE, TRAIN, CALIBRATION])
     with keep_partial_results(PARTIAL_ADVERSARIAL, digest) as folder:
         search = ResumableSearch(folder, params.adversarial, device, seal)
         model = load_for(params, read_shape(TRAIN), device, WAVE_BASE)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from amun.core.errors import AmunError
+from amun.core.errors import DamagedError
 from amun.model.references import Trained
 from amun.store.samples import Samples, read_samples, write_samples
 from amun.vault.seal import Seal
@@ -29,11 +29,15 @@ class KeptReferences:
         self._seal = None if seal is None else seal.within("kept")
 
     def read(self, name: str) -> Trained | None:
-        """Returns a reference without its weights; None where it was not kept, or its file cannot be read."""
+        """Returns a reference without its weights; None where it was not kept, or its file is damaged.
+
+        Raises:
+            InputError, AmunError: the key store cannot be had.
+        """
         for began_anew, ending in _ENDINGS.items():
             path = self._folder / f"{name}{ending}"
             if path.exists():
-                with suppress(AmunError):  # the machine went down while it was written: it is trained again
+                with suppress(DamagedError):  # the machine went down while it was written: it is trained again
                     kept = read_samples(path)
                     if kept.sample_ids.tolist() == self._samples.sample_ids.tolist():
                         return Trained(kept.payloads.numpy(), b"", began_anew)

@@ -1,6 +1,7 @@
 """What a stage has made so far, kept where DVC does not delete it: a killed run's successor goes on from there."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -11,9 +12,9 @@ from pathlib import Path
 import psutil
 import torch
 
-import amun
 from amun.core.params import Params
 from amun.core.paths import CUSTOM
+from amun.core.release import describe_release
 from amun.core.stage_result import FORCED_VARIABLE
 from amun.store.samples import Samples, concatenate, read_ids, read_samples, write_samples
 from amun.vault.seal import Seal
@@ -64,16 +65,21 @@ def keep_partial_results(root: Path, digest: str) -> Iterator[Path]:
     shutil.rmtree(root, ignore_errors=True)
 
 
-def digest_inputs(params: Params, device: torch.device, files: list[Path]) -> str:
-    """Returns the SHA-256 of parameters, device, versions, the project's and the user's code, and these files.
+def digest_inputs(params: Params, sections: set[str], device: torch.device, files: list[Path]) -> str:
+    """Returns the SHA-256 of all that a stage's results depend on.
 
-    Of `runtime.engine` no result depends.
+    Args:
+        params: all of `params.yaml`.
+        sections: which of it the stage reads; of `runtime.engine` no result depends.
+        device: on which it computes; which one of several alike does not matter.
+        files: that it reads, besides the user's code.
     """
-    root = Path(amun.__file__).parent
-    code = [*sorted(root.rglob("*.py")), *sorted(CUSTOM.rglob("*.py"))]
-    settings = params.model_dump_json(exclude={"runtime": {"engine"}})
-    digest = hashlib.sha256(f"{settings} {device} {torch.__version__}".encode())
-    for path in [*code, *files]:
+    settings = {name: getattr(params, name).model_dump(mode="json") for name in sorted(sections)}
+    settings.get("runtime", {}).pop("engine", None)
+    settings.get("runtime", {}).pop("device", None)  # auto, or the one that was taken
+    told = [settings, device.type, describe_release(str(device))]
+    digest = hashlib.sha256(json.dumps(told).encode())
+    for path in [*sorted(CUSTOM.rglob("*.py")), *files]:
         with path.open("rb") as file:
             digest.update(f"{path.name} {hashlib.file_digest(file, hashlib.sha256).hexdigest()}".encode())
     return digest.hexdigest()

@@ -218,7 +218,7 @@ def _write_stores(held: _Held, splits: Strings, params: Params, folder: Path, se
             rows = slice(done, done + len(batch.positions))
             if batch.pixels is not None and not problems:
                 samples = _take_in(held, batch.positions, batch.pixels, rows, seen, namer)
-                dealt = splits[rows][seen.is_in[rows]]
+                dealt = splits[rows][~seen.is_left_out[rows] & ~seen.is_known[rows]]
                 for split, writer in writers.items():
                     writer.append(samples.select(dealt == split))
             done = rows.stop

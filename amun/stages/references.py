@@ -42,6 +42,8 @@ from amun.vault.seal import digest_files, open_seal
 
 # Apart, so that no target reference trains on the same half, or from the same start, as an audit reference.
 AUDIT_SEED, TARGET_SEED = 1_000_000, 2_000_000
+# on which a reference depends: what others say may change without losing those that are kept
+SECTIONS = {"model", "data", "training", "references", "runtime"}
 PROCESS_BYTES = 2**29
 
 
@@ -66,7 +68,7 @@ def train_references(params: Params, device: torch.device, *, may_fork: bool = F
     images = samples.images.to(device)
     engine = _open_engine(params.runtime, images, may_fork)
     kept: list[Weights] = []
-    with keep_partial_results(PARTIAL_REFERENCES, digest_inputs(params, device, stores)) as folder:
+    with keep_partial_results(PARTIAL_REFERENCES, digest_inputs(params, SECTIONS, device, stores)) as folder:
         training = _Training(params, device, samples, images, engine, KeptReferences(folder, samples, seal))
         for name, num_references, seed, logits_path, inclusion_path in (
             ("audit refs", params.references.num_audit, AUDIT_SEED, AUDIT_LOGITS, AUDIT_INCLUSION),

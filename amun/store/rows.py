@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from amun.core.errors import AmunError, join_lines
+from amun.core.errors import DamagedError, join_lines
 from amun.vault.seal import LABEL, TAG_BYTES, Bytes, Content, Labels, Seal, open_rows, seal_rows, sign_file
 from amun.vault.vault import open_vault
 from amun.vault.wrapping import SubjectKey
@@ -134,7 +134,7 @@ def is_sealed(path: Path) -> bool:
     """Tells whether a store file's rows are sealed.
 
     Raises:
-        AmunError: the file is damaged.
+        DamagedError: the file is damaged.
     """
     with _translate_errors(path):
         return _SIGNATURE in (pq.read_metadata(path).metadata or {})
@@ -154,7 +154,8 @@ class RowReader:
         """Opens the file.
 
         Raises:
-            InputError, AmunError: it is sealed, and the key store cannot be had, or the footer is not what was signed.
+            InputError, AmunError: it is sealed, and the key store cannot be had.
+            DamagedError: it is no store file, or the footer is not what was signed.
         """
         self._path = path
         with _translate_errors(self._path):
@@ -282,7 +283,7 @@ class RowReader:
             self._vault.own_key, content, int(self._told[_NUM_CLASSES]), self.sample_ids.tolist(), self.subjects
         )
         if not hmac.compare_digest(expected, self._told[_SIGNATURE].decode()):
-            raise AmunError(
+            raise DamagedError(
                 f"{self._path} is not what was written, or was written with another key store; bring it back "
                 "(`dvc checkout --force`), or name its key store in AMUN_KEYS_URL"
             )
@@ -297,7 +298,7 @@ def _translate_errors(path: Path) -> Iterator[None]:
         raise
     except (pa.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
         reason = join_lines(error)[:200]
-        raise AmunError(f"{path} is damaged: {reason}; bring it back (`dvc checkout --force`)") from None
+        raise DamagedError(f"{path} is damaged: {reason}; bring it back (`dvc checkout --force`)") from None
 
 
 def _name(subjects: list[str], keys: Mapping[str, SubjectKey]) -> Strings:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from cryptography.exceptions import InvalidTag
 
 from amun.core.counts import tell_count
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, DamagedError
 from amun.vault.vault import Vault, open_vault
 from amun.vault.wrapping import NONCE_BYTES, SubjectKey
 
@@ -111,7 +111,8 @@ def open_rows(
     """Returns labels (N,) and payloads (N, B) of sealed rows (N, 8 + B + 16).
 
     Raises:
-        AmunError: a subject's key is not there, or a row is not what was sealed as this sample's.
+        AmunError: a subject's key is not there.
+        DamagedError: a row is not what was sealed as this sample's.
     """
     present = [key for key in keys if key is not None]
     if num_missing := len(keys) - len(present):
@@ -126,7 +127,7 @@ def open_rows(
         try:
             key.cipher.decrypt_into(derive_nonce(key, bound), row, bound, into)
         except (InvalidTag, ValueError):
-            raise AmunError(
+            raise DamagedError(
                 f"sample {sample_id} of {content.kind} cannot be opened: it is not what was sealed under its "
                 "subject's key; bring the file back (`dvc checkout --force`)"
             ) from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import AmunError, DamagedError, InputError
 from amun.core.paths import (
     ADOPTED_WEIGHTS,
     AUDIT_INCLUSION,
@@ -227,9 +227,17 @@ def _list_files(root: Path, present: Recorded) -> Iterator[Path]:
         if (root / path).exists() and _is_clear(root / path, path):
             yield root / path
     for folder in (PARTIAL_ADVERSARIAL, PARTIAL_REFERENCES):
-        for file in sorted((root / folder).rglob("*.parquet")):
-            if not is_sealed(file):
-                yield file
+        # half a file that a killed stage has left, under another name, cannot be read and may be as clear
+        yield from (
+            path for path in sorted((root / folder).rglob("*")) if path.is_file() and not _is_surely_sealed(path)
+        )
+
+
+def _is_surely_sealed(path: Path) -> bool:
+    try:
+        return is_sealed(path)
+    except DamagedError:
+        return False
 
 
 def _choose_versions(model: str, waves: Collection[int], numbers: Mapping[str, int]) -> tuple[int, ...]:

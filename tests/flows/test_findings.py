@@ -117,6 +117,8 @@ def test_swap_and_core_dumps_are_noted_and_stop_nothing(
     assert (typed.exit_code, "note: swap on /dev/sda2 is not encrypted\n" in typed.out) == (0, True)
     doctor.print_report({"mended": [], "found": [], "notes": list_notes(open_clone(root))})
     assert capsys.readouterr().out == "nothing is wrong\nnote: swap on /dev/sda2 is not encrypted\n"
+    change(root, "runtime.engine", "ray")
+    assert "note: runtime.engine: ray: images are in clear on the nodes of the cluster" in Typed(capsys, "check").out
     change(root, "data.sealed", False)
     assert "swap" not in Typed(capsys, "check").out
     assert list_notes(open_clone(root)) == []
@@ -142,7 +144,7 @@ def test_wrong_parameter_is_one_line(
         change(root, "data.source", "folder")
     change(root, key, value)
     typed = Typed(capsys, "check")
-    lines = [line for line in typed.out.splitlines() if not line.startswith("next runs")]
+    lines = [line for line in typed.out.splitlines() if not line.startswith(("next runs", "note: "))]
     assert (typed.exit_code, len(lines)) == (2, 1), typed.out
     assert [word for word in words if word not in lines[0]] == []
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from amun.core.files import replace_file
+from amun.core.errors import InputError
+from amun.core.files import replace_file, require_mode
 from amun.core.locks import hold_lock
 
 
@@ -34,6 +35,35 @@ def test_a_secret_file_is_nobody_elses_although_a_killed_run_left_one_that_was(t
     with replace_file(path, mode=0o600) as unfinished:
         unfinished.write_text("secret", encoding="ascii")
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("mode", "most", "is_refused"),
+    [
+        (0o600, 0o600, False),
+        (0o400, 0o600, False),
+        (0o000, 0o600, False),
+        (0o400, 0o400, False),
+        (0o600, 0o400, True),
+        (0o700, 0o600, True),
+        (0o500, 0o600, True),
+        (0o640, 0o600, True),
+        (0o620, 0o600, True),
+        (0o604, 0o600, True),
+        (0o601, 0o600, True),
+    ],
+)
+def test_a_secret_file_that_more_is_allowed_of_is_refused(
+    tmp_path: Path, mode: int, most: int, is_refused: bool
+) -> None:
+    path = tmp_path / "secret"
+    path.touch()
+    path.chmod(mode)
+    if not is_refused:
+        require_mode("AMUN_SECRET", path, most)
+        return
+    with pytest.raises(InputError, match=f"^AMUN_SECRET: {path} has mode {mode:03o}; type `chmod {most:03o} {path}`$"):
+        require_mode("AMUN_SECRET", path, most)
 
 
 def test_two_files_that_differ_in_their_ending_are_written_at_once(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Shards in copies of this process: as without them, whatever dies on the way; none is computed twice."""
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from amun.core.errors import AmunError, InputError
+from amun.engine import local
 from amun.engine.local import LocalEngine
 from amun.engine.shards import MAX_KILLS, Shard, map_shards, name_shard
 from tests.processes import has_ended, wait_until
@@ -26,6 +29,18 @@ def work(folder, number):
     time.sleep(600)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 list(LocalEngine(2).run(work, [Shard(str(number), "", number) for number in range(2)], sys.argv[1]))
+"""
+NOT_KEPT_IN = """
+import errno, sys
+from amun.engine.local import LocalEngine
+from amun.engine.shards import Shard, map_shards
+class Full:
+    def read(self, name):
+        return None
+    def keep(self, name, result):
+        raise OSError(int(sys.argv[1]), "full")
+shards = [Shard(str(number), f"number {number}", number) for number in range(4)]
+list(map_shards(lambda _, number: number, shards, None, LocalEngine(2), Full()))
 """
 
 
@@ -117,6 +132,37 @@ def test_what_is_kept_is_not_computed_again(tmp_path: Path, num_processes: int) 
     assert len(left) >= 8  # all that was done before the error came; one may have been under way
     computed = list(map_shards(lambda _, number: -number, make_shards(range(10)), None, LocalEngine(), kept))
     assert computed == [number if number in left else -number for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        (errno.ENOSPC, r"AmunError: number \d cannot be kept: full; make room and run this again: .*"),
+        (errno.EIO, r"OSError: \[Errno 5\] full"),
+    ],
+)
+def test_result_that_cannot_be_kept_ends_all(number: int, line: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", NOT_KEPT_IN, str(number)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 1
+    assert re.fullmatch(rf"(amun\.core\.errors\.)?{line}", run.stderr.splitlines()[-1])
+
+
+def test_what_is_done_beside_an_error_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_at_first(_: None, number: int) -> int:
+        if number == 0:
+            raise InputError("there is no zero")
+        return number
+
+    # both answer before anybody looks
+    monkeypatch.setattr(
+        local, "wait", lambda those: [one for one in those if not isinstance(one, int) and one.poll(60)]
+    )
+    shards = make_shards([0, 1])
+    with pytest.raises(InputError, match="no zero"):
+        list(map_shards(fail_at_first, shards, None, LocalEngine(2), Folder(tmp_path)))
+    assert [path.name for path in tmp_path.iterdir()] == [shards[1].name]
 
 
 class OfOneProcessError(Exception):

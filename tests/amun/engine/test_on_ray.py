@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import secrets
 import socket
 import subprocess
@@ -11,9 +12,17 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from amun.core.errors import InputError
-from amun.engine.on_ray import ADDRESS_VARIABLE, AUTH_VARIABLE, read_address
-from amun.engine.release import describe_release
+from amun.core.errors import AmunError, InputError
+from amun.core.release import describe_release
+from amun.engine.on_ray import (
+    ADDRESS_VARIABLE,
+    AUTH_VARIABLE,
+    TOKEN_PATH_VARIABLE,
+    TOKEN_VARIABLE,
+    RayEngine,
+    read_address,
+)
+from amun.engine.ray_job import _compute, count_slots
 from tests.workspaces import ROOT
 
 # without it Ray takes the machine's own address for a loopback one, and listens there
@@ -42,12 +51,69 @@ def test_cluster_that_is_open_to_anybody_is_refused(mode: str | None, monkeypatc
 
 def test_head_that_does_not_answer_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(AUTH_VARIABLE, "token")
+    monkeypatch.setenv(TOKEN_VARIABLE, secrets.token_hex(32))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
         monkeypatch.setenv(ADDRESS_VARIABLE, address)
         assert read_address() == address
     with pytest.raises(InputError, match=f"RAY_ADDRESS: nobody answers at {address}: "):
         read_address()
+
+
+def test_token_that_others_can_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / ".ray/auth_token"
+    monkeypatch.setenv(ADDRESS_VARIABLE, "127.0.0.1:6379")
+    monkeypatch.setenv(AUTH_VARIABLE, "token")
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    monkeypatch.setenv(TOKEN_PATH_VARIABLE, str(path))
+    with pytest.raises(InputError, match=f"RAY_AUTH_TOKEN_PATH: {path} cannot be read: No such file"):
+        read_address()
+    path.parent.mkdir()
+    path.write_text(secrets.token_hex(32))
+    path.chmod(0o640)
+    with pytest.raises(InputError, match=f"RAY_AUTH_TOKEN_PATH: {path} has mode 640; type .*chmod 600"):
+        read_address()
+    # where Ray looks if nothing is named
+    monkeypatch.delenv(TOKEN_PATH_VARIABLE)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(InputError, match=f"{path} has mode 640"):
+        read_address()
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [({"CPU": 8.0, "GPU": 2.0}, 2), ({"CPU": 8.0}, 0), ({"CPU": 3.0, "GPU": 9.0}, 1), ({"GPU": 9.0}, 0), ({}, 0)],
+)
+def test_node_has_room_for_what_it_has_both_of(resources: dict[str, float], expected: int) -> None:
+    assert count_slots(resources, RayEngine("", do_nothing, num_cpus=2, num_gpus=1)) == expected
+    assert count_slots(resources, RayEngine("", do_nothing, num_cpus=2)) == int(resources.get("CPU", 0)) // 2
+
+
+def do_nothing() -> None:
+    """What a node does before it computes."""
+
+
+def divide(shared: int, work: int) -> float:
+    """Returns a quotient."""
+    if work > shared:
+        raise InputError("too large")
+    return shared / work
+
+
+@pytest.mark.parametrize(
+    ("last", "kind", "line"),
+    [
+        (0, AmunError, "number 0, on the Ray cluster: ZeroDivisionError: division by zero"),
+        (9, InputError, "too large"),
+    ],
+)
+def test_shard_of_a_group_that_fails_is_named_and_those_before_it_are_done(
+    last: int, kind: type[AmunError], line: str
+) -> None:
+    works = [(f"number {number}", number) for number in (2, 1, last, 4)]
+    packed, _, failure = _compute(divide, RayEngine("", do_nothing), describe_release(), 8, works)
+    assert pickle.loads(packed) == [4, 8]  # noqa: S301 - of this process
+    assert (type(failure), str(failure)) == (kind, line)
 
 
 def test_release_names_all_that_bytes_depend_on() -> None:

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from amun.core.errors import InputError
+from amun.core.paths import KEYS
 from amun.model.architectures import build_model
 from amun.model.references import Trained, draw_halves, train_reference_logits
 from amun.stages.kept_references import KeptReferences
@@ -81,3 +83,12 @@ def test_what_is_kept_comes_back_for_the_same_samples_alone(tmp_path: Path, seal
     assert (kept.began_anew, np.array_equal(kept.logits, trained.logits)) == (began_anew, True)
     assert keeper.read("a2") is None
     assert KeptReferences(tmp_path / "kept", SAMPLES.slice(0, 59), seal).read("a1") is None
+
+
+def test_key_store_that_is_away_is_told_before_anything_is_trained(tmp_path: Path, seal: Seal) -> None:
+    keeper = KeptReferences(tmp_path / "kept", SAMPLES, seal)
+    with pytest.raises(KilledError):
+        train(keeper, dies_at=2)
+    (tmp_path / KEYS).unlink()
+    with pytest.raises(InputError, match="no key store"):
+        train(keeper, dies_at=1)

@@ -17,7 +17,7 @@ from dvc.repo import Repo
 from safetensors.numpy import save
 
 from amun.core.errors import InputError
-from amun.core.paths import ADVERSARIAL, BASE_MODEL, PARTIAL_ADVERSARIAL, TRAIN, UNLEARNED
+from amun.core.paths import ADVERSARIAL, BASE_MODEL, PARTIAL_ADVERSARIAL, PARTIAL_REFERENCES, TRAIN, UNLEARNED
 from amun.ledger import ClearedWave, Ledger
 from amun.store.samples import Samples, write_samples
 from amun.vault.seal import Seal
@@ -170,12 +170,17 @@ def test_all_that_is_in_clear_goes_and_what_is_sealed_stays(
     history.seal_base()
     history.push()
     write(history.root / PARTIAL_ADVERSARIAL / "digest/0.parquet", 7, None)
+    # what killed stages have left of references: of a sealed base, too, and half a file of one in clear
+    sealed, half = (history.root / PARTIAL_REFERENCES / "digest" / name for name in ("a.anew.parquet", "b.unfinished"))
+    write(sealed, 7, Seal(history.vault, "references"))
+    half.write_bytes(sealed.read_bytes()[:-9])
+    write(history.root / PARTIAL_REFERENCES / "digest/c.parquet", 7, None)
     history.note_run(UNLEARNED, history.keep_clear(UNLEARNED, 8)[str(UNLEARNED)])
     write(history.root / UNLEARNED, 6, Seal(history.vault, "a base"))
     assert list_clear_bases(history.workspace, list_waves(history)) == [0]
     found = find_clear_copies(history.workspace)
     # the refused attempt was never sent
-    expected = {"DVC cache": 5, "DVC remote storage": 4, "work tree": 1}
+    expected = {"DVC cache": 5, "DVC remote storage": 4, "work tree": 3}
     assert (describe(found), list_lost_waves(history.workspace, found)) == ((expected, (0, 1), (1, 2)), [0, 1])
     clear_table.print_found(found, [0, 1])
     assert "waves 0 and 1 could no longer be reproduced, compared or rolled back to" in capsys.readouterr().out
@@ -192,12 +197,13 @@ def test_all_that_is_in_clear_goes_and_what_is_sealed_stays(
     # nothing of this holds up an erasure any more
     assert (find_in_clear(history.root, locks), find_weights_in_clear(history.root, locks)) == ({}, [])
     assert not list((history.root / PARTIAL_ADVERSARIAL).rglob("*.parquet"))
+    assert list(half.parent.iterdir()) == [sealed]
     assert (set(history.served), list_clear_bases(history.workspace, list_waves(history))) == ({0, 1}, [])
     clear_table.print_cleared(done)
     assert capsys.readouterr().out.splitlines() == [
         "destroyed: DVC remote storage: 4 files",
         "destroyed: DVC cache: 5 files",
-        "destroyed: work tree: 1 file",
+        "destroyed: work tree: 3 files",
         "destroyed: MLflow: the weights of versions 1, 2",
     ]
     with pytest.raises(
