@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from amun.core.params import EXACT_METHOD
-from amun.evidence.attempts import Summary
+from amun.evidence.attempts import Judged, Summary
 from amun.ledger import Rollback, Wave
 from flows.pages.layout import day, tell_waves
 from flows.pages.report_tables import Table
@@ -33,8 +33,7 @@ def _find_events(wave: Wave) -> Iterator[Event]:
         return
     for made in summary.decisions:
         if not made.passed:
-            who = "the report has overruled the gate" if made.overruled else "the gate has refused it"
-            what = f"attempt {made.attempt} ({made.method}): {who}, {made.reason}"
+            what = f"attempt {made.attempt} ({made.method}): {_tell_who(made)}, {made.reason}"
             yield at, where, what, _tell_passed(summary)
     if summary.insufficient and summary.num_forget:
         yield (
@@ -47,6 +46,13 @@ def _find_events(wave: Wave) -> Iterator[Event]:
         yield at, where, f"passed with a warning: {summary.warned}", "the version serves, the warning stays on record"
     if summary.warning:
         yield at, where, summary.warning, "the version serves, the warning stays on record"
+
+
+def _tell_who(made: Judged) -> str:
+    if not made.overruled:
+        return "the gate has refused it"
+    by = "the look at earlier waves" if made.brings_back else "the report"
+    return f"{by} has overruled the gate"
 
 
 def _tell_passed(summary: Summary) -> str:
