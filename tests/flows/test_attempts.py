@@ -9,11 +9,13 @@ from amun.core.params import AttemptParams
 from amun.ledger import Claim
 from flows import waves
 from flows.waves import Attempts
+from tasks.tools.dvc import StageRun
 from tasks.workspace.workspace import Workspace
 from tests.amun.shipped import PARAMS
 
 APPROXIMATE = AttemptParams(method="never_seen", learning_rate=0.05)
 BACK = "it brings people of earlier waves back"
+REPORTED = StageRun("report", 0.1)
 CLAIM = Claim("digits", 2, "deletion", "token", resumed=False, attempt=None)
 
 
@@ -38,7 +40,7 @@ def test_what_follows_a_model_that_brings_people_back(
         return Attempts(Decision(True, f"attempt {number} passed"), [])
 
     monkeypatch.setattr(waves, "_make_attempt", make)
-    monkeypatch.setattr(waves, "reproduce_stage", lambda _workspace, _claim, stage: stage)
+    monkeypatch.setattr(waves, "reproduce_stage", lambda *_: REPORTED)
     monkeypatch.setattr(waves, "_read_report", lambda _workspace: ())
     monkeypatch.setattr(waves, "find_contradiction", lambda: "")
     # whoever never saw them brings nobody back
@@ -47,4 +49,4 @@ def test_what_follows_a_model_that_brings_people_back(
     attempted = waves._make_attempts(workspace, CLAIM, range(1, len(attempts) + 1))
     assert (numbers, attempted.decision) == (made, decision)
     assert overruled == [(1, BACK)]
-    assert attempted.runs == ["report"] * len(made)
+    assert attempted.runs == [REPORTED] * len(made)
