@@ -34,7 +34,7 @@ Augmentation = Literal["none", "flip_crop"]
 
 NUM_CRON_FIELDS = 5
 MIN_EARLIER_PEOPLE = 12  # fewer at a time, and nothing is ever computed of them
-MAX_WAITING_DAYS = 25  # a month less the nights that may fail: whoever asks is erased within a month
+MAX_WAITING_DAYS = 24  # a month less nights that may fail, and one of retraining: whoever asks is erased within a month
 # new keys, and what to write where nothing is decided: what keeps the old behaviour, if anything does
 ADDED_KEYS = {
     "audit.earlier_people": "0",

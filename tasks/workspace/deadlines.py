@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from amun.core.params import Params
 
 SPARE_NIGHTS = 3  # that may fail
+RETRAINING_NIGHTS = 1  # exact retraining, which follows when no attempt passes, may need a night of its own
 
 
 def plan_erasure(params: Params, completed_at: datetime) -> datetime | None:
@@ -13,7 +14,7 @@ def plan_erasure(params: Params, completed_at: datetime) -> datetime | None:
 
 
 def find_last_night(params: Params, due_at: datetime | None) -> datetime | None:
-    """Returns until when a request that is due then has to be claimed, so that there is time to wait and to fail."""
+    """Returns until when a request has to be claimed, so that there is time to wait, to fail and to retrain."""
     if due_at is None or not params.data.sealed:
         return due_at
-    return due_at - timedelta(days=params.erasure.waiting_days + SPARE_NIGHTS)
+    return due_at - timedelta(days=params.erasure.waiting_days + SPARE_NIGHTS + RETRAINING_NIGHTS)

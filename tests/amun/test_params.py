@@ -59,7 +59,7 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
             "",
             "erasure: missing; every key must be there, and {waiting_days: 7, scan: true} is what to begin with$",
         ),
-        ("  waiting_days: 7", "  waiting_days: 26", "erasure.waiting_days: input should be less than or equal to 25"),
+        ("  waiting_days: 7", "  waiting_days: 25", "erasure.waiting_days: input should be less than or equal to 24"),
         ("  waiting_days: 7", "  waiting_days: -1", "erasure.waiting_days: input should be greater than or equal to 0"),
         ("  twins: keep", "  twins: forget", "data.twins: input should be 'keep' or 'forget_too', found 'forget'"),
         ("  train_fraction: 0.5", "  train_fraction: 0.8", "must sum to less than 1"),

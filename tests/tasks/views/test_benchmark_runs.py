@@ -1,9 +1,7 @@
 """A study in MLflow's own database: a run for each run of a method, logged once however often one asks."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import pytest
 from mlflow.entities import Run
 
@@ -17,14 +15,12 @@ FEW = ("retrain", None, "amun", FAILS)
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a database of its own."""
     (tmp_path / ".amun").mkdir()
-    before = mlflow.get_tracking_uri()
+    # by the variable alone: what `mlflow.set_tracking_uri` is told goes before it, in later tests too
     monkeypatch.setenv("MLFLOW_TRACKING_URI", name_database(tmp_path))
-    mlflow.set_tracking_uri(name_database(tmp_path))
-    yield tmp_path
-    mlflow.set_tracking_uri(before)
+    return tmp_path
 
 
 def list_runs() -> list[Run]:

@@ -88,7 +88,7 @@ def test_metrics_say_how_a_model_stands(workspace: Workspace, ledger: Ledger) ->
         "amun_requests_unmatched": 1,
         "amun_requests_held": 0,
         "amun_request_due_timestamp_seconds": due.timestamp(),
-        "amun_request_last_night_timestamp_seconds": (due - 10 * DAY).timestamp(),
+        "amun_request_last_night_timestamp_seconds": (due - 11 * DAY).timestamp(),
         "amun_erasures_pending": 1,
         "amun_erasures_overdue": 1,
         "amun_night_end_timestamp_seconds": (NOW - DAY).timestamp(),
