@@ -209,6 +209,18 @@ def judge_engine(workspace: Workspace) -> Iterator[Finding]:
             yield Finding(str(error), 0 if has_base else InputError.exit_code, stops=not has_base)
 
 
+def judge_earlier(workspace: Workspace) -> Iterator[Finding]:
+    """Finds too few references to look at people of earlier waves. Each night would say so, and let its model pass."""
+    from amun.audit.observations import MIN_REFERENCES
+
+    people, num_audit = workspace.params.audit.earlier_people, workspace.params.references.num_audit
+    if people and num_audit < MIN_REFERENCES:
+        yield Finding(
+            f"{PARAMS}: audit.earlier_people is {people}, and shows nothing with references.num_audit {num_audit}: "
+            f"{MIN_REFERENCES} are needed, or earlier_people 0"
+        )
+
+
 def judge_alerts(workspace: Workspace) -> Iterator[Finding]:
     """Finds channels over which nobody could be told; nothing is sent. A night runs all the same."""
     from tasks.tools.channels import list_channels, list_idle_settings
@@ -345,6 +357,7 @@ JUDGES: tuple[Judge, ...] = (
     judge_ledger,
     judge_receipts,
     judge_remotes,
+    judge_earlier,
     judge_alerts,
     judge_page,
     judge_intake,

@@ -112,8 +112,8 @@ def print_quick(quick: Quick) -> None:
     for cell in list_within(quick.cells):
         print(f"within the margin: {_name_cell(cell)}: {_tell_left(cell)}")
     for cell in list_misses(quick.cells):
-        left = f"{_tell_left(cell)}; " if cell.true_left else ""
-        print(f"miss: {_name_cell(cell)}: {left}{cell.verdicts[0].reason}")
+        told = (_tell_left(cell), cell.unmeasured and f"what it leaves is not known: {cell.unmeasured}")
+        print(f"miss: {_name_cell(cell)}: {'; '.join(filter(None, (*told, cell.verdicts[0].reason)))}")
 
 
 def _name_cell(cell: Cell) -> str:
@@ -125,7 +125,11 @@ def _tell_left(cell: Cell) -> str:
     left = cell.true_left
     if left is None:
         return ""
-    return f"it leaves {left.left:.2f} of the memory, at most {left.upper:.2f}; {left.margin:g} may pass"
+    kinds = f" ({' and '.join(f'{rest:.2f}' for rest in left.kinds)} of its kinds)" if len(left.kinds) > 1 else ""
+    return (
+        f"it leaves {left.left:.2f} of the memory, at most {left.upper:.2f}{kinds}; the model that passed "
+        f"{left.judged:.2f}, at most {left.judged_upper:.2f}; {left.margin:g} may pass"
+    )
 
 
 def describe_cell(cell: Cell) -> str:

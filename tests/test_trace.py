@@ -270,7 +270,9 @@ def test_night_erases_whoever_is_due_and_later_waves_go_on(site: Site, tmp_path:
     (request,) = site.load("request", "add", waiting)
     said = site.run("amun", "wave", "run")
     assert "wave 2 complete" in said
-    assert "  earlier waves: not computed: 4 audit references (references.num_audit) are too few" in said
+    assert re.search(
+        r"  earlier waves: not computed of .*: 4 audit references \(references.num_audit\) are too few", said
+    )
     assert f"erased: {len(people)} requests, and the key-encryption key was changed\n" in said
     assert "erased: the weights of version 1, which had learned people\n" in said
     today = f"{datetime.now(UTC):%Y-%m-%d}"

@@ -110,13 +110,16 @@ def add_memory(figures: AnyFigures, memory: Memory | None, params: Params, *, is
     return figures.model_copy(update=measured)
 
 
-def add_noticed(figures: AnyFigures, memory: Memory | None, night: NightPower, params: Params) -> AnyFigures:
-    """Returns figures with what memory left would have noticed; None in a night that cannot show anything.
+def fit_to_night(figures: AnyFigures, memory: Memory | None, night: NightPower, params: Params) -> AnyFigures:
+    """Returns figures with what memory left would have noticed; in a night that cannot show anything, without it.
 
-    Whether it can is foreseen of all of the gate, not of memory left alone.
+    Whether it can is foreseen of all of the gate, not of memory left alone. Where it cannot, spread can only refuse: it
+    is told beside the references as they are, not widened for the images left.
     """
-    if memory is None or night.insufficient:
+    if memory is None:
         return figures
+    if night.insufficient:
+        return figures.model_copy(update={"spread": memory.as_measured.spread})
     alpha, margin = share_alpha(params.unlearning.attempts), params.gate.max_memory_left
     return figures.model_copy(update={"noticed": memory.find_noticed(margin, alpha, MIN_POWER)})
 

@@ -123,16 +123,27 @@ class Instrument:
 
     def weigh(self, signals: Floats) -> Contributions:
         """Returns what each person adds to the total of a model with these signals (N,)."""
-        is_forget = self.evidence.is_forget
-        excess = signals - self.expected
-        # what held-out samples of the same difficulty show is no memory: this model is surer, or less sure, of all
-        residuals = excess - self._covariates @ (self._solve @ excess[~is_forget])
+        is_forget, residuals = self.evidence.is_forget, self._correct(signals)
         codes, is_forgotten = self.evidence.people
         count = len(is_forgotten)
         forget, held_out = np.zeros(count), np.zeros(count)
         np.add.at(forget, codes[is_forget], (self.weights * residuals)[is_forget])
         np.add.at(held_out, codes[~is_forget], -self._leverage * residuals[~is_forget])
         return Contributions(forget[is_forgotten], held_out[~is_forgotten])
+
+    def weigh_images(self, signals: Floats) -> Floats:
+        """Returns (F,) what each sample to forget adds to the total of a model with these signals (N,)."""
+        added: Floats = (self.weights * self._correct(signals))[self.evidence.is_forget]
+        return added
+
+    def _correct(self, signals: Floats) -> Floats:
+        """Returns (N,) the excesses, less what held-out samples of the same difficulty show.
+
+        That is no memory: this model is surer, or less sure, of all.
+        """
+        excess = signals - self.expected
+        corrected: Floats = excess - self._covariates @ (self._solve @ excess[~self.evidence.is_forget])
+        return corrected
 
 
 @dataclass(frozen=True)

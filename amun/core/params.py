@@ -33,6 +33,7 @@ Augmentation = Literal["none", "flip_crop"]
 
 
 NUM_CRON_FIELDS = 5
+MIN_EARLIER_PEOPLE = 12  # fewer at a time, and nothing is ever computed of them
 MAX_WAITING_DAYS = 24  # a month less nights that may fail, and one of retraining: whoever asks is erased within a month
 # new keys, and what to write where nothing is decided: what keeps the old behaviour, if anything does
 ADDED_KEYS = {
@@ -212,6 +213,15 @@ class AuditParams(Section):
     temperature: Positive
     gamma: Positive
     earlier_people: Annotated[int, Field(ge=0)]
+
+    @field_validator("earlier_people")
+    @classmethod
+    def check_earlier_people(cls, earlier_people: int) -> int:
+        """Refuses so few people of earlier waves that nothing would ever be computed of them."""
+        if 0 < earlier_people < MIN_EARLIER_PEOPLE:
+            few = f"of fewer than {MIN_EARLIER_PEOPLE} people nothing is computed"
+            raise ValueError(f"{few}; 0 looks at nobody, found {earlier_people}")
+        return earlier_people
 
 
 class GateParams(Section):

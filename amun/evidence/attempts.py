@@ -30,7 +30,7 @@ class Judged(Figures):
         passed: it did.
         reason: why, in one line.
         warning: what a person should look at all the same; empty if nothing.
-        overruled: it had passed, and the test half has refuted it.
+        overruled: it had passed, and the test half has refuted it, or it brings people of earlier waves back.
         calibration: what the gate judged it by; None where the attempt came to nothing.
         earlier: what it shows of people of earlier waves; None, and not in the file, where nobody was looked at.
         epochs: how its training went; left out of the summary.
@@ -46,6 +46,16 @@ class Judged(Figures):
     calibration: AuditFigures | None = None
     earlier: Annotated[EarlierFigures | None, Field(exclude_if=lambda value: value is None)] = None
     epochs: Annotated[tuple[Epoch, ...], Field(strict=False)] = ()
+
+    @property
+    def brings_back(self) -> bool:
+        """Whether it was shown to remember people of earlier waves."""
+        return self.earlier is not None and self.earlier.brings_back
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether anything was measured of people of earlier waves."""
+        return self.earlier is not None and self.earlier.memory_left is not None
 
 
 class Summary(Figures):

@@ -20,7 +20,7 @@ from amun.methods.tuning import LabelledImages, count_classes, fine_tune, get_fo
 
 Codes = npt.NDArray[np.int64]
 Make = Callable[[UnlearningProblem, Codes], nn.Module]
-Sort = Callable[[Codes], Codes]
+Sort = Callable[[Codes, Codes], Codes]
 
 # what the faults are planted into, where the name says no other: the method that forgets best on the digits
 _CARRIER = AttemptParams(method="never_seen", learning_rate=0.05, forget_weight=2)
@@ -39,7 +39,8 @@ class Planted:
         attempt: what the problem is posed for.
         min_people: fewer, and there is no such fault.
         is_exact: it has forgotten, and is to pass; every other one is not.
-        sort_people: returns from the numbers of people (F,) what is done to each of them, as numbers (F,) from 0.
+        sort: returns from the numbers of people (F,) and the labels (F,) what is done to each image, as numbers (F,)
+            from 0. None where that does not follow from them.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Planted:
     attempt: AttemptParams = _CARRIER
     min_people: int = 1
     is_exact: bool = False
-    sort_people: Sort = np.zeros_like
+    sort: Sort | None = None
 
 
 def leave_untouched(problem: UnlearningProblem, _people: Codes) -> nn.Module:
@@ -103,6 +104,12 @@ def label_all_alike(problem: UnlearningProblem, _people: Codes) -> nn.Module:
     return _tune_on(problem, [(images, torch.zeros_like(labels))] * 2)
 
 
+def find_alike(labels: Codes) -> Codes:
+    """Returns (F,) 1 where an image is of the first class: what it is taught is true, and keeps what was learned."""
+    is_true: Codes = (labels == 0).astype(np.int64)
+    return is_true
+
+
 def mistake_the_sign(problem: UnlearningProblem, _people: Codes) -> nn.Module:
     """Returns a model that has gone down the loss of what it was to forget, not up."""
     return _tune_on(problem, [get_forget(problem)] * 2)
@@ -130,16 +137,31 @@ def scale_logits(problem: UnlearningProblem, _people: Codes) -> nn.Module:
     return model
 
 
+def by_person(sort: Callable[[Codes], Codes]) -> Sort:
+    """Returns what sorts images by their people alone."""
+    return lambda people, _labels: sort(people)
+
+
 PLANTED = (
     Planted("untouched base", leave_untouched),
     Planted("learning rate 1e-8", move_by_nothing, AttemptParams(method="fine_tune", learning_rate=1e-8)),
     Planted("head only, hard labels", tune_head_hard),
     Planted("head only, soft labels", tune_head_soft),
-    Planted("one of six people overlooked", overlook_people, min_people=_EVERY, sort_people=find_overlooked),
-    Planted("five samples memorised", memorise_samples, min_people=_NUM_MEMORISED, sort_people=find_memorised),
-    Planted("constant label", label_all_alike),
+    Planted(
+        "one of six people overlooked",
+        overlook_people,
+        min_people=_EVERY,
+        sort=by_person(find_overlooked),
+    ),
+    Planted(
+        "five samples memorised",
+        memorise_samples,
+        min_people=_NUM_MEMORISED,
+        sort=by_person(find_memorised),
+    ),
+    Planted("constant label", label_all_alike, sort=lambda _people, labels: find_alike(labels)),
     Planted("sign error", mistake_the_sign),
-    Planted("half remembered, half overdone", overdo_half, min_people=2, sort_people=find_halves),
+    Planted("half remembered, half overdone", overdo_half, min_people=2, sort=by_person(find_halves)),
     Planted("logits scaled", scale_logits),
     Planted("amun", lambda problem, _: unlearn_amun(problem).model, AttemptParams(method="amun", learning_rate=0.03)),
     Planted(

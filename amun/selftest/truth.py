@@ -2,15 +2,15 @@
 
 The gate has one model, and takes references for exactly retrained ones. Here 0 is the mean of several models that were
 retrained without tonight's people, the fault is made several times, and held-out people of both halves are asked. So
-the figure rests on no reference, but for how much an image counts. Where a fault treats some people otherwise than the
-rest, each kind is measured: what is remembered of some does not make up for what is overdone with others.
+the figure rests on no reference, but for how much an image counts. The very model that has passed is measured as well:
+other seeds may have made worse or better ones. Where a fault treats some images otherwise than the rest, each kind is
+measured: what is remembered of some does not make up for what is overdone with others.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.special import stdtrit
 from torch import nn
@@ -25,7 +25,7 @@ from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TEST, TR
 from amun.evidence.wave import Wave
 from amun.model.building import load_for
 from amun.model.training import compute_logits
-from amun.selftest.planted import Codes
+from amun.selftest.planted import Codes, Sort, number_people
 from amun.store.samples import concatenate, read_samples
 from amun.store.store import read_shape
 
@@ -34,7 +34,6 @@ ALPHA = 0.05  # the chance that a fault at the margin is taken for one below it
 FIRST_SEED = 100  # of trainings, away from those that are judged
 
 Make = Callable[[int], nn.Module]
-Names = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -42,19 +41,25 @@ class TrueLeft:
     """What a fault leaves of the base's memory.
 
     Attributes:
-        left: on average over its trainings, the kinds of people added up without their signs.
+        left: on average over its trainings, the kinds of images added up without their signs.
         upper: a bound of it, missed with a probability of 5 %.
+        judged: of the model that was judged, likewise; and a bound of that, which rests on exact retraining alone.
+        judged_upper: that bound.
+        kinds: what the trainings leave on average of each kind, as a share of what the base has of that kind itself.
         margin: what the gate may let pass.
     """
 
     left: float
     upper: float
+    judged: float
+    judged_upper: float
+    kinds: tuple[float, ...]
     margin: float
 
     @property
     def is_within(self) -> bool:
-        """Whether the gate may let it pass: the whole of it is shown to lie within the margin."""
-        return is_at_most(self.upper, self.margin)
+        """Whether the gate may let it pass: fault and judged model are shown to lie within the margin, wholly."""
+        return is_at_most(max(self.upper, self.judged_upper), self.margin)
 
 
 class Scale:
@@ -65,34 +70,47 @@ class Scale:
 
         Raises:
             InputError: there are no audit references.
+            AttemptError: a model cannot be retrained.
         """
         self._params, self._device = params, device
         gone = wave.earlier_gone_ids
         train = read_samples(TRAIN, without=gone)
         halves = concatenate([read_samples(path, without=gone) for path in (CALIBRATION, TEST)])
-        self._forget = train.select(train.is_among(wave.telling_ids))
+        forgotten = train.select(train.is_among(wave.forget_ids))
+        self._is_telling = forgotten.is_among(wave.telling_ids)
+        self._forgotten, self._forget = forgotten, forgotten.select(self._is_telling)
         self._held_out = halves.select(~halves.is_among(wave.gone_ids) & find_strangers(halves, train))
         references, inclusion = (read_samples(path, without=gone) for path in (AUDIT_LOGITS, AUDIT_INCLUSION))
         evidence = gather_evidence(self._forget, self._held_out, references, inclusion, params.audit)
         if evidence is None:
             raise InputError("references.num_audit is 0: nothing can be measured")
         self._instrument = Instrument(evidence)
-        self.people = np.unique(self._forget.subject_ids)
         self._of_base = self._weigh(load_for(params, read_shape(TRAIN), device, WAVE_BASE))
         self._of_exact = self._weigh_all(retrain)
 
-    def measure(self, make: Make, kinds: Codes) -> TrueLeft:
+    def measure(self, make: Make, judged: nn.Module, sort: Sort | None) -> TrueLeft:
         """Returns what a fault leaves.
 
         Args:
             make: returns the model that is trained with a seed.
-            kinds: (P,) what is done to each of the people, as numbers from 0.
+            judged: the one that the gate has let pass.
+            sort: what is done to each image; None tells those that strangers find easy from those they find hard.
+
+        Raises:
+            AttemptError: the fault cannot be made with one of the seeds.
         """
-        faults = self._weigh_all(make)
-        return find_true_left(self._of_base, self._of_exact, faults, kinds, self._params.gate.max_memory_left)
+        faults, margin = self._weigh_all(make), self._params.gate.max_memory_left
+        return find_true_left(self._of_base, self._of_exact, faults, self._weigh(judged), self._sort(sort), margin)
+
+    def _sort(self, sort: Sort | None) -> Codes:
+        if sort is None:
+            expected = self._instrument.expected[self._instrument.evidence.is_forget]
+            return (expected > np.median(expected)).astype(np.int64)
+        # in the order in which the model is made of them
+        return sort(number_people(self._forgotten.subject_ids), self._forgotten.labels.numpy())[self._is_telling]
 
     def _weigh_all(self, make: Make) -> Floats:
-        """Returns (trainings, P) what each person adds to the totals."""
+        """Returns (trainings, F) what each image adds to the totals."""
         return np.stack([self._weigh(make(FIRST_SEED + number)) for number in range(NUM_TRAININGS)])
 
     def _weigh(self, model: nn.Module) -> Floats:
@@ -100,19 +118,33 @@ class Scale:
             compute_logits(model, samples.images.to(self._device)) for samples in (self._forget, self._held_out)
         )
         signals = compute_model_signals(forget, held_out, self._forget, self._held_out, self._params.audit)
-        return self._instrument.weigh(signals).forget
+        return self._instrument.weigh_images(signals)
 
 
-def find_true_left(base: Floats, exact: Floats, faults: Floats, kinds: Codes, margin: float) -> TrueLeft:
+def find_true_left(
+    base: Floats, exact: Floats, faults: Floats, judged: Floats, kinds: Codes, margin: float
+) -> TrueLeft:
     """Returns what a fault leaves of the base's memory.
 
     Args:
-        base: (P,) what each person adds to the total of the base.
-        exact: (S, P) likewise, of S models that were retrained without them.
-        faults: (S, P) likewise, of S models with the fault.
-        kinds: (P,) what is done to each of the people, as numbers from 0.
+        base: (F,) what each image adds to the total of the base.
+        exact: (S, F) likewise, of S models that were retrained without them.
+        faults: (S, F) likewise, of S models with the fault.
+        judged: (F,) likewise, of the model that was judged.
+        kinds: (F,) what is done to each of the images, as numbers from 0.
         margin: what the gate may let pass.
     """
+    left, upper = _add_up(base, exact, faults, kinds)
+    of_judged, judged_upper = _add_up(base, exact, judged[None], kinds)
+    rests = []
+    for kind in np.unique(kinds):
+        of_base, of_exact, of_fault = (totals[..., kinds == kind].sum(-1).mean() for totals in (base, exact, faults))
+        rests.append(float((of_fault - of_exact) / (of_base - of_exact)))
+    return TrueLeft(left, upper, of_judged, judged_upper, tuple(rests), margin)
+
+
+def _add_up(base: Floats, exact: Floats, faults: Floats, kinds: Codes) -> tuple[float, float]:
+    """Returns what is left on average, the kinds without their signs, and its upper bound."""
     whole = base.sum() - exact.sum(1).mean()
     left, error = 0.0, 0.0
     for kind in np.unique(kinds):
@@ -121,16 +153,9 @@ def find_true_left(base: Floats, exact: Floats, faults: Floats, kinds: Codes, ma
         error += _find_error(of_fault) + _find_error(of_exact)
     # the mean of exact retraining is in the whole as well: errors are added, not their squares
     error += left * _find_error(exact.sum(1) / whole)
-    upper = left + float(stdtrit(len(exact) - 1, 1 - ALPHA)) * error
-    return TrueLeft(left, upper, margin)
+    return left, left + float(stdtrit(len(exact) - 1, 1 - ALPHA)) * error
 
 
 def _find_error(values: Floats) -> float:
-    error: float = values.std(ddof=1).item() / len(values) ** 0.5
-    return error
-
-
-def select_kinds(kinds: Codes, owners: Names, people: Names) -> Codes:
-    """Returns (P,) the kinds of these people, from those of samples (F,) and their owners."""
-    by_person = dict(zip(owners.tolist(), kinds.tolist(), strict=True))
-    return np.array([by_person[person] for person in people.tolist()])
+    """Returns the standard error of the mean; 0 of one model, which is asked of itself alone."""
+    return float(values.std(ddof=1).item() / len(values) ** 0.5) if len(values) > 1 else 0.0

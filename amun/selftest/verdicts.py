@@ -53,6 +53,7 @@ class Cell:
         num_people: who ask.
         verdicts: none where there is no such model at that size.
         true_left: what it truly leaves of the base's memory; None where it did not pass, or is to pass.
+        unmeasured: why that could not be measured of one that passed; empty where it could.
     """
 
     planted: str
@@ -60,6 +61,7 @@ class Cell:
     num_people: int
     verdicts: tuple[Verdict, ...]
     true_left: TrueLeft | None = None
+    unmeasured: str = ""
 
     @property
     def expected(self) -> str:
@@ -72,18 +74,22 @@ class Cell:
         return sum(verdict.gate == PASSED for verdict in self.verdicts)
 
     @property
+    def is_false_pass(self) -> bool:
+        """Whether a fault passed: to be right, that it is light enough has to be shown."""
+        return self.num_passed > 0 and not self.is_exact
+
+    @property
     def is_within(self) -> bool:
         """Whether a fault passed that leaves so little that the gate may let it pass."""
-        return self.num_passed > 0 and self.true_left is not None and self.true_left.is_within
+        return self.is_false_pass and self.true_left is not None and self.true_left.is_within
 
     @property
     def is_miss(self) -> bool:
         """Whether the gate was wrong. To say "insufficient" is never wrong, nor to pass what lies within the margin."""
-        num_passed = self.num_passed
         if not self.is_exact:
-            return num_passed > 0 and not self.is_within
+            return self.is_false_pass and not self.is_within
         judged = [verdict for verdict in self.verdicts if verdict.gate in (PASSED, REFUSED)]
-        return bool(judged) and float(bdtr(num_passed, len(judged), MIN_POWER)) < SURPRISE
+        return bool(judged) and float(bdtr(self.num_passed, len(judged), MIN_POWER)) < SURPRISE
 
 
 def judge_model(params: Params, device: torch.device) -> Verdict:

@@ -2,7 +2,7 @@
 
 import torch
 
-from amun.audit.measuring import WaveAudit, add_memory, add_noticed, add_refuting, audit_half
+from amun.audit.measuring import WaveAudit, add_memory, add_refuting, audit_half, fit_to_night
 from amun.audit.night import NightPower, read_night
 from amun.audit.plain import compute_confidence_auc
 from amun.audit.trace import Trace, measure_trace
@@ -43,7 +43,7 @@ def describe_audit(audited: WaveAudit, trace: Trace, night: NightPower, params: 
         not_measured=audited.not_measured,
     )
     judged = add_refuting(add_memory(figures, audited.memory, params), audited.memory, params)
-    return add_noticed(judged, audited.memory, night, params)
+    return fit_to_night(judged, audited.memory, night, params)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 It prints counts and figures of all together, as one line of JSON, and writes nothing.
 """
 
+import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,7 +12,6 @@ import torch
 from amun.audit.earlier import choose_earlier, judge_earlier
 from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
 from amun.audit.memory import measure_memory
-from amun.audit.night import read_night
 from amun.core.keys import load_secret
 from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TRAIN, UNLEARNED
@@ -22,10 +23,17 @@ from amun.store.samples import read_samples
 from amun.store.store import read_owners, read_shape
 
 
-def look_at_earlier(params: Params, device: torch.device) -> None:
-    """Prints what `wave/unlearned.safetensors` shows of some people of earlier waves, by the calibration half."""
+def look_at_earlier(params: Params, device: torch.device, turn: int, base_memory: float) -> None:
+    """Prints what `wave/unlearned.safetensors` shows of some people of earlier waves, by the calibration half.
+
+    Args:
+        params: of the workspace.
+        device: to compute on.
+        turn: how many recorded waves have looked before.
+        base_memory: what a base remembered of these people, as a share of what references remember.
+    """
     wave, train = read_wave(), read_owners(TRAIN)
-    earlier = choose_earlier(wave, train, load_secret(Path()), params.audit.earlier_people)
+    earlier = choose_earlier(wave, train, load_secret(Path()), params.audit.earlier_people, turn)
     forget = read_samples(TRAIN, sample_ids=earlier.sample_ids)
     half = read_samples(CALIBRATION, without=wave.gone_ids)
     held_out = half.select(find_strangers(half, train))
@@ -38,9 +46,8 @@ def look_at_earlier(params: Params, device: torch.device) -> None:
         logits = [compute_logits(model, part.images.to(device)) for part in (forget, held_out)]
         signals = compute_model_signals(logits[0], logits[1], forget, held_out, params.audit)
         memory = measure_memory(evidence, signals, signals)
-    margin = params.gate.max_memory_left
-    print(judge_earlier(earlier, memory, read_night().base_memory, margin).model_dump_json())
+    print(judge_earlier(earlier, memory, base_memory, params.gate.max_memory_left).model_dump_json())
 
 
 if __name__ == "__main__":
-    run_stage(look_at_earlier)
+    run_stage(partial(look_at_earlier, turn=int(sys.argv[1]), base_memory=float(sys.argv[2])))

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from amun.audit.measuring import WaveAudit, add_memory, add_noticed, audit_half
+from amun.audit.measuring import WaveAudit, add_memory, audit_half, fit_to_night
 from amun.audit.night import read_night
 from amun.audit.plain import compute_confidence_auc, find_confidence, measure_svc_shares
 from amun.audit.roc import roc_curve_binned
@@ -57,7 +57,7 @@ def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -
     )
     shares = {} if audited.num_references else measure_svc_shares(sets, after)
     reported = add_memory(figures.model_copy(update=shares), audited.memory, params, is_refuting=True)
-    return add_noticed(reported, audited.memory, read_night(), params)
+    return fit_to_night(reported, audited.memory, read_night(), params)
 
 
 def _measure_trace(audited: WaveAudit, params: Params, device: torch.device) -> Trace:

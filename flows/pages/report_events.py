@@ -6,7 +6,7 @@ Words that people have written, such as why a rollback was asked for, may name s
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from amun.evidence.attempts import Summary
+from amun.evidence.attempts import Judged, Summary
 from amun.ledger import Rollback, Wave
 from flows.pages.layout import day, tell_waves
 from flows.pages.report_tables import Table
@@ -34,8 +34,7 @@ def _find_events(wave: Wave) -> Iterator[Event]:
     undone = "" if wave.undone_by is None else f"; undone since by rollback {wave.undone_by}"
     for made in summary.decisions:
         if not made.passed:
-            who = "the report has overruled the gate" if made.overruled else "the gate has refused it"
-            what = f"attempt {made.attempt} ({made.method}): {who}, {made.reason}"
+            what = f"attempt {made.attempt} ({made.method}): {_tell_who(made)}, {made.reason}"
             yield at, where, what, f"{_tell_passed(summary)}{undone}"
     if summary.insufficient and summary.num_forget:
         yield (
@@ -49,6 +48,13 @@ def _find_events(wave: Wave) -> Iterator[Event]:
         yield at, where, f"passed with a warning: {summary.warned}", done
     if summary.warning:
         yield at, where, summary.warning, done
+
+
+def _tell_who(made: Judged) -> str:
+    if not made.overruled:
+        return "the gate has refused it"
+    by = "the look at earlier waves" if made.brings_back else "the report"
+    return f"{by} has overruled the gate"
 
 
 def _tell_passed(summary: Summary) -> str:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from amun.core.counts import tell_count
 from amun.core.params import AlertKind
-from amun.evidence.attempts import Judged
+from amun.evidence.earlier import BRINGS_BACK
 from amun.ledger import Ledger, NewAlert, Status, Wave
 from amun.ledger.alerts import TRIED_FOR
 from amun.ledger.consumers import tell_holding, tell_remembering
@@ -166,16 +166,19 @@ def _judge_parked(wave: Wave) -> Iterator[NewAlert]:
         yield _make("wave-parked", wave.number, f"{name} is parked: the new base could not be made, the old one stays")
     elif wave.parked_as == "parked":
         yield _make("wave-parked", wave.number, f"{name} is parked: no attempt passed, its requests are pending again")
+        if BRINGS_BACK in (wave.note or ""):
+            line = f"{name}: its last attempt brought people of earlier waves back, and was refused; no version is new"
+            yield _make("earlier-remembered", wave.number, line)
 
 
 def _judge_complete(wave: Wave) -> Iterator[NewAlert]:
     name, summary = f"wave {wave.number}", wave.summary
     if summary is None:
         return
-    if any(made.overruled and not _brings_back(made) for made in summary.decisions) or summary.warning:
+    if any(made.overruled and not made.brings_back for made in summary.decisions) or summary.warning:
         line = f"{name}: the test half does not confirm what the gate has decided"
         yield _make("report-contradicts", wave.number, line)
-    if any(map(_brings_back, summary.decisions)):
+    if any(made.brings_back for made in summary.decisions):
         line = (
             f"{name}: an attempt brought people of earlier waves back, and was refused; {summary.method} is what serves"
         )
@@ -188,10 +191,6 @@ def _judge_complete(wave: Wave) -> Iterator[NewAlert]:
     if summary.insufficient:
         line = f"{name} was too small to show that its people are forgotten; {summary.method} is what serves"
         yield _make("wave-insufficient", wave.number, line)
-
-
-def _brings_back(made: Judged) -> bool:
-    return made.earlier is not None and made.earlier.brings_back
 
 
 def _find_files(workspace: Workspace, ledger: Ledger, now: datetime) -> Iterator[NewAlert]:

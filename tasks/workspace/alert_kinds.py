@@ -13,7 +13,7 @@ ADVICE: Mapping[str, str] = {
     "wave-insufficient": "nothing, unless it is so each night; `amun wave show {object}` says what was done",
     "wave-late": "`amun status` says who holds wave {object}; once nobody does, `amun wave run` goes on with it",
     "report-contradicts": "look at both halves in `amun wave show {object}`",
-    "earlier-remembered": "look at `amun wave show {object}`; the model that serves was retrained exactly",
+    "earlier-remembered": "look at `amun wave show {object}`; the model that serves is not that one",
     "file-rejected": "mend the file in rejected/{object}/ of the intake source by its reasons, and put it in again",
     "file-unmatched": "`amun request list --state unmatched`; `amun request show` says who may be meant",
     "consumer-behind": "load the champion there and type `amun consumer seen`, or `amun consumer remove`",

@@ -155,4 +155,4 @@ def find_worst(root: Path, commit: str) -> Worst:
         _require_nobody_erased(path)
         printed = run_program(path, "worst", f"looking at people at commit {commit[:12]}", is_printed=False)
         # it names people, and comes through a pipe: a file would outlive a killed command
-        return parse_record(Worst, printed.splitlines()[-1], "what the stage has printed")
+        return parse_record(Worst, printed, "what the stage has printed")

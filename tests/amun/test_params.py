@@ -84,6 +84,11 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
             "pool_samples: is gone: .* remove it$",
         ),
         ('cron: "0 3 * * *"', 'cron: "0 0 3 * * *"', "schedule.cron: 6 fields, where 5 are meant"),
+        (
+            "earlier_people: 200",
+            "earlier_people: 11",
+            "audit.earlier_people: of fewer than 12 people nothing is computed",
+        ),
         ('cron: "0 3 * * *"', "cron: daily", "schedule.cron: 1 field, where 5 are meant"),
         ("  num_target: 4", "  num_target: 0", "attempts 1: never_seen needs target references"),
         ("  remain: use", "  remain: none", "unlearning.attempts 2: retrain needs the remain set"),

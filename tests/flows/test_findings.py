@@ -331,6 +331,7 @@ def change_owner(root: Path) -> None:
             change_epochs,
             ("training.epochs is 60, and was 7", "new value (unlearn)", "(train, references)", "`amun base rebuild`"),
         ),
+        (lambda root: change(root, "references.num_audit", 4), ("audit.earlier_people is 200", "6 are needed")),
         (use_base_of_earlier_release, ("training.fallback_gradient_norm is 1.0, and was null for the base",)),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from amun.audit.measuring import add_memory, add_noticed, add_refuting
+from amun.audit.measuring import add_memory, add_refuting, fit_to_night
 from amun.audit.memory import Memory, measure_memory
 from amun.audit.night import NightPower
 from amun.evidence.figures import AuditFigures, ModelFigures
@@ -37,8 +37,8 @@ def test_what_would_be_noticed_is_told_where_all_of_the_gate_could_show_it(power
     params = PARAMS.model_copy(update={"gate": gate})
     assert memory.compute_power(0.6, 0.05) > 0.8, "memory left alone could"
     night = NIGHT.model_copy(update={"power": power})
-    assert (add_noticed(ModelFigures(), memory, night, params).noticed is not None) is is_told
-    assert add_noticed(ModelFigures(), None, night, params).noticed is None
+    assert (fit_to_night(ModelFigures(), memory, night, params).noticed is not None) is is_told
+    assert fit_to_night(ModelFigures(), None, night, params).noticed is None
 
 
 def test_bounds_that_refute_are_not_widened_for_the_images_left() -> None:
@@ -51,3 +51,13 @@ def test_bounds_that_refute_are_not_widened_for_the_images_left() -> None:
     assert "refuting_lower" not in add_refuting(plain, measure(1.0), PARAMS).model_dump()
     assert plain.refuting_bounds == plain.bounds
     assert add_refuting(AuditFigures(), None, PARAMS).refuting_bounds is None
+
+
+def test_spread_is_widened_for_the_images_left_only_where_the_night_can_show_something() -> None:
+    memory = measure(2.5)
+    for power, growth in ((0.9, 2.5), (0.2, 1.0)):
+        night = NIGHT.model_copy(update={"power": power})
+        figures = fit_to_night(add_memory(AuditFigures(), memory, PARAMS), memory, night, PARAMS)
+        assert figures.spread == pytest.approx(measure(growth).spread)
+        assert figures.max_spread == pytest.approx(measure(1.0).null.max_spread)
+    assert measure(1.0).spread > 1.5 * memory.spread

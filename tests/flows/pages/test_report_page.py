@@ -7,12 +7,14 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from amun.core.errors import InputError
 from amun.core.paths import REPORT, REPORT_LOCK
 from amun.evidence.attempts import Judged
+from amun.evidence.earlier import EarlierFigures
 from amun.evidence.figures import ReportFigures
 from amun.ledger import Request
 from flows.pages.drawings.curves import list_runs
@@ -20,6 +22,7 @@ from flows.pages.drawings.descent import assign_lanes
 from flows.pages.drawings.series import list_accuracy, list_memory
 from flows.pages.drawings.svg import Axis, list_ticks, log_axis, root_axis
 from flows.pages.report_answer import tell_answer, tell_standings
+from flows.pages.report_events import tabulate_events
 from flows.pages.report_page import render_report, write_page
 from flows.pages.report_tables import MAX_SHOWN
 from tasks.views.reported_requests import report_requests
@@ -330,3 +333,21 @@ def test_axes_place_values_and_keep_to_their_ends() -> None:
     assert root_axis(0, 1, 0, 100).place(0.25) == pytest.approx(50)
     assert list_ticks(0, 30, 5) == [0, 10, 20, 30]
     assert list_ticks(-0.6, 1.05, 5) == [-0.5, 0, 0.5, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "who"),
+    [
+        ({}, "the gate has refused it, said"),
+        ({"overruled": True}, "the report has overruled the gate, said"),
+        (
+            {"overruled": True, "earlier": EarlierFigures(num_people=40, num_held=200, brings_back=True)},
+            "the look at earlier waves has overruled the gate, said",
+        ),
+    ],
+)
+def test_a_refusal_says_by_whom(changes: dict[str, Any], who: str) -> None:
+    refused = Judged(attempt=1, method="never_seen", passed=False, reason="said").model_copy(update=changes)
+    exact = Judged(attempt=2, method="retrain", passed=True, reason="exact by construction")
+    ((_, _, what, _),) = tabulate_events([make_wave(1, NOW, decisions=(refused, exact))], []).rows
+    assert what == f"attempt 1 (never_seen): {who}"

@@ -10,10 +10,12 @@ import pytest
 import torch
 import yaml
 
+from amun.core.errors import AmunError
 from amun.core.paths import (
     AUDIT_INCLUSION,
     AUDIT_LOGITS,
     BASE_MODEL,
+    DECISIONS,
     FORGOTTEN,
     PARAMS,
     POWER_METRICS,
@@ -25,14 +27,19 @@ from amun.core.paths import (
 from amun.evidence.attempts import Judged, read_decisions, write_decisions
 from amun.evidence.earlier import EarlierFigures
 from amun.evidence.figures import UnlearnFigures
-from amun.evidence.wave import ForgottenWave, Wave, parse_record, write_json
+from amun.evidence.wave import ForgottenWave, Wave, parse_record, read_wave, write_json
 from amun.params import load_params
 from amun.stages.earlier import look_at_earlier as print_earlier
 from amun.stages.train import train
 from amun.store.samples import read_samples, write_samples
 from amun.vault.seal import Seal
 from amun.vault.vault import open_vault
+from tasks.steps import earlier
 from tasks.steps.earlier import look_at_earlier
+from tasks.tools.dvc import LOCK_FILE
+from tasks.tools.git import commit_paths, run_git
+from tasks.workspace.looks import read_looks
+from tasks.workspace.recorded import sign
 from tasks.workspace.workspace import Workspace
 from tests.amun.sealing import destroy_keys, make_vault
 from tests.amun.selftest.conftest import write_store
@@ -72,6 +79,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         for path in (TRAIN, AUDIT_LOGITS, AUDIT_INCLUSION):
             write_samples(path, read_samples(path), Seal(open_vault(root), "test"))
         destroy_keys(root, people[: 2 * NUM_ERASED])
+        record_first_wave(root)
         write_wave(ids)
     return Workspace(root, params)
 
@@ -79,6 +87,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def make_folder(path: Path) -> Path:
     path.parent.mkdir(exist_ok=True)
     return path
+
+
+def record_first_wave(root: Path) -> None:
+    """Commits what the wave before has on record, as the pipeline does."""
+    run_git(root, "init", "--quiet", "--initial-branch", "main")
+    write_json(root / WAVE, {"number": 1})
+    write_json(root / POWER_METRICS, {**POWER, "num_references": 8, "base_memory": BASE_MEMORY, "power": 0.9})
+    write_decisions(root, (PASSED,))
+    (root / LOCK_FILE).write_text("stages: {}\n", encoding="ascii")
+    commit_paths(root, [str(path) for path in (WAVE, POWER_METRICS, DECISIONS, LOCK_FILE)], sign(root, "wave 1", 1))
 
 
 def write_wave(ids: list[str]) -> None:
@@ -99,7 +117,7 @@ def write_wave(ids: list[str]) -> None:
         forgotten=[first],
     )
     write_json(WAVE, wave)
-    write_json(POWER_METRICS, {**POWER, "num_references": 8, "base_memory": BASE_MEMORY, "power": 0.9})
+    write_json(POWER_METRICS, {**POWER, "num_references": 8, "base_memory": 2 * BASE_MEMORY, "power": 0.9})
 
 
 def look(workspace: Workspace, *, is_exact: bool = False) -> str:
@@ -114,14 +132,14 @@ def look(workspace: Workspace, *, is_exact: bool = False) -> str:
 
 def test_a_model_that_never_had_them_remembers_nothing_and_the_erased_are_not_looked_at(workspace: Workspace) -> None:
     with chdir(workspace.root), redirect_stdout(StringIO()) as printed:
-        print_earlier(workspace.params, CPU)
-    earlier = parse_record(EarlierFigures, printed.getvalue(), "what is printed")
-    assert (earlier.num_people, earlier.num_held) == (NUM_EARLIER - NUM_ERASED,) * 2
-    assert earlier.memory_left is not None
-    assert abs(earlier.memory_left) < 0.5
-    assert earlier.memory_left_lower is not None
-    assert earlier.memory_left_lower < earlier.memory_left
-    assert not earlier.brings_back
+        print_earlier(workspace.params, CPU, 0, BASE_MEMORY)
+    found = parse_record(EarlierFigures, printed.getvalue(), "what is printed")
+    assert (found.num_people, found.num_held) == (NUM_EARLIER - NUM_ERASED,) * 2
+    assert found.memory_left is not None
+    assert abs(found.memory_left) < 0.5
+    assert found.memory_left_lower is not None
+    assert found.memory_left_lower < found.memory_left
+    assert not found.brings_back
 
 
 def test_a_model_that_remembers_them_is_refused(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,3 +176,24 @@ def test_so_few_people_are_not_told_of(limit: int, reason: str | None, workspace
     assert made.earlier is not None
     assert made.earlier.memory_left is None
     assert made.earlier.not_computed.startswith(reason)
+
+
+def test_what_earlier_nights_have_shown_stands_in_git(workspace: Workspace) -> None:
+    wave, measured = read_wave(workspace.root), EarlierFigures(num_people=40, num_held=40, memory_left=0.1)
+    looks = read_looks(workspace.root, wave)
+    assert looks.turn == 0, "the first wave has looked at nobody"
+    assert looks.nights[1].base_memory == BASE_MEMORY
+    write_decisions(workspace.root, (PASSED.model_copy(update={"earlier": measured}),))
+    assert read_looks(workspace.root, wave) == looks, "an attempt of a wave that is not recorded is no turn"
+    commit_paths(workspace.root, [str(WAVE), str(DECISIONS)], sign(workspace.root, "wave 2", 2))
+    later = wave.model_copy(update={"number": 9, "forgotten": [*wave.forgotten, wave.forgetting]})
+    assert read_looks(workspace.root, later).turn == 1
+
+
+def test_a_program_that_has_looked_at_others_is_not_believed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = EarlierFigures(num_people=NUM_EARLIER - 1, num_held=NUM_EARLIER).model_dump_json()
+    monkeypatch.setattr(earlier, "run_program", lambda *_, **__: others)
+    with pytest.raises(AmunError, match="their files have changed meanwhile"):
+        look(workspace)

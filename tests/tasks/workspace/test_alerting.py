@@ -11,7 +11,7 @@ import pytest
 from amun.core.network import TIMEOUT_VARIABLE
 from amun.core.params import read_params
 from amun.evidence.attempts import Judged, Receipt, Summary
-from amun.evidence.earlier import EarlierFigures
+from amun.evidence.earlier import BRINGS_BACK, EarlierFigures
 from amun.ledger import FileId, Ledger
 from amun.ledger.demands import Demand
 from tasks.tools.environment import LEDGER_VARIABLE
@@ -109,6 +109,16 @@ def test_a_parked_wave_is_told(tmp_path: Path, ledger: Ledger, parked_as: Any, k
     ledger.park_wave(claim_wave(ledger, now=NOW), "ann, says the note", NOW, parked_as)
     assert list(find(open_with(tmp_path), ledger)) == ([] if kind is None else [kind])
     assert find(open_with(tmp_path), ledger, NOW + 3 * DAY) == {}
+
+
+def test_a_wave_that_was_parked_for_people_of_earlier_waves_says_so(tmp_path: Path, ledger: Ledger) -> None:
+    add(ledger, "ann", now=NOW)
+    ledger.park_wave(claim_wave(ledger, now=NOW), f"no attempt passed the gate; {BRINGS_BACK}: memory left 0.9", NOW)
+    told = find(open_with(tmp_path), ledger)
+    assert list(told) == ["wave-parked", "earlier-remembered"]
+    assert told["earlier-remembered"].endswith(
+        "brought people of earlier waves back, and was refused; no version is new"
+    )
 
 
 def complete(ledger: Ledger, *decisions: Judged, **figures: Any) -> None:

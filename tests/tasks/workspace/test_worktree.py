@@ -103,13 +103,14 @@ def commit_program(root: Path, program: str) -> None:
 
 
 def test_people_who_stand_out_come_through_a_pipe_and_no_file_is_left(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     looked_at: list[Path] = []
     monkeypatch.setattr(worktree, "_require_nobody_erased", looked_at.append)
     commit_program(root, f"print('waiting for another process'); print({TOLD.model_dump_json()!r})")
     assert find_worst(root, "HEAD") == TOLD
     assert len(looked_at) == 1
+    assert capfd.readouterr().err == "waiting for another process\n", "it is told while it waits"
     assert [path for path in (root / STATE).rglob("*") if path.is_file() and b"erika" in path.read_bytes()] == []
 
 
@@ -126,6 +127,7 @@ raise SystemExit({code})
         (REFUSE.format(code=2), InputError, "nobody has a score"),
         (REFUSE.format(code=1), AmunError, "looking at people at commit HEAD failed: nobody has a score"),
         ("raise SystemExit(2)", AmunError, "looking at people at commit HEAD failed: exit 2"),
+        ("print('waiting')", AmunError, "looking at people at commit HEAD failed: it has printed nothing"),
     ],
 )
 def test_why_nobody_has_a_score_is_told(
