@@ -236,6 +236,16 @@ def judge_alerts(workspace: Workspace) -> Iterator[Finding]:
             yield Finding(f"nobody is alerted: {error}")
 
 
+def judge_page(_: Workspace) -> Iterator[Finding]:
+    """Finds a token that opens no page. A night runs all the same."""
+    from flows.page_server import read_token
+
+    try:
+        read_token()
+    except InputError as error:
+        yield Finding(f"no report is served: {error}")
+
+
 def judge_proxy(_: Workspace) -> Iterator[Finding]:
     """Finds servers of the user's that are asked through a proxy."""
     proxies = urllib.request.getproxies()
@@ -349,6 +359,7 @@ JUDGES: tuple[Judge, ...] = (
     judge_remotes,
     judge_earlier,
     judge_alerts,
+    judge_page,
     judge_intake,
     judge_source,
     judge_memory,

@@ -8,28 +8,34 @@ import base64
 import binascii
 import hashlib
 import hmac
+import io
 import os
 import re
+import socket
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from socketserver import ThreadingMixIn
-from threading import Lock, Thread
+from threading import BoundedSemaphore, Lock, Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import AmunError, InputError, join_lines
 from amun.core.masking import mask_passwords
 from tasks.tools.secret_files import read_secret
-from tasks.workspace.workspace import Workspace
+from tasks.workspace.workspace import Workspace, open_ledger
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 TOKEN_VARIABLE = "AMUN_PAGE_TOKEN"  # noqa: S105 - its name
 MIN_LETTERS = 20  # of a token: fewer can be guessed
-WAIT_SECONDS = 20.0  # for who says nothing
+WAIT_SECONDS = 20.0  # for a whole request, and to take an answer
+MAX_CONNECTIONS = 16  # at once
 PAGE = re.compile(r"/(?:wave/(\d{1,9}))?")
 HEADERS = [
+    ("Server", "amun"),
     ("Cache-Control", "no-store"),
     (
         "Content-Security-Policy",
@@ -63,43 +69,58 @@ def make_application(workspace: Workspace, token: str) -> "WSGIApplication":
     expected, rendering = _digest(token), Lock()
 
     def answer(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        given = _digest(_read_given(environ.get("HTTP_AUTHORIZATION", "")))
-        # always computed, in a time that tells nothing of the token
-        if not hmac.compare_digest(given, expected):
-            return _send(start, "401 Unauthorized", "text/plain", "The token is missing or wrong.\n", [CHALLENGE])
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return _send(start, "405 Method Not Allowed", "text/plain", "Read it with GET.\n", [("Allow", "GET, HEAD")])
-        found = PAGE.fullmatch(environ.get("PATH_INFO") or "/")
-        if found is None:
-            return _send(start, "404 Not Found", "text/plain", "There are / and /wave/NUMBER.\n")
-        with rendering:
-            return _send_page(workspace, None if found[1] is None else int(found[1]), start)
+        reply = _answer(environ, workspace, expected, rendering)
+        body = reply.text.encode()
+        kind = ("Content-Type", f"{reply.kind}; charset=utf-8")
+        start(reply.status, [kind, ("Content-Length", str(len(body))), *HEADERS, *reply.headers])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     return answer
 
 
-def _send_page(workspace: Workspace, number: int | None, start: "StartResponse") -> Iterable[bytes]:
+@dataclass(frozen=True)
+class _Reply:
+    status: str
+    text: str
+    kind: str = "text/plain"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+NO_PAGE = _Reply("503 Service Unavailable", "It cannot be written now; the log says why.\n")
+
+
+def _answer(environ: "WSGIEnvironment", workspace: Workspace, expected: bytes, rendering: Lock) -> _Reply:
+    given = _digest(_read_given(environ.get("HTTP_AUTHORIZATION", "")))
+    # always computed, in a time that tells nothing of the token
+    if not hmac.compare_digest(given, expected):
+        return _Reply("401 Unauthorized", "The token is missing or wrong.\n", headers=(CHALLENGE,))
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        return _Reply("405 Method Not Allowed", "Read it with GET.\n", headers=(("Allow", "GET, HEAD"),))
+    found = PAGE.fullmatch(environ.get("PATH_INFO") or "/")
+    if found is None:
+        return _Reply("404 Not Found", "There are / and /wave/NUMBER.\n")
+    try:
+        with rendering:
+            return _render(workspace, None if found[1] is None else int(found[1]))
+    except Exception as error:
+        # who asks is told nothing of it: what it names is for whoever reads the log
+        _tell(f"the report cannot be served: {error if isinstance(error, AmunError) else repr(error)}")
+        return NO_PAGE
+
+
+def _render(workspace: Workspace, number: int | None) -> _Reply:
     from flows.pages.report_page import render_report
     from tasks.views.report_facts import gather_report
 
-    try:
-        page = render_report(gather_report(workspace, number))
-    except InputError:
-        return _send(start, "404 Not Found", "text/plain", "There is no such wave.\n")
-    except AmunError as error:
-        # what it names is for whoever reads the log
-        print(f"amun: the report cannot be served: {mask_passwords(str(error))}", file=sys.stderr, flush=True)
-        return _send(start, "503 Service Unavailable", "text/plain", "It cannot be written now; the log says why.\n")
-    return _send(start, "200 OK", "text/html", page)
+    if number is not None:
+        with open_ledger() as ledger:
+            if number not in {wave.number for wave in ledger.list_waves(workspace.model)}:
+                return _Reply("404 Not Found", "There is no such wave.\n")
+    return _Reply("200 OK", render_report(gather_report(workspace, number)), "text/html")
 
 
-def _send(
-    start: "StartResponse", status: str, kind: str, text: str, headers: Iterable[tuple[str, str]] = ()
-) -> Iterable[bytes]:
-    body = text.encode()
-    length = ("Content-Length", str(len(body)))
-    start(status, [("Content-Type", f"{kind}; charset=utf-8"), length, *HEADERS, *headers])
-    return [body]
+def _tell(line: str) -> None:
+    print(f"amun: {join_lines(mask_passwords(line))}", file=sys.stderr, flush=True)
 
 
 def _read_given(header: str) -> str:
@@ -121,15 +142,77 @@ def _digest(text: str) -> bytes:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers each connection in a thread of its own: one that says nothing keeps nobody waiting."""
+    """Answers each connection in a thread of its own, so many at once: one that says nothing keeps nobody waiting."""
 
     daemon_threads = True
 
+    def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
+        self._places = BoundedSemaphore(MAX_CONNECTIONS)
+        # a name may be of an IPv6 address
+        self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Starts a thread for a connection; one that is too many is closed."""
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answers one connection."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - who asked stands nowhere
+        """Says in one line what failed; of who went away, or said nothing, there is nothing to say."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            _tell(f"the report's server: {error!r}")
+
+
+class _Timed(io.RawIOBase):
+    """What a connection sends until its time is over, however slowly it comes."""
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self._connection, self._end = connection, monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._end - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        before = self._connection.gettimeout()
+        self._connection.settimeout(left)
+        try:
+            return self._connection.recv_into(buffer)
+        finally:
+            self._connection.settimeout(before)
+
 
 class _Handler(WSGIRequestHandler):
-    """Says nothing of who asked."""
+    """Says nothing of who asked, and of itself its name alone."""
 
-    timeout = WAIT_SECONDS
+    server_version, sys_version = "amun", ""
+    timeout = WAIT_SECONDS  # to write
+
+    def setup(self) -> None:
+        """Gives a request so long in all, from its first byte to the last of its head."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Timed(self.connection, self.timeout))
+
+    def get_stderr(self) -> io.StringIO:
+        """Takes what wsgiref would write of a connection that has broken: the application tells its own errors."""
+        return io.StringIO()
 
     def log_message(self, *_: Any) -> None:
         """Is called for each request."""
@@ -139,7 +222,7 @@ def start_pages(workspace: Workspace, host: str, port: int, token: str) -> Calla
     """Serves the report; returns what stops that.
 
     Raises:
-        OSError: the port cannot be had.
+        OSError: the address cannot be had.
     """
     server = make_server(host, port, make_application(workspace, token), server_class=_Server, handler_class=_Handler)
     thread = Thread(target=server.serve_forever, name="report", daemon=True)

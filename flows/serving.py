@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -47,17 +48,13 @@ def serve(workspace: Workspace, ports: Ports) -> None:
     """Serves until SIGTERM or Ctrl-C, then stops what it has started and nothing else.
 
     Raises:
-        InputError: the workspace is served already, its schedule or the report's token is none, or a port cannot be
-            had.
+        InputError: the workspace is served already, its schedule is none, a port cannot be had, or the report has a
+            place and no token.
         AmunError: an address of the user's does not answer, or a program has ended by itself.
     """
     from tasks.tools.schedule import describe_next_runs
 
-    root, token = workspace.root, read_token()
-    if token is None and ports.page is not None:
-        raise InputError(
-            f"--page-port: without {TOKEN_VARIABLE} no report is served; write file:/PATH of a token there"
-        )
+    root, token = workspace.root, _find_token(ports)
     next_runs = describe_next_runs(workspace.params.schedule, datetime.now(UTC))
     with _hold_workspace(root), _catch_signals() as stopped, ExitStack() as stack:
         servers = start_servers(root, ports, stack)
@@ -72,6 +69,26 @@ def serve(workspace: Workspace, ports: Ports) -> None:
         is_gone = listen(os.environ[API_VARIABLE], stopped) if owner == "user" else Event()
         stack.callback(_stop_nightly, nightly, is_gone)
         watch(servers, nightly, stopped, is_gone)
+
+
+def _find_token(ports: Ports) -> str | None:
+    """Returns the report's token; None, with a line, where there is none that can be used: the nights run without.
+
+    Raises:
+        InputError: somebody has chosen where the report is to be served.
+    """
+    options = {"--page-port": ports.page is not None, "--page-host": ports.page_host != HOST}
+    chosen = " ".join(option for option, is_chosen in options.items() if is_chosen)
+    try:
+        token = read_token()
+    except InputError as error:
+        if chosen:
+            raise
+        print(f"amun: no report is served: {error}", file=sys.stderr, flush=True)
+        return None
+    if token is None and chosen:
+        raise InputError(f"{chosen}: without {TOKEN_VARIABLE} no report is served; write file:/PATH of a token there")
+    return token
 
 
 def serve_metrics(workspace: Workspace, ports: Ports, stack: ExitStack) -> str:

@@ -19,6 +19,7 @@ BENCHMARKS = STATE / "benchmark"
 SELFTEST = STATE / "selftest"
 SERVERS = STATE / "servers.json"
 REPORT = STATE / "report.html"
+REPORT_LOCK = STATE / "report.lock"
 SERVE_LOCK = STATE / "serve.lock"
 INIT_LOCK = STATE / "init.lock"
 

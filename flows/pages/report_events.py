@@ -6,11 +6,11 @@ Words that people have written, such as why a rollback was asked for, may name s
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from amun.core.params import EXACT_METHOD
 from amun.evidence.attempts import Judged, Summary
 from amun.ledger import Rollback, Wave
 from flows.pages.layout import day, tell_waves
 from flows.pages.report_tables import Table
+from flows.pages.wave_result import is_exact
 
 Event = tuple[datetime, str, str, str]
 
@@ -31,21 +31,23 @@ def _find_events(wave: Wave) -> Iterator[Event]:
     summary = wave.summary
     if wave.state != "complete" or summary is None:
         return
+    undone = "" if wave.undone_by is None else f"; undone since by rollback {wave.undone_by}"
     for made in summary.decisions:
         if not made.passed:
             what = f"attempt {made.attempt} ({made.method}): {_tell_who(made)}, {made.reason}"
-            yield at, where, what, _tell_passed(summary)
+            yield at, where, what, f"{_tell_passed(summary)}{undone}"
     if summary.insufficient and summary.num_forget:
         yield (
             at,
             where,
             f"too few people to show that they are forgotten: {summary.insufficient}",
-            _tell_passed(summary),
+            f"{_tell_passed(summary)}{undone}",
         )
+    done = f"its version was put into service, the warning stays on record{undone}"
     if summary.warned:
-        yield at, where, f"passed with a warning: {summary.warned}", "the version serves, the warning stays on record"
+        yield at, where, f"passed with a warning: {summary.warned}", done
     if summary.warning:
-        yield at, where, summary.warning, "the version serves, the warning stays on record"
+        yield at, where, summary.warning, done
 
 
 def _tell_who(made: Judged) -> str:
@@ -56,7 +58,7 @@ def _tell_who(made: Judged) -> str:
 
 
 def _tell_passed(summary: Summary) -> str:
-    how = "retrained exactly" if summary.method == EXACT_METHOD else f"{summary.method} passed"
+    how = "retrained exactly" if is_exact(summary.method) else f"{summary.method} passed"
     return f"{how}, attempt {summary.attempt}" if len(summary.decisions) > 1 else how
 
 

@@ -1,30 +1,18 @@
 """The tables of the report: one beside each picture, so that nothing in it has to be seen."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from statistics import median
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from amun.core.counts import tell_count
 from amun.ledger import Wave
 from flows.pages.drawings.series import Point
 from flows.pages.layout import day
 from tasks.views.lineage import Version
-from tasks.views.report_curves import FORGOTTEN, MIN_CELL, UNSEEN, Curves
+from tasks.views.report_curves import FORGOTTEN, UNSEEN, Curves
 from tasks.views.report_facts import RaisedAlerts
-from tasks.views.reported_requests import ReportedRequest
 
 MAX_SHOWN = 30  # rows; the rest is folded
-MAX_LISTED = 60  # requests; of more the months are told, and who is late or waits
-FEW = f"fewer than {MIN_CELL}"
-OPEN = ("late", "overdue", "running", "held")
-WAITING = {
-    "pending": "waits for a night",
-    "held": "on legal hold",
-    "in_wave": "in a wave under way",
-    "unmatched": "matches nobody in the data",
-    "withdrawn": "withdrawn",
-}
+LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True)
@@ -61,82 +49,6 @@ class Table:
         return self.rows[MAX_SHOWN:]
 
 
-def tabulate_deadlines(requests: Sequence[ReportedRequest], now: datetime) -> list[Table]:
-    """Returns each request, or of many the months and those that are late or not done, the first due at the top."""
-    if len(requests) <= MAX_LISTED:
-        return [_list_requests("Each request, in the order in which they came", requests, now)] * bool(requests)
-    waiting = sorted((one for one in requests if one.standing in OPEN), key=lambda one: one.due_at)
-    listed = _list_requests("Requests that are late or not done yet, the first due at the top", waiting, now)
-    return [_count_months(requests), *[_join_alike(listed)] * bool(waiting)]
-
-
-def _join_alike(table: Table) -> Table:
-    """Returns the table with one row for all requests of which it tells the same."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for request_id, *cells in table.rows:
-        groups.setdefault(tuple(cells), []).append(request_id)
-    rows = [(ids[0] + (f" +{len(ids) - 1}" if len(ids) > 1 else ""), *cells) for cells, ids in groups.items()]
-    return replace(table, rows=tuple(rows))
-
-
-def _list_requests(caption: str, requests: Iterable[ReportedRequest], now: datetime) -> Table:
-    rows = [
-        (
-            one.request_id,
-            day(one.received_at),
-            _tell_answer(one),
-            _tell_erasure(one),
-            day(one.due_at),
-            _tell_standing(one, now),
-        )
-        for one in requests
-    ]
-    return Table(caption, ("request", "received", "forgotten", "erased", "due", "deadline"), tuple(rows))
-
-
-def _tell_answer(one: ReportedRequest) -> str:
-    if one.answered_at is None:
-        return WAITING.get(one.state, one.state)
-    note = {"nothing_held": ", nothing is held", "already_forgotten": ", had been before"}.get(one.state, "")
-    wave = f", wave {one.wave_number}" if one.state == "completed" else ""
-    return f"{day(one.answered_at)}{wave}{note}"
-
-
-def _tell_erasure(one: ReportedRequest) -> str:
-    if one.erased_at is not None:
-        return day(one.erased_at)
-    if one.erase_after is not None:
-        return f"after {day(one.erase_after)}"
-    return "nothing is sealed" if one.state == "completed" else "—"
-
-
-def _tell_standing(one: ReportedRequest, now: datetime) -> str:
-    if one.standing in ("held", "withdrawn"):
-        return {"held": "on legal hold", "withdrawn": "withdrawn"}[one.standing]
-    days = (one.due_at.date() - (one.done_at or now).date()).days
-    left = tell_count(abs(days), "day")
-    return {
-        "kept": f"kept, {left} to spare",
-        "late": f"late by {left}",
-        "running": f"under way, {left} left",
-        "overdue": f"overdue by {left}",
-    }[one.standing]
-
-
-def _count_months(requests: Sequence[ReportedRequest]) -> Table:
-    months: dict[str, list[ReportedRequest]] = {}
-    for one in requests:
-        months.setdefault(f"{one.received_at:%Y-%m}", []).append(one)
-    rows = []
-    for month, own in sorted(months.items(), reverse=True):
-        days = [(one.done_at - one.received_at).days for one in own if one.done_at is not None]
-        counts = [sum(one.standing in group for one in own) for group in (("kept",), ("late",), ("running", "overdue"))]
-        longest = [f"{median(days):g}", str(max(days))] if days else ["—", "—"]
-        rows.append((month, str(len(own)), *map(str, counts), *longest))
-    columns = ("received in", "requests", "in time", "late", "not done yet", "days, median", "days, longest")
-    return Table("Requests by the month in which they came", columns, tuple(rows), is_of_numbers=True)
-
-
 def tabulate_waves(waves: Sequence[Wave], accuracy: Sequence[Point], memory: Sequence[Point]) -> Table:
     """Returns accuracy and memory left of each wave, the latest at the top."""
     by_number = {wave.number: wave for wave in waves}
@@ -166,10 +78,10 @@ def tabulate_waves(waves: Sequence[Wave], accuracy: Sequence[Point], memory: Seq
         "people",
         "method",
         "accuracy",
-        "retrained",
-        "at least",
+        "accuracy if retrained",
+        "at least, on the half of the gate",
         "memory left",
-        "retrained",
+        "memory left if retrained",
         "margin",
     )
     return Table("Accuracy and memory left of each wave, the latest at the top", columns, tuple(rows))
@@ -216,7 +128,7 @@ def tabulate_roc(curves: Curves) -> Table:
 
 
 def _tell_cell(share: float | None) -> str:
-    return FEW if share is None else f"{share:.1%}"
+    return LEFT_OUT if share is None else f"{share:.1%}"
 
 
 def tabulate_versions(versions: Sequence[Version]) -> Table:
@@ -225,8 +137,8 @@ def tabulate_versions(versions: Sequence[Version]) -> Table:
         (
             str(version.number),
             "—" if version.wave is None else str(version.wave),
-            version.parent or "—",
-            "new base" if version.kind == "base" else version.method or "—",
+            "—" if version.parent is None or version.is_adopted else version.parent,
+            _tell_method(version),
             "—" if version.num_subjects is None else str(version.num_subjects),
             day(version.registered_at),
             "; ".join(_list_marks(version)) or "—",
@@ -235,6 +147,15 @@ def tabulate_versions(versions: Sequence[Version]) -> Table:
     ]
     columns = ("version", "wave", "made from", "method", "people forgotten so far", "registered", "state")
     return Table("Versions of the model, the latest at the top", columns, tuple(rows))
+
+
+def _tell_method(version: Version) -> str:
+    if version.kind != "base":
+        return version.method or "—"
+    # of a file that it was adopted from the name may be anything
+    parent = version.parent or ""
+    named = parent if re.fullmatch(r"models:/[^/]+/\d+|\d+", parent) else ""
+    return f"adopted base{' from ' * bool(named)}{named}" if version.is_adopted else "new base"
 
 
 def _list_marks(version: Version) -> list[str]:

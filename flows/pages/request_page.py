@@ -4,16 +4,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from amun.core.counts import tell_count
-from amun.evidence.attempts import Summary
 from amun.ledger import Outcome, SourceDeletion
 from amun.ledger.holder import tell_holder
-from flows.pages.wave_result import conclude_result, is_exact, tabulate_result, tell_moment, tell_percent
+from flows.pages.left_out import leave_pooled_out
+from flows.pages.templating import open_template
+from flows.pages.wave_result import conclude_result, is_exact, tabulate_result, tell_moment
 from tasks.tools.git import name_tag
 from tasks.tools.new_file import require_free, write_private
-from tasks.views.request_facts import ModelFacts, RequestFacts, Thresholds, gather_facts
+from tasks.views.request_facts import ModelFacts, RequestFacts, gather_facts
 from tasks.workspace.workspace import Workspace
 
 STATES = {
@@ -26,10 +25,6 @@ STATES = {
     "nothing_held": "no sample is held under this id",
     "unmatched": "nobody in the data is called so",
 }
-
-POOLED = (
-    "judged together with people who were forgotten earlier: what that showed is not said of the people of this wave"
-)
 
 
 def write_page(workspace: Workspace, request_id: str, path: Path) -> None:
@@ -46,15 +41,7 @@ def write_page(workspace: Workspace, request_id: str, path: Path) -> None:
 
 def render_page(facts: RequestFacts) -> str:
     """Returns the page: one HTML document that refers to nothing outside it."""
-    environment = Environment(
-        loader=PackageLoader("flows.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"moment": tell_moment, "percent": tell_percent, "tell_count": tell_count}
-    return environment.get_template("request.html").render(
+    return open_template("request.html").render(
         request=facts.request,
         models=[_describe(model) for model in facts.models],
         written_at=facts.written_at,
@@ -65,7 +52,9 @@ def render_page(facts: RequestFacts) -> str:
 
 def _describe(facts: ModelFacts) -> dict[str, Any]:
     wave, outcome = facts.wave, facts.outcome
-    summary = None if wave is None or wave.summary is None else _leave_pooled_out(wave.summary, facts.thresholds)
+    summary = None if wave is None else wave.summary
+    if summary is not None and facts.thresholds is not None:
+        summary = leave_pooled_out(summary, facts.thresholds.rules.pool_samples)
     measured = summary if summary is not None and summary.num_forget else None
     comparison = None if wave is None else wave.comparison
     return {
@@ -172,12 +161,3 @@ def _tell_margin(outcome: Outcome, due_at: datetime) -> str:
         return "on the day it was due"
     told = tell_count(abs(days), "day")
     return f"{told} before it was due" if days > 0 else f"{told} after it was due"
-
-
-def _leave_pooled_out(summary: Summary, thresholds: Thresholds | None) -> Summary:
-    """Returns a wave's facts without what was shown of its people and of others together."""
-    if thresholds is None or (summary.num_forget or 0) >= thresholds.pool_samples:
-        return summary
-    told = {"reason": POOLED, "warning": ""}
-    decisions = tuple(made if is_exact(made.method) else made.model_copy(update=told) for made in summary.decisions)
-    return summary.model_copy(update={"decisions": decisions})

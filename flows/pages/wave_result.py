@@ -9,6 +9,7 @@ from amun.evidence.attempts import Summary
 from amun.evidence.figures import Comparison, ModelFigures
 
 TWO_SIDED_95 = 1.96  # standard errors
+BOUND_MISSED = "each of which is missed with a probability of at most 5 %"  # of memory left
 
 
 def is_exact(method: str | None) -> bool:
@@ -61,6 +62,11 @@ def _tell_left(figures: ModelFigures) -> str:
     return f"{tell_percent(figures.memory_left)}, between {tell_percent(lower)} and {tell_percent(upper)}"
 
 
+def bound_share(share: float | None, num_samples: int) -> float:
+    """Returns how far chance alone may move a share of so many samples, with 95 % confidence; 0 where there is none."""
+    return TWO_SIDED_95 * _binomial_error(share, num_samples) if share is not None and num_samples else 0.0
+
+
 def _binomial_error(share: float, num_samples: int) -> float:
     return sqrt(share * (1 - share) / num_samples)
 
@@ -108,7 +114,7 @@ def _conclude_memory(summary: Summary, comparison: Comparison | None, number: in
     return [
         *unshown,
         "Of what the model before remembered of the people of this wave, taken together, it has left "
-        f"{_tell_left(summary.test)} (each bound is missed with a probability of at most 5 %); exact retraining "
+        f"{_tell_left(summary.test)}, bounds {BOUND_MISSED}; exact retraining "
         f"leaves 0 % on average. {beside} This says nothing of one of these people.",
     ]
 

@@ -61,6 +61,11 @@ class Version:
     ft_auc: float | None
     standard_error: float | None
 
+    @property
+    def is_adopted(self) -> bool:
+        """Whether it is a base that was trained elsewhere, or is an earlier version of this model."""
+        return self.kind == "base" and self.parent is not None
+
 
 def list_versions(workspace: Workspace) -> list[Version]:
     """Returns every version of the model by number."""

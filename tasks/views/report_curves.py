@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from amun.audit.observations import MIN_PEOPLE
 from amun.core.errors import AmunError
 from amun.core.paths import CONFIDENCE, ROC
 from amun.ledger import Wave
@@ -22,7 +23,7 @@ class Histogram:
         group: the forgotten ones, or people never trained on.
         moment: before or after the wave.
         shares: (N,) of the group's samples in each of N equal parts of 0 to 1; None where fewer than `MIN_CELL` share
-            one.
+            one, or where one that is left out could be computed from it.
     """
 
     group: str
@@ -36,8 +37,8 @@ class Roc:
 
     Attributes:
         rates: (N,) the share of the unseen that is taken for members, rising.
-        found: for `before` and `after`, (N,) the share of the forgotten that is found at that rate; None where these
-            are fewer than `MIN_CELL` samples.
+        found: for `before` and `after`, (N,) the share of the forgotten that is found at that rate; None where fewer
+            than `MIN_CELL` samples are found, or are not, or more than at the rate before.
     """
 
     rates: tuple[float, ...]
@@ -59,14 +60,22 @@ class Curves:
     roc: Roc | None
 
 
-def read_curves(root: Path, wave: Wave) -> Curves | None:
-    """Returns the curves of a wave whose commit is in this clone; None where too few samples were forgotten.
+def read_curves(root: Path, wave: Wave, num_people: int | None) -> Curves | None:
+    """Returns the curves of a wave whose commit is in this clone; None where too few people or samples were forgotten.
+
+    Args:
+        root: of the workspace.
+        wave: whose.
+        num_people: whose samples one of them is of, at least; None where that is not recorded.
 
     Raises:
         AmunError: git cannot read them, or they are damaged.
     """
     if wave.commit is None or wave.summary is None or not wave.summary.num_forget:
         return None
+    asked = wave.summary.num_subjects or 0
+    if min(asked, asked if num_people is None else num_people) < MIN_PEOPLE:
+        return None  # a part of many samples may be one person's
     confidence, roc = (_read_table(root, path, wave.commit) for path in (CONFIDENCE, ROC))
     test = wave.summary.test
     sizes = {FORGOTTEN: test.num_forget, UNSEEN: test.num_test}
@@ -84,7 +93,7 @@ def read_curves(root: Path, wave: Wave) -> Curves | None:
 def _make_roc(rows: Sequence[dict[str, float | None]], num_forget: int) -> Roc | None:
     rates = tuple(rate for row in rows if (rate := row["false_positive_rate"]) is not None)
     found = {
-        moment: _hide([row[moment] for row in rows], num_forget)
+        moment: _hide_steps([row[moment] for row in rows], num_forget)
         for moment in ("before", "after")
         if all(row[moment] is not None for row in rows)
     }
@@ -92,10 +101,38 @@ def _make_roc(rows: Sequence[dict[str, float | None]], num_forget: int) -> Roc |
 
 
 def _hide(shares: Sequence[float | None], size: int) -> tuple[float | None, ...]:
-    """Returns shares of so many samples, without those that stand for a few of them."""
+    """Returns shares of so many samples that make up the whole, without those that stand for a few of them.
+
+    What is left out is a whole minus what is told: it must be two parts at least, and `MIN_CELL` samples.
+    """
+    counts = _count(shares, size)
+    # the smallest first; none is left out where none is small
+    filled = sorted((count, place) for place, count in enumerate(counts) if count)
+    hidden: set[int] = set()
+    num_hidden = 0
+    for count, place in filled:
+        if count >= MIN_CELL and (not hidden or (len(hidden) > 1 and num_hidden >= MIN_CELL)):
+            break
+        hidden.add(place)
+        num_hidden += count
+    return tuple(None if place in hidden else share for place, share in enumerate(shares))
+
+
+def _hide_steps(shares: Sequence[float | None], size: int) -> tuple[float | None, ...]:
+    """Returns rising shares of so many samples, without those that differ by a few from none, all or the one before."""
+    told: list[float | None] = []
+    last = 0
+    for share, count in zip(shares, _count(shares, size), strict=True):
+        is_far = count - last >= MIN_CELL and (count == size or size - count >= MIN_CELL)
+        is_told = count == last or is_far
+        told.append(share if is_told else None)
+        last = count if is_told else last
+    return tuple(told)
+
+
+def _count(shares: Sequence[float | None], size: int) -> list[int]:
     # a share has six digits in its file
-    few = MIN_CELL - 1e-3
-    return tuple(None if share is None or 0 < share * size < few else share for share in shares)
+    return [round((share or 0) * size) for share in shares]
 
 
 def _read_table(root: Path, path: Path, commit: str) -> list[dict[str, float | None]]:

@@ -5,32 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from amun.core.errors import AmunError
-from amun.core.paths import PARAMS
 from amun.ledger import Alert, Night, Rollback, Wave
 from tasks.tools.git import run_git
-from tasks.tools.git_objects import read_blobs
 from tasks.views.lineage import Version, list_versions
 from tasks.views.report_curves import Curves, read_curves
 from tasks.views.reported_requests import ReportedRequest, report_requests
+from tasks.views.wave_rules import Bounds, read_bounds
 from tasks.workspace.workspace import Workspace, open_ledger
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What the gate asked of a wave.
-
-    Attributes:
-        max_accuracy_drop: below the last exactly trained version, 0 to 1.
-        max_memory_left: on either side of 0; None in waves that were not judged by it.
-    """
-
-    max_accuracy_drop: float
-    max_memory_left: float | None
 
 
 @dataclass(frozen=True)
@@ -93,29 +75,34 @@ def gather_report(workspace: Workspace, number: int | None = None) -> ReportFact
         wave = None if number is None else ledger.get_wave(model, number)
         requests = ledger.list_requests(model) if number is None else ledger.requests_of_wave(model, number)
         waves = ledger.list_waves(model)
+        cleared = [one.number for one in ledger.list_cleared(model).values() if one.destroyed_at is not None]
         rollbacks, alerts, night = ledger.list_rollbacks(model), ledger.list_alerts(model), ledger.find_night(model)
-    bounds = _read_bounds(workspace.root, waves)
+    bounds = read_bounds(workspace.root, waves)
     return ReportFacts(
         model=model,
         written_at=now,
         commit=run_git(workspace.root, "rev-parse", "HEAD"),
         wave=wave,
-        requests=tuple(report_requests(requests, model, now)),
+        requests=tuple(report_requests(requests, model, now, cleared)),
         waves=tuple(waves),
         versions=tuple(list_versions(workspace)),
         rollbacks=tuple(rollbacks),
         bounds=bounds,
-        curves=_find_curves(workspace.root, [one for one in waves if one.number in bounds and wave in (None, one)]),
+        curves=_find_curves(workspace.root, [one for one in waves if wave in (None, one)], bounds),
         alerts=tuple(_count_alerts(alerts)),
         night=night,
     )
 
 
-def _find_curves(root: Path, waves: Sequence[Wave]) -> Curves | None:
+def _find_curves(root: Path, waves: Sequence[Wave], bounds: dict[int, Bounds]) -> Curves | None:
     """Returns the curves of the last wave that has some."""
     for wave in reversed(waves):
-        if wave.state == "complete" and (found := read_curves(root, wave)) is not None:
-            return found
+        if wave.state == "complete" and wave.number in bounds:
+            bound = bounds[wave.number]
+            people = [number for number in (bound.num_people, bound.num_unseen) if number is not None]
+            found = read_curves(root, wave, min(people, default=None))
+            if found is not None:
+                return found
     return None
 
 
@@ -123,26 +110,3 @@ def _count_alerts(alerts: Sequence[Alert]) -> list[RaisedAlerts]:
     numbers = Counter(alert.kind for alert in alerts)
     last = {alert.kind: alert.raised_at for alert in sorted(alerts, key=lambda alert: alert.raised_at)}
     return [RaisedAlerts(kind, number, last[kind]) for kind, number in sorted(numbers.items())]
-
-
-def _read_bounds(root: Path, waves: Sequence[Wave]) -> dict[int, Bounds]:
-    """Returns what the gate asked of each wave, as `params.yaml` stands in its commit."""
-    names = {wave.number: f"{wave.commit}:{PARAMS}" for wave in waves if wave.commit is not None}
-    found = read_blobs(root, list(names.values()))
-    # nights differ in few of their parameters, if in any, and YAML takes long to read
-    parsed: dict[bytes, Bounds] = {}
-    bounds = {}
-    for number, name in names.items():
-        if (content := found[name]) is not None:
-            if content not in parsed:
-                parsed[content] = _parse_bounds(content, name)
-            bounds[number] = parsed[content]
-    return bounds
-
-
-def _parse_bounds(content: bytes, name: str) -> Bounds:
-    try:
-        gate: dict[str, Any] = yaml.safe_load(content)["gate"]
-        return Bounds(gate["max_accuracy_drop"], gate.get("max_memory_left"))
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise AmunError(f"{name} in git is damaged: {error}") from None

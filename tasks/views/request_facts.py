@@ -4,15 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from amun.core.paths import PARAMS
 from amun.ledger import IssuedReceipt, Outcome, Request, Wave
 from tasks.tools.git import has_commit, read_committed, run_git
 from tasks.views.copies import Copy, list_copies
 from tasks.views.trace import Trace, TracedVersion, trace_subject
+from tasks.views.wave_rules import GateRules, parse_rules
 from tasks.workspace.twins import SharedPictures, find_shared
 from tasks.workspace.workspace import Workspace, open_ledger
 
@@ -30,24 +28,16 @@ class Thresholds:
     """The gate's bounds of a wave, and who set them.
 
     Attributes:
-        max_accuracy_drop: 0 to 1.
-        auc_margin: of the FT AUC around 0.5.
-        max_memory_left: of what the base remembered, on either side of 0; None in waves that were not judged by it.
-        max_trace: of the larger of trace and 1 - trace; None where the gate does not judge it.
+        rules: the bounds.
         commit: the last one before the wave that changed `params.yaml`.
         author: of that commit.
         changed_at: its date.
-        pool_samples: a wave of fewer was judged together with people forgotten earlier, as version 0.1 did.
     """
 
-    max_accuracy_drop: float
-    auc_margin: float
-    max_memory_left: float | None
-    max_trace: float | None
+    rules: GateRules
     commit: str
     author: str
     changed_at: str
-    pool_samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,16 +135,19 @@ def _describe(
 
 
 def read_thresholds(root: Path, commit: str | None) -> Thresholds | None:
-    """Returns the gate's bounds at a wave's commit; None where that is not in this clone, or has no parameters."""
+    """Returns the gate's bounds at a wave's commit; None where that is not in this clone, or has no parameters.
+
+    Raises:
+        AmunError: they are damaged.
+    """
     if commit is None or not has_commit(root, commit):
         return None
     committed = read_committed(root, PARAMS, commit)
     if committed is None:
         return None
-    gate: dict[str, Any] = yaml.safe_load(committed)["gate"]
+    rules = parse_rules(committed, f"{commit}:{PARAMS}")
     changed, author, date = run_git(root, "log", "-1", "--format=%H%n%an%n%cs", commit, "--", str(PARAMS)).splitlines()
-    bounds = gate["max_accuracy_drop"], gate["auc_margin"], gate.get("max_memory_left"), gate.get("max_trace")
-    return Thresholds(*bounds, changed, author, date, gate.get("pool_samples") or 0)
+    return Thresholds(rules, changed, author, date)
 
 
 def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Iterator[Event]:

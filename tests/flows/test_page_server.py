@@ -1,6 +1,9 @@
 """The served report asks for its token, whatever is asked for, and says nothing to whoever has none."""
 
 import base64
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from wsgiref.util import setup_testing_defaults
 
@@ -8,7 +11,10 @@ import pytest
 
 from amun.core.errors import InputError
 from amun.core.params import read_params
-from flows.page_server import TOKEN_VARIABLE, make_application, read_token
+from amun.ledger import Ledger
+from flows import page_server
+from flows.page_server import TOKEN_VARIABLE, make_application, read_token, start_pages
+from tasks.tools.environment import LEDGER_VARIABLE, find_free_port
 from tasks.workspace.workspace import Workspace
 from tests.workspaces import ROOT
 
@@ -29,6 +35,37 @@ def ask(path: str, method: str = "GET", authorization: str | None = None) -> tup
     application = make_application(Workspace(ROOT, read_params(ROOT / "params.yaml")), TOKEN)
     text = b"".join(application(environ, start)).decode()  # type: ignore[arg-type]
     return *said[0], text
+
+
+@pytest.fixture
+def empty_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger without a wave."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    monkeypatch.setenv(LEDGER_VARIABLE, url)
+    with Ledger.create(url) as opened:
+        opened.register_model("digits-cnn")
+
+
+@contextmanager
+def serve(host: str = "127.0.0.1") -> Iterator[tuple[str, int]]:
+    """Serves the report's pages for the block, and gives where."""
+    address = host, find_free_port()
+    stop = start_pages(Workspace(ROOT, read_params(ROOT / "params.yaml")), *address, TOKEN)
+    try:
+        yield address
+    finally:
+        stop()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Returns what comes until the other side ends, however it does."""
+    said = b""
+    try:
+        while part := connection.recv(1 << 16):
+            said += part
+    except ConnectionResetError:
+        pass
+    return said
 
 
 def basic(password: str) -> str:
@@ -85,3 +122,94 @@ def test_token_lies_in_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(InputError, match="names no file") as refused:
         read_token()
     assert TOKEN not in str(refused.value)
+
+
+@pytest.mark.usefixtures("empty_ledger")
+def test_only_a_wave_that_is_missing_is_not_found(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, _, text = ask("/wave/3", authorization=basic(TOKEN))
+    assert (status, text) == ("404 Not Found", "There is no such wave.\n")
+    assert capsys.readouterr().err == ""
+    for error in (InputError("mlflow http://ann:swordfish@there is away"), ValueError("http://ann:swordfish@there")):
+        monkeypatch.setattr("tasks.views.report_facts.gather_report", Raiser(error))
+        status, headers, text = ask("/", authorization=basic(TOKEN))
+        assert (status, text) == ("503 Service Unavailable", "It cannot be written now; the log says why.\n")
+        assert headers["Cache-Control"] == "no-store"
+        told = capsys.readouterr().err
+        assert told.startswith("amun: the report cannot be served: ")
+        assert "http://ann:***@there" in told
+        assert told.count("\n") == 1
+
+
+class Raiser:
+    """Fails whenever it is called."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, *_: object) -> None:
+        raise self.error
+
+
+def test_head_is_get_without_the_text() -> None:
+    _, headers, text = ask("/nothing", authorization=basic(TOKEN))
+    assert int(headers["Content-Length"]) == len(text) > 0
+    assert ask("/nothing", "HEAD", basic(TOKEN)) == ("404 Not Found", headers, "")
+
+
+def test_who_is_slow_or_goes_away_is_dropped_without_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_server._Handler, "timeout", 0.4)
+    with serve() as address, socket.create_connection(address, 60) as slow:
+        gone = socket.create_connection(address)
+        gone.sendall(b"GET / HT")
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset
+        gone.close()
+        slow.settimeout(0.1)
+        for _ in range(600):  # each byte long before a wait for one would end
+            try:
+                slow.sendall(b"G")
+                if slow.recv(1) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        else:
+            pytest.fail("a byte now and then holds the connection for ever")
+    assert capsys.readouterr().err == ""
+
+
+def test_what_fails_beside_the_pages_is_one_masked_line(capsys: pytest.CaptureFixture[str]) -> None:
+    server = page_server._Server(("127.0.0.1", 0), page_server._Handler)
+    for error in (TimeoutError(), ConnectionResetError(), ValueError("http://ann:swordfish@there")):
+        try:
+            raise error
+        except (OSError, ValueError):
+            server.handle_error(None, ("192.0.2.7", 1))
+    server.server_close()
+    assert capsys.readouterr().err == "amun: the report's server: ValueError('http://ann:***@there')\n"
+
+
+def test_connections_that_are_too_many_are_closed_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_server, "MAX_CONNECTIONS", 2)
+    with serve() as address:
+        waiting = [socket.create_connection(address, 60) for _ in range(2)]
+        with socket.create_connection(address, 60) as third:
+            assert read_all(third) == b""
+        for connection in waiting:
+            connection.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
+            said = read_all(connection)
+            assert said.startswith(b"HTTP/1.0 401 Unauthorized\r\n")
+            assert b"\r\nServer: amun\r\n" in said
+            assert said.endswith(b"\r\n\r\n")
+            connection.close()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_address_may_be_of_version_6() -> None:
+    with serve("::1") as address, socket.create_connection(address, 60) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.0 401")

@@ -15,8 +15,9 @@ from dvc.repo import Repo
 from amun.core.errors import AmunError, InputError
 from amun.core.params import read_params
 from flows.deploying import _describe_step
+from flows.findings import JUDGES, find_all, judge_page
 from flows.page_server import TOKEN_VARIABLE
-from flows.serving import Ports, describe_servers, serve, serve_metrics, serve_report, start_servers, watch
+from flows.serving import Ports, _find_token, describe_servers, serve, serve_metrics, serve_report, start_servers, watch
 from tasks.tools.dvc import set_remote
 from tasks.tools.environment import API_VARIABLE, LEDGER_VARIABLE, MLFLOW_VARIABLE, find_free_port, name_database
 from tasks.tools.git import run_git
@@ -109,6 +110,22 @@ def test_report_is_served_where_it_was_asked_for_and_never_without_a_token(
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
     with pytest.raises(InputError, match=f"^--page-port: without {TOKEN_VARIABLE} no report is served"):
         serve(workspace, Ports(page=9465))
+    with pytest.raises(InputError, match=f"^--page-host: without {TOKEN_VARIABLE} no report is served"):
+        serve(workspace, Ports(page_host="0.0.0.0"))  # noqa: S104 - nothing is served
+
+
+def test_token_that_opens_nothing_costs_the_report_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, f"file:{tmp_path / 'nothing'}")
+    assert _find_token(Ports()) is None
+    assert capsys.readouterr().err.startswith(f"amun: no report is served: {TOKEN_VARIABLE}: ")
+    with pytest.raises(InputError, match=TOKEN_VARIABLE):
+        _find_token(Ports(page=9465))
+    (finding,) = find_all(Workspace(tmp_path, read_params(ROOT / "params.yaml")), (judge_page,))
+    assert finding.line.startswith(f"no report is served: {TOKEN_VARIABLE}: ")
+    assert (finding.exit_code, finding.stops) == (0, False)
+    assert judge_page in JUDGES
 
 
 def test_addresses_are_told_without_their_passwords(monkeypatch: pytest.MonkeyPatch) -> None:

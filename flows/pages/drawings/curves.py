@@ -25,7 +25,8 @@ def _draw_histograms(curves: Curves, width: int) -> Drawing:
     description = (
         "Share of samples by the confidence that the model gives their right label, for the forgotten and for people "
         f"never trained on. Vertical steps are square roots. {_describe_top(curves.histograms)} Parts of fewer than "
-        f"{MIN_CELL} samples are left out. The table has the shares."
+        f"{MIN_CELL} samples are left out, and others by which these could be computed: the lines are broken there. "
+        "The table has the shares."
     )
     drawing = Drawing("confidence", width, 0, title, description)
     top = drawing.legend(16, [("line", "done", WORDS[FORGOTTEN]), ("line", "unseen", WORDS[UNSEEN])])
@@ -44,19 +45,25 @@ def _add_panel(drawing: Drawing, histograms: Sequence[Histogram], left: float, r
     across, up = Axis(0, 1, left, right), root_axis(0, 1, foot, top)
     drawing.ticks_left(up, left, right, [(share, f"{share:.0%}") for share in SHARES])
     for one in histograms:
-        width = 1 / len(one.shares)
-        steps = [
-            (across.place((number + side) * width), up.place(share or 0))
-            for number, share in enumerate(one.shares)
-            for side in (0, 1)
-        ]
         class_ = "done" if one.group == FORGOTTEN else "unseen"
-        if one.group == FORGOTTEN:
-            drawing.path([(left, foot), *steps, (right, foot)], "area")
-        drawing.path(steps, f"step {class_}")
+        for steps in list_runs(one.shares, across, up):
+            if one.group == FORGOTTEN:
+                drawing.path([(steps[0][0], foot), *steps, (steps[-1][0], foot)], "area")
+            drawing.path(steps, f"step {class_}")
     drawing.line(left, foot, right, foot, "axis")
     drawing.ticks_below(across, foot, [(share, f"{share:.0%}") for share in (0, 0.25, 0.5, 0.75, 1)])
     drawing.text((left + right) / 2, foot + 36, "confidence in the right label", "small", "middle")
+
+
+def list_runs(shares: Sequence[float | None], across: Axis, up: Axis) -> list[list[tuple[float, float]]]:
+    """Returns the steps of a histogram, broken where a part is left out."""
+    width, runs = 1 / len(shares), [list[tuple[float, float]]()]
+    for number, share in enumerate(shares):
+        if share is None:
+            runs.append([])
+        else:
+            runs[-1] += [(across.place((number + side) * width), up.place(share)) for side in (0, 1)]
+    return [run for run in runs if run]
 
 
 def _describe_top(histograms: Sequence[Histogram]) -> str:

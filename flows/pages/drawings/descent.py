@@ -17,16 +17,17 @@ def draw_descent(versions: Sequence[Version]) -> Markup:
     of_waves = [version for version in versions if version.wave is not None]
     if not of_waves:
         return Markup()
-    return draw_both(lambda width: _draw(of_waves, width))
+    serving = next((version for version in versions if "champion" in version.aliases), None)
+    return draw_both(lambda width: _draw(of_waves, _tell_serving(serving), width))
 
 
-def _draw(versions: Sequence[Version], width: int) -> Drawing:
+def _draw(versions: Sequence[Version], serving: str, width: int) -> Drawing:
     lanes = assign_lanes(versions)
     first, last = versions[0].number, max(versions[-1].number, versions[0].number + 1)
     across = Axis(first, last, MARGIN, width - MARGIN)
     title = "The model's versions, and which was made from which"
-    drawing = Drawing("descent", width, 0, title, _describe(versions))
-    legend = [("square", "done", "new base"), ("disc", "done", "after a wave"), ("diamond", "serving", "serves")]
+    drawing = Drawing("descent", width, 0, title, _describe(versions, serving))
+    legend = [("square", "done", "base"), ("disc", "done", "after a wave"), ("diamond", "serving", "serves")]
     legend += [("cross", "late", "out of service")] * any(version.rolled_back for version in versions)
     top = drawing.legend(16, legend) + 22
     places = {
@@ -75,9 +76,14 @@ def assign_lanes(versions: Sequence[Version]) -> dict[int, int]:
     return lanes
 
 
-def _describe(versions: Sequence[Version]) -> str:
-    serving = next((version.number for version in versions if "champion" in version.aliases), None)
+def _tell_serving(version: Version | None) -> str:
+    if version is None:
+        return "No version serves."
+    foreign = ", which no wave has registered" if version.wave is None else ""
+    return f"Version {version.number} serves{foreign}."
+
+
+def _describe(versions: Sequence[Version], serving: str) -> str:
     num_out = sum(version.rolled_back is not None for version in versions)
-    told = f"Version {serving} serves." if serving is not None else "No version serves."
     out = f" {tell_count(num_out, 'version is', 'versions are')} out of service after a rollback." if num_out else ""
-    return f"{tell_count(len(versions), 'version')} in a line of descent. {told}{out} The table has each of them."
+    return f"{tell_count(len(versions), 'version')} in a line of descent. {serving}{out} The table has each of them."

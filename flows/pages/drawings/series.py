@@ -2,20 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 from markupsafe import Markup
 
 from amun.core.counts import tell_count
-from amun.core.params import EXACT_METHOD
 from amun.ledger import Wave
 from flows.pages.drawings.svg import WIDE, Axis, Drawing, draw_both, list_ticks
-from tasks.views.report_facts import Bounds
+from flows.pages.wave_result import BOUND_MISSED, bound_share, is_exact
+from tasks.views.wave_rules import Bounds
 
-TWO_SIDED_95 = 1.96  # standard errors
 HEIGHT = 280
 # memory left of a night of few people has bounds far beyond
 LEAST_LEFT, MOST_LEFT = -1.0, 1.5
+INTERVALS = "Vertical lines are 95 % intervals."
+BOUNDS_OF_MEMORY = f"Vertical lines lie between two bounds, {BOUND_MISSED}."
 APPROXIMATE, EXACT, RETRAINED = "disc", "square", "diamond"
 
 
@@ -26,7 +26,7 @@ class Point:
     Attributes:
         number: the wave.
         value: what was measured; None where nothing was.
-        lower: the interval's bound, 95 %; likewise the upper one.
+        lower: the interval's bound; likewise the upper one.
         retrained: what exact retraining gave, computed for comparison; None where it was not.
         is_exact: the wave's model is exactly retrained, or a new base.
         lowest: the least that the gate lets pass; likewise the highest; None where it sets no such bound.
@@ -45,26 +45,18 @@ class Point:
 def list_accuracy(waves: Sequence[Wave], bounds: dict[int, Bounds]) -> list[Point]:
     """Returns the accuracy of complete waves; its interval is that of so many independent samples."""
     points: list[Point] = []
-    yardstick: float | None = None
     for wave in waves:
         if wave.state != "complete" or wave.summary is None:
             continue
         test, bound = wave.summary.test, bounds.get(wave.number)
-        is_exact = wave.kind == "base" or wave.summary.method == EXACT_METHOD
-        lowest = None if is_exact or yardstick is None or bound is None else yardstick - bound.max_accuracy_drop
-        error = bound_accuracy(test.accuracy, test.num_test)
+        is_bare = wave.kind == "base" or is_exact(wave.summary.method)
+        # nothing is held to a bound where nothing was to be forgotten
+        lowest = None if is_bare or bound is None or not wave.summary.num_forget else bound.least_accuracy
+        error = bound_share(test.accuracy, test.num_test)
         lower, upper = (None, None) if test.accuracy is None else (test.accuracy - error, test.accuracy + error)
         retrained = None if wave.comparison is None else wave.comparison.accuracy
-        points.append(Point(wave.number, test.accuracy, lower, upper, retrained, is_exact, lowest))
-        yardstick = test.accuracy if is_exact else yardstick
+        points.append(Point(wave.number, test.accuracy, lower, upper, retrained, is_bare, lowest))
     return points
-
-
-def bound_accuracy(accuracy: float | None, num_samples: int) -> float:
-    """Returns how far chance alone may move an accuracy of so many samples, with 95 % confidence."""
-    if accuracy is None or not num_samples:
-        return 0.0
-    return TWO_SIDED_95 * sqrt(accuracy * (1 - accuracy) / num_samples)
 
 
 def list_memory(waves: Sequence[Wave], bounds: dict[int, Bounds]) -> list[Point]:
@@ -74,13 +66,13 @@ def list_memory(waves: Sequence[Wave], bounds: dict[int, Bounds]) -> list[Point]
         if wave.state != "complete" or wave.summary is None or not wave.summary.num_forget:
             continue
         test, bound = wave.summary.test, bounds.get(wave.number)
-        margin = None if bound is None else bound.max_memory_left
+        margin = None if bound is None else bound.rules.max_memory_left
         lower, upper = test.bounds or (None, None)
         value = test.memory_left if test.bounds else None
         retrained = None if wave.comparison is None or wave.comparison.bounds is None else wave.comparison.memory_left
-        is_exact = wave.summary.method == EXACT_METHOD
         lowest = None if margin is None else -margin
-        points.append(Point(wave.number, value, lower, upper, retrained, is_exact, lowest, margin))
+        exact = is_exact(wave.summary.method)
+        points.append(Point(wave.number, value, lower, upper, retrained, exact, lowest, margin))
     return points
 
 
@@ -93,7 +85,7 @@ def draw_accuracy(points: Sequence[Point]) -> Markup:
     spare = max(0.1 * (high - low), 0.005)
     axis = max(0.0, low - spare), min(1.0, high + spare)
     title = "Share of people never trained on whom each wave's model labels right"
-    return draw_both(lambda width: _draw("accuracy", title, points, axis, width))
+    return draw_both(lambda width: _draw("accuracy", title, points, axis, INTERVALS, width))
 
 
 def draw_memory(points: Sequence[Point]) -> Markup:
@@ -103,7 +95,7 @@ def draw_memory(points: Sequence[Point]) -> Markup:
         return Markup()
     axis = max(LEAST_LEFT, min(values) - 0.05), min(MOST_LEFT, max(1.0, *values) + 0.05)
     title = "How much of what the model before remembered of each wave's people is left"
-    return draw_both(lambda width: _draw("memory", title, points, axis, width))
+    return draw_both(lambda width: _draw("memory", title, points, axis, BOUNDS_OF_MEMORY, width))
 
 
 def _list_values(points: Sequence[Point]) -> list[float]:
@@ -111,8 +103,10 @@ def _list_values(points: Sequence[Point]) -> list[float]:
     return [value for values in every for value in values if value is not None]
 
 
-def _draw(name: str, title: str, points: Sequence[Point], ends: tuple[float, float], width: int) -> Drawing:
-    drawing = Drawing(name, width, HEIGHT, title, _describe(points, ends))
+def _draw(
+    name: str, title: str, points: Sequence[Point], ends: tuple[float, float], intervals: str, width: int
+) -> Drawing:
+    drawing = Drawing(name, width, HEIGHT, title, f"{_describe(points, ends)} {intervals} The table has the figures.")
     legend = [(APPROXIMATE, "done", "unlearned"), (EXACT, "done", "exactly retrained, or a new base")]
     legend += [(RETRAINED, "retrained", "exact retraining, computed to compare")] * any(
         point.retrained is not None for point in points
@@ -172,5 +166,5 @@ def _describe(points: Sequence[Point], ends: tuple[float, float]) -> str:
     cut = f" {tell_count(outside, 'value')} beyond the axis are drawn at its end." if outside else ""
     return (
         f"{tell_count(len(measured), 'wave')} measured, from {min(values):.1%} to {max(values):.1%}; the last one "
-        f"{values[-1]:.1%}. Vertical lines are 95 % intervals.{cut} The table has the figures."
+        f"{values[-1]:.1%}.{cut}"
     )

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from amun.core.counts import tell_count
 from flows.pages.drawings.svg import WIDE, Axis, Drawing, draw_both, list_ticks
-from tasks.views.reported_requests import ReportedRequest
+from tasks.views.reported_requests import ReportedRequest, find_date
 
 MAX_ROWS = 24
 ROW = 19  # pixels
@@ -28,17 +28,18 @@ def draw_deadlines(requests: Sequence[ReportedRequest], now: datetime) -> Markup
     """Returns the requests on a line each, those whose days are alike together; of many nights each as marks."""
     rows: dict[Row, list[str]] = {}
     for one in requests:
-        rows.setdefault(_make_row(one), []).append(one.request_id)
+        rows.setdefault(_make_row(one, find_date(now)), []).append(one.request_id)
     if not rows:
         return Markup()
     if len(rows) <= MAX_ROWS:
-        return draw_both(lambda width: _draw_rows(rows, now.date(), width))
-    return draw_both(lambda width: _draw_marks(rows, now.date(), width))
+        return draw_both(lambda width: _draw_rows(rows, find_date(now), width))
+    return draw_both(lambda width: _draw_marks(rows, find_date(now), width))
 
 
-def _make_row(one: ReportedRequest) -> Row:
-    days = (None if at is None else at.date() for at in (one.answered_at, one.erased_at))
-    return one.received_at.date(), one.due_at.date(), *days, one.standing in ("late", "overdue")  # type: ignore[return-value]
+def _make_row(one: ReportedRequest, today: date) -> Row:
+    is_late = one.standing in ("late", "overdue") or (one.standing == "held" and find_date(one.due_at) < today)
+    days = (None if at is None else find_date(at) for at in (one.answered_at, one.erased_at))
+    return find_date(one.received_at), find_date(one.due_at), *days, is_late  # type: ignore[return-value]
 
 
 def _draw_rows(rows: dict[Row, list[str]], today: date, width: int) -> Drawing:
@@ -93,7 +94,7 @@ def _draw_marks(rows: dict[Row, list[str]], today: date, width: int) -> Drawing:
         if is_late:
             marks[
                 received, (max(today, due) - received).days if forgotten is None else (due - received).days, "late"
-            ] += 1
+            ] += len(ids)
     longest = max(after for _, after, _ in marks)
     drawing = Drawing(NAME, width, 0, "Days from receipt until requests were forgotten, erased and due", "")
     top, foot = drawing.legend(16, LEGEND[1:]) + 10, 300
@@ -112,7 +113,7 @@ def _draw_marks(rows: dict[Row, list[str]], today: date, width: int) -> Drawing:
     drawing.description = (
         f"{tell_count(sum(map(len, rows.values())), 'request')} received from {first} to {last}, each at the days "
         f"after receipt on which the person was forgotten and erased, below the days on which it was due. "
-        f"Crosses mark {tell_count(num_late, 'day')} with something past the due date. The table has the months."
+        f"Crosses mark {tell_count(num_late, 'request')} past the due date. The table has the months."
     )
     return drawing
 

@@ -9,13 +9,16 @@ from amun.evidence.figures import Comparison, ReportFigures
 from amun.ledger import Erasure, Hold, Outcome, OutcomeState, Request, Rollback, Wave, WaveKind
 from tasks.views.lineage import Version
 from tasks.views.report_curves import FORGOTTEN, UNSEEN, Curves, Histogram, Roc
-from tasks.views.report_facts import Bounds, RaisedAlerts, ReportFacts
+from tasks.views.report_facts import RaisedAlerts, ReportFacts
 from tasks.views.reported_requests import ReportedRequest, report_requests
+from tasks.views.wave_rules import Bounds, GateRules
 
 MODEL = "faces"
 DAY = timedelta(days=1)
 NOW = datetime(2026, 6, 30, 9, tzinfo=UTC)
 PERSON = "ann <secret>"
+RULES = GateRules(0.02, 0.1, 0.5, None)
+BOUNDS = Bounds(RULES, 0.88, 12)
 
 
 def make_request(
@@ -27,17 +30,30 @@ def make_request(
     erased_after: int | None = 8,
     is_held: bool = False,
     wave: int | None = 1,
+    subject: str = "",
+    is_sealed: bool = True,
 ) -> Request:
     """Returns a request that was answered and erased so many days after it came; None for not yet."""
     answered = None if answered_after is None else received_at + answered_after * DAY
     erased = None if erased_after is None else received_at + erased_after * DAY
     erasure = None
-    if state == "completed" and answered is not None:
+    if state == "completed" and answered is not None and is_sealed:
         erasure = Erasure(answered, answered + 7 * DAY, erased, erased, erased)
-    outcome = Outcome(MODEL, state, wave if state == "completed" else None, answered, None, (), erasure)
+    outcome = Outcome(
+        MODEL, state, wave if state in ("completed", "already_forgotten") else None, answered, None, (), erasure
+    )
     holds = (Hold(f"a suit of {PERSON}", received_at, None),) if is_held else ()
     due_at = received_at + 30 * DAY
-    return Request(f"R-{number:06d}", PERSON, received_at, due_at, f"ticket of {PERSON}", None, holds, (outcome,))
+    return Request(
+        f"R-{number:06d}",
+        subject or f"{PERSON} {number}",
+        received_at,
+        due_at,
+        f"ticket of {PERSON}",
+        None,
+        holds,
+        (outcome,),
+    )
 
 
 def make_wave(number: int, closed_at: datetime, **changes: Any) -> Wave:
@@ -67,7 +83,7 @@ def make_wave(number: int, closed_at: datetime, **changes: Any) -> Wave:
         opened_at=closed_at - DAY / 24,
         closed_at=closed_at,
         attempt=1,
-        commit="c" * 40,
+        commit=changes.pop("commit", "c" * 40),
         num_requests=12,
         **(wave | changes),
     )
@@ -115,8 +131,8 @@ def list_requests() -> list[ReportedRequest]:
 
 
 def make_curves(number: int) -> Curves:
-    """Returns curves in which a part is left out."""
-    shares = (*(0.0,) * 18, None, 0.9)
+    """Returns curves in which two parts are left out."""
+    shares = (*(0.0,) * 17, None, None, 0.9)
     histograms = [Histogram(group, moment, shares) for moment in ("before", "after") for group in (FORGOTTEN, UNSEEN)]
     found: dict[str, tuple[float | None, ...]] = {"before": (None, 0.3, 1.0), "after": (0.0, 0.1, 1.0)}
     return Curves(number, tuple(histograms), Roc((0.0, 0.05, 1.0), found))
@@ -153,7 +169,7 @@ def make_facts(wave: int | None = None, **changes: Any) -> ReportFacts:
         "waves": tuple(waves),
         "versions": tuple(versions),
         "rollbacks": (rollback,),
-        "bounds": {one.number: Bounds(0.02, 0.5) for one in waves},
+        "bounds": {one.number: BOUNDS for one in waves},
         "curves": make_curves(5 if wave is None else wave),
         "alerts": (RaisedAlerts("wave-parked", 1, NOW - 40 * DAY),),
         "night": None,
@@ -170,5 +186,5 @@ def make_year() -> ReportFacts:
         waves=tuple(waves),
         versions=tuple(make_version(wave) for wave in waves),
         requests=tuple(report_requests(requests, MODEL, NOW)),
-        bounds={wave.number: Bounds(0.02, 0.5) for wave in waves},
+        bounds={wave.number: BOUNDS for wave in waves},
     )

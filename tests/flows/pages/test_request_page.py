@@ -12,6 +12,7 @@ from amun.ledger import Erasure, Outcome, OutcomeState, Request, SourceDeletion,
 from flows.pages.request_page import render_page
 from tasks.views.copies import Copy
 from tasks.views.request_facts import Event, ModelFacts, RequestFacts, Thresholds
+from tasks.views.wave_rules import GateRules
 from tasks.workspace.twins import SharedPictures
 
 RECEIVED = datetime(2026, 1, 31, 9, tzinfo=UTC)
@@ -65,7 +66,8 @@ def render(
     pool_samples: int = 0,
 ) -> str:
     outcome = Outcome("faces", state, None if wave is None else wave.number, CLOSED, None, (), erasure)
-    bounds = Thresholds(0.02, 0.1, max_memory_left, 0.6, "d" * 40, "Somebody", "2026-01-01", pool_samples)
+    rules = GateRules(0.02, 0.1, max_memory_left, 0.6, pool_samples)
+    bounds = Thresholds(rules, "d" * 40, "Somebody", "2026-01-01")
     facts = ModelFacts(
         outcome=outcome,
         due_at=DUE,

@@ -16,8 +16,8 @@ from tests.flows.pages.reports import NOW, make_wave
 
 HEAD = "confidence,forget_before,remain_before,test_before,forget_after,remain_after,test_after\n"
 # of 60 forgotten and 400 unseen samples: 4 of 60 are few, 5 are not
-PARTS = "0,0.0666667,,0.01,0.0833333,0.5,0.0125\n0.5,0.933333,,0.99,0.916667,0.5,0.9875\n"
-CURVE = "false_positive_rate,before,after\n0,0.0166667,0\n0.5,0.5,0.5\n1,1,1\n"
+PARTS = "0,0.0666667,,0.01,0.0833333,0.5,0.0125\n0.3,0.133333,,0.09,0.25,0.2,0.0375\n0.5,0.8,,0.9,0.666667,0.3,0.95\n"
+CURVE = "false_positive_rate,before,after\n0,0.0166667,0\n0.5,0.5,0.5\n0.7,0.55,0.583333\n0.9,0.933333,1\n1,1,1\n"
 
 
 def commit(root: Path, confidence: str, roc: str = CURVE) -> Wave:
@@ -33,23 +33,34 @@ def commit(root: Path, confidence: str, roc: str = CURVE) -> Wave:
 
 
 def test_parts_of_few_samples_are_left_out(tmp_path: Path) -> None:
-    curves = read_curves(tmp_path, commit(tmp_path, HEAD + PARTS))
+    curves = read_curves(tmp_path, commit(tmp_path, HEAD + PARTS), 12)
     assert curves is not None
     assert {(one.group, one.moment): one.shares for one in curves.histograms} == {
-        ("forget", "before"): (None, 0.933333),
-        ("forget", "after"): (0.0833333, 0.916667),
-        ("test", "before"): (None, 0.99),
-        ("test", "after"): (0.0125, 0.9875),
+        # what is left out is never one part alone, which would be what the others leave of the whole
+        ("forget", "before"): (None, None, 0.8),
+        ("forget", "after"): (0.0833333, 0.25, 0.666667),
+        ("test", "before"): (None, None, 0.9),
+        ("test", "after"): (0.0125, 0.0375, 0.95),
     }
     assert curves.roc is not None
-    assert curves.roc.rates == (0.0, 0.5, 1.0)
-    assert curves.roc.found == {"before": (None, 0.5, 1.0), "after": (0.0, 0.5, 1.0)}
+    assert curves.roc.rates == (0.0, 0.5, 0.7, 0.9, 1.0)
+    # 1 of 60 is few, so are 3 more than at the rate before, and 4 that are not found
+    assert curves.roc.found == {"before": (None, 0.5, None, None, 1.0), "after": (0.0, 0.5, 0.583333, 1.0, 1.0)}
+
+
+def test_wave_of_few_people_has_no_curves_however_many_their_samples(tmp_path: Path) -> None:
+    wave = commit(tmp_path, HEAD + PARTS)
+    assert read_curves(tmp_path, wave, 11) is None
+    assert read_curves(tmp_path, wave, None) is not None
+    assert wave.summary is not None
+    alone = replace(wave, summary=wave.summary.model_copy(update={"num_subjects": 11}))
+    assert read_curves(tmp_path, alone, None) is None
 
 
 def test_wave_of_too_few_has_no_curves(tmp_path: Path) -> None:
     alone = HEAD + "0,,,0.01,,0.5,0.0125\n0.5,,,0.99,,0.5,0.9875\n"
-    assert read_curves(tmp_path, commit(tmp_path, alone, CURVE.splitlines()[0])) is None
-    curves = read_curves(tmp_path, commit(tmp_path, HEAD + PARTS, CURVE.splitlines()[0]))
+    assert read_curves(tmp_path, commit(tmp_path, alone, CURVE.splitlines()[0]), 12) is None
+    curves = read_curves(tmp_path, commit(tmp_path, HEAD + PARTS, CURVE.splitlines()[0]), 12)
     assert curves is not None
     assert curves.roc is None
 
@@ -57,7 +68,7 @@ def test_wave_of_too_few_has_no_curves(tmp_path: Path) -> None:
 def test_damaged_file_is_named(tmp_path: Path) -> None:
     wave = commit(tmp_path, HEAD + PARTS.replace("0.01,", "much,"))
     with pytest.raises(AmunError, match=r"plots/confidence.csv at \w{12} is damaged"):
-        read_curves(tmp_path, wave)
+        read_curves(tmp_path, wave, 12)
 
 
 def test_files_of_many_commits_are_read_at_once(tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from amun.core.paths import PARAMS
+from amun.core.errors import AmunError
+from amun.core.paths import PARAMS, POWER_METRICS, WAVE
 from amun.ledger import IssuedReceipt
 from tasks.tools.git import commit_paths, run_git
-from tasks.views.request_facts import Event, _list_receipt_events, read_thresholds
+from tasks.views.request_facts import Event, Thresholds, _list_receipt_events, read_thresholds
+from tasks.views.wave_rules import Bounds, GateRules, read_bounds
 from tests.amun.receipts.bodies import MODEL, make_chain
+from tests.flows.pages.reports import NOW, make_wave
 
 RULES = "gate: {max_accuracy_drop: 0.02, auc_margin: 0.1, max_trace: null}\n"
 
@@ -29,17 +32,39 @@ def test_rules_are_those_of_the_commit(root: Path) -> None:
     commit = commit_paths(root, [str(PARAMS)], "rules")
     found = read_thresholds(root, commit)
     assert found is not None
-    assert (found.max_accuracy_drop, found.auc_margin, found.max_trace, found.commit) == (0.02, 0.1, None, commit)
-    assert found.pool_samples == 0
+    assert found == Thresholds(GateRules(0.02, 0.1, None, None, 0), commit, found.author, found.changed_at)
     (root / PARAMS).write_text(RULES.replace("max_trace", "pool_samples: 300, max_trace"), encoding="ascii")
     earlier = read_thresholds(root, commit_paths(root, [str(PARAMS)], "rules of 0.1"))
     assert earlier is not None
-    assert earlier.pool_samples == 300
+    assert earlier.rules.pool_samples == 300
 
 
 def test_without_rules_or_commit_none_are_told(root: Path) -> None:
     for commit in (run_git(root, "rev-parse", "HEAD"), "1" * 40, None):
         assert read_thresholds(root, commit) is None
+
+
+def test_bounds_are_what_the_wave_recorded(root: Path) -> None:
+    """The yardstick follows the line of descent, and exact retraining forgives what it would lose itself."""
+    (root / PARAMS).write_text(RULES, encoding="ascii")
+    (root / "wave").mkdir()
+    (root / "metrics").mkdir()
+    commits = []
+    for yardstick, night in (
+        ("0.97", '{"num_people": 12, "num_held_out_people": 40, "expected_accuracy": 0.96}'),
+        ("null", '{"num_people": 3}'),
+    ):
+        (root / WAVE).write_text(f'{{"yardstick": {yardstick}}}', encoding="ascii")
+        (root / POWER_METRICS).write_text(night, encoding="ascii")
+        commits.append(commit_paths(root, [str(path) for path in (PARAMS, WAVE, POWER_METRICS)], "a wave"))
+    rules = GateRules(0.02, 0.1, None, None)
+    waves = [make_wave(number, NOW, commit=commit) for number, commit in enumerate([*commits, "1" * 40, None])]
+    found = read_bounds(root, waves)
+    assert found == {0: Bounds(rules, 0.96 - 0.02, 12, 40), 1: Bounds(rules, None, 3)}
+    (root / POWER_METRICS).write_text("half", encoding="ascii")
+    damaged = make_wave(4, NOW, commit=commit_paths(root, [str(POWER_METRICS)], "damaged"))
+    with pytest.raises(AmunError, match="is damaged"):
+        read_bounds(root, [damaged])
 
 
 def test_receipt_is_told_until_and_after_its_retention() -> None:
