@@ -1,5 +1,6 @@
 """A wave as it was: a git worktree at its commit, with the workspace's DVC cache."""
 
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -46,7 +47,10 @@ def open_worktree(root: Path, commit: str) -> Iterator[Path]:
             make_sound(path)
             yield path
         finally:
-            run_git(root, "worktree", "remove", "--force", str(path))
+            # by its place: `git worktree remove` needs git's entry of it. That has the name of the one before, which
+            # a command that was killed may still be removing.
+            shutil.rmtree(path)
+            run_git(root, "worktree", "prune")
 
 
 def remove_abandoned_worktrees(root: Path) -> None:
