@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from amun.core.counts import tell_count
+from amun.core.templating import open_environment
 from amun.study.jobs import describe_seconds
 from amun.study.records import Record
 from amun.study.search_table import describe_budget, make_ranges_table, make_search_table
@@ -61,28 +59,24 @@ def render_page(
         pictures: in the order in which they are shown.
         missing: names of the figures whose records are missing.
     """
-    environment = Environment(
-        loader=PackageLoader("amun.study"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["tell_count"] = tell_count
-    return environment.get_template("index.html").render(
-        setup=setup,
-        tables=tables,
-        glossary=GLOSSARY,
-        pictures=pictures,
-        missing=[TITLES[name] for name in missing],
-        budget=describe_budget(setup),
-        search_tables=[table for table in (make_ranges_table(setup), make_search_table(records)) if table.rows],
-        params=list(_flatten(setup.params)),
-        num_runs=len(records),
-        num_failed=sum(record.failure is not None for record in records),
-        computed=describe_seconds(sum(record.costs.seconds for record in records if record.costs is not None)),
-        needed=describe_seconds(setup.seconds),
-        estimate=None if setup.estimate is None else describe_seconds(setup.estimate),
+    return (
+        open_environment("amun.study")
+        .get_template("index.html")
+        .render(
+            setup=setup,
+            tables=tables,
+            glossary=GLOSSARY,
+            pictures=pictures,
+            missing=[TITLES[name] for name in missing],
+            budget=describe_budget(setup),
+            search_tables=[table for table in (make_ranges_table(setup), make_search_table(records)) if table.rows],
+            params=list(_flatten(setup.params)),
+            num_runs=len(records),
+            num_failed=sum(record.failure is not None for record in records),
+            computed=describe_seconds(sum(record.costs.seconds for record in records if record.costs is not None)),
+            needed=describe_seconds(setup.seconds),
+            estimate=None if setup.estimate is None else describe_seconds(setup.estimate),
+        )
     )
 
 

@@ -2,9 +2,9 @@
 
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, Template
 
-from amun.core.counts import tell_count
+from amun.core.templating import open_environment
 from flows.pages.wave_result import tell_moment, tell_percent
 
 
@@ -15,12 +15,6 @@ def open_template(name: str) -> Template:
 
 @cache
 def _open_environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("flows.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"moment": tell_moment, "percent": tell_percent, "tell_count": tell_count}
+    environment = open_environment("flows.pages")
+    environment.filters |= {"moment": tell_moment, "percent": tell_percent}
     return environment
