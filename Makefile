@@ -16,6 +16,8 @@ setup: .venv/.installed ## build .venv with everything pinned in constraints.txt
 
 .venv/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@# the pip that comes with Python 3.11 takes three times as long to choose among packages
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@# pip compiles on one core, and the packages' own tests too; what is not for this Python nobody imports
 	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' .venv/lib > /dev/null 2>&1 || true
@@ -37,7 +39,7 @@ mutants: setup ## hours: which changes of the deciding code no fast test notices
 lint: setup ## style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 	$(BIN)/lint-imports
 
 format: setup ## bring the code into the house style

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page, TimeoutError, sync_playwright
 
 from amun.core.locks import hold_lock
 
@@ -25,6 +25,8 @@ FLAGS = (
 )
 # for a machine that does much else
 WAIT_MILLISECONDS = 60_000
+# after which somebody clicks once more
+CLICK_MILLISECONDS = 10_000
 INSTALL_SECONDS = 600
 LOOPBACK = re.compile(r"^(http://127\.0\.0\.1:|file:|data:|blob:)")
 
@@ -69,11 +71,35 @@ class Reader:
         self.see()
         found.click()
 
+    def choose_page(self, name: str, address: str) -> None:
+        """Clicks on what leads to an address, once more where a list that was just drawn anew has lost the click.
+
+        Args:
+            name: of the link.
+            address: to which it leads, as a pattern.
+        """
+        for _ in range(WAIT_MILLISECONDS // CLICK_MILLISECONDS):
+            self.choose(name)
+            try:
+                return self._page.wait_for_url(address, timeout=CLICK_MILLISECONDS)
+            except TimeoutError:
+                continue
+        raise TimeoutError(f"{name} does not lead to {address}")
+
     def choose_in_new_tab(self, name: str) -> None:
         """Clicks on a link that opens a tab of its own, and goes on there."""
         with self._page.context.expect_page() as opened:
             self.choose(name)
         self._page = opened.value
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tells with a wait that has ended in vain what was on the page."""
+        try:
+            yield
+        except TimeoutError as error:
+            error.add_note(f"{self._page.url} shows:\n{self._page.locator('body').inner_text()}")
+            raise
 
     def _find(self, name: str) -> Locator:
         page = self._page

@@ -94,7 +94,8 @@ def test_page_of_the_pages_names_what_is_looked_at() -> None:
 @pytest.mark.parametrize("question", LOOKS)
 def test_pages_show_what_is_said_of_them(question: str, pages: Pages) -> None:
     pages.reader.forget()
-    LOOKS[question](pages)
+    with pages.reader.telling():
+        LOOKS[question](pages)
     assert [word for word in list_words(read_rows()[question]) if word not in pages.reader.text] == []
 
 

@@ -15,7 +15,7 @@ from tests.amun.shipped import PARAMS, load_digit_images
 
 NUM_FORGET, NUM_REMAIN, NUM_HELD_OUT = 150, 300, 450
 NUM_SEEDS, NUM_BASES, NUM_REFERENCES = 20, 8, 12
-TRAINING = PARAMS.training.model_copy(update={"epochs": 40})
+TRAINING = PARAMS.training.model_copy(update={"epochs": 20})
 AUDIT: AuditParams = PARAMS.audit.model_copy(update={"signal": "softmax"})
 
 IMAGES, LABELS = (tensor[:900] for tensor in load_digit_images())
@@ -84,7 +84,7 @@ def test_exact_retraining_scores_one_half(references: Tensor) -> None:
         aucs.append(compute_ft_auc(train_logits(remain, seed), references, forget, held_out))
     mean, error = mean_with_error(aucs)
     assert abs(mean - 0.5) < 3 * error
-    assert error < 0.01  # so that the 0.41 of references drawn from the training set alone would not pass
+    assert error < 0.01  # so that the 0.45 of references drawn from the training set alone would not pass
 
 
 def test_an_untouched_base_scores_clearly_more(references: Tensor) -> None:

@@ -247,19 +247,20 @@ def test_unknown_filters_are_named(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("make_url_of_new", "num_subjects"),
     [
-        ("sqlite", 100_000),
+        ("sqlite", 33_000),  # more than the 32,766 values that SQLite takes, unless built for more
         ("postgres", 66_000),  # more than the 65,535 values that a statement of Postgres takes
+        pytest.param("sqlite", 100_000, marks=pytest.mark.long),
         pytest.param("postgres", 100_000, marks=pytest.mark.long),
     ],
     indirect=["make_url_of_new"],
 )
-def test_hundred_thousand_subjects_at_once(ledger: Ledger, num_subjects: int) -> None:
+def test_more_subjects_at_once_than_a_statement_takes(ledger: Ledger, num_subjects: int) -> None:
     subjects = [f"subject-{number}" for number in range(num_subjects)]
     build_base(ledger, subjects)
     added = ledger.add_requests(subjects, received_at=None, now=NOW)
     assert (added[0].request_id, added[-1].request_id) == ("R-000001", f"R-{num_subjects:06}")
-    again = ledger.add_requests(subjects[::5], received_at=None, now=NOW)  # more than one statement looks up
-    assert [answer.request_id for answer in again] == [answer.request_id for answer in added[::5]]
+    again = ledger.add_requests(subjects[::3], received_at=None, now=NOW)  # more than one statement looks up
+    assert [answer.request_id for answer in again] == [answer.request_id for answer in added[::3]]
     assert ledger.subjects_of_wave(MODEL, claim_wave(ledger).number) == subjects
 
 
