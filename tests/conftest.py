@@ -45,8 +45,8 @@ QUIET = {
     "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED": "false",
 }
-# of two processes that begin with the first two files, one makes the workspaces that others wait for, one needs none
-FIRST = ("test_readme.py", "test_untouched_base.py", "test_wave.py")
+# of the processes that begin with the first files, one makes the workspaces that others wait for, the others need none
+FIRST = ("test_readme.py", "test_untouched_base.py", "test_own_model.py", "test_wave.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

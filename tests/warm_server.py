@@ -43,6 +43,15 @@ LIBRARIES = (
     "mlflow.pytorch",
     "dvc.repo",
     "boto3",
+    # what Prefect imports, and itself asks for no settings
+    "griffe",
+    "h2.connection",
+    "jsonschema",
+    "pendulum",
+    "prometheus_client",
+    "pydantic_settings",
+    "websockets.asyncio.client",
+    "cryptography.x509",
 )
 
 
