@@ -15,9 +15,9 @@ import numpy.typing as npt
 from amun.scan.hashing import WindowHash, Words
 
 # Marks are asked twice. The first ones are eight times smaller, so that those of a thousand pictures stay in the
-# processor's second cache; they let one hash in 20 go past. The second ones let one or two in a thousand go past.
+# processor's second cache; they let one hash in 50 go past. The second ones let one in two thousand go past.
 _MIN_BITS, _MAX_BITS = 15, 29
-_BITS_A_WINDOW = 6
+_BITS_A_WINDOW = 7
 _FEWER_BITS = 3
 _BITS_A_WORD = 6
 _PART = 1024  # words that are hashed at a time

@@ -56,7 +56,7 @@ def test_every_window_that_is_looked_for_is_kept_wherever_it_begins(num_words: i
     assert sorted(zip(*found, strict=True)) == sorted(expected)
 
 
-def test_two_of_a_thousand_others_are_taken_at_most() -> None:
+def test_one_of_a_thousand_others_is_taken_at_most() -> None:
     words = np.random.default_rng(0).integers(2**64, size=100_000, dtype=np.uint64)
     marks = Marks.make(draw_hashes(100_000))
-    assert len(find_marked(HASH, words, (marks, marks, marks))[0]) < 600
+    assert len(find_marked(HASH, words, (marks, marks, marks))[0]) < 300
