@@ -22,6 +22,7 @@ class Outcome:
         detail: why it was parked, or who runs it.
         summary: the wave's figures, when complete.
         num_rejected: files in the intake source that were rejected at the start.
+        told: `detail` as the terminal is told it, where that names what nothing may keep.
     """
 
     state: Literal["complete", "parked", "waiting", "nothing", "busy", "planned"]
@@ -29,3 +30,4 @@ class Outcome:
     detail: str = ""
     summary: Summary | None = None
     num_rejected: int = 0
+    told: str = ""

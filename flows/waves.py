@@ -1,7 +1,7 @@
 """The two flows: a new base, and a deletion wave. Each reads as the steps it takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prefect import flow
@@ -59,7 +59,7 @@ class Attempts:
     runs: list[StageRun]
 
 
-@flow(name="build-base")
+@flow(name="build-base", persist_result=False)
 def build_base(workspace: str) -> Outcome:
     """Trains a base and its references on what is held, and registers it as a wave that forgets nobody.
 
@@ -68,7 +68,13 @@ def build_base(workspace: str) -> Outcome:
     return _run_wave(open_workspace(Path(workspace)), "base")
 
 
-@flow(name="deletion-wave", on_failure=[tell_failure], on_crashed=[tell_failure], on_cancellation=[tell_failure])
+@flow(
+    name="deletion-wave",
+    persist_result=False,
+    on_failure=[tell_failure],
+    on_crashed=[tell_failure],
+    on_cancellation=[tell_failure],
+)
 def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
     """Takes the requests that wait in the intake source, and honours all that are pending, to the receipts.
 
@@ -279,4 +285,4 @@ def _give_up_base(workspace: Workspace, claim: Claim, error: AmunError) -> Outco
     """Parks a base that cannot be built: the old one stays. The first base has none before it."""
     if claim.number == 0 or isinstance(error, LeaseLostError):
         raise error
-    return _park(workspace, claim, "parked", str(error))
+    return replace(_park(workspace, claim, "parked", str(error)), told=error.told)

@@ -1,5 +1,8 @@
 """Errors a person reads: one line that says what was wrong, where, and what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from amun.core.masking import mask_passwords
 
 
@@ -14,11 +17,54 @@ class AmunError(Exception):
     def __init__(self, line: str) -> None:
         super().__init__(mask_passwords(line))
 
+    @property
+    def told(self) -> str:
+        """What the terminal of whoever typed the command is told."""
+        return str(self)
+
 
 class InputError(AmunError):
     """Bad input or a workspace that is not ready; the command line exits with code 2."""
 
     exit_code = 2
+
+
+class SourceError(InputError):
+    """Files of a source cannot be used: the line names them, and a file's name may be a person's.
+
+    Attributes:
+        short: the line without names.
+    """
+
+    def __init__(self, line: str, short: str = "") -> None:
+        super().__init__(line)
+        self.short = mask_passwords(short)
+
+
+class WithheldError(InputError):
+    """Stands for a `SourceError` where errors are kept: its line names nobody, the terminal is told all."""
+
+    def __init__(self, short: str, told: str = "") -> None:
+        super().__init__(short)
+        self._told = mask_passwords(told or short)
+
+    @property
+    def told(self) -> str:
+        """See `AmunError`."""
+        return self._told
+
+    def __reduce__(self) -> tuple[type["WithheldError"], tuple[str]]:
+        """Leaves out what is for the terminal alone: Prefect keeps the error of a flow as a file."""
+        return type(self), (str(self),)
+
+
+@contextmanager
+def withhold_names() -> Iterator[None]:
+    """Turns a `SourceError` into one that may be kept."""
+    try:
+        yield
+    except SourceError as error:
+        raise WithheldError(error.short, str(error)) from None
 
 
 class DamagedError(AmunError):

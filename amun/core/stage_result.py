@@ -16,11 +16,13 @@ class StageResult:
         exit_code: 0, or the error's.
         error: the error's one line; empty on success.
         seconds: time the stage's own function took, imports and waiting for locks left out.
+        short: the error's line without names of people's files, if it has any.
     """
 
     exit_code: int
     error: str
     seconds: float
+    short: str = ""
 
     def write(self, path: Path) -> None:
         """Writes the result as JSON."""

@@ -1,7 +1,8 @@
 """Hashes 16, 32 and 64 bytes at every eighth byte of a buffer, and keeps those windows that may be looked for.
 
-Numba makes machine code of it at the first search in a process, which takes two or three seconds. It hashes all widths
-in one pass, and asks the marks while a hash is in a register. The same by numpy is thirty passes over the buffer.
+Numba makes machine code of it at the first search in a process, which takes two or three seconds. A part of the buffer
+is hashed at a time, so that its hashes stay in the processor's first cache, and no step waits for the one before:
+neither for memory nor for a guess of what a mark will say.
 """
 
 from dataclasses import dataclass
@@ -13,21 +14,26 @@ import numpy.typing as npt
 
 from amun.scan.hashing import WindowHash, Words
 
-# Marks are asked twice. The first ones stay in the processor's cache. What goes past them, one hash in 30 as a rule, is
-# looked up in those that are large enough to let one in a thousand go past.
-_MIN_BITS, _CACHED_BITS, _MAX_BITS = 12, 22, 29
-_BITS_A_WINDOW = 10
-_BITS_A_BYTE = 3
+# Marks are asked twice. The first ones are eight times smaller, so that those of a thousand pictures stay in the
+# processor's second cache; they let one hash in 50 go past. The second ones let one in two thousand go past.
+_MIN_BITS, _MAX_BITS = 15, 29
+_BITS_A_WINDOW = 7
+_FEWER_BITS = 3
+_BITS_A_WORD = 6
+_PART = 1024  # words that are hashed at a time
 
-_Bits = tuple[npt.NDArray[np.uint8], np.uint64]
+_Bits = tuple[npt.NDArray[np.uint64], np.uint64]
 
 
 @dataclass(frozen=True)
 class Marks:
-    """Which hashes of one width may be looked for, by their first bits, eight marks in a byte.
+    """Which hashes of one width may be looked for: a blocked Bloom filter, and a smaller one that is asked first.
+
+    Each hash has two marks, both in the word that its first bits name: so one look into memory tells. Which two the
+    lowest bits say. (Putze, Sanders, Singler: Cache-, Hash- and Space-Efficient Bloom Filters, 2007.)
 
     Attributes:
-        near: (2**bits / 8,) uint8 by so few bits that they stay in the cache, and how far a hash is shifted for them.
+        near: (2**bits / 64,) uint64, and how far a hash is shifted so that it names one of them: the smaller ones.
         there: likewise, by more bits.
     """
 
@@ -38,16 +44,23 @@ class Marks:
     def make(cls, hashes: npt.NDArray[np.uint32]) -> Self:
         """Returns the marks of the upper halves of hashes, of which there may be none."""
         bits = min(_MAX_BITS, max(_MIN_BITS, len(hashes).bit_length() + _BITS_A_WINDOW))
-        return cls(_mark(hashes, min(bits, _CACHED_BITS)), _mark(hashes, bits))
+        return cls(_mark(hashes, bits - _FEWER_BITS), _mark(hashes, bits))
 
 
 def _mark(hashes: npt.NDArray[np.uint32], bits: int) -> _Bits:
-    places = np.unique(hashes >> np.uint32(32 - bits))
-    in_bytes, firsts = np.unique(places >> np.uint32(_BITS_A_BYTE), return_index=True)
-    packed = np.zeros((1 << bits) >> _BITS_A_BYTE, np.uint8)
-    if len(places):  # one mark a byte, to be packed, would be half a GB
-        packed[in_bytes] = np.bitwise_or.reduceat(np.uint8(1) << (places & np.uint32(7)).astype(np.uint8), firsts)
-    return packed, np.uint64(64 - bits)
+    num_words_bits = bits - _BITS_A_WORD
+    words = np.zeros(1 << num_words_bits, np.uint64)
+    ordered = np.sort(hashes).astype(np.uint64)
+    places, firsts = np.unique(ordered >> np.uint64(32 - num_words_bits), return_index=True)
+    if len(places):
+        words[places] = np.bitwise_or.reduceat(_name_bits(ordered), firsts)
+    return words, np.uint64(64 - num_words_bits)
+
+
+def _name_bits(halves: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Returns the two marks of each upper half of a hash."""
+    low, one = np.uint64((1 << _BITS_A_WORD) - 1), np.uint64(1)
+    return one << (halves & low) | one << (halves >> np.uint64(_BITS_A_WORD) & low)
 
 
 def find_marked(
@@ -75,46 +88,53 @@ def find_marked(
 _compile = cast(Any, numba.njit)
 
 
+@_compile  # type: ignore[untyped-decorator]
+def _search(words: Any, factors: Any, narrow: Any, middle: Any, wide: Any, room: Any) -> Any:
+    """Hashes each window as `WindowHash.hash_rows` does: wider ones are pairs of narrower ones, 2 and 4 words apart."""
+    hash16s, hash32s = np.empty(_PART + 6, np.uint64), np.empty(_PART + 4, np.uint64)
+    hash64s, chosen = np.empty(_PART, np.uint64), np.empty(_PART, np.uint32)
+    number = 0
+    for begin in range(0, len(words), _PART):
+        # those that wider windows of this part go on with are of the next one, and hashed there again
+        num16, num32 = min(_PART + 6, len(words) - 1 - begin), min(_PART + 4, len(words) - 3 - begin)
+        num64 = min(_PART, len(words) - 7 - begin)
+        _mix(words[begin:], 1, num16, factors, hash16s)
+        _mix(hash16s, 2, num32, factors, hash32s)
+        _mix(hash32s, 4, num64, factors, hash64s)
+        number = _keep(hash16s, min(_PART, num16), narrow, chosen, (0, begin, number), room)
+        number = _keep(hash32s, min(_PART, num32), middle, chosen, (1, begin, number), room)
+        number = _keep(hash64s, num64, wide, chosen, (2, begin, number), room)
+    return number
+
+
 @_compile(inline="always")  # type: ignore[untyped-decorator]
-def _mix(left: Any, right: Any, seed: Any, first: Any, second: Any) -> Any:
-    mixed = (left ^ seed) * first
-    mixed ^= mixed >> np.uint64(32)
-    return (mixed ^ right) * second
+def _mix(values: Any, apart: Any, number: Any, factors: Any, mixed: Any) -> Any:
+    """Writes the hashes of the first so many pairs of values that are so far apart."""
+    seed, first, second = factors
+    for place in range(number):
+        left = (values[place] ^ seed) * first
+        mixed[place] = ((left ^ (left >> np.uint64(32))) ^ values[place + apart]) * second
 
 
 @_compile(inline="always")  # type: ignore[untyped-decorator]
 def _has(bits: Any, shift: Any, hashed: Any) -> Any:
-    place = hashed >> shift
-    return (bits[place >> np.uint64(_BITS_A_BYTE)] >> (place & np.uint64(7))) & np.uint64(1)
+    word = bits[hashed >> shift]
+    return (word >> ((hashed >> np.uint64(32)) & np.uint64(63))) & (word >> ((hashed >> np.uint64(38)) & np.uint64(63)))
 
 
-@_compile  # type: ignore[untyped-decorator]
-def _search(words: Any, factors: Any, narrow: Any, middle: Any, wide: Any, room: Any) -> Any:
-    """Hashes each window as `WindowHash.hash_rows` does: wider ones are pairs of narrower ones, 2 and 4 words apart."""
-    # what is taken out of a tuple in the loop would be counted as in use, each time
-    widths, places, hashes = room
-    seed, first, second = factors
-    near16, near16_shift, there16, there16_shift = narrow
-    near32, near32_shift, there32, there32_shift = middle
-    near64, near64_shift, there64, there64_shift = wide
-    half = np.uint64(32)
-    hash16s, hash32s = np.zeros(2, np.uint64), np.zeros(4, np.uint64)  # the last ones
-    number = 0
-    for place in range(len(words) - 1):
-        hash16 = _mix(words[place], words[place + 1], seed, first, second)
-        if _has(near16, near16_shift, hash16) and _has(there16, there16_shift, hash16):
-            widths[number], places[number], hashes[number] = 0, place, hash16 >> half
+@_compile(inline="always")  # type: ignore[untyped-decorator]
+def _keep(hashes: Any, num_hashes: Any, marks: Any, chosen: Any, where: Any, room: Any) -> Any:
+    """Writes down which of a part's hashes have their marks, and returns how many windows were written by then."""
+    near, near_shift, there, there_shift = marks
+    width, begin, number = where
+    widths, places, kept = room
+    num_chosen = np.uint64(0)
+    for place in range(num_hashes):
+        chosen[num_chosen] = place  # is overwritten unless it is counted: a branch would be guessed, and often wrongly
+        num_chosen += _has(near, near_shift, hashes[place]) & np.uint64(1)
+    for row in range(num_chosen):
+        hashed = hashes[chosen[row]]
+        if _has(there, there_shift, hashed) & np.uint64(1):
+            widths[number], places[number], kept[number] = width, begin + chosen[row], hashed >> np.uint64(32)
             number += 1
-        if place >= 2:
-            hash32 = _mix(hash16s[place & 1], hash16, seed, first, second)
-            if _has(near32, near32_shift, hash32) and _has(there32, there32_shift, hash32):
-                widths[number], places[number], hashes[number] = 1, place - 2, hash32 >> half
-                number += 1
-            if place >= 6:
-                hash64 = _mix(hash32s[place & 3], hash32, seed, first, second)
-                if _has(near64, near64_shift, hash64) and _has(there64, there64_shift, hash64):
-                    widths[number], places[number], hashes[number] = 2, place - 6, hash64 >> half
-                    number += 1
-            hash32s[place & 3] = hash32
-        hash16s[place & 1] = hash16
     return number

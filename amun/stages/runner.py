@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, SourceError
 from amun.core.locks import hold_lock
 from amun.core.params import Params
 from amun.core.paths import PARAMS, STAGE_LOCK
@@ -33,7 +33,7 @@ def run_stage(stage: Callable[[Params, torch.device], None]) -> None:
             stage(params, device)
         _tell(StageResult(0, "", time.monotonic() - started_at))
     except AmunError as error:
-        _tell(StageResult(error.exit_code, str(error), 0.0))
+        _tell(StageResult(error.exit_code, str(error), 0.0, error.short if isinstance(error, SourceError) else ""))
         sys.exit(error.exit_code)
 
 

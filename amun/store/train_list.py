@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amun.core.csv_lines import decode_text
-from amun.core.errors import InputError
+from amun.core.errors import InputError, SourceError
 from amun.core.subject_ids import normalise
 
 MAX_NAMED = 3
@@ -22,7 +22,8 @@ def read_train_list(path: Path, keys: list[str], gone: Iterable[str] = ()) -> np
         gone: names that may stand in the list, although the source has them no more.
 
     Raises:
-        InputError: there is no such text file, or it names what the source does not have.
+        InputError: there is no such text file.
+        SourceError: it names what the source does not have.
     """
     try:
         lines = decode_text(path.read_bytes()).splitlines()
@@ -35,8 +36,9 @@ def read_train_list(path: Path, keys: list[str], gone: Iterable[str] = ()) -> np
         shown = ", ".join(unknown[:MAX_NAMED]) + (
             f" and {len(unknown) - MAX_NAMED} more" if unknown[MAX_NAMED:] else ""
         )
-        raise InputError(
-            f"params.yaml: data.train_list: {path} names images that the source does not have: {shown}; "
-            f"its names are like {keys[0]}"
+        told = f"params.yaml: data.train_list: {path} names images that the source does not have"
+        raise SourceError(
+            f"{told}: {shown}; its names are like {keys[0]}",
+            f"{told}: {len(unknown)} of them, named on the terminal alone",
         )
     return np.array([name in listed for name in names], dtype=np.bool_)

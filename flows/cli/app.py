@@ -46,7 +46,7 @@ class Commands(TyperGroup):
             print(end="", flush=True)  # where a full disk would be noticed too late to be told
             return result
         except AmunError as error:
-            print(f"amun: {error}", file=sys.stderr)
+            print(f"amun: {error.told}", file=sys.stderr)
             raise typer.Exit(choose_exit_code(error)) from None
         except OSError as error:
             if error.errno not in NO_ROOM:

@@ -88,4 +88,4 @@ def tell_outcome(outcome: "Outcome") -> None:
         case "busy":
             print(f"wave {outcome.number} is being run by {outcome.detail}; nothing to do here")
         case "parked":
-            raise AmunError(f"wave {outcome.number} is parked: {outcome.detail}")
+            raise AmunError(f"wave {outcome.number} is parked: {outcome.told or outcome.detail}")

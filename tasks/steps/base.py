@@ -3,7 +3,7 @@
 from prefect import task
 
 from amun.core.counts import tell_count
-from amun.core.errors import InputError
+from amun.core.errors import InputError, withhold_names
 from amun.core.paths import EXCLUSIONS, FORGOTTEN
 from amun.evidence.wave import list_excluded, write_json
 from amun.ledger import Claim
@@ -57,7 +57,8 @@ def _suppress_erased(workspace: Workspace) -> None:
 def refresh_base_source(workspace: Workspace, claim: Claim) -> None:
     """Brings the source to hand as it is now, where it lies elsewhere."""
     require_lease(claim)
-    refresh_source(workspace.root, workspace.params.data)
+    with withhold_names():
+        refresh_source(workspace.root, workspace.params.data)
 
 
 @task(name="check-samples", **TASK_OPTIONS)

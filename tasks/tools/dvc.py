@@ -20,7 +20,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from amun.core.commands import tell_command
-from amun.core.errors import AmunError, AttemptError, InputError, join_lines
+from amun.core.errors import AmunError, AttemptError, InputError, WithheldError, join_lines
 from amun.core.network import read_timeout
 from amun.core.paths import ADOPTED_WEIGHTS, ATTEMPT, WAVE, WAVE_BASE
 from amun.core.progress import PROGRESS_FILE_VARIABLE
@@ -95,6 +95,8 @@ def reproduce(
 
 def _raise_stage_error(stage: str, result_path: Path, refusal: DvcRefusalError) -> None:
     result = StageResult.read(result_path) if result_path.exists() else None
+    if result is not None and result.short:
+        raise WithheldError(f"{stage}: {result.short}", f"{stage}: {result.error}") from None
     if result is not None and result.exit_code:
         kinds = {kind.exit_code: kind for kind in (AmunError, InputError, AttemptError)}
         raise kinds[result.exit_code](f"{stage}: {result.error}") from None

@@ -8,7 +8,7 @@ from amun.core.errors import AmunError
 from amun.core.paths import DECISIONS, POWER_METRICS
 from amun.evidence.attempts import parse_decisions
 from amun.evidence.wave import Wave, parse_record
-from tasks.tools.git import read_committed
+from tasks.tools.git_objects import read_blobs
 from tasks.workspace.recorded import list_recorded
 
 
@@ -30,18 +30,27 @@ def read_looks(root: Path, wave: Wave) -> Looks:
     """Returns what the commits of a wave's earlier ones have.
 
     Raises:
-        AmunError: git cannot be read, or a `decisions.json` in it is damaged.
+        AmunError: git cannot be read or has lost one of their files, or a `decisions.json` in it is damaged.
     """
     recorded = list_recorded(root, "HEAD")
+    commits = {one.number: recorded[one.number] for one in wave.forgotten if one.number in recorded}
+    found = read_blobs(root, [f"{commit}:{path}" for commit in commits.values() for path in (DECISIONS, POWER_METRICS)])
     turn, nights = 0, {}
-    for number in [forgotten.number for forgotten in wave.forgotten if forgotten.number in recorded]:
-        commit = recorded[number]
-        decided, power = (read_committed(root, path, commit) for path in (DECISIONS, POWER_METRICS))
+    for number, commit in commits.items():
+        decided, power = (_read_text(found, commit, path) for path in (DECISIONS, POWER_METRICS))
         if decided is not None:
             turn += any(made.has_looked for made in parse_decisions(decided, f"{DECISIONS} at {commit[:12]}"))
         if power is not None and (night := _parse_night(power)) is not None:
             nights[number] = night
     return Looks(turn, nights)
+
+
+def _read_text(found: dict[str, bytes | None], commit: str, path: Path) -> str | None:
+    content = found[f"{commit}:{path}"]
+    try:
+        return None if content is None else content.decode()
+    except UnicodeDecodeError:
+        raise AmunError(f"{path} at {commit[:12]} is damaged: it is no text") from None
 
 
 def _parse_night(text: str) -> NightPower | None:

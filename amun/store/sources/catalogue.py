@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amun.core.counts import tell_count
-from amun.core.errors import InputError
+from amun.core.errors import InputError, SourceError
 from amun.core.params import DataParams, parse_part
 from amun.core.subject_ids import BLANKS, find_fault, normalise
 
@@ -249,10 +249,11 @@ def raise_problems(problems: Sequence[str]) -> None:
     """Refuses a source with images that cannot be used.
 
     Raises:
-        InputError: there are problems; the line names the first of them and how many there are.
+        SourceError: there are problems; the line names the first of them and how many there are.
     """
     if not problems:
         return
     more = f"; and {len(problems) - MAX_SHOWN} more" if len(problems) > MAX_SHOWN else ""
     found = tell_count(len(problems), "problem")
-    raise InputError(f"params.yaml: data.root: {found} in the source: {'; '.join(problems[:MAX_SHOWN])}{more}")
+    told = f"params.yaml: data.root: {found} in the source"
+    raise SourceError(f"{told}: {'; '.join(problems[:MAX_SHOWN])}{more}", f"{told}, named on the terminal alone")

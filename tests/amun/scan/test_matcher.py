@@ -148,7 +148,7 @@ def test_fingerprint_is_read_as_it_was_written() -> None:
 def test_hash_of_a_window_is_the_same_for_rows_and_in_a_buffer() -> None:
     buffer = draw(4000).tobytes()
     words = np.frombuffer(buffer, np.uint64)
-    every_bit = np.full(512, 255, np.uint8), np.uint64(52)
+    every_bit = np.full(64, 2**64 - 1, np.uint64), np.uint64(58)
     everything, nothing = Marks(every_bit, every_bit), Marks.make(np.empty(0, np.uint32))
     for position, width in enumerate(WIDTHS):
         starts = np.arange((4000 - width) // STRIDE + 1)

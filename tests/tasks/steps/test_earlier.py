@@ -188,6 +188,10 @@ def test_what_earlier_nights_have_shown_stands_in_git(workspace: Workspace) -> N
     commit_paths(workspace.root, [str(WAVE), str(DECISIONS)], sign(workspace.root, "wave 2", 2))
     later = wave.model_copy(update={"number": 9, "forgotten": [*wave.forgotten, wave.forgetting]})
     assert read_looks(workspace.root, later).turn == 1
+    digest = run_git(workspace.root, "rev-parse", f"HEAD:{DECISIONS}")
+    (workspace.root / ".git/objects" / digest[:2] / digest[2:]).unlink()
+    with pytest.raises(AmunError, match=f"git has lost .*{DECISIONS}"):
+        read_looks(workspace.root, later)
 
 
 def test_a_program_that_has_looked_at_others_is_not_believed(

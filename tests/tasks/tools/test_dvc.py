@@ -1,5 +1,6 @@
 """Nothing is recorded that is not what DVC's lock file says."""
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 import yaml
 from dvc.stage.exceptions import StageCmdFailedError
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, WithheldError
 from amun.core.paths import ADVERSARIAL, UNLEARNED, WAVE_BASE
+from amun.core.stage_result import StageResult
 from tasks.tools.dvc import (
     LOCK_FILE,
     DvcRefusalError,
@@ -108,3 +110,14 @@ def test_ctrl_c_ends_a_stage_without_a_word_and_nothing_else(called: str, before
         f"assert signal.getsignal(2) is signal.{after}"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_stage_that_cannot_use_the_source_names_its_files_on_the_terminal_alone(tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    StageResult(2, "2 problems in the source: anna/1.png is torn", 0.0, "2 problems in the source").write(result)
+    with pytest.raises(WithheldError, match=r"^prepare: 2 problems in the source$") as raised:
+        _raise_stage_error("prepare", result, DvcRefusalError("failed"))
+    assert raised.value.told == "prepare: 2 problems in the source: anna/1.png is torn"
+    kept = pickle.dumps(raised.value)
+    assert b"anna" not in kept
+    assert str(pickle.loads(kept)) == str(raised.value)  # noqa: S301 - the test's own
