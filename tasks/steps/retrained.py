@@ -2,6 +2,7 @@
 
 from prefect import task
 
+from amun.core.counts import tell_count
 from amun.evidence.wave import RetrainedFigures, parse_record
 from amun.ledger import Claim
 from tasks.tools.options import TASK_OPTIONS
@@ -31,4 +32,5 @@ def describe_retrained(figures: RetrainedFigures) -> str:
     if not traces:
         return "too few people to see what trace exact retraining leaves: gate.max_trace alone bounds it"
     told = ", ".join(f"{trace:.2f}" for trace in traces)
-    return f"trace by person of exact retraining, each without {figures.num_people} people: {told}"
+    without = tell_count(figures.num_people, "person", "people")
+    return f"trace by person of exact retraining, each without {without}: {told}"
