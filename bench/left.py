@@ -26,8 +26,10 @@ from amun.core.params import Params
 from amun.evidence.wave import write_json
 from amun.model.training import configure_torch
 from amun.selftest.full import BaseNights
+from amun.selftest.ground import keep_retrained
 from amun.selftest.nights import Judgement
 from amun.stages.references import train_references
+from amun.stages.retrained import retrain_beside_base
 from amun.stages.train import train
 from amun.study.machine import describe_machine
 from bench.seed import prepare_store
@@ -90,6 +92,7 @@ def measure_split(
     prepare_store(params, device)
     train(params, device)
     train_references(params, device)
+    keep_retrained(retrain_beside_base(params, device) if params.references.num_retrained else None)
     nights = BaseNights(params, device, seed)
     return [describe_nights(size, list(nights.draw_exact(size, num_nights, is_always=True))) for size in sizes]
 

@@ -210,6 +210,8 @@ def type_command(root: Path, *arguments: str) -> None:
 def show_result(root: Path) -> None:
     """Prints the table of all waves and where to look further."""
     type_command(root, "wave", "list")
+    for line in tell_traces(list_complete_waves(root)):
+        print(line)
     print(
         f"""
 Memory left: how much of what the model before remembered of the wave's people is still there, by person, and its
@@ -225,6 +227,17 @@ Look further, with the installed tools on the path (source .venv/bin/activate):
   mlflow ui --backend-store-uri {shlex.quote(os.environ["MLFLOW_TRACKING_URI"])}
   PREFECT_HOME="$PWD/.amun/prefect" prefect server start"""
     )
+
+
+def tell_traces(waves: Sequence[Wave]) -> list[str]:
+    """Returns a line for each wave of which it was seen what trace by person exact retraining leaves."""
+    lines = []
+    for wave in waves:
+        test = None if wave.summary is None else wave.summary.test
+        if test is not None and test.trace_by_person is not None and test.max_trace_by_person is not None:
+            most = f"exact retraining leaves at most {test.max_trace_by_person:.2f}, as seen beside the base"
+            lines.append(f"wave {wave.number}: trace by person {test.trace_by_person:.2f}; {most}")
+    return lines
 
 
 if __name__ == "__main__":

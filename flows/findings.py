@@ -221,6 +221,16 @@ def judge_earlier(workspace: Workspace) -> Iterator[Finding]:
         )
 
 
+def judge_retrained(workspace: Workspace) -> Iterator[Finding]:
+    """Finds models that are never retrained beside a base, since nothing is to be retrained here."""
+    num_retrained = workspace.params.references.num_retrained
+    if num_retrained and workspace.params.data.remain == "none":
+        yield Finding(
+            f"{PARAMS}: references.num_retrained is {num_retrained}, and does nothing with data.remain none, where "
+            "nothing is ever retrained: write 0"
+        )
+
+
 def judge_alerts(workspace: Workspace) -> Iterator[Finding]:
     """Finds channels over which nobody could be told; nothing is sent. A night runs all the same."""
     from tasks.tools.channels import list_channels, list_idle_settings
@@ -358,6 +368,7 @@ JUDGES: tuple[Judge, ...] = (
     judge_receipts,
     judge_remotes,
     judge_earlier,
+    judge_retrained,
     judge_alerts,
     judge_page,
     judge_intake,

@@ -42,6 +42,7 @@ from tasks.steps.record import (
     tag_wave,
 )
 from tasks.steps.register import promote_version, register_version
+from tasks.steps.retrained import retrain_beside_base
 from tasks.steps.rollback import find_rollback, has_requests, promote_back, reopen_requests, restore_line
 from tasks.steps.stages import reproduce_stage
 from tasks.tools.dvc import BASE_STAGES, StageInterruptedError, StageRun, repair_files
@@ -170,12 +171,15 @@ def _compute(workspace: Workspace, claim: Claim, runs: list[StageRun]) -> str | 
         runs: gets the stages that ran.
     """
     repair_files(workspace.root)
+    retrained = None
     if claim.kind == "base":
         try:
             runs += _build_base_stages(workspace, claim)
+            retrained = retrain_beside_base(workspace, claim)
+            finish_base(workspace, claim)
         except AmunError as error:
             return _give_up_base(workspace, claim, error)
-    freeze_wave(workspace, claim)
+    freeze_wave(workspace, claim, retrained)
     runs.append(reproduce_stage(workspace, claim, "power"))
     plan = plan_night(workspace)
     if not plan.attempts:
@@ -211,9 +215,7 @@ def _build_base_stages(workspace: Workspace, claim: Claim) -> list[StageRun]:
     # the source's files are no dependency of `prepare`: what is new there comes in with a new base
     runs = [reproduce_stage(workspace, claim, first, force=True)]
     check_samples(workspace, claim)
-    runs += [reproduce_stage(workspace, claim, stage) for stage in others]
-    finish_base(workspace, claim)
-    return runs
+    return runs + [reproduce_stage(workspace, claim, stage) for stage in others]
 
 
 def _make_attempts(workspace: Workspace, claim: Claim, numbers: Sequence[int], told: str = "") -> Attempts:

@@ -1,11 +1,12 @@
 """Whole waves by the methods that take their labels from the target references, and the gate's bound on the trace."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.registry import list_attempts
+from tests.registry import find_version, list_attempts
 from tests.workspaces import Site, describe, list_people, make_clone, set_key
 
 NEVER_SEEN = {"method": "never_seen", "learning_rate": 0.03, "forget_weight": 2}
@@ -39,11 +40,15 @@ def run_wave(site: Site, number: int) -> tuple[dict[str, Any], str]:
 def test_waves_by_what_the_references_say(folder: Path, variables: dict[str, str]) -> None:
     site = make_clone(folder / "kept", variables)
     choose_attempts(site, NEVER_SEEN, RETRAIN)
-    site.run("amun", "init")
+    site.change_params(lambda params: params["references"].update(num_retrained=4))
+    assert "trace by person of exact retraining, each without " in site.run("amun", "init")
 
     wave, _ = run_wave(site, 1)
     assert (wave["state"], wave["attempt"], wave["summary"]["method"]) == ("complete", 1, "never_seen")
     assert 0 < wave["summary"]["test"]["trace"] < 1
+    for half in ("calibration", "test"):
+        assert 0.5 < wave["summary"][half]["max_trace_by_person"] < 1.5
+    assert "by what exact retraining was seen to leave" in str(find_version(site, 1)[0].description)
 
     choose_attempts(site, SOFT, REFERENCE, RETRAIN)
     wave, _ = run_wave(site, 2)
@@ -57,6 +62,9 @@ def test_waves_by_what_the_references_say(folder: Path, variables: dict[str, str
     assert "attempt 1 refused: max(trace " in said
     assert other.data.tags["amun.method"] == "amun_reference"
     assert "calibration/trace" in other.data.metrics
+    assert "calibration/max_trace_by_person" in other.data.metrics
+    seen = [json.loads(site.git("show", f"wave/000{number}:wave/wave.json"))["retrained"] for number in range(4)]
+    assert (len(seen[0]["trace_by_person"]), seen[1:]) == (4, seen[:1] * 3), "waves take it from the wave before"
 
     page = folder / "kept.html"
     site.run("amun", "request", "show", site.load("request", "list")[0]["request_id"], "--html", str(page))

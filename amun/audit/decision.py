@@ -12,6 +12,7 @@ from amun.audit.gate import (
     judge_overlooked,
     judge_spread,
     judge_trace,
+    judge_trace_by_person,
 )
 from amun.audit.night import NightPower, choose_yardstick
 from amun.core.counts import tell_count
@@ -184,6 +185,8 @@ def _judge_people(figures: ModelFigures) -> list[Verdict]:
         verdicts.append(judge_spread(figures.spread, figures.max_spread))
     if figures.overlooked is not None and figures.max_overlooked is not None:
         verdicts.append(judge_overlooked(figures.overlooked, figures.max_overlooked))
+    if figures.trace_by_person is not None and figures.max_trace_by_person is not None:
+        verdicts.append(judge_trace_by_person(figures.trace_by_person, figures.max_trace_by_person))
     return verdicts
 
 

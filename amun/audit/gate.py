@@ -98,6 +98,18 @@ def judge_trace(trace: float, standard_error: float | None, max_trace: float) ->
     )
 
 
+def judge_trace_by_person(trace: float, max_trace: float) -> Verdict:
+    """Refuses a trace by person of which it, or its mirror image, exceeds what exact retraining was seen to leave.
+
+    Args:
+        trace: 0 to 1.
+        max_trace: the largest that is no surprise of exact retraining (`amun.audit.retrained`).
+    """
+    shown = max(trace, 1 - trace)
+    passed = is_at_most(shown, max_trace)
+    return Verdict(passed, f"max(trace by person {trace:.3f}, 1 - trace), {_relate(passed)} {max_trace:.3f}")
+
+
 def judge_accuracy(accuracy: float, yardstick: float, max_drop: float) -> Verdict:
     """Passes an accuracy (0 to 1) at most `max_drop` below that of the last exactly trained version."""
     drop = yardstick - accuracy

@@ -35,12 +35,14 @@ class Trace:
         standard_error: of it.
         auc_by_person: likewise, of people, each by the mean rise of all their examples.
         standard_error_by_person: of that.
+        num_people: whom the figure by person compares, to forget and held out; nobody where there is none.
     """
 
     auc: float | None = None
     standard_error: float | None = None
     auc_by_person: float | None = None
     standard_error_by_person: float | None = None
+    num_people: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ def compare_rises(forget: Rises, others: Rises) -> Trace:
     people, strangers = forget.average(), others.average()
     auc, error = _compare(forget.values, others.values, MIN_REPORTED)
     by_person = (None, None) if auc is None else _compare(people, strangers, MIN_PEOPLE)
-    return Trace(auc, error, *by_person)
+    num_people = (0, 0) if by_person[0] is None else (len(people), len(strangers))
+    return Trace(auc, error, *by_person, num_people)
 
 
 def _compare(forget: Tensor, others: Tensor, min_number: int) -> tuple[float | None, float | None]:

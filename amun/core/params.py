@@ -34,6 +34,7 @@ Augmentation = Literal["none", "flip_crop"]
 
 NUM_CRON_FIELDS = 5
 MIN_EARLIER_PEOPLE = 12  # fewer at a time, and nothing is ever computed of them
+MIN_RETRAINED = 4  # fewer, and their spread says too little to bound anything by it
 MAX_WAITING_DAYS = 24  # a month less nights that may fail, and one of retraining: whoever asks is erased within a month
 # new keys, and what to write where nothing is decided: what keeps the old behaviour, if anything does
 ADDED_KEYS = {
@@ -44,6 +45,7 @@ ADDED_KEYS = {
     "data.twins": "keep",
     "erasure": "{waiting_days: 7, scan: true}",
     "receipts": "{retention_days: 1095}",
+    "references.num_retrained": "0",
     "runtime.engine": "local",
     "training.fallback_gradient_norm": "null",
 }
@@ -143,12 +145,22 @@ class TrainingParams(OptimisationParams):
 
 
 class ReferencesParams(Section):
-    """How many references of each set; both even, so that every subject is in exactly half. 0: none."""
+    """How many references of each set, both even, so that every subject is in exactly half; and retrained models."""
 
     num_audit: Annotated[int, Field(ge=0, multiple_of=2)]
     num_target: Annotated[int, Field(ge=0, multiple_of=2)]
+    num_retrained: Annotated[int, Field(ge=0)]
     keep_weights: bool
     seed: Seed
+
+    @field_validator("num_retrained")
+    @classmethod
+    def check_num_retrained(cls, num_retrained: int) -> int:
+        """Refuses so few models that their spread would bound nothing."""
+        if 0 < num_retrained < MIN_RETRAINED:
+            few = f"fewer than {MIN_RETRAINED} models bound nothing"
+            raise ValueError(f"{few}; 0 retrains none, found {num_retrained}")
+        return num_retrained
 
 
 class AdversarialParams(Section):

@@ -145,6 +145,8 @@ class ModelFigures(Figures):
         ft_auc: by which RMIA tells the forget samples from held-out ones.
         trace: by which whoever holds the base does.
         trace_by_person: likewise, of people by all their samples together.
+        max_trace_by_person: the largest of it and its mirror image that is no surprise of exact retraining; None where
+            no model was retrained to see that.
     """
 
     accuracy: float | None = None
@@ -160,6 +162,7 @@ class ModelFigures(Figures):
     ft_auc: float | None = None
     trace: float | None = None
     trace_by_person: float | None = None
+    max_trace_by_person: Rare = None
 
     @property
     def bounds(self) -> tuple[float, float] | None:

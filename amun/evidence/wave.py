@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
@@ -65,6 +66,22 @@ class ForgottenWave(Record):
         return {name: value for name, value in serialise(self).items() if value or name not in optional}
 
 
+class RetrainedFigures(Record):
+    """What models show that were retrained exactly beside the base, each without people drawn anew.
+
+    No model is kept, and nothing of single people.
+
+    Attributes:
+        num_people: without whom each was retrained.
+        num_strangers: how many held-out people they were compared with, on average.
+        trace_by_person: of each model, 0 to 1; none where there were too few people for the figure.
+    """
+
+    num_people: int
+    num_strangers: int
+    trace_by_person: list[float]
+
+
 class Wave(Record):
     """What the wave stages need to know of the wave.
 
@@ -76,6 +93,8 @@ class Wave(Record):
         yardstick: accuracy on the calibration half of the last exactly trained version; None where that is this one.
         yardstick_wave: the wave that made that version, which learned from nobody whom it, or one before, forgot. None
             where there is no yardstick, or an earlier version did not say.
+        retrained: what exact retraining was found to leave when the base was built; None, and not in the file, where
+            nothing was retrained for that.
         forgetting: the wave's own subjects and samples.
         forgotten: those of the earlier waves, oldest first.
     """
@@ -88,6 +107,7 @@ class Wave(Record):
     base_digest: str
     yardstick: float | None
     yardstick_wave: int | None = None
+    retrained: Annotated[RetrainedFigures | None, Field(exclude_if=lambda value: value is None)] = None
     forgetting: ForgottenWave
     forgotten: list[ForgottenWave]
 

@@ -8,6 +8,7 @@ import torch
 from amun.core.params import Params
 from amun.core.paths import CALIBRATION, TEST, TRAIN
 from amun.evidence.wave import list_gone, read_forgotten
+from amun.selftest.ground import keep_retrained
 from amun.stages.references import train_references
 from amun.stages.train import train
 from amun.store.samples import Samples, read_samples, write_samples
@@ -58,3 +59,4 @@ def change_people(params: Params, device: torch.device, change: Change) -> None:
             write_samples(path, change(samples, np.random.default_rng(number)), seal)
     train(params, device)
     train_references(params, device)
+    keep_retrained(None)  # that of people who were not alike

@@ -27,7 +27,7 @@ from amun.core.paths import (
     WAVE,
     WAVE_BASE,
 )
-from amun.evidence.wave import Wave, read_forgotten, write_json
+from amun.evidence.wave import RetrainedFigures, Wave, parse_record, read_forgotten, read_wave, write_json
 from amun.store.forgetting import name_forgotten
 from amun.store.samples import Owners
 from amun.store.store import read_owners
@@ -45,6 +45,7 @@ _BORROWED = (
     TARGET_INCLUSION,
     FORGOTTEN,
 )
+_RETRAINED = Path("retrained.json")  # what exact retraining left beside the workspace's base, where that was seen
 _NUMBER = 999_999  # of a wave that nobody records
 _NO_SECRET = b"selftest"  # keys of people stand in the folder's wave alone, beside their images
 
@@ -74,9 +75,24 @@ def open_ground(workspace: Path) -> Iterator[None]:
             lend_vault(workspace, ground)
             (ground / WAVE_BASE).symlink_to(ground / BASE_MODEL)
             with chdir(ground):
+                keep_retrained(read_wave(workspace).retrained if (workspace / WAVE).exists() else None)
                 yield
         finally:
             shutil.rmtree(ground)
+
+
+def keep_retrained(figures: RetrainedFigures | None) -> None:
+    """Keeps what exact retraining leaves beside the current ground's base; nothing where nobody knows it."""
+    _RETRAINED.unlink(missing_ok=True)
+    if figures is not None:
+        write_json(_RETRAINED, figures)
+
+
+def read_retrained() -> RetrainedFigures | None:
+    """Returns what is kept of it; None where nothing is."""
+    if not _RETRAINED.exists():
+        return None
+    return parse_record(RetrainedFigures, _RETRAINED.read_text(encoding="utf-8"), str(_RETRAINED))
 
 
 def draw_people(seed: int) -> list[str]:
@@ -113,6 +129,7 @@ def plan_night(model: str, people: Sequence[str], stores: list[Owners]) -> Wave:
         base_digest="",
         yardstick=json.loads(TRAIN_METRICS.read_text(encoding="utf-8"))["calibration_accuracy"],
         yardstick_wave=0,  # the base, which has learned all of the training samples
+        retrained=read_retrained(),
         forgetting=name_forgotten(_NO_SECRET, _NUMBER, list(people), stores, forgotten),
         forgotten=forgotten,
     )

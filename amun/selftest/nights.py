@@ -26,7 +26,7 @@ from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TEST, TR
 from amun.evidence.figures import AuditFigures, ModelFigures
 from amun.evidence.wave import Wave, list_gone, read_forgotten
 from amun.model.training import compute_logits
-from amun.selftest.ground import plan_night
+from amun.selftest.ground import plan_night, read_retrained
 from amun.selftest.verdicts import APPROXIMATE
 from amun.stages.audit import describe_audit
 from amun.store.drawing import draw_people
@@ -98,7 +98,7 @@ class Field:
 
         None are searched where the gate does not judge the trace.
         """
-        is_judged = self.params.gate.max_trace is not None
+        is_judged = self.params.gate.max_trace is not None or read_retrained() is not None
         found = []
         for samples in (self.train, self.calibration):
             images, labels = samples.images.to(self._device), samples.labels.to(self._device)
@@ -152,7 +152,7 @@ class Field:
             Rises(model.rises[0][is_forget], self.train.subject_ids[is_forget]),
             Rises(model.rises[1][is_left], self.calibration.subject_ids[is_left]),
         )
-        return describe_audit(self._audit(wave, 1, base, model), trace, night, self.params)
+        return describe_audit(self._audit(wave, 1, base, model), trace, wave.retrained, night, self.params)
 
     def _audit(self, wave: Wave, half: int, base: Answers, model: Answers) -> WaveAudit:
         """Returns the audit on the calibration samples (1) or on the test samples (2)."""

@@ -5,11 +5,12 @@ import torch
 from amun.audit.measuring import WaveAudit, add_memory, add_refuting, audit_half, fit_to_night
 from amun.audit.night import NightPower, read_night
 from amun.audit.plain import compute_confidence_auc
+from amun.audit.retrained import bound_trace
 from amun.audit.trace import Trace, measure_trace
 from amun.core.params import Params
 from amun.core.paths import AUDIT_METRICS, CALIBRATION, HELD_OUT_ADVERSARIAL, TRAIN, UNLEARNED
 from amun.evidence.figures import AuditFigures
-from amun.evidence.wave import write_json
+from amun.evidence.wave import RetrainedFigures, read_wave, write_json
 from amun.model.building import load_for
 from amun.stages.runner import run_stage
 from amun.store.samples import read_samples
@@ -21,11 +22,21 @@ def audit(params: Params, device: torch.device) -> None:
     audited = audit_half(params, device, CALIBRATION)
     unlearned, others = load_for(params, read_shape(TRAIN), device, UNLEARNED), read_samples(HELD_OUT_ADVERSARIAL)
     trace = measure_trace(params, device, unlearned, others)
-    write_json(AUDIT_METRICS, describe_audit(audited, trace, read_night(), params))
+    write_json(AUDIT_METRICS, describe_audit(audited, trace, read_wave().retrained, read_night(), params))
 
 
-def describe_audit(audited: WaveAudit, trace: Trace, night: NightPower, params: Params) -> AuditFigures:
-    """Returns what the gate is told of an attempt, from its audit on the calibration half, its trace and the night."""
+def describe_audit(
+    audited: WaveAudit, trace: Trace, retrained: RetrainedFigures | None, night: NightPower, params: Params
+) -> AuditFigures:
+    """Returns what the gate is told of an attempt.
+
+    Args:
+        audited: the calibration half.
+        trace: of the attempt, beside people of that half.
+        retrained: what exact retraining was found to leave; None where nothing was retrained for that.
+        night: what it could show.
+        params: all of `params.yaml`.
+    """
     figures = AuditFigures(
         num_forget=audited.sets.num_forget,
         num_calibration=len(audited.sets.held_out),
@@ -40,6 +51,7 @@ def describe_audit(audited: WaveAudit, trace: Trace, night: NightPower, params: 
         trace=trace.auc,
         trace_standard_error=trace.standard_error,
         trace_by_person=trace.auc_by_person,
+        max_trace_by_person=bound_trace(retrained, trace.num_people),
         not_measured=audited.not_measured,
     )
     judged = add_refuting(add_memory(figures, audited.memory, params), audited.memory, params)

@@ -66,7 +66,7 @@ def train_references(params: Params, device: torch.device, *, may_fork: bool = F
         device = torch.device(device.type)  # which one of its own a node takes, the cluster says
     seal = open_seal(params.data.sealed, "references of", *digest_files(stores))
     images = samples.images.to(device)
-    engine = _open_engine(params.runtime, images, may_fork)
+    engine = open_engine(params.runtime, images, may_fork)
     kept: list[Weights] = []
     with keep_partial_results(PARTIAL_REFERENCES, digest_inputs(params, SECTIONS, device, stores)) as folder:
         training = _Training(params, device, samples, images, engine, KeptReferences(folder, samples, seal))
@@ -121,7 +121,7 @@ def _train_set(
     return logits, torch.from_numpy(inclusion).to(torch.uint8)
 
 
-def _open_engine(runtime: RuntimeParams, images: Tensor, may_fork: bool) -> Engine:
+def open_engine(runtime: RuntimeParams, images: Tensor, may_fork: bool) -> Engine:
     """Returns what trains the references.
 
     Raises:

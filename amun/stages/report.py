@@ -10,12 +10,13 @@ import torch
 from amun.audit.measuring import WaveAudit, add_memory, audit_half, fit_to_night
 from amun.audit.night import read_night
 from amun.audit.plain import compute_confidence_auc, find_confidence, measure_svc_shares
+from amun.audit.retrained import bound_trace
 from amun.audit.roc import roc_curve_binned
 from amun.audit.trace import Trace, measure_trace, search_others
 from amun.core.params import Params
 from amun.core.paths import CONFIDENCE, REPORT_METRICS, ROC, TEST, TRAIN, UNLEARNED, WAVE_BASE
 from amun.evidence.figures import ReportFigures
-from amun.evidence.wave import MIN_REPORTED, write_json
+from amun.evidence.wave import MIN_REPORTED, read_wave, write_json
 from amun.model.building import load_for
 from amun.model.training import compute_accuracy
 from amun.stages.runner import run_stage
@@ -52,6 +53,7 @@ def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -
         trace=trace.auc,
         trace_standard_error=trace.standard_error,
         trace_by_person=trace.auc_by_person,
+        max_trace_by_person=bound_trace(read_wave().retrained, trace.num_people),
         trace_by_person_standard_error=trace.standard_error_by_person,
         not_measured=audited.not_measured,
     )

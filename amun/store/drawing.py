@@ -1,4 +1,4 @@
-"""Draws the samples that stand for all in a figure. The seed is fixed, so that the figure can be repeated."""
+"""Draws the samples that stand for all in a figure, by a seed, so that the figure can be repeated."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ def draw_rows(num_samples: int, num_drawn: int) -> npt.NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).permutation(num_samples)[:num_drawn])
 
 
-def draw_people(subject_ids: npt.NDArray[np.str_], num_drawn: int) -> npt.NDArray[np.int64]:
+def draw_people(subject_ids: npt.NDArray[np.str_], num_drawn: int, seed: int = 0) -> npt.NDArray[np.int64]:
     """Returns the positions, in order, of the samples of people who are drawn whole until there are so many samples.
 
     Where they stand for other people's samples, these are compared with people who have as many each, not with one
@@ -18,8 +18,9 @@ def draw_people(subject_ids: npt.NDArray[np.str_], num_drawn: int) -> npt.NDArra
     Args:
         subject_ids: (N,) whose each sample is.
         num_drawn: at least so many samples; all where there are fewer.
+        seed: of the draw. Only where many draws are compared is it another one for each.
     """
     _, people, sizes = np.unique(subject_ids, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(0).permutation(len(sizes))
+    order = np.random.default_rng(seed).permutation(len(sizes))
     num_before = np.cumsum(sizes[order]) - sizes[order]
     return np.flatnonzero(np.isin(people, order[num_before < num_drawn]))

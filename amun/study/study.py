@@ -39,7 +39,11 @@ Strings = npt.NDArray[np.str_]
 FIRST_SEEDS = {"audit": AUDIT_SEED, "target": TARGET_SEED}
 USED = ("model", "data", "training", "references", "adversarial", "audit")
 # a study honours nobody's request, and finds the same whether its files are sealed
-OF_WAVES = {"audit": {"earlier_people"}, "data": {"sealed", "source_delete", "twins"}}
+OF_WAVES = {
+    "audit": {"earlier_people"},
+    "data": {"sealed", "source_delete", "twins"},
+    "references": {"num_retrained"},
+}
 # of this package: what only shows what has been found
 SHOWN = (
     "figures",

@@ -29,7 +29,7 @@ from amun.core.paths import (
 from amun.evidence.adoption import read_adopted
 from amun.evidence.attempts import write_decisions
 from amun.evidence.figures import AuditFigures, UnlearnFigures
-from amun.evidence.wave import ForgottenWave, Wave, parse_record, write_json
+from amun.evidence.wave import ForgottenWave, RetrainedFigures, Wave, parse_record, write_json
 from amun.ledger import Claim
 from amun.store.forgetting import find_lost, name_forgotten
 from amun.store.samples import Owners, StoredOwners
@@ -49,8 +49,14 @@ from tasks.workspace.workspace import Workspace, open_ledger, require_lease
 
 
 @task(name="freeze", **TASK_OPTIONS)
-def freeze_wave(workspace: Workspace, claim: Claim) -> None:
-    """Writes `wave/wave.json` and fetches the base from the registry."""
+def freeze_wave(workspace: Workspace, claim: Claim, retrained: RetrainedFigures | None = None) -> None:
+    """Writes `wave/wave.json` and fetches the base from the registry.
+
+    Args:
+        workspace: whose wave it is.
+        claim: to it.
+        retrained: what exact retraining leaves beside a new base; later waves take it from the wave before.
+    """
     require_lease(claim)
     root = workspace.root
     require_new_number(workspace, claim.number)
@@ -70,7 +76,7 @@ def freeze_wave(workspace: Workspace, claim: Claim) -> None:
     )
     if settled := describe_settled(forgetting):
         tell(f"  {settled}")
-    wave = _describe_wave(root, claim, champion, parent, forgetting, forgotten)
+    wave = _describe_wave(root, claim, champion, parent, forgetting, forgotten, retrained)
     write_json(root / WAVE, wave)
     write_decisions(root, ())
     dvc.add_file(root, WAVE_BASE)
@@ -125,6 +131,7 @@ def _describe_wave(
     parent: int | None,
     forgetting: ForgottenWave,
     forgotten: list[ForgottenWave],
+    retrained: RetrainedFigures | None,
 ) -> Wave:
     secret = load_secret(root)
     version = parent
@@ -147,6 +154,7 @@ def _describe_wave(
         base_digest=file_digest(secret, root / WAVE_BASE),
         yardstick=yardstick,
         yardstick_wave=yardstick_wave,
+        retrained=retrained if claim.kind == "base" else find_retrained(root),
         forgetting=forgetting,
         forgotten=forgotten,
     )
@@ -162,6 +170,12 @@ def _find_yardstick(root: Path) -> tuple[float | None, int | None]:
         audited = parse_record(AuditFigures, _read_recorded(root, AUDIT_METRICS), f"{AUDIT_METRICS} in HEAD")
         return audited.accuracy, wave["number"]
     return wave["yardstick"], wave.get("yardstick_wave")
+
+
+def find_retrained(root: Path) -> RetrainedFigures | None:
+    """Returns what exact retraining left beside the base of the last wave; None where that was not looked at."""
+    kept = json.loads(_read_recorded(root, WAVE)).get("retrained")
+    return None if kept is None else parse_record(RetrainedFigures, json.dumps(kept), f"{WAVE} in HEAD")
 
 
 def _read_recorded(root: Path, path: Path) -> str:

@@ -123,9 +123,15 @@ def _tell_trace(facts: WaveFacts) -> str:
         return ""
     by_person = ""
     if facts.reported.trace_by_person is not None:
+        most = facts.reported.max_trace_by_person
+        judged = (
+            "the gate does not judge that"
+            if most is None
+            else f"the gate allows {most:.3f}, by what exact retraining was seen to leave"
+        )
         by_person = (
             f" From all samples of a person together it is {facts.reported.trace_by_person:.3f} ± "
-            f"{facts.reported.trace_by_person_standard_error:.3f}; the gate does not judge that."
+            f"{facts.reported.trace_by_person_standard_error:.3f}; {judged}."
         )
     bounded = "`gate.max_trace` is null: the gate does not judge it" if bound is None else f"the gate allows {bound:g}"
     return (

@@ -51,6 +51,7 @@ FINAL = {
     "trace_standard_error": "trace/standard_error",
     "trace_by_person": "trace_by_person/after",
     "trace_by_person_standard_error": "trace_by_person/standard_error",
+    "max_trace_by_person": "trace_by_person/most",
 }
 CONTEXTS = {TRAIN: "training", CALIBRATION: "gate", TEST: "report", ADVERSARIAL: "unlearning"}
 

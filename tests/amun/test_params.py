@@ -89,6 +89,8 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
             "earlier_people: 11",
             "audit.earlier_people: of fewer than 12 people nothing is computed",
         ),
+        ("num_retrained: 0", "num_retrained: 3", "references.num_retrained: fewer than 4 models bound nothing; 0"),
+        ("num_retrained: 0", "num_retrained: -1", "references.num_retrained: "),
         ('cron: "0 3 * * *"', "cron: daily", "schedule.cron: 1 field, where 5 are meant"),
         ("  num_target: 4", "  num_target: 0", "attempts 1: never_seen needs target references"),
         ("  remain: use", "  remain: none", "unlearning.attempts 2: retrain needs the remain set"),

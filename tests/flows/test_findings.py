@@ -70,6 +70,17 @@ def change(root: Path, key: str, value: Any) -> None:
     run_git(root, "commit", "--quiet", "--all", "--message", "other parameters")
 
 
+def retrain_nothing(root: Path) -> None:
+    """Asks for models to be retrained beside a base where nothing ever is."""
+    for key, value in (
+        ("unlearning.attempts", [{"method": "never_seen", "learning_rate": 0.05, "forget_weight": 2}]),
+        ("gate.insufficient", "pass_with_warning"),
+        ("data.remain", "none"),
+        ("references.num_retrained", 6),
+    ):
+        change(root, key, value)
+
+
 class Typed:
     """A command: its exit code and what it printed."""
 
@@ -332,6 +343,7 @@ def change_owner(root: Path) -> None:
             ("training.epochs is 60, and was 7", "new value (unlearn)", "(train, references)", "`amun base rebuild`"),
         ),
         (lambda root: change(root, "references.num_audit", 4), ("audit.earlier_people is 200", "6 are needed")),
+        (retrain_nothing, ("references.num_retrained is 6", "data.remain none", "write 0")),
         (use_base_of_earlier_release, ("training.fallback_gradient_norm is 1.0, and was null for the base",)),
     ],
 )

@@ -256,6 +256,21 @@ def test_a_trace_on_either_side_is_refused_where_there_is_a_bound(trace: float, 
     assert judge(trace=trace, gate={"max_trace": 0.6}, is_exact=True).passed
 
 
+@pytest.mark.parametrize(
+    ("trace", "most", "passes"),
+    [(0.8, 0.8, True), (0.2, 0.8, True), (0.81, 0.8, False), (0.19, 0.8, False), (0.99, None, True), (None, 0.8, True)],
+)
+@pytest.mark.parametrize("night", [SUFFICIENT, SMALL])
+def test_a_trace_by_person_is_refused_beyond_what_exact_retraining_leaves(
+    trace: float | None, most: float | None, passes: bool, night: NightPower
+) -> None:
+    gate = {"insufficient": "pass_with_warning"}
+    judged = judge(night, gate=gate, trace_by_person=trace, max_trace_by_person=most)
+    assert judged.passed is passes
+    assert passes or f"max(trace by person {trace:.3f}, 1 - trace), more than 0.800" in judged.reason
+    assert judge(night, gate=gate, trace_by_person=trace, max_trace_by_person=most, is_exact=True).passed
+
+
 @pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])
 def test_a_missing_trace_passes_only_where_asked_and_hides_no_leak(insufficient: str) -> None:
     gate = {"insufficient": insufficient, "max_trace": 0.6}

@@ -45,6 +45,12 @@ def test_a_report_refutes_only_what_lies_wholly_outside(
         ({"spread": 3.0, "max_spread": 2.5}, "spread by person 3.00, more than 2.50"),
         ({"spread": 2.5, "max_spread": 2.5}, ""),
         ({"overlooked": 0.2, "max_overlooked": 0.1}, "overlooked people 0.200, more than 0.100"),
+        (
+            {"trace_by_person": 0.9, "max_trace_by_person": 0.8},
+            "max(trace by person 0.900, 1 - trace), more than 0.800",
+        ),
+        ({"trace_by_person": 0.8, "max_trace_by_person": 0.8}, ""),
+        ({"trace_by_person": 0.9}, ""),
     ],
 )
 def test_an_alarm_of_the_report_is_told(changes: dict[str, Any], words: str) -> None:

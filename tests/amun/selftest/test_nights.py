@@ -11,6 +11,7 @@ from amun.audit.decision import Decision
 from amun.audit.night import foresee_night, read_night
 from amun.core.paths import CALIBRATION, TRAIN, UNLEARNED, WAVE_BASE
 from amun.evidence.figures import AuditFigures, read_figures
+from amun.evidence.wave import RetrainedFigures
 from amun.model.building import load_for
 from amun.selftest.alike import give_styles, merge_people
 from amun.selftest.full import (
@@ -24,7 +25,7 @@ from amun.selftest.full import (
     count_nights,
     list_sizes,
 )
-from amun.selftest.ground import draw_people, freeze_night, open_ground
+from amun.selftest.ground import draw_people, freeze_night, keep_retrained, open_ground
 from amun.selftest.nights import Field, Judgement
 from amun.selftest.planted import PLANTED
 from amun.selftest.quick import make_planted
@@ -43,6 +44,7 @@ def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace) 
     params = workspace.params.model_copy(update={"gate": gate})
     with open_ground(workspace.root):
         people = draw_people(1)[:40]
+        keep_retrained(RetrainedFigures(num_people=20, num_strangers=20, trace_by_person=[0.6, 0.5, 0.7, 0.6]))
         wave = freeze_night(params.model.name, people)
         measure_power(params, CPU)
         build_adversarial_set(params, CPU)
@@ -57,6 +59,7 @@ def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace) 
             read_figures(AuditFigures).model_dump()
         )
         assert read_figures(AuditFigures).trace_standard_error is not None
+        assert read_figures(AuditFigures).max_trace_by_person is not None
         assert night == read_night()
         assert read_night().expected_accuracy is not None
 

@@ -12,6 +12,7 @@ def test_people_are_drawn_whole_until_there_are_enough() -> None:
     assert rows.tolist() == [row for row in range(100) if owners[row] in drawn]
     assert 30 <= len(rows) <= 32
     assert draw_people(owners, 30).tolist() == rows.tolist()
+    assert draw_people(owners, 30, seed=1).tolist() != rows.tolist()
     assert draw_people(owners, 0).tolist() == []
     assert draw_people(owners, 1000).tolist() == list(range(100))
     assert draw_people(owners[:0], 5).tolist() == []

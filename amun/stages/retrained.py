@@ -1,0 +1,233 @@
+"""What trace by person exact retraining leaves, seen on models that are retrained beside a new base.
+
+Each is trained without some people drawn anew, and then forgotten. It prints what they showed, figures of all of these
+people together, as one line of JSON. No stage of DVC: a base that was built before is as it was. What a killed run has
+measured is kept, and not measured again.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from amun.audit.retrained import count_left_out
+from amun.audit.trace import Candidates, Rises, compare_rises, find_candidates, measure_rise
+from amun.core.params import Params, TrainingParams
+from amun.core.paths import BASE_MODEL, CALIBRATION, KEPT_RETRAINED, TRAIN
+from amun.core.progress import show_progress
+from amun.engine.shards import Keeper, Shard, map_shards, name_shard
+from amun.evidence.wave import RetrainedFigures, write_json
+from amun.model.building import build_for, load_for
+from amun.model.trainer import train_model
+from amun.stages.partial import digest_inputs
+from amun.stages.references import open_engine
+from amun.stages.runner import run_stage
+from amun.store.drawing import draw_people
+from amun.store.samples import Samples, read_samples
+from amun.store.store import read_shape
+
+Rows = npt.NDArray[np.int64]
+
+RETRAINED_SEED = 3_000_000  # apart from those of the references
+SECTIONS = {"model", "data", "training", "references", "adversarial", "runtime"}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One model to retrain.
+
+    Attributes:
+        seed: of its training.
+        left_out: (F,) rows of the training samples that it does not have: all of some people.
+        strangers: (H,) rows of about as many calibration samples, all of some people.
+    """
+
+    seed: int
+    left_out: Rows
+    strangers: Rows
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The base's adversarial examples of the samples of one file, as far as any model is asked of them.
+
+    Attributes:
+        images: (M, C, H, W) float32 in [0, 1]; labels: (M,) int64, the base's wrong ones.
+        subject_ids: (M,) whose samples they are of.
+        rows: (M,) of which samples.
+    """
+
+    images: Tensor
+    labels: Tensor
+    subject_ids: npt.NDArray[np.str_]
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all models have in common; the images are those of the training samples."""
+
+    images: Tensor
+    labels: Tensor
+    base: nn.Module
+    forget: Examples
+    strangers: Examples
+    build: Callable[[int], nn.Module]
+    params: TrainingParams
+    precision: str
+
+
+def retrain_beside_base(params: Params, device: torch.device, *, may_fork: bool = False) -> RetrainedFigures:
+    """Returns the trace by person of `references.num_retrained` models, retrained exactly beside the base.
+
+    Without a figure where there are too few people in training.
+
+    Args:
+        params: all of `params.yaml`.
+        device: to train on.
+        may_fork: as for `train_references`.
+    """
+    if params.runtime.engine == "ray":
+        device = torch.device(device.type)
+    train, calibration = read_samples(TRAIN), read_samples(CALIBRATION)
+    num_people = count_left_out(len(np.unique(train.subject_ids)))
+    num_models = params.references.num_retrained if num_people else 0
+    seed = RETRAINED_SEED + params.references.seed * 1000
+    drawn = [draw_model(train, calibration, num_people, seed + number) for number in range(num_models)]
+    digest = digest_inputs(params, SECTIONS, device, [TRAIN, CALIBRATION, BASE_MODEL])
+    traces = _measure_all(params, device, (train, calibration), drawn, _open_folder(digest), may_fork)
+    num_strangers = [len(np.unique(calibration.subject_ids[model.strangers])) for model in drawn]
+    return RetrainedFigures(
+        num_people=num_people,
+        num_strangers=round(float(np.mean(num_strangers))) if drawn else 0,
+        trace_by_person=[trace for trace in traces if trace is not None],
+    )
+
+
+def draw_model(train: Samples, calibration: Samples, num_people: int, seed: int) -> Drawn:
+    """Returns a model without so many people, beside whom as many samples of held-out people stand, drawn anew."""
+    people = np.random.default_rng(seed).permutation(np.unique(train.subject_ids))[:num_people]
+    left_out = np.flatnonzero(np.isin(train.subject_ids, people))
+    return Drawn(seed, left_out, draw_people(calibration.subject_ids, len(left_out), seed))
+
+
+def _open_folder(digest: str) -> Path:
+    """Returns the folder of what is measured on these inputs; what others have left is deleted."""
+    folder = KEPT_RETRAINED / digest
+    for path in KEPT_RETRAINED.glob("*"):
+        if path != folder:
+            shutil.rmtree(path)
+    return folder
+
+
+class KeptTraces:
+    """Keeps the trace of each model that was retrained, by the name of its shard: a figure of all of its people."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, name: str) -> list[float | None] | None:
+        """Returns what was kept: a list of the trace, or of None where there was none to be had."""
+        with suppress(FileNotFoundError, ValueError):  # the machine went down while it was written: it is made again
+            kept: list[float | None] = json.loads((self._folder / f"{name}.json").read_text(encoding="ascii"))
+            return kept
+        return None
+
+    def keep(self, name: str, result: list[float | None]) -> None:
+        """Writes a trace."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_json(self._folder / f"{name}.json", result)
+
+
+def _measure_all(
+    params: Params,
+    device: torch.device,
+    samples: tuple[Samples, Samples],
+    drawn: list[Drawn],
+    folder: Path,
+    may_fork: bool,
+) -> list[float | None]:
+    train, calibration = samples
+    shards = [Shard(_name(model), f"retrained model {number}", model) for number, model in enumerate(drawn, start=1)]
+    keeper: Keeper[list[float | None]] = KeptTraces(folder)
+    kept = [keeper.read(shard.name) for shard in shards]
+    found = [trace for one in kept if one is not None for trace in one]
+    if len(found) == len(shards):
+        return found
+    base = load_for(params, read_shape(TRAIN), device, BASE_MODEL)
+    images = train.images.to(device)
+    shared = _Shared(
+        images=images,
+        labels=train.labels.to(device),
+        base=base,
+        forget=_search(base, train, [model.left_out for model in drawn], params, device),
+        strangers=_search(base, calibration, [model.strangers for model in drawn], params, device),
+        build=partial(build_for, params, read_shape(TRAIN), device),
+        params=params.training,
+        precision=params.runtime.precision,
+    )
+    engine = open_engine(params.runtime, images, may_fork)
+    traces = []
+    with show_progress("retrained", len(shards), "models") as advance:
+        for result in map_shards(_measure, shards, shared, engine, keeper):
+            traces += result
+            advance()
+    return traces
+
+
+def _name(model: Drawn) -> str:
+    return name_shard("retrained", model.seed, model.left_out.tobytes(), model.strangers.tobytes())
+
+
+def _search(base: nn.Module, samples: Samples, asked: list[Rows], params: Params, device: torch.device) -> Examples:
+    """Returns the base's adversarial examples of all samples that any model is asked of; found once for all models."""
+    rows = np.unique(np.concatenate(asked))
+    images, labels = (part[rows].to(device) for part in (samples.images, samples.labels))
+    candidates: Candidates = find_candidates(base, images, labels, params.adversarial)
+    kept = rows[candidates.is_found.cpu().numpy()]
+    return Examples(*candidates.examples, samples.subject_ids[kept], kept)
+
+
+def _measure(shared: _Shared, drawn: Drawn) -> list[float | None]:
+    """Retrains one model and returns its trace by person, in a list of one; None where too few people have one."""
+    model = shared.build(drawn.seed)
+    device = next(model.parameters()).device
+    is_remaining = torch.ones(len(shared.labels), dtype=torch.bool)
+    is_remaining[torch.from_numpy(drawn.left_out)] = False
+    images, labels = (part.to(device)[is_remaining.to(device)] for part in (shared.images, shared.labels))
+    train_model(
+        model,
+        images,
+        labels,
+        params=shared.params.model_copy(update={"seed": drawn.seed}),
+        precision=shared.precision,
+        on_epoch=lambda _: None,
+    )
+    rises = [
+        _find_rises(shared.base.to(device), model.eval(), examples, rows, device)
+        for examples, rows in ((shared.forget, drawn.left_out), (shared.strangers, drawn.strangers))
+    ]
+    return [compare_rises(*rises).auc_by_person]
+
+
+def _find_rises(base: nn.Module, model: nn.Module, examples: Examples, rows: Rows, device: torch.device) -> Rises:
+    is_asked = np.isin(examples.rows, rows)
+    images, labels = (part[torch.from_numpy(is_asked)].to(device) for part in (examples.images, examples.labels))
+    return Rises(measure_rise(base, model, images, labels), examples.subject_ids[is_asked])
+
+
+def print_retrained(params: Params, device: torch.device) -> None:
+    """Prints the figures, as one line of JSON."""
+    print(retrain_beside_base(params, device, may_fork=True).model_dump_json(), flush=True)
+
+
+if __name__ == "__main__":
+    run_stage(print_retrained)

@@ -1,0 +1,47 @@
+"""The step that retrains models beside a new base, and how later waves come to know what was seen."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amun.core.errors import AmunError
+from amun.core.paths import WAVE
+from amun.evidence.wave import RetrainedFigures
+from tasks.steps.freeze import find_retrained
+from tasks.steps.retrained import describe_retrained
+from tasks.tools.git import commit_paths, run_git
+
+SEEN: dict[str, Any] = {"num_people": 75, "num_strangers": 80, "trace_by_person": [0.61, 0.65, 0.58, 0.66]}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    run_git(tmp_path, "init", "--quiet", "--initial-branch", "main")
+    (tmp_path / WAVE).parent.mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(("kept", "expected"), [({}, None), ({"retrained": SEEN}, RetrainedFigures(**SEEN))])
+def test_a_wave_takes_it_from_the_wave_before(
+    kept: dict[str, Any], expected: RetrainedFigures | None, root: Path
+) -> None:
+    (root / WAVE).write_text(json.dumps({"number": 3} | kept), encoding="utf-8")
+    commit_paths(root, [str(WAVE)], "wave 3")
+    (root / WAVE).write_text("{}", encoding="utf-8")  # what a killed run has left
+    assert find_retrained(root) == expected
+
+
+def test_what_is_damaged_is_named(root: Path) -> None:
+    (root / WAVE).write_text(json.dumps({"retrained": SEEN | {"num_people": "many"}}), encoding="utf-8")
+    commit_paths(root, [str(WAVE)], "wave 3")
+    with pytest.raises(AmunError, match=f"{WAVE} in HEAD is damaged"):
+        find_retrained(root)
+
+
+def test_what_is_seen_is_told() -> None:
+    told = describe_retrained(RetrainedFigures(**SEEN))
+    assert told == "trace by person of exact retraining, each without 75 people: 0.61, 0.65, 0.58, 0.66"
+    nobody = RetrainedFigures(num_people=0, num_strangers=0, trace_by_person=[])
+    assert describe_retrained(nobody).startswith("too few people to see what trace exact retraining leaves")
