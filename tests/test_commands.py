@@ -17,12 +17,16 @@ ROOT_COMMAND: Any = typer.main.get_command(app)
 def find_fault(command: str) -> str:
     """Returns what `amun` does not know in a command; empty where it knows all of it."""
     present = ROOT_COMMAND
-    for quoted in command.split()[1:]:
+    words = iter(command.split()[1:])
+    for quoted in words:
         word = quoted.strip("'\"")
-        options = {name for parameter in present.params for name in [*parameter.opts, *parameter.secondary_opts]}
+        options = {name: one for one in present.params for name in [*one.opts, *one.secondary_opts]}
         if word.startswith("--"):
-            if word.partition("=")[0] not in options | {"--help"}:
+            name, is_given, _ = word.partition("=")
+            if name not in {*options, "--help"}:
                 return f"{command}: no option {word}"
+            if hasattr(present, "commands") and name in options and not options[name].is_flag and not is_given:
+                next(words, None)  # its value, which is no command
         elif hasattr(present, "commands"):
             if word.startswith("{"):  # in a message
                 return ""
@@ -34,6 +38,8 @@ def find_fault(command: str) -> str:
 
 def test_unknown_words_are_found() -> None:
     assert find_fault("amun wave show 7 --worst --json") == ""
+    assert find_fault("amun api --host 0.0.0.0 token list") == ""
+    assert find_fault("amun api --host 0.0.0.0 tokens") == "amun api --host 0.0.0.0 tokens: no command tokens"
     assert find_fault("amun wave rum") == "amun wave rum: no command rum"
     assert find_fault("amun request add subject-1 --recieved 2026-01-31") != ""
     told = list_told_commands("`amun a --b`\n```sh\namun c  # why\n$ amun d > x.log\n```\nan amun of nobody\n")

@@ -100,7 +100,7 @@ def test_variables_of_compose_stand_in_the_example_and_have_no_password_yet() ->
 
 def test_services_of_ours_have_no_more_rights_than_they_need() -> None:
     ours = {name: service for name, service in read_services().items() if "build" in service}
-    assert set(ours) == {"amun", "mlflow", "prefect", "s3"}
+    assert set(ours) == {"amun", "api", "mlflow", "prefect", "s3"}
     for service in ours.values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
@@ -125,7 +125,7 @@ def test_page_names_files_and_parts_that_are_there(resources: list[dict[str, Any
     paths = [path for line in lines for path in re.findall(r"infra/[\w./-]+", line) if not path.endswith("YOURS")]
     assert [path for path in paths if not (ROOT / path).exists() and path != "infra/deploy.env"] == []
     started = [word for line in lines if line.startswith("dc up --detach ") for word in line.split()[3:]]
-    assert {*started} == {*read_services()} - {"amun"}
+    assert {*started} == {*read_services()} - {"amun", "api"}
     assert {*re.findall(r"deployment/(\w+)", text)} <= find_names(resources, "Deployment")
     named = {
         one[kind]["name"] for pod in list_pods(resources) for one in pod["containers"][0]["envFrom"] for kind in one
@@ -173,7 +173,7 @@ def test_the_worker_reaches_whom_it_tells(resources: list[dict[str, Any]]) -> No
 
 def test_servers_that_ask_no_password_know_none_of_the_keys(resources: list[dict[str, Any]]) -> None:
     services = read_services()
-    assert [name for name, service in services.items() if "env_file" in service] == ["amun"]
+    assert [name for name, service in services.items() if "env_file" in service] == ["amun", "api"]
     for name in ("mlflow", "prefect"):
         settings = services[name]["environment"]
         assert settings["PGPASSWORD"] == "${SERVERS_PASSWORD}"

@@ -2,6 +2,7 @@
 
 from amun.ledger.alert_records import Alert, AlertDelivery, FileNews, NewAlert, Night
 from amun.ledger.alerts import AlertBook
+from amun.ledger.api_tokens import ApiToken, TokenBook
 from amun.ledger.causes import CauseBook
 from amun.ledger.clear_waves import ClearBook
 from amun.ledger.consumers import ConsumerBook
@@ -13,6 +14,7 @@ from amun.ledger.holder import describe_holder, is_holder_alive
 from amun.ledger.holds import HoldBook
 from amun.ledger.intake import UnmatchedError
 from amun.ledger.overview import Overview
+from amun.ledger.posted import KeyReusedError, PostBook, Posted
 from amun.ledger.receipts import ReceiptBook
 from amun.ledger.records import (
     Claim,
@@ -46,6 +48,7 @@ __all__ = [
     "AddedRequest",
     "Alert",
     "AlertDelivery",
+    "ApiToken",
     "Claim",
     "ClearedWave",
     "Consumer",
@@ -58,6 +61,7 @@ __all__ = [
     "Hold",
     "Holding",
     "IssuedReceipt",
+    "KeyReusedError",
     "Ledger",
     "NewAlert",
     "Night",
@@ -66,6 +70,7 @@ __all__ = [
     "OutcomeState",
     "ParkedAs",
     "PlannedErasure",
+    "Posted",
     "Request",
     "Rollback",
     "SourceDeletion",
@@ -94,6 +99,8 @@ class Ledger(
     ClearBook,
     AlertBook,
     CauseBook,
+    TokenBook,
+    PostBook,
     Overview,
 ):
     """Requests, waves and receipts of every model, in one SQLite file or Postgres database."""

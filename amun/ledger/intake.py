@@ -122,9 +122,7 @@ def record_demands(
         InputError: no model is registered.
         UnmatchedError: too many are unknown; nothing was written.
     """
-    models = session.scalars(select(ModelRow).order_by(ModelRow.name)).all()
-    if not models:
-        raise InputError(f"no model is registered in the ledger {ledger}; run `amun init`")
+    models = require_models(session, ledger)
     subjects = [demand.subject_id for demand in demands]
     held = _find_held(session, subjects)
     # until a model's first base is built nobody knows whom it holds: it may be anybody
@@ -136,6 +134,18 @@ def record_demands(
     _require_few_strangers(answers, unknown.max_share)
     _record(session, demands, answers, now, file_number)
     return answers
+
+
+def require_models(session: Session, ledger: str) -> Sequence[ModelRow]:
+    """Returns the models that answer a demand, by name.
+
+    Raises:
+        InputError: none is registered.
+    """
+    models = session.scalars(select(ModelRow).order_by(ModelRow.name)).all()
+    if not models:
+        raise InputError(f"no model is registered in the ledger {ledger}; run `amun init`")
+    return models
 
 
 def _require_few_strangers(answers: Sequence[AddedRequest], max_share: float | None) -> None:

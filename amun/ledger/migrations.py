@@ -163,12 +163,42 @@ def add_alerts(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def add_api(connection: Connection) -> None:
+    """Version 6 to 7: who may ask over HTTP, and what was answered. Nobody could before."""
+    time = "DATETIME" if connection.dialect.name == "sqlite" else "TIMESTAMP WITH TIME ZONE"
+    for statement in (
+        f"""CREATE TABLE api_tokens (
+            name VARCHAR NOT NULL,
+            key_id VARCHAR NOT NULL,
+            digest VARCHAR NOT NULL,
+            scopes JSON NOT NULL,
+            added_at {time} NOT NULL,
+            revoked_at {time},
+            PRIMARY KEY (name),
+            UNIQUE (key_id)
+        )""",
+        f"""CREATE TABLE posted_demands (
+            token VARCHAR NOT NULL,
+            key_digest VARCHAR NOT NULL,
+            demand_digest VARCHAR NOT NULL,
+            request_number INTEGER NOT NULL,
+            is_new BOOLEAN NOT NULL,
+            due_at {time} NOT NULL,
+            PRIMARY KEY (token, key_digest),
+            FOREIGN KEY(token) REFERENCES api_tokens (name),
+            FOREIGN KEY(request_number) REFERENCES requests (number)
+        )""",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 # by the version that a step starts from
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     2: add_unmatched,
     3: add_erasures,
     4: add_evidence_of_erasure,
     5: add_alerts,
+    6: add_api,
 }
 
 

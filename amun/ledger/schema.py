@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from amun.ledger.columns import Base
 from amun.ledger.records import OutcomeState, ParkedAs, WaveKind, WaveState
 
-SCHEMA_VERSION = 6  # what brings an earlier one here stands in `migrations.py`
+SCHEMA_VERSION = 7  # what brings an earlier one here stands in `migrations.py`
 
 # a subject has at most one request in these states for each model
 LIVE_STATES: tuple[OutcomeState, ...] = ("pending", "in_wave", "held", "unmatched")
@@ -367,3 +367,31 @@ class AlertDeliveryRow(Base):
     delivered_at: Mapped[datetime | None]
     # of the last try
     failure: Mapped[str | None]
+
+
+class ApiTokenRow(Base):
+    """A token by which a program of the company's asks over HTTP. Of the token itself there is a digest alone."""
+
+    __tablename__ = "api_tokens"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    # the part of the token that finds it, which opens nothing
+    key_id: Mapped[str] = mapped_column(unique=True)
+    digest: Mapped[str]
+    scopes: Mapped[list[str]]
+    added_at: Mapped[datetime]
+    # its row stays: logs have its name
+    revoked_at: Mapped[datetime | None]
+
+
+class PostedRow(Base):
+    """The answer to a demand that came over HTTP with a key of its sender's: said again, it is answered alike."""
+
+    __tablename__ = "posted_demands"
+
+    token: Mapped[str] = mapped_column(ForeignKey("api_tokens.name"), primary_key=True)
+    key_digest: Mapped[str] = mapped_column(primary_key=True)
+    demand_digest: Mapped[str]
+    request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"))
+    is_new: Mapped[bool]
+    due_at: Mapped[datetime]

@@ -15,6 +15,7 @@ from amun.core.masking import format_masked
 from amun.core.processes import forbid_core_dumps
 from flows.cli import (
     alerts,
+    api,
     audit,
     base,
     benchmark,
@@ -94,6 +95,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(erase.app, name="erase")
 app.add_typer(receipts.app, name="receipt")
 app.add_typer(alerts.app, name="alert")
+app.add_typer(api.app, name="api")
 app.command()(checks.check)
 app.command()(serving.serve)
 app.command()(serving.deploy)

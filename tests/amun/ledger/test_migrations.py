@@ -118,6 +118,8 @@ def test_earlier_ledger_is_brought_up_to_date_when_it_is_opened(url_of_2: str, m
         "nights",
         "alerts",
         "alert_deliveries",
+        "api_tokens",
+        "posted_demands",
     ):
         assert describe_table(url_of_2, table) == describe_table(fresh, table)
 

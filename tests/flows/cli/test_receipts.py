@@ -34,6 +34,7 @@ from tasks.workspace.workspace import Workspace, open_workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave
 from tests.amun.receipts.bodies import DRAW
 from tests.amun.shipped import ROOT
+from tests.api import Served, serve_api
 from tests.die import wrap
 from tests.flows.cli.test_erase import forget, vault
 from tests.flows.cli.test_requests import PEOPLE, ledger
@@ -418,6 +419,15 @@ def _start_anew(ledger: Ledger, start: str) -> None:
         run("DELETE FROM subject_key WHERE subject LIKE 'receipt/%'")
 
 
+def assert_handed_out(served: Served, request: str, text: str) -> None:
+    """Checks that whoever asks over HTTP gets the receipt as it is exported, and no name."""
+    status, answer = served.client.get(f"/requests/{request}"), served.client.get(f"/requests/{request}/receipt")
+    assert (answer.status_code, answer.headers["Content-Type"], answer.text) == (200, "application/json", text)
+    assert status.json()["has_receipt"] is True
+    assert status.json()["outcomes"][0]["erased_at"] is not None
+    assert not [name for name in PEOPLE if name in answer.text + status.text]
+
+
 def test_body_is_gone_when_its_retention_ends_and_the_chain_stays(
     ledger: Ledger, workspace: Workspace, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -428,7 +438,12 @@ def test_body_is_gone_when_its_retention_ends_and_the_chain_stays(
     assert keep_receipts(workspace, now + RETENTION - timedelta(minutes=1)) == Kept()
     assert type_receipt(capsys, "show", requests[0])[0] == 0
     commits = run_git(Path(), "rev-list", "--count", "HEAD")
-    kept = keep_receipts(workspace, now + RETENTION)
+    with serve_api(workspace, ledger) as served:
+        assert_handed_out(served, requests[0], receipt.read_text(encoding="utf-8"))
+        kept = keep_receipts(workspace, now + RETENTION)
+        gone = served.client.get(f"/requests/{requests[0]}/receipt")
+        assert (gone.status_code, gone.json()["code"]) == (410, "receipt-destroyed")
+        assert served.client.get(f"/requests/{requests[0]}").json()["has_receipt"] is False
     assert erasing.tell_kept(kept) == [
         "destroyed: what 2 receipts said, 2 fingerprints, and the key-encryption key was changed"
     ]

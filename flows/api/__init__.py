@@ -1,0 +1,1 @@
+"""Requests by HTTP: what `amun api` serves."""

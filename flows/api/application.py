@@ -1,0 +1,221 @@
+"""The application: demands are taken, requests looked up, receipts handed out.
+
+It calls the ledger as the command line does, so that the same rules hold whichever way a demand comes in.
+"""
+
+from asyncio import Lock
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI, Header, Path, Request, Response, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from amun import __version__
+from amun.core.errors import AmunError, InputError
+from amun.ledger import Demand, KeyReusedError, Ledger, Posted
+from amun.ledger.api_tokens import Scope
+from flows.api.forms import (
+    KEY,
+    REQUEST_ID,
+    DemandForm,
+    HealthForm,
+    PostedForm,
+    RequestForm,
+    describe_posted,
+    describe_request,
+)
+from flows.api.guard import CALL, Application, Call, Guard, make_failed, make_unavailable, tell_failure, tell_fault
+from flows.api.problems import Problem, answer_problem, document_problems, find_faults
+from tasks.workspace.receipts import read_issued
+from tasks.workspace.workspace import Workspace
+
+DESCRIPTION = "Requests to be forgotten by a trained image classifier. No address, answer or log names a person."
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=KEY,
+        description="Of your choice, a new one for each demand: said again with it, a demand is answered as before.",
+    ),
+]
+RequestId = Annotated[str, Path(pattern=REQUEST_ID, description="As it was answered: R-000001.")]
+MAX_THREADS = 12  # SQLAlchemy keeps 15 connections to a database
+HTTP_PROBLEMS = {
+    400: ("faulty", "the body cannot be read as JSON"),
+    404: ("no-such-path", "nothing lies there; the schema of all that does is /openapi.json"),
+    405: ("no-such-method", "nothing is done so; the schema of all that is lies at /openapi.json"),
+}
+
+
+def make_application(
+    workspace: Workspace, ledger: Ledger, rate: float, write: Callable[[str], object] | None = None
+) -> Application:
+    """Returns what answers each call.
+
+    Args:
+        workspace: whose model and key store it is.
+        ledger: open as long as the application is used, by several threads.
+        rate: calls a second that each token may make.
+        write: takes the log's lines; they are printed where it is None.
+    """
+    app = FastAPI(
+        title="amun",
+        version=__version__,
+        description=DESCRIPTION,
+        # pages of the schema would load scripts from the network
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_limit_threads,
+    )
+    app.exception_handler(Problem)(_answer_problem)
+    app.exception_handler(RequestValidationError)(_answer_faults)
+    app.exception_handler(HTTPException)(_answer_http)
+    app.exception_handler(Exception)(_answer_failure)
+    app.exception_handler(AmunError)(_answer_unavailable)
+    _add_posting(app, ledger)
+    _add_reading(app, workspace, ledger)
+    _add_health(app, ledger)
+    return Guard(app, ledger.find_token, rate, write)
+
+
+@asynccontextmanager
+async def _limit_threads(_: FastAPI) -> AsyncIterator[None]:
+    current_default_thread_limiter().total_tokens = MAX_THREADS
+    yield
+
+
+def _require(scope: Scope) -> Any:
+    """Returns the dependency that lets only tokens with a scope go on; the guard has found out whose call it is."""
+
+    async def check(request: Request) -> None:
+        if scope not in _get_call(request).scopes:
+            challenge = f'Bearer realm="amun", error="insufficient_scope", scope="{scope}"'
+            raise Problem(
+                403, "no-scope", f"this token has not the scope {scope}; use another", {"WWW-Authenticate": challenge}
+            )
+
+    bearer = HTTPBearer(auto_error=False, scheme_name="token", description="Drawn by `amun api token add`.")
+    return [Security(bearer), Security(check)]
+
+
+def _get_call(request: Request) -> Call:
+    call: Call = request.scope[CALL]
+    return call
+
+
+def _add_posting(app: FastAPI, ledger: Ledger) -> None:
+    # the ledger lets one writer in at a time: who waits here is served in turn, and keeps no thread from those who read
+    writing = Lock()
+
+    @app.post(
+        "/requests",
+        status_code=201,
+        dependencies=_require("requests:write"),
+        responses={
+            200: {"model": PostedForm, "description": "It stands under an earlier request, which is still open."},
+            201: {"description": "A request was recorded."},
+            **document_problems(409, 422),
+        },
+    )
+    async def post_request(demand: DemandForm, request: Request, response: Response, key: Key = None) -> PostedForm:
+        """Take a person's demand to be forgotten."""
+        call = _get_call(request)
+        async with writing:
+            posted = await run_in_threadpool(_take, ledger, demand, call, key)
+        call.request_id = posted.request_id
+        call.outcome = "repeated" if posted.is_repeated else "recorded" if posted.is_new else "known"
+        response.status_code = 201 if posted.is_new else 200
+        response.headers["Location"] = f"/requests/{posted.request_id}"
+        return describe_posted(posted)
+
+
+def _take(ledger: Ledger, demand: DemandForm, call: Call, key: str | None) -> Posted:
+    given = Demand(demand.subject_id, demand.received_at, demand.reference)
+    try:
+        return ledger.take_posted(given, token=call.name, key=key, now=datetime.now(UTC))
+    except KeyReusedError as error:
+        raise Problem(409, "key-reused", str(error)) from None
+    except InputError:
+        # its line may quote the demand
+        tell_fault("a demand could not be recorded; `amun status` may say why")
+        raise make_unavailable() from None
+
+
+def _add_reading(app: FastAPI, workspace: Workspace, ledger: Ledger) -> None:
+    @app.get("/requests/{request_id}", dependencies=_require("requests:read"), responses=document_problems(404, 422))
+    def show_request(request_id: RequestId, request: Request) -> RequestForm:
+        """Show where a request stands."""
+        found = _find(ledger, request_id)
+        _get_call(request).request_id = request_id
+        receipt = ledger.find_receipt(workspace.model, request_id)
+        return describe_request(found, receipt is not None and receipt.has_body)
+
+    @app.get(
+        "/requests/{request_id}/receipt",
+        dependencies=_require("receipts:read"),
+        response_class=Response,
+        responses={
+            200: {
+                "description": "The receipt, as `amun receipt verify` takes it.",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
+            **document_problems(404, 410, 422),
+        },
+    )
+    def hand_out_receipt(request_id: RequestId, request: Request) -> Response:
+        """Hand out the signed receipt of a person who is erased."""
+        _find(ledger, request_id)
+        _get_call(request).request_id = request_id
+        receipt = ledger.find_receipt(workspace.model, request_id)
+        if receipt is None:
+            raise Problem(404, "no-receipt", "there is no receipt of this request; one is issued after an erasure")
+        if receipt.destroyed_at is not None:
+            raise Problem(410, "receipt-destroyed", "what the receipt said was destroyed when its retention ended")
+        return Response(read_issued(workspace, ledger, receipt), media_type="application/json")
+
+
+def _add_health(app: FastAPI, ledger: Ledger) -> None:
+    @app.get("/healthz", responses={**document_problems()})
+    def tell_health() -> HealthForm:
+        """Tell whether requests can be taken."""
+        ledger.require_models()
+        return HealthForm()
+
+
+def _find(ledger: Ledger, request_id: str) -> Any:
+    try:
+        return ledger.get_request(request_id)
+    except InputError:
+        raise Problem(404, "no-such-request", "there is no such request") from None
+
+
+async def _answer_problem(request: Request, problem: Problem) -> Response:
+    _get_call(request).outcome = problem.code
+    return answer_problem(problem)
+
+
+async def _answer_faults(request: Request, error: RequestValidationError) -> Response:
+    faults = find_faults(error.errors())
+    first = f"{faults[0].pointer}: {faults[0].detail}"
+    return await _answer_problem(request, Problem(422, "faulty", first, errors=faults))
+
+
+async def _answer_http(request: Request, error: HTTPException) -> Response:
+    code, detail = HTTP_PROBLEMS.get(error.status_code, ("refused", "it is refused"))
+    return await _answer_problem(request, Problem(error.status_code, code, detail, error.headers))
+
+
+async def _answer_failure(request: Request, error: Exception) -> Response:
+    tell_failure(error)
+    return await _answer_problem(request, make_failed())
+
+
+async def _answer_unavailable(request: Request, error: AmunError) -> Response:
+    tell_fault(str(error))
+    return await _answer_problem(request, make_unavailable())

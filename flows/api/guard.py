@@ -1,0 +1,250 @@
+"""What stands before every call: who asks, how often, how much they send, how slowly; and a line of the log after it.
+
+Nobody is listened to before their token is known. A path is told as its pattern and a query is refused: either may
+name a person by mistake.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from amun.core.errors import AmunError, join_lines
+from amun.core.masking import mask_passwords
+from amun.ledger import ApiToken
+from flows.api.problems import Problem, answer_problem
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_BODY = 16 * 1024  # bytes; a demand of the longest id and reference in escapes takes half
+WAIT_SECONDS = 20.0  # for a whole body
+OPEN_PATHS = ("/healthz", "/openapi.json")
+HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+CALL = "amun.call"  # in the scope
+FAILED = "failed"
+
+
+@dataclass
+class Call:
+    """What the log tells of a call.
+
+    Attributes:
+        token: who asked; None where nobody is known to have.
+        request_id: which request it was about, once that is known to be one.
+        outcome: what became of it.
+    """
+
+    token: ApiToken | None = None
+    request_id: str | None = None
+    outcome: str = ""
+
+    @property
+    def name(self) -> str:
+        """The token's name."""
+        return "" if self.token is None else self.token.name
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What the token may be used for."""
+        return () if self.token is None else self.token.scopes
+
+
+class RateLimit:
+    """Lets each token make so many calls a second, and twice as many at once after a pause."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._kept: dict[str, tuple[float, float]] = {}
+
+    def take(self, name: str, now: float) -> float:
+        """Returns 0 and counts a call, or else returns the seconds to wait and counts none."""
+        most = max(1.0, 2 * self._per_second)
+        left, since = self._kept.get(name, (most, now))
+        left = min(most, left + (now - since) * self._per_second)
+        waits = left < 1
+        self._kept[name] = (left - (not waits), now)
+        return (1 - left) / self._per_second if waits else 0.0
+
+
+class Guard:
+    """Lets a call through to the application, or answers it."""
+
+    def __init__(
+        self,
+        application: Application,
+        find_token: Callable[[str], ApiToken | None],
+        rate: float,
+        write: Callable[[str], object] | None = None,
+    ) -> None:
+        """Takes what is guarded, what knows the tokens, calls a second for each, and where the log's lines go."""
+        self._application, self._find_token, self._limit = application, find_token, RateLimit(rate)
+        self._write = write or _print_line
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one call; what is no call of HTTP is the application's own."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        began, call, is_told = monotonic(), Call(), False
+        scope[CALL] = call
+
+        def tell(status: int) -> None:
+            nonlocal is_told
+            is_told = True
+            self._write(describe_call(scope, call, status, monotonic() - began))
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *HEADERS]
+                # before the answer: nobody has one of which there is no line
+                tell(message["status"])
+            await send(message)
+
+        try:
+            await self._let_through(scope, receive, answer, call)
+        except Exception as error:
+            if call.outcome != FAILED:
+                tell_failure(error)
+            if not is_told:
+                call.outcome = FAILED
+                await answer_problem(make_failed())(scope, receive, answer)
+        finally:
+            if not is_told:
+                tell(0)
+
+    async def _let_through(self, scope: Scope, receive: Receive, send: Send, call: Call) -> None:
+        try:
+            if scope["query_string"]:
+                raise Problem(400, "query", "no query is taken: what names somebody belongs into the body")
+            if scope["path"] not in OPEN_PATHS:
+                call.token = await self._admit(scope)
+            body = await _read_body(scope, receive)
+        except Problem as problem:
+            call.outcome = problem.code
+            await answer_problem(problem)(scope, receive, send)
+            return
+        except AmunError as error:
+            tell_fault(str(error))
+            call.outcome = "unavailable"
+            await answer_problem(make_unavailable())(scope, receive, send)
+            return
+        await self._application(scope, _replay(body, receive), send)
+
+    async def _admit(self, scope: Scope) -> ApiToken:
+        """Returns whose call it is.
+
+        Raises:
+            Problem: nobody's, or it is one too many.
+            AmunError: the ledger does not answer.
+        """
+        given = b"".join(value for name, value in scope["headers"] if name == b"authorization").decode("latin-1")
+        scheme, _, text = given.partition(" ")
+        token = None
+        if scheme.lower() == "bearer":
+            token = await run_in_threadpool(self._find_token, text.strip())
+        if token is None:
+            detail = "the token is missing or opens nothing; send it as `Authorization: Bearer TOKEN`"
+            raise Problem(401, "no-token", detail, {"WWW-Authenticate": 'Bearer realm="amun"'})
+        if seconds := self._limit.take(token.name, monotonic()):
+            wait = str(int(seconds) + 1)
+            raise Problem(429, "too-many", f"too many calls with this token; wait {wait} s", {"Retry-After": wait})
+        return token
+
+
+def make_unavailable() -> Problem:
+    """Returns the problem that nothing can be recorded or looked up now."""
+    return Problem(503, "unavailable", "the ledger cannot be asked now; say it again", {"Retry-After": "5"})
+
+
+def make_failed() -> Problem:
+    """Returns the problem that is a fault of ours."""
+    return Problem(500, FAILED, "it failed here, and the service's log says where; say it again later")
+
+
+def describe_call(scope: Scope, call: Call, status: int, seconds: float) -> str:
+    """Returns the log's line of a call, which names nobody: the path as its pattern, no query, no body."""
+    line = {
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "token": call.name or None,
+        "method": scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other",
+        "route": getattr(scope.get("route"), "path", None) or _tell_open(scope["path"]),
+        "request": call.request_id,
+        "status": status,
+        "outcome": call.outcome or ("ok" if 0 < status < 400 else "refused"),
+        "ms": round(seconds * 1000),
+    }
+    return json.dumps(line)
+
+
+def tell_fault(line: str) -> None:
+    """Tells a fault to whoever looks after the service."""
+    print(f"amun: {join_lines(mask_passwords(line))}", file=sys.stderr, flush=True)
+
+
+def tell_failure(error: Exception) -> None:
+    """Tells where a fault of ours is; its message may quote what was sent."""
+    tell_fault(f"a call failed: {type(error).__name__}{_locate(error)}")
+
+
+def _tell_open(path: str) -> str | None:
+    return path if path in OPEN_PATHS else None
+
+
+def _print_line(line: str) -> None:
+    print(line, flush=True)
+
+
+def _locate(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+
+
+async def _read_body(scope: Scope, receive: Receive) -> bytes:
+    """Returns a call's whole body.
+
+    Raises:
+        Problem: it is too long, or does not come.
+    """
+    too_long = Problem(413, "too-long", f"the body has more than {MAX_BODY} bytes", {"Connection": "close"})
+    told = b"".join(value for name, value in scope["headers"] if name == b"content-length")
+    if told.isdigit() and int(told) > MAX_BODY:
+        raise too_long
+    body, is_more = b"", True
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while is_more:
+                message = await receive()
+                body += message.get("body", b"")
+                if len(body) > MAX_BODY:
+                    raise too_long
+                is_more = message["type"] == "http.request" and message.get("more_body", False)
+    except TimeoutError:
+        late = f"the body did not come within {WAIT_SECONDS:g} s"
+        raise Problem(408, "too-slow", late, {"Connection": "close"}) from None
+    return body
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return given.pop() if given else await receive()
+
+    return replay

@@ -1,0 +1,98 @@
+"""What is wrong with a call, as RFC 9457 has it: `application/problem+json`, a line for people, a code for programs.
+
+No problem repeats what was sent: it may name a person, and answers end in other programs' logs.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FaultForm(BaseModel):
+    """A fault of a part of the body or the head."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemForm(BaseModel):
+    """A problem as it is sent; `type` is `about:blank`, so that `title` is the status in words."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FaultForm] = []
+
+
+class Problem(Exception):  # noqa: N818 - the standard's word
+    """What is wrong with a call.
+
+    Attributes:
+        status: of HTTP.
+        code: which problem it is, for programs.
+        detail: what was wrong and what to do, in one line.
+        headers: that go with it.
+        errors: each fault with the place in the call that has it.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[FaultForm] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.headers, self.errors = headers or {}, errors
+
+
+def answer_problem(problem: Problem) -> JSONResponse:
+    """Returns the response that tells a problem."""
+    title = HTTPStatus(problem.status).phrase
+    form = ProblemForm(
+        type="about:blank",
+        title=title,
+        status=problem.status,
+        detail=problem.detail,
+        code=problem.code,
+        errors=list(problem.errors),
+    )
+    content = form.model_dump(exclude_defaults=True)
+    return JSONResponse(content, problem.status, dict(problem.headers), media_type=MEDIA_TYPE)
+
+
+def find_faults(errors: Sequence[Mapping[str, Any]]) -> list[FaultForm]:
+    """Returns what pydantic says of a call, without what was sent."""
+    return [_describe(error) for error in errors]
+
+
+def _describe(error: Mapping[str, Any]) -> FaultForm:
+    where, *names = [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        # its name is the sender's, and may be anybody's
+        return FaultForm(pointer="#", detail="a field that no demand has; there are subject_id, received_at, reference")
+    if error["type"] == "json_invalid":
+        return FaultForm(pointer="#", detail="the body is no JSON")
+    pointer = "#" + "".join(f"/{name}" for name in names) if where == "body" else f"{where} {' '.join(names)}"
+    return FaultForm(pointer=pointer, detail=error["msg"].removeprefix("Value error, "))
+
+
+def document_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Returns these problems as a schema has them, with those that every call may have."""
+    schema = {"schema": ProblemForm.model_json_schema()}
+    # a definition of its own inside of a schema: written where it is used
+    fault = schema["schema"].pop("$defs")["FaultForm"]
+    schema["schema"]["properties"]["errors"]["items"] = fault
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
+        for status in sorted({*statuses, 400, 401, 403, 405, 408, 413, 429, 500, 503})
+    }

@@ -1,0 +1,128 @@
+"""The server of `amun api`: uvicorn, without its log of who asked for what, which waits for nobody who is silent."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from amun.core.errors import InputError
+from flows.api.application import make_application
+from flows.api.guard import Application
+from tasks.tools.environment import choose_port
+from tasks.workspace.workspace import Workspace, open_ledger
+
+HOST, PORT = "127.0.0.1", 9466
+MAX_CONNECTIONS = 512
+MAX_HEAD = 16 * 1024  # bytes of a call's head
+WAIT_SECONDS = 20.0  # for a whole head, and of silence between two calls
+STOP_SECONDS = 30  # for what is under way
+
+
+class TimedProtocol(H11Protocol):
+    """Drops a connection whose next call does not come whole in time, however slowly its bytes do."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins to wait for the first head."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Reads what has come, and goes on waiting where that is no whole head."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._timer is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._timer = self.loop.call_later(WAIT_SECONDS, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Server(uvicorn.Server):
+    """Ends on SIGTERM as a command that has done its work, where uvicorn would send itself the signal once more."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stops on a signal; only the main thread gets any."""
+        if current_thread() is not main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def make_server(application: Application) -> Server:
+    """Returns a server that is not started yet."""
+    config = uvicorn.Config(
+        application,
+        http=TimedProtocol,
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        # addresses may name somebody by mistake; the guard writes the log
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=int(WAIT_SECONDS),
+        timeout_graceful_shutdown=STOP_SECONDS,
+        h11_max_incomplete_event_size=MAX_HEAD,
+    )
+    return Server(config)
+
+
+@contextmanager
+def listen(host: str, port: int | None) -> Iterator[socket.socket]:
+    """Gives a socket that listens for the block.
+
+    Raises:
+        InputError: the address cannot be had.
+    """
+    chosen = port or choose_port(PORT)
+    try:
+        family, *_, address = socket.getaddrinfo(host, chosen, type=socket.SOCK_STREAM)[0]
+        bound = socket.create_server(address[:2], family=family, backlog=MAX_CONNECTIONS)
+    except OSError as error:
+        options = f"--host {host} --port {chosen}"
+        raise InputError(f"{options}: it cannot be had on this machine: {error.strerror}; choose another") from None
+    with bound:
+        yield bound
+
+
+def serve(workspace: Workspace, host: str, port: int | None, rate: float) -> None:
+    """Serves until SIGTERM or Ctrl-C; what is under way is answered first.
+
+    Raises:
+        InputError: the address cannot be had, or the ledger has no model.
+    """
+    with open_ledger() as ledger, listen(host, port) as bound:
+        ledger.require_models()
+        named, number = bound.getsockname()[:2]
+        where = f"http://{f'[{named}]' if ':' in named else named}:{number}"
+        # the standard output is the log's alone
+        print(f"amun: requests are taken at {where}", file=sys.stderr, flush=True)
+        make_server(make_application(workspace, ledger, rate)).run(sockets=[bound])

@@ -1,0 +1,70 @@
+"""The application keeps to its own schema: schemathesis makes calls of it, right ones and wrong ones."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+
+from amun.core.subject_ids import find_fault
+from amun.ledger.checks import UNFIT_CHARACTERS
+from tests.api import Served
+
+NUM_EXAMPLES = 8  # of each operation, right ones and wrong ones
+
+
+def tell_time(moment: datetime) -> str:
+    return moment.isoformat()
+
+
+TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=50)
+FORMATS = {
+    "subject-id": TEXT.filter(lambda text: not find_fault(text)),
+    "reference": TEXT.filter(lambda text: not UNFIT_CHARACTERS.search(text) and bool(text.strip())),
+    "past-date-time": st.datetimes(datetime(1970, 1, 2), datetime(2020, 1, 1), timezones=st.just(UTC)).map(tell_time),
+}
+
+
+@pytest.fixture(autouse=True)
+def formats() -> None:
+    """Tells schemathesis what the formats are that the schema names."""
+    for name, strategy in FORMATS.items():
+        schemathesis.openapi.format(name, strategy)
+
+
+def test_application_keeps_to_its_schema(served: Served) -> None:
+    schema: Any = schemathesis.openapi.from_url(f"{served.client.base_url}/openapi.json")
+    operations: list[Any] = [found.ok() for found in schema.get_all_operations()]
+    for operation in operations:
+        check_operation(operation, GenerationMode.POSITIVE, served)
+        if operation.path != "/healthz":  # which takes nothing that could be wrong
+            check_operation(operation, GenerationMode.NEGATIVE, served)
+    assert [f"{operation.method.upper()} {operation.path}" for operation in operations] == [
+        "POST /requests",
+        "GET /requests/{request_id}",
+        "GET /requests/{request_id}/receipt",
+        "GET /healthz",
+    ]
+    statuses = {(line["route"], line["status"]) for line in served.read_log()}
+    assert {("/requests", 201), ("/requests", 422), ("/requests/{request_id}", 404)} <= statuses
+
+
+def check_operation(operation: Any, mode: GenerationMode, served: Served) -> None:
+    """Makes calls of an operation that are right, or wrong, by its schema."""
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=NUM_EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def check(case: Any) -> None:
+        case.call_and_validate(headers={"Authorization": f"Bearer {served.token}"})
+
+    check()
