@@ -39,7 +39,11 @@ Strings = npt.NDArray[np.str_]
 FIRST_SEEDS = {"audit": AUDIT_SEED, "target": TARGET_SEED}
 USED = ("model", "data", "training", "references", "adversarial", "audit")
 # a study honours nobody's request, and finds the same whether its files are sealed
-OF_WAVES = {"audit": {"earlier_people"}, "data": {"sealed", "source_delete", "twins"}}
+OF_WAVES = {
+    "audit": {"earlier_people"},
+    "data": {"sealed", "source_delete", "twins"},
+    "unlearning": {"attempts", "policy"},
+}
 # of this package: what only shows what has been found
 SHOWN = (
     "figures",
@@ -191,7 +195,7 @@ def open_study(name: str, params: Params, by_subject: bool, num_waves: int) -> S
         InputError: the source's files are kept elsewhere and are not at hand.
     """
     content = params.model_dump(include={*USED}, exclude=OF_WAVES) | {
-        "unlearning": params.unlearning.model_dump(exclude={"attempts", "schedule", "seed"}),
+        "unlearning": params.unlearning.model_dump(exclude=OF_WAVES["unlearning"] | {"schedule", "seed"}),
         "runtime": params.runtime.model_dump(exclude={"device"}),
         "device": select_device(params.runtime).type,
         "by_subject": by_subject,
