@@ -38,6 +38,11 @@ def check_params(params: Params) -> Params:
             f"gate.insufficient: {params.gate.insufficient} ends in retraining, which needs the remain set, "
             "but data.remain is none; write pass_with_warning"
         )
+    if params.data.remain == "none" and params.unlearning.policy == "cheapest":
+        raise ValueError(
+            "unlearning.policy: cheapest weighs attempts against exact retraining, which needs the remain set, "
+            "but data.remain is none; write in_order"
+        )
     return params.model_copy(update={"adversarial": check_blocks(params.adversarial)})
 
 

@@ -4,7 +4,8 @@
     python -m bench.nights --images 1000000 --requests 100 --models 3 --devices 2
     python -m bench.nights --shape 3 32 32 --classes 100     of the network that params.yaml names, on such images
 
-Sums over measured unit costs, nothing else: a night searches, fine-tunes and looks at samples, as `params.yaml` says.
+Sums over measured unit costs, nothing else (`amun.costs.night`): a night searches, fine-tunes and looks at samples, as
+`params.yaml` says.
 Requests are of `--samples` samples each. What is not in it: waiting for servers, people who wait in the queue, and
 exact retraining after a night too small to show forgetting (`gate.insufficient: retrain`), which costs both.
 """
@@ -19,6 +20,7 @@ from torch.nn.functional import cross_entropy
 
 from amun.core.params import Params
 from amun.core.paths import PARAMS
+from amun.costs.night import Load, UnitCosts, find_break_even, retrain_seconds, unlearn_seconds
 from amun.model.architectures import build_model
 from amun.model.training import compute_logits, configure_torch, make_optimizer, take_step
 from amun.params import load_params
@@ -28,74 +30,32 @@ from bench.wave import ROOT
 
 SIZES, REQUESTS = (10**4, 10**5, 10**6, 10**7, 10**8, 10**9), (10, 10**3, 10**6)
 FASTEST_SECONDS = 2.0 / 50_000  # an image of CIFAR-10, to 94 %, on one A100 (K. Jordan, airbench; public record)
-NUM_LOOKS = 3  # passes over the samples of a night: audit, report, worst cases
+NUM_REPORT_LOOKS = 2  # passes over the samples after the audit: report, worst cases
 ROW_BYTES = 150  # of a sealed row beside its payload: ids, tag, label
 
 
 @dataclass(frozen=True)
-class UnitCosts:
-    """What one sample costs on one processor or device.
+class Sizes:
+    """What a sample, and a version of the model, take on disk, in bytes."""
 
-    Attributes:
-        step: seconds of one sample in one step of training.
-        look: seconds of one sample in a pass without gradients.
-        search: seconds to find one sample's adversarial example.
-        image_bytes: of a sample's uint8 image.
-        weight_bytes: of a version's weights.
-        fixed: seconds of a night in which nothing is computed: servers, git, DVC.
-    """
-
-    step: float
-    look: float
-    search: float
-    image_bytes: int
-    weight_bytes: int
-    fixed: float
+    image: int
+    weights: int
 
 
-@dataclass(frozen=True)
-class Load:
-    """What is asked for: images, samples to forget in a night, models that hold them and devices to compute on."""
-
-    num_images: int
-    num_forget: int
-    num_models: int
-    num_devices: int
-
-
-def unlearn_seconds(costs: UnitCosts, params: Params, load: Load) -> float:
-    """Returns what a wave of one model takes on one device; as many held-out samples are searched as are forgotten."""
-    remain = load.num_images if params.data.remain == "use" else load.num_forget
-    fine_tuning = params.unlearning.epochs * remain * costs.step
-    return costs.fixed + 2 * load.num_forget * costs.search + fine_tuning + NUM_LOOKS * load.num_images * costs.look
-
-
-def retrain_seconds(costs: UnitCosts, params: Params, load: Load) -> float:
-    """Returns what exact retraining of one model takes on one device, audit left out: it needs none."""
-    return costs.fixed + params.training.epochs * (load.num_images - load.num_forget) * costs.step
-
-
-def find_break_even(costs: UnitCosts, params: Params, num_forget: int) -> int | None:
-    """Returns the least number of images from which a wave is cheaper than retraining; None where it never is."""
-    for exponent in range(40, 400):
-        num_images = round(10 ** (exponent / 40))
-        load = Load(num_images, num_forget, 1, 1)
-        is_cheaper = unlearn_seconds(costs, params, load) < retrain_seconds(costs, params, load)
-        if num_images > 2 * num_forget and is_cheaper:
-            return num_images
-    return None
-
-
-def store_bytes(costs: UnitCosts, params: Params, load: Load, num_classes: int) -> float:
+def store_bytes(sizes: Sizes, params: Params, load: Load, num_classes: int) -> float:
     """Returns what lies on disk for all models after a night: samples, references' logits, one more version of each."""
     num_references = params.references.num_audit + params.references.num_target
     logits = load.num_images * (4 * num_references * num_classes + ROW_BYTES)
-    images = load.num_images * (costs.image_bytes + ROW_BYTES)
-    return load.num_models * (images + logits + 2 * costs.weight_bytes + 8 * load.num_forget * costs.image_bytes)
+    images = load.num_images * (sizes.image + ROW_BYTES)
+    return load.num_models * (images + logits + 2 * sizes.weights + 8 * load.num_forget * sizes.image)
 
 
-def measure_units(params: Params, fixed: float, shape: tuple[int, int, int], num_classes: int) -> UnitCosts:
+def measure_units(
+    params: Params, fixed: float, shape: tuple[int, int, int], num_classes: int
+) -> tuple[UnitCosts, Sizes]:
     """Measures the units in processor seconds, which other work on the machine hardly changes.
+
+    A step of fine-tuning is one of training here; a workspace tells them apart (`amun wave plan`).
 
     Args:
         params: which model, and how it is trained.
@@ -117,7 +77,15 @@ def measure_units(params: Params, fixed: float, shape: tuple[int, int, int], num
     own = compute_logits(model, images[:256]).argmax(1)
     search = _time(lambda: search_together(model, images[:256], own, params.adversarial, str))
     weight_bytes = sum(tensor.nbytes for tensor in model.state_dict().values())
-    return UnitCosts(step / size, look / 1000, search / 256, images[0].numel(), weight_bytes, fixed)
+    costs = UnitCosts(
+        train=step / size,
+        tune=step / size,
+        search=search / 256,
+        audit=look / 1000,
+        report=NUM_REPORT_LOOKS * look / 1000,
+        fixed=fixed,
+    )
+    return costs, Sizes(images[0].numel(), weight_bytes)
 
 
 def _time(work: Callable[[], object], least: float = 3.0) -> float:
@@ -130,16 +98,16 @@ def _time(work: Callable[[], object], least: float = 3.0) -> float:
     return (time.process_time() - began_at) / number
 
 
-def print_night(costs: UnitCosts, params: Params, load: Load, asked: argparse.Namespace) -> None:
+def print_night(costs: UnitCosts, sizes: Sizes, params: Params, load: Load, asked: argparse.Namespace) -> None:
     """Prints a line for a night."""
     seconds = unlearn_seconds(costs, params, load)
     device_hours = seconds * load.num_models / 3600
     # each model by one device: a wave is not spread over several
     night = seconds * -(-load.num_models // load.num_devices) / 3600
-    stored = store_bytes(costs, params, load, asked.classes) / 1e9
+    stored = store_bytes(sizes, params, load, asked.classes) / 1e9
     share = seconds / retrain_seconds(costs, params, load)
     cost = device_hours * asked.device_price + stored * asked.storage_price / 30
-    memory = 4 * load.num_images * costs.image_bytes / 2**30
+    memory = 4 * load.num_images * sizes.image / 2**30
     print(
         f"{load.num_images:>13,} {load.num_forget:>11,} {night:>12,.2f} {device_hours:>12,.2f} {share:>9.2f} "
         f"{stored:>12,.1f} {cost:>12,.2f} {memory:>11,.1f}"
@@ -166,21 +134,22 @@ def main() -> None:
     params = load_params(ROOT / PARAMS)
     print(describe_machine(configure_torch(params.runtime)))
     channels, height, width = asked.shape
-    costs = measure_units(params, asked.fixed, (channels, height, width), asked.classes)
+    costs, sizes = measure_units(params, asked.fixed, (channels, height, width), asked.classes)
     print(
-        f"a sample: step {costs.step * 1e6:.0f} us, look {costs.look * 1e6:.0f} us, search {costs.search * 1e6:.0f} us"
+        f"a sample: step {costs.train * 1e6:.0f} us, look {costs.audit * 1e6:.0f} us, "
+        f"search {costs.search * 1e6:.0f} us"
     )
     print("       images      forget      night h     device h  retrain=1   stored GB   cost a night  float32 GiB")
     for num_images in [asked.images] if asked.images else SIZES:
         for num_requests in [asked.requests] if asked.requests else REQUESTS:
             if 2 * num_requests * asked.samples <= num_images:
                 load = Load(num_images, num_requests * asked.samples, asked.models, asked.devices)
-                print_night(costs, params, load, asked)
+                print_night(costs, sizes, params, load, asked)
     for num_requests in [asked.requests] if asked.requests else REQUESTS:
         least = find_break_even(costs, params, num_requests * asked.samples)
         told = "no size" if least is None else f"about {least:,} images on"
         print(f"{num_requests:,} requests: a wave is cheaper than retraining by params.yaml from {told}")
-    own = params.unlearning.epochs * costs.step + NUM_LOOKS * costs.look
+    own = params.unlearning.epochs * costs.tune + costs.audit + costs.report
     print(f"an image of a wave {own * 1e6:.0f} us here; of the fastest training known {FASTEST_SECONDS * 1e6:.0f} us")
 
 

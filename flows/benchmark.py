@@ -11,14 +11,13 @@ import numpy as np
 import torch
 import yaml
 
-from amun.core.counts import tell_count
+from amun.core.counts import describe_seconds, tell_count
 from amun.core.errors import InputError
 from amun.core.locks import hold_lock
 from amun.model.training import select_device
 from amun.stages.runner import hold_device
 from amun.study import shared
 from amun.study.expected import find_deviations, write_expected
-from amun.study.jobs import describe_seconds
 from amun.study.machine import describe_machine, list_versions
 from amun.study.methods import list_methods
 from amun.study.parameters import list_tried
@@ -138,9 +137,7 @@ def _describe(name: str, plan: Plan, device: torch.device, estimate: float, seco
         versions=list_versions() | {"amun": version("amun")},
         seeds=range(plan.scale.num_seeds),
         forget_sets=range(1, plan.scale.num_forget_sets + 1),
-        params=params.model_dump(
-            mode="json", include={*USED, "unlearning"}, exclude={"unlearning": {"attempts"}} | OF_WAVES
-        ),
+        params=params.model_dump(mode="json", include={*USED, "unlearning"}, exclude=OF_WAVES),
         search_budget=plan.preset.num_trials,
         search_ranges={name: str(tried) for name, tried in list_tried(plan.methods).items()},
         differences=[*plan.preset.differences, *DIFFERENCES],

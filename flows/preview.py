@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from amun.core.counts import tell_count
+from amun.evidence.wave import ForgottenWave
 from amun.ledger.holder import tell_holder
 from flows.outcome import Outcome
 from tasks.tools.git import require_branch, require_clean
@@ -20,6 +21,21 @@ def describe_next_wave(workspace: Workspace) -> str:
 
 
 def _describe_wave(workspace: Workspace) -> str:
+    if told := describe_present(workspace):
+        return told
+    from tasks.steps.freeze import preview_wave
+
+    preview = preview_wave(workspace)
+    attempts, plan = workspace.params.unlearning.attempts, preview.plan
+    what = describe_forgetting(preview.forgetting)
+    if not plan.attempts:
+        return f"{what}; not yet: {plan.wait_reason}"
+    names = ", ".join(f"{number} {attempts[number - 1].method}" for number in plan.attempts)
+    return f"{what}; attempts in turn: {names}{plan.weighed and f' ({plan.weighed})'}"
+
+
+def describe_present(workspace: Workspace) -> str:
+    """Returns what keeps a new wave from being opened, or the open one that would be gone on with; empty if nothing."""
     if (outcome := find_idle_queue(workspace)) is not None:
         return (
             f"wave {outcome.number} is being run by {outcome.detail}"
@@ -29,24 +45,24 @@ def _describe_wave(workspace: Workspace) -> str:
     with open_ledger() as ledger:
         wave = ledger.peek_wave(workspace.model, datetime.now(UTC))
         rollback = ledger.find_rollback(workspace.model)
-    if wave is not None:
-        first = f", after the rollback to version {rollback.to_version}" if rollback is not None else ""
-        opened = f"{wave.opened_at:%Y-%m-%d %H:%M} UTC"
-        return f"would go on with wave {wave.number} ({wave.kind}), open since {opened}{first}"
-    from tasks.steps.freeze import preview_wave
+    if wave is None:
+        return ""
+    first = f", after the rollback to version {rollback.to_version}" if rollback is not None else ""
+    opened = f"{wave.opened_at:%Y-%m-%d %H:%M} UTC"
+    return f"would go on with wave {wave.number} ({wave.kind}), open since {opened}{first}"
+
+
+def describe_forgetting(forgetting: ForgottenWave) -> str:
+    """Returns whom and what a wave would forget, in words."""
     from tasks.workspace.twins import describe_settled
 
-    forgetting, plan = preview_wave(workspace)
-    attempts = workspace.params.unlearning.attempts
-    names = [f"{number} {attempts[number - 1].method}" for number in plan.attempts]
     what = (
         f"wave {forgetting.number} would forget {tell_count(len(forgetting.subject_keys), 'person', 'people')}: "
         f"{tell_count(len(forgetting.forget_ids), 'training sample')} and "
         f"{tell_count(len(forgetting.held_out_ids), 'held-out sample')}"
     )
-    if settled := describe_settled(forgetting):
-        what += f"; {settled}"
-    return f"{what}; attempts in turn: {', '.join(names)}" if names else f"{what}; not yet: {plan.wait_reason}"
+    settled = describe_settled(forgetting)
+    return f"{what}; {settled}" if settled else what
 
 
 def describe_rollback(workspace: Workspace, version: int) -> str:

@@ -186,6 +186,8 @@ def _compute(workspace: Workspace, claim: Claim, runs: list[StageRun]) -> str | 
         return _park(workspace, claim, "waiting", plan.wait_reason)
     if plan.reason:
         tell(f"  retrained at once: {plan.reason}")
+    elif plan.weighed:
+        tell(f"  attempts in turn: {plan.weighed}")
     runs.append(reproduce_stage(workspace, claim, "adversarial"))
     made = _make_attempts(workspace, claim, plan.attempts, plan.reason)
     runs += made.runs

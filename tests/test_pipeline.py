@@ -17,8 +17,9 @@ from tests.imports import ROOT, find_dependencies, find_imports, parse
 
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-# keys of sections that are handed on whole: no result depends on what computes it, and earlier waves are no stage's
-IRRELEVANT = {"runtime.engine", "audit.earlier_people", "references.num_retrained"}
+# keys of sections that are handed on whole: no result depends on what computes it, and neither earlier waves nor the
+# choice among attempts are a stage's
+IRRELEVANT = {"runtime.engine", "audit.earlier_people", "references.num_retrained", "unlearning.policy"}
 # reading, naming and dealing samples is no arithmetic of PyTorch's, and nobody is forgotten there
 OF_NO_IMAGE = {f"runtime.{key}" for key in PARAMS["runtime"]} | {"data.remain", "data.source_delete", "data.twins"}
 

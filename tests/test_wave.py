@@ -284,6 +284,7 @@ def test_commit_holds_exactly_what_a_wave_writes(wave_one: Site) -> None:
         "wave/attempt.json",
         "wave/decisions.json",
         "wave/forgotten.json",
+        "wave/plan.json",
         "wave/wave.json",
     ]
     assert wave_one.git("log", "-1", "--format=%an %cn", "wave/0001") == "amun amun"

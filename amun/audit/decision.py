@@ -48,11 +48,13 @@ class Plan:
         attempts: none where the wave waits.
         wait_reason: why it waits; empty if it does not.
         reason: why it is retrained at once; empty if it is not.
+        weighed: why the attempts are made in turn, where that was weighed against retraining at once; empty otherwise.
     """
 
     attempts: tuple[int, ...]
     wait_reason: str = ""
     reason: str = ""
+    weighed: str = ""
 
 
 def count_references(logits: StoreShape) -> int:

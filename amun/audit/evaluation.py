@@ -35,6 +35,11 @@ class AuditSets:
         """How many samples the wave forgets."""
         return len(self.forget)
 
+    @property
+    def num_samples(self) -> int:
+        """How many samples are looked at in all."""
+        return len(self.forget) + len(self.remain) + len(self.held_out)
+
 
 @dataclass(frozen=True)
 class MembershipScores:

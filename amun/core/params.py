@@ -30,6 +30,7 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Schedule = Literal["cosine", "constant"]
 Augmentation = Literal["none", "flip_crop"]
+Policy = Literal["in_order", "cheapest"]
 
 
 NUM_CRON_FIELDS = 5
@@ -48,6 +49,7 @@ ADDED_KEYS = {
     "references.num_retrained": "0",
     "runtime.engine": "local",
     "training.fallback_gradient_norm": "null",
+    "unlearning.policy": "in_order",
 }
 # keys that are gone, and what to do instead
 REMOVED_KEYS = {
@@ -211,8 +213,9 @@ class AttemptParams(Section):
 
 
 class UnlearningParams(OptimisationParams):
-    """Fine-tuning for unlearning, and the attempts in their order."""
+    """Fine-tuning for unlearning, the attempts in their order, and what may change it."""
 
+    policy: Policy
     attempts: Annotated[tuple[AttemptParams, ...], Field(strict=False, min_length=1)]
 
 

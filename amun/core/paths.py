@@ -46,6 +46,7 @@ TARGET_WEIGHTS = Path("references/target_weights.safetensors")
 
 WAVE = Path("wave/wave.json")
 ATTEMPT = Path("wave/attempt.json")
+PLAN = Path("wave/plan.json")
 DECISIONS = Path("wave/decisions.json")
 FORGOTTEN = Path("wave/forgotten.json")
 WAVE_BASE = Path("wave/base.safetensors")

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from amun.core.paths import DECISIONS
+from amun.evidence.costs import PlannedNight, StageCost
 from amun.evidence.earlier import EarlierFigures
 from amun.evidence.figures import AuditFigures, Figures, ReportFigures
 from amun.evidence.wave import parse_record, write_json
@@ -73,6 +74,9 @@ class Summary(Figures):
         calibration: what the gate judged by.
         test: what the report measured.
         stage_seconds: that the stages computed.
+        costs: what each run of a stage took; empty in a wave of an earlier version, and what a run that was killed had
+            done before is not in it.
+        plan: which attempts were to be made, and why; None in a wave of an earlier version.
     """
 
     num_subjects: int | None = None
@@ -86,6 +90,8 @@ class Summary(Figures):
     calibration: AuditFigures = AuditFigures()
     test: ReportFigures = ReportFigures()
     stage_seconds: float = 0.0
+    costs: Annotated[tuple[StageCost, ...], Field(strict=False)] = ()
+    plan: PlannedNight | None = None
 
     @property
     def earlier(self) -> EarlierFigures | None:

@@ -23,6 +23,7 @@ from amun.core.paths import (
     WAVE_BASE,
 )
 from amun.core.progress import show_progress
+from amun.core.stage_result import Work
 from amun.evidence.figures import AdversarialFigures
 from amun.evidence.wave import MIN_REPORTED, read_wave, write_json
 from amun.model.building import load_for
@@ -40,11 +41,14 @@ from amun.vault.seal import Seal, open_seal
 SECTIONS = {"model", "data", "adversarial", "runtime"}
 
 
-def build_adversarial_set(params: Params, device: torch.device) -> None:
+def build_adversarial_set(params: Params, device: torch.device) -> Work | None:
     """Writes D_A: the adversarial images (float32) with the base's wrong labels; no rows where nothing is forgotten.
 
     Likewise of as many samples of the calibration half, unless there are too few of either to report anything.
     Samples without an adversarial example are left out; those to forget are counted as missing.
+
+    Returns:
+        for how many samples it has searched; None where a killed run had left nothing to search.
     """
     wave, held_out_ids, num_rows = read_wave(), _draw_held_out(), params.adversarial.batch_size
     forget_ids, seal = wave.forget_ids, open_seal(params.data.sealed, "wave", wave.number, wave.base_digest)
@@ -52,14 +56,15 @@ def build_adversarial_set(params: Params, device: torch.device) -> None:
     with keep_partial_results(PARTIAL_ADVERSARIAL, digest) as folder:
         search = ResumableSearch(folder, params.adversarial, device, seal)
         model = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
-        _search(search, model, "adversarial", TRAIN, forget_ids, params.adversarial)
-        _search(search, model, "held out", CALIBRATION, held_out_ids, params.adversarial)
+        num_searched = _search(search, model, "adversarial", TRAIN, forget_ids, params.adversarial)
+        num_searched += _search(search, model, "held out", CALIBRATION, held_out_ids, params.adversarial)
         norms = _write_set(ADVERSARIAL, TRAIN, forget_ids, search.found, num_rows, seal)
         _write_set(HELD_OUT_ADVERSARIAL, CALIBRATION, held_out_ids, search.found, num_rows, seal)
     mean_norm = float(torch.cat(norms).mean()) if sum(map(len, norms)) >= MIN_REPORTED else None
     num_missing = len(forget_ids) - sum(map(len, norms))
     figures = AdversarialFigures(num_forget=len(forget_ids), num_missing=num_missing, mean_delta_norm=mean_norm)
     write_json(ADVERSARIAL_METRICS, figures)
+    return Work(num_searched) if num_searched else None
 
 
 def _draw_held_out() -> list[str]:
@@ -78,13 +83,19 @@ def _draw_held_out() -> list[str]:
 
 def _search(
     search: ResumableSearch, model: nn.Module, title: str, path: Path, sample_ids: list[str], params: AdversarialParams
-) -> None:
-    """Searches for the samples at `path` that are not finished yet, and says of which there is no example."""
-    with show_progress(title, len(search.list_unfinished(sample_ids)), "samples") as advance:
+) -> int:
+    """Searches for the samples at `path` that are not finished yet, and says of which there is no example.
+
+    Returns:
+        how many were not.
+    """
+    num_unfinished = len(search.list_unfinished(sample_ids))
+    with show_progress(title, num_unfinished, "samples") as advance:
         search.run(model, path, sample_ids, advance)
     if missing := search.list_missing(sample_ids):
         # exact retraining needs none of them: the wave goes on, and the other attempts refuse
         print(f"  {describe_missing(missing, params)}", flush=True)
+    return num_unfinished
 
 
 def _write_set(

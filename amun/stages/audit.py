@@ -9,6 +9,7 @@ from amun.audit.retrained import bound_trace
 from amun.audit.trace import Trace, measure_trace
 from amun.core.params import Params
 from amun.core.paths import AUDIT_METRICS, CALIBRATION, HELD_OUT_ADVERSARIAL, TRAIN, UNLEARNED
+from amun.core.stage_result import Work
 from amun.evidence.figures import AuditFigures
 from amun.evidence.wave import RetrainedFigures, read_wave, write_json
 from amun.model.building import load_for
@@ -17,12 +18,17 @@ from amun.store.samples import read_samples
 from amun.store.store import read_shape
 
 
-def audit(params: Params, device: torch.device) -> None:
-    """Writes accuracy and FT AUC of base and unlearned model, and the figures that the gate judges."""
+def audit(params: Params, device: torch.device) -> Work:
+    """Writes accuracy and FT AUC of base and unlearned model, and the figures that the gate judges.
+
+    Returns:
+        how many samples it has looked at.
+    """
     audited = audit_half(params, device, CALIBRATION)
     unlearned, others = load_for(params, read_shape(TRAIN), device, UNLEARNED), read_samples(HELD_OUT_ADVERSARIAL)
     trace = measure_trace(params, device, unlearned, others)
     write_json(AUDIT_METRICS, describe_audit(audited, trace, read_wave().retrained, read_night(), params))
+    return Work(audited.sets.num_samples)
 
 
 def describe_audit(

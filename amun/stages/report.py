@@ -15,6 +15,7 @@ from amun.audit.roc import roc_curve_binned
 from amun.audit.trace import Trace, measure_trace, search_others
 from amun.core.params import Params
 from amun.core.paths import CONFIDENCE, REPORT_METRICS, ROC, TEST, TRAIN, UNLEARNED, WAVE_BASE
+from amun.core.stage_result import Work
 from amun.evidence.figures import ReportFigures
 from amun.evidence.wave import MIN_REPORTED, read_wave, write_json
 from amun.model.building import load_for
@@ -25,12 +26,17 @@ from amun.store.store import read_shape
 NUM_BINS = 20
 
 
-def report(params: Params, device: torch.device) -> None:
-    """Writes the wave's figures on the test half, the ROC curve and the histograms of confidence."""
+def report(params: Params, device: torch.device) -> Work:
+    """Writes the wave's figures on the test half, the ROC curve and the histograms of confidence.
+
+    Returns:
+        how many samples it has looked at.
+    """
     audited = audit_half(params, device, TEST)
     write_json(REPORT_METRICS, _compute_figures(audited, params, device))
     _write_table(ROC, _draw_roc(audited))
     _write_table(CONFIDENCE, _bin_confidence(audited))
+    return Work(audited.sets.num_samples)
 
 
 def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -> ReportFigures:

@@ -14,15 +14,20 @@ from amun.core.locks import hold_lock
 from amun.core.params import Params
 from amun.core.paths import PARAMS, STAGE_LOCK
 from amun.core.processes import end_with_parent, forbid_core_dumps
-from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
+from amun.core.processors import describe_device
+from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult, Work
 from amun.model.training import configure_torch
 from amun.params import load_params
 
 DEVICE_LOCKS = Path("/tmp")  # noqa: S108 - a name that every user of the machine shares
 
 
-def run_stage(stage: Callable[[Params, torch.device], None]) -> None:
-    """Runs a stage in the current folder and exits: 0, or the error's code after its one line."""
+def run_stage(stage: Callable[[Params, torch.device], Work | None]) -> None:
+    """Runs a stage in the current folder and exits: 0, or the error's code after its one line.
+
+    Args:
+        stage: its function. It returns what it has done, where its time goes by a number of samples.
+    """
     end_with_parent()
     forbid_core_dumps()
     try:
@@ -30,8 +35,9 @@ def run_stage(stage: Callable[[Params, torch.device], None]) -> None:
         device = configure_torch(params.runtime)
         with hold_lock(STAGE_LOCK), hold_device(device):
             started_at = time.monotonic()
-            stage(params, device)
-        _tell(StageResult(0, "", time.monotonic() - started_at))
+            work = stage(params, device)
+            seconds = time.monotonic() - started_at
+        _tell(StageResult(0, "", seconds, work, describe_device(str(device))))
     except AmunError as error:
         _tell(StageResult(error.exit_code, str(error), 0.0, error.short if isinstance(error, SourceError) else ""))
         sys.exit(error.exit_code)

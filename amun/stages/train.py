@@ -5,6 +5,7 @@ from torch import nn
 
 from amun.core.params import Params
 from amun.core.paths import ADOPTED_WEIGHTS, BASE_MODEL, CALIBRATION, TRAIN, TRAIN_EPOCHS, TRAIN_METRICS
+from amun.core.stage_result import Work
 from amun.evidence.adoption import Adopted, judge_adopted, read_adopted, require_accuracy
 from amun.evidence.figures import TrainFigures
 from amun.evidence.wave import write_json
@@ -19,8 +20,11 @@ from amun.store.samples import Samples, read_samples
 from amun.store.store import read_owners, read_shape
 
 
-def train(params: Params, device: torch.device) -> None:
+def train(params: Params, device: torch.device) -> Work | None:
     """Writes the base's weights, its loss and accuracy by epoch, and its accuracy on the calibration half.
+
+    Returns:
+        what it has trained on; None where a base was adopted.
 
     Raises:
         InputError: an adopted base is no better than chance on what it is said to have been trained on, or clearly
@@ -38,6 +42,7 @@ def train(params: Params, device: torch.device) -> None:
     write_history(TRAIN_EPOCHS, history)
     figures = TrainFigures(train_accuracy=on_train, calibration_accuracy=on_held_out, warning=warning)
     write_json(TRAIN_METRICS, figures)
+    return Work(len(samples), count_epochs(params.training)) if adopted is None else None
 
 
 def _train(params: Params, model: nn.Module, samples: Samples, device: torch.device) -> list[EpochMetrics]:

@@ -20,6 +20,7 @@ from amun.core.paths import (
     UNLEARNED,
     WAVE_BASE,
 )
+from amun.core.stage_result import Work
 from amun.evidence.figures import UnlearnFigures
 from amun.evidence.wave import MIN_REPORTED, Wave, read_attempt, read_wave, write_json
 from amun.methods.catalogue import find_method, load_method
@@ -36,14 +37,21 @@ from amun.store.samples import Samples, count_samples, read_samples
 from amun.store.store import StoreShape, read_shape
 
 
-def unlearn(params: Params, device: torch.device) -> None:
-    """Writes the unlearned weights and the loss by epoch; where nothing is forgotten, the base byte for byte."""
-    wave, number = read_wave(), read_attempt().attempt
+def unlearn(params: Params, device: torch.device) -> Work | None:
+    """Writes the unlearned weights and the loss by epoch; where nothing is forgotten, the base byte for byte.
+
+    Returns:
+        which samples it had and for how many epochs; None where nothing is forgotten.
+    """
+    wave, number, work = read_wave(), read_attempt().attempt, None
     attempt = select_attempt(params, number)
     if wave.forget_ids:
         forget_ids = None if params.data.remain == "use" else wave.forget_ids
         train = read_samples(TRAIN, sample_ids=forget_ids, without=wave.earlier_gone_ids)
         unlearned = _make_attempt(params, device, wave, train, attempt)
+        # an exact one leaves those to forget out
+        num_trained_on = len(train) - len(wave.forget_ids) * attempt.is_exact
+        work = Work(num_trained_on, _count_epochs(params, attempt))
         save_weights(UNLEARNED, unlearned.model, open_weights_seal(params, wave.number))
         # a handful of samples without the remain set: their loss would be a person's score
         is_reported = params.data.remain == "use" or len(wave.forget_ids) >= MIN_REPORTED
@@ -55,6 +63,7 @@ def unlearn(params: Params, device: torch.device) -> None:
     is_exact = attempt.is_exact if wave.forget_ids else wave.kind == "base"
     method = attempt.method if wave.forget_ids else "none"
     write_json(UNLEARN_METRICS, UnlearnFigures(attempt=number, method=method, is_exact=is_exact))
+    return work
 
 
 def select_attempt(params: Params, number: int) -> AttemptParams:
@@ -64,11 +73,14 @@ def select_attempt(params: Params, number: int) -> AttemptParams:
     return params.unlearning.attempts[number - 1]
 
 
+def _count_epochs(params: Params, attempt: AttemptParams) -> int:
+    return count_epochs(params.training) if attempt.is_exact else params.unlearning.epochs
+
+
 def _make_attempt(
     params: Params, device: torch.device, wave: Wave, train: Samples, attempt: AttemptParams
 ) -> Unlearned:
-    epochs = count_epochs(params.training) if attempt.is_exact else params.unlearning.epochs
-    with show_epochs(f"unlearn {attempt.method}", epochs) as show:
+    with show_epochs(f"unlearn {attempt.method}", _count_epochs(params, attempt)) as show:
         problem = pose_problem(params, device, wave, train, attempt, show)
         return load_method(attempt.method)(problem)
 

@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from amun.core.counts import describe_seconds
 from amun.core.params import RuntimeParams
 from amun.core.processes import end_with_parent
 from amun.core.progress import show_progress
@@ -74,13 +75,6 @@ class Clock:
         """Returns seconds of wall clock: the rest at the pace of what is done, less what is under way."""
         rest = (self.expected - self.done) * self.busy / self.done
         return max(0.0, rest - sum(running)) / self.num_workers
-
-
-def describe_seconds(seconds: float) -> str:
-    """Returns seconds in the unit that suits them."""
-    if seconds < 90:
-        return f"{max(0.0, seconds):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def select_pending(jobs: Sequence[Job]) -> list[Job]:

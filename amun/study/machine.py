@@ -3,21 +3,19 @@
 import os
 import platform
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
+
+from amun.core.processors import name_processor
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
 
 def describe_machine(device: torch.device) -> str:
     """Returns processor, cores, device and versions in one line."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    processors = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    processor = processors[0] if processors else platform.processor()
     computed_on = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} thread"
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    return f"{processor}, {os.cpu_count()} cores, on {computed_on}; {versions}"
+    return f"{name_processor()}, {os.cpu_count()} cores, on {computed_on}; {versions}"
 
 
 def list_versions() -> dict[str, str]:

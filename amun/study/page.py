@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from amun.core.counts import describe_seconds
 from amun.core.templating import open_environment
-from amun.study.jobs import describe_seconds
 from amun.study.records import Record
 from amun.study.search_table import describe_budget, make_ranges_table, make_search_table
 from amun.study.setup import Setup

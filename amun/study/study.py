@@ -43,6 +43,7 @@ OF_WAVES = {
     "audit": {"earlier_people"},
     "data": {"sealed", "source_delete", "twins"},
     "references": {"num_retrained"},
+    "unlearning": {"attempts", "policy"},
 }
 # of this package: what only shows what has been found
 SHOWN = (
@@ -195,7 +196,7 @@ def open_study(name: str, params: Params, by_subject: bool, num_waves: int) -> S
         InputError: the source's files are kept elsewhere and are not at hand.
     """
     content = params.model_dump(include={*USED}, exclude=OF_WAVES) | {
-        "unlearning": params.unlearning.model_dump(exclude={"attempts", "schedule", "seed"}),
+        "unlearning": params.unlearning.model_dump(exclude=OF_WAVES["unlearning"] | {"schedule", "seed"}),
         "runtime": params.runtime.model_dump(exclude={"device"}),
         "device": select_device(params.runtime).type,
         "by_subject": by_subject,

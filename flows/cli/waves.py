@@ -32,6 +32,17 @@ def run_wave(
         shared.tell_outcome(running.run_deletion_wave(workspace))
 
 
+@app.command("plan")
+def plan_wave(as_json: shared.AsJson = False) -> None:
+    """Say what tonight would be about, and what it is expected to take; nothing is done."""
+    from flows.pages import plan_table
+    from flows.planning import estimate_night
+
+    workspace = shared.open_here()
+    checks.require_sound(workspace)
+    shared.show(estimate_night(workspace), as_json, plan_table.print_estimate)
+
+
 @app.command("list")
 def list_waves(
     columns: shared.Columns = None,

@@ -90,6 +90,8 @@ def print_wave(wave: Wave, requests: Sequence[Request], worst: Worst | None = No
         "requests": _list_requests(requests),
     }
     summary = Summary() if wave.summary is None else wave.summary
+    if summary.plan is not None and summary.plan.policy == "cheapest":
+        facts["planned"] = summary.plan.reason or None
     for made in summary.decisions:
         outcome = "passed" if made.passed else "refused"
         facts[f"attempt {made.attempt}"] = f"{made.method} {outcome}: {made.reason}"

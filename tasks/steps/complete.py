@@ -1,12 +1,15 @@
 """Step *complete*: the requests are honoured, each with its receipt, and the wave is closed."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from prefect import task
 
 from amun.audit.decision import find_alarms
 from amun.audit.night import read_night
+from amun.core.params import UnlearningParams
 from amun.evidence.attempts import Receipt, Summary, read_decisions
+from amun.evidence.costs import StageCost, read_planned
 from amun.evidence.figures import AuditFigures, ReportFigures, UnlearnFigures, read_figures
 from amun.evidence.wave import read_wave
 from amun.ledger import Claim, ParkedAs
@@ -40,7 +43,9 @@ def complete_requests(
         warning=find_alarms(unlearned, reported, workspace.params.gate),
         calibration=read_figures(AuditFigures, root),
         test=reported,
-        stage_seconds=round(sum(run.seconds for run in stage_runs), 2),
+        stage_seconds=round(sum(run.result.seconds for run in stage_runs), 2),
+        costs=tuple(describe_costs(stage_runs, workspace.params.unlearning)),
+        plan=read_planned(root),
     )
     receipt = Receipt(
         model=claim.model,
@@ -69,6 +74,22 @@ def complete_requests(
             now=now,
         )
     return summary
+
+
+def describe_costs(stage_runs: Sequence[StageRun], unlearning: UnlearningParams) -> Iterator[StageCost]:
+    """Yields what each stage took that has computed anything in this run."""
+    for run in stage_runs:
+        if not (result := run.result).seconds:
+            continue  # it was up to date
+        work = result.work
+        yield StageCost(
+            stage=run.stage,
+            seconds=round(result.seconds, 3),
+            num_samples=None if work is None else work.num_samples,
+            epochs=1 if work is None else work.epochs,
+            method=None if run.attempt is None else unlearning.attempts[run.attempt - 1].method,
+            machine=result.machine,
+        )
 
 
 @task(name="park", **TASK_OPTIONS)

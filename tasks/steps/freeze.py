@@ -3,13 +3,14 @@
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from prefect import task
 
-from amun.audit.decision import Plan, count_references, plan_attempts
+from amun.audit.decision import Plan, count_references, explain_traceless, plan_attempts
 from amun.audit.gather import find_strangers
 from amun.audit.observations import explain_too_few
 from amun.core.counts import tell_count
@@ -40,6 +41,7 @@ from tasks.tools.options import TASK_OPTIONS
 from tasks.tools.registered import WaveVersion, find_champion
 from tasks.tools.sound import make_sound
 from tasks.tools.story import tell
+from tasks.workspace.costs import weigh
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.holdings import read_holdings
 from tasks.workspace.line import read_line, require_line, require_new_number
@@ -82,8 +84,25 @@ def freeze_wave(workspace: Workspace, claim: Claim, retrained: RetrainedFigures 
     dvc.add_file(root, WAVE_BASE)
 
 
-def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
-    """Returns whom and what the next wave would forget, and which attempts it would make; nothing is written.
+@dataclass(frozen=True)
+class Preview:
+    """What the next wave would be about.
+
+    Attributes:
+        forgetting: whom and what it would forget.
+        forgotten: the waves of the line before it.
+        insufficient: why its people are certainly too few to show that they are forgotten; empty if they may suffice.
+        plan: the attempts that it would make.
+    """
+
+    forgetting: ForgottenWave
+    forgotten: list[ForgottenWave]
+    insufficient: str
+    plan: Plan
+
+
+def preview_wave(workspace: Workspace) -> Preview:
+    """Returns what the next wave would be about; nothing is written.
 
     It can say for certain that its people are too few for any figure, never that they suffice.
     """
@@ -99,16 +118,20 @@ def preview_wave(workspace: Workspace) -> tuple[ForgottenWave, Plan]:
     subjects = [request.subject_id for request in pending]
     forgetting = settle(workspace, name_forgotten(load_secret(root), number, subjects, stores, forgotten), forgotten)
     gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
-    plan = plan_attempts(
+    num_forget, num_non_members = len(forgetting.forget_ids), int((~stores[1].is_among(gone)).sum())
+    traceless = explain_traceless(num_forget, num_non_members, workspace.params.gate)
+    insufficient = _foresee(root, forgetting, forgotten, stores) or traceless
+    able = plan_attempts(
         workspace.params.unlearning,
         workspace.params.gate,
-        num_forget=len(forgetting.forget_ids),
-        num_non_members=int((~stores[1].is_among(gone)).sum()),
-        insufficient=_foresee(root, forgetting, forgotten, stores),
+        num_forget=num_forget,
+        num_non_members=num_non_members,
+        insufficient=insufficient,
         last_night=find_last_night(workspace.params, status.next_due),
         now=now,
     )
-    return forgetting, plan
+    plan, _ = weigh(workspace, able, [*forgotten, forgetting])
+    return Preview(forgetting, forgotten, insufficient, plan)
 
 
 def require_keys_of_all(stores: Sequence[StoredOwners], forgotten: list[ForgottenWave]) -> None:

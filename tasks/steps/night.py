@@ -1,4 +1,4 @@
-"""Step *plan*: which attempts tonight makes, by what its people could show."""
+"""Step *plan*: which attempts tonight makes, by what its people could show and by what attempts take."""
 
 from datetime import UTC, datetime
 
@@ -6,23 +6,24 @@ from prefect import task
 
 from amun.audit.decision import Plan, plan_attempts
 from amun.audit.night import read_night
-from amun.core.paths import CALIBRATION
-from amun.evidence.wave import read_wave
+from amun.core.paths import CALIBRATION, PLAN
+from amun.evidence.wave import read_wave, write_json
 from amun.store.store import read_owners
 from tasks.tools.options import TASK_OPTIONS
+from tasks.workspace.costs import weigh
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
 @task(name="plan", **TASK_OPTIONS)
 def plan_night(workspace: Workspace) -> Plan:
-    """Returns which attempts to make on the wave that is frozen and whose power is known."""
+    """Returns which attempts to make on the wave that is frozen and whose power is known; `wave/plan.json` says why."""
     root, wave, now = workspace.root, read_wave(workspace.root), datetime.now(UTC)
     calibration = read_owners(root / CALIBRATION)
     night = read_night(root)
     with open_ledger() as ledger:
         next_due = ledger.count_status(workspace.model, now).next_due
-    return plan_attempts(
+    able = plan_attempts(
         workspace.params.unlearning,
         workspace.params.gate,
         num_forget=len(wave.forget_ids),
@@ -32,3 +33,6 @@ def plan_night(workspace: Workspace) -> Plan:
         last_night=find_last_night(workspace.params, next_due),
         now=now,
     )
+    plan, planned = weigh(workspace, able, [*wave.forgotten, wave.forgetting])
+    write_json(root / PLAN, planned)
+    return plan

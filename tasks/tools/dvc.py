@@ -24,7 +24,7 @@ from amun.core.errors import AmunError, AttemptError, InputError, WithheldError,
 from amun.core.network import read_timeout
 from amun.core.paths import ADOPTED_WEIGHTS, ATTEMPT, WAVE, WAVE_BASE
 from amun.core.progress import PROGRESS_FILE_VARIABLE
-from amun.core.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, StageResult
+from amun.core.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, UP_TO_DATE, StageResult
 from amun.core.temporary import open_temporary
 from tasks.tools.digests import compute_md5
 from tasks.tools.dvc_settings import LOCAL, SHARED, edit_settings, name_section
@@ -41,10 +41,17 @@ _INTERRUPTED = (f"exited with {-signal.SIGINT}", f"exited with {128 + signal.SIG
 
 @dataclass(frozen=True)
 class StageRun:
-    """A stage that is up to date, and the seconds its program computed to become so (0 if it was)."""
+    """A stage that is up to date, and what its program did to become so.
+
+    Attributes:
+        stage: its name.
+        result: of its program; `UP_TO_DATE` if it was.
+        attempt: that it made or judged, from 1; None for other stages.
+    """
 
     stage: str
-    seconds: float
+    result: StageResult
+    attempt: int | None = None
 
 
 class DvcRefusalError(AmunError):
@@ -65,8 +72,8 @@ def reproduce(
     *,
     force: bool = False,
     follow: Callable[[Path], AbstractContextManager[object]] = nullcontext,
-) -> float:
-    """Brings one stage up to date, as `dvc repro -s` does, and returns the seconds its program computed.
+) -> StageResult:
+    """Brings one stage up to date, as `dvc repro -s` does, and returns what its program told; `UP_TO_DATE` if it was.
 
     Args:
         root: of the workspace.
@@ -90,7 +97,7 @@ def reproduce(
         finally:
             for name in told:
                 del os.environ[name]
-        return StageResult.read(result_path).seconds if result_path.exists() else 0.0
+        return StageResult.read(result_path) if result_path.exists() else UP_TO_DATE
 
 
 def _raise_stage_error(stage: str, result_path: Path, refusal: DvcRefusalError) -> None:

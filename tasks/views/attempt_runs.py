@@ -61,7 +61,7 @@ def _describe_tags(made: Judged, facts: WaveFacts, parent_id: str) -> dict[str, 
 def _list_params(workspace: Workspace, made: Judged) -> Iterator[Param]:
     """Yields how an attempt was made: its own parameters, and those of `params.yaml` that it was trained by."""
     section = "training" if made.method == EXACT_METHOD else "unlearning"
-    trained_by = getattr(workspace.params, section).model_dump(mode="json", exclude={"attempts"})
+    trained_by = getattr(workspace.params, section).model_dump(mode="json", exclude={"attempts", "policy"})
     shown = {
         "attempt": made.attempt,
         "method": made.method,

@@ -9,6 +9,7 @@ from amun.core.paths import (
     DECISIONS,
     EXCLUSIONS,
     FORGOTTEN,
+    PLAN,
     RECEIPT_CHAIN,
     WAVE,
     WAVE_BASE,
@@ -17,7 +18,7 @@ from amun.core.paths import (
 from tasks.tools.dvc import BASE_STAGES, LOCK_FILE, WAVE_STAGES, list_dependencies, list_paths
 from tasks.workspace.workspace import PACKAGES
 
-WAVE_FILES = (LOCK_FILE, str(WAVE), str(ATTEMPT), str(DECISIONS), str(FORGOTTEN), f"{WAVE_BASE}.dvc")
+WAVE_FILES = (LOCK_FILE, *map(str, (WAVE, PLAN, ATTEMPT, DECISIONS, FORGOTTEN)), f"{WAVE_BASE}.dvc")
 BASE_FACTS = (str(EXCLUSIONS), str(ADOPTED), f"{ADOPTED_WEIGHTS}.dvc")
 BASE_FILES = ("dvc.yaml", ".dvc/config", *BASE_FACTS)
 

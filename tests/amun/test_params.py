@@ -59,6 +59,12 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
             "",
             "erasure: missing; every key must be there, and {waiting_days: 7, scan: true} is what to begin with$",
         ),
+        (
+            re.search("  policy: .*\n", SHIPPED)[0],  # type: ignore[index]
+            "",
+            "unlearning.policy: missing; every key must be there, and in_order is what to begin with$",
+        ),
+        ("  policy: in_order", "  policy: cheap", "unlearning.policy: input should be 'in_order' or 'cheapest'"),
         ("  waiting_days: 7", "  waiting_days: 25", "erasure.waiting_days: input should be less than or equal to 24"),
         ("  waiting_days: 7", "  waiting_days: -1", "erasure.waiting_days: input should be greater than or equal to 0"),
         ("  twins: keep", "  twins: forget", "data.twins: input should be 'keep' or 'forget_too', found 'forget'"),
@@ -128,8 +134,12 @@ def test_remain_none_needs_a_gate_that_does_not_retrain(tmp_path: Path) -> None:
     path.write_text(without, encoding="utf-8")
     with pytest.raises(InputError, match=r"gate.insufficient: retrain .* write pass_with_warning"):
         load_params(path)
-    path.write_text(without.replace("insufficient: retrain", "insufficient: pass_with_warning"), encoding="utf-8")
+    with_warning = without.replace("insufficient: retrain", "insufficient: pass_with_warning")
+    path.write_text(with_warning, encoding="utf-8")
     assert load_params(path).data.remain == "none"
+    path.write_text(with_warning.replace("policy: in_order", "policy: cheapest"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"unlearning.policy: cheapest .* data.remain is none; write in_order"):
+        load_params(path)
 
 
 def test_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:

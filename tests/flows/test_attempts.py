@@ -6,6 +6,7 @@ import pytest
 
 from amun.audit.decision import Decision
 from amun.core.params import AttemptParams
+from amun.core.stage_result import StageResult
 from amun.ledger import Claim
 from flows import waves
 from flows.waves import Attempts
@@ -15,7 +16,7 @@ from tests.amun.shipped import PARAMS
 
 APPROXIMATE = AttemptParams(method="never_seen", learning_rate=0.05)
 BACK = "it brings people of earlier waves back"
-REPORTED = StageRun("report", 0.1)
+REPORTED = StageRun("report", StageResult(0, "", 0.1))
 CLAIM = Claim("digits", 2, "deletion", "token", resumed=False, attempt=None)
 
 

@@ -34,7 +34,7 @@ def test_shipped_preset_leaves_nothing_to_the_workspace(name: str) -> None:
     _, preset = load_preset(name)
     for section in (*USED, "unlearning", "runtime"):
         content = getattr(PARAMS, section).model_dump()
-        open_keys = {"attempts"} if section == "unlearning" else OF_THE_MACHINE
+        open_keys = OF_THE_MACHINE
         if section == "adversarial":  # the blocks of other searches are not read
             open_keys = {key for key, value in content.items() if isinstance(value, dict) and key != "pgd_doubling"}
         if section == "references":

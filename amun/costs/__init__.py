@@ -1,0 +1,1 @@
+"""What a night takes, foreseen from what earlier ones took."""

@@ -1,0 +1,1 @@
+"""Tests of what a night is expected to take."""

@@ -1,0 +1,58 @@
+"""What tonight is expected to take, by what the stages of earlier waves took; and a night that goes by it."""
+
+import json
+from typing import Any
+
+from amun.core.paths import PLAN, TRAIN
+from tests.workspaces import Site, list_people
+
+
+def find_summary(site: Site, number: int) -> dict[str, Any]:
+    """Returns what the ledger keeps of a wave, whose stages have all told what they took."""
+    summary: dict[str, Any] = site.load("wave", "show", str(number))["summary"]
+    assert all(cost["seconds"] > 0 and cost["machine"] for cost in summary["costs"])
+    return summary
+
+
+def test_waves_keep_what_their_stages_took(wave_one: Site) -> None:
+    num_train, summary = len(wave_one.read_owners(TRAIN)), find_summary(wave_one, 1)
+    base = {cost["stage"]: cost for cost in find_summary(wave_one, 0)["costs"]}
+    assert (base["train"]["num_samples"], base["train"]["epochs"]) == (num_train, 12)
+    assert base["unlearn"]["num_samples"] is None, "the base was copied"
+    costs = summary["costs"]
+    assert {cost["stage"] for cost in costs} == {"power", "adversarial", "unlearn", "audit", "report"}
+    made = [cost for cost in costs if cost["stage"] == "unlearn"][-1]
+    assert (made["method"], made["num_samples"], made["epochs"]) == ("amun", num_train, 2)
+    (searched,) = (cost["num_samples"] for cost in costs if cost["stage"] == "adversarial")
+    # about as many held-out people's as are forgotten
+    assert summary["num_forget"] < searched < 3 * summary["num_forget"]
+    assert sum(cost["seconds"] for cost in costs) < summary["stage_seconds"] + 0.1
+
+
+def test_plan_without_requests_tells_what_was_measured(wave_one: Site) -> None:
+    plan = wave_one.load("wave", "plan")
+    assert (plan["told"], plan["planned"], plan["is_weighable"]) == ("no request is pending", [], False)
+    assert [attempt["num_made"] for attempt in plan["attempts"]] == [1, 1, 0]
+    assert [attempt["num_passed"] for attempt in plan["attempts"]] == [0, 1, 0]
+    assert all(attempt["train_seconds"] > 0 and attempt["audit_seconds"] > 0 for attempt in plan["attempts"])
+    said = wave_one.run("amun", "wave", "plan")
+    assert "no request is pending" in said
+    assert "break-even" not in said
+    assert f"measured on {plan['measured']['train']['machine']}" in said
+
+
+def test_a_night_is_retrained_at_once_where_attempts_take_longer(site: Site) -> None:
+    site.run("amun", "request", "add", *list_people(site)[0][:3])
+    site.change_params(lambda params: params["unlearning"].update(epochs=500, policy="cheapest"))
+    plan = site.load("wave", "plan")
+    assert plan["planned"] == [3]
+    assert plan["in_order_seconds"] > plan["at_once_seconds"] > plan["shared"]["search"] > 0
+
+    assert f"retrained at once: {plan['decision']}" in site.run("amun", "wave", "run")
+    planned = json.loads((site.root / PLAN).read_text(encoding="utf-8"))
+    assert (planned["policy"], planned["attempts"], planned["reason"]) == ("cheapest", [3], plan["decision"])
+    assert site.git("status", "--porcelain") == ""
+    summary = find_summary(site, 2)
+    assert summary["plan"] == planned
+    assert [cost["method"] for cost in summary["costs"] if cost["stage"] == "unlearn"] == ["retrain"]
+    assert planned["reason"] in " ".join(site.run("amun", "wave", "show", "2").split())
