@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import TimeoutError as WaitedInVain
 
 from amun.core.locks import hold_lock
 
@@ -82,9 +83,9 @@ class Reader:
             self.choose(name)
             try:
                 return self._page.wait_for_url(address, timeout=CLICK_MILLISECONDS)
-            except TimeoutError:
+            except WaitedInVain:
                 continue
-        raise TimeoutError(f"{name} does not lead to {address}")
+        raise WaitedInVain(f"{name} does not lead to {address}")
 
     def choose_in_new_tab(self, name: str) -> None:
         """Clicks on a link that opens a tab of its own, and goes on there."""
@@ -97,7 +98,7 @@ class Reader:
         """Tells with a wait that has ended in vain what was on the page."""
         try:
             yield
-        except TimeoutError as error:
+        except WaitedInVain as error:
             error.add_note(f"{self._page.url} shows:\n{self._page.locator('body').inner_text()}")
             raise
 
