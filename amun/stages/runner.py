@@ -37,9 +37,10 @@ def run_stage(stage: Callable[[Params, torch.device], Work | None]) -> None:
             started_at = time.monotonic()
             work = stage(params, device)
             seconds = time.monotonic() - started_at
-        _tell(StageResult(0, "", seconds, work, describe_device(str(device))))
+        _tell(StageResult(0, "", seconds, work=work, machine=describe_device(str(device))))
     except AmunError as error:
-        _tell(StageResult(error.exit_code, str(error), 0.0, error.short if isinstance(error, SourceError) else ""))
+        short = error.short if isinstance(error, SourceError) else ""
+        _tell(StageResult(error.exit_code, str(error), 0.0, short=short))
         sys.exit(error.exit_code)
 
 

@@ -1,10 +1,11 @@
 """On CUDA: all methods and searches run, one seed gives the same bytes, and a model says what it does on the CPU."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from amun.methods.catalogue import METHODS
 from amun.methods.problem import Targets, UnlearningProblem
@@ -29,7 +30,7 @@ def pose_on(device: torch.device, method: str) -> UnlearningProblem:
     """Returns the small problem on a device."""
     problem = make_problem(method)
     names = ("forget", "adversarial", "remain")
-    tensors: dict[str, Tensor] = {
+    tensors: dict[str, Any] = {
         f"{name}_{kind}": getattr(problem, f"{name}_{kind}").to(device)
         for name in names
         for kind in ("images", "labels")
