@@ -72,20 +72,21 @@ class Reader:
         self.see()
         found.click()
 
-    def choose_page(self, name: str, address: str) -> None:
-        """Clicks on what leads to an address, once more where a list that was just drawn anew has lost the click.
+    def choose_page(self, name: str, path: str) -> None:
+        """Clicks on what leads to another page, once more where a list that was just drawn anew has lost the click.
 
         Args:
             name: of the link.
-            address: to which it leads, as a pattern.
+            path: how the path of that page ends, as a regular expression.
         """
+        address = re.compile(rf"{path}(\?.*)?$")
         for _ in range(WAIT_MILLISECONDS // CLICK_MILLISECONDS):
             self.choose(name)
             try:
                 return self._page.wait_for_url(address, timeout=CLICK_MILLISECONDS)
             except WaitedInVain:
                 continue
-        raise WaitedInVain(f"{name} does not lead to {address}")
+        raise WaitedInVain(f"{name} does not lead to {path}")
 
     def choose_in_new_tab(self, name: str) -> None:
         """Clicks on a link that opens a tab of its own, and goes on there."""

@@ -291,8 +291,8 @@ def open_deployment(pages: Pages) -> None:
     """Looks at the nights to come, and finds what starts one and what leaves some out."""
     reader = pages.reader
     reader.open(pages.prefect)
-    reader.choose_page("Deployments", "**/deployments")
-    reader.choose_page(f"{MODEL}-nightly", "**/deployments/deployment/*")
+    reader.choose_page("Deployments", "/deployments")
+    reader.choose_page(f"{MODEL}-nightly", "/deployments/deployment/[^/]+")
     reader.page.get_by_role("switch", name="toggle At 03:00 AM").wait_for()
     reader.choose("Upcoming")
     reader.choose("Run")
