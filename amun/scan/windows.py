@@ -20,7 +20,7 @@ _MIN_BITS, _MAX_BITS = 15, 29
 _BITS_A_WINDOW = 7
 _FEWER_BITS = 3
 _BITS_A_WORD = 6
-_PART = 1024  # words that are hashed at a time
+_PART = 8192  # words that are hashed at a time
 
 _Bits = tuple[npt.NDArray[np.uint64], np.uint64]
 

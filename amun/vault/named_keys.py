@@ -50,7 +50,7 @@ def list_notes(vault: Vault, kind: str) -> dict[str, str]:
         InputError, AmunError: as `Vault.own_key`.
     """
     kek, wrapped = vault.open(lambda: vault.store.read_keys_of(kind))
-    return {key_id: read_name(vault.unwrap(kek, key_id, key)) for key_id, key in wrapped.items()}
+    return {key_id: read_name(key) for key_id, key in vault.unwrap_all(kek, wrapped).items()}
 
 
 def provide_named_key(vault: Vault, name: str) -> bytes:

@@ -5,7 +5,7 @@ Keys that are no person's are another file (`named_keys`), and so are what is ke
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,7 @@ from amun.vault.database import KEYS_VARIABLE, MARK
 from amun.vault.kek import KEY_BYTES, Kek, fingerprint_kek, locate_kek
 from amun.vault.key_store import KeyStore, locate_key_store
 from amun.vault.suppression import PICTURE, SUBJECT, EntryMaker, Suppression, enter_key
-from amun.vault.wrapping import SubjectKey, derive_key, read_name, unwrap_key, use_key, wrap_key
+from amun.vault.wrapping import SubjectKey, derive_key, read_name, unwrap_keys, use_key, wrap_key
 
 WEIGHTS = "weights"  # a kind of keys that are no person's
 Read = TypeVar("Read")
@@ -102,7 +102,7 @@ class Vault:
         """
         asked = sorted(set(subjects))
         kek, wrapped = self.open(lambda: self.store.read_keys(asked))
-        return {subject: use_key(subject, self.unwrap(kek, subject, key)) for subject, key in wrapped.items()}
+        return {subject: use_key(subject, key) for subject, key in self.unwrap_all(kek, wrapped).items()}
 
     def provide_keys(self, names: Iterable[str]) -> dict[str, SubjectKey]:
         """Returns the key of each of these people by the name, made where there is none yet.
@@ -138,11 +138,8 @@ class Vault:
         """
         secret, asked = load_secret(self.workspace), {normalise(person) for person in people}
         kek, wrapped = self.open(self.store.read_all_keys)
-        name_of = {
-            subject: read_name(self.unwrap(kek, subject, key))
-            for subject, key in wrapped.items()
-            if MARK not in subject
-        }
+        keys = self.unwrap_all(kek, {subject: key for subject, key in wrapped.items() if MARK not in subject})
+        name_of = {subject: read_name(key) for subject, key in keys.items()}
         # another workspace may keep its own people, of whatever names, in the same key store
         return {
             subject: name
@@ -232,13 +229,17 @@ class Vault:
             return self.kek.find(again), content
 
     def unwrap(self, kek: bytes, subject: str, wrapped: bytes) -> bytes:
-        """Returns a key of the key store, given the KEK.
+        """Returns a key of the key store, given the KEK; raises as `unwrap_all`."""
+        return self.unwrap_all(kek, {subject: wrapped})[subject]
+
+    def unwrap_all(self, kek: bytes, wrapped: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Returns keys of the key store by whose they are, given the KEK.
 
         Raises:
             AmunError: the key store is damaged.
         """
         try:
-            return unwrap_key(kek, subject, wrapped)
+            return unwrap_keys(kek, wrapped)
         except (InvalidTag, ValueError):
             raise AmunError(
                 f"the key store {self.store.name} is damaged: a key does not open under the key-encryption key that it "

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
@@ -36,13 +37,18 @@ def wrap_key(kek: bytes, subject: str, key: bytes) -> bytes:
     return nonce + AESGCMSIV(kek).encrypt(nonce, key, subject.encode())
 
 
-def unwrap_key(kek: bytes, subject: str, wrapped: bytes) -> bytes:
-    """Returns what was wrapped.
+def unwrap_keys(kek: bytes, wrapped: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Returns what was wrapped for each of these subjects or key ids.
 
     Raises:
-        InvalidTag, ValueError: it was wrapped by another key, for somebody else, or is damaged.
+        InvalidTag, ValueError: one was wrapped by another key, for somebody else, or is damaged.
     """
-    return AESGCMSIV(kek).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], subject.encode())
+    # to make a cipher takes longer than to open a key with it
+    cipher = AESGCMSIV(kek)
+    return {
+        subject: cipher.decrypt(key[:NONCE_BYTES], key[NONCE_BYTES:], subject.encode())
+        for subject, key in wrapped.items()
+    }
 
 
 def use_key(subject: str, key: bytes) -> SubjectKey:

@@ -22,6 +22,7 @@ from tests.tasks.workspace.test_clear_copies import History
 
 # in this order each finds what those before it have left to do
 KILLS = [
+    ("after", "amun.ledger.clear_waves:ClearBook.begin_clearing"),
     ("before", "tasks.workspace.clearing:_erase_versions"),
     ("before", "tasks.tools.registry_weights:erase_file"),
     # the model that serves is gone, and the other file of the version is not
@@ -33,7 +34,10 @@ KILLS = [
     ("after", "tasks.tools.registry_left:erase_file"),
     ("after", "tasks.workspace.left_weights:erase_left_file"),
     ("after", "tasks.workspace.clearing:_erase_versions"),
+    ("before", "tasks.tools.content_places:ContentFolder.remove"),
     ("after", "tasks.tools.content_places:ContentFolder.remove"),
+    ("before", "tasks.workspace.clearing:erase_traces"),
+    ("after", "tasks.workspace.clearing:erase_traces"),
     ("before", "amun.ledger.clear_waves:ClearBook.finish_clearing"),
 ]
 
