@@ -2,6 +2,8 @@
 
     python -m bench.left                       four splits, six nights of each size, about 25 minutes on a core
     python -m bench.left --people 60 --first-seed 20
+    python -m bench.left --splits 1 --first-seed 40 --retrained 8 --out /tmp/left.json
+                                               the trace by person judged, too, by models retrained beside the base
 
 Each split has people, a base and references of its own, with the parameters of the demo. Each night draws who asks, a
 model is trained without them, and it is judged as an attempt that is not exact: what the stage `power` says of the
@@ -22,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from amun.core.params import Params
+from amun.core.params import MIN_RETRAINED, Params
 from amun.evidence.wave import write_json
 from amun.model.training import configure_torch
 from amun.selftest.full import BaseNights
@@ -67,7 +69,7 @@ class LeftRow:
 def main() -> None:
     """Runs the nights of every split, prints the table after each and writes it."""
     options = _read_options()
-    params = load_demo_params()
+    params = choose_retrained(load_demo_params(), options.retrained)
     device = configure_torch(params.runtime)
     rows: list[LeftRow] = []
     for seed in range(options.first_seed, options.first_seed + options.splits):
@@ -83,6 +85,12 @@ def main() -> None:
                 "splits": list(range(options.first_seed, seed + 1)),
             },
         )
+
+
+def choose_retrained(params: Params, num_retrained: int) -> Params:
+    """Returns the parameters with so many models that are retrained beside a base."""
+    references = params.references.model_copy(update={"num_retrained": num_retrained})
+    return params.model_copy(update={"references": references})
 
 
 def measure_split(
@@ -159,8 +167,12 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--splits", type=int, default=4)
     parser.add_argument("--first-seed", type=int, default=0, help="of the splits")
     parser.add_argument("--nights", type=int, default=6, help="of each size on each split")
+    parser.add_argument("--retrained", type=int, default=0, help="models retrained beside a base; 4 at least, or none")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "digits_left.json")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.retrained not in (0, *range(MIN_RETRAINED, sys.maxsize)):
+        parser.error(f"--retrained: 0, or {MIN_RETRAINED} and more")
+    return options
 
 
 if __name__ == "__main__":

@@ -51,4 +51,9 @@ def bound_trace(retrained: RetrainedFigures | None, num_people: tuple[int, int])
     models = max(float(shown.var(ddof=1)), drawn) * (1 + 1 / num_models)
     fewer = max(0.0, tonight - drawn)
     freedom = (models + fewer) ** 2 / (models**2 / (num_models - 1) + fewer**2 / (min(num_people) - 1))
-    return float(shown.mean() + stdtrit(freedom, 1 - ALARM_ALPHA) * np.sqrt(models + fewer))
+    # by more degrees of freedom fewer people would come out surer than as many as were drawn
+    reach = max(
+        stdtrit(degrees, 1 - ALARM_ALPHA) * np.sqrt(variance)
+        for degrees, variance in ((num_models - 1, models), (freedom, models + fewer))
+    )
+    return float(shown.mean() + reach)

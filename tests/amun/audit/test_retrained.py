@@ -58,8 +58,10 @@ def test_what_models_scatter_more_than_people_counts() -> None:
 
 
 def test_a_night_of_fewer_people_scatters_more() -> None:
-    bounds = [bound_trace(show(*[0.6] * 6), (number, number)) or 0.0 for number in (75, 30, 12)]
-    assert bounds == sorted(bounds)
+    for num_models in (4, 6):
+        nights = [(number, number) for number in (150, 75, 50, 30, 20, 12)]
+        bounds = [bound_trace(show(*[0.6] * num_models), night) or 0.0 for night in nights]
+        assert bounds == sorted(bounds)
     # far fewer people scatter alone, with as many degrees of freedom as there are people less one
     alone = 0.6 + t.ppf(0.99, 11) * auc_standard_error(12, 12)
     assert bounds[-1] == pytest.approx(alone, abs=0.03)
