@@ -84,7 +84,7 @@ class PostBook(Database):
 def _digest_demand(demand: Demand) -> str:
     """Returns what is the same for one demand written in several ways: its id composed or not, its time in any zone."""
     at = None if demand.received_at is None else demand.received_at.astimezone(UTC).isoformat()
-    return _digest(json.dumps([normalise(demand.subject_id), at, demand.reference]))
+    return _digest(json.dumps([normalise(demand.subject_id), at, demand.reference, demand.law]))
 
 
 def _digest(text: str) -> str:

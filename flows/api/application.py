@@ -30,7 +30,8 @@ from flows.api.forms import (
     describe_posted,
     describe_request,
 )
-from flows.api.guard import CALL, Application, Call, Guard, make_failed, make_unavailable, tell_failure, tell_fault
+from flows.api.guard import CALL, Application, Guard, make_failed, make_unavailable
+from flows.api.log import Call, tell_failure, tell_fault
 from flows.api.problems import Problem, answer_problem, document_problems, find_faults
 from tasks.workspace.receipts import read_issued
 from tasks.workspace.workspace import Workspace
@@ -136,7 +137,7 @@ def _add_posting(app: FastAPI, ledger: Ledger) -> None:
 
 
 def _take(ledger: Ledger, demand: DemandForm, call: Call, key: str | None) -> Posted:
-    given = Demand(demand.subject_id, demand.received_at, demand.reference)
+    given = Demand(demand.subject_id, demand.received_at, demand.reference, demand.law)
     try:
         return ledger.take_posted(given, token=call.name, key=key, now=datetime.now(UTC))
     except KeyReusedError as error:
