@@ -215,7 +215,7 @@ def test_fault_of_ours_is_a_problem_and_quotes_nothing(
     def fail(*_: object, **__: object) -> None:
         raise ValueError(f"what {PERSON} wants")
 
-    monkeypatch.setattr(Ledger, "take_posted", fail)
+    monkeypatch.setattr(Ledger, "take_all_posted", fail)
     assert_problem(served.post({"subject_id": PERSON}), 500, "failed")
     told = capfd.readouterr()
     assert told.out == ""
