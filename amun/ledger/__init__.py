@@ -8,6 +8,7 @@ from amun.ledger.clear_waves import ClearBook
 from amun.ledger.consumers import ConsumerBook
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand, FileId, TakenFile
 from amun.ledger.erasures import ErasureBook
+from amun.ledger.extensions import ExtensionBook
 from amun.ledger.files import FileBook
 from amun.ledger.heartbeat import Heartbeat, heartbeat
 from amun.ledger.holder import describe_holder, is_holder_alive
@@ -22,6 +23,7 @@ from amun.ledger.records import (
     Consumer,
     DraftedReceipt,
     Erasure,
+    Extension,
     Hold,
     Holding,
     IssuedReceipt,
@@ -55,6 +57,7 @@ __all__ = [
     "Demand",
     "DraftedReceipt",
     "Erasure",
+    "Extension",
     "FileId",
     "FileNews",
     "Heartbeat",
@@ -90,6 +93,7 @@ __all__ = [
 
 class Ledger(
     HoldBook,
+    ExtensionBook,
     FileBook,
     RollbackBook,
     ErasureBook,

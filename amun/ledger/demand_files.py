@@ -1,4 +1,4 @@
-"""Demands in a CSV file: columns `subject_id` and, optional, `received_at` and `reference`, in any order.
+"""Demands in a CSV file: columns `subject_id` and, optional, `received_at`, `reference`, `law`, in any order.
 
 Text is UTF-8, with or without a byte order mark, or UTF-16 with one; columns are separated by commas.
 """
@@ -13,8 +13,9 @@ from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
 from amun.ledger import Demand
 from amun.ledger.checks import check_received, check_reference, check_subject
+from amun.ledger.laws import Law, check_law
 
-COLUMNS = ("subject_id", "received_at", "reference")
+COLUMNS = ("subject_id", "received_at", "reference", "law")
 NUM_SHOWN = 20
 # where the day begins first, it is this much earlier than in UTC
 FIRST_ZONE = timedelta(hours=14)
@@ -162,8 +163,13 @@ def _parse_reference(text: str, _: datetime) -> str | None:
     return text.strip()
 
 
+def _parse_law(text: str, _: datetime) -> Law:
+    return check_law(text)
+
+
 _PARSERS: dict[str, Callable[[str, datetime], Any]] = {
     "subject_id": _parse_subject,
     "received_at": parse_received,
     "reference": _parse_reference,
+    "law": _parse_law,
 }

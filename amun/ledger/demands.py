@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from amun.ledger.laws import Law
 from amun.ledger.records import OutcomeState
 
 
@@ -14,11 +15,13 @@ class Demand:
         subject_id: whose.
         received_at: when they asked; None is now.
         reference: the company's own ticket, if any.
+        law: whose clock it runs by.
     """
 
     subject_id: str
     received_at: datetime | None = None
     reference: str | None = None
+    law: Law = "gdpr"
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,9 @@
 """Taking a demand in: what each model answers, decided from what it holds and what it has forgotten."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from dateutil.relativedelta import relativedelta
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
@@ -14,11 +12,11 @@ from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_received, check_reference, check_subject, format_request_id, parse_request_id
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand
+from amun.ledger.laws import Law, compute_due
 from amun.ledger.matching import find_known
 from amun.ledger.records import OutcomeState
 from amun.ledger.schema import LIVE_STATES, HoldingRow, InfoRow, ModelRow, OutcomeRow, RequestRow
 
-ONE_MONTH = relativedelta(months=1)
 FEW_STRANGERS = 10  # fewer together are looked at one by one, whatever their share
 
 
@@ -35,12 +33,13 @@ Standings = dict[tuple[str, str], Standing]  # by model and subject
 
 
 class Received(NamedTuple):
-    """A demand that was checked: whose, when it came in and when it is due, and the company's own ticket."""
+    """A demand that was checked: whose, when it came in and is due, the company's own ticket, and by which law."""
 
     subject_id: str
     received_at: datetime
     due_at: datetime
     reference: str | None
+    law: Law
 
 
 class Unknown(NamedTuple):
@@ -95,7 +94,8 @@ def check_demands(demands: Iterable[Demand], now: datetime) -> list[Received]:
         if demand.reference is not None:
             check_reference(demand.reference)
         received_at, subject = check_received(demand.received_at, now), normalise(demand.subject_id)
-        received = Received(subject, received_at, compute_due(received_at), demand.reference)
+        due_at = compute_due(received_at, demand.law)
+        received = Received(subject, received_at, due_at, demand.reference, demand.law)
         checked.setdefault(subject, received)
     return list(checked.values())
 
@@ -154,15 +154,6 @@ def _require_few_strangers(answers: Sequence[AddedRequest], max_share: float | N
         return
     if len(strangers) > max_share * len(answers):
         raise UnmatchedError(strangers, len(answers), max_share)
-
-
-@lru_cache
-def compute_due(received_at: datetime) -> datetime:
-    """Returns when a request is due: one calendar month later (GDPR art. 12(3)), counted in UTC.
-
-    Where the next month has no such day, its last one.
-    """
-    return received_at.astimezone(UTC) + ONE_MONTH
 
 
 def _find_standings(session: Session, subjects: Sequence[str]) -> Standings:

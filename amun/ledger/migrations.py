@@ -164,9 +164,18 @@ def add_alerts(connection: Connection) -> None:
 
 
 def add_api(connection: Connection) -> None:
-    """Version 6 to 7: who may ask over HTTP, and what was answered. Nobody could before."""
+    """Version 6 to 7: who may ask over HTTP, what was answered, and by which law requests are due: before, by one."""
     time = "DATETIME" if connection.dialect.name == "sqlite" else "TIMESTAMP WITH TIME ZONE"
     for statement in (
+        "ALTER TABLE requests ADD COLUMN law VARCHAR DEFAULT 'gdpr' NOT NULL",
+        f"""CREATE TABLE extensions (
+            request_number INTEGER NOT NULL,
+            reason VARCHAR NOT NULL,
+            extended_at {time} NOT NULL,
+            due_before {time} NOT NULL,
+            PRIMARY KEY (request_number),
+            FOREIGN KEY(request_number) REFERENCES requests (number)
+        )""",
         f"""CREATE TABLE api_tokens (
             name VARCHAR NOT NULL,
             key_id VARCHAR NOT NULL,

@@ -7,6 +7,7 @@ from typing import Literal
 from amun.evidence.attempts import Receipt, Summary
 from amun.evidence.figures import Comparison
 from amun.evidence.receipt import ChainEntry, Draft
+from amun.ledger.laws import CLOCKS, Law
 
 OutcomeState = Literal[
     "pending", "in_wave", "held", "completed", "withdrawn", "already_forgotten", "nothing_held", "unmatched"
@@ -205,6 +206,15 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class Extension:
+    """The one time that a request's due date was put off; `due_before` is what it was."""
+
+    reason: str
+    extended_at: datetime
+    due_before: datetime
+
+
+@dataclass(frozen=True)
 class Request:
     """One subject's demand to be forgotten.
 
@@ -212,11 +222,13 @@ class Request:
         request_id: its id.
         subject_id: whose.
         received_at: when they asked.
-        due_at: one calendar month later.
+        due_at: when its law's term ends, or the extended one.
         reference: the company's own ticket, if any.
         file_number: the file it came in, if any.
         holds: its legal holds, the last one last.
         outcomes: where it stands, by model name.
+        law: whose clock it runs by.
+        extension: of its due date, if there was one.
     """
 
     request_id: str
@@ -227,11 +239,18 @@ class Request:
     file_number: int | None
     holds: tuple[Hold, ...]
     outcomes: tuple[Outcome, ...]
+    law: Law = "gdpr"
+    extension: Extension | None = None
 
     @property
     def is_held(self) -> bool:
         """Whether a legal hold keeps it from every wave, and its person's keys from being destroyed."""
         return any(hold.released_at is None for hold in self.holds)
+
+    @property
+    def term(self) -> str:
+        """Within what time it is due, and by which law."""
+        return CLOCKS[self.law].told[self.extension is not None]
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,17 @@ from amun.ledger.demands import AddedRequest, Demand
 from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.lookups import check_model
 from amun.ledger.matching import select_known
-from amun.ledger.records import Erasure, Hold, Outcome, Request, SourceDeletion, UndoneOutcome
-from amun.ledger.schema import ErasureRow, HoldRow, ModelRow, OutcomeRow, RequestRow, RollbackRow, UndoneOutcomeRow
+from amun.ledger.records import Erasure, Extension, Hold, Outcome, Request, SourceDeletion, UndoneOutcome
+from amun.ledger.schema import (
+    ErasureRow,
+    ExtensionRow,
+    HoldRow,
+    ModelRow,
+    OutcomeRow,
+    RequestRow,
+    RollbackRow,
+    UndoneOutcomeRow,
+)
 
 # by request number and model
 Undone = dict[tuple[int, str], list[UndoneOutcome]]
@@ -192,7 +201,7 @@ def read_requests(session: Session, query: Select[tuple[RequestRow, OutcomeRow]]
     rows = session.execute(query).tuples().all()
     numbers = [request.number for request, _ in rows]
     undone, holds = _find_undone(session, numbers), _find_holds(session, numbers)
-    erasures = _find_erasures(session, numbers)
+    erasures, extensions = _find_erasures(session, numbers), _find_extensions(session, numbers)
     return [
         Request(
             format_request_id(request.number),
@@ -203,6 +212,8 @@ def read_requests(session: Session, query: Select[tuple[RequestRow, OutcomeRow]]
             request.file_number,
             tuple(holds.get(request.number, ())),
             tuple(_describe_outcome(outcome, undone, erasures) for _, outcome in group),
+            request.law,
+            extensions.get(request.number),
         )
         for request, group in groupby(rows, key=lambda row: row[0])
     ]
@@ -236,6 +247,16 @@ def _find_holds(session: Session, numbers: Sequence[int]) -> dict[int, list[Hold
     for row in session.scalars(query):
         found[row.request_number].append(Hold(row.reason, row.held_at, row.released_at))
     return found
+
+
+def _find_extensions(session: Session, numbers: Sequence[int]) -> dict[int, Extension]:
+    """Returns the extensions of requests that are numbered in this order, by request."""
+    if not numbers:
+        return {}
+    query = select(ExtensionRow).where(ExtensionRow.request_number.between(numbers[0], numbers[-1]))
+    return {
+        row.request_number: Extension(row.reason, row.extended_at, row.due_before) for row in session.scalars(query)
+    }
 
 
 def _find_erasures(session: Session, numbers: Sequence[int]) -> Erasures:

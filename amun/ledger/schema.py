@@ -14,6 +14,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from amun.ledger.columns import Base
+from amun.ledger.laws import Law
 from amun.ledger.records import OutcomeState, ParkedAs, WaveKind, WaveState
 
 SCHEMA_VERSION = 7  # what brings an earlier one here stands in `migrations.py`
@@ -83,6 +84,18 @@ class RequestRow(Base):
     due_at: Mapped[datetime]
     reference: Mapped[str | None]
     file_number: Mapped[int | None] = mapped_column(ForeignKey("intake_files.number"))
+    law: Mapped[Law] = mapped_column(String, server_default="gdpr")
+
+
+class ExtensionRow(Base):
+    """The one time that a request's due date was put off, for the reason given."""
+
+    __tablename__ = "extensions"
+
+    request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"), primary_key=True, autoincrement=False)
+    reason: Mapped[str]
+    extended_at: Mapped[datetime]
+    due_before: Mapped[datetime]
 
 
 class HoldRow(Base):

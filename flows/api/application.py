@@ -3,23 +3,21 @@
 It calls the ledger as the command line does, so that the same rules hold whichever way a demand comes in.
 """
 
-from asyncio import Lock
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Header, Path, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError
 from amun.ledger import Demand, KeyReusedError, Ledger, Posted
 from amun.ledger.api_tokens import Scope
+from amun.ledger.posted import PostedDemand
 from flows.api.forms import (
     KEY,
     REQUEST_ID,
@@ -30,8 +28,10 @@ from flows.api.forms import (
     describe_posted,
     describe_request,
 )
-from flows.api.guard import CALL, Application, Call, Guard, make_failed, make_unavailable, tell_failure, tell_fault
+from flows.api.guard import CALL, Application, Guard, make_failed, make_unavailable
+from flows.api.log import Call, tell_failure, tell_fault
 from flows.api.problems import Problem, answer_problem, document_problems, find_faults
+from flows.api.writer import Writer
 from tasks.workspace.receipts import read_issued
 from tasks.workspace.workspace import Workspace
 
@@ -110,8 +110,7 @@ def _get_call(request: Request) -> Call:
 
 
 def _add_posting(app: FastAPI, ledger: Ledger) -> None:
-    # the ledger lets one writer in at a time: who waits here is served in turn, and keeps no thread from those who read
-    writing = Lock()
+    writer = Writer(ledger)
 
     @app.post(
         "/requests",
@@ -126,8 +125,7 @@ def _add_posting(app: FastAPI, ledger: Ledger) -> None:
     async def post_request(demand: DemandForm, request: Request, response: Response, key: Key = None) -> PostedForm:
         """Take a person's demand to be forgotten."""
         call = _get_call(request)
-        async with writing:
-            posted = await run_in_threadpool(_take, ledger, demand, call, key)
+        posted = await _take(writer, demand, call, key)
         call.request_id = posted.request_id
         call.outcome = "repeated" if posted.is_repeated else "recorded" if posted.is_new else "known"
         response.status_code = 201 if posted.is_new else 200
@@ -135,10 +133,10 @@ def _add_posting(app: FastAPI, ledger: Ledger) -> None:
         return describe_posted(posted)
 
 
-def _take(ledger: Ledger, demand: DemandForm, call: Call, key: str | None) -> Posted:
-    given = Demand(demand.subject_id, demand.received_at, demand.reference)
+async def _take(writer: Writer, demand: DemandForm, call: Call, key: str | None) -> Posted:
+    given = Demand(demand.subject_id, demand.received_at, demand.reference, demand.law)
     try:
-        return ledger.take_posted(given, token=call.name, key=key, now=datetime.now(UTC))
+        return await writer.take(PostedDemand(given, call.name, key))
     except KeyReusedError as error:
         raise Problem(409, "key-reused", str(error)) from None
     except InputError:

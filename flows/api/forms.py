@@ -10,6 +10,7 @@ from amun.core.errors import InputError
 from amun.core.subject_ids import MAX_LENGTH, find_fault
 from amun.ledger import OutcomeState, Posted, Request
 from amun.ledger.checks import UNFIT_CHARACTERS, check_received
+from amun.ledger.laws import Law
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")  # RFC 3339
 REQUEST_ID = r"^R-[0-9]{6,9}$"
@@ -44,7 +45,7 @@ def _read_time(given: object) -> object:
 
 
 class DemandForm(BaseModel):
-    """A person's demand to be forgotten. It can bring nothing but these three: no data, no address of data."""
+    """A person's demand to be forgotten. It can bring nothing but these: no data, no address of data."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -79,6 +80,7 @@ class DemandForm(BaseModel):
             },
         ),
     ] = None
+    law: Annotated[Law, Field(description="Whose clock it runs by.")] = "gdpr"
 
 
 class PostedForm(BaseModel):
@@ -106,6 +108,8 @@ class RequestForm(BaseModel):
     request_id: Annotated[str, Field(pattern=REQUEST_ID)]
     received_at: datetime
     due_at: datetime
+    law: Law
+    is_extended: Annotated[bool, Field(description="its due date was put off once, as the law allows")]
     is_held: Annotated[bool, Field(description="a legal hold keeps it back")]
     has_receipt: Annotated[bool, Field(description="its receipt of erasure can be fetched")]
     outcomes: list[OutcomeForm]
@@ -139,6 +143,8 @@ def describe_request(request: Request, has_receipt: bool) -> RequestForm:
         request_id=request.request_id,
         received_at=request.received_at,
         due_at=request.due_at,
+        law=request.law,
+        is_extended=request.extension is not None,
         is_held=request.is_held,
         has_receipt=has_receipt,
         outcomes=outcomes,

@@ -5,19 +5,15 @@ name a person by mistake.
 """
 
 import asyncio
-import json
-import sys
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from amun.core.errors import AmunError, join_lines
-from amun.core.masking import mask_passwords
+from amun.core.errors import AmunError
 from amun.ledger import ApiToken
+from flows.api.log import OPEN_PATHS, Call, describe_call, print_line, tell_failure, tell_fault
 from flows.api.problems import Problem, answer_problem
 
 Message = MutableMapping[str, Any]
@@ -28,7 +24,6 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 16 * 1024  # bytes; a demand of the longest id and reference in escapes takes half
 WAIT_SECONDS = 20.0  # for a whole body
-OPEN_PATHS = ("/healthz", "/openapi.json")
 HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -37,31 +32,6 @@ HEADERS = (
 )
 CALL = "amun.call"  # in the scope
 FAILED = "failed"
-
-
-@dataclass
-class Call:
-    """What the log tells of a call.
-
-    Attributes:
-        token: who asked; None where nobody is known to have.
-        request_id: which request it was about, once that is known to be one.
-        outcome: what became of it.
-    """
-
-    token: ApiToken | None = None
-    request_id: str | None = None
-    outcome: str = ""
-
-    @property
-    def name(self) -> str:
-        """The token's name."""
-        return "" if self.token is None else self.token.name
-
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        """What the token may be used for."""
-        return () if self.token is None else self.token.scopes
 
 
 class RateLimit:
@@ -93,7 +63,7 @@ class Guard:
     ) -> None:
         """Takes what is guarded, what knows the tokens, calls a second for each, and where the log's lines go."""
         self._application, self._find_token, self._limit = application, find_token, RateLimit(rate)
-        self._write = write or _print_line
+        self._write = write or print_line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one call; what is no call of HTTP is the application's own."""
@@ -174,46 +144,6 @@ def make_unavailable() -> Problem:
 def make_failed() -> Problem:
     """Returns the problem that is a fault of ours."""
     return Problem(500, FAILED, "it failed here, and the service's log says where; say it again later")
-
-
-def describe_call(scope: Scope, call: Call, status: int, seconds: float) -> str:
-    """Returns the log's line of a call, which names nobody: the path as its pattern, no query, no body."""
-    line = {
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "token": call.name or None,
-        "method": scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other",
-        "route": getattr(scope.get("route"), "path", None) or _tell_open(scope["path"]),
-        "request": call.request_id,
-        "status": status,
-        "outcome": call.outcome or ("ok" if 0 < status < 400 else "refused"),
-        "ms": round(seconds * 1000),
-    }
-    return json.dumps(line)
-
-
-def tell_fault(line: str) -> None:
-    """Tells a fault to whoever looks after the service."""
-    print(f"amun: {join_lines(mask_passwords(line))}", file=sys.stderr, flush=True)
-
-
-def tell_failure(error: Exception) -> None:
-    """Tells where a fault of ours is; its message may quote what was sent."""
-    tell_fault(f"a call failed: {type(error).__name__}{_locate(error)}")
-
-
-def _tell_open(path: str) -> str | None:
-    return path if path in OPEN_PATHS else None
-
-
-def _print_line(line: str) -> None:
-    print(line, flush=True)
-
-
-def _locate(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
 
 
 async def _read_body(scope: Scope, receive: Receive) -> bytes:

@@ -79,7 +79,9 @@ def _describe(error: Mapping[str, Any]) -> FaultForm:
     where, *names = [str(part) for part in error["loc"]]
     if error["type"] == "extra_forbidden":
         # its name is the sender's, and may be anybody's
-        return FaultForm(pointer="#", detail="a field that no demand has; there are subject_id, received_at, reference")
+        return FaultForm(
+            pointer="#", detail="no demand has this field; there are subject_id, received_at, reference, law"
+        )
     if error["type"] == "json_invalid":
         return FaultForm(pointer="#", detail="the body is no JSON")
     pointer = "#" + "".join(f"/{name}" for name in names) if where == "body" else f"{where} {' '.join(names)}"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from amun.ledger import Demand
+    from amun.ledger.laws import Law
 
 app = typer.Typer(help="Requests to be forgotten.", no_args_is_help=True)
 
@@ -31,7 +32,7 @@ Csv = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="A CSV file of requests: subject_id and, optional, received_at and reference.",
+        help="A CSV file of requests: subject_id and, optional, received_at, reference, law.",
         show_default=False,
     ),
 ]
@@ -42,6 +43,10 @@ Received = Annotated[
     ),
 ]
 Reference = Annotated[str | None, typer.Option(metavar="TICKET", help="The company's own ticket.", show_default=False)]
+LawName = Annotated[
+    str | None,
+    typer.Option("--law", metavar="LAW", help="Whose clock it runs by: gdpr (as it is unless said) or ccpa."),
+]
 ConfirmUnknown = Annotated[
     bool, typer.Option("--confirm-unknown", help="Nothing is held of the people who match nobody.")
 ]
@@ -53,6 +58,7 @@ def add_requests(
     csv: Csv = None,
     received: Received = None,
     reference: Reference = None,
+    law: LawName = None,
     confirm_unknown: ConfirmUnknown = False,
     as_json: shared.AsJson = False,
 ) -> None:
@@ -67,12 +73,13 @@ def add_requests(
 
     if bool(subjects) == (csv is not None):
         raise InputError("name the people to forget, or a file of them with --csv FILE: one of the two")
-    if csv is not None and (received is not None or reference is not None):
-        raise InputError("--received and --reference are of people named here; in a file they are columns")
+    if csv is not None and any(option is not None for option in (received, reference, law)):
+        raise InputError("--received, --reference and --law are of people named here; in a file they are columns")
     intake = shared.open_here().params.intake
     now = datetime.now(UTC)
     received_at = None if received is None else _read_time(received, now)
-    named = [Demand(subject, received_at, reference) for subject in subjects or []]
+    clock = _read_law(law or "")
+    named = [Demand(subject, received_at, reference, clock) for subject in subjects or []]
     demands = named if csv is None else _read_file(csv, now)
     # people who are named one by one are looked at one by one; whoever confirms has looked
     max_share = None if csv is None or confirm_unknown else intake.max_unmatched_share
@@ -210,6 +217,32 @@ def release_request(request: RequestId, as_json: shared.AsJson = False) -> None:
     with shared.open_ledger() as ledger:
         released = ledger.release_request(request, now=datetime.now(UTC))
     shared.show(released, as_json, tables.print_request)
+
+
+@app.command("extend")
+def extend_request(
+    request: RequestId,
+    reason: Annotated[str, typer.Option(help="Why it takes longer; stays on record.", show_default=False)],
+    as_json: shared.AsJson = False,
+) -> None:
+    """Put off when a request is due, as its law allows it once. You have to tell the person, before it was due."""
+    from datetime import UTC, datetime
+
+    from flows.pages import tables
+
+    shared.open_here()
+    with shared.open_ledger() as ledger:
+        extended = ledger.extend_request(request, reason, now=datetime.now(UTC))
+    shared.show(extended, as_json, tables.print_request)
+
+
+def _read_law(law: str) -> "Law":
+    from amun.ledger.laws import check_law
+
+    try:
+        return check_law(law)
+    except InputError as error:
+        raise InputError(f"--law: {error}") from None
 
 
 def _read_time(received: str, now: "datetime") -> "datetime":

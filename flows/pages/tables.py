@@ -8,6 +8,7 @@ from amun.core.counts import tell_count
 from amun.core.near_ids import ask_for
 from amun.evidence.attempts import Receipt
 from amun.ledger import AddedOutcome, AddedRequest, Outcome, Request, UndoneOutcome
+from amun.ledger.laws import LAWS
 from amun.ledger.requests import is_erasable
 from flows.pages.layout import day, tell_erasure, text
 from flows.pages.listing import View, print_page
@@ -122,6 +123,11 @@ def print_request(request: Request) -> None:
     print_requests([request])
     if request.file_number is not None:
         print(f"  {'file':<16} done/{request.file_number:06d}/ in the intake source")
+    if request.law != LAWS[0] or request.extension is not None:
+        print(f"  {'due':<16} {day(request.due_at)}: {request.term}")
+    if (extension := request.extension) is not None:
+        before = f"{day(extension.extended_at)}, due {day(extension.due_before)} before"
+        print(f"  {'extended':<16} {before}: {extension.reason}")
     for hold in request.holds:
         end = f"released {day(hold.released_at)}" if hold.released_at else "not released"
         print(f"  {'hold':<16} {day(hold.held_at)}, {end}: {hold.reason}")

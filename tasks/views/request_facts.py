@@ -152,10 +152,7 @@ def read_thresholds(root: Path, commit: str | None) -> Thresholds | None:
 
 def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Iterator[Event]:
     yield Event(request.received_at, "received")
-    for hold in request.holds:
-        yield Event(hold.held_at, f"kept back by a legal hold: {hold.reason}")
-        if hold.released_at is not None:
-            yield Event(hold.released_at, "released from the hold")
+    yield from _list_delays(request)
     for undone in outcome.undone:
         if undone.decided_at is not None:
             made = f" by wave {undone.wave_number}" if undone.wave_number is not None else ""
@@ -172,6 +169,15 @@ def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Itera
         yield Event(outcome.erasure.erased_at, "erased: no sealed copy could be opened any more")
     if outcome.erasure is not None and (source := outcome.erasure.source) is not None and source.deleted_at is not None:
         yield Event(source.deleted_at, "the person's files in the source were deleted")
+
+
+def _list_delays(request: Request) -> Iterator[Event]:
+    for hold in request.holds:
+        yield Event(hold.held_at, f"kept back by a legal hold: {hold.reason}")
+        if hold.released_at is not None:
+            yield Event(hold.released_at, "released from the hold")
+    if request.extension is not None:
+        yield Event(request.extension.extended_at, f"its due date was put off: {request.extension.reason}")
 
 
 def _list_receipt_events(receipt: IssuedReceipt | None) -> Iterator[Event]:

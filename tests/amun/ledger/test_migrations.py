@@ -87,6 +87,7 @@ def test_earlier_ledger_is_brought_up_to_date_when_it_is_opened(url_of_2: str, m
     with Ledger(url_of_2) as ledger:
         ann, jose, composed, decomposed, eve = ledger.list_requests(MODEL)
         assert [request.subject_id for request in (ann, jose, composed, eve)] == ["ann", "Jos\u00e9", COMPOSED, "eve"]
+        assert {(request.law, request.extension) for request in ledger.list_requests()} == {("gdpr", None)}
         assert (ann.reference, ann.received_at, ann.outcomes[0].receipt) == ("T-1", NOW, Receipt(tag="wave/0001"))
         assert [(kept.state, kept.receipt) for kept in ann.outcomes[0].undone] == [
             ("completed", Receipt(tag="wave/0000"))
@@ -118,6 +119,8 @@ def test_earlier_ledger_is_brought_up_to_date_when_it_is_opened(url_of_2: str, m
         "nights",
         "alerts",
         "alert_deliveries",
+        "requests",
+        "extensions",
         "api_tokens",
         "posted_demands",
     ):

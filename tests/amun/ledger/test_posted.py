@@ -9,6 +9,7 @@ import pytest
 
 from amun.core.errors import InputError
 from amun.ledger import Demand, KeyReusedError, Ledger, Posted
+from amun.ledger.posted import PostedDemand
 from tests.amun.ledger.conftest import MakeUrl
 from tests.amun.ledger.helpers import MODEL, NOW, PROCESSES, add, build_base, claim_wave, complete_wave, run_together
 
@@ -83,6 +84,22 @@ def test_where_no_model_is_registered_nothing_can_be_taken(make_url_of_new: Make
             empty.require_models()
         with pytest.raises(InputError, match="no model is registered"):
             empty.take_posted(Demand("ann"), token="crm", key=None, now=NOW)  # noqa: S106 - its name
+
+
+def test_demands_that_come_together_are_answered_as_if_each_came_alone(ledger: Ledger) -> None:
+    take(ledger, "ann", "k-0")
+    demands = [("ben", "k-1"), ("ben", "k-1"), ("ben", None), ("ann", "k-0"), ("Zo\u00eb", "k-1"), ("Zoe\u0308", "k-2")]
+    posted = [PostedDemand(Demand(subject), "crm", key) for subject, key in demands]
+    *answers, reused, zoe = ledger.take_all_posted(posted, now=NOW)
+    assert isinstance(reused, KeyReusedError)
+    assert [(one.request_id, one.is_new, one.is_repeated) for one in [*answers, zoe] if isinstance(one, Posted)] == [
+        ("R-000002", True, False),
+        ("R-000002", True, True),
+        ("R-000002", False, False),
+        ("R-000001", True, True),
+        ("R-000003", True, False),
+    ]
+    assert len(ledger.list_requests()) == 3
 
 
 def test_several_at_once_with_one_key_make_one_request(url: str, ledger: Ledger) -> None:

@@ -46,15 +46,27 @@ def test_demand_is_taken_and_looked_up(served: Served) -> None:
             "request_id": "R-000001",
             "received_at": "2026-01-31T08:30:00Z",
             "due_at": due,
+            "law": "gdpr",
+            "is_extended": False,
             "is_held": False,
             "has_receipt": False,
             "outcomes": [outcome],
         },
     )
     served.ledger.hold_request("R-000001", "evidence against ann", now=NOW)
+    served.ledger.extend_request("R-000001", "ann has many images", now=datetime(2026, 2, 1, tzinfo=UTC))
     held = served.client.get("/requests/R-000001")
+    assert (held.json()["is_extended"], held.json()["due_at"]) == (True, "2026-04-30T08:30:00Z")
     assert (held.json()["is_held"], held.json()["outcomes"][0]["state"]) == (True, "held")
     assert PERSON not in held.text
+
+
+def test_demand_runs_by_the_clock_of_its_law(served: Served) -> None:
+    body = {"subject_id": PERSON, "received_at": "2026-01-31T09:30:00Z", "law": "ccpa"}
+    assert served.post(body, "k-1").json()["due_at"] == "2026-03-17T09:30:00Z"
+    assert served.client.get("/requests/R-000001").json()["law"] == "ccpa"
+    assert_problem(served.post(body | {"law": "gdpr"}, "k-1"), 409, "key-reused")
+    assert_problem(served.post(body | {"law": "lgpd"}), 422, "faulty")
 
 
 def test_demand_said_again(served: Served) -> None:
@@ -203,7 +215,7 @@ def test_fault_of_ours_is_a_problem_and_quotes_nothing(
     def fail(*_: object, **__: object) -> None:
         raise ValueError(f"what {PERSON} wants")
 
-    monkeypatch.setattr(Ledger, "take_posted", fail)
+    monkeypatch.setattr(Ledger, "take_all_posted", fail)
     assert_problem(served.post({"subject_id": PERSON}), 500, "failed")
     told = capfd.readouterr()
     assert told.out == ""

@@ -255,3 +255,27 @@ def test_list_that_cannot_be_shown(
     assert (typed.exit_code, typed.out, typed.err.count("\n")) == (2, "", 1)
     assert words in typed.err
     assert ledger.list_requests() == []
+
+
+def test_request_runs_by_the_clock_of_its_law(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert Typed(capsys, "add", "heavy", "--received", "2026-01-31", "--law", "CCPA").exit_code == 0
+    assert ledger.get_request("R-000001").due_at == datetime(2026, 3, 17, tzinfo=UTC)
+    assert "2026-03-17: 45 days, Cal. Civ. Code 1798.130" in Typed(capsys, "show", "R-000001").out
+    typed = Typed(capsys, "add", "00042", "--law", "lgpd")
+    assert (typed.exit_code, typed.err) == (
+        2,
+        "amun: --law: 'lgpd' is no law whose clock is known; there are gdpr, ccpa\n",
+    )
+    file = tmp_path / "requests.csv"
+    file.write_text("subject_id,law\n00042,ccpa\nguest-1,\n", encoding="utf-8")
+    assert "in a file they are columns" in Typed(capsys, "add", "--csv", str(file), "--law", "ccpa").err
+    assert Typed(capsys, "add", "--csv", str(file)).exit_code == 0
+    assert [request.law for request in ledger.list_requests()] == ["ccpa", "ccpa", "gdpr"]
+    extended = Typed(capsys, "extend", "R-000003", "--reason", "images under many names")
+    assert (extended.exit_code, extended.err) == (0, "")
+    assert "extended by two months to three, GDPR article 12(3)" in extended.out
+    assert "due " in extended.out
+    assert extended.out.rstrip().endswith(" before: images under many names")
+    assert Typed(capsys, "extend", "R-000003", "--reason", "again").exit_code == 2
