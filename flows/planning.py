@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amun.core.params import Policy
+from amun.core.params import Params, Policy
 from amun.costs.choosing import AttemptCost, Tonight, expect_seconds, find_units, foresee_attempts, foresee_shared
 from amun.costs.measured import Measured, measure_units
 from amun.costs.night import UnitCosts, find_break_even
@@ -71,7 +71,7 @@ def estimate_night(workspace: Workspace) -> NightEstimate:
     attempts = foresee_attempts(workspace.params, measured, line, tonight)
     shared = foresee_shared(measured, tonight)
     exact = [attempt for attempt in attempts if attempt.is_exact]
-    units = _find_units(measured, tonight, attempts)
+    units = _find_units(workspace.params, measured, tonight, attempts)
     return NightEstimate(
         told=told,
         tonight=tonight,
@@ -95,9 +95,11 @@ def _add(attempts: float | None, shared: dict[str, float | None]) -> float | Non
     return None if attempts is None else attempts + sum(seconds or 0.0 for seconds in shared.values())
 
 
-def _find_units(measured: Measured, tonight: Tonight, attempts: Sequence[AttemptCost]) -> UnitCosts | None:
+def _find_units(
+    params: Params, measured: Measured, tonight: Tonight, attempts: Sequence[AttemptCost]
+) -> UnitCosts | None:
     """Returns the unit costs by the first attempt; None where it is exact, nothing is retrained or nobody forgotten."""
     first = attempts[0]
     if first.is_exact or not tonight.is_remain_at_hand or not tonight.num_forget:
         return None
-    return find_units(measured, tonight, first.method)
+    return find_units(params, measured, tonight, first.method)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from amun.core.counts import describe_seconds
 from amun.core.params import EXACT_METHOD, AttemptParams, Params, Policy
-from amun.costs.measured import Measured, Past, count_outcomes
+from amun.costs.measured import Measure, Measured, Past, count_outcomes
 from amun.costs.night import Load, UnitCosts, count_searches, train_seconds, tune_seconds
 from amun.evidence.costs import PlannedNight
 
@@ -96,13 +96,18 @@ def _foresee_training(
     params: Params, measured: Measured, attempt: AttemptParams, load: Load
 ) -> tuple[float | None, int]:
     own = measured.train if attempt.is_exact else measured.tune.get(attempt.method)
-    unit = own or measured.train
+    unit = own or _find_like(params, measured)
     if unit is None:
         return None, 0
     num_runs = 0 if own is None else own.num_runs
     if attempt.is_exact:
         return train_seconds(unit.seconds, params, load), num_runs
     return tune_seconds(unit.seconds, params, load), num_runs
+
+
+def _find_like(params: Params, measured: Measured) -> Measure | None:
+    """Returns what a sample takes in one epoch of training the base; None of a user's trainer, which tells of none."""
+    return measured.train if params.training.function is None else None
 
 
 def foresee_shared(measured: Measured, tonight: Tonight) -> dict[str, float | None]:
@@ -173,21 +178,23 @@ def plan_by_cost(policy: Policy, numbers: Sequence[int], costs: Sequence[Attempt
     )
 
 
-def find_units(measured: Measured, tonight: Tonight, method: str) -> UnitCosts | None:
+def find_units(params: Params, measured: Measured, tonight: Tonight, method: str) -> UnitCosts | None:
     """Returns the unit costs of waves whose attempt is of this method; None where one of them is not known.
 
     Args:
+        params: how the base is trained.
         measured: in the line.
         tonight: by which the looks at held-out samples are shared among the training images.
         method: its own training, or where it was never made that of the base.
     """
     train, search, audit, report = measured.train, measured.search, measured.audit, measured.report
-    if train is None or search is None or audit is None or report is None or not tonight.num_train:
+    tune = measured.tune.get(method) or _find_like(params, measured)
+    if train is None or tune is None or search is None or audit is None or report is None or not tonight.num_train:
         return None
     looks = [tonight.count_looks(number) / tonight.num_train for number in (tonight.num_calibration, tonight.num_test)]
     return UnitCosts(
         train=train.seconds,
-        tune=measured.tune.get(method, train).seconds,
+        tune=tune.seconds,
         search=search.seconds,
         audit=audit.seconds * looks[0],
         report=report.seconds * looks[1],

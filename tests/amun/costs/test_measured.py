@@ -51,7 +51,7 @@ def test_what_had_nothing_to_do_tells_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("num_forget", "machine", "left"),
-    [(30, HERE, 0.1), (0, HERE, 0.25), (30, OTHER, 0.25), (200, HERE, 0.0)],
+    [(30, HERE, 0.1), (19, HERE, 0.25), (30, OTHER, 0.25), (200, HERE, 0.0)],
     ids=["its search is left out", "it has searched nothing", "measured elsewhere", "never below zero"],
 )
 def test_a_report_is_measured_without_its_search(num_forget: int, machine: str, left: float) -> None:
