@@ -9,7 +9,7 @@ from amun.core.stage_result import StageResult, Work
 
 @pytest.mark.parametrize("work", [Work(898, 60), None])
 def test_what_is_written_is_read(tmp_path: Path, work: Work | None) -> None:
-    result = StageResult(0, "", 1.5, work, "a processor, 1 thread")
+    result = StageResult(0, "", 1.5, work=work, machine="a processor, 1 thread")
     result.write(tmp_path / "result.json")
     assert StageResult.read(tmp_path / "result.json") == result
 

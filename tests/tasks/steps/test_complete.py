@@ -13,8 +13,8 @@ def test_a_stage_that_was_up_to_date_has_taken_nothing() -> None:
     runs = [
         StageRun("power", StageResult(0, "", 0.5, machine=HERE)),
         StageRun("adversarial", UP_TO_DATE),
-        StageRun("unlearn", StageResult(0, "", 12.3456, Work(898, 10), HERE), attempt=1),
-        StageRun("audit", StageResult(0, "", 1.0, Work(1329), HERE), attempt=2),
+        StageRun("unlearn", StageResult(0, "", 12.3456, work=Work(898, 10), machine=HERE), attempt=1),
+        StageRun("audit", StageResult(0, "", 1.0, work=Work(1329), machine=HERE), attempt=2),
     ]
     assert list(describe_costs(runs, PARAMS.unlearning)) == [
         StageCost(stage="power", seconds=0.5, machine=HERE),
