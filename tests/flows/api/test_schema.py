@@ -10,7 +10,7 @@ from amun.core.subject_ids import find_fault
 from amun.ledger.checks import UNFIT_CHARACTERS
 from tests.api import Served
 
-NUM_EXAMPLES = 8  # of each operation, right ones and wrong ones
+NUM_EXAMPLES = 6  # of each operation, right ones and wrong ones
 
 
 def tell_time(moment: datetime) -> str:
