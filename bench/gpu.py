@@ -1,14 +1,14 @@
 """What an accelerator makes of it: tests, the same bytes twice, two waves, and its speed beside this machine's CPU.
 
-    bench/gpu.sh                   at most six minutes on a machine with a GPU
-    bench/gpu.sh --device cpu      the same without one, to try the script
+    bench/gpu.sh                   on a machine with a GPU; made for six minutes there, which nobody has measured yet
+    bench/gpu.sh --device cpu      the same without one, to try the script: few images, and no test marked `gpu` runs
 
-Parts come in this order; one that would begin after `--limit` seconds is left out, and told. Exit code 1: something was
-not as it must be, or was left out. 3: there is no GPU.
+Parts come in this order; one that would begin after `--limit` seconds is left out, and told. A part that fails is told,
+and the next one begins. Exit code 1: something was not as it must be, or was left out. 3: there is no GPU.
 
 1. the tests marked `gpu`
 2. a base of the demo's digits trained twice from one seed, in processes of their own: the same weights
-3. a wave of the demo's digits: the untouched base must be refused
+3. a wave of the demo's digits: memory left must be measured, and the untouched base be refused
 4. a wave of as many images as CIFAR-10 has, 32 x 32 in colour, made up of a pattern for each class and noise
 5. seconds a sample of search, step and look on the device and on one thread of the CPU
 """
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import chdir
 from hashlib import sha256
@@ -48,7 +49,7 @@ from flows.demo import NUM_SAMPLES
 
 LIMIT_SECONDS = 330
 NO_GPU = 3  # the exit code
-NUM_IMAGES, NUM_CLASSES, NUM_FORGET, SIDE = 50_000, 10, 500, 32
+NUM_IMAGES, NUM_ON_CPU, NUM_CLASSES, NUM_FORGET, SIDE = 50_000, 2_000, 10, 500, 32
 SHAPES = {"digits": (1, 8, 8), "CIFAR-10's size": (3, SIDE, SIDE)}
 
 
@@ -57,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--limit", type=float, default=LIMIT_SECONDS, help="seconds after which no part is begun")
-    parser.add_argument("--images", type=int, default=NUM_IMAGES, help="of the wave of made-up images")
+    parser.add_argument("--images", type=int, help=f"of the made-up wave ({NUM_IMAGES}; {NUM_ON_CPU} on a CPU)")
     parser.add_argument("--train-only", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.device != "cpu" and not torch.cuda.is_available():
@@ -69,12 +70,13 @@ def main() -> None:
         print(train_once(params, device))
         return
     began_at = time.monotonic()
-    print(f"{describe_machine(device)}, torch {torch.__version__}", flush=True)
+    print(describe_machine(device), flush=True)
+    num_images = asked.images or (NUM_ON_CPU if device.type == "cpu" else NUM_IMAGES)
     parts: dict[str, Callable[[], bool]] = {
-        "tests marked gpu": run_tests,
+        **({} if device.type == "cpu" else {"tests marked gpu": run_tests}),
         "the same bytes twice": lambda: compare_bytes(asked.device),
         "a wave of digits": lambda: run_wave(params, device, NUM_SAMPLES[0]),
-        f"a wave of {asked.images:,} images": lambda: run_made_up_wave(params, device, asked.images),
+        f"a wave of {num_images:,} images": lambda: run_made_up_wave(params, device, num_images),
         "speed beside the CPU": lambda: compare_speed(params, device),
     }
     failed = [name for name, part in parts.items() if not _run_part(name, part, began_at, asked.limit)]
@@ -89,7 +91,11 @@ def _run_part(name: str, part: Callable[[], bool], began_at: float, limit: float
         print(f"{name}: left out after {begun - began_at:.0f} s", flush=True)
         return False
     print(f"{name}:", flush=True)
-    is_right = part()
+    try:
+        is_right = part()
+    except Exception:  # the machine is lent for minutes: what comes after it is to be seen as well
+        traceback.print_exc()
+        is_right = False
     print(f"{name}: {'right' if is_right else 'WRONG'}, {time.monotonic() - begun:.1f} s", flush=True)
     return is_right
 
@@ -100,9 +106,11 @@ def put_on(params: Params, device: str) -> Params:
 
 
 def run_tests() -> bool:
-    """Runs the tests that compute on a GPU; without one each is skipped, which pytest tells."""
+    """Runs the tests that compute on a GPU; none may be skipped."""
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "tests/amun/gpu"]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    run = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
+    print(run.stdout, end="", flush=True)
+    return run.returncode == 0 and " skipped" not in run.stdout
 
 
 def train_once(params: Params, device: torch.device) -> str:
@@ -124,9 +132,9 @@ def compare_bytes(device: str) -> bool:
 
 
 def run_wave(params: Params, device: torch.device, num_forget: int) -> bool:
-    """Runs a wave in a folder of its own; returns whether the untouched base was refused.
+    """Runs a wave in a folder of its own; returns whether memory left was measured, and the untouched base refused.
 
-    The first attempt that is not the paper's is made, and exact retraining.
+    Of the attempts `never_seen` is made, and exact retraining.
     """
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         begin_wave(params, device, num_forget)
@@ -138,7 +146,7 @@ def run_wave(params: Params, device: torch.device, num_forget: int) -> bool:
                 rows.append(measure(name_attempt(attempt), params, device, lambda: unlearn(params, device)))
     for row in rows:
         print(f"  {describe_row(row)}")
-    return not rows[0].passed
+    return rows[0].memory_left is not None and not rows[0].passed
 
 
 def describe_row(row: Row) -> str:
