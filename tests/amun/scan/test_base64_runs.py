@@ -1,5 +1,7 @@
 """Runs of base64 are found at their very edges, by machine code and without it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -38,8 +40,13 @@ def test_all_runs_are_found_from_the_first_letter_to_the_last(
 
 def test_machine_code_is_made_once_a_process_has_read_much(monkeypatch: pytest.MonkeyPatch) -> None:
     fast = list[bytes]()
+
+    def find(buffer: bytes) -> Iterator[tuple[int, int]]:
+        fast.append(buffer)
+        return iter([])
+
     monkeypatch.setattr(base64_runs, "_process", base64_runs._Process())
-    monkeypatch.setattr(base64_runs, "_find_fast", lambda buffer: iter([fast.append(buffer)]))
+    monkeypatch.setattr(base64_runs, "_find_fast", find)
     monkeypatch.setattr(base64_runs, "MACHINE_CODE_FROM", 150)
     for buffer in (100 * b" ", 50 * b" ", b"x", b"y"):
         list(base64_runs._find_runs(buffer))
