@@ -2,6 +2,7 @@
 
     python -m bench.scan                    8 MB of each, looking for 20 pictures and for 1,000; a minute
     python -m bench.scan --photographs      and how many of CIFAR-10's photographs are found, and taken for others
+    python -m bench.scan --early            as in the first GB that a process reads: base64 is looked for without Numba
 
 Processor time of this process, the least of the rounds; all in one run, so that the figures can be compared. `on disk`
 are the megabytes a second as they lie, `unpacked` those after unpacking. Of base64 the bytes that it stands for are
@@ -30,6 +31,7 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
+from amun.scan import base64_runs
 from amun.scan.content import scan_bytes
 from amun.scan.files import find_body
 from amun.scan.fingerprint import FILE, IMAGE, Fingerprint
@@ -52,7 +54,9 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=1000, help="that are looked for")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--photographs", type=Path, nargs="?", const=CIFAR10, help="Parquet file with image files")
+    parser.add_argument("--early", action="store_true", help="as a process reads at first")
     arguments = parser.parse_args()
+    base64_runs.MACHINE_CODE_FROM = sys.maxsize if arguments.early else 0
     random = np.random.default_rng(0)
     window_hash = WindowHash.derive(b"k" * 32)
     pictures = random.integers(0, 256, (arguments.pictures, *IMAGE_SHAPE), dtype=np.uint8)

@@ -1,12 +1,16 @@
 """The pages are what their sources say now, and lead where they say."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from amun import __version__
 from docs.build_parameters import PAGE, build_page
+from flows.cli.app import app
 from tests.workspaces import ROOT
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,6 +39,22 @@ def is_there(page: Path, path: str, anchor: str) -> bool:
 def make_anchor(heading: str) -> str:
     """Returns the anchor that a heading gets: lower case, no punctuation, hyphens for blanks."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def list_leaves(command: Any, name: str) -> Iterator[str]:
+    """Yields every command that can be typed, by the names that lead to it."""
+    commands = getattr(command, "commands", {})
+    if not commands or command.invoke_without_command:
+        yield name
+    for part, inner in commands.items():
+        yield from list_leaves(inner, f"{name} {part}")
+
+
+def test_the_page_of_the_commands_has_every_command() -> None:
+    text = " ".join((ROOT / "docs/workspace.md").read_text(encoding="utf-8").split())
+    commands = sorted(list_leaves(get_command(app), "amun"))
+    assert "amun request extend" in commands
+    assert [command for command in commands if not re.search(rf"{command}\b", text)] == []
 
 
 def test_changelog_names_this_release() -> None:

@@ -5,6 +5,9 @@ from contextlib import contextmanager
 
 from amun.core.masking import mask_passwords
 
+# what names files of a source, to whoever sits at the terminal
+SAYS_MORE = "`amun init` or `amun base rebuild`, typed, says more"
+
 
 class AmunError(Exception):
     """Something failed that was not the caller's input; the command line exits with code 1.
@@ -32,13 +35,23 @@ class InputError(AmunError):
 class SourceError(InputError):
     """Files of a source cannot be used: the line names them, and a file's name may be a person's.
 
-    Attributes:
-        short: the line without names.
+    Args:
+        line: the whole one.
+        short: the same without names.
     """
 
-    def __init__(self, line: str, short: str = "") -> None:
+    def __init__(self, line: str, short: str) -> None:
         super().__init__(line)
-        self.short = mask_passwords(short)
+        self._short = mask_passwords(short)
+
+    @property
+    def short(self) -> str:
+        """The line without names, and what to type to see them."""
+        return f"{self._short}; {SAYS_MORE}"
+
+    def __reduce__(self) -> tuple[type["SourceError"], tuple[str, str]]:
+        """Keeps both lines."""
+        return type(self), (str(self), self._short)
 
 
 class WithheldError(InputError):

@@ -1,16 +1,35 @@
 """Base64 in a buffer: text of its letters, with line ends and either of the two alphabets."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from dataclasses import dataclass
 
-import numba
 import numpy as np
 import pybase64
 
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_\r\n"
-_IS_LETTER = np.array([value in _LETTERS for value in range(256)], np.uint8)
+_LETTER, _OTHER = b"\0", b"\1"
+_TO_KINDS = b"".join(_LETTER if value in _LETTERS else _OTHER for value in range(256))
 _MIN_LETTERS = 80  # in a row: 64 bytes of content have 86
-_AT_ONCE = 64
+_RUN = _MIN_LETTERS * _LETTER
+_WORD = 8
+_WORDS = bytes([True]) * (_MIN_LETTERS // _WORD - 1)  # of letters alone, in any run
+
+# So many bytes a process looks through without machine code, which would take as long to be made. Most read less.
+MACHINE_CODE_FROM = 1 << 32
+
+
+@dataclass
+class _Process:
+    """What this process has done.
+
+    Attributes:
+        num_bytes: that it has looked through.
+    """
+
+    num_bytes: int = 0
+
+
+_process = _Process()
 
 
 def decode_runs(buffer: bytes) -> Iterator[bytes]:
@@ -27,42 +46,28 @@ def decode_runs(buffer: bytes) -> Iterator[bytes]:
 
 def _find_runs(buffer: bytes) -> Iterator[tuple[int, int]]:
     """Yields where each run of letters begins and ends, of those that are long enough."""
+    _process.num_bytes += len(buffer)
+    return _find_fast(buffer) if _process.num_bytes > MACHINE_CODE_FROM else _find_at_once(buffer)
+
+
+def _find_at_once(buffer: bytes) -> Iterator[tuple[int, int]]:
+    """Finds them by what is compiled already: Python's own search, where there may be one."""
+    kinds = buffer.translate(_TO_KINDS)
+    words = np.frombuffer(kinds, np.uint64, len(kinds) // _WORD)
+    if _WORDS not in (words == 0).tobytes():
+        return
+    end = 0
+    while (begin := kinds.find(_RUN, end)) >= 0:
+        end = kinds.find(_OTHER, begin)
+        end = len(kinds) if end < 0 else end
+        yield begin, end
+
+
+def _find_fast(buffer: bytes) -> Iterator[tuple[int, int]]:
+    # only here: it is made at the first call
+    from amun.scan.base64_machine import list_runs
+
+    is_letter = (np.frombuffer(_TO_KINDS, np.uint8) == _LETTER[0]).astype(np.uint8)
     runs = np.empty((len(buffer) // _MIN_LETTERS, 2), np.int64)
-    number = _list_runs(np.frombuffer(buffer, np.uint8), _IS_LETTER, runs)
+    number = list_runs(np.frombuffer(buffer, np.uint8), is_letter, _MIN_LETTERS, runs)
     yield from runs[:number].tolist()
-
-
-_compile = cast(Any, numba.njit)
-
-
-@_compile(inline="always")  # type: ignore[untyped-decorator]
-def _are_letters(values: Any, is_letter: Any) -> Any:
-    """Tells it of all: they are looked up side by side, where a loop that may end would wait for each answer."""
-    are_letters = np.uint8(1)
-    for place in range(_AT_ONCE):
-        are_letters &= is_letter[values[place]]
-    return are_letters
-
-
-@_compile  # type: ignore[untyped-decorator]
-def _list_runs(values: Any, is_letter: Any, runs: Any) -> Any:
-    """Writes down where each run begins and ends, and returns how many there are.
-
-    A place is looked at from the end of the shortest run that could begin there: where a letter is none, none of the
-    places up to it begins one. So of most bytes that are no base64 few are looked at.
-    """
-    begin, number = 0, 0
-    while begin + _MIN_LETTERS <= len(values):
-        place = begin + _MIN_LETTERS - 1
-        while place >= begin and is_letter[values[place]]:
-            place -= 1
-        if place < begin:
-            place = begin + _MIN_LETTERS
-            while place + _AT_ONCE <= len(values) and _are_letters(values[place : place + _AT_ONCE], is_letter):
-                place += _AT_ONCE
-            while place < len(values) and is_letter[values[place]]:
-                place += 1
-            runs[number] = begin, place
-            number += 1
-        begin = place + 1
-    return number

@@ -1,6 +1,6 @@
 """Hashes 16, 32 and 64 bytes at every eighth byte of a buffer, and keeps those windows that may be looked for.
 
-Numba makes machine code of it at the first search in a process, which takes two or three seconds. A part of the buffer
+Numba makes machine code of it at the first search in a process, which takes about three seconds. A part of the buffer
 is hashed at a time, so that its hashes stay in the processor's first cache, and no step waits for the one before:
 neither for memory nor for a guess of what a mark will say.
 """
@@ -21,6 +21,7 @@ _BITS_A_WINDOW = 7
 _FEWER_BITS = 3
 _BITS_A_WORD = 6
 _PART = 8192  # words that are hashed at a time
+_PIECE = 1 << 18  # hashes that are marked at a time: of all at once each step would hold eight bytes a hash
 
 _Bits = tuple[npt.NDArray[np.uint64], np.uint64]
 
@@ -50,10 +51,10 @@ class Marks:
 def _mark(hashes: npt.NDArray[np.uint32], bits: int) -> _Bits:
     num_words_bits = bits - _BITS_A_WORD
     words = np.zeros(1 << num_words_bits, np.uint64)
-    ordered = np.sort(hashes).astype(np.uint64)
-    places, firsts = np.unique(ordered >> np.uint64(32 - num_words_bits), return_index=True)
-    if len(places):
-        words[places] = np.bitwise_or.reduceat(_name_bits(ordered), firsts)
+    for begin in range(0, len(hashes), _PIECE):
+        ordered = np.sort(hashes[begin : begin + _PIECE]).astype(np.uint64)
+        places, firsts = np.unique(ordered >> np.uint64(32 - num_words_bits), return_index=True)
+        words[places] |= np.bitwise_or.reduceat(_name_bits(ordered), firsts)
     return words, np.uint64(64 - num_words_bits)
 
 

@@ -39,6 +39,6 @@ def read_train_list(path: Path, keys: list[str], gone: Iterable[str] = ()) -> np
         told = f"params.yaml: data.train_list: {path} names images that the source does not have"
         raise SourceError(
             f"{told}: {shown}; its names are like {keys[0]}",
-            f"{told}: {len(unknown)} of them, named on the terminal alone",
+            f"{told}: {len(unknown)} of them",
         )
     return np.array([name in listed for name in names], dtype=np.bool_)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from amun.core.counts import tell_count
+from amun.core.errors import AmunError
 from amun.ledger import Consumer, Erasure, PlannedErasure
 from amun.ledger.consumers import tell_remembering
 from flows.pages.layout import day, tell_erasure, text
@@ -67,10 +68,10 @@ def print_consumers(consumers: Sequence[Consumer]) -> None:
         print(f"warning: {line}")
 
 
-def print_deletion(done: "Deletion", undeleted: str) -> None:
+def print_deletion(done: "Deletion", undeleted: AmunError | None) -> None:
     """Prints what is deleted in the source, what could not be, and what its owner has to take people out of."""
     if undeleted:
-        print(f"warning: files of erased people are not deleted in the source yet: {undeleted}")
+        print(f"warning: files of erased people are not deleted in the source yet: {undeleted.told}")
     if done.num_deleted:
         print(f"deleted in the source: {tell_count(done.num_deleted, 'file')}")
     for told, people in (("not deleted in the source yet", done.failed), ("left to the source's owner", done.done)):

@@ -30,30 +30,15 @@ def complete_requests(
     stage_runs: list[StageRun],
 ) -> Summary:
     """Closes the wave and completes its requests in one transaction; returns the wave's summary."""
-    root, wave = workspace.root, read_wave(workspace.root)
-    unlearned, reported = read_figures(UnlearnFigures, root), read_figures(ReportFigures, root)
-    summary = Summary(
-        num_subjects=len(wave.forgetting.subject_keys),
-        num_forget=len(wave.forget_ids),
-        num_held_out=len(wave.forgetting.held_out_ids),
-        attempt=unlearned.attempt,
-        method=unlearned.method,
-        insufficient=read_night(root).insufficient,
-        decisions=tuple(made.model_copy(update={"epochs": ()}) for made in read_decisions(root)),
-        warning=find_alarms(unlearned, reported, workspace.params.gate),
-        calibration=read_figures(AuditFigures, root),
-        test=reported,
-        stage_seconds=round(sum(run.result.seconds for run in stage_runs), 2),
-        costs=tuple(describe_costs(stage_runs, workspace.params.unlearning)),
-        plan=read_planned(root),
-    )
+    wave, summary = read_wave(workspace.root), _summarize(workspace, stage_runs)
+    reported = summary.test
     receipt = Receipt(
         model=claim.model,
         wave=claim.number,
         tag=name_tag(claim.number),
         commit=commit,
         version=registered.version,
-        method=unlearned.method,
+        method=summary.method,
         memory_left=reported.memory_left,
         memory_left_lower=reported.memory_left_lower,
         memory_left_upper=reported.memory_left_upper,
@@ -74,6 +59,26 @@ def complete_requests(
             now=now,
         )
     return summary
+
+
+def _summarize(workspace: Workspace, stage_runs: Sequence[StageRun]) -> Summary:
+    root, wave = workspace.root, read_wave(workspace.root)
+    unlearned, reported = read_figures(UnlearnFigures, root), read_figures(ReportFigures, root)
+    return Summary(
+        num_subjects=len(wave.forgetting.subject_keys),
+        num_forget=len(wave.forget_ids),
+        num_held_out=len(wave.forgetting.held_out_ids),
+        attempt=unlearned.attempt,
+        method=unlearned.method,
+        insufficient=read_night(root).insufficient,
+        decisions=tuple(made.model_copy(update={"epochs": ()}) for made in read_decisions(root)),
+        warning=find_alarms(unlearned, reported, workspace.params.gate),
+        calibration=read_figures(AuditFigures, root),
+        test=reported,
+        stage_seconds=round(sum(run.result.seconds for run in stage_runs), 2),
+        costs=tuple(describe_costs(stage_runs, workspace.params.unlearning)),
+        plan=read_planned(root),
+    )
 
 
 def describe_costs(stage_runs: Sequence[StageRun], unlearning: UnlearningParams) -> Iterator[StageCost]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from amun.core.counts import tell_count
-from amun.core.errors import AmunError, InputError, join_lines
+from amun.core.errors import AmunError, InputError, join_lines, withhold_names
 from amun.core.paths import CALIBRATION, TEST, TRAIN
 from amun.core.subject_ids import normalise
 from amun.evidence.receipt import LeftFiles
@@ -56,7 +56,7 @@ class Erased:
         scans: what was found of whom, by request, once the keys were destroyed; empty where `erasure.scan` says not to.
         unlisted: why it is not known whether the suppression list has their pictures, all and no others; else empty.
         deletion: what was done in the source of the data.
-        undeleted: why nothing could be done there; else empty.
+        undeleted: why nothing could be done there, if so.
         receipts: what was done about receipts of erasure.
         unissued: why receipts are not issued, or their chain could not be brought into git; else empty.
     """
@@ -73,7 +73,7 @@ class Erased:
     scans: Mapping[str, "ScanRecord"] = field(default_factory=dict)
     unlisted: str = ""
     deletion: Deletion = NOTHING_DELETED
-    undeleted: str = ""
+    undeleted: AmunError | None = None
     receipts: Kept = field(default_factory=Kept)
     unissued: str = ""
 
@@ -94,9 +94,10 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
     """
     done = _erase_people(workspace, at_once, subjects)
     try:
-        done = replace(done, deletion=delete_from_source(workspace))
+        with withhold_names():
+            done = replace(done, deletion=delete_from_source(workspace))
     except AmunError as error:
-        done = replace(done, undeleted=str(error))
+        done = replace(done, undeleted=error)
     # last, for a receipt tells of all that was destroyed
     try:
         return replace(done, receipts=keep_receipts(workspace, datetime.now(UTC)))

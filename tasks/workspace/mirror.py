@@ -207,7 +207,8 @@ def _fetch_all(
 def _fetch(client: Any, location: Location, entry: StoredObject, parts: Path, target: Path) -> None:
     """Fetches one object, as it was listed; a connection that breaks off is tried again."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with translate_errors(f"s3://{location.bucket}/{entry.key}"):
+    # not by its key, which may be a person's: what is raised here is kept
+    with translate_errors(str(location)):
         for attempt in range(1, NUM_TRIES + 1):
             # boto3 tries again until the answer begins; what breaks off after that is ours to try again
             answer = client.get_object(Bucket=location.bucket, Key=entry.key, IfMatch=entry.etag)

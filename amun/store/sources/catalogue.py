@@ -31,7 +31,7 @@ SOURCES = {
 }
 
 
-class AbsentError(InputError):
+class AbsentError(SourceError):
     """The files of a source are not there, or not whole."""
 
 
@@ -256,4 +256,4 @@ def raise_problems(problems: Sequence[str]) -> None:
     more = f"; and {len(problems) - MAX_SHOWN} more" if len(problems) > MAX_SHOWN else ""
     found = tell_count(len(problems), "problem")
     told = f"params.yaml: data.root: {found} in the source"
-    raise SourceError(f"{told}: {'; '.join(problems[:MAX_SHOWN])}{more}", f"{told}, named on the terminal alone")
+    raise SourceError(f"{told}: {'; '.join(problems[:MAX_SHOWN])}{more}", told)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from amun.core.errors import InputError
+from amun.core.errors import SourceError
 
 ADVICE = "write text or whole numbers"
 # for floats of so many bits, the whole number up to which each has a float of its own: beyond it two ids may be one
@@ -25,24 +25,29 @@ def read_names(table: Any, column: str, option: str, file: Path) -> list[Name]:
         file: the table's.
 
     Raises:
-        InputError: the column has another type, or a value that is neither; the line names column, type and row.
+        SourceError: the column has another type, or a value that is neither; the line names column, type and row.
     """
     import pyarrow as pa
 
     values = table.column(column)
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    where = f"params.yaml: data.options.{option}: column {column} of {file} ({values.type})"
     read = _choose_reader(values.type)
+
+    def refuse(reason: str) -> SourceError:
+        told = f"params.yaml: data.options.{option}: column {column} of"
+        reason = f"({values.type}) {reason}; {ADVICE}"
+        return SourceError(f"{told} {file} {reason}", f"{told} a file {reason}")
+
     if read is None:
-        raise InputError(f"{where} is of a type that names nothing; {ADVICE}")
+        raise refuse("is of a type that names nothing")
     names: list[Name] = []
     for number, value in enumerate(values.to_pylist()):
         try:
             names.append(None if value is None else read(value))
         except ValueError as error:
             # never the value: it may be a person's name, and such lines end in logs
-            raise InputError(f"{where} has in row {number} {error}; {ADVICE}") from None
+            raise refuse(f"has in row {number} {error}") from None
     return names
 
 

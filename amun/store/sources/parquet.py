@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from amun.core.counts import tell_count
-from amun.core.errors import InputError, join_lines
+from amun.core.errors import InputError, SourceError, join_lines
 from amun.core.params import Count, Section
 from amun.store.sources.catalogue import Listing, Opener, Owned, Row, build_listing, read_owner, require_folder
 from amun.store.sources.columns import read_names
@@ -103,13 +103,15 @@ def _read_columns(file: Path, columns: set[str], image: str) -> Any:
     try:
         schema = pq.read_schema(file)
         if missing := sorted({*columns, image} - set(schema.names)):
-            raise InputError(
-                f"params.yaml: data.options: {file} has no column {', '.join(missing)}; "
-                f"it has {', '.join(schema.names)}"
+            lacks = f"has no column {', '.join(missing)}"
+            raise SourceError(
+                f"params.yaml: data.options: {file} {lacks}; it has {', '.join(schema.names)}",
+                f"params.yaml: data.options: a Parquet file of the source {lacks}",
             )
         return pq.read_table(file, columns=sorted(columns))
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file} is no Parquet file that can be read: {join_lines(error)}") from None
+        told = "is no Parquet file that can be read"
+        raise SourceError(f"{file} {told}: {join_lines(error)}", f"a *.parquet file of the source {told}") from None
 
 
 def _open_rows(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from amun.core.errors import InputError, join_lines
+from amun.core.errors import InputError, SourceError, join_lines
 from amun.core.network import bound_sockets
 from amun.core.params import Section
 from amun.store.sources.catalogue import AbsentError, Listing, Opener, Row, build_listing
@@ -74,10 +74,11 @@ def _load_part(root: Path, options: Options, arguments: dict[str, Any]) -> Any:
         with redirect_stdout(sys.stderr), bound_sockets() if options.download else nullcontext():
             return getattr(datasets, options.name)(str(root), **arguments, **extra)
     except (TypeError, ValueError, ImportError) as error:
-        raise InputError(f"params.yaml: data.options: {options.name}: {join_lines(error)}") from None
+        told = f"params.yaml: data.options: {options.name}"
+        raise SourceError(f"{told}: {join_lines(error)}", f"{told} refuses: {type(error).__name__}") from None
     except (RuntimeError, OSError) as error:
-        said = join_lines(error)
-        raise AbsentError(f"params.yaml: data.root: {options.name} cannot be read from {root}: {said}") from None
+        told = f"params.yaml: data.root: {options.name} cannot be read from {root}"
+        raise AbsentError(f"{told}: {join_lines(error)}", f"{told} ({type(error).__name__})") from None
 
 
 def _find_walked(part: Any, num_images: int) -> Sequence[int]:

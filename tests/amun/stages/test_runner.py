@@ -8,6 +8,7 @@ from shutil import copyfile
 import pytest
 import torch
 
+from amun.core.errors import SAYS_MORE
 from amun.core.params import Params
 from amun.core.paths import PARAMS
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
@@ -34,4 +35,4 @@ def test_error_of_a_source_is_told_whole_and_without_names(tmp_path: Path, monke
     os.waitpid(pid, 0)
     told = StageResult.read(tmp_path / "result.json")
     assert (told.exit_code, told.error.endswith(": anna/1.png is torn")) == (2, True)
-    assert told.short == "params.yaml: data.root: 1 problem in the source, named on the terminal alone"
+    assert told.short == f"params.yaml: data.root: 1 problem in the source; {SAYS_MORE}"

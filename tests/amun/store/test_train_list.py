@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from amun.core.errors import InputError
+from amun.core.errors import SAYS_MORE, InputError, SourceError
 from amun.store.train_list import read_train_list
 
 KEYS = ["digits/0", "digits/1", "digits/2", "digits/3"]
@@ -35,8 +35,9 @@ def test_images_that_are_deleted_may_stand_in_the_list(path: Path) -> None:
 def test_unknown_names_are_counted(path: Path) -> None:
     path.write_text("\n".join(["digits/1", *(f"pictures/{number}" for number in range(5))]), encoding="utf-8")
     line = r"data.train_list: .*pictures/0, pictures/1, pictures/2 and 2 more; its names are like digits/0"
-    with pytest.raises(InputError, match=line):
+    with pytest.raises(SourceError, match=line) as refused:
         read_train_list(path, KEYS)
+    assert refused.value.short.endswith(f"names images that the source does not have: 5 of them; {SAYS_MORE}")
 
 
 def test_missing_or_binary_list_is_named(path: Path) -> None:

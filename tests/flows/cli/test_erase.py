@@ -18,7 +18,7 @@ import torch
 import yaml
 from dvc.repo import Repo
 
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import SAYS_MORE, AmunError, InputError
 from amun.core.keys import store_secret
 from amun.core.locks import hold_lock
 from amun.core.paths import CALIBRATION, FORGOTTEN, KEK, KEYS, STAGE_LOCK, TEST, TRAIN
@@ -201,7 +201,16 @@ def test_files_in_the_source_are_deleted_with_the_keys(
     assert capsys.readouterr().out.splitlines()[1] == told
     code, out, _ = type_erase(capsys, "run")
     assert (code, "00042: not deleted in the source yet: ../images/cat/2.png: it is a link" in out) == (1, True)
-    Path("../images/cat/2.png").unlink()
+    # a source that cannot be used, likewise
+    Path("../images/cat", os.fsdecode(b"zo\xeb.png")).write_bytes(b"x")
+    fault = "has a name that is no UTF-8"
+    with pytest.raises(SystemExit):
+        main(["wave", "run"])
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if fault in line]
+    assert told.endswith(f"a folder below {Path.cwd()}/../images {fault}; {SAYS_MORE}")
+    assert f"../images/cat {fault}: zo" in type_erase(capsys, "run")[1]
+    for name in ("2.png", os.fsdecode(b"zo\xeb.png")):
+        Path("../images/cat", name).unlink()
     assert type_erase(capsys, "run")[0] == 0
     monkeypatch.setattr("flows.running._follow", lambda _: None)
     with pytest.raises(SystemExit):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amun.core.errors import AmunError, InputError
+from amun.core.errors import AmunError, InputError, withhold_names
 from amun.core.paths import MIRRORS, locate_journal, locate_manifest, locate_mirror
 from tasks.tools.s3 import open_client
 from tasks.workspace import mirror
@@ -159,8 +159,11 @@ def test_object_that_changes_meanwhile_ends_the_update(root: str, tmp_path: Path
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mirror, "_choose_wanted", change_after_listing)
-        with pytest.raises(AmunError, match=r"dog/4.png: it does not answer or refuses: .*PreconditionFailed"):
+        refusal = f"^{root}: it does not answer or refuses: .*PreconditionFailed"
+        # Prefect keeps the line, and a key may be a person's
+        with withhold_names(), pytest.raises(AmunError, match=refusal) as refused:
             update_mirror(tmp_path, root)
+    assert "dog" not in str(refused.value)
     update_mirror(tmp_path, root)
     assert read_mirror(tmp_path, root)["dog/4.png"] == "changed"
 
