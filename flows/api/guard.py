@@ -34,6 +34,10 @@ CALL = "amun.call"  # in the scope
 FAILED = "failed"
 
 
+class GoneError(Exception):
+    """Whoever called went away before the call was whole: it is none, and nobody waits for an answer."""
+
+
 class RateLimit:
     """Lets each token make so many calls a second, and twice as many at once after a pause."""
 
@@ -87,6 +91,8 @@ class Guard:
 
         try:
             await self._let_through(scope, receive, answer, call)
+        except GoneError:
+            call.outcome = "gone"
         except Exception as error:
             if call.outcome != FAILED:
                 tell_failure(error)
@@ -151,6 +157,7 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
 
     Raises:
         Problem: it is too long, or does not come.
+        GoneError: it broke off; what has come of it is no demand (RFC 9112, 8).
     """
     too_long = Problem(413, "too-long", f"the body has more than {MAX_BODY} bytes", {"Connection": "close"})
     told = b"".join(value for name, value in scope["headers"] if name == b"content-length")
@@ -161,10 +168,12 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
         async with asyncio.timeout(WAIT_SECONDS):
             while is_more:
                 message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise GoneError
                 body += message.get("body", b"")
                 if len(body) > MAX_BODY:
                     raise too_long
-                is_more = message["type"] == "http.request" and message.get("more_body", False)
+                is_more = message.get("more_body", False)
     except TimeoutError:
         late = f"the body did not come within {WAIT_SECONDS:g} s"
         raise Problem(408, "too-slow", late, {"Connection": "close"}) from None

@@ -20,19 +20,32 @@ from tasks.workspace.workspace import Workspace, open_ledger
 HOST, PORT = "127.0.0.1", 9466
 MAX_CONNECTIONS = 512
 MAX_HEAD = 16 * 1024  # bytes of a call's head
-WAIT_SECONDS = 20.0  # for a whole head, and of silence between two calls
+WAIT_SECONDS = 20.0  # for a whole head, of silence between two calls, and until an answer is taken
 STOP_SECONDS = 30  # for what is under way
 
 
 class TimedProtocol(H11Protocol):
-    """Drops a connection whose next call does not come whole in time, however slowly its bytes do."""
+    """Drops a connection whose next call does not come whole in time, or that does not take its answer in time."""
 
     _timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to wait for the first head."""
         super().connection_made(transport)
+        # writing is paused as long as anything waits for the client, also while the connection is being closed
+        transport.set_write_buffer_limits(high=0)
         self._wait()
+
+    def pause_writing(self) -> None:
+        """Begins to wait for whoever does not read."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(WAIT_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Ends that waiting: all is away."""
+        self._stop_writing()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Reads what has come, and goes on waiting where that is no whole head."""
@@ -45,6 +58,7 @@ class TimedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the waiting."""
         self._stop_waiting()
+        self._stop_writing()
         super().connection_lost(exc)
 
     def _wait(self) -> None:
@@ -54,6 +68,11 @@ class TimedProtocol(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _stop_writing(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
 
 class Server(uvicorn.Server):
