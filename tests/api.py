@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from threading import Thread
 from time import sleep
 from typing import Any
@@ -46,8 +47,8 @@ class Served:
     lines: list[str] = field(default_factory=list)
 
     def post(self, body: Any, key: str | None = None, **headers: str) -> httpx.Response:
-        """Makes a demand."""
-        told = headers | ({} if key is None else {"Idempotency-Key": key})
+        """Makes a demand, with a key of its own unless one is given."""
+        told = {"Idempotency-Key": key or token_hex(8)} | headers
         return self.client.post("/requests", json=body, headers=told)
 
     def add_token(self, name: str, scopes: Sequence[str]) -> dict[str, str]:
