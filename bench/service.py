@@ -127,7 +127,7 @@ def make_calls(port: int, token: str, numbers: range, num_forged: int) -> Measur
             measured.answers.setdefault(body["subject_id"], []).append(answer.get("request_id", ""))
     for number in range(num_forged):
         forged = {"subject_id": f"forged-{name_subject(number)}"} | FORGERIES[number % len(FORGERIES)]
-        _call(connection, token, forged, "", measured)
+        _call(connection, token, forged, f"forged-{number}", measured)
     connection.close()
     return measured
 
@@ -135,8 +135,7 @@ def make_calls(port: int, token: str, numbers: range, num_forged: int) -> Measur
 def _call(
     connection: http.client.HTTPConnection, token: str, body: dict[str, Any], key: str, measured: Measured
 ) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    headers |= {"Idempotency-Key": key} if key else {}
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Idempotency-Key": key}
     began = time.perf_counter()
     connection.request("POST", "/requests", json.dumps(body), headers)
     response = connection.getresponse()

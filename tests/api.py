@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from threading import Thread
 from time import sleep
 from typing import Any
@@ -18,7 +19,7 @@ from amun.ledger import Ledger
 from amun.ledger.api_tokens import SCOPES
 from flows.api import application
 from flows.api.application import make_application
-from flows.api.server import listen, make_server
+from flows.api.server import Server, listen, make_server
 from tasks.tools.environment import find_free_port
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import NOW
@@ -35,17 +36,19 @@ class Served:
         ledger: of which a token can be made.
         client: asks, with the token `all` unless another is given.
         token: which may do everything.
+        server: of uvicorn.
         lines: of the log.
     """
 
     ledger: Ledger
     client: httpx.Client
     token: str
+    server: Server
     lines: list[str] = field(default_factory=list)
 
     def post(self, body: Any, key: str | None = None, **headers: str) -> httpx.Response:
-        """Makes a demand."""
-        told = headers | ({} if key is None else {"Idempotency-Key": key})
+        """Makes a demand, with a key of its own unless one is given."""
+        told = {"Idempotency-Key": key or token_hex(8)} | headers
         return self.client.post("/requests", json=body, headers=told)
 
     def add_token(self, name: str, scopes: Sequence[str]) -> dict[str, str]:
@@ -73,7 +76,7 @@ def serve_api(workspace: Workspace, ledger: Ledger, rate: float = MANY) -> Itera
             with httpx.Client(
                 base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=60
             ) as client:
-                yield Served(ledger, client, token, lines)
+                yield Served(ledger, client, token, server, lines)
         finally:
             server.should_exit = True
             thread.join()

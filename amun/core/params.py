@@ -273,6 +273,7 @@ class ReceiptsParams(Section):
 AlertKind = Literal[
     "request-near",
     "request-overdue",
+    "request-unmatched",
     "wave-parked",
     "wave-refused",
     "wave-insufficient",

@@ -28,6 +28,17 @@ class CauseBook(Database):
         with self._read() as session:
             return session.scalars(query).one()
 
+    def count_strays(self, model: str) -> int:
+        """Returns how many requests match nobody and came in no file: of files each is told by itself."""
+        query = (
+            select(func.count())
+            .select_from(OutcomeRow)
+            .join(RequestRow, RequestRow.number == OutcomeRow.request_number)
+            .where(OutcomeRow.model == model, OutcomeRow.state == "unmatched", RequestRow.file_number.is_(None))
+        )
+        with self._read() as session:
+            return session.scalars(query).one()
+
     def find_next_due(self, model: str) -> datetime | None:
         """Returns the nearest due date of those requests; None where there is none."""
         query = (

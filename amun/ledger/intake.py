@@ -15,7 +15,7 @@ from amun.ledger.demands import AddedOutcome, AddedRequest, Demand
 from amun.ledger.laws import Law, compute_due
 from amun.ledger.matching import find_known
 from amun.ledger.records import OutcomeState
-from amun.ledger.schema import LIVE_STATES, HoldingRow, InfoRow, ModelRow, OutcomeRow, RequestRow
+from amun.ledger.schema import LIVE_STATES, ExtensionRow, HoldingRow, InfoRow, ModelRow, OutcomeRow, RequestRow
 
 FEW_STRANGERS = 10  # fewer together are looked at one by one, whatever their share
 
@@ -27,6 +27,12 @@ class Standing(NamedTuple):
     number: int
     wave_number: int | None
     due_at: datetime
+    law: Law
+    is_extended: bool
+
+    def is_hastened_by(self, demand: "Received") -> bool:
+        """Whether the person asks again by a shorter clock. An extension holds for all demands by its own law."""
+        return demand.due_at < self.due_at and not (self.is_extended and demand.law == self.law)
 
 
 Standings = dict[tuple[str, str], Standing]  # by model and subject
@@ -83,7 +89,7 @@ class Knowledge(NamedTuple):
 
 
 def check_demands(demands: Iterable[Demand], now: datetime) -> list[Received]:
-    """Returns the demands, checked, with ids composed (NFC): the first demand of each subject.
+    """Returns the demands, checked, with ids composed (NFC): each subject's first, by the shortest clock of all theirs.
 
     Raises:
         InputError: a subject id, time or reference is none.
@@ -96,7 +102,9 @@ def check_demands(demands: Iterable[Demand], now: datetime) -> list[Received]:
         received_at, subject = check_received(demand.received_at, now), normalise(demand.subject_id)
         due_at = compute_due(received_at, demand.law)
         received = Received(subject, received_at, due_at, demand.reference, demand.law)
-        checked.setdefault(subject, received)
+        kept = checked.setdefault(subject, received)
+        if due_at < kept.due_at:
+            checked[subject] = kept._replace(received_at=received_at, due_at=due_at, law=demand.law)
     return list(checked.values())
 
 
@@ -133,6 +141,7 @@ def record_demands(
     answers = _answer(demands, names, knowledge, first_number)
     _require_few_strangers(answers, unknown.max_share)
     _record(session, demands, answers, now, file_number)
+    _hasten(session, demands, names, knowledge.standings)
     return answers
 
 
@@ -168,8 +177,11 @@ def _find_standings(session: Session, subjects: Sequence[str]) -> Standings:
                 OutcomeRow.request_number,
                 OutcomeRow.wave_number,
                 RequestRow.due_at,
+                RequestRow.law,
+                ExtensionRow.request_number.is_not(None),
             )
             .join(RequestRow, OutcomeRow.request_number == RequestRow.number)
+            .join(ExtensionRow, ExtensionRow.request_number == RequestRow.number, isouter=True)
             .where(OutcomeRow.subject_id.in_(chunk), OutcomeRow.state.in_([*LIVE_STATES, "completed"]))
         )
         for model, subject, *standing in session.execute(query):
@@ -214,7 +226,8 @@ def _decide(model: str, demand: Received, knowledge: Knowledge, request_id: str)
             return AddedOutcome(model, "already_forgotten", True, request_id, due_at, standing.wave_number)
         case _:
             earlier_id = format_request_id(standing.number)
-            return AddedOutcome(model, standing.state, False, earlier_id, standing.due_at, standing.wave_number)
+            earlier_due = due_at if standing.is_hastened_by(demand) else standing.due_at
+            return AddedOutcome(model, standing.state, False, earlier_id, earlier_due, standing.wave_number)
 
 
 def _choose_state(model: str, subject: str, knowledge: Knowledge) -> OutcomeState:
@@ -223,6 +236,19 @@ def _choose_state(model: str, subject: str, knowledge: Knowledge) -> OutcomeStat
         return "pending"
     # whoever one model knows is known; an id that no model knows may be spelled otherwise in the data
     return "nothing_held" if subject in knowledge.known or knowledge.is_confirmed else "unmatched"
+
+
+def _hasten(session: Session, demands: Iterable[Received], models: Sequence[str], standings: Standings) -> None:
+    """Lets open requests run by the clock of a later demand that is due sooner: each demand has its own term."""
+    for demand in demands:
+        for model in models:
+            standing = standings.get((model, demand.subject_id))
+            if standing is None or standing.state == "completed" or not standing.is_hastened_by(demand):
+                continue
+            request = session.get_one(RequestRow, standing.number)
+            # an extension counts from the first receipt: no term of either demand is passed by it
+            request.received_at = min(request.received_at, demand.received_at)
+            request.law, request.due_at = demand.law, demand.due_at
 
 
 def _record(

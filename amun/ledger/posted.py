@@ -116,11 +116,15 @@ def _locate(posted: PostedDemand) -> Place | None:
 
 def _find_known(session: Session, posted: Sequence[PostedDemand]) -> dict[Place, PostedRow]:
     """Returns what was answered before to demands with these keys."""
-    digests = [place[1] for one in posted if (place := _locate(one)) is not None]
+    digests: dict[str, list[str]] = {}
+    for place in filter(None, map(_locate, posted)):
+        digests.setdefault(place[0], []).append(place[1])
     found: dict[Place, PostedRow] = {}
-    for chunk in split_chunks(digests):
-        for row in session.scalars(select(PostedRow).where(PostedRow.key_digest.in_(chunk))):
-            found[row.token, row.key_digest] = row
+    # the token comes first in the table's index: without it each demand would read all keys there are
+    for token, of_token in digests.items():
+        for chunk in split_chunks(of_token):
+            query = select(PostedRow).where(PostedRow.token == token, PostedRow.key_digest.in_(chunk))
+            found.update({(row.token, row.key_digest): row for row in session.scalars(query)})
     return found
 
 

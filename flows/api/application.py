@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from anyio.to_thread import current_default_thread_limiter
-from fastapi import FastAPI, Header, Path, Request, Response, Security
+from fastapi import Depends, FastAPI, Header, Path, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
@@ -37,7 +37,7 @@ from tasks.workspace.workspace import Workspace
 
 DESCRIPTION = "Requests to be forgotten by a trained image classifier. No address, answer or log names a person."
 Key = Annotated[
-    str | None,
+    str,
     Header(
         alias="Idempotency-Key",
         pattern=KEY,
@@ -72,6 +72,8 @@ def make_application(
         docs_url=None,
         redoc_url=None,
         lifespan=_limit_threads,
+        # the answer would repeat the path and the host that were sent
+        redirect_slashes=False,
     )
     app.exception_handler(Problem)(_answer_problem)
     app.exception_handler(RequestValidationError)(_answer_faults)
@@ -109,20 +111,29 @@ def _get_call(request: Request) -> Call:
     return call
 
 
+async def _check_head(request: Request) -> None:
+    """Refuses a demand that is not JSON by its own head, or has two keys."""
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, "no-json", "the body has to be JSON; send it with `Content-Type: application/json`")
+    if len(request.headers.getlist("Idempotency-Key")) > 1:
+        raise Problem(422, "faulty", "header Idempotency-Key: there are several; send one")
+
+
 def _add_posting(app: FastAPI, ledger: Ledger) -> None:
     writer = Writer(ledger)
 
     @app.post(
         "/requests",
         status_code=201,
-        dependencies=_require("requests:write"),
+        dependencies=[*_require("requests:write"), Depends(_check_head)],
         responses={
             200: {"model": PostedForm, "description": "It stands under an earlier request, which is still open."},
             201: {"description": "A request was recorded."},
-            **document_problems(409, 422),
+            **document_problems(409, 415, 422),
         },
     )
-    async def post_request(demand: DemandForm, request: Request, response: Response, key: Key = None) -> PostedForm:
+    async def post_request(demand: DemandForm, request: Request, response: Response, key: Key) -> PostedForm:
         """Take a person's demand to be forgotten."""
         call = _get_call(request)
         posted = await _take(writer, demand, call, key)
@@ -133,7 +144,7 @@ def _add_posting(app: FastAPI, ledger: Ledger) -> None:
         return describe_posted(posted)
 
 
-async def _take(writer: Writer, demand: DemandForm, call: Call, key: str | None) -> Posted:
+async def _take(writer: Writer, demand: DemandForm, call: Call, key: str) -> Posted:
     given = Demand(demand.subject_id, demand.received_at, demand.reference, demand.law)
     try:
         return await writer.take(PostedDemand(given, call.name, key))
@@ -150,8 +161,8 @@ def _add_reading(app: FastAPI, workspace: Workspace, ledger: Ledger) -> None:
     def show_request(request_id: RequestId, request: Request) -> RequestForm:
         """Show where a request stands."""
         found = _find(ledger, request_id)
-        _get_call(request).request_id = request_id
-        receipt = ledger.find_receipt(workspace.model, request_id)
+        _get_call(request).request_id = found.request_id
+        receipt = ledger.find_receipt(workspace.model, found.request_id)
         return describe_request(found, receipt is not None and receipt.has_body)
 
     @app.get(
@@ -168,9 +179,9 @@ def _add_reading(app: FastAPI, workspace: Workspace, ledger: Ledger) -> None:
     )
     def hand_out_receipt(request_id: RequestId, request: Request) -> Response:
         """Hand out the signed receipt of a person who is erased."""
-        _find(ledger, request_id)
-        _get_call(request).request_id = request_id
-        receipt = ledger.find_receipt(workspace.model, request_id)
+        found = _find(ledger, request_id)
+        _get_call(request).request_id = found.request_id
+        receipt = ledger.find_receipt(workspace.model, found.request_id)
         if receipt is None:
             raise Problem(404, "no-receipt", "there is no receipt of this request; one is issued after an erasure")
         if receipt.destroyed_at is not None:
@@ -179,6 +190,7 @@ def _add_reading(app: FastAPI, workspace: Workspace, ledger: Ledger) -> None:
 
 
 def _add_health(app: FastAPI, ledger: Ledger) -> None:
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", responses={**document_problems()})
     def tell_health() -> HealthForm:
         """Tell whether requests can be taken."""
@@ -216,4 +228,4 @@ async def _answer_failure(request: Request, error: Exception) -> Response:
 
 async def _answer_unavailable(request: Request, error: AmunError) -> Response:
     tell_fault(str(error))
-    return await _answer_problem(request, make_unavailable())
+    return await _answer_problem(request, make_unavailable("the ledger or the key store"))

@@ -38,8 +38,9 @@ def _read_time(given: object) -> object:
         raise ValueError("it is no time with its zone; write it as 2026-01-31T09:00:00+01:00")
     try:
         return check_received(datetime.fromisoformat(given.upper()), datetime.now(UTC))
-    except InputError as error:
-        raise ValueError(str(error)) from None
+    except InputError:
+        # its line repeats the time
+        raise ValueError("it lies in the future, or before 1970; give the time of receipt") from None
     except (ValueError, OverflowError):
         raise ValueError("there is no such time; write it as 2026-01-31T09:00:00+01:00") from None
 
@@ -84,7 +85,7 @@ class DemandForm(BaseModel):
 
 
 class PostedForm(BaseModel):
-    """The answer to a demand. Whether anything is held of the person it does not say: that is for `requests:read`."""
+    """The answer to a demand. Where the request stands it does not say: that is for `requests:read`."""
 
     request_id: Annotated[str, Field(pattern=REQUEST_ID)]
     is_new: Annotated[bool, Field(description="false where an earlier request of the person is still open")]

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from amun.core.errors import AmunError
 from amun.ledger import ApiToken
+from amun.ledger.api_tokens import TOKEN
 from flows.api.log import OPEN_PATHS, Call, describe_call, print_line, tell_failure, tell_fault
 from flows.api.problems import Problem, answer_problem
 
@@ -32,6 +33,10 @@ HEADERS = (
 )
 CALL = "amun.call"  # in the scope
 FAILED = "failed"
+
+
+class GoneError(Exception):
+    """Whoever called went away before the call was whole: it is none, and nobody waits for an answer."""
 
 
 class RateLimit:
@@ -63,7 +68,7 @@ class Guard:
     ) -> None:
         """Takes what is guarded, what knows the tokens, calls a second for each, and where the log's lines go."""
         self._application, self._find_token, self._limit = application, find_token, RateLimit(rate)
-        self._write = write or print_line
+        self._write, self._is_mute = write or print_line, False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one call; what is no call of HTTP is the application's own."""
@@ -76,7 +81,7 @@ class Guard:
         def tell(status: int) -> None:
             nonlocal is_told
             is_told = True
-            self._write(describe_call(scope, call, status, monotonic() - began))
+            self._tell(describe_call(scope, call, status, monotonic() - began))
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -97,13 +102,29 @@ class Guard:
             if not is_told:
                 tell(0)
 
+    def _tell(self, line: str) -> None:
+        """Writes a line of the log. Where that fails, nothing more is done for anybody until one can be written."""
+        try:
+            self._write(line)
+        except (OSError, ValueError) as error:
+            if not self._is_mute:
+                tell_fault(f"the log cannot be written, so that no call is taken: {type(error).__name__}")
+            self._is_mute = True
+        else:
+            self._is_mute = False
+
     async def _let_through(self, scope: Scope, receive: Receive, send: Send, call: Call) -> None:
         try:
+            if self._is_mute:
+                raise Problem(503, "unavailable", "the log cannot be written now; say it again", {"Retry-After": "5"})
             if scope["query_string"]:
                 raise Problem(400, "query", "no query is taken: what names somebody belongs into the body")
             if scope["path"] not in OPEN_PATHS:
                 call.token = await self._admit(scope)
             body = await _read_body(scope, receive)
+        except GoneError:
+            call.outcome = "gone"
+            return
         except Problem as problem:
             call.outcome = problem.code
             await answer_problem(problem)(scope, receive, send)
@@ -125,8 +146,9 @@ class Guard:
         given = b"".join(value for name, value in scope["headers"] if name == b"authorization").decode("latin-1")
         scheme, _, text = given.partition(" ")
         token = None
-        if scheme.lower() == "bearer":
-            token = await run_in_threadpool(self._find_token, text.strip())
+        # what has not the form of a token is not looked for
+        if scheme.lower() == "bearer" and TOKEN.fullmatch(text := text.strip()):
+            token = await run_in_threadpool(self._find_token, text)
         if token is None:
             detail = "the token is missing or opens nothing; send it as `Authorization: Bearer TOKEN`"
             raise Problem(401, "no-token", detail, {"WWW-Authenticate": 'Bearer realm="amun"'})
@@ -136,9 +158,9 @@ class Guard:
         return token
 
 
-def make_unavailable() -> Problem:
+def make_unavailable(what: str = "the ledger") -> Problem:
     """Returns the problem that nothing can be recorded or looked up now."""
-    return Problem(503, "unavailable", "the ledger cannot be asked now; say it again", {"Retry-After": "5"})
+    return Problem(503, "unavailable", f"{what} cannot be asked now; say it again", {"Retry-After": "5"})
 
 
 def make_failed() -> Problem:
@@ -151,6 +173,7 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
 
     Raises:
         Problem: it is too long, or does not come.
+        GoneError: it broke off; what has come of it is no demand (RFC 9112, 8).
     """
     too_long = Problem(413, "too-long", f"the body has more than {MAX_BODY} bytes", {"Connection": "close"})
     told = b"".join(value for name, value in scope["headers"] if name == b"content-length")
@@ -161,10 +184,12 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
         async with asyncio.timeout(WAIT_SECONDS):
             while is_more:
                 message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise GoneError
                 body += message.get("body", b"")
                 if len(body) > MAX_BODY:
                     raise too_long
-                is_more = message["type"] == "http.request" and message.get("more_body", False)
+                is_more = message.get("more_body", False)
     except TimeoutError:
         late = f"the body did not come within {WAIT_SECONDS:g} s"
         raise Problem(408, "too-slow", late, {"Connection": "close"}) from None

@@ -48,7 +48,7 @@ def describe_call(scope: Mapping[str, Any], call: Call, status: int, seconds: fl
         "route": getattr(scope.get("route"), "path", None) or _tell_open(scope["path"]),
         "request": call.request_id,
         "status": status,
-        "outcome": call.outcome or ("ok" if 0 < status < 400 else "refused"),
+        "outcome": call.outcome or ("ok" if 0 < status < 400 else "unanswered"),
         "ms": round(seconds * 1000),
     }
     return json.dumps(line)

@@ -11,6 +11,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 MEDIA_TYPE = "application/problem+json"
+MAX_FAULTS = 20  # that are told of one call
+# what pydantic would tell by the pattern
+FORMS = {
+    "Idempotency-Key": "it is missing or none; send 1 to 255 printable characters of ASCII without blanks",
+    "request_id": "it is no id of a request; write it as it was answered: R-000001",
+}
 
 
 class FaultForm(BaseModel):
@@ -72,7 +78,9 @@ def answer_problem(problem: Problem) -> JSONResponse:
 
 def find_faults(errors: Sequence[Mapping[str, Any]]) -> list[FaultForm]:
     """Returns what pydantic says of a call, without what was sent."""
-    return [_describe(error) for error in errors]
+    # the same one of many fields is told once
+    found = {(fault.pointer, fault.detail): fault for fault in map(_describe, errors)}
+    return list(found.values())[:MAX_FAULTS]
 
 
 def _describe(error: Mapping[str, Any]) -> FaultForm:
@@ -84,6 +92,8 @@ def _describe(error: Mapping[str, Any]) -> FaultForm:
         )
     if error["type"] == "json_invalid":
         return FaultForm(pointer="#", detail="the body is no JSON")
+    if where in ("header", "path") and names[-1] in FORMS:
+        return FaultForm(pointer=f"{where} {names[-1]}", detail=FORMS[names[-1]])
     pointer = "#" + "".join(f"/{name}" for name in names) if where == "body" else f"{where} {' '.join(names)}"
     return FaultForm(pointer=pointer, detail=error["msg"].removeprefix("Value error, "))
 

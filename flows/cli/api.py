@@ -21,7 +21,10 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(min=1, max=65535, metavar="PORT", show_default=False)] = None,
     rate: Annotated[
-        float, typer.Option(min=0.1, metavar="N", help="Calls a second that each token may make, on the average.")
+        float,
+        typer.Option(
+            min=0.1, metavar="N", help="Calls a second that each token may make of this process, on the average."
+        ),
     ] = 20.0,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM: take requests by HTTP, show where they stand, hand out receipts.

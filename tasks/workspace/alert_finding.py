@@ -101,6 +101,10 @@ def _find_late_requests(workspace: Workspace, ledger: Ledger, status: Status, mo
         near = tell_count(num_near, "request has", "requests have")
         left = tell_count(days.days, "day")
         yield _make("request-near", "", f"{near} at most {left} left to a night that is still in time", moment.day)
+    # by HTTP nobody is told of it at once
+    if num_strays := ledger.count_strays(workspace.model):
+        strays = tell_count(num_strays, "request matches", "requests match")
+        yield _make("request-unmatched", "", f"{strays} nobody in the data", moment.day)
 
 
 def _find_unfinished_erasures(

@@ -8,6 +8,7 @@ PAGE = "docs/operations.md"
 ADVICE: Mapping[str, str] = {
     "request-near": "`amun status` shows what waits; `amun wave run` runs a wave now",
     "request-overdue": "`amun status` shows what is late, `amun check` what stops the nights; then `amun wave run`",
+    "request-unmatched": "`amun request list --state unmatched`; `amun request show` says who may be meant",
     "wave-parked": "`amun wave show {object}` has the reasons; change `unlearning.attempts`, `gate`, or what it names",
     "wave-refused": "nothing, unless it is so each night; `amun wave show {object}` has the figures",
     "wave-insufficient": "nothing, unless it is so each night; `amun wave show {object}` says what was done",

@@ -66,6 +66,39 @@ def test_who_asks_again_is_due_as_the_first_time(ledger: Ledger) -> None:
     assert (added.request_id, added.due_at) == (request_id, DUE)
 
 
+def test_who_asks_again_by_a_shorter_clock_is_due_by_that(ledger: Ledger) -> None:
+    request_id, later = make_request(ledger, "ccpa"), NOW + timedelta(days=3)
+    (added,) = ledger.add_demands([Demand("ann", later)], now=later)
+    due = compute_due(later)
+    assert (added.request_id, added.is_new, added.due_at, added.outcomes[0].due_at) == (request_id, False, due, due)
+    request = ledger.get_request(request_id)
+    assert (request.law, request.received_at, request.due_at) == ("gdpr", NOW, due)
+    assert ledger.count_status(MODEL, due + timedelta(days=1)).overdue == 1
+    # what was received before, and is said after
+    (added,) = ledger.add_demands([Demand("ann", NOW - timedelta(days=9))], now=later)
+    assert added.due_at == ledger.get_request(request_id).due_at == compute_due(NOW - timedelta(days=9))
+    assert ledger.extend_request(request_id, "why", now=later).due_at == compute_extended_due(
+        NOW - timedelta(days=9), "gdpr"
+    )
+
+
+def test_of_one_persons_demands_together_the_shortest_clock_counts(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    demands = [Demand("ann", NOW, "T-1", "ccpa"), Demand("ann", NOW, "T-2"), Demand("ann", NOW, "T-3", "ccpa")]
+    (added,) = ledger.add_demands(demands, now=NOW)
+    request = ledger.get_request(added.request_id)
+    assert (added.due_at, request.due_at, request.law, request.reference) == (DUE, DUE, "gdpr", "T-1")
+
+
+def test_extension_holds_for_its_own_law(ledger: Ledger) -> None:
+    request_id = make_request(ledger, "ccpa")
+    extended = ledger.extend_request(request_id, "many names", now=NOW)
+    ledger.add_demands([Demand("ann", NOW, law="ccpa")], now=NOW)
+    assert ledger.get_request(request_id) == extended
+    (added,) = ledger.add_demands([Demand("ann", NOW)], now=NOW)
+    assert added.due_at == ledger.get_request(request_id).due_at == DUE
+
+
 def test_what_cannot_be_put_off_is_told_and_stays(ledger: Ledger) -> None:
     request_id = make_request(ledger)
     with pytest.raises(InputError, match="a reason is empty"):

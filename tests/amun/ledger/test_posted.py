@@ -4,8 +4,10 @@ import os
 import signal
 from dataclasses import replace
 from datetime import timedelta, timezone
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from amun.core.errors import InputError
 from amun.ledger import Demand, KeyReusedError, Ledger, Posted
@@ -70,6 +72,29 @@ def test_one_demand_written_otherwise_is_the_same(ledger: Ledger) -> None:
     first = ledger.take_posted(Demand("Zo\u00eb", NOW), token="crm", key="k", now=NOW)  # noqa: S106 - its name
     again = ledger.take_posted(Demand("Zoe\u0308", east), token="crm", key="k", now=NOW)  # noqa: S106 - its name
     assert again == replace(first, is_repeated=True)
+
+
+def test_keys_that_were_told_before_are_found_by_the_index(ledger: Ledger) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+        if statement.startswith("SELECT posted_demands."):
+            asked.append((statement, parameters))
+
+    event.listen(ledger._engine, "before_cursor_execute", note)
+    take(ledger, "ann", "k-1")
+    ((statement, parameters),) = asked
+    is_sqlite = ledger._engine.dialect.name == "sqlite"
+    with ledger._engine.connect() as connection:
+        if not is_sqlite:
+            # so small a table is read whole otherwise
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        explain = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
+        plan = "\n".join(str(row) for row in connection.exec_driver_sql(f"{explain} {statement}", parameters).tuples())
+    (line,) = [line for line in plan.splitlines() if ("SEARCH" if is_sqlite else "Index Cond") in line]
+    assert "token" in line, plan
+    assert "key_digest" in line, plan
+    assert "SCAN" not in plan
 
 
 def test_stranger_is_taken_and_waits(ledger: Ledger) -> None:

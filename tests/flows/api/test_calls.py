@@ -108,6 +108,7 @@ FAULTY: list[tuple[Any, str]] = [
     ({"subject_id": "zed7", "received_at": "2026-02-31T09:00:00Z"}, "#/received_at"),
     ({"subject_id": "zed7", "received_at": "9999-12-31T23:59:59-12:00"}, "#/received_at"),
     ({"subject_id": "zed7", "received_at": "0001-01-01T00:00:00+12:00"}, "#/received_at"),
+    ({"subject_id": "zed7", "received_at": "9998-01-31T09:00:00Z"}, "#/received_at"),
     ({"subject_id": "zed7", "received_at": 1769850000}, "#/received_at"),
     ({"subject_id": "zed7", "reference": " "}, "#/reference"),
     ({"subject_id": "zed7", "reference": "T\n1"}, "#/reference"),
@@ -125,6 +126,8 @@ def test_faulty_demand_is_told_where_and_never_repeated(served: Served) -> None:
         problem = assert_problem(answer, 422, "faulty")
         assert {fault["pointer"] for fault in problem["errors"]} == {pointer}, body
         assert "zed7" not in answer.text, body
+        # but for the example that it gives
+        assert "9998" not in answer.text, body
     for content in (b"", b"{", b"\xff", b"subject_id=zed7", b'{"subject_id": "\\ud800zed7"}'):
         answer = served.client.post("/requests", content=content, headers={"Content-Type": "application/json"})
         assert_problem(answer, 400 if content == b"\xff" else 422, "faulty")
@@ -133,6 +136,37 @@ def test_faulty_demand_is_told_where_and_never_repeated(served: Served) -> None:
         told: Any = {"Idempotency-Key": key.encode("latin-1")}
         assert_problem(served.client.post("/requests", json={"subject_id": "zed7"}, headers=told), 422, "faulty")
     assert served.ledger.list_requests(MODEL) == []
+
+
+def test_head_of_a_demand_is_told_what_is_wrong_with_it(served: Served) -> None:
+    content, key = b'{"subject_id": "zed7"}', ("Idempotency-Key", "k-1")
+    for kind in (None, "text/plain", "application/x-www-form-urlencoded"):
+        head = [key] if kind is None else [key, ("Content-Type", kind)]
+        problem = assert_problem(served.client.post("/requests", content=content, headers=head), 415, "no-json")
+        assert "Content-Type: application/json" in problem["detail"]
+    json_head = ("Content-Type", "application/json; charset=utf-8")
+    twice = [json_head, key, ("Idempotency-Key", "k-2")]
+    problem = assert_problem(served.client.post("/requests", content=content, headers=twice), 422, "faulty")
+    assert "there are several" in problem["detail"]
+    problem = assert_problem(served.client.post("/requests", content=content, headers=[json_head]), 422, "faulty")
+    assert problem["errors"] == [{"pointer": "header Idempotency-Key", "detail": ANY}]
+    assert "it is missing or none" in problem["detail"]
+    problem = assert_problem(served.client.get("/requests/zed7"), 422, "faulty")
+    assert problem["detail"].endswith("write it as it was answered: R-000001")
+    assert served.ledger.list_requests(MODEL) == []
+
+
+def test_many_faults_are_told_briefly(served: Served) -> None:
+    body = {"subject_id": "zed7"} | {f"field-{number}": 1 for number in range(500)}
+    assert len(assert_problem(served.post(body), 422, "faulty")["errors"]) == 1
+
+
+def test_request_has_one_spelling_in_the_log(served: Served) -> None:
+    served.post({"subject_id": PERSON})
+    assert served.client.get("/requests/R-000000001").json()["request_id"] == "R-000001"
+    served.client.get("/requests/R-000000001/receipt")
+    assert [line["request"] for line in served.read_log()] == ["R-000001"] * 3
+    assert served.client.head("/healthz").status_code == 200
 
 
 def test_without_a_token_there_is_nothing(served: Served) -> None:
@@ -184,14 +218,15 @@ def test_nobody_stands_in_an_address_or_in_the_log(
     served.post({"subject_id": name}, name)
     served.post({"subject_id": f" {name}"})
     served.post({name: name})
-    for path in (f"/requests/{name}", f"/requests?subject_id={name}", f"/{name}", f"/requests/R-000001?{name}"):
+    paths = (f"/requests/{name}", f"/requests?subject_id={name}", f"/{name}", f"/requests/R-000001?{name}")
+    for path in (*paths, f"/requests/{name}/"):
         answer = served.client.get(path)
         assert answer.status_code >= 400
-        assert name not in answer.text
+        assert name not in f"{answer.text} {answer.headers}"
     assert_problem(served.client.get(f"/healthz?{name}"), 400, "query")
     served.client.request(name.upper(), "/requests")
     log = served.read_log()
-    assert len(log) == 9
+    assert len(log) == 10
     assert log[0] == {
         "at": ANY,
         "token": "all",

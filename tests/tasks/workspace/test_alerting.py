@@ -96,7 +96,10 @@ def test_requests_are_told_before_the_last_night_and_after_the_due_date(tmp_path
     assert find(workspace, ledger, due + HOUR) == {
         "request-overdue": "2 requests are past the due date",
         "request-near": "1 request has at most 5 days left to a night that is still in time",
+        "request-unmatched": "1 request matches nobody in the data",
     }
+    add(ledger, "stranger 2", now=NOW + 3 * DAY)
+    assert find(workspace, ledger, due + HOUR)["request-unmatched"] == "2 requests match nobody in the data"
     ledger.hold_request(ann, "a court says so", now=due)
     assert find(workspace, ledger, due + HOUR)["request-overdue"] == "1 request is past the due date"
 
