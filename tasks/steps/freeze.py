@@ -45,6 +45,7 @@ from tasks.workspace.costs import weigh
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.holdings import read_holdings
 from tasks.workspace.line import read_line, require_line, require_new_number
+from tasks.workspace.retrained import find_retrained
 from tasks.workspace.twins import describe_settled, settle
 from tasks.workspace.weights import fetch_weights
 from tasks.workspace.workspace import Workspace, open_ledger, require_lease
@@ -193,12 +194,6 @@ def _find_yardstick(root: Path) -> tuple[float | None, int | None]:
         audited = parse_record(AuditFigures, _read_recorded(root, AUDIT_METRICS), f"{AUDIT_METRICS} in HEAD")
         return audited.accuracy, wave["number"]
     return wave["yardstick"], wave.get("yardstick_wave")
-
-
-def find_retrained(root: Path) -> RetrainedFigures | None:
-    """Returns what exact retraining left beside the base of the last wave; None where that was not looked at."""
-    kept = json.loads(_read_recorded(root, WAVE)).get("retrained")
-    return None if kept is None else parse_record(RetrainedFigures, json.dumps(kept), f"{WAVE} in HEAD")
 
 
 def _read_recorded(root: Path, path: Path) -> str:
