@@ -32,21 +32,7 @@ def complete_requests(
     """Closes the wave and completes its requests in one transaction; returns the wave's summary."""
     root, wave = workspace.root, read_wave(workspace.root)
     unlearned, reported = read_figures(UnlearnFigures, root), read_figures(ReportFigures, root)
-    summary = Summary(
-        num_subjects=len(wave.forgetting.subject_keys),
-        num_forget=len(wave.forget_ids),
-        num_held_out=len(wave.forgetting.held_out_ids),
-        attempt=unlearned.attempt,
-        method=unlearned.method,
-        insufficient=read_night(root).insufficient,
-        decisions=tuple(made.model_copy(update={"epochs": ()}) for made in read_decisions(root)),
-        warning=find_alarms(unlearned, reported, workspace.params.gate),
-        calibration=read_figures(AuditFigures, root),
-        test=reported,
-        stage_seconds=round(sum(run.result.seconds for run in stage_runs), 2),
-        costs=tuple(describe_costs(stage_runs, workspace.params.unlearning)),
-        plan=read_planned(root),
-    )
+    summary = _summarise(workspace, claim, stage_runs)
     receipt = Receipt(
         model=claim.model,
         wave=claim.number,
@@ -74,6 +60,27 @@ def complete_requests(
             now=now,
         )
     return summary
+
+
+def _summarise(workspace: Workspace, claim: Claim, stage_runs: Sequence[StageRun]) -> Summary:
+    root, wave = workspace.root, read_wave(workspace.root)
+    unlearned, reported = read_figures(UnlearnFigures, root), read_figures(ReportFigures, root)
+    return Summary(
+        num_subjects=len(wave.forgetting.subject_keys),
+        num_forget=len(wave.forget_ids),
+        num_held_out=len(wave.forgetting.held_out_ids),
+        attempt=unlearned.attempt,
+        method=unlearned.method,
+        insufficient=read_night(root).insufficient,
+        decisions=tuple(made.model_copy(update={"epochs": ()}) for made in read_decisions(root)),
+        warning=find_alarms(unlearned, reported, workspace.params.gate),
+        calibration=read_figures(AuditFigures, root),
+        test=reported,
+        stage_seconds=round(sum(run.result.seconds for run in stage_runs), 2),
+        was_resumed=claim.resumed,
+        costs=tuple(describe_costs(stage_runs, workspace.params.unlearning)),
+        plan=read_planned(root),
+    )
 
 
 def describe_costs(stage_runs: Sequence[StageRun], unlearning: UnlearningParams) -> Iterator[StageCost]:

@@ -46,6 +46,7 @@ from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.holdings import read_holdings
 from tasks.workspace.line import read_line, require_line, require_new_number
 from tasks.workspace.retrained import find_retrained
+from tasks.workspace.store_files import explain_missing
 from tasks.workspace.twins import describe_settled, settle
 from tasks.workspace.weights import fetch_weights
 from tasks.workspace.workspace import Workspace, open_ledger, require_lease
@@ -106,8 +107,13 @@ def preview_wave(workspace: Workspace) -> Preview:
     """Returns what the next wave would be about; nothing is written.
 
     It can say for certain that its people are too few for any figure, never that they suffice.
+
+    Raises:
+        InputError: the base's files are not at hand.
     """
     root = workspace.root
+    if missing := explain_missing(root, (TRAIN, CALIBRATION, TEST, AUDIT_LOGITS)):
+        raise InputError(missing)
     now = datetime.now(UTC)
     with open_ledger() as ledger:
         status = ledger.count_status(workspace.model, now)
