@@ -235,9 +235,16 @@ def tell_traces(waves: Sequence[Wave]) -> list[str]:
     for wave in waves:
         test = None if wave.summary is None else wave.summary.test
         if test is not None and test.trace_by_person is not None and test.max_trace_by_person is not None:
-            most = f"exact retraining leaves at most {test.max_trace_by_person:.2f}, as seen beside the base"
+            most = tell_bound(test.max_trace_by_person)
             lines.append(f"wave {wave.number}: trace by person {test.trace_by_person:.2f}; {most}")
     return lines
+
+
+def tell_bound(most: float) -> str:
+    """Returns in words what a trace by person is judged by."""
+    if most >= 1:
+        return f"nothing is refused by it: of so few people exact retraining may show anything (bound {most:.2f})"
+    return f"exact retraining hardly ever leaves more than {most:.2f}"
 
 
 if __name__ == "__main__":

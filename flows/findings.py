@@ -222,13 +222,16 @@ def judge_earlier(workspace: Workspace) -> Iterator[Finding]:
 
 
 def judge_retrained(workspace: Workspace) -> Iterator[Finding]:
-    """Finds models that are never retrained beside a base, since nothing is to be retrained here."""
+    """Finds models that no base has, or another number than its base has: the bound on the trace is then another."""
+    from tasks.workspace.retrained import explain_other_number
+
     num_retrained = workspace.params.references.num_retrained
-    if num_retrained and workspace.params.data.remain == "none":
-        yield Finding(
-            f"{PARAMS}: references.num_retrained is {num_retrained}, and does nothing with data.remain none, where "
-            "nothing is ever retrained: write 0"
-        )
+    told = f"{PARAMS}: references.num_retrained is {num_retrained}, and"
+    if workspace.params.data.remain == "none":
+        if num_retrained:
+            yield Finding(f"{told} does nothing with data.remain none, where nothing is ever retrained: write 0")
+    elif (workspace.root / dvc.LOCK_FILE).exists() and (other := explain_other_number(workspace.root, num_retrained)):
+        yield Finding(f"{told} {other}")
 
 
 def judge_alerts(workspace: Workspace) -> Iterator[Finding]:
@@ -357,6 +360,7 @@ SETTINGS: tuple[Judge, ...] = (
     judge_line_ends,
     judge_proxy,
     judge_base,
+    judge_retrained,
     judge_engine,
 )
 # what a dry run and `amun init` look at by themselves as well
@@ -368,7 +372,6 @@ JUDGES: tuple[Judge, ...] = (
     judge_receipts,
     judge_remotes,
     judge_earlier,
-    judge_retrained,
     judge_alerts,
     judge_page,
     judge_intake,

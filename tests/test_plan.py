@@ -31,22 +31,27 @@ def test_waves_keep_what_their_stages_took(wave_one: Site) -> None:
 
 def test_plan_without_requests_tells_what_was_measured(wave_one: Site) -> None:
     plan = wave_one.load("wave", "plan")
-    assert (plan["told"], plan["planned"], plan["is_weighable"]) == ("no request is pending", [], False)
-    assert [attempt["num_made"] for attempt in plan["attempts"]] == [1, 1, 0]
-    assert [attempt["num_passed"] for attempt in plan["attempts"]] == [0, 1, 0]
-    assert all(attempt["train_seconds"] > 0 and attempt["audit_seconds"] > 0 for attempt in plan["attempts"])
+    sums = plan["sums"]
+    assert (plan["told"], plan["planned"], sums["is_weighable"]) == ("no request is pending", [], False)
+    assert [attempt["num_made"] for attempt in sums["attempts"]] == [1, 1, 0]
+    assert [attempt["num_passed"] for attempt in sums["attempts"]] == [0, 1, 0]
+    assert all(attempt["seconds"] > 0 and 0 < attempt["chance"] <= 1 for attempt in sums["attempts"])
     said = wave_one.run("amun", "wave", "plan")
     assert "no request is pending" in said
+    assert not wave_one.load("wave", "show", "1")["summary"]["was_resumed"]
     assert "break-even" not in said
-    assert f"measured on {plan['measured']['train']['machine']}" in said
+    assert f"measured on {sums['measured']['train']['machine']}" in said
 
 
 def test_a_night_is_retrained_at_once_where_attempts_take_longer(site: Site) -> None:
     site.run("amun", "request", "add", *list_people(site)[0][:3])
     site.change_params(lambda params: params["unlearning"].update(epochs=500, policy="cheapest"))
     plan = site.load("wave", "plan")
+    sums = plan["sums"]
     assert plan["planned"] == [3]
-    assert plan["in_order_seconds"] > plan["at_once_seconds"] > plan["shared"]["search"] > 0
+    assert sums["in_order_seconds"] > sums["at_once_seconds"] > sums["shared"]["search"] > 0
+    assert sums["tonight_seconds"] == sums["at_once_seconds"]
+    assert sums["break_even"] is None or sums["break_even"] > sums["tonight"]["num_train"]
 
     assert f"retrained at once: {plan['decision']}" in site.run("amun", "wave", "run")
     planned = json.loads((site.root / PLAN).read_text(encoding="utf-8"))

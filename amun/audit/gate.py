@@ -107,7 +107,9 @@ def judge_trace_by_person(trace: float, max_trace: float) -> Verdict:
     """
     shown = max(trace, 1 - trace)
     passed = is_at_most(shown, max_trace)
-    return Verdict(passed, f"max(trace by person {trace:.3f}, 1 - trace), {_relate(passed)} {max_trace:.3f}")
+    # with few people, or models that scatter, exact retraining may show anything
+    idle = " (which refuses nothing)" if max_trace >= 1 else ""
+    return Verdict(passed, f"max(trace by person {trace:.3f}, 1 - trace), {_relate(passed)} {max_trace:.3f}{idle}")
 
 
 def judge_accuracy(accuracy: float, yardstick: float, max_drop: float) -> Verdict:

@@ -14,31 +14,38 @@ from amun.audit.roc import auc_standard_error
 from amun.core.params import MIN_RETRAINED
 from amun.evidence.wave import RetrainedFigures
 
-ALARM_ALPHA = 0.01  # of exactly retrained models: the share that this alarm refuses by chance
+ALARM_ALPHA = 0.01  # of exactly retrained models: the share that this alarm refuses by chance, if traces are normal
 NUM_PEOPLE = 75  # whom each model is retrained without, as many as a night that can show forgetting has
 MAX_SHARE = 0.25  # of all people in training: without more it would be another recipe
 
 
-def count_left_out(num_people: int) -> int:
-    """Returns without how many of the people in training each model is retrained; 0 where they would be too few."""
+def count_left_out(num_people: int, num_held_out: int) -> int:
+    """Returns without how many people each model is retrained; 0 where no figure would come of it.
+
+    Args:
+        num_people: in training.
+        num_held_out: in calibration, among whom each model's strangers are drawn.
+    """
     num_drawn = min(NUM_PEOPLE, int(MAX_SHARE * num_people))
-    return num_drawn if num_drawn >= MIN_PEOPLE else 0
+    return num_drawn if min(num_drawn, num_held_out) >= MIN_PEOPLE else 0
 
 
 def bound_trace(retrained: RetrainedFigures | None, num_people: tuple[int, int]) -> float | None:
     """Returns the largest trace by person, or mirror image of one, that is no surprise of exact retraining.
 
-    One in a hundred exactly retrained models lies above it. The variance between the models holds that of who is drawn
-    and that between trainings. It is taken to be no less than that of who is drawn alone, so that few models that are
-    alike by chance bind nobody. A night of fewer people adds what it scatters more; one of more people gains nothing.
+    One in a hundred exactly retrained models lies above it, and up to two where trainings scatter much more than who is
+    drawn (docs/method.md): what is bounded is folded at one half, so its law is no normal one. The variance between the
+    models holds that of who is drawn and that between trainings. It is taken to be no less than that of who is drawn
+    alone, so that few models that are alike by chance bind nobody. A night of fewer people adds what it scatters more;
+    one of more people gains nothing.
 
     Args:
         retrained: what the models showed.
         num_people: whom tonight's trace compares, to forget and held out.
 
     Returns:
-        more than 1 where exact retraining may show anything; None with fewer than four models, or fewer than twelve
-        people of either kind.
+        1 or more where exact retraining may show anything, and nothing is refused; None with fewer than four models, or
+        fewer than twelve people of either kind.
     """
     if retrained is None or len(retrained.trace_by_person) < MIN_RETRAINED or min(num_people) < MIN_PEOPLE:
         return None

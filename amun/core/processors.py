@@ -5,6 +5,8 @@ from pathlib import Path
 
 from amun.core.counts import tell_count
 
+CPU_INFO = Path("/proc/cpuinfo")
+
 
 def count_processors() -> int:
     """Returns their number: of those that it is bound to, no more than its container's share of time comes to."""
@@ -14,10 +16,13 @@ def count_processors() -> int:
 
 
 def name_processor() -> str:
-    """Returns the kind of this machine's processor."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    """Returns the kind of this machine's processor; where the system has no such file, what Python knows of it."""
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:  # another system than Linux, or a sandbox
+        lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def describe_device(device: str) -> str:

@@ -1,13 +1,16 @@
 """What tonight's attempts are expected to take, one after the other or exact retraining at once."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from amun.core.counts import describe_seconds
 from amun.core.params import EXACT_METHOD, AttemptParams, Params, Policy
 from amun.costs.measured import Measure, Measured, Past, count_outcomes
-from amun.costs.night import Load, UnitCosts, count_searches, train_seconds, tune_seconds
+from amun.costs.night import Load, count_searches, train_seconds, tune_seconds
 from amun.evidence.costs import PlannedNight
+
+MAX_IMAGES = 10**10  # up to which the break-even is looked for
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,12 @@ class Tonight:
         """Returns how many samples are looked at with this many of a held-out half."""
         return (self.num_train if self.is_remain_at_hand else self.num_forget) + num_held_out
 
+    def resize(self, num_train: int) -> "Tonight":
+        """Returns the same night where so many training samples are held, and of either half in proportion."""
+        share = num_train / self.num_train
+        halves = round(self.num_calibration * share), round(self.num_test * share)
+        return replace(self, num_train=num_train, num_calibration=halves[0], num_test=halves[1])
+
 
 @dataclass(frozen=True)
 class AttemptCost:
@@ -49,6 +58,10 @@ class AttemptCost:
         num_runs: of its method, of which the first is the median; 0 where it is foreseen by the training of the base.
         num_made: how often it was judged in this line.
         num_passed: how often it passed.
+        machines: on which that was measured.
+        seconds: what it takes until the gate has judged it; None where that cannot be foreseen.
+        chance: how likely it passes, 0 to 1: the share of those that have passed, were there one more of either kind.
+            That is Laplace's rule of succession: an attempt never made passes in one night of two.
     """
 
     number: int
@@ -58,26 +71,21 @@ class AttemptCost:
     num_runs: int
     num_made: int
     num_passed: int
+    machines: tuple[str, ...] = ()
+    seconds: float | None = field(init=False)
+    chance: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derives what programs read as well (`--json`)."""
+        trained, audited = self.train_seconds, self.audit_seconds
+        object.__setattr__(self, "seconds", None if trained is None or audited is None else trained + audited)
+        chance = 1.0 if self.is_exact else (self.num_passed + 1) / (self.num_made + 2)
+        object.__setattr__(self, "chance", chance)
 
     @property
     def is_exact(self) -> bool:
         """Whether it is exact retraining, which always passes."""
         return self.method == EXACT_METHOD
-
-    @property
-    def seconds(self) -> float | None:
-        """What it takes until the gate has judged it; None where that cannot be foreseen."""
-        trained, audited = self.train_seconds, self.audit_seconds
-        return None if trained is None or audited is None else trained + audited
-
-    @property
-    def chance(self) -> float:
-        """How likely it passes, 0 to 1: the share of those that have passed, were there one more of either kind.
-
-        That is Laplace's rule of succession: an attempt never made passes in one night of two, and one that was
-        refused once is not given up for ever.
-        """
-        return 1.0 if self.is_exact else (self.num_passed + 1) / (self.num_made + 2)
 
 
 def foresee_attempts(params: Params, measured: Measured, line: Sequence[Past], tonight: Tonight) -> list[AttemptCost]:
@@ -86,23 +94,25 @@ def foresee_attempts(params: Params, measured: Measured, line: Sequence[Past], t
     audit_seconds = None if audit is None else audit.seconds * tonight.count_looks(tonight.num_calibration)
     costs = []
     for number, attempt in enumerate(params.unlearning.attempts, start=1):
-        seconds, num_runs = _foresee_training(params, measured, attempt, tonight.load)
-        num_made, num_passed = count_outcomes(line, attempt)
-        costs.append(AttemptCost(number, attempt.method, seconds, audit_seconds, num_runs, num_made, num_passed))
+        own, unit = _find_training(params, measured, attempt)
+        seconds = None if unit is None else _foresee_training(params, attempt, unit, tonight.load)
+        num_runs = 0 if own is None else own.num_runs
+        machines = tuple(sorted({one.machine for one in (unit, audit) if one is not None}))
+        outcomes = count_outcomes(line, attempt)
+        costs.append(AttemptCost(number, attempt.method, seconds, audit_seconds, num_runs, *outcomes, machines))
     return costs
 
 
-def _foresee_training(
-    params: Params, measured: Measured, attempt: AttemptParams, load: Load
-) -> tuple[float | None, int]:
+def _find_training(params: Params, measured: Measured, attempt: AttemptParams) -> tuple[Measure | None, Measure | None]:
+    """Returns what the method's own runs have measured, and what it is foreseen by."""
     own = measured.train if attempt.is_exact else measured.tune.get(attempt.method)
-    unit = own or _find_like(params, measured)
-    if unit is None:
-        return None, 0
-    num_runs = 0 if own is None else own.num_runs
+    return own, own or _find_like(params, measured)
+
+
+def _foresee_training(params: Params, attempt: AttemptParams, unit: Measure, load: Load) -> float:
     if attempt.is_exact:
-        return train_seconds(unit.seconds, params, load), num_runs
-    return tune_seconds(unit.seconds, params, load), num_runs
+        return train_seconds(unit.seconds, params, load)
+    return tune_seconds(unit.seconds, params, load)
 
 
 def _find_like(params: Params, measured: Measured) -> Measure | None:
@@ -146,7 +156,8 @@ def expect_seconds(attempts: Sequence[AttemptCost]) -> float | None:
 def plan_by_cost(policy: Policy, numbers: Sequence[int], costs: Sequence[AttemptCost]) -> PlannedNight:
     """Returns which attempts a night makes: exact retraining at once where it is expected to take no longer.
 
-    Nothing is weighed with `in_order`, and where there are not both approximate attempts and exact retraining.
+    Nothing is weighed with `in_order`, where there are not both approximate attempts and exact retraining, and where
+    they were measured on different machines.
 
     Args:
         policy: `unlearning.policy`.
@@ -163,6 +174,9 @@ def plan_by_cost(policy: Policy, numbers: Sequence[int], costs: Sequence[Attempt
         missing = "training" if any(cost.train_seconds is None for cost in made) else "audit"
         reason = f"unlearning.policy is cheapest, but no {missing} of this line has been measured yet"
         return planned.model_copy(update={"reason": reason})
+    if len(machines := list_machines(made)) > 1:
+        measured = f"what its attempts take was measured on different machines ({'; '.join(machines)})"
+        return planned.model_copy(update={"reason": f"unlearning.policy is cheapest, but {measured}"})
     reason = (
         f"exact retraining at once is expected to take {describe_seconds(at_once)} with its audit, "
         f"the attempts in order {describe_seconds(in_order)} (unlearning.policy: cheapest)"
@@ -178,25 +192,40 @@ def plan_by_cost(policy: Policy, numbers: Sequence[int], costs: Sequence[Attempt
     )
 
 
-def find_units(params: Params, measured: Measured, tonight: Tonight, method: str) -> UnitCosts | None:
-    """Returns the unit costs of waves whose attempt is of this method; None where one of them is not known.
+def list_machines(costs: Sequence[AttemptCost]) -> list[str]:
+    """Returns the machines on which was measured what these attempts take."""
+    return sorted({machine or "an unknown one" for cost in costs for machine in cost.machines})
+
+
+def is_weighable(costs: Sequence[AttemptCost], tonight: Tonight) -> bool:
+    """Whether the attempts in order can be set against exact retraining at once: both measured, on one machine."""
+    exact = [cost for cost in costs if cost.is_exact]
+    if not exact or costs[0].is_exact or not tonight.is_remain_at_hand or not tonight.num_forget:
+        return False
+    return None not in (expect_seconds(exact), expect_seconds(costs)) and len(list_machines(costs)) == 1
+
+
+def find_break_even(params: Params, measured: Measured, line: Sequence[Past], tonight: Tonight) -> int | None:
+    """Returns from how many training samples on the attempts in order are expected to take less than exact retraining.
+
+    By the very sums that `plan_by_cost` weighs; what is paid whichever attempt a night ends with is on both sides.
 
     Args:
-        params: how the base is trained.
-        measured: in the line.
-        tonight: by which the looks at held-out samples are shared among the training images.
-        method: its own training, or where it was never made that of the base.
+        params: how is trained, and with which attempts.
+        measured: in the line; all that they need (`is_weighable`).
+        line: by whose outcomes the chances are told.
+        tonight: how many are to be forgotten, and which share of the held-out is looked at.
+
+    Returns:
+        None where the attempts never take less.
     """
-    train, search, audit, report = measured.train, measured.search, measured.audit, measured.report
-    tune = measured.tune.get(method) or _find_like(params, measured)
-    if train is None or tune is None or search is None or audit is None or report is None or not tonight.num_train:
-        return None
-    looks = [tonight.count_looks(number) / tonight.num_train for number in (tonight.num_calibration, tonight.num_test)]
-    return UnitCosts(
-        train=train.seconds,
-        tune=tune.seconds,
-        search=search.seconds,
-        audit=audit.seconds * looks[0],
-        report=report.seconds * looks[1],
-        fixed=0.0 if measured.fixed is None else measured.fixed.seconds,
-    )
+
+    def is_cheaper(num_train: int) -> bool:
+        costs = foresee_attempts(params, measured, line, tonight.resize(num_train))
+        in_order, at_once = expect_seconds(costs), expect_seconds([cost for cost in costs if cost.is_exact])
+        return in_order is not None and at_once is not None and in_order < at_once
+
+    # both sums grow in proportion to the samples, and with none left to retrain on it takes nothing
+    sizes = range(tonight.num_forget, MAX_IMAGES)
+    place = bisect_left(sizes, True, key=is_cheaper)
+    return sizes[place] if place < len(sizes) else None

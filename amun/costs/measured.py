@@ -125,8 +125,13 @@ def _leave_search_out(cost: StageCost, num_forget: int, search: Measure | None) 
 
 
 def _list_fixed(line: Iterable[Past]) -> Iterator[tuple[float, str]]:
-    """Yields what nights took beside their stages, of those that one run went through from the first to the last."""
+    """Yields what nights took beside their stages, of those that one run went through from the first to the last.
+
+    Of one that another run went on with nobody knows how long it lay.
+    """
     for past in line:
+        if past.summary.was_resumed:
+            continue
         costs = past.summary.costs
         num_attempts = sum(cost.stage == "unlearn" for cost in costs)
         is_whole = {cost.stage for cost in costs} == WAVE_STAGES and num_attempts == len(past.summary.decisions)

@@ -74,6 +74,7 @@ class Summary(Figures):
         calibration: what the gate judged by.
         test: what the report measured.
         stage_seconds: that the stages computed.
+        was_resumed: another run had opened the wave than the one that completed it.
         costs: what each run of a stage took; empty in a wave of an earlier version, and what a run that was killed had
             done before is not in it.
         plan: which attempts were to be made, and why; None in a wave of an earlier version.
@@ -90,6 +91,7 @@ class Summary(Figures):
     calibration: AuditFigures = AuditFigures()
     test: ReportFigures = ReportFigures()
     stage_seconds: float = 0.0
+    was_resumed: bool = False
     costs: Annotated[tuple[StageCost, ...], Field(strict=False)] = ()
     plan: PlannedNight | None = None
 

@@ -12,7 +12,7 @@ from amun.evidence.wave import parse_record
 
 
 class StageCost(Figures):
-    """What one run of a stage took. It stands in the ledger alone: no file that git keeps holds a time measured.
+    """What one run of a stage took. It stands in the ledger, not in git, which has what was expected by it.
 
     Attributes:
         stage: its name.

@@ -145,8 +145,8 @@ class ModelFigures(Figures):
         ft_auc: by which RMIA tells the forget samples from held-out ones.
         trace: by which whoever holds the base does.
         trace_by_person: likewise, of people by all their samples together.
-        max_trace_by_person: the largest of it and its mirror image that is no surprise of exact retraining; None where
-            no model was retrained to see that.
+        max_trace_by_person: the largest of it and its mirror image that is no surprise of exact retraining: 1 and more
+            refuses nothing. None where no model was retrained to see that.
     """
 
     accuracy: float | None = None

@@ -72,11 +72,13 @@ class RetrainedFigures(Record):
     No model is kept, and nothing of single people.
 
     Attributes:
-        num_people: without whom each was retrained.
+        num_asked: how many models were asked for (`references.num_retrained`).
+        num_people: without whom each was retrained; nobody where there are too few people, and none was retrained.
         num_strangers: how many held-out people they were compared with, on average.
         trace_by_person: of each model, 0 to 1; none where there were too few people for the figure.
     """
 
+    num_asked: int
     num_people: int
     num_strangers: int
     trace_by_person: list[float]

@@ -66,7 +66,7 @@ def train_references(params: Params, device: torch.device, *, may_fork: bool = F
         device = torch.device(device.type)  # which one of its own a node takes, the cluster says
     seal = open_seal(params.data.sealed, "references of", *digest_files(stores))
     images = samples.images.to(device)
-    engine = open_engine(params.runtime, images, may_fork)
+    engine = open_engine(params.runtime, images, may_fork, copied_bytes=images.nbytes // 2)
     kept: list[Weights] = []
     with keep_partial_results(PARTIAL_REFERENCES, digest_inputs(params, SECTIONS, device, stores)) as folder:
         training = _Training(params, device, samples, images, engine, KeptReferences(folder, samples, seal))
@@ -121,27 +121,33 @@ def _train_set(
     return logits, torch.from_numpy(inclusion).to(torch.uint8)
 
 
-def open_engine(runtime: RuntimeParams, images: Tensor, may_fork: bool) -> Engine:
+def open_engine(runtime: RuntimeParams, images: Tensor, may_fork: bool, *, copied_bytes: int) -> Engine:
     """Returns what trains the references.
+
+    Args:
+        runtime: on which engine, and with how many threads.
+        images: on the device that trains.
+        may_fork: as for `train_references`.
+        copied_bytes: of the images that each process copies for itself.
 
     Raises:
         InputError: it is a cluster that cannot be used.
     """
     if runtime.engine == "local":
-        return LocalEngine(_count_processes(runtime, images) if may_fork else 1)
+        return LocalEngine(_count_processes(runtime, copied_bytes) if may_fork else 1)
     num_gpus = 0 if images.device.type == "cpu" else 1
     return RayEngine(read_address(), partial(configure_torch, runtime), runtime.num_threads, num_gpus)
 
 
-def _count_processes(runtime: RuntimeParams, images: Tensor) -> int:
+def _count_processes(runtime: RuntimeParams, copied_bytes: int) -> int:
     """Returns how many references are trained at a time, as far as processors and memory go.
 
     One where each takes several threads, which a fork lacks.
     """
     if torch.get_num_threads() != 1:
         return 1
-    # each copies its half of the images, and needs room to compute
-    room = psutil.virtual_memory().available // (images.nbytes // 2 + PROCESS_BYTES)
+    # each needs room to compute besides
+    room = psutil.virtual_memory().available // (copied_bytes + PROCESS_BYTES)
     return max(1, min(count_workers(runtime), room))
 
 

@@ -1,8 +1,9 @@
 """What trace by person exact retraining leaves, seen on models that are retrained beside a new base.
 
 Each is trained without some people drawn anew, and then forgotten. It prints what they showed, figures of all of these
-people together, as one line of JSON. No stage of DVC: a base that was built before is as it was. What a killed run has
-measured is kept, and not measured again.
+people together, as one line of JSON. No stage of DVC: a base that was built before is as it was. The figure of each
+model that a killed run has retrained is kept, and other numbers of models take it, too. The search for the base's
+examples, before the first of them, is made again.
 """
 
 import json
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from amun.audit.observations import MIN_PEOPLE
 from amun.audit.retrained import count_left_out
 from amun.audit.trace import Candidates, Rises, compare_rises, find_candidates, measure_rise
 from amun.core.params import Params, TrainingParams
@@ -37,7 +39,8 @@ from amun.store.store import read_shape
 Rows = npt.NDArray[np.int64]
 
 RETRAINED_SEED = 3_000_000  # apart from those of the references
-SECTIONS = {"model", "data", "training", "references", "adversarial", "runtime"}
+# of the references the seed alone counts, and that each shard is named by
+SECTIONS = {"model", "data", "training", "adversarial", "runtime"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def retrain_beside_base(params: Params, device: torch.device, *, may_fork: bool 
     if params.runtime.engine == "ray":
         device = torch.device(device.type)
     train, calibration = read_samples(TRAIN), read_samples(CALIBRATION)
-    num_people = count_left_out(len(np.unique(train.subject_ids)))
+    num_people = count_left_out(*(len(np.unique(samples.subject_ids)) for samples in (train, calibration)))
     num_models = params.references.num_retrained if num_people else 0
     seed = RETRAINED_SEED + params.references.seed * 1000
     drawn = [draw_model(train, calibration, num_people, seed + number) for number in range(num_models)]
@@ -106,6 +109,7 @@ def retrain_beside_base(params: Params, device: torch.device, *, may_fork: bool 
     traces = _measure_all(params, device, (train, calibration), drawn, _open_folder(digest), may_fork)
     num_strangers = [len(np.unique(calibration.subject_ids[model.strangers])) for model in drawn]
     return RetrainedFigures(
+        num_asked=params.references.num_retrained,
         num_people=num_people,
         num_strangers=round(float(np.mean(num_strangers))) if drawn else 0,
         trace_by_person=[trace for trace in traces if trace is not None],
@@ -113,10 +117,13 @@ def retrain_beside_base(params: Params, device: torch.device, *, may_fork: bool 
 
 
 def draw_model(train: Samples, calibration: Samples, num_people: int, seed: int) -> Drawn:
-    """Returns a model without so many people, beside whom as many samples of held-out people stand, drawn anew."""
+    """Returns a model without so many people, beside whom about as many samples of held-out people stand, drawn anew.
+
+    Of fewer than twelve held-out people there would be no figure: so many are drawn, though they have more samples.
+    """
     people = np.random.default_rng(seed).permutation(np.unique(train.subject_ids))[:num_people]
     left_out = np.flatnonzero(np.isin(train.subject_ids, people))
-    return Drawn(seed, left_out, draw_people(calibration.subject_ids, len(left_out), seed))
+    return Drawn(seed, left_out, draw_people(calibration.subject_ids, len(left_out), seed, MIN_PEOPLE))
 
 
 def _open_folder(digest: str) -> Path:
@@ -174,7 +181,8 @@ def _measure_all(
         params=params.training,
         precision=params.runtime.precision,
     )
-    engine = open_engine(params.runtime, images, may_fork)
+    # each process copies nearly all of the images, and at least three quarters
+    engine = open_engine(params.runtime, images, may_fork, copied_bytes=images.nbytes)
     traces = []
     with show_progress("retrained", len(shards), "models") as advance:
         for result in map_shards(_measure, shards, shared, engine, keeper):

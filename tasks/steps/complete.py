@@ -30,7 +30,7 @@ def complete_requests(
     stage_runs: list[StageRun],
 ) -> Summary:
     """Closes the wave and completes its requests in one transaction; returns the wave's summary."""
-    wave, summary = read_wave(workspace.root), _summarize(workspace, stage_runs)
+    wave, summary = read_wave(workspace.root), _summarise(workspace, claim, stage_runs)
     reported = summary.test
     receipt = Receipt(
         model=claim.model,
@@ -61,7 +61,7 @@ def complete_requests(
     return summary
 
 
-def _summarize(workspace: Workspace, stage_runs: Sequence[StageRun]) -> Summary:
+def _summarise(workspace: Workspace, claim: Claim, stage_runs: Sequence[StageRun]) -> Summary:
     root, wave = workspace.root, read_wave(workspace.root)
     unlearned, reported = read_figures(UnlearnFigures, root), read_figures(ReportFigures, root)
     return Summary(
@@ -76,6 +76,7 @@ def _summarize(workspace: Workspace, stage_runs: Sequence[StageRun]) -> Summary:
         calibration=read_figures(AuditFigures, root),
         test=reported,
         stage_seconds=round(sum(run.result.seconds for run in stage_runs), 2),
+        was_resumed=claim.resumed,
         costs=tuple(describe_costs(stage_runs, workspace.params.unlearning)),
         plan=read_planned(root),
     )

@@ -45,6 +45,8 @@ from tasks.workspace.costs import weigh
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.holdings import read_holdings
 from tasks.workspace.line import read_line, require_line, require_new_number
+from tasks.workspace.retrained import find_retrained
+from tasks.workspace.store_files import explain_missing
 from tasks.workspace.twins import describe_settled, settle
 from tasks.workspace.weights import fetch_weights
 from tasks.workspace.workspace import Workspace, open_ledger, require_lease
@@ -105,8 +107,13 @@ def preview_wave(workspace: Workspace) -> Preview:
     """Returns what the next wave would be about; nothing is written.
 
     It can say for certain that its people are too few for any figure, never that they suffice.
+
+    Raises:
+        InputError: the base's files are not at hand.
     """
     root = workspace.root
+    if missing := explain_missing(root, (TRAIN, CALIBRATION, TEST, AUDIT_LOGITS)):
+        raise InputError(missing)
     now = datetime.now(UTC)
     with open_ledger() as ledger:
         status = ledger.count_status(workspace.model, now)
@@ -193,12 +200,6 @@ def _find_yardstick(root: Path) -> tuple[float | None, int | None]:
         audited = parse_record(AuditFigures, _read_recorded(root, AUDIT_METRICS), f"{AUDIT_METRICS} in HEAD")
         return audited.accuracy, wave["number"]
     return wave["yardstick"], wave.get("yardstick_wave")
-
-
-def find_retrained(root: Path) -> RetrainedFigures | None:
-    """Returns what exact retraining left beside the base of the last wave; None where that was not looked at."""
-    kept = json.loads(_read_recorded(root, WAVE)).get("retrained")
-    return None if kept is None else parse_record(RetrainedFigures, json.dumps(kept), f"{WAVE} in HEAD")
 
 
 def _read_recorded(root: Path, path: Path) -> str:

@@ -2,7 +2,9 @@
 
 from prefect import task
 
+from amun.audit.retrained import bound_trace
 from amun.core.counts import tell_count
+from amun.core.params import MIN_RETRAINED
 from amun.evidence.wave import RetrainedFigures, parse_record
 from amun.ledger import Claim
 from tasks.tools.options import TASK_OPTIONS
@@ -27,10 +29,19 @@ def retrain_beside_base(workspace: Workspace, claim: Claim) -> RetrainedFigures 
 
 
 def describe_retrained(figures: RetrainedFigures) -> str:
-    """Returns in words what exact retraining leaves: of how many models, each without how many people."""
+    """Returns in words what exact retraining leaves: of which models, without how many people, and the bound."""
     traces = figures.trace_by_person
     if not traces:
         return "too few people to see what trace exact retraining leaves: gate.max_trace alone bounds it"
     told = ", ".join(f"{trace:.2f}" for trace in traces)
     without = tell_count(figures.num_people, "person", "people")
-    return f"trace by person of exact retraining, each without {without}: {told}"
+    return f"trace by person of exact retraining, each without {without}: {told}; {_describe_bound(figures)}"
+
+
+def _describe_bound(figures: RetrainedFigures) -> str:
+    bound = bound_trace(figures, (figures.num_people, figures.num_strangers))
+    if bound is None:
+        return f"no bound: fewer than {MIN_RETRAINED} figures, gate.max_trace alone judges"
+    if bound >= 1:
+        return f"the bound, {bound:.2f} of as many people, refuses nothing: too few people, or models that scatter"
+    return f"nights of as many people are refused above {bound:.2f}"

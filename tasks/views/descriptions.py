@@ -123,12 +123,7 @@ def _tell_trace(facts: WaveFacts) -> str:
         return ""
     by_person = ""
     if facts.reported.trace_by_person is not None:
-        most = facts.reported.max_trace_by_person
-        judged = (
-            "the gate does not judge that"
-            if most is None
-            else f"the gate allows {most:.3f}, by what exact retraining was seen to leave"
-        )
+        judged = tell_bound(facts.reported.max_trace_by_person)
         by_person = (
             f" From all samples of a person together it is {facts.reported.trace_by_person:.3f} ± "
             f"{facts.reported.trace_by_person_standard_error:.3f}; {judged}."
@@ -139,6 +134,15 @@ def _tell_trace(facts: WaveFacts) -> str:
         f"{trace:.3f} ± {facts.reported.trace_standard_error:.3f}; 0.5 is not at all, and less tells as much as "
         f"more ({bounded}).{by_person}"
     )
+
+
+def tell_bound(most: float | None) -> str:
+    """Says how the gate judges the trace by person."""
+    if most is None:
+        return "the gate does not judge that"
+    if most >= 1:
+        return f"the gate refuses nothing by that: of so few people exact retraining may show anything ({most:.3f})"
+    return f"the gate allows {most:.3f}, by what exact retraining was seen to leave"
 
 
 def _tell_earlier(facts: WaveFacts) -> str:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError, join_lines, withhold_names
-from amun.core.paths import CALIBRATION, TEST, TRAIN
 from amun.core.subject_ids import normalise
 from amun.evidence.receipt import LeftFiles
 from amun.ledger import Ledger, PlannedErasure
@@ -303,11 +302,11 @@ def _read_locks(workspace: Workspace, commits: Mapping[int, str]) -> "Locks":
     Raises:
         InputError: waves or samples are not at hand: where nothing is looked at nothing is found.
     """
-    from tasks.workspace.store_files import require_locks
+    from tasks.workspace.store_files import explain_missing, require_locks
 
     locks = require_locks(workspace.root, commits)
-    if missing := [path for path in (TRAIN, CALIBRATION, TEST) if not (workspace.root / path).exists()]:
-        raise InputError(f"{missing[0]} is not in {workspace.root}; `dvc checkout` or `dvc pull` brings it")
+    if missing := explain_missing(workspace.root):
+        raise InputError(missing)
     return locks
 
 

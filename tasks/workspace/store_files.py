@@ -38,6 +38,14 @@ WEIGHTS = (BASE_MODEL, TARGET_WEIGHTS, UNLEARNED)
 OF_A_WAVE = (str(ADVERSARIAL), str(HELD_OUT_ADVERSARIAL))  # whose samples are not those of a base
 
 Key = TypeVar("Key", int, str)
+
+
+def explain_missing(root: Path, paths: Sequence[Path] = BASE) -> str:
+    """Returns which file of the sample store, or of these, is not at hand, and what brings it; empty if all are."""
+    missing = [path for path in paths if not (root / path).exists()]
+    return f"{missing[0]} is not in {root}; `dvc checkout` or `dvc pull` brings it" if missing else ""
+
+
 Locks = Mapping[int, Mapping[str, str]]  # for each wave the MD5 of every output, by path
 
 

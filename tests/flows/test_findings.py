@@ -1,5 +1,6 @@
 """`amun check` names each wrong setting in a line, before anything is begun for it, and changes nothing."""
 
+import json
 import os
 import shutil
 import sys
@@ -16,7 +17,7 @@ from dvc.repo import Repo
 
 from amun.core.keys import create_secret
 from amun.core.params import read_params
-from amun.core.paths import KEK, PARAMS, TRAIN, UNLEARNED
+from amun.core.paths import KEK, PARAMS, TRAIN, UNLEARNED, WAVE
 from amun.ledger import Ledger
 from amun.model.architectures import build_model
 from amun.model.weights import save_weights
@@ -79,6 +80,25 @@ def retrain_nothing(root: Path) -> None:
         ("references.num_retrained", 6),
     ):
         change(root, key, value)
+
+
+def switch_on_after(before: dict[str, Any], now: int) -> Callable[[Path], None]:
+    """Asks for so many models where the base of the last wave has others, or none."""
+
+    def arrange(root: Path) -> None:
+        (root / WAVE).parent.mkdir()
+        (root / WAVE).write_text(json.dumps({"number": 3} | before), encoding="utf-8")
+        run_git(root, "add", str(WAVE))
+        change(root, "references.num_retrained", now)
+        record_base(root, {})
+
+    return arrange
+
+
+def keep_traces(num_asked: int, *traces: float) -> dict[str, Any]:
+    return {
+        "retrained": {"num_asked": num_asked, "num_people": 75, "num_strangers": 80, "trace_by_person": list(traces)}
+    }
 
 
 class Typed:
@@ -299,6 +319,14 @@ def test_remotes_that_do_not_answer_fail_a_night(root: Path, capsys: pytest.Capt
     assert lineage.startswith("fails: git remote: git ls-remote: "), lineage
 
 
+@pytest.mark.parametrize(("kept", "asked"), [({}, 0), (keep_traces(6, *[0.6] * 5), 6)], ids=["none", "one too small"])
+def test_a_base_with_the_models_asked_for_has_no_note(
+    kept: dict[str, Any], asked: int, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    switch_on_after(kept, asked)(root)
+    assert "num_retrained" not in Typed(capsys, "check").out
+
+
 def use_autocrlf(root: Path) -> None:
     run_git(root, "config", "core.autocrlf", "true")
     run_git(root, "rm", "--quiet", ".gitattributes")
@@ -344,6 +372,13 @@ def change_owner(root: Path) -> None:
         ),
         (lambda root: change(root, "references.num_audit", 4), ("audit.earlier_people is 200", "6 are needed")),
         (retrain_nothing, ("references.num_retrained is 6", "data.remain none", "write 0")),
+        (switch_on_after({}, 6), ("is 6", "was 0 for the base", "nobody decides", "`amun base rebuild`")),
+        (switch_on_after(keep_traces(4, *[0.6] * 4), 0), ("is 0", "was 4 for", "goes on refusing", "base rebuild")),
+        (switch_on_after(keep_traces(4, *[0.6] * 4), 6), ("is 6", "was 4 for the base", "base rebuild")),
+        (
+            switch_on_after(keep_traces(6, 0.6, 0.5), 6),
+            ("is 6", "bounds nothing: too few people for 4", "write 0"),
+        ),
         (use_base_of_earlier_release, ("training.fallback_gradient_norm is 1.0, and was null for the base",)),
     ],
 )

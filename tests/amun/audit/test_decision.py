@@ -271,6 +271,12 @@ def test_a_trace_by_person_is_refused_beyond_what_exact_retraining_leaves(
     assert judge(night, gate=gate, trace_by_person=trace, max_trace_by_person=most, is_exact=True).passed
 
 
+def test_a_bound_of_one_and_more_is_told_to_refuse_nothing() -> None:
+    judged = judge(trace_by_person=1.0, max_trace_by_person=1.0)
+    assert judged.passed
+    assert "at most 1.000 (which refuses nothing)" in judged.reason
+
+
 @pytest.mark.parametrize("insufficient", ["retrain", "pass_with_warning"])
 def test_a_missing_trace_passes_only_where_asked_and_hides_no_leak(insufficient: str) -> None:
     gate = {"insufficient": insufficient, "max_trace": 0.6}

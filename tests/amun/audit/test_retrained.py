@@ -16,7 +16,8 @@ Floats = npt.NDArray[np.float64]
 
 def show(*traces: float) -> RetrainedFigures:
     """Returns what models showed."""
-    return RetrainedFigures(num_people=NUM_PEOPLE, num_strangers=NUM_STRANGERS, trace_by_person=list(traces))
+    people = {"num_people": NUM_PEOPLE, "num_strangers": NUM_STRANGERS}
+    return RetrainedFigures(num_asked=len(traces), trace_by_person=list(traces), **people)
 
 
 def draw_traces(random: np.random.Generator, shift: float, scatter: float, num_people: int, size: int) -> Floats:
@@ -41,6 +42,16 @@ def test_exact_retraining_is_refused_once_in_a_hundred_at_most(shift: float, sca
     # the bound is of use: what the paper's method leaves lies above it on most bases
     if num_tonight >= NUM_PEOPLE:
         assert np.median(bounds) < norm.cdf(shift / np.sqrt(2)) + 0.25
+
+
+def test_where_trainings_scatter_three_times_as_much_it_is_two_in_a_hundred_at_most() -> None:
+    random, num_models = np.random.default_rng(1), 6
+    seen = draw_traces(random, 0.35, 0.5, NUM_PEOPLE, NUM_DRAWS * num_models).reshape(NUM_DRAWS, num_models)
+    tonight = draw_traces(random, 0.35, 0.5, NUM_PEOPLE, NUM_DRAWS)
+    bounds = np.array([bound_trace(show(*traces), (NUM_PEOPLE, NUM_STRANGERS)) for traces in seen])
+    refused = float((np.maximum(tonight, 1 - tonight) > bounds).mean())
+    assert tonight.std() == pytest.approx(0.135, abs=0.01), "docs/method.md names it"
+    assert 0.01 < refused < 0.025, "docs/method.md names it"
 
 
 def test_models_that_are_alike_by_chance_bind_nobody() -> None:
@@ -81,6 +92,9 @@ def test_too_few_bound_nothing(retrained: RetrainedFigures | None, num_people: t
     assert bound_trace(show(*[0.6] * 4), (12, 12)) is not None
 
 
-@pytest.mark.parametrize(("num_people", "expected"), [(10_000, 75), (300, 75), (299, 74), (48, 12), (47, 0), (0, 0)])
-def test_a_quarter_is_left_out_at_most(num_people: int, expected: int) -> None:
-    assert count_left_out(num_people) == expected
+@pytest.mark.parametrize(
+    ("num_people", "num_held_out", "expected"),
+    [(10_000, 99, 75), (300, 99, 75), (299, 99, 74), (48, 99, 12), (47, 99, 0), (0, 99, 0), (48, 12, 12), (48, 11, 0)],
+)
+def test_a_quarter_is_left_out_at_most(num_people: int, num_held_out: int, expected: int) -> None:
+    assert count_left_out(num_people, num_held_out) == expected

@@ -18,6 +18,11 @@ def judge(method: str, passed: bool, **parameters: float) -> Judged:
 
 
 def make_past(
-    *costs: StageCost, seconds: float = 100.0, decisions: tuple[Judged, ...] = (), num_forget: int = 30
+    *costs: StageCost,
+    seconds: float = 100.0,
+    decisions: tuple[Judged, ...] = (),
+    num_forget: int = 30,
+    was_resumed: bool = False,
 ) -> Past:
-    return Past(Summary(costs=costs, decisions=decisions, num_forget=num_forget), seconds)
+    summary = Summary(costs=costs, decisions=decisions, num_forget=num_forget, was_resumed=was_resumed)
+    return Past(summary, seconds)

@@ -1,21 +1,24 @@
 """What a night is expected to take, and when exact retraining comes first."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from amun.core.params import AttemptParams
 from amun.costs.choosing import (
     AttemptCost,
     Tonight,
     expect_seconds,
-    find_units,
+    find_break_even,
     foresee_attempts,
     foresee_shared,
+    is_weighable,
     plan_by_cost,
 )
-from amun.costs.measured import measure_units
-from tests.amun.costs.lines import cost, judge, make_past
+from amun.costs.measured import Past, measure_units
+from tests.amun.costs.lines import HERE, cost, judge, make_past
 from tests.amun.shipped import PARAMS
 
 RATES = {"learning_rate": 0.1}
@@ -64,8 +67,8 @@ def test_a_users_trainer_tells_nothing_of_an_epoch() -> None:
     measured = measure_units([LINE[0], make_past(told, num_forget=0)])
     first, second, exact = foresee_attempts(own, measured, LINE, TONIGHT)
     assert [one.train_seconds for one in (first, second, exact)] == [pytest.approx(80), None, pytest.approx(54)]
-    assert find_units(own, measured, TONIGHT, "amun") is not None
-    assert find_units(own, measured, TONIGHT, "amun_a") is None
+    assert not is_weighable([first, second, exact], TONIGHT)
+    assert is_weighable([first, exact], TONIGHT)
 
 
 def test_what_every_night_pays_is_foreseen() -> None:
@@ -90,9 +93,16 @@ def test_an_attempt_that_fails_is_paid_and_the_next_follows() -> None:
     assert expect_seconds([FIRST, replace(EXACT, audit_seconds=None)]) is None
 
 
-def test_an_attempt_refused_once_is_not_given_up_for_ever() -> None:
+def test_no_chance_is_none_or_certain() -> None:
     refused = replace(FIRST, num_made=1, num_passed=0)
     assert 0 < refused.chance < SECOND.chance < 1
+
+
+def test_cheapest_gives_an_attempt_up_that_one_refusal_has_made_dearer() -> None:
+    """As docs/scale.md says: it is not made again, and so its chance stays."""
+    first, exact = replace(FIRST, num_made=0, num_passed=0), replace(EXACT, train_seconds=31.0)
+    assert plan_by_cost("cheapest", (1, 3), [first, exact]).attempts == (1, 3)
+    assert plan_by_cost("cheapest", (1, 3), [replace(first, num_made=1), exact]).attempts == (3,)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +139,49 @@ def test_what_was_never_measured_is_said_and_the_order_stays(missing: str, said:
     assert said in planned.reason
 
 
-def test_units_share_the_looks_at_the_held_out_among_the_training_images() -> None:
-    units = find_units(PARTS, measure_units(LINE), TONIGHT, "amun")
-    assert units is not None
-    assert (units.train, units.tune, units.search) == pytest.approx((0.01, 0.04, 0.5))
-    assert (units.audit, units.report, units.fixed) == pytest.approx((0.003, 0.0025, 15.5))
-    assert find_units(PARTS, measure_units(LINE[1:]), TONIGHT, "amun") is None
+def test_what_different_machines_took_is_not_weighed() -> None:
+    there = [LINE[0], make_past(cost("train", 0.6, 1000, epochs=6, machine="a GPU"), num_forget=0)]
+    costs = foresee_attempts(PARTS, measure_units(there), there, TONIGHT)
+    planned = plan_by_cost("cheapest", (1, 2, 3), costs)
+    assert (planned.attempts, planned.at_once_seconds) == ((1, 2, 3), None)
+    assert f"measured on different machines (a GPU; {HERE})" in planned.reason
+    assert not is_weighable(costs, TONIGHT)
+
+
+def make_line(search: float, num_refused: int) -> list[Past]:
+    """Returns a line in which one attempt was refused so often, and a search takes so many seconds."""
+    refused = [make_past(decisions=(judge("amun", False, **RATES),)) for _ in range(num_refused)]
+    searched = make_past(cost("adversarial", search * 60, 60))
+    return [searched, *refused, make_past(cost("audit", 1.5, 1500)), make_past(cost("train", 60.0, 1000, epochs=6))]
+
+
+@pytest.mark.parametrize("num_refused", [0, 1, 6, 60])
+@pytest.mark.parametrize("search", [0.001, 5.0], ids=["fast search", "slow search"])
+def test_break_even_is_where_the_policy_begins_to_keep_the_order(num_refused: int, search: float) -> None:
+    line = make_line(search, num_refused)
+    measured = measure_units(line)
+    shipped = PARTS.model_copy(update={"unlearning": PARTS.unlearning.model_copy(update={"attempts": ATTEMPTS[::2]})})
+    costs = foresee_attempts(shipped, measured, line, TONIGHT)
+    assert is_weighable(costs, TONIGHT)
+    least = find_break_even(shipped, measured, line, TONIGHT)
+    # 20 + 1.5 s against a chance of 1 / (n + 2) to spare 61.5 s at most: after one refusal it never pays
+    assert (least is None) == (num_refused > 0)
+    for held in [TONIGHT.num_forget, 1000, 10**6, *([] if least is None else [least - 1, least])]:
+        tonight = TONIGHT.resize(held)
+        weighed = plan_by_cost("cheapest", (1, 2), foresee_attempts(shipped, measured, line, tonight))
+        assert weighed.attempts == ((1, 2) if least is not None and held >= least else (2,)), held
+
+
+@pytest.mark.parametrize(
+    "tonight", [replace(TONIGHT, num_forget=0), replace(TONIGHT, is_remain_at_hand=False)], ids=["nobody", "no remain"]
+)
+def test_without_two_kinds_there_is_no_break_even(tonight: Tonight) -> None:
+    costs = foresee_attempts(PARTS, measure_units(LINE), LINE, tonight)
+    assert not is_weighable(costs, tonight)
+    assert not is_weighable(costs[2:], TONIGHT)
+    assert not is_weighable(costs[:2], TONIGHT)
+
+
+def test_programs_read_what_people_read() -> None:
+    read = TypeAdapter(Any).dump_python(FIRST, mode="json")
+    assert (read["seconds"], read["chance"]) == (12.0, 0.75)

@@ -68,7 +68,8 @@ def test_what_takes_no_computing_is_measured_by_whole_nights_alone() -> None:
     resumed = make_past(*stages[2:], seconds=9000.0, decisions=(judge("amun", True),))
     twice = make_past(*stages, seconds=9000.0, decisions=(judge("amun", False), judge("amun", True)))
     base = make_past(cost("train", 1.0), *stages, seconds=9000.0, decisions=(judge("amun", True),))
-    assert measure_units([resumed, twice, base, whole]).fixed == Measure(30.0, 1, HERE)
+    gone_on_with = make_past(*stages, seconds=9000.0, decisions=(judge("amun", True),), was_resumed=True)
+    assert measure_units([gone_on_with, resumed, twice, base, whole]).fixed == Measure(30.0, 1, HERE)
 
 
 def test_outcomes_are_those_of_the_very_attempt_on_people() -> None:

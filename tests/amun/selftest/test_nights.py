@@ -44,7 +44,8 @@ def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace) 
     params = workspace.params.model_copy(update={"gate": gate})
     with open_ground(workspace.root):
         people = draw_people(1)[:40]
-        keep_retrained(RetrainedFigures(num_people=20, num_strangers=20, trace_by_person=[0.6, 0.5, 0.7, 0.6]))
+        traces = [0.6, 0.5, 0.7, 0.6]
+        keep_retrained(RetrainedFigures(num_asked=4, num_people=20, num_strangers=20, trace_by_person=traces))
         wave = freeze_night(params.model.name, people)
         measure_power(params, CPU)
         build_adversarial_set(params, CPU)

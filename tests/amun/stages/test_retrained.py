@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from amun.audit.observations import MIN_PEOPLE
 from amun.audit.trace import Rises, compare_rises, find_candidates, measure_rise
 from amun.core.params import Params
 from amun.core.paths import BASE_MODEL, CALIBRATION, FORGOTTEN, KEPT_RETRAINED, TRAIN
@@ -17,6 +18,7 @@ from amun.evidence.wave import RetrainedFigures, write_json
 from amun.model.building import build_for, load_for
 from amun.model.trainer import train_model
 from amun.stages import retrained
+from amun.stages.references import open_engine
 from amun.stages.retrained import RETRAINED_SEED, retrain_beside_base
 from amun.stages.train import train
 from amun.store.drawing import draw_people
@@ -101,6 +103,9 @@ def test_a_killed_run_is_gone_on_with_and_shows_what_waves_would_show(
     assert (figures.num_people, len(figures.trace_by_person), len(set(figures.trace_by_person))) == (20, 4, 4)
     assert 18 <= figures.num_strangers <= 22
     assert figures.trace_by_person[0] == measure_first(params)
+    more = params.references.model_copy(update={"num_retrained": NUM_MODELS + 1, "num_audit": 0})
+    retrain_beside_base(params.model_copy(update={"references": more}), CPU)
+    assert seeds[6:] == [first + NUM_MODELS], "of more models the earlier ones are not made again"
     num_built = len(seeds)
     assert retrain_beside_base(params, CPU) == figures, "what is measured is not measured again"
     assert len(seeds) == num_built
@@ -133,7 +138,36 @@ def test_no_model_knows_who_is_left_out(params: Params, monkeypatch: pytest.Monk
     assert len(seen) == NUM_MODELS
 
 
+def test_strangers_are_as_many_people_as_a_figure_takes() -> None:
+    """Where held-out people have many more samples each than those who are left out, a few would have as many."""
+    train = make_people("train", 56, 1)
+    drawn = [retrained.draw_model(train, make_people("held out", 30, 9), 14, seed) for seed in range(5)]
+    assert [len({row // 9 for row in model.strangers}) for model in drawn] == [MIN_PEOPLE] * 5
+    few = retrained.draw_model(train, make_people("held out", 10, 9), 14, 0)
+    assert len(few.strangers) == 90, "all there are"
+
+
+def make_people(name: str, num_people: int, num_samples: int) -> Samples:
+    """Returns samples of so many people, with so many each."""
+    people = np.array([f"{name} {number:03}" for number in range(num_people)]).repeat(num_samples)
+    ids = np.array([f"{name} {number}" for number in range(len(people))])
+    return Samples(ids, people, torch.zeros(len(people), dtype=torch.long), torch.zeros(len(people), 1, 8, 8))
+
+
+def test_each_process_has_room_for_all_images(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[int] = []
+
+    def note(*args: Any, copied_bytes: int) -> Any:
+        copied.append(copied_bytes)
+        return open_engine(*args, copied_bytes=copied_bytes)
+
+    monkeypatch.setattr(retrained, "open_engine", note)
+    seeded = params.model_copy(update={"references": params.references.model_copy(update={"seed": 7})})
+    retrain_beside_base(seeded, CPU)
+    assert copied == [read_samples(TRAIN).images.nbytes]
+
+
 def test_too_few_people_are_no_reason_to_retrain(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrained, "count_left_out", lambda _: 0)
+    monkeypatch.setattr(retrained, "count_left_out", lambda *_: 0)
     figures = retrain_beside_base(params, CPU)
-    assert figures == RetrainedFigures(num_people=0, num_strangers=0, trace_by_person=[])
+    assert figures == RetrainedFigures(num_asked=NUM_MODELS, num_people=0, num_strangers=0, trace_by_person=[])

@@ -9,11 +9,16 @@ import pytest
 from amun.core.errors import AmunError
 from amun.core.paths import WAVE
 from amun.evidence.wave import RetrainedFigures
-from tasks.steps.freeze import find_retrained
 from tasks.steps.retrained import describe_retrained
 from tasks.tools.git import commit_paths, run_git
+from tasks.workspace.retrained import find_retrained
 
-SEEN: dict[str, Any] = {"num_people": 75, "num_strangers": 80, "trace_by_person": [0.61, 0.65, 0.58, 0.66]}
+SEEN: dict[str, Any] = {
+    "num_asked": 4,
+    "num_people": 75,
+    "num_strangers": 80,
+    "trace_by_person": [0.61, 0.65, 0.58, 0.66],
+}
 
 
 @pytest.fixture
@@ -40,8 +45,21 @@ def test_what_is_damaged_is_named(root: Path) -> None:
         find_retrained(root)
 
 
-def test_what_is_seen_is_told() -> None:
-    told = describe_retrained(RetrainedFigures(**SEEN))
-    assert told == "trace by person of exact retraining, each without 75 people: 0.61, 0.65, 0.58, 0.66"
-    nobody = RetrainedFigures(num_people=0, num_strangers=0, trace_by_person=[])
+@pytest.mark.parametrize(
+    ("traces", "people", "bound"),
+    [
+        ((0.61, 0.65, 0.58, 0.66), 75, "nights of as many people are refused above 0.87"),
+        ((0.6, 0.62), 75, "no bound: fewer than 4 figures, gate.max_trace alone judges"),
+        ((0.6, 0.6, 0.6, 0.6), 12, "the bound, 1.21 of as many people, refuses nothing"),
+    ],
+)
+def test_what_is_seen_is_told(traces: tuple[float, ...], people: int, bound: str) -> None:
+    figures = RetrainedFigures(num_asked=4, num_people=people, num_strangers=people, trace_by_person=list(traces))
+    shown = ", ".join(f"{trace:.2f}" for trace in traces)
+    expected = f"trace by person of exact retraining, each without {people} people: {shown}; {bound}"
+    assert describe_retrained(figures).startswith(expected)
+
+
+def test_nobody_to_see_it_on_is_told() -> None:
+    nobody = RetrainedFigures(num_asked=4, num_people=0, num_strangers=0, trace_by_person=[])
     assert describe_retrained(nobody).startswith("too few people to see what trace exact retraining leaves")

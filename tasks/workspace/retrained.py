@@ -1,0 +1,43 @@
+"""What exact retraining has left beside the base of the line, as the last wave that is recorded has it."""
+
+import json
+from pathlib import Path
+
+from amun.core.errors import AmunError
+from amun.core.params import MIN_RETRAINED
+from amun.core.paths import WAVE
+from amun.evidence.wave import RetrainedFigures, parse_record
+from tasks.tools.git import read_committed
+
+REBUILD = "until `amun base rebuild`"
+
+
+def find_retrained(root: Path) -> RetrainedFigures | None:
+    """Returns what exact retraining left beside the base of the last wave; None where that was not looked at."""
+    text = read_committed(root, WAVE)
+    if text is None:
+        raise AmunError(f"{WAVE} is not in HEAD of {root}; is another branch checked out than the waves' own?")
+    kept = json.loads(text).get("retrained")
+    return None if kept is None else parse_record(RetrainedFigures, json.dumps(kept), f"{WAVE} in HEAD")
+
+
+def explain_other_number(root: Path, asked: int) -> str:
+    """Returns what the base has in place of so many models retrained beside it; empty where that is what was asked for.
+
+    Args:
+        root: of a workspace, perhaps one in which no wave was recorded.
+        asked: `references.num_retrained`.
+    """
+    if read_committed(root, WAVE) is None:
+        return ""
+    figures = find_retrained(root)
+    before = 0 if figures is None else figures.num_asked
+    if before == asked:
+        has_bound = figures is None or len(figures.trace_by_person) >= MIN_RETRAINED
+        few = f"bounds nothing: too few people for {MIN_RETRAINED} figures beside this base; write 0"
+        return "" if has_bound else few
+    if figures is None:
+        return f"was 0 for the base: nobody decides by the trace by person {REBUILD}"
+    if not asked:
+        return f"was {before} for the base: the bound that they gave goes on refusing {REBUILD}"
+    return f"was {before} for the base: what these have shown stays {REBUILD}"
