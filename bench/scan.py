@@ -2,7 +2,7 @@
 
     python -m bench.scan                    8 MB of each, looking for 20 pictures and for 1,000; a minute
     python -m bench.scan --photographs      and how many of CIFAR-10's photographs are found, and taken for others
-    python -m bench.scan --early            as in the first GB that a process reads: base64 is looked for without Numba
+    python -m bench.scan --early            as a process reads its first 4 GB: without machine code for base64
 
 Processor time of this process, the least of the rounds; all in one run, so that the figures can be compared. `on disk`
 are the megabytes a second as they lie, `unpacked` those after unpacking. Of base64 the bytes that it stands for are
