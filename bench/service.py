@@ -3,10 +3,10 @@
     python -m bench.service                              10,000 demands over 64 connections, a ledger in SQLite
     python -m bench.service --ledger postgresql+psycopg://...
 
-`amun api` runs in a process of its own. In another, waves are claimed, last half a second and are completed, one after
-the other. Every tenth demand is said twice with its key, and 1,000 forged ones try to bring data along. Then ledger,
-answers and log are compared. Exit code 1 where a demand is lost, there twice or answered differently, where a forged
-one is taken, or where the log lacks a call or names anybody.
+`amun api` runs in two processes. In another, waves are claimed, last half a second and are completed, one after the
+other. Every tenth demand is said twice with its key, at one moment and to both processes, and 1,000 forged ones try to
+bring data along. Then ledger, answers and logs are compared. Exit code 1 where a demand is lost, there twice or
+answered differently, where a forged one is taken, or where the logs lack a call or name anybody.
 """
 
 import argparse
@@ -17,9 +17,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from tasks.workspace.workspace import Workspace
 ROOT = Path(__file__).parent.parent
 NUM_DEMANDS, NUM_CONNECTIONS, NUM_FORGED = 10_000, 64, 1000
 SAID_TWICE = 10  # every tenth
+NUM_SERVICES = 2
 MODEL, HOLDER, LEASE_SECONDS, WAVE_SECONDS = "bench", "the bench", 600.0, 0.5
 FORGERIES: tuple[dict[str, Any], ...] = (
     {"image": "aGVsbG8="},
@@ -50,12 +51,12 @@ class Measured:
     Attributes:
         answers: the requests' ids by subject, one for each time that a demand was said.
         seconds: of each call.
-        statuses: how often each came.
+        statuses: of each answer.
     """
 
     answers: dict[str, list[str]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
+    statuses: list[int] = field(default_factory=list)
 
 
 def name_subject(number: int) -> str:
@@ -116,19 +117,23 @@ def hold_people(url: str, num_demands: int) -> str:
         return ledger.add_token("bench", ["requests:write"], now)
 
 
-def make_calls(port: int, token: str, numbers: range, num_forged: int) -> Measured:
-    """Makes demands over one connection, some of them twice, and as many forged ones as asked."""
+def make_calls(ports: Sequence[int], token: str, numbers: range, num_forged: int) -> Measured:
+    """Makes demands over one connection, some of them to each process at once, and as many forged ones as asked."""
     measured = Measured()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    for number in numbers:
-        body = {"subject_id": name_subject(number)}
-        for _ in range(2 if number % SAID_TWICE == 0 else 1):
-            answer = _call(connection, token, body, f"key-{number}", measured)
-            measured.answers.setdefault(body["subject_id"], []).append(answer.get("request_id", ""))
+    connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=120) for port in ports]
+    with ThreadPoolExecutor(len(ports)) as threads:
+        for number in numbers:
+            body = {"subject_id": name_subject(number)}
+            turned = connections[number % len(ports) :] + connections[: number % len(ports)]
+            chosen = turned if number % SAID_TWICE == 0 else turned[:1]
+            calls = [threads.submit(_call, one, token, body, f"key-{number}", measured) for one in chosen]
+            for call in calls:
+                measured.answers.setdefault(body["subject_id"], []).append(call.result().get("request_id", ""))
     for number in range(num_forged):
         forged = {"subject_id": f"forged-{name_subject(number)}"} | FORGERIES[number % len(FORGERIES)]
-        _call(connection, token, forged, f"forged-{number}", measured)
-    connection.close()
+        _call(connections[0], token, forged, f"forged-{number}", measured)
+    for connection in connections:
+        connection.close()
     return measured
 
 
@@ -141,7 +146,7 @@ def _call(
     response = connection.getresponse()
     answer: dict[str, Any] = json.loads(response.read())
     measured.seconds.append(time.perf_counter() - began)
-    measured.statuses[response.status] += 1
+    measured.statuses.append(response.status)
     return answer
 
 
@@ -172,18 +177,23 @@ def wait_for(port: int) -> None:
     sys.exit("bench: the service did not begin")
 
 
-def run_calls(url: str, log: Path, token: str, options: argparse.Namespace) -> tuple[list[Measured], float, int]:
+def run_calls(
+    url: str, logs: Sequence[Path], token: str, options: argparse.Namespace
+) -> tuple[list[Measured], float, int]:
     """Returns what each connection gave, the seconds that all took together, and how many waves were claimed then."""
-    context, port = multiprocessing.get_context("spawn"), find_free_port()
+    context, ports = multiprocessing.get_context("spawn"), [find_free_port() for _ in logs]
     stopped, claimed = context.Event(), context.Value("i", 0)
-    with start(serve, url, port, log):
-        wait_for(port)
+    with ExitStack() as services:
+        for port, log in zip(ports, logs, strict=True):
+            services.enter_context(start(serve, url, port, log))
+        for port in ports:
+            wait_for(port)
         with start(run_waves, url, stopped, claimed) as waves, ThreadPoolExecutor(options.connections) as threads:
             began = time.perf_counter()
             calls = [
                 threads.submit(
                     make_calls,
-                    port,
+                    ports,
                     token,
                     range(first, options.requests, options.connections),
                     len(range(first, NUM_FORGED, options.connections)),
@@ -197,14 +207,14 @@ def run_calls(url: str, log: Path, token: str, options: argparse.Namespace) -> t
     return measured, seconds, num_waves
 
 
-def find_faults(url: str, log: Path, measured: list[Measured], num_demands: int) -> list[str]:
+def find_faults(url: str, logs: Sequence[Path], measured: list[Measured], num_demands: int) -> list[str]:
     """Returns what is not as it has to be, in ledger, answers and log."""
     answers = {subject: ids for one in measured for subject, ids in one.answers.items()}
-    statuses = sum((one.statuses for one in measured), Counter[int]())
+    statuses = Counter(status for one in measured for status in one.statuses)
     with Ledger(url) as ledger:
         kept = {request.request_id: request for request in ledger.list_requests(MODEL)}
     asked = Counter(request.subject_id for request in kept.values())
-    lines = log.read_text(encoding="utf-8").splitlines()
+    lines = [line for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
     # the calls of `wait_for` have lines of their own
     num_lines = sum(json.loads(line)["route"] == "/requests" for line in lines)
     strange = sum(ids[0] not in kept for ids in answers.values())
@@ -234,10 +244,11 @@ def main() -> None:
     parser.add_argument("--ledger", help="url of an empty database; a SQLite file of its own unless given")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        url, log = options.ledger or f"sqlite:///{folder}/ledger.db", Path(folder, "log")
+        url = options.ledger or f"sqlite:///{folder}/ledger.db"
+        logs = [Path(folder, f"log-{number}") for number in range(NUM_SERVICES)]
         token = hold_people(url, options.requests)
-        measured, seconds, num_waves = run_calls(url, log, token, options)
-        faults = find_faults(url, log, measured, options.requests)
+        measured, seconds, num_waves = run_calls(url, logs, token, options)
+        faults = find_faults(url, logs, measured, options.requests)
     times = sorted(second for one in measured for second in one.seconds)
     p50, p99 = (times[int(len(times) * share)] for share in (0.5, 0.99))
     rate = f"{len(times)} calls over {options.connections} connections in {seconds:.0f} s, {len(times) / seconds:.0f}/s"

@@ -218,6 +218,20 @@ class Software(Statement):
     commit: str
 
 
+class Term(Statement):
+    """By which law's clock a request was due.
+
+    Attributes:
+        law: its name.
+        extended_at: when the due date was put off, as the law allows it once; None where it was not.
+        due_before: when it was due before that; None where it was not.
+    """
+
+    law: str
+    extended_at: Annotated[datetime | None, Field(exclude_if=lambda value: value is None)] = None
+    due_before: Annotated[datetime | None, Field(exclude_if=lambda value: value is None)] = None
+
+
 class ReceiptBody(Statement):
     """What is stated.
 
@@ -225,6 +239,7 @@ class ReceiptBody(Statement):
         request: its id.
         received_at: when it came.
         due_at: by when the person had to be erased.
+        term: by which law, and whether that was put off; None where an earlier release has issued it.
         model: which has forgotten the person.
         subject: the person, by a digest under the receipt's nonce.
         held: what was held.
@@ -239,6 +254,7 @@ class ReceiptBody(Statement):
     request: str
     received_at: datetime
     due_at: datetime
+    term: Annotated[Term | None, Field(exclude_if=lambda value: value is None)] = None
     model: str
     subject: str
     held: Held

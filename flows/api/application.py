@@ -30,7 +30,7 @@ from flows.api.forms import (
 )
 from flows.api.guard import CALL, Application, Guard, make_failed, make_unavailable
 from flows.api.log import Call, tell_failure, tell_fault
-from flows.api.problems import Problem, answer_problem, document_problems, find_faults
+from flows.api.problems import Problem, answer_problem, document_problems, tell_faults
 from flows.api.writer import Writer
 from tasks.workspace.receipts import read_issued
 from tasks.workspace.workspace import Workspace
@@ -211,7 +211,7 @@ async def _answer_problem(request: Request, problem: Problem) -> Response:
 
 
 async def _answer_faults(request: Request, error: RequestValidationError) -> Response:
-    faults = find_faults(error.errors())
+    faults = tell_faults(error.errors())
     first = f"{faults[0].pointer}: {faults[0].detail}"
     return await _answer_problem(request, Problem(422, "faulty", first, errors=faults))
 

@@ -18,10 +18,10 @@ from flows.api.log import OPEN_PATHS, Call, describe_call, print_line, tell_fail
 from flows.api.problems import Problem, answer_problem
 
 Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
+CallScope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[[CallScope, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 16 * 1024  # bytes; a demand of the longest id and reference in escapes takes half
 WAIT_SECONDS = 20.0  # for a whole body
@@ -70,7 +70,7 @@ class Guard:
         self._application, self._find_token, self._limit = application, find_token, RateLimit(rate)
         self._write, self._is_mute = write or print_line, False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: CallScope, receive: Receive, send: Send) -> None:
         """Answers one call; what is no call of HTTP is the application's own."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
@@ -113,7 +113,7 @@ class Guard:
         else:
             self._is_mute = False
 
-    async def _let_through(self, scope: Scope, receive: Receive, send: Send, call: Call) -> None:
+    async def _let_through(self, scope: CallScope, receive: Receive, send: Send, call: Call) -> None:
         try:
             if self._is_mute:
                 raise Problem(503, "unavailable", "the log cannot be written now; say it again", {"Retry-After": "5"})
@@ -136,7 +136,7 @@ class Guard:
             return
         await self._application(scope, _replay(body, receive), send)
 
-    async def _admit(self, scope: Scope) -> ApiToken:
+    async def _admit(self, scope: CallScope) -> ApiToken:
         """Returns whose call it is.
 
         Raises:
@@ -168,7 +168,7 @@ def make_failed() -> Problem:
     return Problem(500, FAILED, "it failed here, and the service's log says where; say it again later")
 
 
-async def _read_body(scope: Scope, receive: Receive) -> bytes:
+async def _read_body(scope: CallScope, receive: Receive) -> bytes:
     """Returns a call's whole body.
 
     Raises:

@@ -76,7 +76,7 @@ def answer_problem(problem: Problem) -> JSONResponse:
     return JSONResponse(content, problem.status, dict(problem.headers), media_type=MEDIA_TYPE)
 
 
-def find_faults(errors: Sequence[Mapping[str, Any]]) -> list[FaultForm]:
+def tell_faults(errors: Sequence[Mapping[str, Any]]) -> list[FaultForm]:
     """Returns what pydantic says of a call, without what was sent."""
     # the same one of many fields is told once
     found = {(fault.pointer, fault.detail): fault for fault in map(_describe, errors)}

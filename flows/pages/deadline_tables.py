@@ -6,6 +6,7 @@ from datetime import datetime
 from statistics import median
 
 from amun.core.counts import tell_count
+from amun.ledger.laws import LAWS
 from flows.pages.layout import day, tell_erasure
 from flows.pages.report_tables import Table
 from tasks.views.reported_requests import ReportedRequest, find_date
@@ -47,12 +48,18 @@ def _list_requests(caption: str, requests: Iterable[ReportedRequest], now: datet
             day(one.received_at),
             _tell_answer(one),
             _tell_erasure(one),
-            day(one.due_at),
+            _tell_due(one),
             _tell_standing(one, now),
         )
         for one in requests
     ]
     return Table(caption, ("request", "received", "forgotten", "erased", "due", "deadline"), tuple(rows))
+
+
+def _tell_due(one: ReportedRequest) -> str:
+    """Returns by when, by which law where that is not the usual one, and from when it was put off."""
+    law = "" if one.law == LAWS[0] else f", {one.law}"
+    return f"{day(one.due_at)}{law}" + ("" if one.due_before is None else f", put off from {day(one.due_before)}")
 
 
 def _tell_answer(one: ReportedRequest) -> str:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from amun.core.counts import tell_count
-from amun.evidence.receipt import Reproduction, SignedReceipt
+from amun.evidence.receipt import Reproduction, SignedReceipt, Term
 from amun.ledger import IssuedReceipt
 from amun.receipts.signing import tell_key
 from flows.pages.layout import day, moment, print_facts
@@ -42,7 +42,7 @@ def print_receipt(text: str) -> None:
     print_facts(
         {
             "received": moment(body.received_at),
-            "due": moment(body.due_at),
+            "due": f"{moment(body.due_at)}{_tell_term(body.term)}",
             "training samples": held.num_train,
             "held-out samples": held.num_held_out,
             **{f"in files, {one.kind}": f"{one.num_samples} in {one.num_files}" for one in held.in_files},
@@ -113,3 +113,11 @@ def _tell_cells(receipt: IssuedReceipt, retention_days: int) -> list[str]:
         "not yet" if receipt.commit is None else receipt.commit[:12],
         tell_key(entry.public_key),
     ]
+
+
+def _tell_term(term: Term | None) -> str:
+    if term is None:
+        return ""
+    if term.extended_at is None or term.due_before is None:
+        return f", {term.law}"
+    return f", {term.law}, put off on {day(term.extended_at)} from {day(term.due_before)}"

@@ -86,12 +86,16 @@ def print_requests(requests: Sequence[Request]) -> None:
 
 
 def _tabulate(requests: Sequence[Request], chosen: Sequence[str]) -> Table:
-    """Returns a row for each outcome; erasures, the company's tickets and holds where there are any or asked for."""
+    """Returns a row for each outcome; what not every ledger has where there is any or it is asked for."""
     has_references = any(request.reference for request in requests) or "reference" in chosen
     has_holds = any(request.is_held for request in requests) or "reason" in chosen
+    has_laws = any(request.law != LAWS[0] for request in requests) or "law" in chosen
+    has_extensions = any(request.extension for request in requests) or "extended" in chosen
     has_erasures = "erased" in chosen or any(one.erasure for request in requests for one in request.outcomes)
     optional = [
         *[Column("erased", 2)] * has_erasures,
+        *[Column("law", 5)] * has_laws,
+        *[Column("extended", 2, title="put off from")] * has_extensions,
         *[Column("reference", 4)] * has_references,
         *[Column("reason", 2, title="held because", is_text=True)] * has_holds,
     ]
@@ -107,6 +111,8 @@ def _tabulate(requests: Sequence[Request], chosen: Sequence[str]) -> Table:
                 outcome.state,
                 text(outcome.wave_number),
                 *[tell_erasure(outcome.erasure) if outcome.erasure else ""] * has_erasures,
+                *[request.law] * has_laws,
+                *[day(request.extension.due_before) if request.extension else ""] * has_extensions,
                 *[text(request.reference)] * has_references,
                 *[_tell_hold(request, outcome)] * has_holds,
             )

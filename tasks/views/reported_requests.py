@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Literal
 
 from amun.ledger import Erasure, Outcome, OutcomeState, Request
+from amun.ledger.laws import Law
 
 Standing = Literal["kept", "late", "running", "overdue", "held", "withdrawn"]
 ANSWERED: tuple[OutcomeState, ...] = ("completed", "nothing_held")
@@ -26,6 +27,8 @@ class ReportedRequest:
         erasure: what becomes of the person's keys; None where none are destroyed.
         is_in_clear: the model has forgotten the person, whose copies are not sealed and lie there still.
         standing: how it stands with its due date.
+        law: by whose clock it is due.
+        due_before: when it was due before that was put off; None where it was not.
     """
 
     request_id: str
@@ -37,6 +40,8 @@ class ReportedRequest:
     erasure: Erasure | None
     is_in_clear: bool
     standing: Standing
+    law: Law
+    due_before: datetime | None
 
     @property
     def erased_at(self) -> datetime | None:
@@ -112,6 +117,8 @@ def _report(
             find_date(now),
             is_held=is_held,
         ),
+        law=request.law,
+        due_before=None if request.extension is None else request.extension.due_before,
     )
 
 

@@ -23,8 +23,9 @@ from amun.evidence.receipt import (
     ReceiptBody,
     Software,
     Source,
+    Term,
 )
-from amun.ledger import DraftedReceipt, Holding, Ledger, PlannedErasure, SourceDeletion
+from amun.ledger import DraftedReceipt, Holding, Ledger, PlannedErasure, Request, SourceDeletion
 from amun.receipts.statement import name_subject
 from amun.vault.vault import Vault
 from amun.vault.wrapping import SubjectKey
@@ -143,6 +144,7 @@ def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, 
         request=request.request_id,
         received_at=request.received_at,
         due_at=request.due_at,
+        term=_describe_term(request),
         model=model,
         subject=name_subject(nonce, request.subject_id),
         held=drafted.draft.held,
@@ -153,6 +155,13 @@ def compose_body(workspace: Workspace, ledger: Ledger, drafted: DraftedReceipt, 
         software=Software(version=amun.__version__, commit=run_git(root, "rev-parse", "HEAD")),
         limits=tuple(list_limits(forgetting, destroyed, _name_adopted(root), drawn)),
     )
+
+
+def _describe_term(request: Request) -> Term:
+    if (put_off := request.extension) is None:
+        return Term(law=request.law)
+    # the reason stays here: it may name others
+    return Term(law=request.law, extended_at=put_off.extended_at, due_before=put_off.due_before)
 
 
 def _name_adopted(root: Path) -> str:

@@ -21,6 +21,7 @@ from amun.evidence.receipt import (
     Reproduction,
     Software,
     Source,
+    Term,
 )
 from amun.evidence.scan import ScannedPlace, ScanRecord
 from amun.receipts.chain import append_entry, commit_to, draw_nonce
@@ -64,6 +65,7 @@ def make_body(nonce: str, number: int = 1) -> ReceiptBody:
         request=f"R-{number:06d}",
         received_at=NOW - timedelta(days=20),
         due_at=NOW + timedelta(days=8),
+        term=Term(law="gdpr", extended_at=NOW - timedelta(days=9), due_before=NOW - timedelta(days=3)),
         model=MODEL,
         subject=name_subject(nonce, PERSON),
         held=Held(
@@ -131,6 +133,7 @@ bodies = st.builds(
     request=_text,
     received_at=_time,
     due_at=_time,
+    term=st.none() | st.builds(Term, law=_text, extended_at=st.none() | _time, due_before=st.none() | _time),
     model=_text,
     subject=_text,
     held=st.builds(

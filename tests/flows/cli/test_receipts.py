@@ -16,7 +16,7 @@ import pytest
 
 from amun.core.errors import AmunError, InputError
 from amun.core.paths import KEYS, PARAMS, RECEIPT_CHAIN, RECEIPT_KEY
-from amun.evidence.receipt import LeftFiles, Reproduction, SignedReceipt
+from amun.evidence.receipt import LeftFiles, Reproduction, SignedReceipt, Term
 from amun.ledger import Ledger
 from amun.receipts.chain import find_break, parse_chain
 from amun.receipts.statement import name_subject
@@ -119,8 +119,10 @@ def test_receipt_tells_what_was_held_and_what_was_destroyed(
     reproduced = Reproduction(finished_at=datetime.now(UTC), differing=(), software="0.2.0")
     requests = forget(ledger, "heavy", "Zo\u00eb")
     ledger.record_reproduction(MODEL, 1, reproduced)
+    ledger.extend_request(requests[1], "as her brother has it", now=ledger.get_request(requests[1]).received_at)
     erasing.erase(workspace)
     text = type_receipt(capsys, "show", requests[1], "--json")[1]
+    assert "brother" not in text
     receipt = SignedReceipt.model_validate_json(text)
     body, request = receipt.body, ledger.get_request(requests[1])
     assert (body.request, body.model, body.received_at, body.due_at) == (
@@ -129,6 +131,13 @@ def test_receipt_tells_what_was_held_and_what_was_destroyed(
         request.received_at,
         request.due_at,
     )
+    put_off = request.extension
+    assert put_off is not None
+    assert body.term == Term(law="gdpr", extended_at=put_off.extended_at, due_before=put_off.due_before)
+    told = f", gdpr, put off on {put_off.extended_at:%Y-%m-%d} from {put_off.due_before:%Y-%m-%d}"
+    assert told in type_receipt(capsys, "show", requests[1])[1]
+    plain = SignedReceipt.model_validate_json(type_receipt(capsys, "show", requests[0], "--json")[1])
+    assert plain.body.term == Term(law="gdpr")
     assert body.subject == name_subject(receipt.nonce, "Zoe\u0308")
     assert (body.held.num_train, body.held.num_held_out, body.held.num_unread_files) == (2, 1, 0)
     assert {(one.kind, one.num_samples, one.num_files) for one in body.held.in_files} == {

@@ -279,3 +279,13 @@ def test_request_runs_by_the_clock_of_its_law(
     assert "due " in extended.out
     assert extended.out.rstrip().endswith(" before: images under many names")
     assert Typed(capsys, "extend", "R-000003", "--reason", "again").exit_code == 2
+    before = ledger.get_request("R-000003").extension
+    assert before is not None
+    listed = {line.split()[0]: line.split() for line in Typed(capsys, "list").out.splitlines() if line[:2] == "R-"}
+    assert {name: "ccpa" in cells for name, cells in listed.items()} == {
+        "R-000001": True,
+        "R-000002": True,
+        "R-000003": False,
+    }
+    due = f"{before.due_before:%Y-%m-%d}"
+    assert [name for name, cells in listed.items() if due in cells] == ["R-000003"]

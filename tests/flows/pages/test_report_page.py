@@ -16,7 +16,8 @@ from amun.core.paths import REPORT, REPORT_LOCK
 from amun.evidence.attempts import Judged
 from amun.evidence.earlier import EarlierFigures
 from amun.evidence.figures import ReportFigures
-from amun.ledger import Request
+from amun.ledger import Extension, Request
+from flows.pages.deadline_tables import tabulate_deadlines
 from flows.pages.drawings.curves import list_runs
 from flows.pages.drawings.descent import assign_lanes
 from flows.pages.drawings.series import list_accuracy, list_memory
@@ -212,6 +213,15 @@ def test_copies_in_clear_are_told() -> None:
     assert "R-000001 2026-05-01 2026-05-02, wave 1 not sealed, copies stay" in text
     assert "R-000002 2026-05-01 2026-05-02, wave 2 copies are destroyed" in text
     assert "those of 1 request stay until they are removed by hand" in text
+
+
+def test_law_and_what_was_put_off_stand_with_the_due_date() -> None:
+    plain, other, put_off = (make_request(number, NOW - 60 * DAY, erased_after=50) for number in (1, 2, 3))
+    extension = Extension(f"for {PERSON}", NOW - 40 * DAY, put_off.due_at)
+    requests = [plain, replace(other, law="ccpa"), replace(put_off, due_at=NOW, extension=extension)]
+    (table,) = tabulate_deadlines(report_requests(requests, MODEL, NOW), NOW)
+    assert [row[4] for row in table.rows] == ["2026-05-31", "2026-05-31, ccpa", "2026-06-30, put off from 2026-05-31"]
+    assert PERSON not in str(table)
 
 
 def test_due_is_the_whole_day() -> None:
