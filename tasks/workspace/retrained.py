@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from amun.core.errors import AmunError
 from amun.core.params import MIN_RETRAINED
@@ -13,11 +14,15 @@ REBUILD = "until `amun base rebuild`"
 
 
 def find_retrained(root: Path) -> RetrainedFigures | None:
-    """Returns what exact retraining left beside the base of the last wave; None where that was not looked at."""
+    """Returns what exact retraining left beside the base of the last wave; None where that was not looked at.
+
+    Raises:
+        AmunError: no wave is recorded in HEAD, or its file there is damaged.
+    """
     text = read_committed(root, WAVE)
     if text is None:
         raise AmunError(f"{WAVE} is not in HEAD of {root}; is another branch checked out than the waves' own?")
-    kept = json.loads(text).get("retrained")
+    kept = parse_record(dict[str, Any], text, f"{WAVE} in HEAD").get("retrained")
     return None if kept is None else parse_record(RetrainedFigures, json.dumps(kept), f"{WAVE} in HEAD")
 
 

@@ -38,8 +38,9 @@ def test_a_wave_takes_it_from_the_wave_before(
     assert find_retrained(root) == expected
 
 
-def test_what_is_damaged_is_named(root: Path) -> None:
-    (root / WAVE).write_text(json.dumps({"retrained": SEEN | {"num_people": "many"}}), encoding="utf-8")
+@pytest.mark.parametrize("text", [json.dumps({"retrained": SEEN | {"num_people": "many"}}), "<<<<<<< HEAD", "[]"])
+def test_what_is_damaged_is_named(text: str, root: Path) -> None:
+    (root / WAVE).write_text(text, encoding="utf-8")
     commit_paths(root, [str(WAVE)], "wave 3")
     with pytest.raises(AmunError, match=f"{WAVE} in HEAD is damaged"):
         find_retrained(root)
