@@ -52,7 +52,7 @@ def test_another_schema_version_is_refused(ledger: Ledger, url: str, version: in
     with ledger._write() as session:
         session.get_one(InfoRow, 1).schema_version = version
     for attempt in (Ledger, Ledger.create):
-        with pytest.raises(InputError, match=f"schema version {version}, this release needs 6; use the release"):
+        with pytest.raises(InputError, match=f"schema version {version}, this release needs 7; use the release"):
             attempt(url)
 
 
