@@ -89,9 +89,12 @@ def _remove_contents(held: Sequence[tuple[ContentPlace, Sequence[str]]]) -> Iter
                 yield f"{place.name}: {digest}: {error}"
 
 
-def _remove_files(files: Sequence[Path]) -> Iterator[str]:
+def _remove_files(files: Sequence[Path]) -> list[str]:
+    """Removes files; returns a line for each that stays."""
+    failed = []
     for path in files:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            yield f"{path}: {error.strerror}; see that it can be removed"
+            failed.append(f"{path}: {error.strerror}; see that it can be removed")
+    return failed

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from amun.core.paths import PARTIAL_ADVERSARIAL
 from amun.ledger import Ledger
 from flows.cli import main, shared
 from tasks.tools import dvc
@@ -18,7 +19,9 @@ from tasks.tools.registry_tables import CHAMPION
 from tests.amun.ledger.helpers import MODEL
 from tests.die import wrap
 from tests.tasks.tools.test_registry_weights import register
-from tests.tasks.workspace.test_clear_copies import History
+from tests.tasks.workspace.test_clear_copies import History, write
+
+LEFT = PARTIAL_ADVERSARIAL / "digest/0.parquet"
 
 # in this order each finds what those before it have left to do
 KILLS = [
@@ -36,6 +39,8 @@ KILLS = [
     ("after", "tasks.workspace.clearing:_erase_versions"),
     ("before", "tasks.tools.content_places:ContentFolder.remove"),
     ("after", "tasks.tools.content_places:ContentFolder.remove"),
+    ("before", "tasks.workspace.clearing:_remove_files"),
+    ("after", "tasks.workspace.clearing:_remove_files"),
     ("before", "tasks.workspace.clearing:erase_traces"),
     ("after", "tasks.workspace.clearing:erase_traces"),
     ("before", "amun.ledger.clear_waves:ClearBook.finish_clearing"),
@@ -44,7 +49,10 @@ KILLS = [
 
 @pytest.fixture
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[History]:
-    """A workspace whose base is sealed, with a version for each wave; somebody has deleted that of wave 1 by hand."""
+    """A workspace whose base is sealed, with a version for each wave; somebody has deleted that of wave 1 by hand.
+
+    A stage that was killed has left a file in clear.
+    """
     root = tmp_path / "workspace"
     root.mkdir()
     (tmp_path / "remote").mkdir()
@@ -57,6 +65,7 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[History
         history.seal_base()
         dvc.set_remote(root, str(tmp_path / "remote"))
         history.push()
+        write(root / LEFT, 7, None)
         monkeypatch.setattr(shared, "open_here", lambda: history.workspace)
         assert run_apart(partial(register_waves, tmp_path, history.commits)) == 0
         yield history
@@ -102,14 +111,16 @@ def list_files(root: Path) -> list[str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
 def test_killed_at_each_step_of_mlflow_the_next_call_ends_it(history: History, tmp_path: Path) -> None:
     artifacts = tmp_path / ".amun/mlartifacts"
-    num_files = [len(list_files(artifacts))]
+    num_files, last_with_left = [len(list_files(artifacts))], ("", "")
     for moment, target in KILLS:
         assert run_apart(partial(adopt, moment, target)) == -signal.SIGKILL, f"{moment} {target}"
         num_files.append(len(list_files(artifacts)))
+        last_with_left = (moment, target) if LEFT.exists() else last_with_left
         # from the intent on it is known, and nothing is recorded as gone before it is
         cleared = history.ledger.list_cleared(MODEL)
         assert (set(cleared), {wave.destroyed_at for wave in cleared.values()}) == ({0, 1}, {None})
     assert num_files == sorted(num_files, reverse=True)
+    assert last_with_left == ("before", "tasks.workspace.clearing:_remove_files")
     assert run_apart(adopt) == 0
     assert None not in {wave.destroyed_at for wave in history.ledger.list_cleared(MODEL).values()}
     assert history.find_cached() == history.sealed
