@@ -82,7 +82,7 @@ def test_somebody_is_told_by_every_channel(ledger: Ledger, tmp_path: Path, capsy
         again = type_command(capsys, "alert", "check")
         assert again == (0, told, "")
         # what a day later is told anew is not taken any more
-        change(silent_hours=1, mute=["night-missing"])
+        change(silent_hours=1, mute=["night-missing", "request-unmatched"])
         ledger.add_requests(["somebody else"], received_at=None, now=ledger.list_waves(MODEL)[0].opened_at)
         posts.status = 500
         code, told, said = type_command(capsys, "alert", "check")
