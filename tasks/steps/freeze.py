@@ -111,15 +111,14 @@ def preview_wave(workspace: Workspace) -> Preview:
     Raises:
         InputError: the base's files are not at hand.
     """
-    root = workspace.root
-    if missing := explain_missing(root, (TRAIN, CALIBRATION, TEST, AUDIT_LOGITS)):
-        raise InputError(missing)
-    now = datetime.now(UTC)
+    root, now = workspace.root, datetime.now(UTC)
     with open_ledger() as ledger:
         status = ledger.count_status(workspace.model, now)
         pending = ledger.list_requests(workspace.model, "pending")
         number = len(ledger.list_waves(workspace.model))
     forgotten = read_line(workspace)
+    if missing := explain_missing(root, (TRAIN, CALIBRATION, TEST, AUDIT_LOGITS)):
+        raise InputError(missing)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     require_keys_of_all(stores, forgotten)
     subjects = [request.subject_id for request in pending]
