@@ -1,14 +1,17 @@
 """What a night is expected to take, where the base's files are not at hand, as in a clone that has pulled none."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from amun.core.errors import InputError
 from amun.core.paths import TRAIN
+from amun.ledger import Ledger
 from flows import planning
 from flows.pages.plan_table import print_estimate
-from tasks.steps.freeze import preview_wave
+from tasks.steps import freeze
+from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.workspace.workspace import Workspace
 from tests.amun.shipped import PARAMS
 
@@ -24,6 +27,10 @@ def test_an_idle_night_is_told_and_what_brings_the_files(
     assert missing == f"nothing is foreseen: {TRAIN} is not in {tmp_path}; `dvc checkout` or `dvc pull` brings it"
 
 
-def test_whom_a_night_would_forget_is_not_told_without_them(tmp_path: Path) -> None:
+def test_whom_a_night_would_forget_is_not_told_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{tmp_path / 'ledger.db'}")
+    with Ledger.create(os.environ[LEDGER_VARIABLE]) as ledger:
+        ledger.register_model(PARAMS.model.name)
+    monkeypatch.setattr(freeze, "read_line", lambda _: [])
     with pytest.raises(InputError, match=f"^{TRAIN} is not in .*`dvc pull` brings it$"):
-        preview_wave(Workspace(tmp_path, PARAMS))
+        freeze.preview_wave(Workspace(tmp_path, PARAMS))
