@@ -27,7 +27,7 @@ demo: setup ## a workspace in .demo/: a base model, three waves of deletion, a t
 	@$(BIN)/python -m flows.demo
 
 test: setup lint ## lint, types, layers and all tests
-	$(BIN)/python -m pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20
+	$(BIN)/python -m pytest -m "not long" --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 test-long: setup ## the tests that take many minutes
 	$(BIN)/python -m pytest -m long
