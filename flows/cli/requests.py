@@ -1,6 +1,7 @@
 """`amun request`: who asks to be forgotten, and what became of it."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from flows.cli import shared
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from amun.ledger import Demand
+    from amun.ledger import Demand, Ledger, Request
     from amun.ledger.laws import Law
 
 app = typer.Typer(help="Requests to be forgotten.", no_args_is_help=True)
@@ -179,14 +180,7 @@ def confirm_requests(
 @app.command("withdraw")
 def withdraw_request(request: RequestId, as_json: shared.AsJson = False) -> None:
     """Withdraw a request that still waits: pending, held or unmatched."""
-    from datetime import UTC, datetime
-
-    from flows.pages import tables
-
-    shared.open_here()
-    with shared.open_ledger() as ledger:
-        withdrawn = ledger.withdraw_request(request, now=datetime.now(UTC))
-    shared.show(withdrawn, as_json, tables.print_request)
+    _change(lambda ledger, now: ledger.withdraw_request(request, now=now), as_json)
 
 
 @app.command("hold")
@@ -196,27 +190,13 @@ def hold_request(
     as_json: shared.AsJson = False,
 ) -> None:
     """Keep a pending request out of every wave until it is released: a legal hold."""
-    from datetime import UTC, datetime
-
-    from flows.pages import tables
-
-    shared.open_here()
-    with shared.open_ledger() as ledger:
-        held = ledger.hold_request(request, reason, now=datetime.now(UTC))
-    shared.show(held, as_json, tables.print_request)
+    _change(lambda ledger, now: ledger.hold_request(request, reason, now=now), as_json)
 
 
 @app.command("release")
 def release_request(request: RequestId, as_json: shared.AsJson = False) -> None:
     """End the hold on a request: it is pending again, with the dates it had."""
-    from datetime import UTC, datetime
-
-    from flows.pages import tables
-
-    shared.open_here()
-    with shared.open_ledger() as ledger:
-        released = ledger.release_request(request, now=datetime.now(UTC))
-    shared.show(released, as_json, tables.print_request)
+    _change(lambda ledger, now: ledger.release_request(request, now=now), as_json)
 
 
 @app.command("extend")
@@ -226,14 +206,19 @@ def extend_request(
     as_json: shared.AsJson = False,
 ) -> None:
     """Put off when a request is due, as its law allows it once. You have to tell the person, before it was due."""
+    _change(lambda ledger, now: ledger.extend_request(request, reason, now=now), as_json)
+
+
+def _change(change: Callable[["Ledger", "datetime"], "Request"], as_json: bool) -> None:
+    """Changes one request now, and shows it as it is then."""
     from datetime import UTC, datetime
 
     from flows.pages import tables
 
     shared.open_here()
     with shared.open_ledger() as ledger:
-        extended = ledger.extend_request(request, reason, now=datetime.now(UTC))
-    shared.show(extended, as_json, tables.print_request)
+        changed = change(ledger, datetime.now(UTC))
+    shared.show(changed, as_json, tables.print_request)
 
 
 def _read_law(law: str) -> "Law":
