@@ -36,7 +36,6 @@ from amun.store.forgetting import find_lost, name_forgotten
 from amun.store.samples import Owners, StoredOwners
 from amun.store.store import read_owners, read_shape
 from tasks.tools import dvc
-from tasks.tools.git import read_committed
 from tasks.tools.options import TASK_OPTIONS
 from tasks.tools.registered import WaveVersion, find_champion
 from tasks.tools.sound import make_sound
@@ -45,6 +44,7 @@ from tasks.workspace.costs import weigh
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.holdings import read_holdings
 from tasks.workspace.line import read_line, require_line, require_new_number
+from tasks.workspace.recorded import read_recorded
 from tasks.workspace.retrained import find_retrained
 from tasks.workspace.store_files import explain_missing
 from tasks.workspace.twins import describe_settled, settle
@@ -194,18 +194,11 @@ def _find_yardstick(root: Path) -> tuple[float | None, int | None]:
 
     It is recorded with the last wave. Earlier releases did not record the wave.
     """
-    wave = json.loads(_read_recorded(root, WAVE))
-    if parse_record(UnlearnFigures, _read_recorded(root, UNLEARN_METRICS), f"{UNLEARN_METRICS} in HEAD").is_exact:
-        audited = parse_record(AuditFigures, _read_recorded(root, AUDIT_METRICS), f"{AUDIT_METRICS} in HEAD")
+    wave = json.loads(read_recorded(root, WAVE))
+    if parse_record(UnlearnFigures, read_recorded(root, UNLEARN_METRICS), f"{UNLEARN_METRICS} in HEAD").is_exact:
+        audited = parse_record(AuditFigures, read_recorded(root, AUDIT_METRICS), f"{AUDIT_METRICS} in HEAD")
         return audited.accuracy, wave["number"]
     return wave["yardstick"], wave.get("yardstick_wave")
-
-
-def _read_recorded(root: Path, path: Path) -> str:
-    text = read_committed(root, path)
-    if text is None:
-        raise AmunError(f"{path} is not in HEAD of {root}; is another branch checked out than the waves' own?")
-    return text
 
 
 def _foresee(root: Path, forgetting: ForgottenWave, forgotten: list[ForgottenWave], stores: Sequence[Owners]) -> str:

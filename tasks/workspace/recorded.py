@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from amun.core.errors import AmunError
 from amun.core.paths import WAVE
 from tasks.tools import dvc
 from tasks.tools.git import EMAIL, find_tagged, has_tag, name_tag, read_committed, run_git
@@ -35,6 +36,18 @@ class Record:
     commit: str
     number: int
     is_wave: bool
+
+
+def read_recorded(root: Path, path: Path) -> str:
+    """Returns what HEAD has of a file that every recorded wave has.
+
+    Raises:
+        AmunError: no wave is recorded in HEAD.
+    """
+    text = read_committed(root, path)
+    if text is None:
+        raise AmunError(f"{path} is not in HEAD of {root}; is another branch checked out than the waves' own?")
+    return text
 
 
 def sign(root: Path, message: str, number: int, *, restored: bool = False) -> str:

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from amun.core.errors import AmunError
 from amun.core.params import MIN_RETRAINED
 from amun.core.paths import WAVE
 from amun.evidence.wave import RetrainedFigures, parse_record
 from tasks.tools.git import read_committed
+from tasks.workspace.recorded import read_recorded
 
 REBUILD = "until `amun base rebuild`"
 
@@ -19,10 +19,7 @@ def find_retrained(root: Path) -> RetrainedFigures | None:
     Raises:
         AmunError: no wave is recorded in HEAD, or its file there is damaged.
     """
-    text = read_committed(root, WAVE)
-    if text is None:
-        raise AmunError(f"{WAVE} is not in HEAD of {root}; is another branch checked out than the waves' own?")
-    kept = parse_record(dict[str, Any], text, f"{WAVE} in HEAD").get("retrained")
+    kept = parse_record(dict[str, Any], read_recorded(root, WAVE), f"{WAVE} in HEAD").get("retrained")
     return None if kept is None else parse_record(RetrainedFigures, json.dumps(kept), f"{WAVE} in HEAD")
 
 
