@@ -1,0 +1,1 @@
+"""The library for tensors and models of one's own."""
