@@ -191,11 +191,11 @@ def measure_forgetting(
     evidence = gather_evidence(forget, held_out, asked, references.audit_inclusion, params.audit)
     memory = None
     if evidence is not None:
-        signals = [
+        of_base, of_unlearned = (
             compute_model_signals(audited.forget_logits, audited.held_out_logits, forget, held_out, params.audit)
             for audited in (before, after)
-        ]
-        memory = measure_memory(evidence, *signals)
+        )
+        memory = measure_memory(evidence, of_base, of_unlearned)
     return Forgetting(
         accuracy_forget=compute_accuracy(after.forget_logits, forget.labels),
         accuracy_held_out=compute_accuracy(after.held_out_logits, held_out.labels),
