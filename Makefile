@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long mutants lint format docs clean
+.PHONY: help setup demo test test-long mutants lint format docs site clean
 
 help: ## list the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,5 +49,9 @@ format: setup ## bring the code into the house style
 docs: setup ## write docs/parameters.md anew
 	$(BIN)/python -m docs.build_parameters
 
+site: setup ## the pages of docs/ as a site, in site/
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'mkdocs-material==9.8.2' 'mkdocstrings-python==2.0.11'
+	$(BIN)/mkdocs build --quiet --strict
+
 clean: ## remove what make made, the demo's workspace too
-	rm -rf .venv .demo build mutants *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .demo build site mutants *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -34,16 +34,17 @@ def find_adversarial(model: nn.Module, samples: Samples, params: Params) -> Adve
         AttemptError: none was found for some samples.
         AmunError: the model's logits are not finite.
 
-    >>> import torch
-    >>> from amun import make_params, make_samples
-    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
-    >>> model[1].weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    >>> samples = make_samples(torch.tensor([[[[0.8, 0.2]]]]), torch.tensor([0]), ["ann"])
-    >>> found = find_adversarial(model, samples, make_params())
-    >>> found.labels.tolist()  # the nearest other class begins at [0.5, 0.5]
-    [1]
-    >>> round(found.delta_norm.item(), 2)
-    0.42
+    Examples:
+        >>> import torch
+        >>> from amun import make_params, make_samples
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
+        >>> model[1].weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> samples = make_samples(torch.tensor([[[[0.8, 0.2]]]]), torch.tensor([0]), ["ann"])
+        >>> found = find_adversarial(model, samples, make_params())
+        >>> found.labels.tolist()  # the nearest other class begins at [0.5, 0.5]
+        [1]
+        >>> round(found.delta_norm.item(), 2)
+        0.42
     """
     images, labels = samples.images, samples.labels
     names = samples.sample_ids.tolist()
@@ -81,17 +82,18 @@ def unlearn(
         InputError: the method is unknown, or does not take these parameters, or lacks its references.
         AttemptError: it cannot be made: an adversarial example is missing, or the loss is no longer finite.
 
-    >>> import torch
-    >>> from amun import make_params, make_samples, train
-    >>> images, labels = torch.rand(12, 1, 4, 4), torch.arange(12) % 2
-    >>> samples = make_samples(images, labels, ["ann", "ben", "cid"] * 4)
-    >>> def build(): return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
-    >>> params, asks = make_params(training={"epochs": 5}), samples.subject_ids == "ann"
-    >>> base = train(build, samples, params)
-    >>> forget, remain = samples.select(asks), samples.select(~asks)
-    >>> unlearned = unlearn("amun", base, forget, remain, params, build=build, learning_rate=0.01)
-    >>> unlearned(images).shape
-    torch.Size([12, 2])
+    Examples:
+        >>> import torch
+        >>> from amun import make_params, make_samples, train
+        >>> images, labels = torch.rand(12, 1, 4, 4), torch.arange(12) % 2
+        >>> samples = make_samples(images, labels, ["ann", "ben", "cid"] * 4)
+        >>> def build(): return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        >>> params, asks = make_params(training={"epochs": 5}), samples.subject_ids == "ann"
+        >>> base = train(build, samples, params)
+        >>> forget, remain = samples.select(asks), samples.select(~asks)
+        >>> unlearned = unlearn("amun", base, forget, remain, params, build=build, learning_rate=0.01)
+        >>> unlearned(images).shape
+        torch.Size([12, 2])
     """
     try:
         attempt = AttemptParams(method=method, learning_rate=learning_rate, **own)
@@ -167,18 +169,19 @@ def measure_forgetting(
     Raises:
         InputError: somebody is on both sides.
 
-    >>> import torch
-    >>> from amun import make_params, make_samples, train, train_references
-    >>> images, labels = torch.rand(40, 1, 4, 4), torch.arange(40) % 2
-    >>> samples = make_samples(images, labels, [f"person {number}" for number in range(40)])
-    >>> def build(): return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
-    >>> training = {"epochs": 5, "fallback_gradient_norm": None}
-    >>> params = make_params(training=training, references={"num_audit": 6, "num_target": 0})
-    >>> forget, held_out = samples.slice(0, 20), samples.slice(20, 40)
-    >>> base = train(build, forget, params)
-    >>> references = train_references(build, samples, params)
-    >>> measure_forgetting(base, base, forget, held_out, references, params).trace_by_person
-    0.5
+    Examples:
+        >>> import torch
+        >>> from amun import make_params, make_samples, train, train_references
+        >>> images, labels = torch.rand(40, 1, 4, 4), torch.arange(40) % 2
+        >>> samples = make_samples(images, labels, [f"person {number}" for number in range(40)])
+        >>> def build(): return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        >>> training = {"epochs": 5, "fallback_gradient_norm": None}
+        >>> params = make_params(training=training, references={"num_audit": 6, "num_target": 0})
+        >>> forget, held_out = samples.slice(0, 20), samples.slice(20, 40)
+        >>> base = train(build, forget, params)
+        >>> references = train_references(build, samples, params)
+        >>> measure_forgetting(base, base, forget, held_out, references, params).trace_by_person
+        0.5
     """
     if not find_strangers(held_out, forget).all():
         raise InputError("held_out: some of these people are to be forgotten; only strangers can be compared with them")

@@ -50,13 +50,14 @@ def train(build: Build, samples: Samples, params: Params) -> nn.Module:
     Raises:
         AmunError: no sample is left to train on; as `DivergedError`, the loss is no longer finite.
 
-    >>> import torch
-    >>> from amun import make_params, make_samples
-    >>> images, labels = torch.rand(12, 1, 4, 4), torch.arange(12) % 2
-    >>> samples = make_samples(images, labels, [f"person {number}" for number in range(12)])
-    >>> def build(): return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
-    >>> train(build, samples, make_params(training={"epochs": 2}))(images).shape
-    torch.Size([12, 2])
+    Examples:
+        >>> import torch
+        >>> from amun import make_params, make_samples
+        >>> images, labels = torch.rand(12, 1, 4, 4), torch.arange(12) % 2
+        >>> samples = make_samples(images, labels, [f"person {number}" for number in range(12)])
+        >>> def build(): return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        >>> train(build, samples, make_params(training={"epochs": 2}))(images).shape
+        torch.Size([12, 2])
     """
     images = samples.images
     model = build_seeded(build, params.training.seed, images.device)
@@ -82,14 +83,16 @@ def train_references(build: Build, samples: Samples, params: Params) -> Referenc
     Raises:
         AmunError: as for `train`.
 
-    >>> import torch
-    >>> from amun import make_params, make_samples
-    >>> samples = make_samples(torch.rand(8, 1, 4, 4), torch.arange(8) % 2, [f"person {number}" for number in range(8)])
-    >>> def build(): return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
-    >>> training = {"epochs": 2, "fallback_gradient_norm": None}
-    >>> params = make_params(training=training, references={"num_audit": 6, "num_target": 2})
-    >>> train_references(build, samples, params).audit_logits.payloads.shape
-    torch.Size([8, 6, 2])
+    Examples:
+        >>> import torch
+        >>> from amun import make_params, make_samples
+        >>> images, labels = torch.rand(8, 1, 4, 4), torch.arange(8) % 2
+        >>> samples = make_samples(images, labels, list("abcdefgh"))
+        >>> def build(): return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        >>> training = {"epochs": 2, "fallback_gradient_norm": None}
+        >>> params = make_params(training=training, references={"num_audit": 6, "num_target": 2})
+        >>> train_references(build, samples, params).audit_logits.payloads.shape
+        torch.Size([8, 6, 2])
     """
     audit_logits, audit_inclusion = _train_set(build, samples, params, params.references.num_audit, AUDIT_SEED)
     target_logits, target_inclusion = _train_set(build, samples, params, params.references.num_target, TARGET_SEED)

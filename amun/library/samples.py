@@ -25,8 +25,9 @@ def make_params(**sections: dict[str, Any]) -> Params:
     Raises:
         InputError: a section or key is unknown, or a value is out of its range; the line names it.
 
-    >>> make_params(training={"epochs": 5}).training.epochs
-    5
+    Examples:
+        >>> make_params(training={"epochs": 5}).training.epochs
+        5
     """
     content = read_params(_SHIPPED).model_dump(mode="json")
     for name, changes in sections.items():
@@ -52,10 +53,11 @@ def make_samples(images: Tensor, labels: Tensor, subjects: Sequence[str]) -> Sam
     Raises:
         InputError: there are not as many of each, or the images are none.
 
-    >>> import torch
-    >>> samples = make_samples(torch.rand(3, 1, 8, 8), torch.tensor([0, 1, 1]), ["ann", "ann", "ben"])
-    >>> len(samples.select(samples.subject_ids == "ann"))
-    2
+    Examples:
+        >>> import torch
+        >>> samples = make_samples(torch.rand(3, 1, 8, 8), torch.tensor([0, 1, 1]), ["ann", "ann", "ben"])
+        >>> len(samples.select(samples.subject_ids == "ann"))
+        2
     """
     if not len(images) == len(labels) == len(subjects):
         counts = f"{len(images)} images, {len(labels)} labels and {len(subjects)} subjects"
