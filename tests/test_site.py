@@ -55,9 +55,18 @@ def test_site_builds(tmp_path: Path) -> None:
     assert len(packages) == 2
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", *packages]
+    install: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--constraint",
+        ROOT / "constraints.txt",
+        *packages,
+    ]
     subprocess.run(install, check=True)
-    build = [python, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", tmp_path / "site"]
+    build: list[str | Path] = [python, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", tmp_path / "site"]
     subprocess.run(build, cwd=ROOT, check=True)
     reference = (tmp_path / "site" / "reference" / "index.html").read_text(encoding="utf-8")
     assert "amun.measure_forgetting" in reference
