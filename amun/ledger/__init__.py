@@ -10,11 +10,11 @@ from amun.ledger.demands import AddedOutcome, AddedRequest, Demand, FileId, Take
 from amun.ledger.erasures import ErasureBook
 from amun.ledger.extensions import ExtensionBook
 from amun.ledger.files import FileBook
+from amun.ledger.fleet import FleetBook, ModelStanding
 from amun.ledger.heartbeat import Heartbeat, heartbeat
 from amun.ledger.holder import describe_holder, is_holder_alive
 from amun.ledger.holds import HoldBook
 from amun.ledger.intake import UnmatchedError
-from amun.ledger.overview import Overview
 from amun.ledger.posted import KeyReusedError, PostBook, Posted
 from amun.ledger.receipts import ReceiptBook
 from amun.ledger.records import (
@@ -66,6 +66,7 @@ __all__ = [
     "IssuedReceipt",
     "KeyReusedError",
     "Ledger",
+    "ModelStanding",
     "NewAlert",
     "Night",
     "OpenWave",
@@ -105,6 +106,6 @@ class Ledger(
     CauseBook,
     TokenBook,
     PostBook,
-    Overview,
+    FleetBook,
 ):
     """Requests, waves and receipts of every model, in one SQLite file or Postgres database."""

@@ -23,6 +23,7 @@ from flows.cli import (
     consumers,
     doctor,
     erase,
+    fleet,
     keys,
     metrics,
     models,
@@ -88,6 +89,7 @@ app.add_typer(requests.app, name="request")
 app.add_typer(waves.app, name="wave")
 app.add_typer(base.app, name="base")
 app.add_typer(models.app, name="model")
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(consumers.app, name="consumer")
 app.add_typer(subjects.app, name="subject")
 app.add_typer(audit.app, name="audit")
