@@ -3,7 +3,7 @@
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from amun.core.paths import (
     WAVE_BASE,
 )
 from amun.evidence.figures import AuditFigures, ReportFigures, TrainFigures, read_figures
-from amun.evidence.wave import Attempt, Wave, read_wave, write_json
+from amun.evidence.wave import Attempt, ForgottenWave, Wave, read_wave, write_json
 from amun.methods.catalogue import METHODS
 from amun.model.building import load_for
 from amun.model.training import fit
@@ -50,6 +50,19 @@ from flows.demo import choose_subjects
 
 BASE, FINE_TUNED, RETRAINED = "base, untouched", "fine-tuned on what remains", "retrained exactly"
 SECRET = "0" * 64  # nothing made here leaves its temporary folder
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """The last exactly trained version of a line.
+
+    Attributes:
+        accuracy: 0 to 1, on the calibration samples that were still held.
+        wave: that made it; 0 is the base.
+    """
+
+    accuracy: float
+    wave: int
 
 
 @dataclass(frozen=True)
@@ -141,25 +154,41 @@ def prepare_store(params: Params, device: torch.device) -> None:
 
 
 def freeze_wave(params: Params, num_forget: int) -> None:
-    """Writes the wave's files, as the step *freeze* does from the ledger and the registry."""
+    """Writes the files of a first wave that forgets about so many training samples."""
+    yardstick = Yardstick(read_figures(TrainFigures).calibration_accuracy, 0)
+    freeze_next(params, BASE_MODEL, choose_subjects(Path(), 1, [num_forget]), [], yardstick)
+
+
+def freeze_next(
+    params: Params, base: Path, subjects: Sequence[str], forgotten: Sequence[ForgottenWave], yardstick: Yardstick
+) -> Wave:
+    """Writes the files of the next wave, as the step *freeze* does from the ledger and the registry; returns it.
+
+    Args:
+        params: of the line.
+        base: the model that the wave starts from.
+        subjects: who ask.
+        forgotten: the earlier waves.
+        yardstick: of the line so far.
+    """
     WAVE_BASE.parent.mkdir(exist_ok=True)
-    shutil.copyfile(BASE_MODEL, WAVE_BASE)
-    secret, subjects = load_secret(Path()), choose_subjects(Path(), 1, [num_forget])
+    shutil.copyfile(base, WAVE_BASE)
+    secret, number, earlier = load_secret(Path()), len(forgotten) + 1, list(forgotten)
     stores = [read_owners(path) for path in (TRAIN, CALIBRATION, TEST)]
-    forgetting = name_forgotten(secret, 1, subjects, stores, [])
     wave = Wave(
         secret_fingerprint=fingerprint(secret),
-        number=1,
+        number=number,
         model=params.model.name,
         kind="deletion",
-        base_version=1,
+        base_version=number,
         base_digest=file_digest(secret, WAVE_BASE),
-        yardstick=read_figures(TrainFigures).calibration_accuracy,
-        yardstick_wave=0,
-        forgetting=forgetting,
-        forgotten=[],
+        yardstick=yardstick.accuracy,
+        yardstick_wave=yardstick.wave,
+        forgetting=name_forgotten(secret, number, list(subjects), stores, earlier),
+        forgotten=earlier,
     )
     write_json(WAVE, wave)
+    return wave
 
 
 def _fine_tune(params: Params, device: torch.device) -> None:

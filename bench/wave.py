@@ -2,13 +2,14 @@
 
     python -m bench.wave --source digits      five seeds, about six minutes on one core
     python -m bench.wave --source cifar10     3,000 training images, about 45 minutes on one core
+    python -m bench.wave --source fashion --root FOLDER    Fashion-MNIST, likewise; torchvision's files lie in FOLDER
     python -m bench.wave --overhead .demo     what the orchestration adds to a wave of that workspace
     python -m bench.wave --source digits --seeds 10 --searches pgd_doubling adaptive_boundary
                                               the same waves with the adversarial examples of either search, paired
     python -m bench.wave --source digits --compare pgd_doubling "amun, rate 0.03" adaptive_boundary "amun, rate 0.1"
                                               two of the attempts recorded so, each with its search, paired
 
-Each seed splits the people anew, trains a base and references of its own, lets about 150 training samples (cifar10:
+Each seed splits the people anew, trains a base and references of its own, lets about 150 training samples (otherwise
 300) be forgotten, and measures every attempt of `params.yaml` beside the untouched base, fine-tuning on what remains
 and exact retraining. The library's own stages do the work: the gate judges on the calibration half, the table shows
 the test half. What a source needs other than `params.yaml` stands in a file of this folder and is printed.
@@ -43,7 +44,7 @@ from bench.tables import print_comparisons, print_rows
 from flows.demo import OF_THE_BASE
 
 ROOT = Path(__file__).resolve().parent.parent
-NUM_FORGET = {"digits": 150, "cifar10": 300}
+NUM_FORGET = {"digits": 150, "cifar10": 300, "fashion": 300}
 SEEDED = ("data", "training", "references", "unlearning")
 
 
@@ -56,8 +57,8 @@ def main() -> None:
         elif options.compare:
             first, second = options.compare[:2], options.compare[2:]
             print_across(read_rows(_choose_out(options)), tuple(first), tuple(second))
-        elif options.source == "cifar10" and not options.root.is_dir():
-            print(f"skipped: no CIFAR-10 in {options.root}; name its folder with --root")
+        elif options.source != "digits" and not options.root.is_dir():
+            print(f"skipped: there is no folder {options.root}; name that of {options.source} with --root")
         else:
             seeds = range(options.first_seed, options.first_seed + options.seeds)
             out = _choose_out(options)
@@ -166,7 +167,7 @@ def _read_options() -> argparse.Namespace:
     what.add_argument("--overhead", type=Path, metavar="WORKSPACE")
     parser.add_argument("--seeds", type=int, default=5, help="how many (5)")
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--root", type=Path, default=ROOT.parent / "shared" / "data" / "cifar10", help="of CIFAR-10")
+    parser.add_argument("--root", type=Path, default=ROOT.parent / "shared" / "data" / "cifar10", help="of the data")
     parser.add_argument("--out", type=Path, help="JSON file (bench/results/SOURCE.json)")
     parser.add_argument(
         "--searches",

@@ -1,0 +1,87 @@
+"""The bench of a line of nights: each wave goes on from the one before, and the meter's ends are the base and nobody."""
+
+import json
+from collections.abc import Iterator
+from contextlib import chdir
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from amun.core.params import Params
+from amun.core.paths import BASE_MODEL, UNLEARNED, WAVE_BASE
+from amun.evidence.wave import read_wave
+from amun.selftest.ground import draw_people
+from amun.stages.references import train_references
+from amun.stages.train import train
+from bench.line import Night, load_line_params, retrain_beside, run_line
+from bench.line_picture import LINES, PICTURE, draw_lines
+from bench.remembered import Meter
+from bench.seed import RETRAINED, prepare_store
+from bench.wave import ROOT
+
+CPU = torch.device("cpu")
+NUM_PEOPLE = 12  # who ask in each of two waves
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Params, Meter, list[list[str]]]]:
+    """A small base with its references in the current folder, its meter, and who asks in each wave."""
+    shipped = load_line_params("digits", ROOT)
+    changes = {
+        "model": {"options": {"channels": [8, 8]}},
+        "data": {"num_samples": 300, "subject_max_samples": 3},
+        "training": {"epochs": 20},
+        "references": {"num_audit": 6, "num_target": 2},
+        "unlearning": {"epochs": 2},
+    }
+    params = shipped.model_copy(
+        update={name: getattr(shipped, name).model_copy(update=changed) for name, changed in changes.items()}
+    )
+    with chdir(tmp_path_factory.mktemp("line")):
+        prepare_store(params, CPU)
+        train(params, CPU)
+        train_references(params, CPU)
+        people = draw_people(0)
+        yield params, Meter(params, CPU), [people[:NUM_PEOPLE], people[NUM_PEOPLE : 2 * NUM_PEOPLE]]
+
+
+def test_waves_go_on_from_one_another(line: tuple[Params, Meter, list[list[str]]]) -> None:
+    params, meter, asking = line
+    nights: list[Night] = []
+    for night in run_line(params, CPU, meter, asking, is_gated=False):
+        before = BASE_MODEL.read_bytes() if not nights else last
+        assert WAVE_BASE.read_bytes() == before
+        last = UNLEARNED.read_bytes()
+        assert last != before
+        nights.append(night)
+    assert [(night.number, night.num_gone) for night in nights] == [(1, NUM_PEOPLE), (2, 2 * NUM_PEOPLE)]
+    assert [night.method.partition(",")[0] for night in nights] == ["never_seen", "never_seen"]
+    assert nights[0].everybody == nights[0].first
+    assert nights[1].everybody != nights[1].first
+    wave = read_wave()
+    gone = [*wave.forgotten[0].forget_ids, *wave.forgetting.forget_ids]
+    assert nights[1].num_left == len(meter.train) - len(gone)
+    # the base has all of its memory, and a model that has never had them is told by its people, not by its seed
+    assert meter.measure(gone, meter.load(BASE_MODEL)).left == 1
+    (first, second, _) = retrain_beside(params, CPU, meter, [2])
+    assert (first.number, second.number) == (2, 2)
+    assert first.everybody != second.everybody
+
+
+def test_a_night_that_can_show_nothing_is_retrained(line: tuple[Params, Meter, list[list[str]]]) -> None:
+    params, meter, asking = line
+    (night,) = run_line(params, CPU, meter, asking[:1], is_gated=True)
+    assert night.method == RETRAINED
+    assert "forgotten" in night.reason
+
+
+def test_the_picture_is_of_what_is_recorded(line: tuple[Params, Meter, list[list[str]]]) -> None:
+    params, meter, asking = line
+    nights = [asdict(night) for night in run_line(params, CPU, meter, asking[:1], is_gated=True)]
+    exact = [asdict(model) for model in retrain_beside(params, CPU, meter, [1])]
+    content = {"source": "digits", **dict.fromkeys(LINES, nights), "exact": exact}
+    above, below = draw_lines([json.loads(json.dumps(content))]).axes
+    assert nights[0]["everybody"]["left"] in [line.get_ydata()[0] for line in above.lines]
+    assert nights[0]["accuracy"] in [line.get_ydata()[0] for line in below.lines]
+    assert PICTURE.exists()
