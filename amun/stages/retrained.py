@@ -2,8 +2,8 @@
 
 Each is trained without some people drawn anew, and then forgotten. It prints what they showed, figures of all of these
 people together, as one line of JSON. No stage of DVC: a base that was built before is as it was. The figures of each
-model that a killed run has retrained are kept, and other numbers of models take them, too. The search for the base's
-examples, before the first of them, is made again.
+model that a killed run has retrained are kept, and other numbers of models take them, too; so are the base's examples,
+until all models are done.
 """
 
 import shutil
@@ -19,22 +19,24 @@ from torch import Tensor, nn
 
 from amun.audit.observations import MIN_PEOPLE
 from amun.audit.retrained import count_left_out
-from amun.audit.trace import Candidates, Rises, compare_rises, find_candidates, measure_rise
+from amun.audit.trace import Rises, compare_rises, measure_rise
 from amun.audit.weights import measure_climb
 from amun.core.errors import AmunError
 from amun.core.params import Params, TrainingParams
-from amun.core.paths import BASE_MODEL, CALIBRATION, KEPT_RETRAINED, TRAIN
+from amun.core.paths import BASE_MODEL, CALIBRATION, KEPT_RETRAINED, PARTIAL_ADVERSARIAL, TRAIN
 from amun.core.progress import show_progress
 from amun.engine.shards import Keeper, Shard, map_shards, name_shard
 from amun.evidence.wave import RetrainedFigures, Shown, parse_record, write_json
 from amun.model.building import build_for, load_for
 from amun.model.trainer import train_model
-from amun.stages.partial import digest_inputs
+from amun.stages.partial import digest_inputs, keep_partial_results
 from amun.stages.references import open_engine
+from amun.stages.resumable import ResumableSearch
 from amun.stages.runner import run_stage
 from amun.store.drawing import draw_people
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_shape
+from amun.vault.seal import digest_files, open_seal
 
 Rows = npt.NDArray[np.int64]
 Measure = Callable[[nn.Module, nn.Module, Tensor, Tensor], Tensor]
@@ -173,23 +175,25 @@ def _measure_all(
         return found
     base = load_for(params, read_shape(TRAIN), device, BASE_MODEL)
     of_train, of_calibration = (_take(half, device) for half in samples)
-    shared = _Shared(
-        train=of_train,
-        calibration=of_calibration,
-        base=base,
-        forget=_search(base, train, [model.left_out for model in drawn], params, device),
-        strangers=_search(base, calibration, [model.strangers for model in drawn], params, device),
-        build=partial(build_for, params, read_shape(TRAIN), device),
-        params=params.training,
-        precision=params.runtime.precision,
-    )
     # each process copies nearly all of the images, and at least three quarters
     engine = open_engine(params.runtime, of_train.images, may_fork, copied_bytes=of_train.images.nbytes)
-    shown = []
-    with show_progress("retrained", len(shards), "models") as advance:
-        for result in map_shards(_measure, shards, shared, engine, keeper):
-            shown.append(result)
-            advance()
+    seal, shown = open_seal(params.data.sealed, "beside a base", *digest_files([TRAIN, CALIBRATION, BASE_MODEL])), []
+    with keep_partial_results(PARTIAL_ADVERSARIAL, folder.name) as partial_results:
+        search = ResumableSearch(partial_results, params.adversarial, device, seal)
+        shared = _Shared(
+            train=of_train,
+            calibration=of_calibration,
+            base=base,
+            forget=_search(search, base, TRAIN, train, [model.left_out for model in drawn], device),
+            strangers=_search(search, base, CALIBRATION, calibration, [model.strangers for model in drawn], device),
+            build=partial(build_for, params, read_shape(TRAIN), device),
+            params=params.training,
+            precision=params.runtime.precision,
+        )
+        with show_progress("retrained", len(shards), "models") as advance:
+            for result in map_shards(_measure, shards, shared, engine, keeper):
+                shown.append(result)
+                advance()
     return shown
 
 
@@ -203,13 +207,28 @@ def _take(samples: Samples, device: torch.device) -> Asked:
     return Asked(images, labels, samples.subject_ids, np.arange(len(samples)))
 
 
-def _search(base: nn.Module, samples: Samples, asked: list[Rows], params: Params, device: torch.device) -> Asked:
-    """Returns the base's adversarial examples of all samples that any model is asked of; found once for all models."""
+def _search(
+    search: ResumableSearch, base: nn.Module, path: Path, samples: Samples, asked: list[Rows], device: torch.device
+) -> Asked:
+    """Returns the base's adversarial examples of all samples that any model is asked of; found once for all models.
+
+    Args:
+        search: of what it has found already nothing is searched again.
+        base: on `device`.
+        path: where the samples are stored.
+        samples: all of them.
+        asked: of which rows each model is asked.
+        device: to compute on.
+    """
     rows = np.unique(np.concatenate(asked))
-    images, labels = (part[rows].to(device) for part in (samples.images, samples.labels))
-    candidates: Candidates = find_candidates(base, images, labels, params.adversarial)
-    kept = rows[candidates.is_found.cpu().numpy()]
-    return Asked(*candidates.examples, samples.subject_ids[kept], kept)
+    sample_ids = samples.sample_ids[rows].tolist()
+    with show_progress("examples", len(search.list_unfinished(sample_ids)), "samples") as advance:
+        search.run(base, path, sample_ids, advance)
+    kept = rows[[sample_id in search.found for sample_id in sample_ids]]
+    if not len(kept):
+        return _take(samples.take(kept), device)
+    found = search.found.collect(samples.sample_ids[kept].tolist())
+    return Asked(found.images.to(device), found.labels.to(device), found.subject_ids, kept)
 
 
 def _measure(shared: _Shared, drawn: Drawn) -> Shown:
