@@ -42,13 +42,15 @@ def test_waves_by_what_the_references_say(folder: Path, variables: dict[str, str
     site = make_clone(folder / "kept", variables)
     choose_attempts(site, NEVER_SEEN, RETRAIN)
     site.change_params(lambda params: params["references"].update(num_retrained=4))
-    assert "trace by person of exact retraining, each without " in site.run("amun", "init")
+    said = site.run("amun", "init")
+    assert all(f"{name} by person of exact retraining, each without " in said for name in ("trace", "weights"))
 
     wave, _ = run_wave(site, 1)
     assert (wave["state"], wave["attempt"], wave["summary"]["method"]) == ("complete", 1, "never_seen")
     assert 0 < wave["summary"]["test"]["trace"] < 1
     for half in ("calibration", "test"):
         assert 0.5 < wave["summary"][half]["max_trace_by_person"] < 1.5
+        assert 0.5 < wave["summary"][half]["max_weights_by_person"] < 1.5
     assert tell_bound(wave["summary"]["test"]["max_trace_by_person"]) in str(find_version(site, 1)[0].description)
 
     choose_attempts(site, SOFT, REFERENCE, RETRAIN)
@@ -63,7 +65,7 @@ def test_waves_by_what_the_references_say(folder: Path, variables: dict[str, str
     assert "attempt 1 refused: max(trace " in said
     assert other.data.tags["amun.method"] == "amun_reference"
     assert "calibration/trace" in other.data.metrics
-    assert "calibration/max_trace_by_person" in other.data.metrics
+    assert {"calibration/max_trace_by_person", "calibration/max_weights_by_person"} <= set(other.data.metrics)
     seen = [json.loads(site.git("show", f"wave/000{number}:wave/wave.json"))["retrained"] for number in range(4)]
     assert (len(seen[0]["trace_by_person"]), seen[1:]) == (4, seen[:1] * 3), "waves take it from the wave before"
 

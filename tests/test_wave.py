@@ -158,6 +158,8 @@ def test_run_holds_the_figures_that_compare_waves(wave_one: Site) -> None:
     assert 0.5 < report["trace"] < 1
     assert run.data.metrics["trace_by_person/after"] == report["trace_by_person"] == told["trace_by_person"]
     assert f"it is {report['trace_by_person']:.3f} ± " in str(version.description)
+    assert run.data.metrics["weights_by_person/after"] == report["weights_by_person"] == told["weights_by_person"]
+    assert f"likewise of people, {report['weights_by_person']:.3f} ± " in str(version.description)
     assert run.data.metrics["duration/seconds"] > 0
     model = open_client(wave_one).get_logged_model(str(version.source).removeprefix("models:/"))
     shown = {metric.key: metric.value for metric in model.metrics or []}
@@ -210,13 +212,14 @@ def test_flow_run_is_found_by_its_wave_and_shows_it(wave_one: Site) -> None:
     assert set(artifacts) == {f"{MODEL}-figures", f"{MODEL}-summary"}
     version, _ = find_version(wave_one, 1)
     assert str(version.description) in artifacts[f"{MODEL}-summary"]["data"]
-    (accuracy, _, ft_auc, _, trace, _, by_person) = json.loads(artifacts[f"{MODEL}-figures"]["data"])
+    (accuracy, _, ft_auc, _, trace, _, by_person, weights) = json.loads(artifacts[f"{MODEL}-figures"]["data"])
     report = json.loads((wave_one.root / REPORT_METRICS).read_text(encoding="utf-8"))
     assert accuracy["after"] == f"{report['accuracy']:.1%}"
     assert ft_auc["after"] == f"{report['ft_auc']:.3f}"
     assert ft_auc["exact retraining"] == "not computed"
     assert (trace["before"], trace["after"]) == ("", f"{report['trace']:.3f}")
     assert by_person["after"] == f"{report['trace_by_person']:.3f}"
+    assert weights["after"] == f"{report['weights_by_person']:.3f}"
 
 
 def test_server_writes_changes_of_task_runs_together(variables: dict[str, str]) -> None:
@@ -443,6 +446,7 @@ def test_compare_adds_exact_retraining(site: Site) -> None:
     assert run.data.metrics["ft_auc/retrained"] == compared["ft_auc"]
     assert run.data.metrics["trace/retrained"] == compared["trace"]
     assert run.data.metrics["trace_by_person/retrained"] == compared["trace_by_person"]
+    assert run.data.metrics["weights_by_person/retrained"] == compared["weights_by_person"] != 0.5
     assert run.data.metrics["accuracy/retrained"] == compared["accuracy"]
     sentence = f"would have given FT AUC {compared['ft_auc']:.3f}, accuracy {compared['accuracy']:.1%}"
     assert str(version.description).count(sentence) == run.data.tags["mlflow.note.content"].count(sentence) == 1

@@ -13,6 +13,7 @@ from amun.audit.gate import (
     judge_spread,
     judge_trace,
     judge_trace_by_person,
+    judge_weights,
 )
 from amun.audit.night import NightPower, choose_yardstick
 from amun.core.counts import tell_count
@@ -189,6 +190,8 @@ def _judge_people(figures: ModelFigures) -> list[Verdict]:
         verdicts.append(judge_overlooked(figures.overlooked, figures.max_overlooked))
     if figures.trace_by_person is not None and figures.max_trace_by_person is not None:
         verdicts.append(judge_trace_by_person(figures.trace_by_person, figures.max_trace_by_person))
+    if figures.weights_by_person is not None and figures.max_weights_by_person is not None:
+        verdicts.append(judge_weights(figures.weights_by_person, figures.max_weights_by_person))
     return verdicts
 
 

@@ -1,10 +1,12 @@
-"""The null of exact retraining: how large a trace by person may be, as models show that were retrained with the base.
+"""The null of exact retraining: what whoever holds the base may see, as models show that were retrained with the base.
 
-Exact retraining leaves a trace, too. How large a one depends on the data: of people whom the base had learned by heart
-a new model changes its mind more than of strangers. So some models are retrained exactly when the base is built, each
-without other people. Source: ours; the bound is that of one more draw of a normal distribution (Student's t), with the
-degrees of freedom of Satterthwaite (1946).
+Exact retraining leaves a trace, too, and its weights tell. How much they do depends on the data: of people whom the
+base had learned by heart a new model changes its mind more than of strangers. So some models are retrained exactly
+when the base is built, each without other people. Source: ours; the bound is that of one more draw of a normal
+distribution (Student's t), with the degrees of freedom of Satterthwaite (1946).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import stdtrit
@@ -14,7 +16,7 @@ from amun.audit.roc import auc_standard_error
 from amun.core.params import MIN_RETRAINED
 from amun.evidence.wave import RetrainedFigures
 
-ALARM_ALPHA = 0.01  # of exactly retrained models: the share that this alarm refuses by chance, if traces are normal
+ALARM_ALPHA = 0.01  # of exactly retrained models: the share that each alarm refuses by chance, if all is normal
 NUM_PEOPLE = 75  # whom each model is retrained without, as many as a night that can show forgetting has
 MAX_SHARE = 0.25  # of all people in training: without more it would be another recipe
 
@@ -31,7 +33,17 @@ def count_left_out(num_people: int, num_held_out: int) -> int:
 
 
 def bound_trace(retrained: RetrainedFigures | None, num_people: tuple[int, int]) -> float | None:
-    """Returns the largest trace by person, or mirror image of one, that is no surprise of exact retraining.
+    """Returns the bound on the trace by person; None where no model was retrained to see it (`_bound`)."""
+    return None if retrained is None else _bound(retrained.trace_by_person, retrained, num_people)
+
+
+def bound_weights(retrained: RetrainedFigures | None, num_people: tuple[int, int]) -> float | None:
+    """Returns the bound on what the weights tell by person; None where none was retrained to see it (`_bound`)."""
+    return None if retrained is None else _bound(retrained.weights_by_person, retrained, num_people)
+
+
+def _bound(seen: Sequence[float], retrained: RetrainedFigures, num_people: tuple[int, int]) -> float | None:
+    """Returns the largest AUC by person, or mirror image of one, that is no surprise of exact retraining.
 
     One in a hundred exactly retrained models lies above it, and up to two where trainings scatter much more than who is
     drawn (docs/method.md): what is bounded is folded at one half, so its law is no normal one. The variance between the
@@ -40,17 +52,18 @@ def bound_trace(retrained: RetrainedFigures | None, num_people: tuple[int, int])
     one of more people gains nothing.
 
     Args:
-        retrained: what the models showed.
-        num_people: whom tonight's trace compares, to forget and held out.
+        seen: the AUC of each model.
+        retrained: whom they were retrained without, and compared with.
+        num_people: whom tonight's figure compares, to forget and held out.
 
     Returns:
         1 or more where exact retraining may show anything, and nothing is refused; None with fewer than four models, or
         fewer than twelve people of either kind.
     """
-    if retrained is None or len(retrained.trace_by_person) < MIN_RETRAINED or min(num_people) < MIN_PEOPLE:
+    if len(seen) < MIN_RETRAINED or min(num_people) < MIN_PEOPLE:
         return None
-    traces = np.array(retrained.trace_by_person)
-    shown, num_models = np.maximum(traces, 1 - traces), len(traces)
+    aucs = np.array(seen)
+    shown, num_models = np.maximum(aucs, 1 - aucs), len(aucs)
     drawn, tonight = (
         auc_standard_error(*counts) ** 2 for counts in ((retrained.num_people, retrained.num_strangers), num_people)
     )

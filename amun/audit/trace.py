@@ -47,11 +47,12 @@ class Trace:
 
 @dataclass(frozen=True)
 class Rises:
-    """How much likelier an unlearned model gives the base's wrong labels of M examples.
+    """By how much M samples, or their adversarial examples, tell that their people were forgotten.
 
     Attributes:
-        values: (M,) float64, -1 to 1.
-        subject_ids: (M,) whose sample each is an example of.
+        values: (M,) float64, -1 to 1: how much likelier an unlearned model gives the base's wrong label of the example,
+            or how far its weights lie up the loss on the sample (`amun.audit.weights`).
+        subject_ids: (M,) whose sample each is.
     """
 
     values: Tensor

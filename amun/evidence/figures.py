@@ -147,6 +147,9 @@ class ModelFigures(Figures):
         trace_by_person: likewise, of people by all their samples together.
         max_trace_by_person: the largest of it and its mirror image that is no surprise of exact retraining: 1 and more
             refuses nothing. None where no model was retrained to see that.
+        weights_by_person: by which whoever holds the base's weights tells people from those of the model; None where an
+            earlier version did not look.
+        max_weights_by_person: likewise its bound.
     """
 
     accuracy: float | None = None
@@ -163,6 +166,8 @@ class ModelFigures(Figures):
     trace: float | None = None
     trace_by_person: float | None = None
     max_trace_by_person: Rare = None
+    weights_by_person: Rare = None
+    max_weights_by_person: Rare = None
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -226,6 +231,7 @@ class ReportFigures(HalfFigures):
         num_test: samples of the half whose people are still held.
         remain_accuracy: on the training samples that remain.
         trace_by_person_standard_error: of the trace by person.
+        weights_by_person_standard_error: of what the weights tell.
         svc_correctness: the share of the forget samples that the SVC attack calls never seen, by that feature; likewise
             the others. Only where there are no references.
     """
@@ -233,6 +239,7 @@ class ReportFigures(HalfFigures):
     num_test: int = 0
     remain_accuracy: float | None = None
     trace_by_person_standard_error: float | None = None
+    weights_by_person_standard_error: Rare = None
     svc_correctness: Rare = None
     svc_confidence: Rare = None
     svc_entropy: Rare = None

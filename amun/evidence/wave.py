@@ -66,6 +66,18 @@ class ForgottenWave(Record):
         return {name: value for name, value in serialise(self).items() if value or name not in optional}
 
 
+class Shown(Record):
+    """What one model retrained beside a base shows: figures of all of its people, None where too few have them.
+
+    Attributes:
+        trace_by_person: 0 to 1.
+        weights_by_person: likewise, what its weights tell.
+    """
+
+    trace_by_person: float | None
+    weights_by_person: float | None
+
+
 class RetrainedFigures(Record):
     """What models show that were retrained exactly beside the base, each without people drawn anew.
 
@@ -76,12 +88,15 @@ class RetrainedFigures(Record):
         num_people: without whom each was retrained; nobody where there are too few people, and none was retrained.
         num_strangers: how many held-out people they were compared with, on average.
         trace_by_person: of each model, 0 to 1; none where there were too few people for the figure.
+        weights_by_person: likewise, what the weights of each tell; none, and not in the file, where an earlier version
+            did not look.
     """
 
     num_asked: int
     num_people: int
     num_strangers: int
     trace_by_person: list[float]
+    weights_by_person: Annotated[list[float], Field(exclude_if=lambda value: not value)] = []
 
 
 class Wave(Record):

@@ -21,6 +21,7 @@ from amun.audit.measuring import WaveAudit, add_memory, measure_wave_memory
 from amun.audit.night import NightPower, foresee_night, share_alpha
 from amun.audit.sizes import read_sizes
 from amun.audit.trace import Candidates, Rises, Trace, compare_rises, find_candidates, measure_rise
+from amun.audit.weights import measure_climb
 from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TEST, TRAIN
 from amun.evidence.figures import AuditFigures, ModelFigures
@@ -30,7 +31,7 @@ from amun.selftest.ground import plan_night, read_retrained
 from amun.selftest.verdicts import APPROXIMATE
 from amun.stages.audit import describe_audit
 from amun.store.drawing import draw_people
-from amun.store.samples import read_samples
+from amun.store.samples import Samples, read_samples
 
 # what stands before the first number of each part of a reason: `memory left 0.3 ...; |FT AUC 0.7 - ...`
 _FIGURE = re.compile(r"(?:^|; )(?:\||max\()?([A-Za-z][A-Za-z -]*?) -?\d")
@@ -44,10 +45,12 @@ class Answers:
         logits: (N, C) of the training, the calibration and the test samples.
         rises: (N,) of the training and the calibration samples: how much surer than its base the model is of the base's
             wrong label of their nearest adversarial example; NaN where there is none.
+        climbs: (N,) likewise, how far its weights lie up the loss on them; NaN where nobody is judged by that.
     """
 
     logits: tuple[Tensor, Tensor, Tensor]
     rises: tuple[Tensor, Tensor]
+    climbs: tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,14 @@ class Field:
             rise = torch.full((len(found.is_found),), torch.nan, dtype=torch.float64)
             rise[found.is_found] = measure_rise(base, model, *found.examples)
             rises.append(rise)
-        return Answers((train, calibration, test), (rises[0], rises[1]))
+        climbs = [self._climb(base, model, samples) for samples in (self.train, self.calibration)]
+        return Answers((train, calibration, test), (rises[0], rises[1]), (climbs[0], climbs[1]))
+
+    def _climb(self, base: nn.Module, model: nn.Module, samples: Samples) -> Tensor:
+        retrained = read_retrained()
+        if retrained is None or not retrained.weights_by_person:
+            return torch.full((len(samples),), torch.nan, dtype=torch.float64)
+        return measure_climb(base, model, samples.images.to(self._device), samples.labels.to(self._device))
 
     def judge(self, people: Sequence[str], base: Answers, model: Answers) -> Judgement:
         """Returns what gate and report say of a model, as an attempt that is not exact.
@@ -148,11 +158,14 @@ class Field:
         """Returns the figures that the gate is told, as the stage `audit` finds them."""
         wave = self._plan(people)
         is_forget, is_left = self.train.is_among(wave.forget_ids), ~self.calibration.is_among(wave.gone_ids)
-        trace = _compare_rises(
-            Rises(model.rises[0][is_forget], self.train.subject_ids[is_forget]),
-            Rises(model.rises[1][is_left], self.calibration.subject_ids[is_left]),
+        trace, weights = (
+            _compare_rises(
+                Rises(of_train[is_forget], self.train.subject_ids[is_forget]),
+                Rises(of_calibration[is_left], self.calibration.subject_ids[is_left]),
+            )
+            for of_train, of_calibration in (model.rises, model.climbs)
         )
-        return describe_audit(self._audit(wave, 1, base, model), trace, wave.retrained, night, self.params)
+        return describe_audit(self._audit(wave, 1, base, model), trace, weights, wave.retrained, night, self.params)
 
     def _audit(self, wave: Wave, half: int, base: Answers, model: Answers) -> WaveAudit:
         """Returns the audit on the calibration samples (1) or on the test samples (2)."""
@@ -211,9 +224,9 @@ class Field:
 
 
 def _compare_rises(forget: Rises, held_out: Rises) -> Trace:
-    """Returns the trace from the rises of the samples to forget and of as many held-out ones, as a wave draws them.
+    """Returns what is seen from the rises of the samples to forget and of as many held-out ones, as a wave draws them.
 
-    Of a sample without an example there is none: its rise is no number.
+    Of a sample without an example there is none: its rise is no number, as all are that nobody is judged by.
     """
     rows = draw_people(held_out.subject_ids, len(forget.values))
     drawn = Rises(held_out.values[torch.from_numpy(rows)], held_out.subject_ids[rows])

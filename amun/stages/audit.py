@@ -5,10 +5,11 @@ import torch
 from amun.audit.measuring import WaveAudit, add_memory, add_refuting, audit_half, fit_to_night
 from amun.audit.night import NightPower, read_night
 from amun.audit.plain import compute_confidence_auc
-from amun.audit.retrained import bound_trace
+from amun.audit.retrained import bound_trace, bound_weights
 from amun.audit.trace import Trace, measure_trace
+from amun.audit.weights import measure_weights
 from amun.core.params import Params
-from amun.core.paths import AUDIT_METRICS, CALIBRATION, HELD_OUT_ADVERSARIAL, TRAIN, UNLEARNED
+from amun.core.paths import AUDIT_METRICS, CALIBRATION, HELD_OUT_ADVERSARIAL, TRAIN, UNLEARNED, WAVE_BASE
 from amun.core.stage_result import Work
 from amun.evidence.figures import AuditFigures
 from amun.evidence.wave import RetrainedFigures, read_wave, write_json
@@ -25,20 +26,27 @@ def audit(params: Params, device: torch.device) -> Work:
         how many samples it has looked at.
     """
     audited = audit_half(params, device, CALIBRATION)
-    unlearned, others = load_for(params, read_shape(TRAIN), device, UNLEARNED), read_samples(HELD_OUT_ADVERSARIAL)
-    trace = measure_trace(params, device, unlearned, others)
-    write_json(AUDIT_METRICS, describe_audit(audited, trace, read_wave().retrained, read_night(), params))
+    base, unlearned = (load_for(params, read_shape(TRAIN), device, path) for path in (WAVE_BASE, UNLEARNED))
+    trace = measure_trace(params, device, unlearned, read_samples(HELD_OUT_ADVERSARIAL))
+    weights = measure_weights(base, unlearned, audited.sets.forget, audited.sets.held_out, device)
+    write_json(AUDIT_METRICS, describe_audit(audited, trace, weights, read_wave().retrained, read_night(), params))
     return Work(audited.sets.num_samples)
 
 
 def describe_audit(
-    audited: WaveAudit, trace: Trace, retrained: RetrainedFigures | None, night: NightPower, params: Params
+    audited: WaveAudit,
+    trace: Trace,
+    weights: Trace,
+    retrained: RetrainedFigures | None,
+    night: NightPower,
+    params: Params,
 ) -> AuditFigures:
     """Returns what the gate is told of an attempt.
 
     Args:
         audited: the calibration half.
         trace: of the attempt, beside people of that half.
+        weights: what its weights tell, likewise.
         retrained: what exact retraining was found to leave; None where nothing was retrained for that.
         night: what it could show.
         params: all of `params.yaml`.
@@ -58,6 +66,8 @@ def describe_audit(
         trace_standard_error=trace.standard_error,
         trace_by_person=trace.auc_by_person,
         max_trace_by_person=bound_trace(retrained, trace.num_people),
+        weights_by_person=weights.auc_by_person,
+        max_weights_by_person=bound_weights(retrained, weights.num_people),
         not_measured=audited.not_measured,
     )
     judged = add_refuting(add_memory(figures, audited.memory, params), audited.memory, params)

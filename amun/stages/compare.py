@@ -8,6 +8,7 @@ import torch
 from amun.audit.evaluation import audit_model, choose_audit_sets
 from amun.audit.measuring import add_memory, measure_wave_memory
 from amun.audit.trace import measure_trace, search_others
+from amun.audit.weights import measure_weights
 from amun.core.errors import InputError
 from amun.core.params import Params
 from amun.core.paths import AUDIT_LOGITS, COMPARISON, TEST, TRAIN, WAVE_BASE
@@ -51,11 +52,13 @@ def compare(params: Params, device: torch.device) -> None:
     of_base, of_model = ((each.forget_logits, each.held_out_logits) for each in (before, audited))
     memory = measure_wave_memory(sets, references, of_base, of_model, params, wave)
     trace = measure_trace(params, device, model, others)
+    weights = measure_weights(base, model, sets.forget, sets.held_out, device)
     figures = Comparison(
         accuracy=audited.accuracy,
         ft_auc=audited.compute_ft_auc(),
         trace=trace.auc,
         trace_by_person=trace.auc_by_person,
+        weights_by_person=weights.auc_by_person,
     )
     write_json(COMPARISON, add_memory(figures, memory, params))
 

@@ -10,9 +10,10 @@ import torch
 from amun.audit.measuring import WaveAudit, add_memory, audit_half, fit_to_night
 from amun.audit.night import read_night
 from amun.audit.plain import compute_confidence_auc, find_confidence, measure_svc_shares
-from amun.audit.retrained import bound_trace
+from amun.audit.retrained import bound_trace, bound_weights
 from amun.audit.roc import roc_curve_binned
 from amun.audit.trace import Trace, measure_trace, search_others
+from amun.audit.weights import measure_weights
 from amun.core.params import Params
 from amun.core.paths import CONFIDENCE, REPORT_METRICS, ROC, TEST, TRAIN, UNLEARNED, WAVE_BASE
 from amun.core.stage_result import Work
@@ -40,9 +41,9 @@ def report(params: Params, device: torch.device) -> Work:
 
 
 def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -> ReportFigures:
-    sets, before, after = audited.sets, audited.before, audited.after
+    sets, before, after, retrained = audited.sets, audited.before, audited.after, read_wave().retrained
     ft_auc = after.compute_ft_auc()
-    trace = _measure_trace(audited, params, device)
+    trace, weights = _measure_traces(audited, params, device)
     figures = ReportFigures(
         num_forget=sets.num_forget,
         num_test=len(sets.held_out),
@@ -59,8 +60,11 @@ def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -
         trace=trace.auc,
         trace_standard_error=trace.standard_error,
         trace_by_person=trace.auc_by_person,
-        max_trace_by_person=bound_trace(read_wave().retrained, trace.num_people),
+        max_trace_by_person=bound_trace(retrained, trace.num_people),
         trace_by_person_standard_error=trace.standard_error_by_person,
+        weights_by_person=weights.auc_by_person,
+        max_weights_by_person=bound_weights(retrained, weights.num_people),
+        weights_by_person_standard_error=weights.standard_error_by_person,
         not_measured=audited.not_measured,
     )
     shares = {} if audited.num_references else measure_svc_shares(sets, after)
@@ -68,11 +72,13 @@ def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -
     return fit_to_night(reported, audited.memory, read_night(), params)
 
 
-def _measure_trace(audited: WaveAudit, params: Params, device: torch.device) -> Trace:
-    shape, num_forget = read_shape(TRAIN), audited.sets.num_forget
+def _measure_traces(audited: WaveAudit, params: Params, device: torch.device) -> tuple[Trace, Trace]:
+    """Returns what whoever holds the base sees by adversarial examples, and what by the weights."""
+    shape, sets = read_shape(TRAIN), audited.sets
     base, unlearned = (load_for(params, shape, device, path) for path in (WAVE_BASE, UNLEARNED))
-    others = search_others(base, audited.sets.held_out, num_forget, params.adversarial, device)
-    return measure_trace(params, device, unlearned, others)
+    others = search_others(base, sets.held_out, sets.num_forget, params.adversarial, device)
+    weights = measure_weights(base, unlearned, sets.forget, sets.held_out, device)
+    return measure_trace(params, device, unlearned, others), weights
 
 
 def _draw_roc(audited: WaveAudit) -> pd.DataFrame:

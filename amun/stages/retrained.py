@@ -1,15 +1,13 @@
-"""What trace by person exact retraining leaves, seen on models that are retrained beside a new base.
+"""What exact retraining shows whoever holds the base, seen on models that are retrained beside a new one.
 
 Each is trained without some people drawn anew, and then forgotten. It prints what they showed, figures of all of these
-people together, as one line of JSON. No stage of DVC: a base that was built before is as it was. The figure of each
-model that a killed run has retrained is kept, and other numbers of models take it, too. The search for the base's
-examples, before the first of them, is made again.
+people together, as one line of JSON. No stage of DVC: a base that was built before is as it was. The figures of each
+model that a killed run has retrained are kept, and other numbers of models take them, too; so are the base's examples,
+until all models are done.
 """
 
-import json
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,22 +19,27 @@ from torch import Tensor, nn
 
 from amun.audit.observations import MIN_PEOPLE
 from amun.audit.retrained import count_left_out
-from amun.audit.trace import Candidates, Rises, compare_rises, find_candidates, measure_rise
+from amun.audit.trace import Rises, compare_rises, measure_rise
+from amun.audit.weights import measure_climb
+from amun.core.errors import AmunError
 from amun.core.params import Params, TrainingParams
-from amun.core.paths import BASE_MODEL, CALIBRATION, KEPT_RETRAINED, TRAIN
+from amun.core.paths import BASE_MODEL, CALIBRATION, KEPT_RETRAINED, PARTIAL_ADVERSARIAL, TRAIN
 from amun.core.progress import show_progress
 from amun.engine.shards import Keeper, Shard, map_shards, name_shard
-from amun.evidence.wave import RetrainedFigures, write_json
+from amun.evidence.wave import RetrainedFigures, Shown, parse_record, write_json
 from amun.model.building import build_for, load_for
 from amun.model.trainer import train_model
-from amun.stages.partial import digest_inputs
+from amun.stages.partial import digest_inputs, keep_partial_results
 from amun.stages.references import open_engine
+from amun.stages.resumable import ResumableSearch
 from amun.stages.runner import run_stage
 from amun.store.drawing import draw_people
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_shape
+from amun.vault.seal import digest_files, open_seal
 
 Rows = npt.NDArray[np.int64]
+Measure = Callable[[nn.Module, nn.Module, Tensor, Tensor], Tensor]
 
 RETRAINED_SEED = 3_000_000  # apart from those of the references
 # of the references the seed alone counts, and that each shard is named by
@@ -59,11 +62,11 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Examples:
-    """The base's adversarial examples of the samples of one file, as far as any model is asked of them.
+class Asked:
+    """What models are asked of, of the samples of one file: these themselves, or the base's adversarial examples.
 
     Attributes:
-        images: (M, C, H, W) float32 in [0, 1]; labels: (M,) int64, the base's wrong ones.
+        images: (M, C, H, W) float32 in [0, 1]; labels: (M,) int64, of examples the base's wrong ones.
         subject_ids: (M,) whose samples they are of.
         rows: (M,) of which samples.
     """
@@ -76,20 +79,20 @@ class Examples:
 
 @dataclass(frozen=True)
 class _Shared:
-    """What all models have in common; the images are those of the training samples."""
+    """What all models have in common: training and calibration samples, and the base's adversarial examples of both."""
 
-    images: Tensor
-    labels: Tensor
+    train: Asked
+    calibration: Asked
     base: nn.Module
-    forget: Examples
-    strangers: Examples
+    forget: Asked
+    strangers: Asked
     build: Callable[[int], nn.Module]
     params: TrainingParams
     precision: str
 
 
 def retrain_beside_base(params: Params, device: torch.device, *, may_fork: bool = False) -> RetrainedFigures:
-    """Returns the trace by person of `references.num_retrained` models, retrained exactly beside the base.
+    """Returns what `references.num_retrained` models show that are retrained exactly beside the base.
 
     Without a figure where there are too few people in training.
 
@@ -106,13 +109,14 @@ def retrain_beside_base(params: Params, device: torch.device, *, may_fork: bool 
     seed = RETRAINED_SEED + params.references.seed * 1000
     drawn = [draw_model(train, calibration, num_people, seed + number) for number in range(num_models)]
     digest = digest_inputs(params, SECTIONS, device, [TRAIN, CALIBRATION, BASE_MODEL])
-    traces = _measure_all(params, device, (train, calibration), drawn, _open_folder(digest), may_fork)
+    shown = _measure_all(params, device, (train, calibration), drawn, _open_folder(digest), may_fork)
     num_strangers = [len(np.unique(calibration.subject_ids[model.strangers])) for model in drawn]
     return RetrainedFigures(
         num_asked=params.references.num_retrained,
         num_people=num_people,
         num_strangers=round(float(np.mean(num_strangers))) if drawn else 0,
-        trace_by_person=[trace for trace in traces if trace is not None],
+        trace_by_person=[one.trace_by_person for one in shown if one.trace_by_person is not None],
+        weights_by_person=[one.weights_by_person for one in shown if one.weights_by_person is not None],
     )
 
 
@@ -135,21 +139,22 @@ def _open_folder(digest: str) -> Path:
     return folder
 
 
-class KeptTraces:
-    """Keeps the trace of each model that was retrained, by the name of its shard: a figure of all of its people."""
+class KeptFigures:
+    """Keeps what each retrained model has shown, by the name of its shard: figures of all of its people."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def read(self, name: str) -> list[float | None] | None:
-        """Returns what was kept: a list of the trace, or of None where there was none to be had."""
-        with suppress(FileNotFoundError, ValueError):  # the machine went down while it was written: it is made again
-            kept: list[float | None] = json.loads((self._folder / f"{name}.json").read_text(encoding="ascii"))
-            return kept
-        return None
+    def read(self, name: str) -> Shown | None:
+        """Returns what was kept; None where nothing was."""
+        path = self._folder / f"{name}.json"
+        try:
+            return parse_record(Shown, path.read_text(encoding="ascii"), str(path))
+        except (FileNotFoundError, AmunError):  # the machine went down while it was written: it is made again
+            return None
 
-    def keep(self, name: str, result: list[float | None]) -> None:
-        """Writes a trace."""
+    def keep(self, name: str, result: Shown) -> None:
+        """Writes what a model has shown."""
         self._folder.mkdir(parents=True, exist_ok=True)
         write_json(self._folder / f"{name}.json", result)
 
@@ -161,56 +166,78 @@ def _measure_all(
     drawn: list[Drawn],
     folder: Path,
     may_fork: bool,
-) -> list[float | None]:
+) -> list[Shown]:
     train, calibration = samples
     shards = [Shard(_name(model), f"retrained model {number}", model) for number, model in enumerate(drawn, start=1)]
-    keeper: Keeper[list[float | None]] = KeptTraces(folder)
-    kept = [keeper.read(shard.name) for shard in shards]
-    found = [trace for one in kept if one is not None for trace in one]
+    keeper: Keeper[Shown] = KeptFigures(folder)
+    found = [kept for shard in shards if (kept := keeper.read(shard.name)) is not None]
     if len(found) == len(shards):
         return found
     base = load_for(params, read_shape(TRAIN), device, BASE_MODEL)
-    images = train.images.to(device)
-    shared = _Shared(
-        images=images,
-        labels=train.labels.to(device),
-        base=base,
-        forget=_search(base, train, [model.left_out for model in drawn], params, device),
-        strangers=_search(base, calibration, [model.strangers for model in drawn], params, device),
-        build=partial(build_for, params, read_shape(TRAIN), device),
-        params=params.training,
-        precision=params.runtime.precision,
-    )
+    of_train, of_calibration = (_take(half, device) for half in samples)
     # each process copies nearly all of the images, and at least three quarters
-    engine = open_engine(params.runtime, images, may_fork, copied_bytes=images.nbytes)
-    traces = []
-    with show_progress("retrained", len(shards), "models") as advance:
-        for result in map_shards(_measure, shards, shared, engine, keeper):
-            traces += result
-            advance()
-    return traces
+    engine = open_engine(params.runtime, of_train.images, may_fork, copied_bytes=of_train.images.nbytes)
+    seal, shown = open_seal(params.data.sealed, "beside a base", *digest_files([TRAIN, CALIBRATION, BASE_MODEL])), []
+    with keep_partial_results(PARTIAL_ADVERSARIAL, folder.name) as partial_results:
+        search = ResumableSearch(partial_results, params.adversarial, device, seal)
+        shared = _Shared(
+            train=of_train,
+            calibration=of_calibration,
+            base=base,
+            forget=_search(search, base, TRAIN, train, [model.left_out for model in drawn], device),
+            strangers=_search(search, base, CALIBRATION, calibration, [model.strangers for model in drawn], device),
+            build=partial(build_for, params, read_shape(TRAIN), device),
+            params=params.training,
+            precision=params.runtime.precision,
+        )
+        with show_progress("retrained", len(shards), "models") as advance:
+            for result in map_shards(_measure, shards, shared, engine, keeper):
+                shown.append(result)
+                advance()
+    return shown
 
 
 def _name(model: Drawn) -> str:
     return name_shard("retrained", model.seed, model.left_out.tobytes(), model.strangers.tobytes())
 
 
-def _search(base: nn.Module, samples: Samples, asked: list[Rows], params: Params, device: torch.device) -> Examples:
-    """Returns the base's adversarial examples of all samples that any model is asked of; found once for all models."""
+def _take(samples: Samples, device: torch.device) -> Asked:
+    """Returns all samples themselves."""
+    images, labels = samples.images.to(device), samples.labels.to(device)
+    return Asked(images, labels, samples.subject_ids, np.arange(len(samples)))
+
+
+def _search(
+    search: ResumableSearch, base: nn.Module, path: Path, samples: Samples, asked: list[Rows], device: torch.device
+) -> Asked:
+    """Returns the base's adversarial examples of all samples that any model is asked of; found once for all models.
+
+    Args:
+        search: of what it has found already nothing is searched again.
+        base: on `device`.
+        path: where the samples are stored.
+        samples: all of them.
+        asked: of which rows each model is asked.
+        device: to compute on.
+    """
     rows = np.unique(np.concatenate(asked))
-    images, labels = (part[rows].to(device) for part in (samples.images, samples.labels))
-    candidates: Candidates = find_candidates(base, images, labels, params.adversarial)
-    kept = rows[candidates.is_found.cpu().numpy()]
-    return Examples(*candidates.examples, samples.subject_ids[kept], kept)
+    sample_ids = samples.sample_ids[rows].tolist()
+    with show_progress("examples", len(search.list_unfinished(sample_ids)), "samples") as advance:
+        search.run(base, path, sample_ids, advance)
+    kept = rows[[sample_id in search.found for sample_id in sample_ids]]
+    if not len(kept):
+        return _take(samples.take(kept), device)
+    found = search.found.collect(samples.sample_ids[kept].tolist())
+    return Asked(found.images.to(device), found.labels.to(device), found.subject_ids, kept)
 
 
-def _measure(shared: _Shared, drawn: Drawn) -> list[float | None]:
-    """Retrains one model and returns its trace by person, in a list of one; None where too few people have one."""
+def _measure(shared: _Shared, drawn: Drawn) -> Shown:
+    """Retrains one model and returns what it shows."""
     model = shared.build(drawn.seed)
     device = next(model.parameters()).device
-    is_remaining = torch.ones(len(shared.labels), dtype=torch.bool)
+    is_remaining = torch.ones(len(shared.train.labels), dtype=torch.bool)
     is_remaining[torch.from_numpy(drawn.left_out)] = False
-    images, labels = (part.to(device)[is_remaining.to(device)] for part in (shared.images, shared.labels))
+    images, labels = (part.to(device)[is_remaining.to(device)] for part in (shared.train.images, shared.train.labels))
     train_model(
         model,
         images,
@@ -219,17 +246,25 @@ def _measure(shared: _Shared, drawn: Drawn) -> list[float | None]:
         precision=shared.precision,
         on_epoch=lambda _: None,
     )
-    rises = [
-        _find_rises(shared.base.to(device), model.eval(), examples, rows, device)
-        for examples, rows in ((shared.forget, drawn.left_out), (shared.strangers, drawn.strangers))
-    ]
-    return [compare_rises(*rises).auc_by_person]
+    models = shared.base.to(device), model.eval()
+
+    def compare(measure: Measure, forget: Asked, strangers: Asked) -> float | None:
+        pairs = ((forget, drawn.left_out), (strangers, drawn.strangers))
+        rises = [_find_rises(measure, *models, asked, rows, device) for asked, rows in pairs]
+        return compare_rises(*rises).auc_by_person
+
+    return Shown(
+        trace_by_person=compare(measure_rise, shared.forget, shared.strangers),
+        weights_by_person=compare(measure_climb, shared.train, shared.calibration),
+    )
 
 
-def _find_rises(base: nn.Module, model: nn.Module, examples: Examples, rows: Rows, device: torch.device) -> Rises:
-    is_asked = np.isin(examples.rows, rows)
-    images, labels = (part[torch.from_numpy(is_asked)].to(device) for part in (examples.images, examples.labels))
-    return Rises(measure_rise(base, model, images, labels), examples.subject_ids[is_asked])
+def _find_rises(
+    measure: Measure, base: nn.Module, model: nn.Module, asked: Asked, rows: Rows, device: torch.device
+) -> Rises:
+    is_asked = np.isin(asked.rows, rows)
+    images, labels = (part[torch.from_numpy(is_asked)].to(device) for part in (asked.images, asked.labels))
+    return Rises(measure(base, model, images, labels), asked.subject_ids[is_asked])
 
 
 def print_retrained(params: Params, device: torch.device) -> None:

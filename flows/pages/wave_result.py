@@ -26,6 +26,7 @@ def tabulate_result(summary: Summary, comparison: Comparison | None) -> list[dic
         ("recognition by attack (FT AUC)", "ft_auc", lambda _: test.standard_error),
         ("recognition by who holds the model before (trace)", "trace", lambda _: test.trace_standard_error),
         ("the same, of people by all their samples", "trace_by_person", lambda _: test.trace_by_person_standard_error),
+        ("the same, by the weights alone", "weights_by_person", lambda _: test.weights_by_person_standard_error),
     )
     return _tabulate_memory(test, retrained) + [
         {

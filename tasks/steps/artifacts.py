@@ -61,6 +61,7 @@ def _list_figures(facts: WaveFacts) -> list[dict[str, str]]:
             ("trace on the test half (0.5: none for whoever holds the model from before)", reported, "trace", show_auc),
             ("trace on the calibration half, as the gate saw it", audited, "trace", show_auc),
             ("trace by person, from all their samples, on the test half", reported, "trace_by_person", show_auc),
+            ("weights by person, likewise, on the test half", reported, "weights_by_person", show_auc),
         ]
     is_exact = facts.unlearned.is_exact
     left: list[tuple[str, HalfFigures]]

@@ -1,8 +1,8 @@
-"""Step *retrain beside the base*: what trace exact retraining itself leaves, before anybody has asked."""
+"""Step *retrain beside the base*: what exact retraining itself shows who holds the base, before anybody has asked."""
 
 from prefect import task
 
-from amun.audit.retrained import bound_trace
+from amun.audit.retrained import bound_trace, bound_weights
 from amun.core.counts import tell_count
 from amun.core.params import MIN_RETRAINED
 from amun.evidence.wave import RetrainedFigures, parse_record
@@ -24,22 +24,27 @@ def retrain_beside_base(workspace: Workspace, claim: Claim) -> RetrainedFigures 
         return None
     printed = run_program(workspace.root, "retrained", "retraining beside the base", is_printed=False)
     figures = parse_record(RetrainedFigures, printed, "what the program has printed")
-    tell(f"  {describe_retrained(figures)}")
+    for line in describe_retrained(figures):
+        tell(f"  {line}")
     return figures
 
 
-def describe_retrained(figures: RetrainedFigures) -> str:
-    """Returns in words what exact retraining leaves: of which models, without how many people, and the bound."""
-    traces = figures.trace_by_person
-    if not traces:
-        return "too few people to see what trace exact retraining leaves: gate.max_trace alone bounds it"
-    told = ", ".join(f"{trace:.2f}" for trace in traces)
-    without = tell_count(figures.num_people, "person", "people")
-    return f"trace by person of exact retraining, each without {without}: {told}; {_describe_bound(figures)}"
+def describe_retrained(figures: RetrainedFigures) -> list[str]:
+    """Returns in words what exact retraining leaves: of which models, without how many people, and the bounds."""
+    if not figures.trace_by_person and not figures.weights_by_person:
+        return ["too few people to see what trace exact retraining leaves: gate.max_trace alone bounds it"]
+    without, people = tell_count(figures.num_people, "person", "people"), (figures.num_people, figures.num_strangers)
+    lines = []
+    for name, aucs, bound in (
+        ("trace", figures.trace_by_person, bound_trace(figures, people)),
+        ("weights", figures.weights_by_person, bound_weights(figures, people)),
+    ):
+        told = ", ".join(f"{auc:.2f}" for auc in aucs)
+        lines.append(f"{name} by person of exact retraining, each without {without}: {told}; {_describe_bound(bound)}")
+    return lines
 
 
-def _describe_bound(figures: RetrainedFigures) -> str:
-    bound = bound_trace(figures, (figures.num_people, figures.num_strangers))
+def _describe_bound(bound: float | None) -> str:
     if bound is None:
         return f"no bound: fewer than {MIN_RETRAINED} figures, gate.max_trace alone judges"
     if bound >= 1:

@@ -11,7 +11,7 @@ from tasks.views.wave_run import list_metrics, log_metrics
 from tasks.workspace.workspace import Workspace
 
 NOTE = "mlflow.note.content"
-COMPARED = ("accuracy", "memory_left", "ft_auc", "trace", "trace_by_person")
+COMPARED = ("accuracy", "memory_left", "ft_auc", "trace", "trace_by_person", "weights_by_person")
 
 
 def find_compared(workspace: Workspace, number: int, commit: str) -> ModelVersion:

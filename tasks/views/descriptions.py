@@ -63,6 +63,8 @@ def describe_comparison(comparison: Comparison) -> str:
     trace = f", trace {show_auc(comparison.trace)}" if comparison.trace is not None else ""
     if comparison.trace_by_person is not None:
         trace += f", by person {show_auc(comparison.trace_by_person)}"
+    if comparison.weights_by_person is not None:
+        trace += f", weights by person {show_auc(comparison.weights_by_person)}"
     memory = "" if comparison.memory_left is None else f"memory left {show_left(comparison)}, "
     return f"{COMPARISON_MARK}on what remained would have given {memory}FT AUC {ft_auc}, accuracy {accuracy}{trace}."
 
@@ -132,12 +134,23 @@ def _tell_trace(facts: WaveFacts) -> str:
     return (
         "**The trace:** whoever holds the model from before as well tells them from strangers with an AUC of "
         f"{trace:.3f} ± {facts.reported.trace_standard_error:.3f}; 0.5 is not at all, and less tells as much as "
-        f"more ({bounded}).{by_person}"
+        f"more ({bounded}).{by_person}{_tell_weights(facts)}"
+    )
+
+
+def _tell_weights(facts: WaveFacts) -> str:
+    """Says what that attacker sees of a person's samples in the weights alone."""
+    weights = facts.reported.weights_by_person
+    if weights is None:
+        return ""
+    return (
+        f" By the weights alone it is, likewise of people, {weights:.3f} ± "
+        f"{facts.reported.weights_by_person_standard_error:.3f}; {tell_bound(facts.reported.max_weights_by_person)}."
     )
 
 
 def tell_bound(most: float | None) -> str:
-    """Says how the gate judges the trace by person."""
+    """Says how the gate judges what is seen by person."""
     if most is None:
         return "the gate does not judge that"
     if most >= 1:

@@ -52,6 +52,9 @@ FINAL = {
     "trace_by_person": "trace_by_person/after",
     "trace_by_person_standard_error": "trace_by_person/standard_error",
     "max_trace_by_person": "trace_by_person/most",
+    "weights_by_person": "weights_by_person/after",
+    "weights_by_person_standard_error": "weights_by_person/standard_error",
+    "max_weights_by_person": "weights_by_person/most",
 }
 CONTEXTS = {TRAIN: "training", CALIBRATION: "gate", TEST: "report", ADVERSARIAL: "unlearning"}
 

@@ -35,11 +35,13 @@ def explain_other_number(root: Path, asked: int) -> str:
     figures = find_retrained(root)
     before = 0 if figures is None else figures.num_asked
     if before == asked:
-        has_bound = figures is None or len(figures.trace_by_person) >= MIN_RETRAINED
-        few = f"bounds nothing: too few people for {MIN_RETRAINED} figures beside this base; write 0"
-        return "" if has_bound else few
+        if figures is None:
+            return ""
+        if max(len(figures.trace_by_person), len(figures.weights_by_person)) < MIN_RETRAINED:
+            return f"bounds nothing: too few people for {MIN_RETRAINED} figures beside this base; write 0"
+        return "" if figures.weights_by_person else f"nobody had looked at the weights: they refuse nothing {REBUILD}"
     if figures is None:
-        return f"was 0 for the base: nobody decides by the trace by person {REBUILD}"
+        return f"was 0 for the base: nobody decides by trace or weights by person {REBUILD}"
     if not asked:
-        return f"was {before} for the base: the bound that they gave goes on refusing {REBUILD}"
+        return f"was {before} for the base: the bounds that they gave go on refusing {REBUILD}"
     return f"was {before} for the base: what these have shown stays {REBUILD}"

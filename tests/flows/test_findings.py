@@ -95,10 +95,10 @@ def switch_on_after(before: dict[str, Any], now: int) -> Callable[[Path], None]:
     return arrange
 
 
-def keep_traces(num_asked: int, *traces: float) -> dict[str, Any]:
-    return {
-        "retrained": {"num_asked": num_asked, "num_people": 75, "num_strangers": 80, "trace_by_person": list(traces)}
-    }
+def keep_traces(num_asked: int, *traces: float, is_old: bool = False) -> dict[str, Any]:
+    people = {"num_people": 75, "num_strangers": 80}
+    weights = {} if is_old else {"weights_by_person": list(traces)}
+    return {"retrained": {"num_asked": num_asked, **people, "trace_by_person": list(traces), **weights}}
 
 
 class Typed:
@@ -373,8 +373,9 @@ def change_owner(root: Path) -> None:
         (lambda root: change(root, "references.num_audit", 4), ("audit.earlier_people is 200", "6 are needed")),
         (retrain_nothing, ("references.num_retrained is 6", "data.remain none", "write 0")),
         (switch_on_after({}, 6), ("is 6", "was 0 for the base", "nobody decides", "`amun base rebuild`")),
-        (switch_on_after(keep_traces(4, *[0.6] * 4), 0), ("is 0", "was 4 for", "goes on refusing", "base rebuild")),
+        (switch_on_after(keep_traces(4, *[0.6] * 4), 0), ("is 0", "was 4 for", "go on refusing", "base rebuild")),
         (switch_on_after(keep_traces(4, *[0.6] * 4), 6), ("is 6", "was 4 for the base", "base rebuild")),
+        (switch_on_after(keep_traces(4, *[0.6] * 4, is_old=True), 4), ("is 4", "at the weights", "base rebuild")),
         (
             switch_on_after(keep_traces(6, 0.6, 0.5), 6),
             ("is 6", "bounds nothing: too few people for 4", "write 0"),

@@ -261,14 +261,15 @@ def test_a_trace_on_either_side_is_refused_where_there_is_a_bound(trace: float, 
     [(0.8, 0.8, True), (0.2, 0.8, True), (0.81, 0.8, False), (0.19, 0.8, False), (0.99, None, True), (None, 0.8, True)],
 )
 @pytest.mark.parametrize("night", [SUFFICIENT, SMALL])
-def test_a_trace_by_person_is_refused_beyond_what_exact_retraining_leaves(
-    trace: float | None, most: float | None, passes: bool, night: NightPower
+@pytest.mark.parametrize("name", ["trace", "weights"])
+def test_what_is_seen_by_person_is_refused_beyond_what_exact_retraining_leaves(
+    trace: float | None, most: float | None, passes: bool, night: NightPower, name: str
 ) -> None:
-    gate = {"insufficient": "pass_with_warning"}
-    judged = judge(night, gate=gate, trace_by_person=trace, max_trace_by_person=most)
+    gate, seen = {"insufficient": "pass_with_warning"}, {f"{name}_by_person": trace, f"max_{name}_by_person": most}
+    judged = judge(night, gate=gate, **seen)
     assert judged.passed is passes
-    assert passes or f"max(trace by person {trace:.3f}, 1 - trace), more than 0.800" in judged.reason
-    assert judge(night, gate=gate, trace_by_person=trace, max_trace_by_person=most, is_exact=True).passed
+    assert passes or f"max({name} by person {trace:.3f}, 1 - {name}), more than 0.800" in judged.reason
+    assert judge(night, gate=gate, is_exact=True, **seen).passed
 
 
 def test_a_bound_of_one_and_more_is_told_to_refuse_nothing() -> None:

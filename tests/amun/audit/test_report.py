@@ -51,6 +51,11 @@ def test_a_report_refutes_only_what_lies_wholly_outside(
         ),
         ({"trace_by_person": 0.8, "max_trace_by_person": 0.8}, ""),
         ({"trace_by_person": 0.9}, ""),
+        (
+            {"weights_by_person": 0.1, "max_weights_by_person": 0.8},
+            "max(weights by person 0.100, 1 - weights), more than 0.800",
+        ),
+        ({"weights_by_person": 0.9}, ""),
     ],
 )
 def test_an_alarm_of_the_report_is_told(changes: dict[str, Any], words: str) -> None:

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 from scipy.stats import norm, t
 
-from amun.audit.retrained import bound_trace, count_left_out
+from amun.audit.retrained import bound_trace, bound_weights, count_left_out
 from amun.audit.roc import auc_standard_error
 from amun.evidence.wave import RetrainedFigures
 
@@ -17,7 +17,9 @@ Floats = npt.NDArray[np.float64]
 def show(*traces: float) -> RetrainedFigures:
     """Returns what models showed."""
     people = {"num_people": NUM_PEOPLE, "num_strangers": NUM_STRANGERS}
-    return RetrainedFigures(num_asked=len(traces), trace_by_person=list(traces), **people)
+    return RetrainedFigures(
+        num_asked=len(traces), trace_by_person=list(traces), weights_by_person=list(reversed(traces))[1:], **people
+    )
 
 
 def draw_traces(random: np.random.Generator, shift: float, scatter: float, num_people: int, size: int) -> Floats:
@@ -81,6 +83,13 @@ def test_a_night_of_fewer_people_scatters_more() -> None:
 def test_a_trace_below_one_half_tells_as_much() -> None:
     people = NUM_PEOPLE, NUM_STRANGERS
     assert bound_trace(show(0.4, 0.4, 0.3, 0.3), people) == pytest.approx(bound_trace(show(0.6, 0.4, 0.7, 0.3), people))
+
+
+def test_the_weights_have_a_bound_of_their_own() -> None:
+    people = NUM_PEOPLE, NUM_STRANGERS
+    assert bound_weights(show(0.5, 0.6, 0.7, 0.8, 0.9), people) == bound_trace(show(0.8, 0.7, 0.6, 0.5), people)
+    assert bound_weights(show(0.9, 0.5, 0.6, 0.7), people) is None, "three models"
+    assert bound_weights(None, people) is None
 
 
 @pytest.mark.parametrize(

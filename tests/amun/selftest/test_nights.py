@@ -45,7 +45,8 @@ def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace) 
     with open_ground(workspace.root):
         people = draw_people(1)[:40]
         traces = [0.6, 0.5, 0.7, 0.6]
-        keep_retrained(RetrainedFigures(num_asked=4, num_people=20, num_strangers=20, trace_by_person=traces))
+        people_left_out = {"num_asked": 4, "num_people": 20, "num_strangers": 20}
+        keep_retrained(RetrainedFigures(trace_by_person=traces, weights_by_person=traces, **people_left_out))
         wave = freeze_night(params.model.name, people)
         measure_power(params, CPU)
         build_adversarial_set(params, CPU)
@@ -61,6 +62,7 @@ def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace) 
         )
         assert read_figures(AuditFigures).trace_standard_error is not None
         assert read_figures(AuditFigures).max_trace_by_person is not None
+        assert read_figures(AuditFigures).max_weights_by_person is not None
         assert night == read_night()
         assert read_night().expected_accuracy is not None
 

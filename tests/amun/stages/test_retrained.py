@@ -1,7 +1,7 @@
 """Models retrained beside a base: they show what a wave would show of them, and lack whom they are to lack."""
 
 from collections.abc import Iterator
-from contextlib import chdir
+from contextlib import AbstractContextManager, chdir
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from torch import nn
 
 from amun.audit.observations import MIN_PEOPLE
 from amun.audit.trace import Rises, compare_rises, find_candidates, measure_rise
+from amun.audit.weights import measure_weights
 from amun.core.params import Params
-from amun.core.paths import BASE_MODEL, CALIBRATION, FORGOTTEN, KEPT_RETRAINED, TRAIN
+from amun.core.paths import BASE_MODEL, CALIBRATION, FORGOTTEN, KEPT_RETRAINED, PARTIAL_ADVERSARIAL, TRAIN
+from amun.core.progress import Advance, show_progress
 from amun.evidence.wave import RetrainedFigures, write_json
 from amun.model.building import build_for, load_for
 from amun.model.trainer import train_model
@@ -61,8 +63,8 @@ def list_kept() -> list[Path]:
     return sorted(KEPT_RETRAINED.rglob("*.json"))
 
 
-def measure_first(params: Params) -> float | None:
-    """Returns the trace by person of the first model, made by hand as a wave of its people would make it."""
+def measure_first(params: Params) -> tuple[float | None, float | None]:
+    """Returns trace and weights by person of the first model, made by hand as a wave of its people would make it."""
     everybody, calibration = read_samples(TRAIN), read_samples(CALIBRATION)
     people = np.random.default_rng(RETRAINED_SEED).permutation(np.unique(everybody.subject_ids))[:NUM_PEOPLE]
     is_gone = np.isin(everybody.subject_ids, people)
@@ -77,13 +79,20 @@ def measure_first(params: Params) -> float | None:
         found = find_candidates(base, samples.images, samples.labels, params.adversarial)
         return Rises(measure_rise(base, model.eval(), *found.examples), samples.subject_ids[found.is_found.numpy()])
 
-    return compare_rises(measure(everybody.select(is_gone)), measure(strangers)).auc_by_person
+    gone = everybody.select(is_gone)
+    trace = compare_rises(measure(gone), measure(strangers))
+    return trace.auc_by_person, measure_weights(base, model, gone, strangers, CPU).auc_by_person
 
 
 def test_a_killed_run_is_gone_on_with_and_shows_what_waves_would_show(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds: list[int] = []
+    searched: list[int] = []
+
+    def note(title: str, total: int, unit: str) -> AbstractContextManager[Advance]:
+        searched.extend([total] * (title == "examples"))
+        return show_progress(title, total, unit)
 
     def build(params: Params, shape: Any, device: torch.device, seed: int) -> nn.Module:
         if len(seeds) == 2:
@@ -93,16 +102,21 @@ def test_a_killed_run_is_gone_on_with_and_shows_what_waves_would_show(
         return build_for(params, shape, device, seed)
 
     monkeypatch.setattr(retrained, "build_for", build)
+    monkeypatch.setattr(retrained, "show_progress", note)
     with pytest.raises(KilledError):
         retrain_beside_base(params, CPU)
     assert len(list_kept()) == 2
+    assert min(searched) > 20
     list_kept()[0].write_text("[0.", encoding="ascii")  # the machine went down while it was written
     figures = retrain_beside_base(params, CPU)
+    assert searched[2:] == [0, 0], "of examples that a killed run has found none is searched again"
+    assert not PARTIAL_ADVERSARIAL.exists()
     first = RETRAINED_SEED
     assert (seeds[:2], len(seeds[3:]), set(seeds) - {-1}) == ([first, first + 1], 3, set(range(first, first + 4)))
     assert (figures.num_people, len(figures.trace_by_person), len(set(figures.trace_by_person))) == (20, 4, 4)
     assert 18 <= figures.num_strangers <= 22
-    assert figures.trace_by_person[0] == measure_first(params)
+    assert (figures.trace_by_person[0], figures.weights_by_person[0]) == measure_first(params)
+    assert (len(figures.weights_by_person), len(set(figures.weights_by_person))) == (4, 4)
     more = params.references.model_copy(update={"num_retrained": NUM_MODELS + 1, "num_audit": 0})
     retrain_beside_base(params.model_copy(update={"references": more}), CPU)
     assert seeds[6:] == [first + NUM_MODELS], "of more models the earlier ones are not made again"

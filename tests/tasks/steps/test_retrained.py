@@ -13,12 +13,13 @@ from tasks.steps.retrained import describe_retrained
 from tasks.tools.git import commit_paths, run_git
 from tasks.workspace.retrained import find_retrained
 
-SEEN: dict[str, Any] = {
+BEFORE: dict[str, Any] = {
     "num_asked": 4,
     "num_people": 75,
     "num_strangers": 80,
     "trace_by_person": [0.61, 0.65, 0.58, 0.66],
 }
+SEEN = BEFORE | {"weights_by_person": [0.6, 0.56, 0.55, 0.62]}
 
 
 @pytest.fixture
@@ -28,14 +29,19 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("kept", "expected"), [({}, None), ({"retrained": SEEN}, RetrainedFigures(**SEEN))])
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [({}, None)] + [({"retrained": each}, RetrainedFigures(**each)) for each in (SEEN, BEFORE)],
+)
 def test_a_wave_takes_it_from_the_wave_before(
     kept: dict[str, Any], expected: RetrainedFigures | None, root: Path
 ) -> None:
     (root / WAVE).write_text(json.dumps({"number": 3} | kept), encoding="utf-8")
     commit_paths(root, [str(WAVE)], "wave 3")
     (root / WAVE).write_text("{}", encoding="utf-8")  # what a killed run has left
-    assert find_retrained(root) == expected
+    found = find_retrained(root)
+    assert found == expected
+    assert found is None or found.model_dump() == kept["retrained"], "as earlier versions wrote it"
 
 
 @pytest.mark.parametrize("text", [json.dumps({"retrained": SEEN | {"num_people": "many"}}), "<<<<<<< HEAD", "[]"])
@@ -55,12 +61,14 @@ def test_what_is_damaged_is_named(text: str, root: Path) -> None:
     ],
 )
 def test_what_is_seen_is_told(traces: tuple[float, ...], people: int, bound: str) -> None:
-    figures = RetrainedFigures(num_asked=4, num_people=people, num_strangers=people, trace_by_person=list(traces))
+    seen = {"trace_by_person": list(traces), "weights_by_person": list(traces)}
+    figures = RetrainedFigures(num_asked=4, num_people=people, num_strangers=people, **seen)
     shown = ", ".join(f"{trace:.2f}" for trace in traces)
-    expected = f"trace by person of exact retraining, each without {people} people: {shown}; {bound}"
-    assert describe_retrained(figures).startswith(expected)
+    for name, line in zip(("trace", "weights"), describe_retrained(figures), strict=True):
+        assert line.startswith(f"{name} by person of exact retraining, each without {people} people: {shown}; {bound}")
 
 
 def test_nobody_to_see_it_on_is_told() -> None:
     nobody = RetrainedFigures(num_asked=4, num_people=0, num_strangers=0, trace_by_person=[])
-    assert describe_retrained(nobody).startswith("too few people to see what trace exact retraining leaves")
+    (line,) = describe_retrained(nobody)
+    assert line.startswith("too few people to see what trace exact retraining leaves")
