@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from amun.core.errors import join_lines
+from amun.core.log import Level, format_event, is_json
 from amun.core.masking import mask_passwords
 from amun.ledger import ApiToken
 
@@ -42,7 +43,6 @@ class Call:
 def describe_call(scope: Mapping[str, Any], call: Call, status: int, seconds: float) -> str:
     """Returns the log's line of a call, which names nobody: the path as its pattern, no query, no body."""
     line = {
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "token": call.name or None,
         "method": scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other",
         "route": getattr(scope.get("route"), "path", None) or _tell_open(scope["path"]),
@@ -51,7 +51,10 @@ def describe_call(scope: Mapping[str, Any], call: Call, status: int, seconds: fl
         "outcome": call.outcome or ("ok" if 0 < status < 400 else "unanswered"),
         "ms": round(seconds * 1000),
     }
-    return json.dumps(line)
+    if is_json():
+        level: Level = "info" if 0 < status < 500 else "error"
+        return format_event(level, "call", **line)
+    return json.dumps({"at": datetime.now(UTC).isoformat(timespec="milliseconds")} | line)
 
 
 def print_line(line: str) -> None:

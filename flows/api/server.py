@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from amun.core.databases import BUSY_SECONDS
 from amun.core.errors import InputError
+from amun.core.log import has_begun
 from flows.api.application import make_application
 from flows.api.guard import CALL, Application
 from flows.api.log import Call, tell_failure, tell_fault
@@ -200,5 +201,6 @@ def serve(workspace: Workspace, host: str, port: int | None, rate: float) -> Non
         named, number = bound.getsockname()[:2]
         where = f"http://{f'[{named}]' if ':' in named else named}:{number}"
         # the standard output is the log's alone
-        print(f"amun: requests are taken at {where}", file=sys.stderr, flush=True)
+        told = f"requests are taken at {where}"
+        print(told if has_begun() else f"amun: {told}", file=sys.stderr, flush=True)
         make_server(make_application(workspace, ledger, rate)).run(sockets=[bound])

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from amun.core.log import begin_log
 from flows.cli import shared
 
 app = typer.Typer(help="Take requests by HTTP from programs that have a token.", invoke_without_command=True)
@@ -35,6 +36,8 @@ def serve(
         return
     from flows.api import server
 
+    # the standard output has the log of calls alone
+    begin_log(has_output=False)
     server.serve(shared.open_here(), host, port, rate)
 
 

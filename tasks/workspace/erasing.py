@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError, join_lines, withhold_names
+from amun.core.log import tell_event
 from amun.core.subject_ids import normalise
 from amun.evidence.receipt import LeftFiles
 from amun.ledger import Ledger, PlannedErasure
@@ -323,6 +324,8 @@ def erase_due(workspace: Workspace) -> list[str]:
         reason = join_lines(error) or type(error).__name__
         return [f"warning: erasure is not finished: {reason}; the next night goes on with it"]
     lines = []
+    for one in done.erased:
+        tell_event("erased", model=one.model, request=one.request_id)
     if done.erased:
         lines.append(f"erased: {tell_count(len(done.erased), 'request')}, and the key-encryption key was changed")
     lines += tell_versions(done)

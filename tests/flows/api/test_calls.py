@@ -9,6 +9,7 @@ from unittest.mock import ANY
 import httpx
 import pytest
 
+from amun.core.log import LOG_VARIABLE
 from amun.ledger import Ledger
 from flows.api import guard, server
 from flows.api.guard import MAX_BODY, RateLimit
@@ -167,6 +168,14 @@ def test_request_has_one_spelling_in_the_log(served: Served) -> None:
     served.client.get("/requests/R-000000001/receipt")
     assert [line["request"] for line in served.read_log()] == ["R-000001"] * 3
     assert served.client.head("/healthz").status_code == 200
+
+
+def test_log_is_as_all_lines_are_where_json_is_asked_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LOG_VARIABLE, "json")
+    served.post({"subject_id": PERSON})
+    (line,) = served.read_log()
+    assert [*line][:3] == ["time", "level", "message"]
+    assert (line["level"], line["message"], line["request"], "at" in line) == ("info", "call", "R-000001", False)
 
 
 def test_without_a_token_there_is_nothing(served: Served) -> None:
