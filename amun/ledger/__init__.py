@@ -14,6 +14,7 @@ from amun.ledger.heartbeat import Heartbeat, heartbeat
 from amun.ledger.holder import describe_holder, is_holder_alive
 from amun.ledger.holds import HoldBook
 from amun.ledger.intake import UnmatchedError
+from amun.ledger.opendsr import DsrBook
 from amun.ledger.overview import Overview
 from amun.ledger.posted import KeyReusedError, PostBook, Posted
 from amun.ledger.receipts import ReceiptBook
@@ -105,6 +106,7 @@ class Ledger(
     CauseBook,
     TokenBook,
     PostBook,
+    DsrBook,
     Overview,
 ):
     """Requests, waves and receipts of every model, in one SQLite file or Postgres database."""

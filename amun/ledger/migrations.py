@@ -201,6 +201,38 @@ def add_api(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def add_opendsr(connection: Connection) -> None:
+    """Version 7 to 8: requests as privacy suites send them, and whom to tell what became of them. There were none."""
+    time = "DATETIME" if connection.dialect.name == "sqlite" else "TIMESTAMP WITH TIME ZONE"
+    for statement in (
+        f"""CREATE TABLE opendsr_requests (
+            subject_request_id VARCHAR NOT NULL,
+            token VARCHAR NOT NULL,
+            digest VARCHAR NOT NULL,
+            request_number INTEGER NOT NULL,
+            is_new BOOLEAN NOT NULL,
+            received_at {time} NOT NULL,
+            cancelled_at {time},
+            PRIMARY KEY (subject_request_id),
+            FOREIGN KEY(token) REFERENCES api_tokens (name),
+            FOREIGN KEY(request_number) REFERENCES requests (number)
+        )""",
+        "CREATE INDEX ix_opendsr_requests_request_number ON opendsr_requests (request_number)",
+        f"""CREATE TABLE opendsr_callbacks (
+            subject_request_id VARCHAR NOT NULL,
+            place INTEGER NOT NULL,
+            url VARCHAR NOT NULL,
+            told VARCHAR NOT NULL,
+            num_tries INTEGER NOT NULL,
+            claimed_at {time},
+            PRIMARY KEY (subject_request_id, place),
+            FOREIGN KEY(subject_request_id) REFERENCES opendsr_requests (subject_request_id)
+        )""",
+        "CREATE INDEX ix_opendsr_callbacks_told ON opendsr_callbacks (told)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 # by the version that a step starts from
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     2: add_unmatched,
@@ -208,6 +240,7 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     4: add_evidence_of_erasure,
     5: add_alerts,
     6: add_api,
+    7: add_opendsr,
 }
 
 

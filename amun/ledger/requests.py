@@ -167,27 +167,40 @@ class RequestBook(Database):
             InputError: there is no such request, or it waits nowhere: the line says where it stands.
         """
         with self._write() as session:
-            request = self._get_request(session, request_id)
-            asked = [outcome for outcome in request.outcomes if model in (None, outcome.model)]
-            waiting = [outcome.model for outcome in asked if outcome.state in ("pending", "held", "unmatched")]
-            if not waiting:
-                states = tell_states(asked) or f"not open for {model}"
-                raise InputError(f"request {request_id} is {states}; only a pending request can be withdrawn")
-            for name in waiting:
-                row = session.get_one(OutcomeRow, (parse_request_id(request_id), name))
-                row.state, row.decided_at = "withdrawn", now
-            session.flush()
-            withdrawn = self._get_request(session, request_id)
-            if not any(outcome.state == "held" or is_erasable(outcome) for outcome in withdrawn.outcomes):
-                end_hold(session, request_id, now)
-            return self._get_request(session, request_id)
+            return withdraw(session, self.name, request_id, model, now)
 
     def _get_request(self, session: Session, request_id: str) -> Request:
-        number = parse_request_id(request_id)
-        found = read_requests(session, select_outcomes().where(RequestRow.number == number))
-        if not found:
-            raise InputError(f"no request {request_id} in the ledger {self.name}; `amun request list` shows them")
-        return found[0]
+        return find_request(session, self.name, request_id)
+
+
+def find_request(session: Session, ledger: str, request_id: str) -> Request:
+    """Returns a request with all its outcomes.
+
+    Raises:
+        InputError: there is no such request.
+    """
+    found = read_requests(session, select_outcomes().where(RequestRow.number == parse_request_id(request_id)))
+    if not found:
+        raise InputError(f"no request {request_id} in the ledger {ledger}; `amun request list` shows them")
+    return found[0]
+
+
+def withdraw(session: Session, ledger: str, request_id: str, model: str | None, now: datetime) -> Request:
+    """Withdraws a request; see `RequestBook.withdraw_request`."""
+    request = find_request(session, ledger, request_id)
+    asked = [outcome for outcome in request.outcomes if model in (None, outcome.model)]
+    waiting = [outcome.model for outcome in asked if outcome.state in ("pending", "held", "unmatched")]
+    if not waiting:
+        states = tell_states(asked) or f"not open for {model}"
+        raise InputError(f"request {request_id} is {states}; only a pending request can be withdrawn")
+    for name in waiting:
+        row = session.get_one(OutcomeRow, (parse_request_id(request_id), name))
+        row.state, row.decided_at = "withdrawn", now
+    session.flush()
+    withdrawn = find_request(session, ledger, request_id)
+    if not any(outcome.state == "held" or is_erasable(outcome) for outcome in withdrawn.outcomes):
+        end_hold(session, request_id, now)
+    return find_request(session, ledger, request_id)
 
 
 def select_outcomes() -> Select[tuple[RequestRow, OutcomeRow]]:

@@ -17,7 +17,7 @@ from amun.ledger.columns import Base
 from amun.ledger.laws import Law
 from amun.ledger.records import OutcomeState, ParkedAs, WaveKind, WaveState
 
-SCHEMA_VERSION = 7  # what brings an earlier one here stands in `migrations.py`
+SCHEMA_VERSION = 8  # what brings an earlier one here stands in `migrations.py`
 
 # a subject has at most one request in these states for each model
 LIVE_STATES: tuple[OutcomeState, ...] = ("pending", "in_wave", "held", "unmatched")
@@ -408,3 +408,33 @@ class PostedRow(Base):
     request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"))
     is_new: Mapped[bool]
     due_at: Mapped[datetime]
+
+
+class DsrRow(Base):
+    """A request of OpenDSR: its sender's id, and the request that it stands under."""
+
+    __tablename__ = "opendsr_requests"
+
+    subject_request_id: Mapped[str] = mapped_column(primary_key=True)
+    token: Mapped[str] = mapped_column(ForeignKey("api_tokens.name"))
+    # of all that was sent: said again it is the same
+    digest: Mapped[str]
+    request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"), index=True)
+    is_new: Mapped[bool]
+    received_at: Mapped[datetime]
+    cancelled_at: Mapped[datetime | None]
+
+
+class DsrCallbackRow(Base):
+    """An address that is told what becomes of a request of OpenDSR, and which status it was told last."""
+
+    __tablename__ = "opendsr_callbacks"
+
+    subject_request_id: Mapped[str] = mapped_column(ForeignKey("opendsr_requests.subject_request_id"), primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    url: Mapped[str]
+    told: Mapped[str] = mapped_column(index=True)
+    # that have failed one after the other
+    num_tries: Mapped[int]
+    # while somebody is telling it
+    claimed_at: Mapped[datetime | None]

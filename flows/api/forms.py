@@ -12,12 +12,13 @@ from amun.ledger import OutcomeState, Posted, Request
 from amun.ledger.checks import UNFIT_CHARACTERS, check_received
 from amun.ledger.laws import Law
 
-TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")  # RFC 3339
+TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")  # RFC 3339
 REQUEST_ID = r"^R-[0-9]{6,9}$"
 KEY = r"^[!-~]{1,255}$"
 
 
-def _check_subject(given: object) -> object:
+def check_subject_id(given: object) -> object:
+    """Returns an id of a person as it is; refuses one that cannot be."""
     if isinstance(given, str) and (fault := find_fault(given)):
         raise ValueError(f"it has {fault}; write it as the data set does")
     return given
@@ -31,7 +32,8 @@ def _check_reference(given: object) -> object:
     return given
 
 
-def _read_time(given: object) -> object:
+def read_time(given: object) -> object:
+    """Returns a time of the past; refuses what is none, or has no zone."""
     if given is None:
         return None
     if not isinstance(given, str) or not TIME.fullmatch(given):
@@ -52,7 +54,7 @@ class DemandForm(BaseModel):
 
     subject_id: Annotated[
         str,
-        BeforeValidator(_check_subject),
+        BeforeValidator(check_subject_id),
         Field(
             min_length=1,
             max_length=MAX_LENGTH,
@@ -62,7 +64,7 @@ class DemandForm(BaseModel):
     ]
     received_at: Annotated[
         datetime | None,
-        BeforeValidator(_read_time),
+        BeforeValidator(read_time),
         Field(
             description="When the demand reached you, with its zone, not in the future nor before 1970; else now.",
             json_schema_extra={"anyOf": [{"type": "string", "format": "past-date-time"}, {"type": "null"}]},

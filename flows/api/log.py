@@ -12,7 +12,8 @@ from amun.core.log import Level, format_event, is_json
 from amun.core.masking import mask_passwords
 from amun.ledger import ApiToken
 
-OPEN_PATHS = ("/healthz", "/openapi.json")  # for whoever asks
+OPEN_PATHS = ("/healthz", "/openapi.json", "/v2/discovery", "/v2/discovery/", "/v2/certificate.pem")  # for whoever asks
+METHODS = ("GET", "HEAD", "POST", "DELETE")
 
 
 @dataclass
@@ -44,7 +45,7 @@ def describe_call(scope: Mapping[str, Any], call: Call, status: int, seconds: fl
     """Returns the log's line of a call, which names nobody: the path as its pattern, no query, no body."""
     line = {
         "token": call.name or None,
-        "method": scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other",
+        "method": scope["method"] if scope["method"] in METHODS else "other",
         "route": getattr(scope.get("route"), "path", None) or _tell_open(scope["path"]),
         "request": call.request_id,
         "status": status,

@@ -27,8 +27,14 @@ def serve(
             min=0.1, metavar="N", help="Calls a second that each token may make of this process, on the average."
         ),
     ] = 20.0,
+    identity: Annotated[
+        str,
+        typer.Option(metavar="TYPE", help="Which identity of privacy suites is the id of people in the data."),
+    ] = "controller_customer_id",
 ) -> None:
     """Serve until Ctrl-C or SIGTERM: take requests by HTTP, show where they stand, hand out receipts.
+
+    Privacy suites send theirs below /v2 (OpenDSR 2.0), once the environment names a key and a certificate for it.
 
     Without --port it is 9466, or else a free one. Each call is a line of JSON; none names a person.
     """
@@ -38,7 +44,7 @@ def serve(
 
     # the standard output has the log of calls alone
     begin_log(has_output=False)
-    server.serve(shared.open_here(), host, port, rate)
+    server.serve(shared.open_here(), host, port, rate, identity)
 
 
 @tokens.command("add")

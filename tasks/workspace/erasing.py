@@ -93,6 +93,8 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         AmunError: ledger or key store does not answer, or a file cannot be looked into.
     """
     done = _erase_people(workspace, at_once, subjects)
+    for one in done.erased:
+        tell_event("erased", model=one.model, request=one.request_id)
     try:
         with withhold_names():
             done = replace(done, deletion=delete_from_source(workspace))
@@ -324,8 +326,6 @@ def erase_due(workspace: Workspace) -> list[str]:
         reason = join_lines(error) or type(error).__name__
         return [f"warning: erasure is not finished: {reason}; the next night goes on with it"]
     lines = []
-    for one in done.erased:
-        tell_event("erased", model=one.model, request=one.request_id)
     if done.erased:
         lines.append(f"erased: {tell_count(len(done.erased), 'request')}, and the key-encryption key was changed")
     lines += tell_versions(done)
