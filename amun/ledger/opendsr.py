@@ -211,7 +211,7 @@ def choose_status(request: Request) -> DsrStatus:
     # of the others there was nothing to do, or somebody has decided that nothing is
     concerned = [one for one in request.outcomes if one.state in (*LIVE_STATES, "completed")]
     if not concerned:
-        return "cancelled" if all(one.state == "withdrawn" for one in request.outcomes) else "completed"
+        return "cancelled" if all(one.state in ("withdrawn", "denied") for one in request.outcomes) else "completed"
     if all(one.state in ("pending", "held", "unmatched") for one in concerned):
         return "pending"
     is_over = [one.state == "completed" and (one.erasure is None or one.erasure.erased_at) for one in concerned]

@@ -10,6 +10,7 @@ from amun.core.subject_ids import normalise
 from amun.evidence.attempts import Summary
 from amun.evidence.figures import Comparison
 from amun.ledger.database import Database
+from amun.ledger.laws import STOPPING
 from amun.ledger.lookups import (
     HANDLED_STATES,
     check_model,
@@ -153,6 +154,12 @@ class Overview(Database):
         on_hold = due.where(OutcomeRow.state == "held")
         unmatched = due.where(OutcomeRow.state == "unmatched")
         is_late = RequestRow.due_at < now
+        is_paused = exists().where(
+            HoldRow.request_number == RequestRow.number,
+            HoldRow.released_at.is_(None),
+            HoldRow.kind == "identity",
+            RequestRow.law.in_(STOPPING),
+        )
         with self._read() as session:
 
             def count(query: Select[tuple[int, datetime]]) -> int:
@@ -163,7 +170,7 @@ class Overview(Database):
                 pending=count_pending(session, model),
                 overdue=count(live.where(is_late)) + count(unmatched.where(is_late)),
                 held=count(on_hold),
-                held_overdue=count(on_hold.where(is_late)),
+                held_overdue=count(on_hold.where(is_late, ~is_paused)),
                 unmatched=count(unmatched),
                 open_wave=_describe_open(session, model, now),
                 next_due=session.execute(live).tuples().one()[1],

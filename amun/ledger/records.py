@@ -1,7 +1,7 @@
 """What the ledger takes and gives: plain frozen records, never database rows."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from amun.evidence.attempts import Receipt, Summary
@@ -10,8 +10,9 @@ from amun.evidence.receipt import ChainEntry, Draft
 from amun.ledger.laws import CLOCKS, Law
 
 OutcomeState = Literal[
-    "pending", "in_wave", "held", "completed", "withdrawn", "already_forgotten", "nothing_held", "unmatched"
+    "pending", "in_wave", "held", "completed", "withdrawn", "denied", "already_forgotten", "nothing_held", "unmatched"
 ]
+HoldKind = Literal["legal", "identity"]  # evidence has to be kept; or nobody knows yet that it is the person who asks
 WaveKind = Literal["base", "deletion"]
 WaveState = Literal["open", "complete", "parked"]
 ParkedAs = Literal["parked", "waiting", "nothing"]
@@ -198,11 +199,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Hold:
-    """A legal hold on a request; `released_at` is None while it lasts."""
+    """A hold on a request; `released_at` is None while it lasts."""
 
     reason: str
     held_at: datetime
     released_at: datetime | None
+    kind: HoldKind = "legal"
+
+
+@dataclass(frozen=True)
+class Denial:
+    """Why and when a request was denied."""
+
+    reason: str
+    denied_at: datetime
 
 
 @dataclass(frozen=True)
@@ -225,10 +235,11 @@ class Request:
         due_at: when its law's term ends, or the extended one.
         reference: the company's own ticket, if any.
         file_number: the file it came in, if any.
-        holds: its legal holds, the last one last.
+        holds: what kept it back, the last one last.
         outcomes: where it stands, by model name.
         law: whose clock it runs by.
         extension: of its due date, if there was one.
+        denial: of the demand, if it was denied.
     """
 
     request_id: str
@@ -241,11 +252,28 @@ class Request:
     outcomes: tuple[Outcome, ...]
     law: Law = "gdpr"
     extension: Extension | None = None
+    denial: Denial | None = None
+
+    @property
+    def hold(self) -> Hold | None:
+        """What keeps it from every wave, and its person's keys from being destroyed; None where nothing does."""
+        return next((hold for hold in self.holds if hold.released_at is None), None)
 
     @property
     def is_held(self) -> bool:
-        """Whether a legal hold keeps it from every wave, and its person's keys from being destroyed."""
-        return any(hold.released_at is None for hold in self.holds)
+        """Whether a hold keeps it back."""
+        return self.hold is not None
+
+    def measure_pauses(self, now: datetime) -> timedelta:
+        """Returns how long its clock stood still, because nobody knew yet that it was the person who asked."""
+        stopped = [one for one in self.holds if one.kind == "identity" and CLOCKS[self.law].stops]
+        return sum([(one.released_at or now) - one.held_at for one in stopped], timedelta())
+
+    def find_due(self, now: datetime) -> datetime:
+        """Returns when it is due; that moves on as long as its clock stands still."""
+        hold = self.hold
+        is_stopped = hold is not None and hold.kind == "identity" and CLOCKS[self.law].stops
+        return self.due_at + (now - hold.held_at) if hold is not None and is_stopped else self.due_at
 
     @property
     def term(self) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from amun.ledger.columns import Base
 from amun.ledger.laws import Law
-from amun.ledger.records import OutcomeState, ParkedAs, WaveKind, WaveState
+from amun.ledger.records import HoldKind, OutcomeState, ParkedAs, WaveKind, WaveState
 
 SCHEMA_VERSION = 8  # what brings an earlier one here stands in `migrations.py`
 
@@ -99,7 +99,7 @@ class ExtensionRow(Base):
 
 
 class HoldRow(Base):
-    """A legal hold on a request, which stays on record after its release."""
+    """A hold on a request, which stays on record after its release."""
 
     __tablename__ = "holds"
     __table_args__ = (
@@ -117,6 +117,17 @@ class HoldRow(Base):
     reason: Mapped[str]
     held_at: Mapped[datetime]
     released_at: Mapped[datetime | None]
+    kind: Mapped[HoldKind] = mapped_column(String, server_default="legal")
+
+
+class DenialRow(Base):
+    """The decision that a request is not honoured, for the reason given."""
+
+    __tablename__ = "denials"
+
+    request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"), primary_key=True, autoincrement=False)
+    reason: Mapped[str]
+    denied_at: Mapped[datetime]
 
 
 class WaveRow(Base):
@@ -163,8 +174,8 @@ class OutcomeRow(Base):
     __table_args__ = (
         ForeignKeyConstraint(["model", "wave_number"], ["waves.model", "waves.number"]),
         CheckConstraint(
-            "state IN ('pending', 'in_wave', 'held', 'completed', 'withdrawn', 'already_forgotten', 'nothing_held', "
-            "'unmatched')",
+            "state IN ('pending', 'in_wave', 'held', 'completed', 'withdrawn', 'denied', 'already_forgotten', "
+            "'nothing_held', 'unmatched')",
             name="outcome_state",
         ),
         CheckConstraint("state <> 'in_wave' OR wave_number IS NOT NULL", name="in_wave_names_it"),

@@ -131,7 +131,7 @@ def _add_posting(app: FastAPI, ledger: Ledger) -> None:
 
 
 async def _take(writer: Writer, demand: DemandForm, call: Call, key: str) -> Posted:
-    given = Demand(demand.subject_id, demand.received_at, demand.reference, demand.law)
+    given = Demand(demand.subject_id, demand.received_at, demand.reference, demand.law, demand.is_verified)
     try:
         return await writer.take(PostedDemand(given, call.name, key))
     except KeyReusedError as error:

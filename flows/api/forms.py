@@ -11,6 +11,7 @@ from amun.core.subject_ids import MAX_LENGTH, find_fault
 from amun.ledger import OutcomeState, Posted, Request
 from amun.ledger.checks import UNFIT_CHARACTERS, check_received
 from amun.ledger.laws import Law
+from amun.ledger.records import HoldKind
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")  # RFC 3339
 REQUEST_ID = r"^R-[0-9]{6,9}$"
@@ -84,6 +85,10 @@ class DemandForm(BaseModel):
         ),
     ] = None
     law: Annotated[Law, Field(description="Whose clock it runs by.")] = "gdpr"
+    is_verified: Annotated[
+        bool,
+        Field(strict=True, description="false: nobody knows yet that it is the person who asks; it waits for that."),
+    ] = True
 
 
 class PostedForm(BaseModel):
@@ -113,7 +118,11 @@ class RequestForm(BaseModel):
     due_at: datetime
     law: Law
     is_extended: Annotated[bool, Field(description="its due date was put off once, as the law allows")]
-    is_held: Annotated[bool, Field(description="a legal hold keeps it back")]
+    is_held: Annotated[bool, Field(description="a hold keeps it back")]
+    held_for: Annotated[
+        HoldKind | None, Field(description="a legal hold; or nobody knows yet that it is the person who asks")
+    ]
+    held_since: datetime | None
     has_receipt: Annotated[bool, Field(description="its receipt of erasure can be fetched")]
     outcomes: list[OutcomeForm]
 
@@ -145,10 +154,12 @@ def describe_request(request: Request, has_receipt: bool) -> RequestForm:
     return RequestForm(
         request_id=request.request_id,
         received_at=request.received_at,
-        due_at=request.due_at,
+        due_at=request.find_due(datetime.now(UTC)),
         law=request.law,
         is_extended=request.extension is not None,
         is_held=request.is_held,
+        held_for=None if request.hold is None else request.hold.kind,
+        held_since=None if request.hold is None else request.hold.held_at,
         has_receipt=has_receipt,
         outcomes=outcomes,
     )

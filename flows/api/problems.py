@@ -120,7 +120,8 @@ def _describe(error: Mapping[str, Any]) -> FaultForm:
     if error["type"] == "extra_forbidden":
         # its name is the sender's, and may be anybody's
         return FaultForm(
-            pointer="#", detail="no demand has this field; there are subject_id, received_at, reference, law"
+            pointer="#",
+            detail="no demand has this field; there are subject_id, received_at, reference, law, is_verified",
         )
     if error["type"] == "json_invalid":
         return FaultForm(pointer="#", detail="the body is no JSON")

@@ -5,7 +5,10 @@ from datetime import timedelta
 import pytest
 
 from amun.core.errors import InputError
-from amun.ledger import Hold, Ledger
+from amun.ledger import Demand, Hold, Ledger
+from amun.ledger.intake import UNVERIFIED
+from amun.ledger.laws import Law, compute_extended_due
+from amun.ledger.records import Denial
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_wave, complete_wave, list_states
 
 REASON = "evidence in case 4711"
@@ -88,3 +91,56 @@ def test_withdrawing_a_held_request_ends_its_hold(ledger: Ledger) -> None:
     assert (withdrawn.outcomes[0].state, withdrawn.is_held) == ("withdrawn", False)
     assert add(ledger, "ann") == ["R-000002"]
     assert [held.reason for held in ledger.hold_request("R-000002", "another", now=NOW).holds] == ["another"]
+
+
+@pytest.mark.parametrize(("law", "days"), [("gdpr", 5), ("ccpa", 0)])
+def test_clock_stops_until_the_identity_is_verified_where_the_law_has_it(ledger: Ledger, law: Law, days: int) -> None:
+    build_base(ledger, ["ann"])
+    [added] = ledger.add_demands([Demand("ann", law=law)], now=NOW)
+    held = ledger.hold_request("R-000001", REASON, now=NOW, kind="identity")
+    assert (held.outcomes[0].state, held.holds[0].kind, held.due_at) == ("held", "identity", added.due_at)
+    long_after = NOW + timedelta(days=200)
+    assert ledger.count_status(MODEL, long_after).held_overdue == (0 if days else 1)
+    assert (held.find_due(long_after) > long_after) == bool(days)
+    released = ledger.release_request("R-000001", now=NOW + timedelta(days=5))
+    assert (released.outcomes[0].state, released.due_at - added.due_at) == ("pending", timedelta(days=days))
+    # the second term is so much later, too
+    plain = compute_extended_due(NOW, law)
+    extended = ledger.extend_request("R-000001", REASON, now=NOW + timedelta(days=6))
+    assert extended.due_at - plain == timedelta(days=days)
+    complete_wave(ledger, claim_wave(ledger), erase_after=long_after)
+    with pytest.raises(InputError, match="an identity is verified before a wave begins"):
+        ledger.hold_request("R-000001", REASON, now=NOW, kind="identity")
+
+
+def test_demand_of_whom_nobody_knows_yet_waits_from_the_first_moment(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    demands = [Demand(name, is_verified=False) for name in ("ann", "zoe")] + [Demand("bob")]
+    ann, zoe, _ = ledger.add_demands(demands, now=NOW)
+    assert [answer.outcomes[0].state for answer in (ann, zoe)] == ["held", "unmatched"]
+    assert ledger.get_request("R-000001").hold == Hold(UNVERIFIED, NOW, None, "identity")
+    assert ledger.claim_wave(MODEL, kind="deletion", holder="elsewhere", now=NOW, lease_seconds=60) is None
+    # a new base brings the others' data: of whom nobody knows yet waits on
+    build_base(ledger, ["ann", "zoe", "bob"])
+    assert list_states(ledger) == [("R-000001", "held"), ("R-000002", "held"), ("R-000003", "pending")]
+    later = NOW + timedelta(days=2)
+    assert ledger.release_request("R-000002", now=later).due_at == zoe.due_at + timedelta(days=2)
+    assert ledger.subjects_of_wave(MODEL, claim_wave(ledger).number) == ["zoe", "bob"]
+
+
+def test_denied_request_keeps_its_reason_and_a_new_demand_is_a_new_request(ledger: Ledger) -> None:
+    build_base(ledger, ["ann", "bob"])
+    add(ledger, "ann", "zoe", "bob")
+    ledger.hold_request("R-000001", REASON, now=NOW, kind="identity")
+    for number in (1, 2):
+        denied = ledger.deny_request(f"R-00000{number}", "somebody else has asked", now=NOW)
+        assert (denied.outcomes[0].state, denied.outcomes[0].decided_at) == ("denied", NOW)
+        assert (denied.denial, denied.hold) == (Denial("somebody else has asked", NOW), None)
+    assert [request.request_id for request in ledger.list_requests(MODEL, "denied")] == ["R-000001", "R-000002"]
+    claim = claim_wave(ledger)
+    assert ledger.subjects_of_wave(MODEL, claim.number) == ["bob"]
+    for request_id, words in (("R-000001", "only a pending request can be denied"), ("R-000003", "any more")):
+        with pytest.raises(InputError, match=words):
+            ledger.deny_request(request_id, REASON, now=NOW)
+    assert ledger.get_request("R-000003").denial is None
+    assert add(ledger, "ann") == ["R-000004"]

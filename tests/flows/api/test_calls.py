@@ -50,6 +50,8 @@ def test_demand_is_taken_and_looked_up(served: Served) -> None:
             "law": "gdpr",
             "is_extended": False,
             "is_held": False,
+            "held_for": None,
+            "held_since": None,
             "has_receipt": False,
             "outcomes": [outcome],
         },
@@ -57,6 +59,7 @@ def test_demand_is_taken_and_looked_up(served: Served) -> None:
     served.ledger.hold_request("R-000001", "evidence against ann", now=NOW)
     served.ledger.extend_request("R-000001", "ann has many images", now=datetime(2026, 2, 1, tzinfo=UTC))
     held = served.client.get("/requests/R-000001")
+    assert (held.json()["held_for"], held.json()["held_since"]) == ("legal", NOW.isoformat().replace("+00:00", "Z"))
     assert (held.json()["is_extended"], held.json()["due_at"]) == (True, "2026-04-30T08:30:00Z")
     assert (held.json()["is_held"], held.json()["outcomes"][0]["state"]) == (True, "held")
     assert PERSON not in held.text
@@ -68,6 +71,19 @@ def test_demand_runs_by_the_clock_of_its_law(served: Served) -> None:
     assert served.client.get("/requests/R-000001").json()["law"] == "ccpa"
     assert_problem(served.post(body | {"law": "gdpr"}, "k-1"), 409, "key-reused")
     assert_problem(served.post(body | {"law": "lgpd"}), 422, "faulty")
+
+
+def test_demand_waits_until_it_is_known_to_be_the_persons(served: Served) -> None:
+    body = {"subject_id": PERSON, "is_verified": False}
+    assert served.post(body, "k-1").status_code == 201
+    assert_problem(served.post({"subject_id": PERSON}, "k-1"), 409, "key-reused")
+    assert_problem(served.post(body | {"is_verified": "no"}), 422, "faulty")
+    shown = served.client.get("/requests/R-000001").json()
+    assert (shown["held_for"], shown["outcomes"][0]["state"]) == ("identity", "held")
+    served.ledger.deny_request("R-000001", "ann did not answer", now=NOW)
+    denied = served.client.get("/requests/R-000001")
+    assert (denied.json()["held_for"], denied.json()["outcomes"][0]["state"]) == (None, "denied")
+    assert "answer" not in denied.text
 
 
 def test_demand_said_again(served: Served) -> None:

@@ -257,6 +257,20 @@ def test_list_that_cannot_be_shown(
     assert ledger.list_requests() == []
 
 
+def test_request_waits_for_the_identity_or_is_denied(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "held" in Typed(capsys, "add", "heavy", "00042", "--unverified").out
+    assert "not verified" in Typed(capsys, "show", "R-000001").out
+    assert Typed(capsys, "release", "R-000001").exit_code == 0
+    assert Typed(capsys, "hold", "R-000001", "--identity", "--reason", "asked for a passport").exit_code == 0
+    assert ledger.get_request("R-000001").holds[-1].kind == "identity"
+    denied = Typed(capsys, "deny", "R-000002", "--reason", "the passport is of somebody else")
+    assert (denied.exit_code, denied.err) == (0, "")
+    assert denied.out.rstrip().endswith(": the passport is of somebody else")
+    listed = Typed(capsys, "list", "--state", "denied").out
+    assert ("R-000002" in listed, "R-000001" in listed) == (True, False)
+    assert "is denied for" in Typed(capsys, "deny", "R-000002", "--reason", "again").err
+
+
 def test_request_runs_by_the_clock_of_its_law(
     ledger: Ledger, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
