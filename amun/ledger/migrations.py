@@ -213,16 +213,26 @@ def add_states(connection: Connection) -> None:
     """Version 7 to 8: requests that are denied, or whose person is not known yet. Holds before were legal ones."""
     is_sqlite = connection.dialect.name == "sqlite"
     time = "DATETIME" if is_sqlite else "TIMESTAMP WITH TIME ZONE"
-    connection.exec_driver_sql("ALTER TABLE holds ADD COLUMN kind VARCHAR DEFAULT 'legal' NOT NULL")
-    connection.exec_driver_sql(
+    for statement in (
+        "ALTER TABLE holds ADD COLUMN kind VARCHAR DEFAULT 'legal' NOT NULL",
+        "ALTER TABLE holds ADD COLUMN num_approvals INTEGER DEFAULT '0' NOT NULL",
         f"""CREATE TABLE denials (
             request_number INTEGER NOT NULL,
             reason VARCHAR NOT NULL,
             denied_at {time} NOT NULL,
             PRIMARY KEY (request_number),
             FOREIGN KEY(request_number) REFERENCES requests (number)
-        )"""
-    )
+        )""",
+        f"""CREATE TABLE approvals (
+            hold_number INTEGER NOT NULL,
+            name_folded VARCHAR NOT NULL,
+            name VARCHAR NOT NULL,
+            approved_at {time} NOT NULL,
+            PRIMARY KEY (hold_number, name_folded),
+            FOREIGN KEY(hold_number) REFERENCES holds (number)
+        )""",
+    ):
+        connection.exec_driver_sql(statement)
     if is_sqlite:
         # others refer to the table that is made anew: until the end of the transaction that may lead nowhere
         connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")

@@ -12,7 +12,8 @@ from amun.ledger.laws import CLOCKS, Law
 OutcomeState = Literal[
     "pending", "in_wave", "held", "completed", "withdrawn", "denied", "already_forgotten", "nothing_held", "unmatched"
 ]
-HoldKind = Literal["legal", "identity"]  # evidence has to be kept; or nobody knows yet that it is the person who asks
+# evidence has to be kept; or nobody knows yet that it is the person who asks; or it waits for people's approval
+HoldKind = Literal["legal", "identity", "approval"]
 WaveKind = Literal["base", "deletion"]
 WaveState = Literal["open", "complete", "parked"]
 ParkedAs = Literal["parked", "waiting", "nothing"]
@@ -198,13 +199,31 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Approval:
+    """Who has approved a request, as they were named, and when."""
+
+    name: str
+    approved_at: datetime
+
+
+@dataclass(frozen=True)
 class Hold:
-    """A hold on a request; `released_at` is None while it lasts."""
+    """A hold on a request; `released_at` is None while it lasts. `num_approvals` are needed then, which may be none."""
 
     reason: str
     held_at: datetime
     released_at: datetime | None
     kind: HoldKind = "legal"
+    num_approvals: int = 0
+    approvals: tuple[Approval, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """Why it is held, and who has approved it so far."""
+        if not self.approvals:
+            return self.reason
+        names = ", ".join(one.name for one in self.approvals)
+        return f"{self.reason}; {len(self.approvals)} of {self.num_approvals}: {names}"
 
 
 @dataclass(frozen=True)
@@ -264,6 +283,12 @@ class Request:
         """Whether a hold keeps it back."""
         return self.hold is not None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a hold keeps it back that excuses it, or stops its clock: nobody has to hurry."""
+        hold = self.hold
+        return hold is not None and (hold.kind == "legal" or (hold.kind == "identity" and CLOCKS[self.law].stops))
+
     def measure_pauses(self, now: datetime) -> timedelta:
         """Returns how long its clock stood still, because nobody knew yet that it was the person who asked."""
         stopped = [one for one in self.holds if one.kind == "identity" and CLOCKS[self.law].stops]
@@ -272,8 +297,9 @@ class Request:
     def find_due(self, now: datetime) -> datetime:
         """Returns when it is due; that moves on as long as its clock stands still."""
         hold = self.hold
-        is_stopped = hold is not None and hold.kind == "identity" and CLOCKS[self.law].stops
-        return self.due_at + (now - hold.held_at) if hold is not None and is_stopped else self.due_at
+        if hold is None or hold.kind != "identity" or not self.is_stopped:
+            return self.due_at
+        return self.due_at + (now - hold.held_at)
 
     @property
     def term(self) -> str:
@@ -435,9 +461,9 @@ class Status:
 
     Attributes:
         pending: how many wait for a wave.
-        overdue: how many are pending, in a wave or unmatched after their due date.
-        held: how many a legal hold keeps from any wave.
-        held_overdue: how many of these are past their due date.
+        overdue: how many are not honoured after their due date, and under no legal hold.
+        held: how many a hold keeps from any wave.
+        held_overdue: how many of these are past their due date, and under a legal hold.
         unmatched: how many match nobody, and wait for a person to look.
         open_wave: the open wave, if any.
         next_due: the earliest due date of those pending or in a wave.

@@ -20,8 +20,19 @@ from amun.ledger.demands import AddedRequest, Demand
 from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.lookups import check_model
 from amun.ledger.matching import select_known
-from amun.ledger.records import Denial, Erasure, Extension, Hold, Outcome, Request, SourceDeletion, UndoneOutcome
+from amun.ledger.records import (
+    Approval,
+    Denial,
+    Erasure,
+    Extension,
+    Hold,
+    Outcome,
+    Request,
+    SourceDeletion,
+    UndoneOutcome,
+)
 from amun.ledger.schema import (
+    ApprovalRow,
     DenialRow,
     ErasureRow,
     ExtensionRow,
@@ -288,10 +299,17 @@ def _find_holds(session: Session, numbers: Sequence[int]) -> dict[int, list[Hold
     """Returns the holds on requests that are numbered in this order, by request."""
     if not numbers:
         return {}
-    query = select(HoldRow).where(HoldRow.request_number.between(numbers[0], numbers[-1])).order_by(HoldRow.number)
+    is_meant = HoldRow.request_number.between(numbers[0], numbers[-1])
+    approvals: dict[int, list[Approval]] = defaultdict(list)
+    given = select(ApprovalRow).join(HoldRow).where(is_meant).order_by(ApprovalRow.approved_at)
+    for approval in session.scalars(given):
+        approvals[approval.hold_number].append(Approval(approval.name, approval.approved_at))
+    query = select(HoldRow).where(is_meant).order_by(HoldRow.number)
     found: dict[int, list[Hold]] = defaultdict(list)
     for row in session.scalars(query):
-        found[row.request_number].append(Hold(row.reason, row.held_at, row.released_at, row.kind))
+        told = tuple(approvals.get(row.number, ()))
+        hold = Hold(row.reason, row.held_at, row.released_at, row.kind, row.num_approvals, told)
+        found[row.request_number].append(hold)
     return found
 
 

@@ -118,6 +118,20 @@ class HoldRow(Base):
     held_at: Mapped[datetime]
     released_at: Mapped[datetime | None]
     kind: Mapped[HoldKind] = mapped_column(String, server_default="legal")
+    # that are needed before a wave may take the request
+    num_approvals: Mapped[int] = mapped_column(server_default="0")
+
+
+class ApprovalRow(Base):
+    """Somebody's word that a request is to be honoured; the key counts nobody twice."""
+
+    __tablename__ = "approvals"
+
+    hold_number: Mapped[int] = mapped_column(ForeignKey("holds.number"), primary_key=True, autoincrement=False)
+    # as it was typed, but for its case
+    name_folded: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    approved_at: Mapped[datetime]
 
 
 class DenialRow(Base):

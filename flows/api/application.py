@@ -85,11 +85,12 @@ def make_application(
     app.exception_handler(HTTPException)(_answer_http)
     app.exception_handler(Exception)(_answer_failure)
     app.exception_handler(AmunError)(_answer_unavailable)
-    _add_posting(app, ledger)
+    num_approvals = workspace.params.intake.approvals
+    _add_posting(app, ledger, num_approvals)
     _add_reading(app, workspace, ledger)
     _add_health(app, ledger)
     if processor is not None:
-        app.include_router(make_router(ledger, processor))
+        app.include_router(make_router(ledger, processor, num_approvals))
     return Guard(app, ledger.find_token, rate, write)
 
 
@@ -106,7 +107,7 @@ async def _check_head(request: Request) -> None:
         raise Problem(422, "faulty", "header Idempotency-Key: there are several; send one")
 
 
-def _add_posting(app: FastAPI, ledger: Ledger) -> None:
+def _add_posting(app: FastAPI, ledger: Ledger, num_approvals: int) -> None:
     writer = Writer(ledger)
 
     @app.post(
@@ -122,7 +123,10 @@ def _add_posting(app: FastAPI, ledger: Ledger) -> None:
     async def post_request(demand: DemandForm, request: Request, response: Response, key: Key) -> PostedForm:
         """Take a person's demand to be forgotten."""
         call = get_call(request)
-        posted = await _take(writer, demand, call, key)
+        given = Demand(
+            demand.subject_id, demand.received_at, demand.reference, demand.law, demand.is_verified, num_approvals
+        )
+        posted = await _take(writer, given, call, key)
         call.request_id = posted.request_id
         call.outcome = "repeated" if posted.is_repeated else "recorded" if posted.is_new else "known"
         response.status_code = 201 if posted.is_new else 200
@@ -130,10 +134,9 @@ def _add_posting(app: FastAPI, ledger: Ledger) -> None:
         return describe_posted(posted)
 
 
-async def _take(writer: Writer, demand: DemandForm, call: Call, key: str) -> Posted:
-    given = Demand(demand.subject_id, demand.received_at, demand.reference, demand.law, demand.is_verified)
+async def _take(writer: Writer, demand: Demand, call: Call, key: str) -> Posted:
     try:
-        return await writer.take(PostedDemand(given, call.name, key))
+        return await writer.take(PostedDemand(demand, call.name, key))
     except KeyReusedError as error:
         raise Problem(409, "key-reused", str(error)) from None
     except InputError:

@@ -120,7 +120,8 @@ class RequestForm(BaseModel):
     is_extended: Annotated[bool, Field(description="its due date was put off once, as the law allows")]
     is_held: Annotated[bool, Field(description="a hold keeps it back")]
     held_for: Annotated[
-        HoldKind | None, Field(description="a legal hold; or nobody knows yet that it is the person who asks")
+        HoldKind | None,
+        Field(description="a legal hold; nobody knows yet that it is the person who asks; it waits for approval"),
     ]
     held_since: datetime | None
     has_receipt: Annotated[bool, Field(description="its receipt of erasure can be fetched")]

@@ -50,11 +50,11 @@ class Processor:
     origins: tuple[str, ...]
 
 
-def make_router(ledger: Ledger, processor: Processor) -> APIRouter:
-    """Returns what answers below `/v2`, each path with a slash at its end as well."""
+def make_router(ledger: Ledger, processor: Processor, num_approvals: int) -> APIRouter:
+    """Returns what answers below `/v2`; so many people are to approve each request."""
     router = APIRouter(tags=["OpenDSR 2.0"])
     _add_discovery(router, processor)
-    _add_taking(router, ledger, processor)
+    _add_taking(router, ledger, processor, num_approvals)
     _add_following(router, ledger, processor)
     return router
 
@@ -92,7 +92,7 @@ def _add_discovery(router: APIRouter, processor: Processor) -> None:
         return Response(processor.key.certificate, media_type="application/x-pem-file")
 
 
-def _add_taking(router: APIRouter, ledger: Ledger, processor: Processor) -> None:
+def _add_taking(router: APIRouter, ledger: Ledger, processor: Processor, num_approvals: int) -> None:
     schema = write_request_schema(processor.identity)
 
     @router.post(
@@ -113,7 +113,9 @@ def _add_taking(router: APIRouter, ledger: Ledger, processor: Processor) -> None
         body, call = await request.body(), get_call(request)
         form = _read_form(body)
         subject = _choose_subject(form, processor)
-        demand = Demand(subject, form.submitted_time, form.subject_request_id, form.regulation)
+        demand = Demand(
+            subject, form.submitted_time, form.subject_request_id, form.regulation, num_approvals=num_approvals
+        )
         dsr = DsrDemand(form.subject_request_id, call.name, form.digest(), form.status_callback_urls)
         try:
             taken = await run_in_threadpool(ledger.take_dsr, demand, dsr, now=datetime.now(UTC))

@@ -91,7 +91,7 @@ def add_requests(
     clock = _read_law(law or "")
     named = [Demand(subject, received_at, reference, clock) for subject in subjects or []]
     read = named if csv is None else _read_file(csv, now)
-    demands = [replace(demand, is_verified=not unverified) for demand in read]
+    demands = [replace(one, is_verified=not unverified, num_approvals=intake.approvals) for one in read]
     # people who are named one by one are looked at one by one; whoever confirms has looked
     max_share = None if csv is None or confirm_unknown else intake.max_unmatched_share
     with shared.open_ledger() as ledger:
@@ -221,6 +221,16 @@ def hold_request(
 def release_request(request: RequestId, as_json: shared.AsJson = False) -> None:
     """End the hold on a request: it is pending again, with the dates it had, but for the time its clock stood still."""
     _change(lambda ledger, now: ledger.release_request(request, now=now), as_json)
+
+
+@app.command("approve")
+def approve_request(
+    request: RequestId,
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who approves it; stays on record.", show_default=False)],
+    as_json: shared.AsJson = False,
+) -> None:
+    """Approve a request that waits for that; once as many people have as intake.approvals says, a wave may take it."""
+    _change(lambda ledger, now: ledger.approve_request(request, by, now=now), as_json)
 
 
 @app.command("extend")

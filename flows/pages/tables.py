@@ -14,7 +14,7 @@ from flows.pages.layout import day, tell_erasure, text
 from flows.pages.listing import View, print_page
 from flows.pages.table import Column, Table, print_table
 
-HOLDS = {"legal": "hold", "identity": "not verified"}
+HOLDS = {"legal": "hold", "identity": "not verified", "approval": "approval"}
 MAX_LISTED = 10  # requests just added; more are counted
 COLUMNS = (
     Column("request"),
@@ -124,7 +124,7 @@ def _tell_hold(request: Request, outcome: Outcome) -> str:
     """Returns why a request is kept from a wave, or its person's keys from being destroyed; or why it was denied."""
     if request.denial is not None and outcome.state == "denied":
         return request.denial.reason
-    return request.hold.reason if request.hold and (outcome.state == "held" or is_erasable(outcome)) else ""
+    return request.hold.told if request.hold and (outcome.state == "held" or is_erasable(outcome)) else ""
 
 
 def print_request(request: Request) -> None:
@@ -139,7 +139,7 @@ def print_request(request: Request) -> None:
         print(f"  {'extended':<16} {before}: {extension.reason}")
     for hold in request.holds:
         end = f"released {day(hold.released_at)}" if hold.released_at else "not released"
-        print(f"  {HOLDS[hold.kind]:<16} {day(hold.held_at)}, {end}: {hold.reason}")
+        print(f"  {HOLDS[hold.kind]:<16} {day(hold.held_at)}, {end}: {hold.told}")
     if request.denial is not None:
         print(f"  {'denied':<16} {day(request.denial.denied_at)}: {request.denial.reason}")
     for outcome in request.outcomes:

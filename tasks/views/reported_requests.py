@@ -100,7 +100,7 @@ def _report(
     standing = outcome if meant is None else _get_outcome(meant, model)
     is_answered = standing.state in (*ANSWERED, "already_forgotten")
     answered_at = outcome.decided_at if is_answered else None
-    is_held = request.is_held or (meant is not None and meant.is_held)
+    is_held = request.is_stopped or (meant is not None and meant.is_stopped)
     return ReportedRequest(
         request_id=request.request_id,
         received_at=request.received_at,

@@ -14,8 +14,12 @@ from tasks.views.wave_rules import GateRules, parse_rules
 from tasks.workspace.twins import SharedPictures, find_shared
 from tasks.workspace.workspace import Workspace, open_ledger
 
-BEGUN = {"legal": "kept back by a legal hold", "identity": "kept back until it is known that the person asks"}
-ENDED = {"legal": "released from the hold", "identity": "known to be the person's"}
+BEGUN = {
+    "legal": "kept back by a legal hold",
+    "identity": "kept back until it is known that the person asks",
+    "approval": "kept back until it is approved",
+}
+ENDED = {"legal": "released from the hold", "identity": "known to be the person's", "approval": "approved"}
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,7 @@ def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Itera
 
 def _list_delays(request: Request) -> Iterator[Event]:
     for hold in request.holds:
-        yield Event(hold.held_at, f"{BEGUN[hold.kind]}: {hold.reason}")
+        yield Event(hold.held_at, f"{BEGUN[hold.kind]}: {hold.told}")
         if hold.released_at is not None:
             yield Event(hold.released_at, ENDED[hold.kind])
     if request.denial is not None:

@@ -100,7 +100,8 @@ def test_clock_stops_until_the_identity_is_verified_where_the_law_has_it(ledger:
     held = ledger.hold_request("R-000001", REASON, now=NOW, kind="identity")
     assert (held.outcomes[0].state, held.holds[0].kind, held.due_at) == ("held", "identity", added.due_at)
     long_after = NOW + timedelta(days=200)
-    assert ledger.count_status(MODEL, long_after).held_overdue == (0 if days else 1)
+    assert ledger.count_status(MODEL, long_after).overdue == (0 if days else 1)
+    assert ledger.count_due(MODEL, long_after) == (0 if days else 1)
     assert (held.find_due(long_after) > long_after) == bool(days)
     released = ledger.release_request("R-000001", now=NOW + timedelta(days=5))
     assert (released.outcomes[0].state, released.due_at - added.due_at) == ("pending", timedelta(days=days))
@@ -144,3 +145,34 @@ def test_denied_request_keeps_its_reason_and_a_new_demand_is_a_new_request(ledge
             ledger.deny_request(request_id, REASON, now=NOW)
     assert ledger.get_request("R-000003").denial is None
     assert add(ledger, "ann") == ["R-000004"]
+
+
+def test_request_waits_for_two_people_and_its_clock_runs_on(ledger: Ledger) -> None:
+    build_base(ledger, ["ann", "bob"])
+    [ann, _] = ledger.add_demands(
+        [Demand("ann", num_approvals=2), Demand("bob", is_verified=False, num_approvals=1)], now=NOW
+    )
+    assert ann.outcomes[0].state == "held"
+    for wrong, words in ((" ", "a name is empty"), ("Eve\nX", "name")):
+        with pytest.raises(InputError, match=words):
+            ledger.approve_request("R-000001", wrong, now=NOW)
+    once = ledger.approve_request("R-000001", " Eve  Miller ", now=NOW)
+    assert once.hold is not None
+    assert (once.outcomes[0].state, once.hold.told) == ("held", "it waits for approval; 1 of 2: Eve Miller")
+    with pytest.raises(InputError, match="eve miller has approved it already; it takes somebody else"):
+        ledger.approve_request("R-000001", "eve miller", now=NOW)
+    with pytest.raises(InputError, match="waits for `amun request approve`, which alone releases it"):
+        ledger.release_request("R-000001", now=NOW)
+    late = ann.due_at + timedelta(days=1)
+    status = ledger.count_status(MODEL, late)
+    assert (status.overdue, status.held, status.held_overdue) == (1, 2, 0)
+    assert (ledger.count_due(MODEL, late), ledger.find_next_due(MODEL)) == (1, ann.due_at)
+    twice = ledger.approve_request("R-000001", "Joe", now=NOW)
+    assert (twice.outcomes[0].state, twice.hold, twice.due_at) == ("pending", None, ann.due_at)
+    assert [approval.name for approval in twice.holds[0].approvals] == ["Eve Miller", "Joe"]
+    # whose identity is verified still waits for approval
+    known = ledger.release_request("R-000002", now=NOW + timedelta(days=1))
+    assert (known.outcomes[0].state, [hold.kind for hold in known.holds]) == ("held", ["identity", "approval"])
+    assert ledger.approve_request("R-000002", "Joe", now=NOW).outcomes[0].state == "pending"
+    with pytest.raises(InputError, match=r"is pending for .*; nobody has to approve it now"):
+        ledger.approve_request("R-000002", "Eve", now=NOW)

@@ -127,6 +127,7 @@ def test_earlier_ledger_is_brought_up_to_date_when_it_is_opened(url_of_2: str, m
         "opendsr_callbacks",
         "holds",
         "denials",
+        "approvals",
     ):
         assert describe_table(url_of_2, table) == describe_table(fresh, table)
 

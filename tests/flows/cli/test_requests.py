@@ -257,6 +257,19 @@ def test_list_that_cannot_be_shown(
     assert ledger.list_requests() == []
 
 
+def test_requests_wait_for_approval_where_the_parameters_say_so(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = PARAMS.read_text(encoding="utf-8")
+    assert shipped.count("approvals: 0 ") == 1
+    PARAMS.write_text(shipped.replace("approvals: 0 ", "approvals: 1 "), encoding="utf-8")
+    assert "held" in Typed(capsys, "add", "heavy").out
+    assert "it waits for approval" in Typed(capsys, "list").out
+    approved = Typed(capsys, "approve", "R-000001", "--by", "Eve")
+    assert (approved.exit_code, "1 of 1: Eve" in approved.out) == (0, True)
+    assert ledger.get_request("R-000001").outcomes[0].state == "pending"
+
+
 def test_request_waits_for_the_identity_or_is_denied(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     assert "held" in Typed(capsys, "add", "heavy", "00042", "--unverified").out
     assert "not verified" in Typed(capsys, "show", "R-000001").out
