@@ -9,6 +9,7 @@ import typer
 
 from amun.core.errors import InputError
 from flows.cli import shared
+from flows.cli.drop import take_list
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -108,6 +109,9 @@ def add_requests(
     if strangers:
         print(f"amun: {tables.describe_unmatched(strangers)}", file=sys.stderr)
         raise typer.Exit(UNMATCHED)
+
+
+app.command("from-drop")(take_list)
 
 
 @app.command("list")

@@ -23,14 +23,18 @@ def own_ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
+def make_processor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Processor:
+    """Returns what a service is to privacy suites that know people by the ids of customers."""
+    name_key(folder, monkeypatch)
+    key = find_processor_key()
+    assert key is not None
+    return Processor(key, "controller_customer_id", (ORIGIN,))
+
+
 @pytest.fixture
 def suite(own_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """The same, served to privacy suites, too."""
-    name_key(tmp_path, monkeypatch)
-    key = find_processor_key()
-    assert key is not None
-    processor = Processor(key, "controller_customer_id", (ORIGIN,))
-    with serve_api(make_workspace(), own_ledger, processor=processor) as opened:
+    with serve_api(make_workspace(), own_ledger, processor=make_processor(tmp_path, monkeypatch)) as opened:
         yield opened
 
 

@@ -3,15 +3,18 @@
 import base64
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from amun.ledger import Ledger
 from amun.ledger.api_tokens import SCOPES
+from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, NOW, claim_wave, complete_wave
-from tests.api import Served
-from tests.flows.api.conftest import ORIGIN
+from tests.api import Served, make_workspace, serve_api
+from tests.flows.api.conftest import ORIGIN, make_processor
 from tests.processor import DOMAIN, assert_signed
 
 ID = "a7551968-d5d6-44b2-9831-815ac9017798"
@@ -149,6 +152,20 @@ def test_cancelled_request_is_withdrawn_unless_somebody_else_has_asked(suite: Se
         ("DELETE", "/v2/requests/{subject_request_id}", "R-000002", "cancelled")
     ]
     assert [word for word in ("ann", "example.com") if word in "".join(suite.lines)] == []
+
+
+def test_requests_wait_for_approval_where_the_parameters_say_so(
+    own_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = make_workspace().params
+    intake = shipped.intake.model_copy(update={"approvals": 2})
+    careful = Workspace(tmp_path, shipped.model_copy(update={"intake": intake}))
+    with serve_api(careful, own_ledger, processor=make_processor(tmp_path, monkeypatch)) as suite:
+        assert suite.client.post("/v2/requests", json=REQUEST).status_code == 201
+        assert suite.post({"subject_id": "ben"}).status_code == 201
+        assert tell_status(suite) == "pending"
+        found = [suite.client.get(f"/requests/R-00000{number}").json() for number in (1, 2)]
+    assert [(one["held_for"], one["outcomes"][0]["state"]) for one in found] == [("approval", "held")] * 2
 
 
 @pytest.mark.parametrize("path", ["/v2/discovery", "/v2/certificate.pem", PATH])
