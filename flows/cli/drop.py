@@ -1,4 +1,4 @@
-"""`amun request drop`: a list of California's DROP becomes requests, and later its answers."""
+"""`amun request from-drop`: a list of California's DROP becomes requests, and later its answers."""
 
 from collections.abc import Callable
 from pathlib import Path

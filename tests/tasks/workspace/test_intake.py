@@ -242,7 +242,7 @@ def test_file_replaced_while_it_is_taken_is_another(place: Place, workspace: Wor
     assert waiting.id.source == name_source(workspace)
     place.put("x.csv", second)
     source.put_away(waiting, record_file(ledger, waiting, make_intake(None, approvals=1)))
-    assert [request.subject_id for request in ledger.list_requests(MODEL, "held")] == ["person-0"]
+    assert [request.subject_id for request in ledger.list_requests(state="held")] == ["person-0"]
     assert place.read() == {"x.csv": second, "done/000001/x.csv": first}
     take(workspace)
     place.put("x.csv", first + "person-2\n")
