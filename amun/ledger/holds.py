@@ -91,11 +91,10 @@ class HoldBook(RequestBook):
 
 
 def _require_holdable(request: Request, kind: HoldKind) -> None:
-    if request.is_held:
-        raise InputError(
-            f"request {request.request_id} is held already: {request.holds[-1].reason}; "
-            "release it first to give another reason"
-        )
+    if request.hold is not None:
+        is_waiting = request.hold.kind == "approval"
+        advice = "approve or deny it" if is_waiting else "release it first to give another reason"
+        raise InputError(f"request {request.request_id} is held already: {request.hold.told}; {advice}")
     for outcome in request.outcomes:
         if outcome.state == "in_wave":
             raise InputError(

@@ -163,6 +163,8 @@ def test_request_waits_for_two_people_and_its_clock_runs_on(ledger: Ledger) -> N
         ledger.approve_request("R-000001", "eve miller", now=NOW)
     with pytest.raises(InputError, match="waits for `amun request approve`, which alone releases it"):
         ledger.release_request("R-000001", now=NOW)
+    with pytest.raises(InputError, match="1 of 2: Eve Miller; approve or deny it"):
+        ledger.hold_request("R-000001", REASON, now=NOW)
     late = ann.due_at + timedelta(days=1)
     status = ledger.count_status(MODEL, late)
     assert (status.overdue, status.held, status.held_overdue) == (1, 2, 0)
