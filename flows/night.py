@@ -1,4 +1,4 @@
-"""The end of a night, however it went: whoever is due is erased, it is recorded, and somebody is told."""
+"""The end of a night, however it went: whoever is due is erased, it is recorded, and those who wait for it are told."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,9 +20,12 @@ def close_night(
     """
     # a command that is refused imports no channel
     from tasks.workspace.alerting import end_night
+    from tasks.workspace.callbacks import send_callbacks
 
     due_at = datetime.now(UTC)
     for line in erase_due(workspace):
+        tell(line)
+    for line in send_callbacks():
         tell(line)
     for line in end_night(workspace, has_failed=has_failed, is_parked=is_parked, due_at=due_at):
         tell(line)

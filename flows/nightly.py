@@ -10,6 +10,7 @@ from uuid import UUID
 
 from prefect.runner import Runner
 
+from amun.core.log import begin_log
 from amun.core.masking import mask_tracebacks
 from flows.deployment import is_paused, make_deployment, name_deployment
 from tasks.tools.overdue_runs import close_lost_runs, merge_overdue_runs, start_run
@@ -60,4 +61,5 @@ def _catch_up(workspace: Workspace, deployment_id: UUID, has_own_prefect: bool) 
 
 if __name__ == "__main__":
     mask_tracebacks()
+    begin_log()
     asyncio.run(run_nights(Path(sys.argv[1]), sys.argv[2] == "own"))

@@ -10,6 +10,7 @@ from amun.audit.decision import Decision, find_alarms, find_contradiction, list_
 from amun.core.commands import tell_command
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError, AttemptError, LeaseLostError
+from amun.core.log import begin_log
 from amun.core.params import GateParams
 from amun.evidence.figures import ReportFigures, UnlearnFigures, read_figures
 from amun.ledger import Claim, ParkedAs, Rollback, WaveBusy, WaveKind
@@ -86,6 +87,7 @@ def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
         workspace: Folder of the workspace, on the machine that runs this.
         dry_run: Only tell what the next wave would do; nothing is written.
     """
+    begin_log()
     opened = open_workspace(Path(workspace))
     if dry_run:
         tell_plan(opened.model, describe_next_wave(opened))

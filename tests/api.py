@@ -19,6 +19,7 @@ from amun.ledger import Ledger
 from amun.ledger.api_tokens import SCOPES
 from flows.api import application
 from flows.api.application import make_application
+from flows.api.opendsr import Processor
 from flows.api.server import Server, listen, make_server
 from tasks.tools.environment import find_free_port
 from tasks.workspace.workspace import Workspace
@@ -61,12 +62,14 @@ class Served:
 
 
 @contextmanager
-def serve_api(workspace: Workspace, ledger: Ledger, rate: float = MANY) -> Iterator[Served]:
+def serve_api(
+    workspace: Workspace, ledger: Ledger, rate: float = MANY, processor: Processor | None = None
+) -> Iterator[Served]:
     """Serves requests by HTTP for the block."""
     lines: list[str] = []
     token = ledger.add_token("all", SCOPES, NOW)
     with listen("127.0.0.1", find_free_port()) as bound:
-        server = make_server(make_application(workspace, ledger, rate, lines.append))
+        server = make_server(make_application(workspace, ledger, rate, lines.append, processor))
         thread = Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         while not server.started:

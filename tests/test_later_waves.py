@@ -7,10 +7,11 @@ from typing import Any
 import psutil
 import pytest
 
+from amun.core.log import LOG_VARIABLE
 from amun.core.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, TEST, TRAIN, UNLEARNED, WAVE_BASE
 from tests.processes import kill_dvc
 from tests.registry import find_version, list_attempts
-from tests.workspaces import Finished, Site, describe, list_people, read_tree, set_key
+from tests.workspaces import MODEL, Finished, Site, describe, list_people, read_tree, set_key
 
 RETRAIN = {"method": "retrain"}
 OUTPUTS = ("data", "models", "references", "wave", "metrics", "plots")
@@ -30,12 +31,27 @@ def assert_clean(site: Site) -> None:
     assert json.loads(site.run("dvc", "status", "--json")) == {}
 
 
+def assert_log(finished: Finished, request_id: str, person: str) -> None:
+    """Checks that each line of wave 2 is JSON which says when, what and of which wave, and that none names a person."""
+    assert finished.returncode == 0, describe(finished)
+    assert finished.stderr == ""
+    lines = [json.loads(line) for line in finished.stdout.splitlines()]
+    assert {(line["level"], type(line["time"]), type(line["message"])) for line in lines} == {("info", str, str)}
+    first = next(place for place, line in enumerate(lines) if line["message"] == "in the wave")
+    last = next(place for place, line in enumerate(lines) if line["message"].startswith("wave 2 complete"))
+    assert {(line["model"], line["wave"]) for line in lines[first : last + 1]} == {(MODEL, 2)}
+    told = [(line["message"], line["request"]) for line in lines if "request" in line]
+    assert told == [("in the wave", request_id), ("honoured by the wave", request_id)]
+    assert person not in finished.stdout
+
+
 def test_held_out_people_need_no_unlearning(site: Site) -> None:
     person = list_people(site)[1][1]
     # without a server of the session it starts its own
-    alone = Site(site.root, {name: value for name, value in site.variables.items() if name != "PREFECT_API_URL"})
-    alone.run("amun", "request", "add", person)
-    alone.run("amun", "wave", "run")
+    kept = {name: value for name, value in site.variables.items() if name != "PREFECT_API_URL"}
+    alone = Site(site.root, kept | {LOG_VARIABLE: "json"})
+    (request,) = alone.load("request", "add", person)
+    assert_log(alone.start("amun", "wave", "run"), request["request_id"], person)
     assert not [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(site.root)]
 
     wave = site.load("wave", "show", "2")

@@ -25,6 +25,11 @@ class AmunError(Exception):
         """What the terminal of whoever typed the command is told."""
         return str(self)
 
+    @property
+    def short(self) -> str:
+        """The line that may be kept anywhere: it names nobody."""
+        return str(self)
+
 
 class InputError(AmunError):
     """Bad input or a workspace that is not ready; the command line exits with code 2."""

@@ -45,6 +45,7 @@ ADDED_KEYS = {
     "data.source_delete": "false",
     "data.twins": "keep",
     "erasure": "{waiting_days: 7, scan: true}",
+    "intake.approvals": "0",
     "receipts": "{retention_days: 1095}",
     "references.num_retrained": "0",
     "runtime.engine": "local",
@@ -255,6 +256,7 @@ class IntakeParams(Section):
 
     source: Annotated[str, Field(min_length=1)] | None
     max_unmatched_share: Annotated[float, Field(ge=0, le=1)]
+    approvals: Annotated[int, Field(ge=0, le=2)]
 
 
 class ErasureParams(Section):

@@ -14,6 +14,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from amun.core.errors import AmunError, join_lines
+from amun.core.log import begin_log
 from amun.core.processes import end_with_parent
 from amun.engine.shards import Kills, Result, Shard, Shared, Work
 
@@ -161,6 +162,7 @@ def _serve(compute: Callable[[int], Any], connection: Connection, parent: int) -
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which Python ends a daemon
     # a bar of progress has put others in their place, whose locks its thread may have held at the fork
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    begin_log()
     with suppress(EOFError):
         while True:
             place = connection.recv()

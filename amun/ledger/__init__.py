@@ -15,6 +15,7 @@ from amun.ledger.heartbeat import Heartbeat, heartbeat
 from amun.ledger.holder import describe_holder, is_holder_alive
 from amun.ledger.holds import HoldBook
 from amun.ledger.intake import UnmatchedError
+from amun.ledger.opendsr import DsrBook
 from amun.ledger.posted import KeyReusedError, PostBook, Posted
 from amun.ledger.receipts import ReceiptBook
 from amun.ledger.records import (
@@ -106,6 +107,7 @@ class Ledger(
     CauseBook,
     TokenBook,
     PostBook,
+    DsrBook,
     FleetBook,
 ):
     """Requests, waves and receipts of every model, in one SQLite file or Postgres database."""

@@ -6,9 +6,8 @@ from sqlalchemy import and_, func, select
 
 from amun.ledger.alert_records import FileNews
 from amun.ledger.database import Database
+from amun.ledger.lookups import is_due_like_any
 from amun.ledger.schema import FileRow, OutcomeRow, RequestRow
-
-OPEN_STATES = ("pending", "in_wave", "unmatched")
 
 
 class CauseBook(Database):
@@ -17,13 +16,13 @@ class CauseBook(Database):
     def count_due(self, model: str, until: datetime) -> int:
         """Returns how many requests are due by then, of those that wait for a wave or a person, or are in a wave.
 
-        A legal hold keeps a request out: that is somebody's decision.
+        A legal hold keeps a request out: that is somebody's decision. One that waits for approval counts.
         """
         query = (
             select(func.count())
             .select_from(OutcomeRow)
             .join(RequestRow, RequestRow.number == OutcomeRow.request_number)
-            .where(OutcomeRow.model == model, OutcomeRow.state.in_(OPEN_STATES), RequestRow.due_at <= until)
+            .where(OutcomeRow.model == model, is_due_like_any(), RequestRow.due_at <= until)
         )
         with self._read() as session:
             return session.scalars(query).one()
@@ -44,7 +43,7 @@ class CauseBook(Database):
         query = (
             select(func.min(RequestRow.due_at))
             .join(OutcomeRow, OutcomeRow.request_number == RequestRow.number)
-            .where(OutcomeRow.model == model, OutcomeRow.state.in_(OPEN_STATES))
+            .where(OutcomeRow.model == model, is_due_like_any())
         )
         with self._read() as session:
             return session.scalars(query).one()

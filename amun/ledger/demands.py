@@ -16,12 +16,16 @@ class Demand:
         received_at: when they asked; None is now.
         reference: the company's own ticket, if any.
         law: whose clock it runs by.
+        is_verified: somebody knows that it is the person who asks; until then it waits.
+        num_approvals: how many people have to approve it before a wave may take it.
     """
 
     subject_id: str
     received_at: datetime | None = None
     reference: str | None = None
     law: Law = "gdpr"
+    is_verified: bool = True
+    num_approvals: int = 0
 
 
 @dataclass(frozen=True)

@@ -221,12 +221,12 @@ def _list_waiting(session: Session, subjects: Sequence[str], now: datetime) -> R
 
 
 def _list_holds(session: Session, subjects: Sequence[str]) -> Reasons:
-    query = select(RequestRow.subject_id, RequestRow.number, HoldRow.reason).join(
+    query = select(RequestRow.subject_id, RequestRow.number, HoldRow.kind, HoldRow.reason).join(
         HoldRow, HoldRow.request_number == RequestRow.number
     )
     is_held = RequestRow.subject_id.in_(subjects), HoldRow.released_at.is_(None)
-    for subject, number, reason in session.execute(query.where(*is_held)).tuples():
-        yield subject, f"a legal hold on {format_request_id(number)}: {reason}"
+    for subject, number, kind, reason in session.execute(query.where(*is_held)).tuples():
+        yield subject, f"{'a legal' if kind == 'legal' else 'a'} hold on {format_request_id(number)}: {reason}"
 
 
 def _list_live(session: Session, subjects: Sequence[str]) -> Reasons:

@@ -28,7 +28,9 @@ class ExtensionBook(RequestBook):
             _require_extensible(request, now)
             number = parse_request_id(request_id)
             session.add(ExtensionRow(request_number=number, reason=reason, extended_at=now, due_before=request.due_at))
-            session.get_one(RequestRow, number).due_at = compute_extended_due(request.received_at, request.law)
+            session.get_one(RequestRow, number).due_at = compute_extended_due(
+                request.received_at, request.law
+            ) + request.measure_pauses(now)
             session.flush()
             return self._get_request(session, request_id)
 

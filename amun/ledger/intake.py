@@ -15,8 +15,10 @@ from amun.ledger.demands import AddedOutcome, AddedRequest, Demand
 from amun.ledger.laws import Law, compute_due
 from amun.ledger.matching import find_known
 from amun.ledger.records import OutcomeState
-from amun.ledger.schema import LIVE_STATES, ExtensionRow, HoldingRow, InfoRow, ModelRow, OutcomeRow, RequestRow
+from amun.ledger.schema import LIVE_STATES, ExtensionRow, HoldingRow, HoldRow, InfoRow, ModelRow, OutcomeRow, RequestRow
 
+UNVERIFIED = "the identity is not verified"  # the reason of a hold that begins with its request
+UNAPPROVED = "it waits for approval"
 FEW_STRANGERS = 10  # fewer together are looked at one by one, whatever their share
 
 
@@ -39,13 +41,20 @@ Standings = dict[tuple[str, str], Standing]  # by model and subject
 
 
 class Received(NamedTuple):
-    """A demand that was checked: whose, when it came in and is due, the company's own ticket, and by which law."""
+    """A demand that was checked; as `Demand` has it, with its due date."""
 
     subject_id: str
     received_at: datetime
     due_at: datetime
     reference: str | None
     law: Law
+    is_verified: bool = True
+    num_approvals: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody has to look before a wave may take it."""
+        return not self.is_verified or self.num_approvals > 0
 
 
 class Unknown(NamedTuple):
@@ -101,7 +110,8 @@ def check_demands(demands: Iterable[Demand], now: datetime) -> list[Received]:
             check_reference(demand.reference)
         received_at, subject = check_received(demand.received_at, now), normalise(demand.subject_id)
         due_at = compute_due(received_at, demand.law)
-        received = Received(subject, received_at, due_at, demand.reference, demand.law)
+        waits = demand.is_verified, demand.num_approvals
+        received = Received(subject, received_at, due_at, demand.reference, demand.law, *waits)
         kept = checked.setdefault(subject, received)
         if due_at < kept.due_at:
             checked[subject] = kept._replace(received_at=received_at, due_at=due_at, law=demand.law)
@@ -221,6 +231,8 @@ def _decide(model: str, demand: Received, knowledge: Knowledge, request_id: str)
     match standing := knowledge.standings.get((model, subject)):
         case None:
             state = _choose_state(model, subject, knowledge)
+            if state == "pending" and demand.waits:
+                state = "held"
             return AddedOutcome(model, state, True, request_id, due_at, None)
         case Standing(state="completed"):
             return AddedOutcome(model, "already_forgotten", True, request_id, due_at, standing.wave_number)
@@ -260,7 +272,7 @@ def _record(
 ) -> None:
     """Writes new requests and their new outcomes, and counts their numbers as used."""
     requests: list[dict[str, Any]] = [
-        {"number": parse_request_id(answer.request_id), **demand._asdict(), "file_number": file_number}
+        {"number": parse_request_id(answer.request_id), **_list_columns(demand), "file_number": file_number}
         for demand, answer in zip(demands, answers, strict=True)
         if answer.is_new
     ]
@@ -281,4 +293,29 @@ def _record(
     if requests:
         session.execute(insert(RequestRow), requests)
         session.execute(insert(OutcomeRow), outcomes)
+        _hold_new(session, demands, answers, now)
         session.get_one(InfoRow, 1).next_request += len(requests)
+
+
+def _list_columns(demand: Received) -> dict[str, Any]:
+    """Returns what a request's row has of its demand."""
+    columns = demand._asdict()
+    del columns["is_verified"], columns["num_approvals"]
+    return columns
+
+
+def _hold_new(session: Session, demands: Sequence[Received], answers: Sequence[AddedRequest], now: datetime) -> None:
+    """Keeps back those at whom somebody has to look first; of whom something is or may be held."""
+    for demand, answer in zip(demands, answers, strict=True):
+        is_open = any(outcome.is_new and outcome.state in LIVE_STATES for outcome in answer.outcomes)
+        if not (answer.is_new and demand.waits and is_open):
+            continue
+        hold = make_approval_hold(parse_request_id(answer.request_id), demand.num_approvals, now)
+        if not demand.is_verified:
+            hold.kind, hold.reason = "identity", UNVERIFIED
+        session.add(hold)
+
+
+def make_approval_hold(number: int, num_approvals: int, now: datetime) -> HoldRow:
+    """Returns the row of a hold that lasts until so many people have approved a request."""
+    return HoldRow(request_number=number, reason=UNAPPROVED, held_at=now, kind="approval", num_approvals=num_approvals)

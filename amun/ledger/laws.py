@@ -1,6 +1,7 @@
 """Statutory clocks: by when a request has to be honoured, and how far that may be put off once, with a reason.
 
-Sources: GDPR article 12(3); CCPA, Cal. Civ. Code 1798.130(a)(2)(A).
+Sources: GDPR article 12(3) and (6), with the European Data Protection Board's Guidelines 01/2022 for the time in which
+an identity is verified; CCPA, Cal. Civ. Code 1798.130(a)(2)(A), with 11 CCR 7021(b) for the same.
 """
 
 from datetime import UTC, datetime
@@ -22,11 +23,13 @@ class Clock(NamedTuple):
         first: the time in which a request has to be honoured.
         extended: the same once it is extended.
         told: both in words, without and with the extension, and where they stand.
+        stops: whether it stands still as long as nobody knows that it is the person who asks.
     """
 
     first: relativedelta
     extended: relativedelta
     told: tuple[str, str]
+    stops: bool
 
 
 CLOCKS: dict[Law, Clock] = {
@@ -34,13 +37,17 @@ CLOCKS: dict[Law, Clock] = {
         relativedelta(months=1),
         relativedelta(months=3),
         ("one calendar month, GDPR article 12(3)", "extended by two months to three, GDPR article 12(3)"),
+        stops=True,
     ),
     "ccpa": Clock(
         relativedelta(days=45),
         relativedelta(days=90),
         ("45 days, Cal. Civ. Code 1798.130", "extended by 45 days to 90, Cal. Civ. Code 1798.130"),
+        stops=False,
     ),
 }
+
+STOPPING = tuple(law for law in LAWS if CLOCKS[law].stops)
 
 
 def check_law(text: str) -> Law:

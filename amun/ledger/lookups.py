@@ -2,16 +2,19 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from amun.core.errors import InputError, LeaseLostError
 from amun.ledger.holder import is_holder_alive, tell_holder
+from amun.ledger.laws import STOPPING
 from amun.ledger.records import Claim
-from amun.ledger.schema import ErasureRow, ModelRow, OutcomeRow, WaveRow
+from amun.ledger.schema import ErasureRow, HoldRow, ModelRow, OutcomeRow, RequestRow, WaveRow
 
 # an outcome `already_forgotten` names a wave too, but that wave did not handle the request
 HANDLED_STATES = ("in_wave", "completed")
+# of requests that have to be honoured by their due date, whoever has to do something for it
+OPEN_STATES = ("pending", "in_wave", "unmatched")
 # joins an erasure with what it is of
 SAME_OUTCOME = and_(
     OutcomeRow.request_number == ErasureRow.request_number,
@@ -79,6 +82,16 @@ def count_pending(session: Session, model: str) -> int:
 def handled_by(model: str, number: int) -> tuple[ColumnElement[bool], ...]:
     """Returns the conditions on the outcomes that the wave handles or has handled."""
     return OutcomeRow.model == model, OutcomeRow.wave_number == number, OutcomeRow.state.in_(HANDLED_STATES)
+
+
+def is_due_like_any() -> ColumnElement[bool]:
+    """Returns the condition that a request's clock runs: no legal hold excuses it, and no law has it stand still."""
+    is_running = exists().where(
+        HoldRow.request_number == RequestRow.number,
+        HoldRow.released_at.is_(None),
+        or_(HoldRow.kind == "approval", and_(HoldRow.kind == "identity", RequestRow.law.not_in(STOPPING))),
+    )
+    return or_(OutcomeRow.state.in_(OPEN_STATES), and_(OutcomeRow.state == "held", is_running))
 
 
 def count_handled(session: Session, model: str, number: int) -> int:

@@ -8,7 +8,7 @@ from sqlalchemy import CompoundSelect, Select, func, insert, select, union, upda
 from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
-from amun.ledger.schema import LIVE_STATES, HoldingRow, OutcomeRow
+from amun.ledger.schema import LIVE_STATES, HoldingRow, HoldRow, OutcomeRow
 
 
 def find_known(session: Session, subjects: Sequence[str]) -> set[str]:
@@ -51,6 +51,9 @@ def match_outcomes(session: Session, model: str, now: datetime, *, is_first: boo
     session.execute(
         update(OutcomeRow).where(own, is_unmatched, OutcomeRow.subject_id.in_(held)).values(state="pending")
     )
+    # of whom nobody knows yet that it is they who ask
+    on_hold = OutcomeRow.request_number.in_(select(HoldRow.request_number).where(HoldRow.released_at.is_(None)))
+    session.execute(update(OutcomeRow).where(own, OutcomeRow.state == "pending", on_hold).values(state="held"))
     answered = update(OutcomeRow).where(is_unmatched, OutcomeRow.subject_id.in_(select_known()))
     session.execute(answered.values(state="nothing_held", decided_at=now))
 

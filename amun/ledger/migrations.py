@@ -13,6 +13,8 @@ from amun.core.subject_ids import normalise
 # what version 3 allows; version 2 knew no 'unmatched'
 STATES = "'pending', 'in_wave', 'held', 'completed', 'withdrawn', 'already_forgotten', 'nothing_held', 'unmatched'"
 LIVE_STATES = "'pending', 'in_wave', 'held', 'unmatched'"
+# what version 8 allows
+STATES_WITH_DENIED = STATES.replace("'withdrawn', ", "'withdrawn', 'denied', ")
 
 
 def add_unmatched(connection: Connection) -> None:
@@ -20,7 +22,7 @@ def add_unmatched(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         _remake_outcomes(connection)
     else:
-        _change_outcomes(connection)
+        _change_outcomes(connection, STATES)
     _compose_requests(connection)
     _compose_holdings(connection)
 
@@ -201,6 +203,78 @@ def add_api(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def add_suites_and_states(connection: Connection) -> None:
+    """Version 7 to 8."""
+    add_opendsr(connection)
+    add_states(connection)
+
+
+def add_states(connection: Connection) -> None:
+    """Version 7 to 8: requests that are denied, or whose person is not known yet. Holds before were legal ones."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    time = "DATETIME" if is_sqlite else "TIMESTAMP WITH TIME ZONE"
+    for statement in (
+        "ALTER TABLE holds ADD COLUMN kind VARCHAR DEFAULT 'legal' NOT NULL",
+        "ALTER TABLE holds ADD COLUMN num_approvals INTEGER DEFAULT '0' NOT NULL",
+        f"""CREATE TABLE denials (
+            request_number INTEGER NOT NULL,
+            reason VARCHAR NOT NULL,
+            denied_at {time} NOT NULL,
+            PRIMARY KEY (request_number),
+            FOREIGN KEY(request_number) REFERENCES requests (number)
+        )""",
+        f"""CREATE TABLE approvals (
+            hold_number INTEGER NOT NULL,
+            name_folded VARCHAR NOT NULL,
+            name VARCHAR NOT NULL,
+            approved_at {time} NOT NULL,
+            PRIMARY KEY (hold_number, name_folded),
+            FOREIGN KEY(hold_number) REFERENCES holds (number)
+        )""",
+    ):
+        connection.exec_driver_sql(statement)
+    if is_sqlite:
+        # others refer to the table that is made anew: until the end of the transaction that may lead nowhere
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        connection.exec_driver_sql("CREATE TEMPORARY TABLE outcomes_kept AS SELECT * FROM request_outcomes")
+        _make_outcomes(connection, STATES_WITH_DENIED)
+        connection.exec_driver_sql("DROP TABLE outcomes_kept")
+    else:
+        _change_outcomes(connection, STATES_WITH_DENIED)
+
+
+def add_opendsr(connection: Connection) -> None:
+    """Version 7 to 8: requests as privacy suites send them, and whom to tell what became of them. There were none."""
+    time = "DATETIME" if connection.dialect.name == "sqlite" else "TIMESTAMP WITH TIME ZONE"
+    for statement in (
+        f"""CREATE TABLE opendsr_requests (
+            subject_request_id VARCHAR NOT NULL,
+            token VARCHAR NOT NULL,
+            digest VARCHAR NOT NULL,
+            request_number INTEGER NOT NULL,
+            is_new BOOLEAN NOT NULL,
+            received_at {time} NOT NULL,
+            cancelled_at {time},
+            PRIMARY KEY (subject_request_id),
+            FOREIGN KEY(token) REFERENCES api_tokens (name),
+            FOREIGN KEY(request_number) REFERENCES requests (number)
+        )""",
+        "CREATE INDEX ix_opendsr_requests_request_number ON opendsr_requests (request_number)",
+        f"""CREATE TABLE opendsr_callbacks (
+            subject_request_id VARCHAR NOT NULL,
+            place INTEGER NOT NULL,
+            url VARCHAR NOT NULL,
+            told VARCHAR NOT NULL,
+            num_tries INTEGER NOT NULL,
+            claimed_at {time},
+            PRIMARY KEY (subject_request_id, place),
+            FOREIGN KEY(subject_request_id) REFERENCES opendsr_requests (subject_request_id)
+        )""",
+        "CREATE INDEX ix_opendsr_callbacks_told ON opendsr_callbacks (told)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 # by the version that a step starts from
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     2: add_unmatched,
@@ -208,13 +282,14 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     4: add_evidence_of_erasure,
     5: add_alerts,
     6: add_api,
+    7: add_suites_and_states,
 }
 
 
-def _change_outcomes(connection: Connection) -> None:
+def _change_outcomes(connection: Connection, states: str) -> None:
     for statement in (
         "ALTER TABLE request_outcomes DROP CONSTRAINT outcome_state",
-        f"ALTER TABLE request_outcomes ADD CONSTRAINT outcome_state CHECK (state IN ({STATES}))",
+        f"ALTER TABLE request_outcomes ADD CONSTRAINT outcome_state CHECK (state IN ({states}))",
         "DROP INDEX one_live_request",
         f"CREATE UNIQUE INDEX one_live_request ON request_outcomes (subject_id, model) WHERE state IN ({LIVE_STATES})",
     ):
@@ -227,6 +302,20 @@ def _remake_outcomes(connection: Connection) -> None:
         "CREATE TEMPORARY TABLE outcomes_kept AS SELECT * FROM request_outcomes",
         "CREATE TEMPORARY TABLE undone_kept AS SELECT * FROM undone_outcomes",
         "DELETE FROM undone_outcomes",
+    ):
+        connection.exec_driver_sql(statement)
+    _make_outcomes(connection, STATES)
+    for statement in (
+        "INSERT INTO undone_outcomes SELECT * FROM undone_kept",
+        "DROP TABLE undone_kept",
+        "DROP TABLE outcomes_kept",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+def _make_outcomes(connection: Connection, states: str) -> None:
+    """Makes the table anew from what is kept of it."""
+    for statement in (
         "DROP TABLE request_outcomes",
         f"""CREATE TABLE request_outcomes (
             request_number INTEGER NOT NULL,
@@ -238,7 +327,7 @@ def _remake_outcomes(connection: Connection) -> None:
             receipt JSON,
             PRIMARY KEY (request_number, model),
             FOREIGN KEY(model, wave_number) REFERENCES waves (model, number),
-            CONSTRAINT outcome_state CHECK (state IN ({STATES})),
+            CONSTRAINT outcome_state CHECK (state IN ({states})),
             CONSTRAINT in_wave_names_it CHECK (state <> 'in_wave' OR wave_number IS NOT NULL),
             FOREIGN KEY(request_number) REFERENCES requests (number),
             FOREIGN KEY(model) REFERENCES models (name)
@@ -249,9 +338,6 @@ def _remake_outcomes(connection: Connection) -> None:
         "CREATE INDEX outcomes_by_subject ON request_outcomes (subject_id)",
         "CREATE INDEX outcomes_by_state ON request_outcomes (model, state)",
         "CREATE INDEX outcomes_by_wave ON request_outcomes (model, wave_number)",
-        "INSERT INTO undone_outcomes SELECT * FROM undone_kept",
-        "DROP TABLE undone_kept",
-        "DROP TABLE outcomes_kept",
     ):
         connection.exec_driver_sql(statement)
 

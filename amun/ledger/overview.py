@@ -19,6 +19,7 @@ from amun.ledger.lookups import (
     get_wave_row,
     handled_by,
     is_abandoned,
+    is_due_like_any,
 )
 from amun.ledger.records import Holding, OpenWave, Request, Status, Wave
 from amun.ledger.requests import read_requests, select_outcomes
@@ -153,6 +154,9 @@ class Overview(Database):
         on_hold = due.where(OutcomeRow.state == "held")
         unmatched = due.where(OutcomeRow.state == "unmatched")
         is_late = RequestRow.due_at < now
+        is_legal = exists().where(
+            HoldRow.request_number == RequestRow.number, HoldRow.released_at.is_(None), HoldRow.kind == "legal"
+        )
         with self._read() as session:
 
             def count(query: Select[tuple[int, datetime]]) -> int:
@@ -161,9 +165,9 @@ class Overview(Database):
             check_model(session, model, self.name)
             return Status(
                 pending=count_pending(session, model),
-                overdue=count(live.where(is_late)) + count(unmatched.where(is_late)),
+                overdue=count(due.where(is_due_like_any(), is_late)),
                 held=count(on_hold),
-                held_overdue=count(on_hold.where(is_late)),
+                held_overdue=count(on_hold.where(is_late, is_legal)),
                 unmatched=count(unmatched),
                 open_wave=_describe_open(session, model, now),
                 next_due=session.execute(live).tuples().one()[1],

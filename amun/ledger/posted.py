@@ -172,7 +172,8 @@ def _record(session: Session, posted: Sequence[PostedDemand], added: Sequence[Ad
 def _digest_demand(demand: Demand) -> str:
     """Returns what is the same for one demand written in several ways: its id composed or not, its time in any zone."""
     at = None if demand.received_at is None else demand.received_at.astimezone(UTC).isoformat()
-    return _digest(json.dumps([normalise(demand.subject_id), at, demand.reference, demand.law]))
+    told: list[str | None] = [normalise(demand.subject_id), at, demand.reference, demand.law]
+    return _digest(json.dumps(told if demand.is_verified else [*told, "unverified"]))
 
 
 def _digest(text: str) -> str:

@@ -1,7 +1,7 @@
 """What the ledger takes and gives: plain frozen records, never database rows."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from amun.evidence.attempts import Receipt, Summary
@@ -10,8 +10,10 @@ from amun.evidence.receipt import ChainEntry, Draft
 from amun.ledger.laws import CLOCKS, Law
 
 OutcomeState = Literal[
-    "pending", "in_wave", "held", "completed", "withdrawn", "already_forgotten", "nothing_held", "unmatched"
+    "pending", "in_wave", "held", "completed", "withdrawn", "denied", "already_forgotten", "nothing_held", "unmatched"
 ]
+# evidence has to be kept; or nobody knows yet that it is the person who asks; or it waits for people's approval
+HoldKind = Literal["legal", "identity", "approval"]
 WaveKind = Literal["base", "deletion"]
 WaveState = Literal["open", "complete", "parked"]
 ParkedAs = Literal["parked", "waiting", "nothing"]
@@ -197,12 +199,39 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Approval:
+    """Who has approved a request, as they were named, and when."""
+
+    name: str
+    approved_at: datetime
+
+
+@dataclass(frozen=True)
 class Hold:
-    """A legal hold on a request; `released_at` is None while it lasts."""
+    """A hold on a request; `released_at` is None while it lasts. `num_approvals` are needed then, which may be none."""
 
     reason: str
     held_at: datetime
     released_at: datetime | None
+    kind: HoldKind = "legal"
+    num_approvals: int = 0
+    approvals: tuple[Approval, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """Why it is held, and who has approved it so far."""
+        if not self.approvals:
+            return self.reason
+        names = ", ".join(one.name for one in self.approvals)
+        return f"{self.reason}; {len(self.approvals)} of {self.num_approvals}: {names}"
+
+
+@dataclass(frozen=True)
+class Denial:
+    """Why and when a request was denied."""
+
+    reason: str
+    denied_at: datetime
 
 
 @dataclass(frozen=True)
@@ -225,10 +254,11 @@ class Request:
         due_at: when its law's term ends, or the extended one.
         reference: the company's own ticket, if any.
         file_number: the file it came in, if any.
-        holds: its legal holds, the last one last.
+        holds: what kept it back, the last one last.
         outcomes: where it stands, by model name.
         law: whose clock it runs by.
         extension: of its due date, if there was one.
+        denial: of the demand, if it was denied.
     """
 
     request_id: str
@@ -241,11 +271,35 @@ class Request:
     outcomes: tuple[Outcome, ...]
     law: Law = "gdpr"
     extension: Extension | None = None
+    denial: Denial | None = None
+
+    @property
+    def hold(self) -> Hold | None:
+        """What keeps it from every wave, and its person's keys from being destroyed; None where nothing does."""
+        return next((hold for hold in self.holds if hold.released_at is None), None)
 
     @property
     def is_held(self) -> bool:
-        """Whether a legal hold keeps it from every wave, and its person's keys from being destroyed."""
-        return any(hold.released_at is None for hold in self.holds)
+        """Whether a hold keeps it back."""
+        return self.hold is not None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a hold keeps it back that excuses it, or stops its clock: nobody has to hurry."""
+        hold = self.hold
+        return hold is not None and (hold.kind == "legal" or (hold.kind == "identity" and CLOCKS[self.law].stops))
+
+    def measure_pauses(self, now: datetime) -> timedelta:
+        """Returns how long its clock stood still, because nobody knew yet that it was the person who asked."""
+        stopped = [one for one in self.holds if one.kind == "identity" and CLOCKS[self.law].stops]
+        return sum([(one.released_at or now) - one.held_at for one in stopped], timedelta())
+
+    def find_due(self, now: datetime) -> datetime:
+        """Returns when it is due; that moves on as long as its clock stands still."""
+        hold = self.hold
+        if hold is None or hold.kind != "identity" or not self.is_stopped:
+            return self.due_at
+        return self.due_at + (now - hold.held_at)
 
     @property
     def term(self) -> str:
@@ -407,9 +461,9 @@ class Status:
 
     Attributes:
         pending: how many wait for a wave.
-        overdue: how many are pending, in a wave or unmatched after their due date.
-        held: how many a legal hold keeps from any wave.
-        held_overdue: how many of these are past their due date.
+        overdue: how many are not honoured after their due date, and under no legal hold.
+        held: how many a hold keeps from any wave.
+        held_overdue: how many of these are past their due date, and under a legal hold.
         unmatched: how many match nobody, and wait for a person to look.
         open_wave: the open wave, if any.
         next_due: the earliest due date of those pending or in a wave.

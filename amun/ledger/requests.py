@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
@@ -13,15 +13,27 @@ from amun.core.databases import split_chunks
 from amun.core.errors import InputError
 from amun.core.near_ids import suggest_ids
 from amun.evidence.attempts import Receipt
-from amun.ledger.checks import format_request_id, parse_request_id
+from amun.ledger.checks import check_reason, format_request_id, parse_request_id
 from amun.ledger.choosing import choose_requests, select_numbers
 from amun.ledger.database import Database
 from amun.ledger.demands import AddedRequest, Demand
 from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.lookups import check_model
 from amun.ledger.matching import select_known
-from amun.ledger.records import Erasure, Extension, Hold, Outcome, Request, SourceDeletion, UndoneOutcome
+from amun.ledger.records import (
+    Approval,
+    Denial,
+    Erasure,
+    Extension,
+    Hold,
+    Outcome,
+    Request,
+    SourceDeletion,
+    UndoneOutcome,
+)
 from amun.ledger.schema import (
+    ApprovalRow,
+    DenialRow,
     ErasureRow,
     ExtensionRow,
     HoldRow,
@@ -109,6 +121,8 @@ class RequestBook(Database):
             for chunk in split_chunks(numbers):
                 meant = OutcomeRow.request_number.in_(chunk), OutcomeRow.state == "unmatched"
                 session.execute(update(OutcomeRow).where(*meant).values(state="nothing_held", decided_at=now))
+            for request_id in request_ids:
+                end_hold(session, request_id, now)
             return [self._get_request(session, request_id) for request_id in dict.fromkeys(request_ids)]
 
     def list_requests(
@@ -167,27 +181,68 @@ class RequestBook(Database):
             InputError: there is no such request, or it waits nowhere: the line says where it stands.
         """
         with self._write() as session:
+            return withdraw(session, self.name, request_id, model, now)
+
+    def deny_request(self, request_id: str, reason: str, *, now: datetime) -> Request:
+        """Closes a request where it waits, for every model, as one that is not honoured; returned as it then stands.
+
+        That the person is told why, and where to complain, is the company's to do (GDPR article 12(4)).
+
+        Raises:
+            InputError: there is no such request, no reason is given, it waits nowhere, or a model is at it or has
+                honoured it.
+        """
+        check_reason(reason)
+        with self._write() as session:
             request = self._get_request(session, request_id)
-            asked = [outcome for outcome in request.outcomes if model in (None, outcome.model)]
-            waiting = [outcome.model for outcome in asked if outcome.state in ("pending", "held", "unmatched")]
-            if not waiting:
-                states = tell_states(asked) or f"not open for {model}"
-                raise InputError(f"request {request_id} is {states}; only a pending request can be withdrawn")
-            for name in waiting:
-                row = session.get_one(OutcomeRow, (parse_request_id(request_id), name))
-                row.state, row.decided_at = "withdrawn", now
+            if any(outcome.state in ("in_wave", "completed") for outcome in request.outcomes):
+                raise InputError(
+                    f"request {request_id} is {tell_states(request.outcomes)}; it cannot be denied any more"
+                )
+            withdraw(session, self.name, request_id, None, now, "denied")
+            session.add(DenialRow(request_number=parse_request_id(request_id), reason=reason, denied_at=now))
             session.flush()
-            withdrawn = self._get_request(session, request_id)
-            if not any(outcome.state == "held" or is_erasable(outcome) for outcome in withdrawn.outcomes):
-                end_hold(session, request_id, now)
             return self._get_request(session, request_id)
 
     def _get_request(self, session: Session, request_id: str) -> Request:
-        number = parse_request_id(request_id)
-        found = read_requests(session, select_outcomes().where(RequestRow.number == number))
-        if not found:
-            raise InputError(f"no request {request_id} in the ledger {self.name}; `amun request list` shows them")
-        return found[0]
+        return find_request(session, self.name, request_id)
+
+
+def find_request(session: Session, ledger: str, request_id: str) -> Request:
+    """Returns a request with all its outcomes.
+
+    Raises:
+        InputError: there is no such request.
+    """
+    found = read_requests(session, select_outcomes().where(RequestRow.number == parse_request_id(request_id)))
+    if not found:
+        raise InputError(f"no request {request_id} in the ledger {ledger}; `amun request list` shows them")
+    return found[0]
+
+
+def withdraw(
+    session: Session,
+    ledger: str,
+    request_id: str,
+    model: str | None,
+    now: datetime,
+    state: Literal["withdrawn", "denied"] = "withdrawn",
+) -> Request:
+    """Closes a request where it waits; see `RequestBook.withdraw_request`."""
+    request = find_request(session, ledger, request_id)
+    asked = [outcome for outcome in request.outcomes if model in (None, outcome.model)]
+    waiting = [outcome.model for outcome in asked if outcome.state in ("pending", "held", "unmatched")]
+    if not waiting:
+        states = tell_states(asked) or f"not open for {model}"
+        raise InputError(f"request {request_id} is {states}; only a pending request can be {state}")
+    for name in waiting:
+        row = session.get_one(OutcomeRow, (parse_request_id(request_id), name))
+        row.state, row.decided_at = state, now
+    session.flush()
+    withdrawn = find_request(session, ledger, request_id)
+    if not any(outcome.state == "held" or is_erasable(outcome) for outcome in withdrawn.outcomes):
+        end_hold(session, request_id, now)
+    return find_request(session, ledger, request_id)
 
 
 def select_outcomes() -> Select[tuple[RequestRow, OutcomeRow]]:
@@ -202,6 +257,7 @@ def read_requests(session: Session, query: Select[tuple[RequestRow, OutcomeRow]]
     numbers = [request.number for request, _ in rows]
     undone, holds = _find_undone(session, numbers), _find_holds(session, numbers)
     erasures, extensions = _find_erasures(session, numbers), _find_extensions(session, numbers)
+    denials = _find_denials(session, numbers)
     return [
         Request(
             format_request_id(request.number),
@@ -214,6 +270,7 @@ def read_requests(session: Session, query: Select[tuple[RequestRow, OutcomeRow]]
             tuple(_describe_outcome(outcome, undone, erasures) for _, outcome in group),
             request.law,
             extensions.get(request.number),
+            denials.get(request.number),
         )
         for request, group in groupby(rows, key=lambda row: row[0])
     ]
@@ -242,10 +299,17 @@ def _find_holds(session: Session, numbers: Sequence[int]) -> dict[int, list[Hold
     """Returns the holds on requests that are numbered in this order, by request."""
     if not numbers:
         return {}
-    query = select(HoldRow).where(HoldRow.request_number.between(numbers[0], numbers[-1])).order_by(HoldRow.number)
+    is_meant = HoldRow.request_number.between(numbers[0], numbers[-1])
+    approvals: dict[int, list[Approval]] = defaultdict(list)
+    given = select(ApprovalRow).join(HoldRow).where(is_meant).order_by(ApprovalRow.approved_at)
+    for approval in session.scalars(given):
+        approvals[approval.hold_number].append(Approval(approval.name, approval.approved_at))
+    query = select(HoldRow).where(is_meant).order_by(HoldRow.number)
     found: dict[int, list[Hold]] = defaultdict(list)
     for row in session.scalars(query):
-        found[row.request_number].append(Hold(row.reason, row.held_at, row.released_at))
+        told = tuple(approvals.get(row.number, ()))
+        hold = Hold(row.reason, row.held_at, row.released_at, row.kind, row.num_approvals, told)
+        found[row.request_number].append(hold)
     return found
 
 
@@ -257,6 +321,14 @@ def _find_extensions(session: Session, numbers: Sequence[int]) -> dict[int, Exte
     return {
         row.request_number: Extension(row.reason, row.extended_at, row.due_before) for row in session.scalars(query)
     }
+
+
+def _find_denials(session: Session, numbers: Sequence[int]) -> dict[int, Denial]:
+    """Returns the denials of requests that are numbered in this order, by request."""
+    if not numbers:
+        return {}
+    query = select(DenialRow).where(DenialRow.request_number.between(numbers[0], numbers[-1]))
+    return {row.request_number: Denial(row.reason, row.denied_at) for row in session.scalars(query)}
 
 
 def _find_erasures(session: Session, numbers: Sequence[int]) -> Erasures:

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from amun.ledger.columns import Base
 from amun.ledger.laws import Law
-from amun.ledger.records import OutcomeState, ParkedAs, WaveKind, WaveState
+from amun.ledger.records import HoldKind, OutcomeState, ParkedAs, WaveKind, WaveState
 
-SCHEMA_VERSION = 7  # what brings an earlier one here stands in `migrations.py`
+SCHEMA_VERSION = 8  # what brings an earlier one here stands in `migrations.py`
 
 # a subject has at most one request in these states for each model
 LIVE_STATES: tuple[OutcomeState, ...] = ("pending", "in_wave", "held", "unmatched")
@@ -99,7 +99,7 @@ class ExtensionRow(Base):
 
 
 class HoldRow(Base):
-    """A legal hold on a request, which stays on record after its release."""
+    """A hold on a request, which stays on record after its release."""
 
     __tablename__ = "holds"
     __table_args__ = (
@@ -117,6 +117,31 @@ class HoldRow(Base):
     reason: Mapped[str]
     held_at: Mapped[datetime]
     released_at: Mapped[datetime | None]
+    kind: Mapped[HoldKind] = mapped_column(String, server_default="legal")
+    # that are needed before a wave may take the request
+    num_approvals: Mapped[int] = mapped_column(server_default="0")
+
+
+class ApprovalRow(Base):
+    """Somebody's word that a request is to be honoured; the key counts nobody twice."""
+
+    __tablename__ = "approvals"
+
+    hold_number: Mapped[int] = mapped_column(ForeignKey("holds.number"), primary_key=True, autoincrement=False)
+    # as it was typed, but for its case
+    name_folded: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    approved_at: Mapped[datetime]
+
+
+class DenialRow(Base):
+    """The decision that a request is not honoured, for the reason given."""
+
+    __tablename__ = "denials"
+
+    request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"), primary_key=True, autoincrement=False)
+    reason: Mapped[str]
+    denied_at: Mapped[datetime]
 
 
 class WaveRow(Base):
@@ -163,8 +188,8 @@ class OutcomeRow(Base):
     __table_args__ = (
         ForeignKeyConstraint(["model", "wave_number"], ["waves.model", "waves.number"]),
         CheckConstraint(
-            "state IN ('pending', 'in_wave', 'held', 'completed', 'withdrawn', 'already_forgotten', 'nothing_held', "
-            "'unmatched')",
+            "state IN ('pending', 'in_wave', 'held', 'completed', 'withdrawn', 'denied', 'already_forgotten', "
+            "'nothing_held', 'unmatched')",
             name="outcome_state",
         ),
         CheckConstraint("state <> 'in_wave' OR wave_number IS NOT NULL", name="in_wave_names_it"),
@@ -408,3 +433,33 @@ class PostedRow(Base):
     request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"))
     is_new: Mapped[bool]
     due_at: Mapped[datetime]
+
+
+class DsrRow(Base):
+    """A request of OpenDSR: its sender's id, and the request that it stands under."""
+
+    __tablename__ = "opendsr_requests"
+
+    subject_request_id: Mapped[str] = mapped_column(primary_key=True)
+    token: Mapped[str] = mapped_column(ForeignKey("api_tokens.name"))
+    # of all that was sent: said again it is the same
+    digest: Mapped[str]
+    request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"), index=True)
+    is_new: Mapped[bool]
+    received_at: Mapped[datetime]
+    cancelled_at: Mapped[datetime | None]
+
+
+class DsrCallbackRow(Base):
+    """An address that is told what becomes of a request of OpenDSR, and which status it was told last."""
+
+    __tablename__ = "opendsr_callbacks"
+
+    subject_request_id: Mapped[str] = mapped_column(ForeignKey("opendsr_requests.subject_request_id"), primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    url: Mapped[str]
+    told: Mapped[str] = mapped_column(index=True)
+    # that have failed one after the other
+    num_tries: Mapped[int]
+    # while somebody is telling it
+    claimed_at: Mapped[datetime | None]

@@ -11,6 +11,7 @@ import torch
 
 from amun.core.errors import AmunError, SourceError
 from amun.core.locks import hold_lock
+from amun.core.log import begin_log
 from amun.core.params import Params
 from amun.core.paths import PARAMS, STAGE_LOCK
 from amun.core.processes import end_with_parent, forbid_core_dumps
@@ -30,6 +31,7 @@ def run_stage(stage: Callable[[Params, torch.device], Work | None]) -> None:
     """
     end_with_parent()
     forbid_core_dumps()
+    begin_log()
     try:
         params = load_params(PARAMS)
         device = configure_torch(params.runtime)

@@ -8,15 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from anyio.to_thread import current_default_thread_limiter
-from fastapi import Depends, FastAPI, Header, Path, Request, Response, Security
+from fastapi import Depends, FastAPI, Header, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError
 from amun.ledger import Demand, KeyReusedError, Ledger, Posted
-from amun.ledger.api_tokens import Scope
 from amun.ledger.posted import PostedDemand
 from flows.api.forms import (
     KEY,
@@ -28,9 +26,11 @@ from flows.api.forms import (
     describe_posted,
     describe_request,
 )
-from flows.api.guard import CALL, Application, Guard, make_failed, make_unavailable
+from flows.api.guard import Application, Guard, make_failed, make_unavailable, make_unrecorded
 from flows.api.log import Call, tell_failure, tell_fault
-from flows.api.problems import Problem, answer_problem, document_problems, tell_faults
+from flows.api.opendsr import Processor, make_router
+from flows.api.problems import OPENDSR, Problem, answer_problem, document_problems, tell_faults
+from flows.api.scopes import check_json, get_call, require
 from flows.api.writer import Writer
 from tasks.workspace.receipts import read_issued
 from tasks.workspace.workspace import Workspace
@@ -54,7 +54,11 @@ HTTP_PROBLEMS = {
 
 
 def make_application(
-    workspace: Workspace, ledger: Ledger, rate: float, write: Callable[[str], object] | None = None
+    workspace: Workspace,
+    ledger: Ledger,
+    rate: float,
+    write: Callable[[str], object] | None = None,
+    processor: Processor | None = None,
 ) -> Application:
     """Returns what answers each call.
 
@@ -63,6 +67,7 @@ def make_application(
         ledger: open as long as the application is used, by several threads.
         rate: calls a second that each token may make.
         write: takes the log's lines; they are printed where it is None.
+        processor: what this service is to privacy suites; None where it takes none of their requests.
     """
     app = FastAPI(
         title="amun",
@@ -80,9 +85,12 @@ def make_application(
     app.exception_handler(HTTPException)(_answer_http)
     app.exception_handler(Exception)(_answer_failure)
     app.exception_handler(AmunError)(_answer_unavailable)
-    _add_posting(app, ledger)
+    num_approvals = workspace.params.intake.approvals
+    _add_posting(app, ledger, num_approvals)
     _add_reading(app, workspace, ledger)
     _add_health(app, ledger)
+    if processor is not None:
+        app.include_router(make_router(ledger, processor, num_approvals))
     return Guard(app, ledger.find_token, rate, write)
 
 
@@ -92,41 +100,20 @@ async def _limit_threads(_: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-def _require(scope: Scope) -> Any:
-    """Returns the dependency that lets only tokens with a scope go on; the guard has found out whose call it is."""
-
-    async def check(request: Request) -> None:
-        if scope not in _get_call(request).scopes:
-            challenge = f'Bearer realm="amun", error="insufficient_scope", scope="{scope}"'
-            raise Problem(
-                403, "no-scope", f"this token has not the scope {scope}; use another", {"WWW-Authenticate": challenge}
-            )
-
-    bearer = HTTPBearer(auto_error=False, scheme_name="token", description="Drawn by `amun api token add`.")
-    return [Security(bearer), Security(check)]
-
-
-def _get_call(request: Request) -> Call:
-    call: Call = request.scope[CALL]
-    return call
-
-
 async def _check_head(request: Request) -> None:
     """Refuses a demand that is not JSON by its own head, or has two keys."""
-    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Problem(415, "no-json", "the body has to be JSON; send it with `Content-Type: application/json`")
+    await check_json(request)
     if len(request.headers.getlist("Idempotency-Key")) > 1:
         raise Problem(422, "faulty", "header Idempotency-Key: there are several; send one")
 
 
-def _add_posting(app: FastAPI, ledger: Ledger) -> None:
+def _add_posting(app: FastAPI, ledger: Ledger, num_approvals: int) -> None:
     writer = Writer(ledger)
 
     @app.post(
         "/requests",
         status_code=201,
-        dependencies=[*_require("requests:write"), Depends(_check_head)],
+        dependencies=[*require("requests:write"), Depends(_check_head)],
         responses={
             200: {"model": PostedForm, "description": "It stands under an earlier request, which is still open."},
             201: {"description": "A request was recorded."},
@@ -135,8 +122,11 @@ def _add_posting(app: FastAPI, ledger: Ledger) -> None:
     )
     async def post_request(demand: DemandForm, request: Request, response: Response, key: Key) -> PostedForm:
         """Take a person's demand to be forgotten."""
-        call = _get_call(request)
-        posted = await _take(writer, demand, call, key)
+        call = get_call(request)
+        given = Demand(
+            demand.subject_id, demand.received_at, demand.reference, demand.law, demand.is_verified, num_approvals
+        )
+        posted = await _take(writer, given, call, key)
         call.request_id = posted.request_id
         call.outcome = "repeated" if posted.is_repeated else "recorded" if posted.is_new else "known"
         response.status_code = 201 if posted.is_new else 200
@@ -144,30 +134,27 @@ def _add_posting(app: FastAPI, ledger: Ledger) -> None:
         return describe_posted(posted)
 
 
-async def _take(writer: Writer, demand: DemandForm, call: Call, key: str) -> Posted:
-    given = Demand(demand.subject_id, demand.received_at, demand.reference, demand.law)
+async def _take(writer: Writer, demand: Demand, call: Call, key: str) -> Posted:
     try:
-        return await writer.take(PostedDemand(given, call.name, key))
+        return await writer.take(PostedDemand(demand, call.name, key))
     except KeyReusedError as error:
         raise Problem(409, "key-reused", str(error)) from None
     except InputError:
-        # its line may quote the demand
-        tell_fault("a demand could not be recorded; `amun status` may say why")
-        raise make_unavailable() from None
+        raise make_unrecorded() from None
 
 
 def _add_reading(app: FastAPI, workspace: Workspace, ledger: Ledger) -> None:
-    @app.get("/requests/{request_id}", dependencies=_require("requests:read"), responses=document_problems(404, 422))
+    @app.get("/requests/{request_id}", dependencies=require("requests:read"), responses=document_problems(404, 422))
     def show_request(request_id: RequestId, request: Request) -> RequestForm:
         """Show where a request stands."""
         found = _find(ledger, request_id)
-        _get_call(request).request_id = found.request_id
+        get_call(request).request_id = found.request_id
         receipt = ledger.find_receipt(workspace.model, found.request_id)
         return describe_request(found, receipt is not None and receipt.has_body)
 
     @app.get(
         "/requests/{request_id}/receipt",
-        dependencies=_require("receipts:read"),
+        dependencies=require("receipts:read"),
         response_class=Response,
         responses={
             200: {
@@ -180,7 +167,7 @@ def _add_reading(app: FastAPI, workspace: Workspace, ledger: Ledger) -> None:
     def hand_out_receipt(request_id: RequestId, request: Request) -> Response:
         """Hand out the signed receipt of a person who is erased."""
         found = _find(ledger, request_id)
-        _get_call(request).request_id = found.request_id
+        get_call(request).request_id = found.request_id
         receipt = ledger.find_receipt(workspace.model, found.request_id)
         if receipt is None:
             raise Problem(404, "no-receipt", "there is no receipt of this request; one is issued after an erasure")
@@ -206,14 +193,15 @@ def _find(ledger: Ledger, request_id: str) -> Any:
 
 
 async def _answer_problem(request: Request, problem: Problem) -> Response:
-    _get_call(request).outcome = problem.code
-    return answer_problem(problem)
+    get_call(request).outcome = problem.code
+    return answer_problem(problem, request.url.path)
 
 
 async def _answer_faults(request: Request, error: RequestValidationError) -> Response:
     faults = tell_faults(error.errors())
     first = f"{faults[0].pointer}: {faults[0].detail}"
-    return await _answer_problem(request, Problem(422, "faulty", first, errors=faults))
+    status = 400 if request.url.path.startswith(OPENDSR) else 422
+    return await _answer_problem(request, Problem(status, "faulty", first, errors=faults))
 
 
 async def _answer_http(request: Request, error: HTTPException) -> Response:

@@ -11,13 +11,15 @@ from amun.core.subject_ids import MAX_LENGTH, find_fault
 from amun.ledger import OutcomeState, Posted, Request
 from amun.ledger.checks import UNFIT_CHARACTERS, check_received
 from amun.ledger.laws import Law
+from amun.ledger.records import HoldKind
 
-TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")  # RFC 3339
+TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")  # RFC 3339
 REQUEST_ID = r"^R-[0-9]{6,9}$"
 KEY = r"^[!-~]{1,255}$"
 
 
-def _check_subject(given: object) -> object:
+def check_subject_id(given: object) -> object:
+    """Returns an id of a person as it is; refuses one that cannot be."""
     if isinstance(given, str) and (fault := find_fault(given)):
         raise ValueError(f"it has {fault}; write it as the data set does")
     return given
@@ -31,7 +33,8 @@ def _check_reference(given: object) -> object:
     return given
 
 
-def _read_time(given: object) -> object:
+def read_time(given: object) -> object:
+    """Returns a time of the past; refuses what is none, or has no zone."""
     if given is None:
         return None
     if not isinstance(given, str) or not TIME.fullmatch(given):
@@ -52,7 +55,7 @@ class DemandForm(BaseModel):
 
     subject_id: Annotated[
         str,
-        BeforeValidator(_check_subject),
+        BeforeValidator(check_subject_id),
         Field(
             min_length=1,
             max_length=MAX_LENGTH,
@@ -62,7 +65,7 @@ class DemandForm(BaseModel):
     ]
     received_at: Annotated[
         datetime | None,
-        BeforeValidator(_read_time),
+        BeforeValidator(read_time),
         Field(
             description="When the demand reached you, with its zone, not in the future nor before 1970; else now.",
             json_schema_extra={"anyOf": [{"type": "string", "format": "past-date-time"}, {"type": "null"}]},
@@ -82,6 +85,10 @@ class DemandForm(BaseModel):
         ),
     ] = None
     law: Annotated[Law, Field(description="Whose clock it runs by.")] = "gdpr"
+    is_verified: Annotated[
+        bool,
+        Field(strict=True, description="false: nobody knows yet that it is the person who asks; it waits for that."),
+    ] = True
 
 
 class PostedForm(BaseModel):
@@ -111,7 +118,12 @@ class RequestForm(BaseModel):
     due_at: datetime
     law: Law
     is_extended: Annotated[bool, Field(description="its due date was put off once, as the law allows")]
-    is_held: Annotated[bool, Field(description="a legal hold keeps it back")]
+    is_held: Annotated[bool, Field(description="a hold keeps it back")]
+    held_for: Annotated[
+        HoldKind | None,
+        Field(description="a legal hold; nobody knows yet that it is the person who asks; it waits for approval"),
+    ]
+    held_since: datetime | None
     has_receipt: Annotated[bool, Field(description="its receipt of erasure can be fetched")]
     outcomes: list[OutcomeForm]
 
@@ -143,10 +155,12 @@ def describe_request(request: Request, has_receipt: bool) -> RequestForm:
     return RequestForm(
         request_id=request.request_id,
         received_at=request.received_at,
-        due_at=request.due_at,
+        due_at=request.find_due(datetime.now(UTC)),
         law=request.law,
         is_extended=request.extension is not None,
         is_held=request.is_held,
+        held_for=None if request.hold is None else request.hold.kind,
+        held_since=None if request.hold is None else request.hold.held_at,
         has_receipt=has_receipt,
         outcomes=outcomes,
     )

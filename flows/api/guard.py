@@ -97,7 +97,7 @@ class Guard:
                 tell_failure(error)
             if not is_told:
                 call.outcome = FAILED
-                await answer_problem(make_failed())(scope, receive, answer)
+                await answer_problem(make_failed(), scope["path"])(scope, receive, answer)
         finally:
             if not is_told:
                 tell(0)
@@ -127,12 +127,12 @@ class Guard:
             return
         except Problem as problem:
             call.outcome = problem.code
-            await answer_problem(problem)(scope, receive, send)
+            await answer_problem(problem, scope["path"])(scope, receive, send)
             return
         except AmunError as error:
             tell_fault(str(error))
             call.outcome = "unavailable"
-            await answer_problem(make_unavailable())(scope, receive, send)
+            await answer_problem(make_unavailable(), scope["path"])(scope, receive, send)
             return
         await self._application(scope, _replay(body, receive), send)
 
@@ -161,6 +161,12 @@ class Guard:
 def make_unavailable(what: str = "the ledger") -> Problem:
     """Returns the problem that nothing can be recorded or looked up now."""
     return Problem(503, "unavailable", f"{what} cannot be asked now; say it again", {"Retry-After": "5"})
+
+
+def make_unrecorded() -> Problem:
+    """Returns the problem that a demand was refused by the ledger; why, its line says, which may quote the demand."""
+    tell_fault("a demand could not be recorded; `amun status` may say why")
+    return make_unavailable()
 
 
 def make_failed() -> Problem:

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from amun.core.errors import join_lines
+from amun.core.log import Level, format_event, is_json
 from amun.core.masking import mask_passwords
 from amun.ledger import ApiToken
 
-OPEN_PATHS = ("/healthz", "/openapi.json")  # for whoever asks
+OPEN_PATHS = ("/healthz", "/openapi.json", "/v2/discovery", "/v2/discovery/", "/v2/certificate.pem")  # for whoever asks
+METHODS = ("GET", "HEAD", "POST", "DELETE")
 
 
 @dataclass
@@ -42,16 +44,18 @@ class Call:
 def describe_call(scope: Mapping[str, Any], call: Call, status: int, seconds: float) -> str:
     """Returns the log's line of a call, which names nobody: the path as its pattern, no query, no body."""
     line = {
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "token": call.name or None,
-        "method": scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other",
+        "method": scope["method"] if scope["method"] in METHODS else "other",
         "route": getattr(scope.get("route"), "path", None) or _tell_open(scope["path"]),
         "request": call.request_id,
         "status": status,
         "outcome": call.outcome or ("ok" if 0 < status < 400 else "unanswered"),
         "ms": round(seconds * 1000),
     }
-    return json.dumps(line)
+    if is_json():
+        level: Level = "info" if 0 < status < 500 else "error"
+        return format_event(level, "call", **line)
+    return json.dumps({"at": datetime.now(UTC).isoformat(timespec="milliseconds")} | line)
 
 
 def print_line(line: str) -> None:

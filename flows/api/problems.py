@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 MEDIA_TYPE = "application/problem+json"
+OPENDSR = "/v2/"  # what lies below speaks OpenDSR, errors too
 MAX_FAULTS = 20  # that are told of one call
 # what pydantic would tell by the pattern
 FORMS = {
@@ -37,6 +38,28 @@ class ProblemForm(BaseModel):
     errors: list[FaultForm] = []
 
 
+class RefusedPart(BaseModel):
+    """A fault as OpenDSR has it (section 7.6)."""
+
+    domain: str
+    reason: str
+    message: str
+
+
+class Refusal(BaseModel):
+    """A problem as OpenDSR has it; `code` is the status of HTTP."""
+
+    code: int
+    message: str
+    errors: list[RefusedPart]
+
+
+class RefusalForm(BaseModel):
+    """A problem below `OPENDSR`."""
+
+    error: Refusal
+
+
 class Problem(Exception):  # noqa: N818 - the standard's word
     """What is wrong with a call.
 
@@ -61,8 +84,10 @@ class Problem(Exception):  # noqa: N818 - the standard's word
         self.headers, self.errors = headers or {}, errors
 
 
-def answer_problem(problem: Problem) -> JSONResponse:
-    """Returns the response that tells a problem."""
+def answer_problem(problem: Problem, path: str = "") -> JSONResponse:
+    """Returns the response that tells a problem; below `OPENDSR` as that standard has it."""
+    if path.startswith(OPENDSR):
+        return _answer_refusal(problem)
     title = HTTPStatus(problem.status).phrase
     form = ProblemForm(
         type="about:blank",
@@ -74,6 +99,13 @@ def answer_problem(problem: Problem) -> JSONResponse:
     )
     content = form.model_dump(exclude_defaults=True)
     return JSONResponse(content, problem.status, dict(problem.headers), media_type=MEDIA_TYPE)
+
+
+def _answer_refusal(problem: Problem) -> JSONResponse:
+    found = [RefusedPart(domain=one.pointer, reason=problem.code, message=one.detail) for one in problem.errors]
+    part = RefusedPart(domain="request", reason=problem.code, message=problem.detail)
+    refusal = Refusal(code=problem.status, message=problem.detail, errors=found or [part])
+    return JSONResponse({"error": refusal.model_dump()}, problem.status, dict(problem.headers))
 
 
 def tell_faults(errors: Sequence[Mapping[str, Any]]) -> list[FaultForm]:
@@ -88,7 +120,8 @@ def _describe(error: Mapping[str, Any]) -> FaultForm:
     if error["type"] == "extra_forbidden":
         # its name is the sender's, and may be anybody's
         return FaultForm(
-            pointer="#", detail="no demand has this field; there are subject_id, received_at, reference, law"
+            pointer="#",
+            detail="no demand has this field; there are subject_id, received_at, reference, law, is_verified",
         )
     if error["type"] == "json_invalid":
         return FaultForm(pointer="#", detail="the body is no JSON")
@@ -100,11 +133,33 @@ def _describe(error: Mapping[str, Any]) -> FaultForm:
 
 def document_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Returns these problems as a schema has them, with those that every call may have."""
-    schema = {"schema": ProblemForm.model_json_schema()}
-    # a definition of its own inside of a schema: written where it is used
-    fault = schema["schema"].pop("$defs")["FaultForm"]
-    schema["schema"]["properties"]["errors"]["items"] = fault
+    return _document(MEDIA_TYPE, ProblemForm, statuses)
+
+
+def document_refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Returns the same for what speaks OpenDSR."""
+    return _document("application/json", RefusalForm, statuses)
+
+
+def inline_schema(form: type[BaseModel]) -> dict[str, Any]:
+    """Returns a form's schema with its parts written where they are used: it stands inside of another schema."""
+    schema = form.model_json_schema()
+    parts = schema.pop("$defs", {})
+
+    def inline(node: Any) -> Any:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                return inline(parts[node["$ref"].rpartition("/")[2]])
+            return {name: inline(value) for name, value in node.items()}
+        return [inline(value) for value in node] if isinstance(node, list) else node
+
+    inlined: dict[str, Any] = inline(schema)
+    return inlined
+
+
+def _document(media_type: str, form: type[BaseModel], statuses: Sequence[int]) -> dict[int | str, dict[str, Any]]:
+    schema = {"schema": inline_schema(form)}
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
+        status: {"description": HTTPStatus(status).phrase, "content": {media_type: schema}}
         for status in sorted({*statuses, 400, 401, 403, 405, 408, 413, 429, 500, 503})
     }

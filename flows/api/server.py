@@ -10,16 +10,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
 from time import monotonic
+from typing import get_args
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from amun.core.databases import BUSY_SECONDS
 from amun.core.errors import InputError
+from amun.core.log import has_begun
 from flows.api.application import make_application
 from flows.api.guard import CALL, Application
 from flows.api.log import Call, tell_failure, tell_fault
+from flows.api.opendsr import Processor
+from flows.api.opendsr_forms import IdentityType
 from tasks.tools.environment import choose_port
+from tasks.tools.processor_key import find_processor_key
+from tasks.workspace.callbacks import read_origins
 from tasks.workspace.workspace import Workspace, open_ledger
 
 HOST, PORT = "127.0.0.1", 9466
@@ -187,18 +193,31 @@ def listen(host: str, port: int | None) -> Iterator[socket.socket]:
         yield bound
 
 
-def serve(workspace: Workspace, host: str, port: int | None, rate: float) -> None:
+def _find_processor(identity: str) -> Processor | None:
+    """Returns what this service is to privacy suites; None where the environment has no key for them."""
+    found = next((known for known in get_args(IdentityType) if known == identity), None)
+    if found is None:
+        known = ", ".join(get_args(IdentityType))
+        raise InputError(f"--identity {identity[:40]}: there is no such identity; there are {known}")
+    key = find_processor_key()
+    return None if key is None else Processor(key, found, read_origins())
+
+
+def serve(workspace: Workspace, host: str, port: int | None, rate: float, identity: str) -> None:
     """Serves until SIGTERM or Ctrl-C; what is under way is answered first.
 
     Raises:
-        InputError: the address cannot be had, the rate is no number, or the ledger has no model.
+        InputError: the address cannot be had, the rate is no number, the ledger has no model, there is no such
+            identity, or the key for privacy suites cannot be used.
     """
     if not math.isfinite(rate):
         raise InputError(f"--rate {rate}: it is no number of calls a second; write one")
+    processor = _find_processor(identity)
     with open_ledger() as ledger, listen(host, port) as bound:
         ledger.require_models()
         named, number = bound.getsockname()[:2]
         where = f"http://{f'[{named}]' if ':' in named else named}:{number}"
         # the standard output is the log's alone
-        print(f"amun: requests are taken at {where}", file=sys.stderr, flush=True)
-        make_server(make_application(workspace, ledger, rate)).run(sockets=[bound])
+        told = f"requests are taken at {where}"
+        print(told if has_begun() else f"amun: {told}", file=sys.stderr, flush=True)
+        make_server(make_application(workspace, ledger, rate, processor=processor)).run(sockets=[bound])

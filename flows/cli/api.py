@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from amun.core.log import begin_log
 from flows.cli import shared
 
 app = typer.Typer(help="Take requests by HTTP from programs that have a token.", invoke_without_command=True)
@@ -26,8 +27,14 @@ def serve(
             min=0.1, metavar="N", help="Calls a second that each token may make of this process, on the average."
         ),
     ] = 20.0,
+    identity: Annotated[
+        str,
+        typer.Option(metavar="TYPE", help="Which identity of privacy suites is the id of people in the data."),
+    ] = "controller_customer_id",
 ) -> None:
     """Serve until Ctrl-C or SIGTERM: take requests by HTTP, show where they stand, hand out receipts.
+
+    Privacy suites send theirs below /v2 (OpenDSR 2.0), once the environment names a key and a certificate for it.
 
     Without --port it is 9466, or else a free one. Each call is a line of JSON; none names a person.
     """
@@ -35,7 +42,9 @@ def serve(
         return
     from flows.api import server
 
-    server.serve(shared.open_here(), host, port, rate)
+    # the standard output has the log of calls alone
+    begin_log(has_output=False)
+    server.serve(shared.open_here(), host, port, rate, identity)
 
 
 @tokens.command("add")

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from amun import __version__
 from amun.core.errors import AmunError, InputError, choose_exit_code
 from amun.core.files import NO_ROOM
+from amun.core.log import begin_log, has_begun
 from amun.core.masking import format_masked
 from amun.core.processes import forbid_core_dumps
 from flows.cli import (
@@ -48,7 +49,8 @@ class Commands(TyperGroup):
             print(end="", flush=True)  # where a full disk would be noticed too late to be told
             return result
         except AmunError as error:
-            print(f"amun: {error.told}", file=sys.stderr)
+            # a log is kept, and read by others than who typed the command
+            print(f"amun: {error.short if has_begun() else error.told}", file=sys.stderr)
             raise typer.Exit(choose_exit_code(error)) from None
         except OSError as error:
             if error.errno not in NO_ROOM:
@@ -157,6 +159,7 @@ def init(
             "--base and --accuracy go together: what the base reaches by your own evaluation, on images that it was "
             "not trained on, tells whether it is given here what it was trained for"
         )
+    begin_log()
     clone = open_clone(Path.cwd())
     from flows import setup
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from amun.core.log import begin_log
 from flows.cli import shared
 
 app = typer.Typer(help="The base model.", no_args_is_help=True)
@@ -12,4 +13,5 @@ def rebuild_base() -> None:
     """Train a new base on what is still held, as a wave of its own."""
     from flows import running
 
+    begin_log()
     shared.tell_outcome(running.rebuild_base(shared.open_here()))

@@ -3,6 +3,7 @@
 And it destroys what a workspace has in clear from before it was sealed.
 """
 
+import sys
 from typing import Annotated
 
 import typer
@@ -33,6 +34,7 @@ def run_erasures(
     from datetime import UTC, datetime
 
     from flows.pages import erase_tables
+    from tasks.workspace.callbacks import send_callbacks
     from tasks.workspace.erasing import erase
 
     workspace = shared.open_here()
@@ -46,6 +48,8 @@ def run_erasures(
         erase_tables.print_consumers(consumers)
         return
     done = erase(workspace, at_once=at_once, subjects=subjects or None)
+    for line in send_callbacks():
+        print(line, file=sys.stderr)
     erase_tables.print_erased(done)
     with shared.open_ledger() as ledger:
         erase_tables.print_consumers(ledger.list_consumers(workspace.model, datetime.now(UTC)))

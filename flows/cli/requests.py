@@ -9,12 +9,14 @@ import typer
 
 from amun.core.errors import InputError
 from flows.cli import shared
+from flows.cli.drop import take_list
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from amun.ledger import Demand, Ledger, Request
     from amun.ledger.laws import Law
+    from amun.ledger.records import HoldKind
 
 app = typer.Typer(help="Requests to be forgotten.", no_args_is_help=True)
 
@@ -61,12 +63,20 @@ def add_requests(
     reference: Reference = None,
     law: LawName = None,
     confirm_unknown: ConfirmUnknown = False,
+    unverified: Annotated[
+        bool,
+        typer.Option(
+            "--unverified",
+            help="Nobody knows yet that it is they who ask: the requests wait for `amun request release`.",
+        ),
+    ] = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """Record requests to be forgotten, all or none: of the people named, or of those in a CSV file.
 
     Exit code 3 when some match nobody in the data: their requests wait for you.
     """
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     from amun.ledger import Demand, UnmatchedError
@@ -81,7 +91,8 @@ def add_requests(
     received_at = None if received is None else _read_time(received, now)
     clock = _read_law(law or "")
     named = [Demand(subject, received_at, reference, clock) for subject in subjects or []]
-    demands = named if csv is None else _read_file(csv, now)
+    read = named if csv is None else _read_file(csv, now)
+    demands = [replace(one, is_verified=not unverified, num_approvals=intake.approvals) for one in read]
     # people who are named one by one are looked at one by one; whoever confirms has looked
     max_share = None if csv is None or confirm_unknown else intake.max_unmatched_share
     with shared.open_ledger() as ledger:
@@ -98,6 +109,9 @@ def add_requests(
     if strangers:
         print(f"amun: {tables.describe_unmatched(strangers)}", file=sys.stderr)
         raise typer.Exit(UNMATCHED)
+
+
+app.command("from-drop")(take_list)
 
 
 @app.command("list")
@@ -183,20 +197,44 @@ def withdraw_request(request: RequestId, as_json: shared.AsJson = False) -> None
     _change(lambda ledger, now: ledger.withdraw_request(request, now=now), as_json)
 
 
+@app.command("deny")
+def deny_request(
+    request: RequestId,
+    reason: Annotated[str, typer.Option(help="Why it is not honoured; stays on record.", show_default=False)],
+    as_json: shared.AsJson = False,
+) -> None:
+    """Close a request that still waits as one that is not honoured. You have to tell the person why."""
+    _change(lambda ledger, now: ledger.deny_request(request, reason, now=now), as_json)
+
+
 @app.command("hold")
 def hold_request(
     request: RequestId,
     reason: Annotated[str, typer.Option(help="Why it may not be honoured yet; stays on record.", show_default=False)],
+    identity: Annotated[
+        bool, typer.Option("--identity", help="Nobody knows yet that it is the person who asks; GDPR's clock stops.")
+    ] = False,
     as_json: shared.AsJson = False,
 ) -> None:
-    """Keep a pending request out of every wave until it is released: a legal hold."""
-    _change(lambda ledger, now: ledger.hold_request(request, reason, now=now), as_json)
+    """Keep a pending request out of every wave until it is released: a legal hold, unless --identity says otherwise."""
+    kind: HoldKind = "identity" if identity else "legal"
+    _change(lambda ledger, now: ledger.hold_request(request, reason, now=now, kind=kind), as_json)
 
 
 @app.command("release")
 def release_request(request: RequestId, as_json: shared.AsJson = False) -> None:
-    """End the hold on a request: it is pending again, with the dates it had."""
+    """End the hold on a request: it is pending again, with the dates it had, but for the time its clock stood still."""
     _change(lambda ledger, now: ledger.release_request(request, now=now), as_json)
+
+
+@app.command("approve")
+def approve_request(
+    request: RequestId,
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who approves it; stays on record.", show_default=False)],
+    as_json: shared.AsJson = False,
+) -> None:
+    """Approve a request that waits for that; once as many people have as intake.approvals says, a wave may take it."""
+    _change(lambda ledger, now: ledger.approve_request(request, by, now=now), as_json)
 
 
 @app.command("extend")

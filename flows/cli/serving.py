@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from amun.core.errors import InputError
+from amun.core.log import begin_log
 from flows.cli import checks, shared
 
 Port = Annotated[int | None, typer.Option(min=1, max=65535, metavar="PORT", show_default=False)]
@@ -31,6 +32,7 @@ def serve(
     """
     from flows import serving
 
+    begin_log()
     workspace = shared.open_here()
     checks.require_sound(workspace)
     serving.serve(workspace, serving.Ports(mlflow_port, prefect_port, metrics_port, metrics_host, page_port, page_host))

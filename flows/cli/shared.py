@@ -12,6 +12,7 @@ import typer
 
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError
+from amun.core.log import has_begun
 
 if TYPE_CHECKING:
     from amun.ledger import Ledger
@@ -88,4 +89,5 @@ def tell_outcome(outcome: "Outcome") -> None:
         case "busy":
             print(f"wave {outcome.number} is being run by {outcome.detail}; nothing to do here")
         case "parked":
-            raise AmunError(f"wave {outcome.number} is parked: {outcome.told or outcome.detail}")
+            told = "" if has_begun() else outcome.told
+            raise AmunError(f"wave {outcome.number} is parked: {told or outcome.detail}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amun.core.errors import AmunError, InputError
+from amun.core.log import begin_log
 from flows.cli import checks, shared
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def run_wave(
     """Honour all pending requests in one wave, or go on with the open one."""
     from flows import preview, running
 
+    if not dry_run:
+        begin_log()
     workspace = shared.open_here()
     if dry_run:
         checks.require_sound(workspace)

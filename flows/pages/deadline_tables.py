@@ -15,10 +15,11 @@ MAX_LISTED = 60  # requests; of more the months are told, and who is late or wai
 OPEN = ("late", "overdue", "running", "held")
 WAITING = {
     "pending": "waits for a night",
-    "held": "on legal hold",
+    "held": "on hold",
     "in_wave": "in a wave under way",
     "unmatched": "matches nobody in the data",
     "withdrawn": "withdrawn",
+    "denied": "denied",
     "already_forgotten": "undone by a rollback",
 }
 
@@ -82,8 +83,9 @@ def _tell_standing(one: ReportedRequest, now: datetime) -> str:
     days = (find_date(one.due_at) - find_date(one.done_at or now)).days
     left = tell_count(abs(days), "day")
     return {
-        "held": f"on hold, {left} overdue" if days < 0 else "on legal hold",
+        "held": f"on hold, {left} overdue" if days < 0 else "on hold",
         "withdrawn": "withdrawn",
+        "denied": "denied",
         "kept": f"kept, {left} to spare",
         "late": f"late by {left}",
         "running": f"under way, {left} left",

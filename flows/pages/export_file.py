@@ -119,10 +119,16 @@ def _add(archive: ZipFile, name: str, content: str | bytes) -> None:
 
 
 def _describe_request(request: Request) -> dict[str, Any]:
-    """Returns a request without the reasons of holds and rollbacks: they may be about a dispute, and about others."""
+    """Returns a request without the reasons of holds, rollbacks and a denial: they may be about a dispute, and others.
+
+    Nor does it name who has approved it.
+    """
     told = asdict(request)
-    for reasoned in (*told["holds"], *(undone for outcome in told["outcomes"] for undone in outcome["undone"])):
+    undone = [undone for outcome in told["outcomes"] for undone in outcome["undone"]]
+    for reasoned in (*told["holds"], *undone, *[told["denial"]] * (request.denial is not None)):
         del reasoned["reason"]
+    for hold in told["holds"]:
+        hold["approvals"] = [{"approved_at": one["approved_at"]} for one in hold["approvals"]]
     return told
 
 

@@ -58,9 +58,11 @@ def tell_standings(requests: Sequence[ReportedRequest], now: datetime) -> str:
         told.append(f"{number} {_is(number)} under way and in time")
     if number := numbers["held"]:
         passed = f" ({num_passed} past the due date)" if num_passed else ""
-        told.append(f"{number} {_is(number)} kept back by a legal hold{passed}")
+        told.append(f"{number} {_is(number)} on hold{passed}")
     if number := numbers["withdrawn"]:
         told.append(f"{number} {_was(number)} withdrawn")
+    if number := numbers["denied"]:
+        told.append(f"{number} {_was(number)} denied")
     is_any_missed = numbers["late"] or numbers["overdue"] or num_passed
     none_late = "" if is_any_missed else " No deadline was missed."
     return f"Of {tell_count(len(requests), 'request')}, {', '.join(told)}.{none_late}"

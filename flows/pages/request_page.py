@@ -17,10 +17,11 @@ from tasks.workspace.workspace import Workspace
 
 STATES = {
     "pending": "waiting for the next wave",
-    "held": "kept back by a legal hold",
+    "held": "on hold",
     "in_wave": "being handled in the wave under way",
     "completed": "honoured",
     "withdrawn": "withdrawn before any wave",
+    "denied": "denied",
     "already_forgotten": "the person had been forgotten before",
     "nothing_held": "no sample is held under this id",
     "unmatched": "nobody in the data is called so",

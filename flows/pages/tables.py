@@ -14,6 +14,7 @@ from flows.pages.layout import day, tell_erasure, text
 from flows.pages.listing import View, print_page
 from flows.pages.table import Column, Table, print_table
 
+HOLDS = {"legal": "hold", "identity": "not verified", "approval": "approval"}
 MAX_LISTED = 10  # requests just added; more are counted
 COLUMNS = (
     Column("request"),
@@ -88,7 +89,7 @@ def print_requests(requests: Sequence[Request]) -> None:
 def _tabulate(requests: Sequence[Request], chosen: Sequence[str]) -> Table:
     """Returns a row for each outcome; what not every ledger has where there is any or it is asked for."""
     has_references = any(request.reference for request in requests) or "reference" in chosen
-    has_holds = any(request.is_held for request in requests) or "reason" in chosen
+    has_holds = any(request.is_held or request.denial for request in requests) or "reason" in chosen
     has_laws = any(request.law != LAWS[0] for request in requests) or "law" in chosen
     has_extensions = any(request.extension for request in requests) or "extended" in chosen
     has_erasures = "erased" in chosen or any(one.erasure for request in requests for one in request.outcomes)
@@ -97,7 +98,7 @@ def _tabulate(requests: Sequence[Request], chosen: Sequence[str]) -> Table:
         *[Column("law", 5)] * has_laws,
         *[Column("extended", 2, title="put off from")] * has_extensions,
         *[Column("reference", 4)] * has_references,
-        *[Column("reason", 2, title="held because", is_text=True)] * has_holds,
+        *[Column("reason", 2, title="held or denied because", is_text=True)] * has_holds,
     ]
     table = Table(*COLUMNS, *optional)
     for request in requests:
@@ -120,8 +121,10 @@ def _tabulate(requests: Sequence[Request], chosen: Sequence[str]) -> Table:
 
 
 def _tell_hold(request: Request, outcome: Outcome) -> str:
-    """Returns why a request is kept from a wave, or its person's keys from being destroyed."""
-    return request.holds[-1].reason if request.is_held and (outcome.state == "held" or is_erasable(outcome)) else ""
+    """Returns why a request is kept from a wave, or its person's keys from being destroyed; or why it was denied."""
+    if request.denial is not None and outcome.state == "denied":
+        return request.denial.reason
+    return request.hold.told if request.hold and (outcome.state == "held" or is_erasable(outcome)) else ""
 
 
 def print_request(request: Request) -> None:
@@ -136,7 +139,9 @@ def print_request(request: Request) -> None:
         print(f"  {'extended':<16} {before}: {extension.reason}")
     for hold in request.holds:
         end = f"released {day(hold.released_at)}" if hold.released_at else "not released"
-        print(f"  {'hold':<16} {day(hold.held_at)}, {end}: {hold.reason}")
+        print(f"  {HOLDS[hold.kind]:<16} {day(hold.held_at)}, {end}: {hold.told}")
+    if request.denial is not None:
+        print(f"  {'denied':<16} {day(request.denial.denied_at)}: {request.denial.reason}")
     for outcome in request.outcomes:
         for kept in outcome.undone:
             print(f"  {'undone':<16} {day(kept.undone_at)}, {_describe_undone(kept)}: {kept.reason}")

@@ -17,6 +17,7 @@ from tasks.tools.dvc import StageRun
 from tasks.tools.git import name_tag
 from tasks.tools.options import TASK_OPTIONS
 from tasks.tools.registry import Registered
+from tasks.tools.story import tell_requests
 from tasks.workspace.deadlines import plan_erasure
 from tasks.workspace.workspace import Workspace, open_ledger
 
@@ -58,6 +59,7 @@ def complete_requests(
             erase_after=plan_erasure(workspace.params, now),
             now=now,
         )
+        tell_requests(ledger, claim, "honoured by the wave")
     return summary
 
 

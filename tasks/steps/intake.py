@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from prefect import task
 
+from amun.core.params import IntakeParams
 from amun.ledger import Ledger, TakenFile
 from amun.ledger.demand_files import FaultyFileError, describe_faults, parse_demands
 from tasks.tools.options import NETWORK_OPTIONS
@@ -46,7 +47,7 @@ def take_requests(workspace: Workspace) -> Intake:
     records = []
     with open_ledger() as ledger:
         for waiting in source.read_waiting():
-            record = record_file(ledger, waiting, workspace.params.intake.max_unmatched_share)
+            record = record_file(ledger, waiting, workspace.params.intake)
             source.put_away(waiting, record)
             records.append(record)
     taken = [record for record in records if record.reason is None]
@@ -55,7 +56,7 @@ def take_requests(workspace: Workspace) -> Intake:
     return Intake(len(taken), len(new), num_unmatched, len(records) - len(taken))
 
 
-def record_file(ledger: Ledger, waiting: Waiting, max_unmatched_share: float) -> TakenFile:
+def record_file(ledger: Ledger, waiting: Waiting, intake: IntakeParams) -> TakenFile:
     """Records a file as taken, with its requests, or as rejected; one that is on record stays as it is.
 
     A demand that does not say when it was received was received when its file was written.
@@ -68,5 +69,8 @@ def record_file(ledger: Ledger, waiting: Waiting, max_unmatched_share: float) ->
         demands = parse_demands(waiting.content, now)
     except FaultyFileError as error:
         return ledger.reject_file(waiting.id, describe_faults(error.faults, NUM_REASONS), now=now)
-    dated = [replace(demand, received_at=demand.received_at or arrived_at) for demand in demands]
-    return ledger.take_file(waiting.id, dated, now=now, max_unmatched_share=max_unmatched_share)
+    dated = [
+        replace(demand, received_at=demand.received_at or arrived_at, num_approvals=intake.approvals)
+        for demand in demands
+    ]
+    return ledger.take_file(waiting.id, dated, now=now, max_unmatched_share=intake.max_unmatched_share)

@@ -10,8 +10,10 @@ from prefect.context import FlowRunContext
 
 from amun.core.errors import LeaseLostError
 from amun.core.keys import fingerprint, load_secret
+from amun.core.log import tell_about
 from amun.ledger import Claim, WaveBusy, WaveKind, describe_holder, heartbeat
 from tasks.tools.lost_runs import close_killed_runs
+from tasks.tools.story import tell_requests
 from tasks.workspace.workspace import LEASE_SECONDS, Workspace, open_ledger
 
 
@@ -36,7 +38,12 @@ def hold_wave(workspace: Workspace, kind: WaveKind) -> Iterator[Claim | WaveBusy
         found_by = _list_tags(workspace, claim)
         _name_flow_run(claim, found_by)
         try:
-            with heartbeat(ledger, claim, lease_seconds=LEASE_SECONDS), tags(*found_by):
+            with (
+                heartbeat(ledger, claim, lease_seconds=LEASE_SECONDS),
+                tags(*found_by),
+                tell_about(model=claim.model, wave=claim.number),
+            ):
+                tell_requests(ledger, claim, "in the wave")
                 yield claim
         except LeaseLostError:
             raise

@@ -10,7 +10,9 @@ from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
 from amun.core.errors import AmunError
+from amun.core.log import has_begun, tell_event
 from amun.core.masking import mask_passwords
+from amun.ledger import Claim, Ledger
 
 
 def _tell_plainly(record: logging.LogRecord) -> bool:
@@ -37,6 +39,14 @@ def tell(line: str) -> None:
     print(line, flush=True)
     if FlowRunContext.get() is not None:
         get_run_logger().info(line.strip())
+
+
+def tell_requests(ledger: Ledger, claim: Claim, message: str) -> None:
+    """Tells a log that programs read what has become of each request of a wave."""
+    if not has_begun():
+        return
+    for request in ledger.requests_of_wave(claim.model, claim.number):
+        tell_event(message, request=request.request_id)
 
 
 def tell_plan(model: str, plan: str) -> None:

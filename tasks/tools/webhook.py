@@ -52,7 +52,7 @@ class WebhookChannel:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign(read_key(), message.message_id, timestamp, body),
         }
-        return _ask("POST", _find_address(WEBHOOK_VARIABLE), headers, body)
+        return post(_find_address(WEBHOOK_VARIABLE), headers, body)
 
 
 def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
@@ -110,6 +110,15 @@ def check_heartbeat() -> None:
     """Refuses an address of the heartbeat that is none; nothing is asked."""
     if has_heartbeat():
         _find_address(HEARTBEAT_VARIABLE)
+
+
+def post(address: str, headers: dict[str, str], body: bytes) -> str:
+    """Posts to an address, follows no redirect, and returns what the server said, in one line without the path.
+
+    Raises:
+        AmunError: the server does not answer, or not with a status of 200 to 299.
+    """
+    return _ask("POST", address, headers, body)
 
 
 def _find_address(variable: str) -> str:

@@ -66,7 +66,7 @@ class ModelCollector(Collector):
         yield from gauge("amun_requests_pending", "Requests that wait for a wave.", status.pending)
         yield from gauge("amun_requests_overdue", "Requests not honoured after their due date.", status.overdue)
         yield from gauge("amun_requests_unmatched", "Requests that match nobody in the data.", status.unmatched)
-        yield from gauge("amun_requests_held", "Requests under a legal hold.", status.held)
+        yield from gauge("amun_requests_held", "Requests on hold.", status.held)
         yield from gauge("amun_request_due_timestamp_seconds", "Nearest due date of a request.", due)
         what = "Until when that request has to be in a wave."
         yield from gauge("amun_request_last_night_timestamp_seconds", what, last_night)

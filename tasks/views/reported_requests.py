@@ -8,7 +8,7 @@ from typing import Literal
 from amun.ledger import Erasure, Outcome, OutcomeState, Request
 from amun.ledger.laws import Law
 
-Standing = Literal["kept", "late", "running", "overdue", "held", "withdrawn"]
+Standing = Literal["kept", "late", "running", "overdue", "held", "withdrawn", "denied"]
 ANSWERED: tuple[OutcomeState, ...] = ("completed", "nothing_held")
 
 
@@ -100,11 +100,11 @@ def _report(
     standing = outcome if meant is None else _get_outcome(meant, model)
     is_answered = standing.state in (*ANSWERED, "already_forgotten")
     answered_at = outcome.decided_at if is_answered else None
-    is_held = request.is_held or (meant is not None and meant.is_held)
+    is_held = request.is_stopped or (meant is not None and meant.is_stopped)
     return ReportedRequest(
         request_id=request.request_id,
         received_at=request.received_at,
-        due_at=request.due_at,
+        due_at=request.find_due(now),
         state=outcome.state,
         wave_number=outcome.wave_number,
         answered_at=answered_at,
@@ -113,7 +113,7 @@ def _report(
         standing=_judge(
             outcome.state,
             find_end(answered_at, standing.erasure),
-            find_date(request.due_at),
+            find_date(request.find_due(now)),
             find_date(now),
             is_held=is_held,
         ),
@@ -128,14 +128,14 @@ def _get_outcome(request: Request, model: str) -> Outcome:
 
 def _find_earlier(of_person: Sequence[Request], model: str) -> Request | None:
     """Returns the person's request that a wave has honoured or is to honour; None where it is not among these."""
-    passed_over = ("already_forgotten", "withdrawn")
+    passed_over = ("already_forgotten", "withdrawn", "denied")
     found = [one for one in of_person if _get_outcome(one, model).state not in passed_over]
     return found[-1] if found else None
 
 
 def _judge(state: OutcomeState, done_at: datetime | None, due_on: date, today: date, *, is_held: bool) -> Standing:
-    if state == "withdrawn":
-        return "withdrawn"
+    if state in ("withdrawn", "denied"):
+        return state
     if done_at is not None:
         return "kept" if find_date(done_at) <= due_on else "late"
     if is_held:

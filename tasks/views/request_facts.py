@@ -14,6 +14,13 @@ from tasks.views.wave_rules import GateRules, parse_rules
 from tasks.workspace.twins import SharedPictures, find_shared
 from tasks.workspace.workspace import Workspace, open_ledger
 
+BEGUN = {
+    "legal": "kept back by a legal hold",
+    "identity": "kept back until it is known that the person asks",
+    "approval": "kept back until it is approved",
+}
+ENDED = {"legal": "released from the hold", "identity": "known to be the person's", "approval": "approved"}
+
 
 @dataclass(frozen=True)
 class Event:
@@ -160,7 +167,7 @@ def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Itera
         yield Event(undone.undone_at, f"opened again, because an earlier version of the model serves: {undone.reason}")
     if wave is not None and outcome.state in ("in_wave", "completed"):
         yield Event(wave.opened_at, f"wave {wave.number} took it in")
-    if outcome.decided_at is not None:
+    if outcome.decided_at is not None and request.denial is None:
         made = f" by wave {outcome.wave_number}" if outcome.wave_number is not None else ""
         yield Event(outcome.decided_at, f"{outcome.state.replace('_', ' ')}{made}")
     if outcome.erasure is not None and outcome.erasure.keys_destroyed_at is not None:
@@ -173,9 +180,11 @@ def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Itera
 
 def _list_delays(request: Request) -> Iterator[Event]:
     for hold in request.holds:
-        yield Event(hold.held_at, f"kept back by a legal hold: {hold.reason}")
+        yield Event(hold.held_at, f"{BEGUN[hold.kind]}: {hold.told}")
         if hold.released_at is not None:
-            yield Event(hold.released_at, "released from the hold")
+            yield Event(hold.released_at, ENDED[hold.kind])
+    if request.denial is not None:
+        yield Event(request.denial.denied_at, f"denied: {request.denial.reason}")
     if request.extension is not None:
         yield Event(request.extension.extended_at, f"its due date was put off: {request.extension.reason}")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError, join_lines, withhold_names
+from amun.core.log import tell_event
 from amun.core.subject_ids import normalise
 from amun.evidence.receipt import LeftFiles
 from amun.ledger import Ledger, PlannedErasure
@@ -92,6 +93,8 @@ def erase(workspace: Workspace, *, at_once: bool = False, subjects: Collection[s
         AmunError: ledger or key store does not answer, or a file cannot be looked into.
     """
     done = _erase_people(workspace, at_once, subjects)
+    for one in done.erased:
+        tell_event("erased", model=one.model, request=one.request_id)
     try:
         with withhold_names():
             done = replace(done, deletion=delete_from_source(workspace))

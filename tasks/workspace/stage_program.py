@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from amun.core.errors import AmunError, InputError
+from amun.core.log import LOG_VARIABLE
 from amun.core.stage_result import RESULT_FILE_VARIABLE, StageResult
 from amun.core.temporary import open_temporary
 
@@ -30,7 +31,8 @@ def run_program(path: Path, name: str, doing: str, *arguments: str, is_printed: 
         with subprocess.Popen(
             [sys.executable, "-m", f"amun.stages.{name}", *arguments],
             cwd=path,
-            env=os.environ | {RESULT_FILE_VARIABLE: str(result_path)},
+            # what is read here has a form of its own
+            env=os.environ | {RESULT_FILE_VARIABLE: str(result_path)} | ({} if is_printed else {LOG_VARIABLE: "text"}),
             # how far it has come is no part of what `--json` prints
             stdout=sys.stderr if is_printed else subprocess.PIPE,
             text=True,

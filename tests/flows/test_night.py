@@ -25,9 +25,10 @@ def test_a_night_answers_for_who_was_due_before_it_erased(tmp_path: Path, monkey
         return ["warning"]
 
     monkeypatch.setattr("flows.night.erase_due", erase)
+    monkeypatch.setattr("tasks.workspace.callbacks.send_callbacks", lambda: ["suite"])
     monkeypatch.setattr("tasks.workspace.alerting.end_night", end)
     told: list[str] = []
     close_night(Workspace(tmp_path, read_params(ROOT / "params.yaml")), told.append, has_failed=True, is_parked=True)
-    assert told == ["erased", "warning"]
+    assert told == ["erased", "suite", "warning"]
     assert ended.pop("due_at") <= erased_at[0]
     assert ended == {"has_failed": True, "is_parked": True}

@@ -5,7 +5,10 @@ from datetime import timedelta
 import pytest
 
 from amun.core.errors import InputError
-from amun.ledger import Hold, Ledger
+from amun.ledger import Demand, Hold, Ledger
+from amun.ledger.intake import UNVERIFIED
+from amun.ledger.laws import Law, compute_extended_due
+from amun.ledger.records import Denial
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_wave, complete_wave, list_states
 
 REASON = "evidence in case 4711"
@@ -88,3 +91,90 @@ def test_withdrawing_a_held_request_ends_its_hold(ledger: Ledger) -> None:
     assert (withdrawn.outcomes[0].state, withdrawn.is_held) == ("withdrawn", False)
     assert add(ledger, "ann") == ["R-000002"]
     assert [held.reason for held in ledger.hold_request("R-000002", "another", now=NOW).holds] == ["another"]
+
+
+@pytest.mark.parametrize(("law", "days"), [("gdpr", 5), ("ccpa", 0)])
+def test_clock_stops_until_the_identity_is_verified_where_the_law_has_it(ledger: Ledger, law: Law, days: int) -> None:
+    build_base(ledger, ["ann"])
+    [added] = ledger.add_demands([Demand("ann", law=law)], now=NOW)
+    held = ledger.hold_request("R-000001", REASON, now=NOW, kind="identity")
+    assert (held.outcomes[0].state, held.holds[0].kind, held.due_at) == ("held", "identity", added.due_at)
+    long_after = NOW + timedelta(days=200)
+    assert ledger.count_status(MODEL, long_after).overdue == (0 if days else 1)
+    assert ledger.count_due(MODEL, long_after) == (0 if days else 1)
+    assert (held.find_due(long_after) > long_after) == bool(days)
+    released = ledger.release_request("R-000001", now=NOW + timedelta(days=5))
+    assert (released.outcomes[0].state, released.due_at - added.due_at) == ("pending", timedelta(days=days))
+    # the second term is so much later, too
+    plain = compute_extended_due(NOW, law)
+    extended = ledger.extend_request("R-000001", REASON, now=NOW + timedelta(days=6))
+    assert extended.due_at - plain == timedelta(days=days)
+    complete_wave(ledger, claim_wave(ledger), erase_after=long_after)
+    with pytest.raises(InputError, match="an identity is verified before a wave begins"):
+        ledger.hold_request("R-000001", REASON, now=NOW, kind="identity")
+
+
+def test_demand_of_whom_nobody_knows_yet_waits_from_the_first_moment(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    demands = [Demand(name, is_verified=False) for name in ("ann", "zoe")] + [Demand("bob")]
+    ann, zoe, _ = ledger.add_demands(demands, now=NOW)
+    assert [answer.outcomes[0].state for answer in (ann, zoe)] == ["held", "unmatched"]
+    assert ledger.get_request("R-000001").hold == Hold(UNVERIFIED, NOW, None, "identity")
+    assert ledger.claim_wave(MODEL, kind="deletion", holder="elsewhere", now=NOW, lease_seconds=60) is None
+    # a new base brings the others' data: of whom nobody knows yet waits on
+    build_base(ledger, ["ann", "zoe", "bob"])
+    assert list_states(ledger) == [("R-000001", "held"), ("R-000002", "held"), ("R-000003", "pending")]
+    later = NOW + timedelta(days=2)
+    assert ledger.release_request("R-000002", now=later).due_at == zoe.due_at + timedelta(days=2)
+    assert ledger.subjects_of_wave(MODEL, claim_wave(ledger).number) == ["zoe", "bob"]
+
+
+def test_denied_request_keeps_its_reason_and_a_new_demand_is_a_new_request(ledger: Ledger) -> None:
+    build_base(ledger, ["ann", "bob"])
+    add(ledger, "ann", "zoe", "bob")
+    ledger.hold_request("R-000001", REASON, now=NOW, kind="identity")
+    for number in (1, 2):
+        denied = ledger.deny_request(f"R-00000{number}", "somebody else has asked", now=NOW)
+        assert (denied.outcomes[0].state, denied.outcomes[0].decided_at) == ("denied", NOW)
+        assert (denied.denial, denied.hold) == (Denial("somebody else has asked", NOW), None)
+    assert [request.request_id for request in ledger.list_requests(MODEL, "denied")] == ["R-000001", "R-000002"]
+    claim = claim_wave(ledger)
+    assert ledger.subjects_of_wave(MODEL, claim.number) == ["bob"]
+    for request_id, words in (("R-000001", "only a pending request can be denied"), ("R-000003", "any more")):
+        with pytest.raises(InputError, match=words):
+            ledger.deny_request(request_id, REASON, now=NOW)
+    assert ledger.get_request("R-000003").denial is None
+    assert add(ledger, "ann") == ["R-000004"]
+
+
+def test_request_waits_for_two_people_and_its_clock_runs_on(ledger: Ledger) -> None:
+    build_base(ledger, ["ann", "bob"])
+    [ann, _] = ledger.add_demands(
+        [Demand("ann", num_approvals=2), Demand("bob", is_verified=False, num_approvals=1)], now=NOW
+    )
+    assert ann.outcomes[0].state == "held"
+    for wrong, words in ((" ", "a name is empty"), ("Eve\nX", "name")):
+        with pytest.raises(InputError, match=words):
+            ledger.approve_request("R-000001", wrong, now=NOW)
+    once = ledger.approve_request("R-000001", " Eve  Miller ", now=NOW)
+    assert once.hold is not None
+    assert (once.outcomes[0].state, once.hold.told) == ("held", "it waits for approval; 1 of 2: Eve Miller")
+    with pytest.raises(InputError, match="EVE miller has approved it already; it takes somebody else"):
+        ledger.approve_request("R-000001", "EVE miller", now=NOW)
+    with pytest.raises(InputError, match="waits for `amun request approve`, which alone releases it"):
+        ledger.release_request("R-000001", now=NOW)
+    with pytest.raises(InputError, match="1 of 2: Eve Miller; approve or deny it"):
+        ledger.hold_request("R-000001", REASON, now=NOW)
+    late = ann.due_at + timedelta(days=1)
+    status = ledger.count_status(MODEL, late)
+    assert (status.overdue, status.held, status.held_overdue) == (1, 2, 0)
+    assert (ledger.count_due(MODEL, late), ledger.find_next_due(MODEL)) == (1, ann.due_at)
+    twice = ledger.approve_request("R-000001", "Joe", now=NOW)
+    assert (twice.outcomes[0].state, twice.hold, twice.due_at) == ("pending", None, ann.due_at)
+    assert [approval.name for approval in twice.holds[0].approvals] == ["Eve Miller", "Joe"]
+    # whose identity is verified still waits for approval
+    known = ledger.release_request("R-000002", now=NOW + timedelta(days=1))
+    assert (known.outcomes[0].state, [hold.kind for hold in known.holds]) == ("held", ["identity", "approval"])
+    assert ledger.approve_request("R-000002", "Joe", now=NOW).outcomes[0].state == "pending"
+    with pytest.raises(InputError, match=r"is pending for .*; nobody has to approve it now"):
+        ledger.approve_request("R-000002", "Eve", now=NOW)

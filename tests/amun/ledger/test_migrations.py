@@ -123,6 +123,11 @@ def test_earlier_ledger_is_brought_up_to_date_when_it_is_opened(url_of_2: str, m
         "extensions",
         "api_tokens",
         "posted_demands",
+        "opendsr_requests",
+        "opendsr_callbacks",
+        "holds",
+        "denials",
+        "approvals",
     ):
         assert describe_table(url_of_2, table) == describe_table(fresh, table)
 

@@ -9,6 +9,7 @@ from unittest.mock import ANY
 import httpx
 import pytest
 
+from amun.core.log import LOG_VARIABLE
 from amun.ledger import Ledger
 from flows.api import guard, server
 from flows.api.guard import MAX_BODY, RateLimit
@@ -49,6 +50,8 @@ def test_demand_is_taken_and_looked_up(served: Served) -> None:
             "law": "gdpr",
             "is_extended": False,
             "is_held": False,
+            "held_for": None,
+            "held_since": None,
             "has_receipt": False,
             "outcomes": [outcome],
         },
@@ -56,6 +59,7 @@ def test_demand_is_taken_and_looked_up(served: Served) -> None:
     served.ledger.hold_request("R-000001", "evidence against ann", now=NOW)
     served.ledger.extend_request("R-000001", "ann has many images", now=datetime(2026, 2, 1, tzinfo=UTC))
     held = served.client.get("/requests/R-000001")
+    assert (held.json()["held_for"], held.json()["held_since"]) == ("legal", NOW.isoformat().replace("+00:00", "Z"))
     assert (held.json()["is_extended"], held.json()["due_at"]) == (True, "2026-04-30T08:30:00Z")
     assert (held.json()["is_held"], held.json()["outcomes"][0]["state"]) == (True, "held")
     assert PERSON not in held.text
@@ -67,6 +71,19 @@ def test_demand_runs_by_the_clock_of_its_law(served: Served) -> None:
     assert served.client.get("/requests/R-000001").json()["law"] == "ccpa"
     assert_problem(served.post(body | {"law": "gdpr"}, "k-1"), 409, "key-reused")
     assert_problem(served.post(body | {"law": "lgpd"}), 422, "faulty")
+
+
+def test_demand_waits_until_it_is_known_to_be_the_persons(served: Served) -> None:
+    body = {"subject_id": PERSON, "is_verified": False}
+    assert served.post(body, "k-1").status_code == 201
+    assert_problem(served.post({"subject_id": PERSON}, "k-1"), 409, "key-reused")
+    assert_problem(served.post(body | {"is_verified": "no"}), 422, "faulty")
+    shown = served.client.get("/requests/R-000001").json()
+    assert (shown["held_for"], shown["outcomes"][0]["state"]) == ("identity", "held")
+    served.ledger.deny_request("R-000001", "ann did not answer", now=NOW)
+    denied = served.client.get("/requests/R-000001")
+    assert (denied.json()["held_for"], denied.json()["outcomes"][0]["state"]) == (None, "denied")
+    assert "answer" not in denied.text
 
 
 def test_demand_said_again(served: Served) -> None:
@@ -167,6 +184,14 @@ def test_request_has_one_spelling_in_the_log(served: Served) -> None:
     served.client.get("/requests/R-000000001/receipt")
     assert [line["request"] for line in served.read_log()] == ["R-000001"] * 3
     assert served.client.head("/healthz").status_code == 200
+
+
+def test_log_is_as_all_lines_are_where_json_is_asked_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LOG_VARIABLE, "json")
+    served.post({"subject_id": PERSON})
+    (line,) = served.read_log()
+    assert [*line][:3] == ["time", "level", "message"]
+    assert (line["level"], line["message"], line["request"], "at" in line) == ("info", "call", "R-000001", False)
 
 
 def test_without_a_token_there_is_nothing(served: Served) -> None:

@@ -162,4 +162,6 @@ def test_address_and_rate_that_are_none() -> None:
     with pytest.raises(InputError, match="no machine has such a name"), server.listen("a" * 70, find_free_port()):
         pass
     with pytest.raises(InputError, match="--rate nan: it is no number of calls a second"):
-        server.serve(make_workspace(), "127.0.0.1", None, float("nan"))
+        server.serve(make_workspace(), "127.0.0.1", None, float("nan"), "email")
+    with pytest.raises(InputError, match="--identity phone: there is no such identity; there are"):
+        server.serve(make_workspace(), "127.0.0.1", None, 1.0, "phone")

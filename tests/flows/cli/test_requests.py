@@ -18,6 +18,7 @@ from amun.core.keys import create_secret
 from amun.core.paths import CALIBRATION, FORGOTTEN, PARAMS, TEST, TRAIN
 from amun.evidence.wave import write_json
 from amun.ledger import Ledger
+from amun.ledger.drop import hash_email
 from amun.store.samples import Samples, write_samples
 from flows.cli import main
 from tasks.tools.environment import LEDGER_VARIABLE
@@ -255,6 +256,53 @@ def test_list_that_cannot_be_shown(
     assert (typed.exit_code, typed.out, typed.err.count("\n")) == (2, "", 1)
     assert words in typed.err
     assert ledger.list_requests() == []
+
+
+def test_requests_wait_for_approval_where_the_parameters_say_so(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = PARAMS.read_text(encoding="utf-8")
+    assert shipped.count("approvals: 0 ") == 1
+    PARAMS.write_text(shipped.replace("approvals: 0 ", "approvals: 1 "), encoding="utf-8")
+    assert "held" in Typed(capsys, "add", "heavy").out
+    assert "it waits for approval" in Typed(capsys, "list").out
+    approved = Typed(capsys, "approve", "R-000001", "--by", "Eve")
+    assert (approved.exit_code, "1 of 1: Eve" in approved.out) == (0, True)
+    assert ledger.get_request("R-000001").outcomes[0].state == "pending"
+
+
+def test_list_of_drop_becomes_requests_once(ledger: Ledger, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    deletion_list, table, out = (tmp_path / name for name in ("list.csv", "people.csv", "out.csv"))
+    deletion_list.write_text(
+        f"ID,Hash\n{'a' * 12},{hash_email('h@example.com')}\n{'b' * 12},{hash_email('n@example.com')}\n",
+        encoding="ascii",
+    )
+    table.write_text("subject_id,email\nheavy,H@example.com\n", encoding="ascii")
+    typed = Typed(capsys, "from-drop", str(deletion_list), "--match", str(table))
+    assert (typed.exit_code, typed.out) == (0, "2 work items: 1 new request\nanswered: 1\nleft: 1 not erased yet\n")
+    (request,) = ledger.list_requests()
+    assert (request.subject_id, request.law, request.reference) == ("heavy", "ccpa", f"DROP {'a' * 12}")
+    again = Typed(capsys, "from-drop", str(deletion_list), "--match", str(table), "--out", str(out))
+    assert (again.exit_code, "0 new requests" in again.out) == (0, True)
+    assert out.read_text(encoding="ascii") == f"Id,Status\n{'b' * 12},5\n"
+    assert (out.stat().st_mode & 0o777, len(ledger.list_requests())) == (0o600, 1)
+    refused = Typed(capsys, "from-drop", str(table), "--match", str(table))
+    assert (refused.exit_code, refused.err.count("\n")) == (2, 1)
+    assert refused.err.startswith(f"amun: {table}: line 1: the columns are subject_id, email")
+
+
+def test_request_waits_for_the_identity_or_is_denied(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "held" in Typed(capsys, "add", "heavy", "00042", "--unverified").out
+    assert "not verified" in Typed(capsys, "show", "R-000001").out
+    assert Typed(capsys, "release", "R-000001").exit_code == 0
+    assert Typed(capsys, "hold", "R-000001", "--identity", "--reason", "asked for a passport").exit_code == 0
+    assert ledger.get_request("R-000001").holds[-1].kind == "identity"
+    denied = Typed(capsys, "deny", "R-000002", "--reason", "the passport is of somebody else")
+    assert (denied.exit_code, denied.err) == (0, "")
+    assert denied.out.rstrip().endswith(": the passport is of somebody else")
+    listed = Typed(capsys, "list", "--state", "denied").out
+    assert ("R-000002" in listed, "R-000001" in listed) == (True, False)
+    assert "is denied for" in Typed(capsys, "deny", "R-000002", "--reason", "again").err
 
 
 def test_request_runs_by_the_clock_of_its_law(

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from zipfile import ZipFile
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from amun.ledger import Holding, Request
-from amun.ledger.records import Erasure, Hold, Outcome, UndoneOutcome
+from amun.ledger.records import Approval, Denial, Erasure, Hold, Outcome, UndoneOutcome
 from flows.pages.export_file import _add_images, _describe, _describe_request, _tell
 from tasks.tools.git import commit_paths, run_git
 from tasks.views.export import Facts, HeldImage
@@ -146,10 +147,15 @@ def test_readme_says_what_is_not_in_the_file(tmp_path: Path) -> None:
 def test_reasons_of_holds_and_rollbacks_are_left_out() -> None:
     undone = UndoneOutcome("completed", 1, NIGHT, None, NIGHT, "a quarrel with ben")
     outcome = Outcome("digits-cnn", "completed", 2, NIGHT, None, (undone,), None)
-    hold = Hold("evidence against ben", NIGHT, None)
-    told = _describe_request(Request("R-000001", "ann", NIGHT, NIGHT, "T-1", None, (hold,), (outcome,)))
+    hold = Hold("evidence against ben", NIGHT, None, "approval", 2, (Approval("ben", NIGHT),))
+    request = Request("R-000001", "ann", NIGHT, NIGHT, "T-1", None, (hold,), (outcome,))
+    told = _describe_request(replace(request, denial=Denial("ben has asked", NIGHT)))
     assert "ben" not in repr(told)
-    assert list(told["holds"]) == [{"held_at": NIGHT, "released_at": None}]
+    approvals = [{"approved_at": NIGHT}]
+    assert list(told["holds"]) == [
+        {"held_at": NIGHT, "released_at": None, "kind": "approval", "num_approvals": 2, "approvals": approvals}
+    ]
+    assert told["denial"] == {"denied_at": NIGHT}
     assert told["outcomes"][0]["undone"][0]["wave_number"] == 1
 
 

@@ -67,7 +67,7 @@ def test_requests_stand_with_their_due_dates() -> None:
     told = tell_standings(list_requests(), NOW)
     assert told == (
         "Of 9 requests, 3 were honoured in time, 1 was honoured late, 2 are past the due date and not done, "
-        "1 is under way and in time, 1 is kept back by a legal hold (1 past the due date), 1 was withdrawn."
+        "1 is under way and in time, 1 is on hold (1 past the due date), 1 was withdrawn."
     )
     assert tell_standings(list_requests()[:2], NOW).endswith("No deadline was missed.")
     assert tell_standings(list_requests()[4:5], NOW) == (
@@ -85,7 +85,7 @@ def test_page_of_all_time_tells_each_request_and_what_failed() -> None:
         "R-000003 2026-05-01 2026-05-02, wave 1 2026-06-01 2026-05-31 late by 1 day",
         "R-000004 2026-05-01 2026-05-02, wave 1 after 2026-05-09 2026-05-31 overdue by 30 days",
         "R-000005 2026-06-25 waits for a night — 2026-07-25 under way, 25 days left",
-        "R-000007 2026-05-01 on legal hold — 2026-05-31 on hold, 30 days overdue",
+        "R-000007 2026-05-01 on hold — 2026-05-31 on hold, 30 days overdue",
         "attempt 1 (amun): the gate has refused it, memory left 0.80, not within 0.5 of 0 retrained exactly, attempt 2",
         "wave 3 2026-05-21 parked: it could not be finished its requests wait for the next night",
         "the model went back from version 5 to version 2; wave 4 undone",

@@ -152,7 +152,8 @@ def test_twins_are_told_and_nobody_else_is_named(twins: SharedPictures, words: s
     ("state", "words"),
     [
         ("pending", "Waiting for the next wave."),
-        ("held", "Kept back by a legal hold."),
+        ("held", "On hold."),
+        ("denied", "Denied."),
         ("withdrawn", "Withdrawn before any wave."),
         ("nothing_held", "No sample is held under this id."),
         ("unmatched", "Neither honoured nor closed: nobody in the data is called so"),

@@ -71,6 +71,10 @@ class BucketPlace:
 Place = FolderPlace | BucketPlace
 
 
+def make_intake(source: str | None, approvals: int = 0) -> IntakeParams:
+    return IntakeParams(source=source, max_unmatched_share=0.5, approvals=approvals)
+
+
 @pytest.fixture(scope="module")
 def versioned(swift: dict[str, str]) -> str:
     """A bucket that keeps versions."""
@@ -109,9 +113,7 @@ def workspace(place: Place, ledger: Ledger, tmp_path: Path) -> Workspace:
 
 def make_workspace(root: Path, source: str | None) -> Workspace:
     """Returns a workspace in a folder of its own below `root`."""
-    return Workspace(
-        root / "workspace", PARAMS.model_copy(update={"intake": IntakeParams(source=source, max_unmatched_share=0.5)})
-    )
+    return Workspace(root / "workspace", PARAMS.model_copy(update={"intake": make_intake(source)}))
 
 
 def list_requests(ledger: Ledger) -> list[tuple[str, int | None]]:
@@ -239,7 +241,8 @@ def test_file_replaced_while_it_is_taken_is_another(place: Place, workspace: Wor
     waiting = next(iter(source.read_waiting()))
     assert waiting.id.source == name_source(workspace)
     place.put("x.csv", second)
-    source.put_away(waiting, record_file(ledger, waiting, 0.5))
+    source.put_away(waiting, record_file(ledger, waiting, make_intake(None, approvals=1)))
+    assert [request.subject_id for request in ledger.list_requests(state="held")] == ["person-0"]
     assert place.read() == {"x.csv": second, "done/000001/x.csv": first}
     take(workspace)
     place.put("x.csv", first + "person-2\n")

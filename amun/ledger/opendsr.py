@@ -1,0 +1,218 @@
+"""Requests as privacy suites send them (OpenDSR 2.0): known by their senders' ids; who sent one is told of its end."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from amun.core.databases import split_chunks
+from amun.core.errors import InputError
+from amun.ledger.checks import format_request_id, parse_request_id
+from amun.ledger.demands import Demand
+from amun.ledger.intake import Unknown, check_demands, record_demands
+from amun.ledger.posted import KeyReusedError
+from amun.ledger.records import Request
+from amun.ledger.requests import RequestBook, read_requests, select_outcomes, withdraw
+from amun.ledger.schema import LIVE_STATES, DsrCallbackRow, DsrRow, PostedRow, RequestRow
+
+DsrStatus = Literal["pending", "in_progress", "completed", "cancelled"]
+FINAL: tuple[DsrStatus, ...] = ("completed", "cancelled")
+MAX_TRIES = 14  # of telling one address; a night makes one
+CLAIM_TIME = timedelta(minutes=10)  # after which whoever was telling is taken for dead
+IS_OPEN = DsrCallbackRow.told.not_in(FINAL), DsrCallbackRow.num_tries < MAX_TRIES
+
+
+class NotPendingError(InputError):
+    """A request cannot be cancelled any more."""
+
+
+@dataclass(frozen=True)
+class DsrDemand:
+    """What a request of OpenDSR has besides the demand.
+
+    Attributes:
+        subject_request_id: its sender's id, a UUID.
+        token: name of the token that it came with; its sender is known by that.
+        digest: of all that was sent.
+        callback_urls: whom to tell.
+    """
+
+    subject_request_id: str
+    token: str
+    digest: str
+    callback_urls: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Dsr:
+    """Where a request of OpenDSR stands.
+
+    Attributes:
+        subject_request_id: its sender's id.
+        token: name of the token that it came with.
+        request_id: the request it stands under.
+        received_at: when it came here.
+        due_at: when that request is due.
+        status: in the standard's words.
+    """
+
+    subject_request_id: str
+    token: str
+    request_id: str
+    received_at: datetime
+    due_at: datetime
+    status: DsrStatus
+
+
+@dataclass(frozen=True)
+class Callback:
+    """What an address is to be told; `place` is its own among those of the request."""
+
+    dsr: Dsr
+    place: int
+    url: str
+
+
+class DsrBook(RequestBook):
+    """The part of the ledger that keeps requests of OpenDSR."""
+
+    def take_dsr(self, demand: Demand, dsr: DsrDemand, *, now: datetime) -> Dsr:
+        """Records a demand as `add_demands` does, under its sender's id; said again it is answered, and no more.
+
+        Raises:
+            InputError: as `add_demands`; nothing is recorded.
+            KeyReusedError: the id came with another request before; nothing is recorded.
+        """
+        checked = check_demands([demand], now)
+        with self._write() as session:
+            if (known := session.get(DsrRow, dsr.subject_request_id)) is not None:
+                if known.digest != dsr.digest:
+                    raise KeyReusedError("this subject_request_id came with another request before; draw a new one")
+                return _describe(session, [known])[0]
+            (added,) = record_demands(session, checked, self.name, now, Unknown())
+            row = DsrRow(
+                subject_request_id=dsr.subject_request_id,
+                token=dsr.token,
+                digest=dsr.digest,
+                request_number=parse_request_id(added.request_id),
+                is_new=added.is_new,
+                received_at=now,
+            )
+            session.add(row)
+            session.flush()
+            for place, url in enumerate(dsr.callback_urls):
+                # the answer to the request has told the first status
+                session.add(
+                    DsrCallbackRow(
+                        subject_request_id=row.subject_request_id, place=place, url=url, told="pending", num_tries=0
+                    )
+                )
+            return _describe(session, [row])[0]
+
+    def find_dsr(self, subject_request_id: str) -> Dsr | None:
+        """Returns a request by its sender's id."""
+        with self._read() as session:
+            row = session.get(DsrRow, subject_request_id)
+            return None if row is None else _describe(session, [row])[0]
+
+    def cancel_dsr(self, subject_request_id: str, *, now: datetime) -> Dsr | None:
+        """Cancels a request that is still pending, and returns it as it then stands; None where there is none.
+
+        The person's request is withdrawn unless another demand over HTTP stands under it, too.
+
+        Raises:
+            NotPendingError: it is under way, or over.
+        """
+        with self._write() as session:
+            row = session.get(DsrRow, subject_request_id)
+            if row is None:
+                return None
+            (dsr,) = _describe(session, [row])
+            if dsr.status != "pending":
+                raise NotPendingError(f"it is {dsr.status}; only a pending request can be cancelled")
+            row.cancelled_at = now
+            if row.is_new and not _has_others(session, row):
+                withdraw(session, self.name, dsr.request_id, None, now)
+            session.flush()
+            return _describe(session, [row])[0]
+
+    def has_callbacks(self) -> bool:
+        """Tells whether an address is still to be told of something, now or later."""
+        with self._read() as session:
+            return session.scalar(select(DsrCallbackRow).where(*IS_OPEN).limit(1)) is not None
+
+    def claim_callbacks(self, now: datetime) -> list[Callback]:
+        """Returns whom to tell of a status that they have not been told, and keeps others from telling them now."""
+        is_free = or_(DsrCallbackRow.claimed_at.is_(None), DsrCallbackRow.claimed_at <= now - CLAIM_TIME)
+        query = (
+            select(DsrCallbackRow, DsrRow)
+            .join(DsrRow)
+            .where(*IS_OPEN, is_free)
+            .order_by(DsrRow.request_number, DsrCallbackRow.place)
+        )
+        with self._write() as session:
+            rows = session.execute(query).tuples().all()
+            stand = {dsr.subject_request_id: dsr for dsr in _describe(session, [row for _, row in rows])}
+            claimed = []
+            for callback, row in rows:
+                dsr = stand[row.subject_request_id]
+                if dsr.status != callback.told:
+                    callback.claimed_at = now
+                    claimed.append(Callback(dsr, callback.place, callback.url))
+            return claimed
+
+    def settle_callbacks(self, told: Iterable[tuple[Callback, bool]]) -> None:
+        """Records who was told, and who is to be told again."""
+        with self._write() as session:
+            for callback, is_told in told:
+                row = session.get_one(DsrCallbackRow, (callback.dsr.subject_request_id, callback.place))
+                row.claimed_at = None
+                row.num_tries = 0 if is_told else row.num_tries + 1
+                if is_told:
+                    row.told = callback.dsr.status
+
+
+def _has_others(session: Session, row: DsrRow) -> bool:
+    """Tells whether anybody else's demand over HTTP stands under the same request."""
+    posted = select(func.count()).where(PostedRow.request_number == row.request_number)
+    others = select(func.count()).where(
+        DsrRow.request_number == row.request_number,
+        DsrRow.subject_request_id != row.subject_request_id,
+        DsrRow.cancelled_at.is_(None),
+    )
+    return bool(session.scalars(posted).one() or session.scalars(others).one())
+
+
+def _describe(session: Session, rows: Sequence[DsrRow]) -> list[Dsr]:
+    numbers = sorted({row.request_number for row in rows})
+    requests = {
+        request.request_id: request
+        for chunk in split_chunks(numbers)
+        for request in read_requests(session, select_outcomes().where(RequestRow.number.in_(chunk)))
+    }
+    described = []
+    for row in rows:
+        request = requests[format_request_id(row.request_number)]
+        status = "cancelled" if row.cancelled_at is not None else choose_status(request)
+        described.append(
+            Dsr(row.subject_request_id, row.token, request.request_id, row.received_at, request.due_at, status)
+        )
+    return described
+
+
+def choose_status(request: Request) -> DsrStatus:
+    """Returns where a request stands, for all models together.
+
+    It is completed once every model has forgotten the person, and whose data were sealed is erased.
+    """
+    # of the others there was nothing to do, or somebody has decided that nothing is
+    concerned = [one for one in request.outcomes if one.state in (*LIVE_STATES, "completed")]
+    if not concerned:
+        return "cancelled" if all(one.state in ("withdrawn", "denied") for one in request.outcomes) else "completed"
+    if all(one.state in ("pending", "held", "unmatched") for one in concerned):
+        return "pending"
+    is_over = [one.state == "completed" and (one.erasure is None or one.erasure.erased_at) for one in concerned]
+    return "completed" if all(is_over) else "in_progress"

@@ -1,0 +1,136 @@
+"""Privacy suites are told what became of their requests: once, signed, at no other place than those that are named."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from amun.core.errors import InputError
+from amun.ledger import Demand, Ledger
+from amun.ledger.opendsr import MAX_TRIES, DsrDemand
+from tasks.tools.environment import LEDGER_VARIABLE
+from tasks.tools.processor_key import CERTIFICATE_VARIABLE, KEY_VARIABLE
+from tasks.workspace.callbacks import CALLBACKS_VARIABLE, is_allowed, read_origins, send_callbacks
+from tests.amun.ledger.helpers import NOW, build_base, claim_wave, complete_wave
+from tests.processor import assert_signed, name_key
+from tests.tasks.tools.receivers import Posts, run_web
+
+ID = "a7551968-d5d6-44b2-9831-815ac901779"
+PATH = "/callbacks?suite=1"
+
+
+@pytest.fixture
+def posts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Posts]:
+    """What the suite was told, at the one place that is named."""
+    told = Posts()
+    with run_web(told) as port:
+        monkeypatch.setenv(CALLBACKS_VARIABLE, f"https://else.example.org http://127.0.0.1:{port}")
+        yield told
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, posts: Posts) -> Iterator[Ledger]:
+    """A ledger in which a suite has asked for ann and ben, and for joe at a place that nobody has named."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    monkeypatch.setenv(LEDGER_VARIABLE, url)
+    name_key(tmp_path, monkeypatch)
+    place = read_origins()[1]
+    with Ledger.create(url) as opened:
+        build_base(opened, ["ann", "ben", "joe"])
+        opened.add_token("suite", ["requests:write"], NOW)
+        for number, (person, origin) in enumerate(
+            [("ann", place), ("ben", place), ("joe", "https://gone.example.org")]
+        ):
+            asked = DsrDemand(f"{ID}{number}", "suite", "digest", [f"{origin}{PATH}"])
+            opened.take_dsr(Demand(person), asked, now=NOW)
+        yield opened
+    assert [person for person in ("ann", "ben", "joe") if person in str(posts.asked)] == []
+
+
+def forget(ledger: Ledger) -> None:
+    complete_wave(ledger, claim_wave(ledger))
+
+
+def test_suite_is_told_once_of_the_end(ledger: Ledger, posts: Posts, tmp_path: Path) -> None:
+    assert send_callbacks() == []
+    assert posts.asked == []
+    ledger.cancel_dsr(f"{ID}1", now=NOW)
+    forget(ledger)
+    (line,) = send_callbacks()
+    assert line == (
+        "warning: 1 callback not taken: https://gone.example.org: AMUN_OPENDSR_CALLBACKS names it no more; "
+        "the next night tries again"
+    )
+    told = {}
+    certificate = (tmp_path / "dsr-certificate.pem").read_text(encoding="ascii")
+    for method, path, headers, body in posts.asked:
+        assert (method, path) == ("POST", PATH)
+        names = ("X-OpenDSR-Processor-Domain", "X-OpenDSR-Signature")
+        assert_signed({name: headers[name.lower()] for name in names}, body, certificate)
+        content = json.loads(body)
+        told[content["subject_request_id"]] = content
+    assert {number: content["request_status"] for number, content in told.items()} == {
+        f"{ID}0": "completed",
+        f"{ID}1": "cancelled",
+    }
+    assert told[f"{ID}0"] == {
+        "controller_id": "suite",
+        "expected_completion_time": "2026-02-28T09:30:00+00:00",
+        "status_callback_url": f"{read_origins()[1]}{PATH}",
+        "subject_request_id": f"{ID}0",
+        "request_status": "completed",
+    }
+    for _ in range(MAX_TRIES - 1):
+        (failing,) = ledger.claim_callbacks(NOW)
+        ledger.settle_callbacks([(failing, False)])
+    # nobody tries for ever
+    assert send_callbacks() == []
+    assert len(posts.asked) == 2
+
+
+@pytest.mark.parametrize("status", [500, 302])
+def test_who_does_not_take_it_is_told_the_next_night(status: int, ledger: Ledger, posts: Posts) -> None:
+    forget(ledger)
+    posts.status = status
+    assert f"says {status}" in send_callbacks()[0]
+    assert {path for _, path, _, _ in posts.asked} == {PATH}
+    posts.status, posts.asked = 204, []
+    send_callbacks()
+    assert sorted(json.loads(body)["subject_request_id"] for _, _, _, body in posts.asked) == [f"{ID}0", f"{ID}1"]
+
+
+def test_without_a_key_that_is_told(ledger: Ledger, posts: Posts, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(ledger)
+    monkeypatch.delenv(KEY_VARIABLE)
+    monkeypatch.delenv(CERTIFICATE_VARIABLE)
+    assert send_callbacks() == [
+        "warning: privacy suites were told nothing: AMUN_OPENDSR_CERTIFICATE: not set where the nights run"
+    ]
+    assert posts.asked == []
+
+
+def test_what_one_tells_another_does_not(ledger: Ledger) -> None:
+    forget(ledger)
+    assert len(ledger.claim_callbacks(NOW)) == 3
+    assert ledger.claim_callbacks(NOW) == []
+
+
+def test_places_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in ("http://suite.example.org", "suite.example.org", "https://", "https://a.example.org/path"):
+        monkeypatch.setenv(CALLBACKS_VARIABLE, wrong)
+        with pytest.raises(InputError, match=f"{CALLBACKS_VARIABLE}: .* is no place"):
+            read_origins()
+    origins = ("https://a.example.org", "https://b.example.org:8443")
+    for url, is_there in {
+        "https://a.example.org/x": True,
+        "https://A.example.org?x": True,
+        "https://b.example.org:8443/x": True,
+        "http://a.example.org/x": False,
+        "https://a.example.org:8443/x": False,
+        "https://a.example.org@evil.example/x": False,
+        "https://a.example.org\\@evil.example/x": False,
+        "https://a.example.org/x\r\nHost: y": False,
+        "https://b.example.org/x": False,
+    }.items():
+        assert is_allowed(url, origins) is is_there, url
