@@ -24,6 +24,7 @@ from tests.warm_order import Order
 
 COMMAND_LINE = "flows.cli.app"
 OF_STAGES = "-stages"  # ends the address of the process that knows none of the project's code
+OF_NEW_INTERPRETER = 700, 10, 10  # when Python looks for garbage
 UNFLUSHED = 120  # the exit code where what was printed could not be written
 LIBRARIES = (
     "torch",
@@ -41,6 +42,7 @@ LIBRARIES = (
     "fastapi",
     "httpx",
     "mlflow.pytorch",
+    "mlflow.store.tracking.sqlalchemy_store",
     "dvc.repo",
     "boto3",
     # what Prefect imports, and itself asks for no settings
@@ -110,6 +112,7 @@ def become(order: Order) -> None:
     os.environ.clear()
     os.environ.update(order.variables)
     time.tzset()
+    gc.set_threshold(*OF_NEW_INTERPRETER)
     # what a library has set up, or drawn, when it was imported
     logging.getLogger().handlers.clear()
     importlib.import_module("numpy").random.seed()
@@ -154,6 +157,11 @@ def prepare(*names: str) -> None:
     gc.freeze()  # a collection in a copy would write to all of it
 
 
+def list_packages() -> None:
+    """Finds out once, not in each copy, which installed package has which module: MLflow asks when it logs a model."""
+    importlib.import_module("mlflow.utils.requirements_utils")._init_packages_to_modules_map()
+
+
 def compile_search() -> None:
     """Makes machine code of the scan's search once, not in each copy."""
     from amun.scan.hashing import WindowHash
@@ -174,6 +182,7 @@ def main() -> None:
         order = serve(address + OF_STAGES)
     else:
         compile_search()
+        list_packages()
         prepare(COMMAND_LINE)
         order = serve(address)
     try:

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Sequence
 
 from amun.core.exit_codes import INTERRUPTED
+from amun.core.processes import collect_rarely
 
 
 def run_tied(module: str, arguments: Sequence[str]) -> None:
     """Runs a module as `python -m` does, until it ends, is told to stop, or its parent dies."""
+    collect_rarely()
     parent = os.getppid()
     if sys.platform == "linux":
         set_parent_death_signal = 1

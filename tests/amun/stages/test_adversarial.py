@@ -37,6 +37,7 @@ from amun.store.samples import Samples, read_samples, write_samples
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import ROOT, load_digit_images
 from tests.footers import is_sealed
+from tests.warm import WarmProcess, find_process
 
 NUM_TRAIN, NUM_FORGET, NUM_CALIBRATION = 150, 60, 100
 IDS = [f"id{number:03}" for number in range(NUM_TRAIN)]
@@ -47,8 +48,11 @@ MODEL = ModelParams(name="digits", architecture="small_cnn", options={"channels"
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The current folder, with what the stage reads: a small base, training samples, a wave; batches of four."""
+def workspace(tmp_path_factory: pytest.TempPathFactory, warm: WarmProcess) -> Iterator[Path]:  # noqa: ARG001
+    """The current folder, with what the stage reads: a small base, training samples, a wave; batches of four.
+
+    The stage runs in copies of the warm process, which the fixture has stand ready.
+    """
     root = tmp_path_factory.mktemp("stage")
     make_vault(root)
     content: dict[str, Any] = yaml.safe_load((ROOT / PARAMS).read_text(encoding="utf-8"))
@@ -100,10 +104,11 @@ def write_wave(root: Path, forget_ids: list[str]) -> None:
 
 def start(root: Path, **variables: str) -> subprocess.Popen[str]:
     """Starts the stage."""
+    warm = find_process()
     return subprocess.Popen(
-        [sys.executable, "-m", "amun.stages.adversarial"],
+        [sys.executable if warm is None else warm.interpreter, "-m", "amun.stages.adversarial"],
         cwd=root,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | ({} if warm is None else warm.told) | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

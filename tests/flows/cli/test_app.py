@@ -1,5 +1,6 @@
 """What typer itself refuses is one line, as everything else that is refused."""
 
+import gc
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 import typer
 
 from amun import __version__
+from amun.core.processes import NUM_ALLOCATED
 from flows.cli import main
 from flows.cli.app import Commands
 
@@ -46,6 +48,17 @@ def test_help_is_no_error_line(command: list[str], capsys: pytest.CaptureFixture
     said = capsys.readouterr()
     assert "Usage: amun" in said.out
     assert said.err == ""
+
+
+def test_garbage_is_looked_for_rarely() -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(700)
+    try:
+        with pytest.raises(SystemExit):
+            main(["--version"])
+        assert gc.get_threshold()[0] == NUM_ALLOCATED
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_interrupted_while_it_is_imported_it_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
