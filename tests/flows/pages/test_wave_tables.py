@@ -21,9 +21,23 @@ NIGHT = datetime(2026, 1, 31, 3, tzinfo=UTC)
 
 
 STATUS = {
-    **{"model": "model", "champion": 7, "pending": 0, "overdue": 0, "unmatched": 3, "held": 0, "next_due": None},
-    **{"last_night": None, "to_erase": 3, "erase_next": NIGHT, "erase_late": 1, "erase_overdue": 2},
-    **{"never_erased": 0, "num_listed": 0, "consumers": [], "source_waiting": 0, "clear_bases": []},
+    "model": "model",
+    "champion": 7,
+    "pending": 0,
+    "overdue": 0,
+    "unmatched": 3,
+    "held": 0,
+    "next_due": None,
+    "last_night": None,
+    "to_erase": 3,
+    "erase_next": NIGHT,
+    "erase_late": 1,
+    "erase_overdue": 2,
+    "never_erased": 0,
+    "num_listed": 0,
+    "consumers": [],
+    "source_waiting": 0,
+    "clear_bases": [],
 }
 
 
