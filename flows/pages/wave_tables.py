@@ -7,7 +7,7 @@ from amun.core.counts import tell_count
 from amun.core.params import EXACT_METHOD
 from amun.evidence.attempts import Summary
 from amun.evidence.worst import Worst
-from amun.ledger import Request, Wave
+from amun.ledger import OpenWave, Request, Wave
 from amun.ledger.consumers import tell_holding, tell_remembering
 from amun.ledger.holder import tell_holder
 from flows.pages.layout import (
@@ -148,7 +148,12 @@ def print_status(status: dict[str, Any]) -> None:
     if last is not None:
         note = f": {last.note}" if last.note else ""
         print(f"last wave  {last.number}, {last.state} {moment(last.closed_at)}{note}")
-    print(f"open wave  {'none' if wave is None else f'{wave.number} ({wave.kind}), run by {tell_holder(wave.holder)}'}")
+    print(f"open wave  {'none' if wave is None else _tell_open(wave)}")
+
+
+def _tell_open(wave: OpenWave) -> str:
+    gone = ", which is gone: `amun wave run` goes on with it" if wave.is_abandoned else ""
+    return f"{wave.number} ({wave.kind}), run by {tell_holder(wave.holder)}{gone}"
 
 
 def _print_erasures(status: dict[str, Any]) -> None:

@@ -12,12 +12,33 @@ from amun.evidence.attempts import Judged, Summary
 from amun.evidence.earlier import EarlierFigures
 from amun.evidence.figures import AuditFigures, Comparison, ReportFigures
 from amun.evidence.worst import PersonScore, Worst
-from amun.ledger import Consumer, Request, Wave
+from amun.ledger import Consumer, OpenWave, Request, Wave
 from flows.pages.listing import View
 from flows.pages.table import CUT
 from flows.pages.wave_tables import choose_waves, print_list, print_status, print_wave
 
 NIGHT = datetime(2026, 1, 31, 3, tzinfo=UTC)
+
+
+STATUS = {
+    "model": "model",
+    "champion": 7,
+    "pending": 0,
+    "overdue": 0,
+    "unmatched": 3,
+    "held": 0,
+    "next_due": None,
+    "last_night": None,
+    "to_erase": 3,
+    "erase_next": NIGHT,
+    "erase_late": 1,
+    "erase_overdue": 2,
+    "never_erased": 0,
+    "num_listed": 0,
+    "consumers": [],
+    "source_waiting": 0,
+    "clear_bases": [],
+}
 
 
 def make_wave(number: int, *, undone_by: int | None = None, note: str | None = None) -> Wave:
@@ -149,10 +170,17 @@ def test_wave_tells_what_it_has_left_of_earlier_waves(capsys: pytest.CaptureFixt
     assert "earlier waves memory left 0.10 [-0.05, 0.25] of 40 of 210 people whom earlier waves have forgotten" in shown
 
 
+@pytest.mark.parametrize("is_abandoned", [True, False])
+def test_status_tells_who_runs_the_open_wave(capsys: pytest.CaptureFixture[str], *, is_abandoned: bool) -> None:
+    wave = OpenWave("model", 3, "deletion", "vm:boot:17:0.5", NIGHT, NIGHT, NIGHT, is_abandoned, 1, 2)
+    print_status(STATUS | {"open_wave": wave, "last_wave": None})
+    told = capsys.readouterr().out
+    assert "open wave  3 (deletion), run by process 17 on vm" in told
+    assert ("which is gone" in told) == is_abandoned
+
+
 def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]) -> None:
-    status = {"model": "model", "champion": 7, "pending": 0, "overdue": 0, "unmatched": 3, "held": 0, "next_due": None}
-    status |= {"last_night": None, "to_erase": 3, "erase_next": NIGHT, "erase_late": 1, "erase_overdue": 2}
-    status |= {"never_erased": 0, "num_listed": 0, "consumers": [], "source_waiting": 0, "clear_bases": []}
+    status = STATUS
     print_status(status | {"open_wave": None, "last_wave": make_wave(8, note="no attempt passed the gate")})
     shown = capsys.readouterr().out
     assert "last wave  8, parked 2026-01-31 03:00 UTC: no attempt passed the gate" in shown
