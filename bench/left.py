@@ -3,7 +3,7 @@
     python -m bench.left                       four splits, six nights of each size, about 25 minutes on a core
     python -m bench.left --people 60 --first-seed 20
     python -m bench.left --splits 1 --first-seed 40 --retrained 8 --out /tmp/left.json
-                                               trace and weights by person judged, too, by models retrained beside the base
+                                               trace and weights by person judged, too
 
 Each split has people, a base and references of its own, with the parameters of the demo. Each night draws who asks, a
 model is trained without them, and it is judged as an attempt that is not exact: what the stage `power` says of the

@@ -5,7 +5,6 @@ python -m bench.line_picture     from what is recorded in `bench/results/`, to `
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amun.study.figures.drawing import BLACK, BLUE, VERMILLION, clean, count_on_x, open_figure
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RESULTS, PICTURE = ROOT / "bench" / "results", ROOT / "docs" / "line.svg"
-TITLES = {"digits": "noisy digits", "cifar10": "CIFAR-10"}
+SOURCES = {"digits": "noisy digits", "cifar10": "CIFAR-10"}
 LINES = {  # name, colour and marker
     "as_shipped": ("as shipped: the gate decides", BLUE, "o"),
     "first_attempt": ("first attempt kept, whatever the gate says", VERMILLION, "s"),
@@ -28,7 +27,7 @@ def main() -> None:
     """Draws what is recorded."""
     import matplotlib as mpl
 
-    paths = [path for source in TITLES if (path := RESULTS / f"{source}_line.json").exists()]
+    paths = [path for source in SOURCES if (path := RESULTS / f"{source}_line.json").exists()]
     figure = draw_lines([json.loads(path.read_text(encoding="utf-8")) for path in paths])
     with mpl.rc_context({"svg.hashsalt": "line", "svg.fonttype": "path"}):
         figure.savefig(PICTURE, metadata={"Date": None, "Creator": None})
@@ -40,7 +39,7 @@ def draw_lines(recorded: Sequence[dict[str, Any]]) -> "Figure":
     axes = figure.subplots(2, len(recorded), squeeze=False, sharex="col")
     for number, content in enumerate(recorded):
         above, below = axes[:, number]
-        above.set_title(TITLES[content["source"]])
+        above.set_title(SOURCES[content["source"]])
         _draw_memory(above, content)
         _draw_accuracy(below, content)
         below.set_xlabel("wave")

@@ -1,4 +1,4 @@
-"""The bench of a line of nights: each wave goes on from the one before, and the meter's ends are the base and nobody."""
+"""The bench of a line of nights: each wave goes on from the one before, and the base has all of its memory."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from amun.selftest.ground import draw_people
 from amun.stages.references import train_references
 from amun.stages.train import train
 from bench.line import Night, load_line_params, retrain_beside, run_line
-from bench.line_picture import LINES, PICTURE, draw_lines
+from bench.line_picture import LINES, RESULTS, SOURCES, draw_lines
 from bench.remembered import Meter
 from bench.seed import RETRAINED, prepare_store
 from bench.wave import ROOT
@@ -49,11 +49,11 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Params, Met
 def test_waves_go_on_from_one_another(line: tuple[Params, Meter, list[list[str]]]) -> None:
     params, meter, asking = line
     nights: list[Night] = []
+    before = BASE_MODEL.read_bytes()
     for night in run_line(params, CPU, meter, asking, is_gated=False):
-        before = BASE_MODEL.read_bytes() if not nights else last
         assert WAVE_BASE.read_bytes() == before
-        last = UNLEARNED.read_bytes()
-        assert last != before
+        assert UNLEARNED.read_bytes() != before
+        before = UNLEARNED.read_bytes()
         nights.append(night)
     assert [(night.number, night.num_gone) for night in nights] == [(1, NUM_PEOPLE), (2, 2 * NUM_PEOPLE)]
     assert [night.method.partition(",")[0] for night in nights] == ["never_seen", "never_seen"]
@@ -62,7 +62,6 @@ def test_waves_go_on_from_one_another(line: tuple[Params, Meter, list[list[str]]
     wave = read_wave()
     gone = [*wave.forgotten[0].forget_ids, *wave.forgetting.forget_ids]
     assert nights[1].num_left == len(meter.train) - len(gone)
-    # the base has all of its memory, and a model that has never had them is told by its people, not by its seed
     assert meter.measure(gone, meter.load(BASE_MODEL)).left == 1
     (first, second, _) = retrain_beside(params, CPU, meter, [2])
     assert (first.number, second.number) == (2, 2)
@@ -84,4 +83,13 @@ def test_the_picture_is_of_what_is_recorded(line: tuple[Params, Meter, list[list
     above, below = draw_lines([json.loads(json.dumps(content))]).axes
     assert nights[0]["everybody"]["left"] in [line.get_ydata()[0] for line in above.lines]
     assert nights[0]["accuracy"] in [line.get_ydata()[0] for line in below.lines]
-    assert PICTURE.exists()
+
+
+def test_the_pages_show_what_is_recorded() -> None:
+    # each figure of the page stands in the files
+    told = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+    for source in SOURCES:
+        content = json.loads((RESULTS / f"{source}_line.json").read_text(encoding="utf-8"))
+        for night in (content[name][-1] for name in LINES):
+            remembered = night["everybody"]
+            assert f"{remembered['left']:.2f} [{remembered['lower']:.2f}, {remembered['upper']:.2f}]" in told
