@@ -46,7 +46,8 @@ def draw_lines(recorded: Sequence[dict[str, Any]]) -> "Figure":
         count_on_x(below, len(content["as_shipped"]))
     axes[0, 0].set_ylabel("memory left of everybody so far")
     axes[1, 0].set_ylabel("accuracy on test images")
-    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside lower center", ncols=4)
     return figure
 
 
@@ -64,7 +65,16 @@ def _draw_memory(axes: "Axes", content: dict[str, Any]) -> None:
         axes.errorbar(places, left, reach, color=color, marker=marker, markersize=4, linewidth=1.2, label=label)
         retrained = [night["number"] + shift for night in nights if night["method"] == EXACT]
         zero = [point for night, point in zip(nights, left, strict=True) if night["method"] == EXACT]
-        axes.plot(retrained, zero, color=color, marker="o", markerfacecolor="white", linestyle="none", zorder=5)
+        axes.plot(
+            retrained,
+            zero,
+            color=color,
+            marker="o",
+            markerfacecolor="white",
+            linestyle="none",
+            label=f"there {EXACT}" if retrained else None,
+            zorder=5,
+        )
     exact = content["exact"]
     axes.plot(
         [model["number"] + 0.2 for model in exact],

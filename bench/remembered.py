@@ -1,6 +1,5 @@
 """How much models of a line of waves have of what its first base remembered of people."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +51,7 @@ class Meter:
         """Returns a model of the line."""
         return load_for(self._params, read_shape(TRAIN), self._device, path)
 
-    def measure(self, forget_ids: Sequence[str], model: nn.Module) -> Remembered:
+    def measure(self, forget_ids: list[str], model: nn.Module) -> Remembered:
         """Returns what a model has of the base's memory of the owners of these samples.
 
         Raises:

@@ -265,7 +265,8 @@ def test_a_trace_on_either_side_is_refused_where_there_is_a_bound(trace: float, 
 def test_what_is_seen_by_person_is_refused_beyond_what_exact_retraining_leaves(
     trace: float | None, most: float | None, passes: bool, night: NightPower, name: str
 ) -> None:
-    gate, seen = {"insufficient": "pass_with_warning"}, {f"{name}_by_person": trace, f"max_{name}_by_person": most}
+    gate = {"insufficient": "pass_with_warning"}
+    seen: dict[str, Any] = {f"{name}_by_person": trace, f"max_{name}_by_person": most}
     judged = judge(night, gate=gate, **seen)
     assert judged.passed is passes
     assert passes or f"max({name} by person {trace:.3f}, 1 - {name}), more than 0.800" in judged.reason
