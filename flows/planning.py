@@ -16,9 +16,9 @@ from amun.costs.choosing import (
 from amun.costs.measured import Measured, measure_units
 from amun.evidence.wave import ForgottenWave
 from flows.preview import describe_forgetting, describe_present
-from tasks.steps.freeze import preview_wave
 from tasks.workspace.costs import read_past, size_night
 from tasks.workspace.line import read_line
+from tasks.workspace.preview import preview_wave
 from tasks.workspace.store_files import explain_missing
 from tasks.workspace.workspace import Workspace
 

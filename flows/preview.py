@@ -23,7 +23,7 @@ def describe_next_wave(workspace: Workspace) -> str:
 def _describe_wave(workspace: Workspace) -> str:
     if told := describe_present(workspace):
         return told
-    from tasks.steps.freeze import preview_wave
+    from tasks.workspace.preview import preview_wave
 
     preview = preview_wave(workspace)
     attempts, plan = workspace.params.unlearning.attempts, preview.plan

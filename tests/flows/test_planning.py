@@ -10,8 +10,8 @@ from amun.core.paths import TRAIN
 from amun.ledger import Ledger
 from flows import planning
 from flows.pages.plan_table import print_estimate
-from tasks.steps import freeze
 from tasks.tools.environment import LEDGER_VARIABLE
+from tasks.workspace import preview
 from tasks.workspace.workspace import Workspace
 from tests.amun.shipped import PARAMS
 
@@ -31,6 +31,6 @@ def test_whom_a_night_would_forget_is_not_told_without_them(tmp_path: Path, monk
     monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{tmp_path / 'ledger.db'}")
     with Ledger.create(os.environ[LEDGER_VARIABLE]) as ledger:
         ledger.register_model(PARAMS.model.name)
-    monkeypatch.setattr(freeze, "read_line", lambda _: [])
+    monkeypatch.setattr(preview, "read_line", lambda _: [])
     with pytest.raises(InputError, match=f"^{TRAIN} is not in .*`dvc pull` brings it$"):
-        freeze.preview_wave(Workspace(tmp_path, PARAMS))
+        preview.preview_wave(Workspace(tmp_path, PARAMS))

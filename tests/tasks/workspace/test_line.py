@@ -14,10 +14,11 @@ from amun.core.paths import FORGOTTEN, LEDGER, WAVE
 from amun.evidence.wave import ForgottenWave, write_json
 from amun.ledger import Ledger
 from tasks.steps.base import prepare_base
-from tasks.steps.freeze import freeze_wave, preview_wave
+from tasks.steps.freeze import freeze_wave
 from tasks.tools.environment import LEDGER_VARIABLE, MLFLOW_VARIABLE
 from tasks.tools.git import run_git
 from tasks.workspace.line import read_line
+from tasks.workspace.preview import preview_wave
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_wave, complete_wave
 from tests.amun.shipped import PARAMS
