@@ -95,6 +95,12 @@ class ErasureBook(Database):
         with self._read() as session:
             return sorted(set(session.scalars(query)))
 
+    def list_destroyed(self) -> list[str]:
+        """Returns everybody whose keys are destroyed, whatever the model."""
+        query = select(OutcomeRow.subject_id).join(ErasureRow, SAME_OUTCOME)
+        with self._read() as session:
+            return sorted(set(session.scalars(query.where(ErasureRow.keys_destroyed_at.is_not(None)))))
+
     def find_erased(self, model: str, waves: Collection[int], now: datetime) -> list[PlannedErasure]:
         """Returns the erasures of people whom these waves have forgotten that are started or done, oldest first."""
         with self._read() as session:

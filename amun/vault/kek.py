@@ -92,7 +92,8 @@ class KekFile:
     def draw_successor(self) -> bytes:
         """Returns the KEK that is to follow, made where there is none yet."""
         if not self.successor.exists():
-            _write_key(self.successor)
+            # on the disk before anything can lie under it
+            write_kek(self.successor, secrets.token_bytes(KEY_BYTES))
         return read_kek(self.successor)
 
     def find(self, fingerprint: str) -> bytes:
@@ -205,14 +206,19 @@ def read_kek(path: Path) -> bytes:
     return kek
 
 
-def _write_key(path: Path) -> None:
-    """Writes a new key, whole and on the disk before anything can lie under it."""
+def write_kek(path: Path, kek: bytes) -> None:
+    """Writes a KEK into a file, whole and on the disk; the key that is there already is destroyed.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     with _translate_errors(path), replace_file(path, 0o600) as unfinished:
         with unfinished.open("w", encoding="ascii") as file:
-            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.write(kek.hex() + "\n")
             file.flush()
             os.fsync(file.fileno())
         unfinished.chmod(_MODE)
+        _overwrite(path)
     _flush_folder(path.parent)
 
 

@@ -17,6 +17,7 @@ from flows.cli import (
     alerts,
     api,
     audit,
+    backups,
     base,
     benchmark,
     checks,
@@ -101,6 +102,8 @@ app.command()(serving.serve)
 app.command()(serving.deploy)
 app.command()(benchmark.benchmark)
 app.command()(doctor.doctor)
+app.command()(backups.backup)
+app.command()(backups.restore)
 app.command()(metrics.metrics)
 app.command()(report.report)
 
