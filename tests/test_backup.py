@@ -50,7 +50,7 @@ def back_up_while_it_computes(site: Site) -> tuple[str, str]:
     with subprocess.Popen(
         [str(BIN / "amun"), "wave", "run"], cwd=site.root, env=site.environment, stdout=subprocess.DEVNULL
     ) as process:
-        wait_until(lambda: find_computing_stage(site.root, "adversarial", process.pid), "the stage's start")
+        wait_until(lambda: find_computing_stage(site.root, "adversarial", process.pid), "the stage's start", 300)
         made = back_up(site, "new")
         process.kill()
     return made
@@ -65,7 +65,7 @@ def restore_and_die(site: Site, arguments: tuple[str, ...], said: Path) -> None:
 
 
 def test_lost_workspace_comes_back_and_nobody_who_is_erased(site: Site, tmp_path: Path) -> None:
-    first = site.load("request", "list")[0]["subject_id"]
+    first, other = site.load("request", "list")[0]["subject_id"], list_people(site)[0][2]
     before = clone(site, tmp_path / "before", AMUN_LEDGER_URL=f"sqlite:///{site.root / LEDGER}")
     old = back_up(site, "old")
     site.run("amun", "erase", "run", "--now", "--subject", first)
@@ -75,7 +75,7 @@ def test_lost_workspace_comes_back_and_nobody_who_is_erased(site: Site, tmp_path
     # even where git has not heard of it: the ledger that is left knows it
     refuse(before, *old, "1 key of people who are erased since")
 
-    site.run("amun", "request", "add", list_people(site)[0][2])
+    site.run("amun", "request", "add", other)
     new = back_up_while_it_computes(site)
     lost = Site(site.root.rename(tmp_path / "lost"), site.variables)
     found = clone(lost, tmp_path / "found")
@@ -95,17 +95,20 @@ def write(tmp_path: Path) -> Callable[[str], Path]:
     write_kek(tmp_path / "kek", bytes(32))
 
     def write_named(name: str) -> Path:
-        with (tmp_path / "b.amun").open("wb") as file, seal_stream(file, bytes(32)) as sealed:
-            with tarfile.open(fileobj=sealed, mode="w|") as archive:
-                member = tarfile.TarInfo(name)
-                member.size = 4
-                archive.addfile(member, BytesIO(b"evil"))
+        with (
+            (tmp_path / "b.amun").open("wb") as file,
+            seal_stream(file, bytes(32)) as sealed,
+            tarfile.open(fileobj=sealed, mode="w|") as archive,
+        ):
+            member = tarfile.TarInfo(name)
+            member.size = 4
+            archive.addfile(member, BytesIO(b"evil"))
         return tmp_path / "b.amun"
 
     return write_named
 
 
-@pytest.mark.parametrize("name", ["../secret", "/tmp/secret", "files/../../secret", "files", "secret/x", "hooks"])
+@pytest.mark.parametrize("name", ["../secret", "/secret", "files/../../secret", "files", "secret/x", "hooks"])
 def test_file_of_another_name_is_written_nowhere(name: str, write: Callable[[str], Path], tmp_path: Path) -> None:
     archive, folder = write(name), tmp_path / "a/b"
     folder.mkdir(parents=True)

@@ -1,0 +1,279 @@
+"""Waves in whose way something comes: each ends as an uninterrupted one, or with what makes it go on."""
+
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from threading import Thread
+from time import time
+
+from amun.core.paths import LEDGER, REGISTRY_FILES
+from tests.processes import find_computing_stage, wait_until
+from tests.test_faults import KILLS, assert_same
+from tests.trap import FAILED, KILLED, open_trap, read_all
+from tests.workspaces import BIN, LIMIT_SECONDS, Finished, Site, choose_people, describe
+
+Fault = Callable[["Lab", Site, Path], None]
+
+MAX_KILLS = 12  # of one wave: one that never ends shows nothing
+SILENT_SECONDS = "2"
+
+
+@dataclass
+class Tally:
+    """What came of all.
+
+    Attributes:
+        kills: of programs.
+        waves: that ended complete.
+        inputs: that were not what they should be.
+        lost: requests that no wave has honoured.
+        twice: requests or waves that are there twice.
+        wrong: waves that ended otherwise than an uninterrupted one, or said what no person can read.
+        told: what was wrong, a paragraph each.
+    """
+
+    kills: int = 0
+    waves: int = 0
+    inputs: int = 0
+    lost: int = 0
+    twice: int = 0
+    wrong: int = 0
+    told: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kills} kills, {self.waves} waves, {self.inputs} inputs: "
+            f"{self.lost} lost, {self.twice} twice, {self.wrong} wrong"
+        )
+
+
+@dataclass
+class Lab:
+    """Where faults are made.
+
+    Attributes:
+        folder: for workspaces.
+        zero: a workspace after `amun init`.
+        one: the same after an uninterrupted wave.
+        random: draws what happens when.
+        seconds: that an uninterrupted wave takes.
+        tally: of all.
+    """
+
+    folder: Path
+    zero: Site
+    one: Site
+    random: Random
+    seconds: float
+    tally: Tally = field(default_factory=Tally)
+
+
+def kill_in_steps(lab: Lab, site: Site, said: Path) -> None:
+    """Kills a wave in some of its steps, in their order."""
+    chosen = sorted(lab.random.sample(range(len(KILLS)), 8))
+    with said.open("w+", encoding="utf-8") as file, open_trap(site, file, "wave", "run") as run_and_die:
+        for step in chosen:
+            moment, target = list(KILLS.values())[step]
+            ended = run_and_die(moment, target)
+            lab.tally.kills += 1
+            assert ended == (FAILED if moment == "child" else KILLED), f"{target}: {ended}\n{read_all(file)}"
+
+
+def kill_at_any_moment(lab: Lab, site: Site, said: Path) -> None:
+    """Kills a wave again and again, at moments drawn by chance: the run, what it has started, or both."""
+    with said.open("w+", encoding="utf-8") as file, open_trap(site, file, "wave", "run") as run_and_die:
+        for _ in range(MAX_KILLS):
+            moment = lab.random.choice(["in", "group", "stage", "term"])
+            if run_and_die(moment, f"{lab.random.uniform(0, lab.seconds):.3f}") == 0:
+                break
+            lab.tally.kills += 1
+
+
+def kill_the_intake(lab: Lab, site: Site, said: Path) -> None:
+    """Kills who takes requests in from a file, until all are in."""
+    people = "\n".join(["subject_id", *choose_people(site)])
+    table = site.root.parent / "people.csv"
+    table.write_text(people, encoding="utf-8")
+    site.run("amun", "request", "withdraw", *[request["request_id"] for request in site.load("request", "list")])
+    with said.open("w+", encoding="utf-8") as file, open_trap(site, file, "request", "add", "--csv", str(table)) as run:
+        for _ in range(MAX_KILLS):
+            if run("in", f"{lab.random.uniform(0, 0.5):.3f}") != KILLED:
+                break
+            lab.tally.kills += 1
+    site.run("amun", "request", "add", "--csv", str(table))
+
+
+def fill_the_disk(lab: Lab, site: Site, said: Path) -> None:
+    """Lets files grow so far and no further."""
+    with said.open("w+", encoding="utf-8") as file, open_trap(site, file, "wave", "run") as run_and_die:
+        for _ in range(3):
+            ended = run_and_die("full", str(lab.random.choice([100_000, 300_000, 600_000, 1_000_000, 1_500_000])))
+            assert ended in (0, FAILED), f"{ended}: {read_all(file)}"
+
+
+def leave_things_behind(_: Lab, site: Site, __: Path) -> None:
+    """Leaves what killed programs leave: torn locks, stale ones, half-written files."""
+    (site.root / ".dvc/tmp").mkdir(parents=True, exist_ok=True)
+    (site.root / ".dvc/tmp/rwlock").write_text('{"torn', encoding="ascii")
+    index = site.root / ".git/index.lock"
+    index.touch()
+    os.utime(index, (time() - 3600, time() - 3600))
+    for path in ("wave/wave.json.unfinished", "metrics/train.json.unfinished", ".amun/secret.unfinished"):
+        (site.root / path).write_text("half of", encoding="ascii")
+    for folder in list((site.root / ".dvc/cache/files/md5").iterdir())[:5]:
+        (folder / "tmp.unfinished").write_bytes(b"half of")
+
+
+def take_rights_away(lab: Lab, site: Site, said: Path) -> None:
+    """Makes a folder one in which nobody may write."""
+    folder = site.root / lab.random.choice([".amun", "wave", "metrics", ".dvc/cache", ".git", str(REGISTRY_FILES)])
+    modes = {path: path.stat().st_mode for path in [folder, *folder.rglob("*")] if path.is_dir()}
+    for path in modes:
+        path.chmod(0o555)
+    try:
+        # whoever runs as root may write everywhere, unless that is taken away
+        _require_line(_start(site, said, "setpriv", "--bounding-set=-dac_override", str(BIN / "amun"), "wave", "run"))
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
+
+
+def let_servers_fail(lab: Lab, site: Site, _: Path) -> None:
+    """Lets MLflow be a server that takes a call and says nothing, or half of an answer."""
+    answer = lab.random.choice(
+        [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{", b"\x00\xff", b"HTTP/1.1 500 \r\n\r\n"]
+    )
+    with _answer(answer) as port:
+        variables = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}", "AMUN_TIMEOUT_S": SILENT_SECONDS}
+        failed = Site(site.root, site.variables | variables).start("amun", "wave", "run")
+    assert failed.returncode, describe(failed)
+    _require_line(failed)
+
+
+def pause_the_owner(lab: Lab, site: Site, said: Path) -> None:
+    """Stops a run, whose wave another takes over once the lease has run out; waking up it must write nothing."""
+    stage = lab.random.choice(["adversarial", "unlearn", "audit", "report"])
+    with (
+        said.open("w+") as file,
+        subprocess.Popen(
+            [str(BIN / "amun"), "wave", "run"], cwd=site.root, env=site.environment, stdout=file, stderr=file
+        ) as owner,
+    ):
+        wait_until(lambda: find_computing_stage(site.root, stage, owner.pid) or owner.poll() is not None, stage, 300)
+        owner.send_signal(signal.SIGSTOP)
+        try:
+            # as if two minutes had gone by
+            with closing(sqlite3.connect(site.root / LEDGER, timeout=60)) as ledger, ledger:
+                ledger.execute("UPDATE waves SET lease_expires_at = opened_at WHERE state = 'open'")
+            taken = site.start("amun", "wave", "run")
+            assert taken.returncode == 0, describe(taken)
+            before = site.git("rev-parse", "HEAD"), _count_rows(site)
+        finally:
+            owner.send_signal(signal.SIGCONT)
+        assert owner.wait(LIMIT_SECONDS) != 0, "it takes the other's wave for its own"
+        assert (site.git("rev-parse", "HEAD"), _count_rows(site)) == before, "it has written"
+
+
+FAULTS: tuple[Fault, ...] = (
+    kill_at_any_moment,
+    kill_in_steps,
+    fill_the_disk,
+    kill_at_any_moment,
+    take_rights_away,
+    leave_things_behind,
+    pause_the_owner,
+    let_servers_fail,
+    kill_the_intake,
+)
+
+
+def run_wave(lab: Lab, number: int, fault: Fault) -> None:
+    """Runs a wave with a fault in its way, to its end, and judges what is left."""
+    folder = lab.folder / f"{number:04d}"
+    site = lab.zero.copy(folder / "workspace")
+    people = choose_people(site)
+    site.run("amun", "request", "add", *people)
+    try:
+        fault(lab, site, folder / "said")
+        said = (folder / "said").read_text(encoding="utf-8", errors="replace") if (folder / "said").exists() else ""
+        assert "Traceback" not in said, said
+        last = site.start("amun", "wave", "run")
+        assert last.returncode == 0, describe(last)
+    except AssertionError as error:
+        lab.tally.wrong += 1
+        lab.tally.told.append(f"wave {number}, {fault.__name__}: {error}")
+    judge(lab, site, people, f"wave {number}, {fault.__name__}")
+    shutil.rmtree(folder)
+
+
+def judge(lab: Lab, site: Site, people: list[str], where: str) -> None:
+    """Counts what is lost, what is there twice, and what is otherwise than after an uninterrupted wave."""
+    requests = [request for request in site.load("request", "list") if request["outcomes"][0]["state"] != "withdrawn"]
+    done = Counter(request["subject_id"] for request in requests if request["outcomes"][0]["state"] == "completed")
+    lab.tally.lost += len(set(people) - set(done))
+    lab.tally.twice += sum(done.values()) - len(done) + len(requests) - len({one["subject_id"] for one in requests})
+    lab.tally.waves += [wave["state"] for wave in site.load("wave", "list")].count("complete") - 1
+    if "kill_the_intake" in where:
+        return  # its requests have other numbers
+    try:
+        assert_same(site, lab.one)
+    except AssertionError as error:
+        lab.tally.wrong += 1
+        lab.tally.told.append(f"{where}: {str(error)[:3000]}")
+
+
+def _start(site: Site, said: Path, *command: str) -> Finished:
+    with said.open("w+", encoding="utf-8") as file:
+        ended = subprocess.run(command, cwd=site.root, env=site.environment, stdout=file, stderr=file, check=False)
+    return Finished(command, ended.returncode, "", said.read_text(encoding="utf-8"))
+
+
+def _require_line(finished: Finished) -> None:
+    """Sees that a command that has failed says why in a line of its own."""
+    assert "Traceback" not in finished.stderr, finished.stderr
+    if finished.returncode:
+        assert finished.stderr.splitlines()[-1].startswith("amun: "), finished.stderr
+
+
+def _count_rows(site: Site) -> dict[str, int]:
+    """Returns how many rows each table of the ledger has."""
+    with closing(sqlite3.connect(site.root / LEDGER, timeout=60)) as ledger:
+        names = [name for (name,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        # nights end and alerts are raised, whoever ran the wave
+        return {
+            name: ledger.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608
+            for name in names
+            if name not in ("nights", "alerts", "alert_deliveries")
+        }
+
+
+@contextmanager
+def _answer(answer: bytes) -> Iterator[int]:
+    """Gives the port of a server that says this to everybody, and then nothing; empty: nothing at all."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken: list[socket.socket] = []
+
+        def serve() -> None:
+            while True:
+                try:
+                    taken.append(server.accept()[0])
+                except OSError:
+                    return
+                taken[-1].sendall(answer)
+
+        Thread(target=serve, daemon=True).start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            for connection in taken:
+                connection.close()
