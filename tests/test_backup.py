@@ -1,8 +1,10 @@
 """A backup is brought back into a clone that goes on with the wave; none brings anybody back who is erased."""
 
+import sqlite3
 import subprocess
 import tarfile
 from collections.abc import Callable
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 
@@ -82,6 +84,8 @@ def test_lost_workspace_comes_back_and_nobody_who_is_erased(site: Site, tmp_path
     restore_and_die(found, (new[0], "--kek", new[1]), tmp_path / "said")
     assert "brought back" in found.run("amun", "restore", new[0], "--kek", new[1])
     assert "lacks nothing" in found.start("amun", "restore", new[0], "--kek", new[1]).stderr
+    with closing(sqlite3.connect(found.root / LEDGER)) as ledger:
+        assert ledger.execute("PRAGMA journal_mode").fetchone() == ("wal",), "readers would wait for who writes"
     assert found.start("amun", "check").returncode == 0
     assert found.load("receipt", "check")["faults"] == []
     assert found.load("keys", "show")["num_listed"] > 0

@@ -86,7 +86,8 @@ class Database:
     @contextmanager
     def hold_writers(self) -> Iterator[None]:
         """Lets nobody write meanwhile: no wave, request or erasure gets any further."""
-        with self._write():
+        with self._write() as session:
+            session.connection()  # which begins it: it would begin with the first statement
             yield
 
     def _connect(self, url: str) -> None:

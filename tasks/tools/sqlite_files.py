@@ -29,8 +29,6 @@ def copy_database(database: Path, copy: Path) -> None:
             closing(sqlite3.connect(copy)) as written,
         ):
             read.backup(written)
-            # one file, without another beside it
-            written.execute("PRAGMA journal_mode = DELETE")
             ((found,),) = written.execute("PRAGMA quick_check(1)").fetchall()
     except sqlite3.Error as error:
         raise AmunError(f"{database} cannot be copied: {error}") from None

@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from amun.core.errors import InputError
+from amun.core.errors import AmunError, InputError
 from amun.core.files import replace_file
 from amun.core.keys import load_secret, parse_secret, store_secret
 from amun.core.locks import hold_lock
@@ -66,7 +66,10 @@ def restore_backup(workspace: Workspace, archive: Path, kek_path: Path | None) -
             _stage(workspace, archive, kek_path)
         brought = _put_in_place(root)
     if has_data := dvc.has_remote(root):
-        dvc.pull(root)
+        try:
+            dvc.pull(root)
+        except AmunError as error:
+            raise AmunError(f"all else is in its place, and {error}; `dvc pull` brings them") from None
     return Restored(brought, has_data)
 
 
