@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.processes import find_computing_stage, wait_until
 from tests.trap import KILLED, open_trap, read_all
 from tests.workspaces import BIN, Site, list_people
 
-ABOUT = About("1", "m", "/nowhere", "0" * 40, "2026-01-01T00:00:00Z")
+ABOUT = About("1", "m", "/nowhere", "0" * 40, "2026-01-01T00:00:00Z", 3, 2, 1)
 
 
 def clone(site: Site, root: Path, **variables: str) -> Site:
@@ -72,10 +73,10 @@ def test_lost_workspace_comes_back_and_nobody_who_is_erased(site: Site, tmp_path
     old = back_up(site, "old")
     site.run("amun", "erase", "run", "--now", "--subject", first)
     after = clone(site, tmp_path / "after")
-    refuse(after, *old, "1 receipt of erasure that the backup does not know")
+    refuse(after, *old, "1 receipt of erasure from after the backup")
     refuse(after, old[0], str(site.root / KEK), "Each erasure destroys that key")
     # even where git has not heard of it: the ledger that is left knows it
-    refuse(before, *old, "1 key of people who are erased since")
+    refuse(before, *old, "1 person as erased from after the backup")
 
     site.run("amun", "request", "add", other)
     new = back_up_while_it_computes(site)
@@ -102,7 +103,7 @@ def write(tmp_path: Path) -> Callable[[str], Path]:
         with (
             (tmp_path / "b.amun").open("wb") as file,
             seal_stream(file, bytes(32)) as sealed,
-            tarfile.open(fileobj=sealed, mode="w|") as archive,
+            tarfile.open(fileobj=cast(IO[bytes], sealed), mode="w|") as archive,
         ):
             member = tarfile.TarInfo(name)
             member.size = 4

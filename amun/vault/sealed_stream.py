@@ -75,7 +75,8 @@ class SealedReader:
             raise InputError(f"{where}: it is none that `amun backup` of this release has written")
         self.fingerprint = self._header[len(MAGIC) :][:_FINGERPRINT_BYTES].decode("ascii", "replace")
         self._cipher = _choose_cipher(find_kek(self.fingerprint), self._header)
-        self._number, self._ahead, self._opened = 0, self._read_part(), b""
+        self._number, self._opened = 0, b""
+        self._ahead: bytes | None = self._read_part()
 
     def read(self, num_bytes: int) -> bytes:
         """Returns the next bytes, fewer at the end alone.

@@ -90,12 +90,10 @@ def take_backup(workspace: Workspace, path: Path, kek_path: Path | None) -> Take
     parts = locate_parts(root)
     with open_temporary() as folder, vault.hold():
         kek, _ = vault.open(vault.store.read_own)
-        with open_ledger() as ledger:
+        with open_ledger() as ledger, ledger.hold_writers():
             erasures = ledger.list_erasures(workspace.model, datetime.now(UTC))
-            sources = _copy_databases(parts, folder, ledger)
-        about = About(
-            __version__, workspace.model, str(root), run_git(root, "rev-parse", "HEAD"), f"{datetime.now(UTC):%FT%TZ}"
-        )
+            about = _describe(workspace, ledger)
+            sources = _copy_databases(parts, folder)
         write_archive(TO, path, kek, about, sources)
         if kek_path is not None:
             write_kek(kek_path, kek)
@@ -120,21 +118,33 @@ def _require_kek_place(vault: Vault, path: Path, root: Path) -> None:
         read_kek(path)  # nothing but the copy of an earlier one is replaced
 
 
-def _copy_databases(parts: dict[str, Path | None], folder: Path, ledger: Ledger) -> dict[str, Path]:
+def _describe(workspace: Workspace, ledger: Ledger) -> About:
+    return About(
+        release=__version__,
+        model=workspace.model,
+        root=str(workspace.root),
+        commit=run_git(workspace.root, "rev-parse", "HEAD"),
+        taken_at=f"{datetime.now(UTC):%FT%TZ}",
+        wave=ledger.list_waves(workspace.model)[-1].number,
+        num_receipts=len(ledger.list_receipts(workspace.model)),
+        num_destroyed=len(ledger.list_destroyed()),
+    )
+
+
+def _copy_databases(parts: dict[str, Path | None], folder: Path) -> dict[str, Path]:
     """Returns what goes into the archive, the databases as copies of one moment.
 
     Nobody writes to the ledger meanwhile, so no wave gets any further: what the others have more than the ledger is
     what a run that was killed at that moment would have left, and the next one takes it up.
     """
     sources: dict[str, Path] = {}
-    with ledger.hold_writers():
-        for name, path in parts.items():
-            if path is None or not path.exists():
-                continue
-            sources[name] = path
-            if name in DATABASES:
-                sources[name] = folder / name
-                copy_database(path, sources[name])
+    for name, path in parts.items():
+        if path is None or not path.exists():
+            continue
+        sources[name] = path
+        if name in DATABASES:
+            sources[name] = folder / name
+            copy_database(path, sources[name])
     return sources
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from amun.core.errors import AmunError, DamagedError, InputError
 from amun.core.files import NO_ROOM
@@ -32,6 +33,9 @@ class About:
         root: where that lay, for MLflow's database names files by whole addresses.
         commit: HEAD there.
         taken_at: when, in ISO 8601.
+        wave: the last one then.
+        num_receipts: of erasure that the model had by then.
+        num_destroyed: how many people's keys were destroyed by then, of all models of the ledger.
     """
 
     release: str
@@ -39,6 +43,9 @@ class About:
     root: str
     commit: str
     taken_at: str
+    wave: int
+    num_receipts: int
+    num_destroyed: int
 
 
 def write_archive(option: str, path: Path, kek: bytes, about: About, parts: Mapping[str, Path]) -> None:
@@ -59,8 +66,8 @@ def write_archive(option: str, path: Path, kek: bytes, about: About, parts: Mapp
     with ExitStack() as opened:
         file = opened.enter_context(opened.enter_context(write_private(option, path)).open("wb"))
         sealed = opened.enter_context(seal_stream(file, kek))
-        # `w|`: it never goes back in what it writes
-        archive = opened.enter_context(tarfile.open(fileobj=sealed, mode="w|"))
+        # `w|`: it never goes back in what it writes, and asks no more of a file than that it takes bytes
+        archive = opened.enter_context(tarfile.open(fileobj=cast(IO[bytes], sealed), mode="w|"))
         described = tarfile.TarInfo(ABOUT)
         described.size = len(content)
         archive.addfile(described, io.BytesIO(content))
@@ -95,7 +102,7 @@ def read_archive(path: Path, kek: Kek, folder: Path) -> tuple[About, bytes]:
     try:
         with path.open("rb") as file:
             reader = SealedReader(file, str(path), find_kek)
-            with tarfile.open(fileobj=reader, mode="r|") as archive:
+            with tarfile.open(fileobj=cast(IO[bytes], reader), mode="r|") as archive:
                 for member in archive:
                     content = archive.extractfile(member) if _is_own(member) else None
                     if content is None:

@@ -11,20 +11,16 @@ from pathlib import Path
 
 from amun.core.errors import AmunError, InputError
 from amun.core.files import replace_file
-from amun.core.keys import load_secret, parse_secret, store_secret
+from amun.core.keys import parse_secret
 from amun.core.locks import hold_lock
-from amun.core.paths import INIT_LOCK, KEK, REGISTRY_FILES, RESTORING, WAVE
-from amun.ledger import Ledger
-from amun.vault.database import SQLITE
+from amun.core.paths import INIT_LOCK, REGISTRY_FILES, RESTORING, WAVE
 from amun.vault.kek import KEK_VARIABLE, KekFile, fingerprint_kek, locate_kek, write_kek
-from amun.vault.key_store import KeyStore
-from amun.vault.vault import Vault
 from tasks.tools import dvc
 from tasks.tools.git import read_committed
 from tasks.tools.sqlite_files import move_addresses
 from tasks.workspace.backup import locate_parts
 from tasks.workspace.backup_age import require_latest, require_nobody_back
-from tasks.workspace.backup_archive import About, read_archive
+from tasks.workspace.backup_archive import DATABASES, FILES, About, read_archive
 from tasks.workspace.history import require_history
 from tasks.workspace.workspace import Workspace, open_ledger, require_own_secret
 
@@ -84,7 +80,7 @@ def _stage(workspace: Workspace, archive: Path, kek_path: Path | None) -> None:
     staging.mkdir(mode=0o700)
     try:
         about, kek = read_archive(archive, locate_kek(root) if kek_path is None else KekFile(kek_path), staging)
-        _require_fitting(workspace, archive, about, kek, staging, missing)
+        _require_fitting(workspace, archive, about, staging, missing)
         for path in staging.iterdir():
             if path.name not in missing:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -100,9 +96,7 @@ def _stage(workspace: Workspace, archive: Path, kek_path: Path | None) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _require_fitting(
-    workspace: Workspace, archive: Path, about: About, kek: bytes, staging: Path, missing: list[str]
-) -> None:
+def _require_fitting(workspace: Workspace, archive: Path, about: About, staging: Path, missing: list[str]) -> None:
     """Refuses a backup of another workspace, and one that would bring somebody back, or lose what is recorded.
 
     Raises:
@@ -116,18 +110,12 @@ def _require_fitting(
     if "secret" in missing:
         text = (staging / "secret").read_text(encoding="ascii").strip()
         require_own_secret(root, parse_secret(text, f"the secret in {archive}"))
-    else:
-        text = load_secret(root).hex()
-    is_old = "ledger.db" in missing and (staging / "ledger.db").exists()
-    with Ledger(f"sqlite:///{staging / 'ledger.db'}") if is_old else open_ledger() as ledger:
-        require_latest(root, workspace.model, ledger)
-        if "keys.db" in missing and (staging / "keys.db").exists():
-            # where a vault finds them
-            store_secret(staging, text)
-            write_kek(staging / KEK, kek)
-            require_nobody_back(
-                ledger, Vault(KeyStore(f"{SQLITE}{staging / 'keys.db'}"), KekFile(staging / KEK), staging)
-            )
+    # nobody comes back by the secret or the signing key, and both are what they were
+    if not {FILES, *DATABASES}.isdisjoint(missing):
+        require_latest(root, about)
+        if "ledger.db" not in missing:
+            with open_ledger() as ledger:
+                require_nobody_back(about, ledger)
 
 
 def _require_kek_place(root: Path, kek: bytes) -> None:
