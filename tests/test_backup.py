@@ -71,7 +71,9 @@ def test_lost_workspace_comes_back_and_nobody_who_is_erased(site: Site, tmp_path
     first, other = site.load("request", "list")[0]["subject_id"], list_people(site)[0][2]
     before = clone(site, tmp_path / "before", AMUN_LEDGER_URL=f"sqlite:///{site.root / LEDGER}")
     old = back_up(site, "old")
+    assert site.start("amun", "doctor").returncode == 0
     site.run("amun", "erase", "run", "--now", "--subject", first)
+    assert "opens no more: the key-encryption key was changed since" in site.start("amun", "doctor").stdout
     after = clone(site, tmp_path / "after")
     refuse(after, *old, "1 receipt of erasure from after the backup")
     refuse(after, old[0], str(site.root / KEK), "Each erasure destroys that key")

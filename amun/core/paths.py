@@ -25,6 +25,7 @@ REPORT = STATE / "report.html"
 REPORT_LOCK = STATE / "report.lock"
 SERVE_LOCK = STATE / "serve.lock"
 INIT_LOCK = STATE / "init.lock"
+BACKUP = STATE / "backup.json"
 RESTORING = STATE / "restoring"
 
 PARAMS = Path("params.yaml")

@@ -4,6 +4,7 @@ The KEK is not in it. Each erasure destroys the KEK, and so makes every backup f
 of whoever is erased, keys and models in clear among it, goes with the KEK, wherever the file lies.
 """
 
+import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,8 +14,9 @@ from amun import __version__
 from amun.core.commands import tell_command
 from amun.core.errors import InputError
 from amun.core.masking import mask_passwords
-from amun.core.paths import REGISTRY, REGISTRY_FILES, SECRET
+from amun.core.paths import BACKUP, REGISTRY, REGISTRY_FILES, SECRET
 from amun.core.temporary import open_temporary
+from amun.evidence.wave import write_json
 from amun.ledger import Ledger
 from amun.receipts.signing import locate_signing_key
 from amun.vault.kek import KekFile, fingerprint_kek, read_kek, write_kek
@@ -97,9 +99,24 @@ def take_backup(workspace: Workspace, path: Path, kek_path: Path | None) -> Take
         write_archive(TO, path, kek, about, sources)
         if kek_path is not None:
             write_kek(kek_path, kek)
+        write_json(root / BACKUP, {"kek": fingerprint_kek(kek), "taken_at": about.taken_at})
     waiting = [one.erasure.erase_after for one in erasures if one.erasure.erased_at is None]
     left_out = tuple(_tell_left_out(name) for name in parts if parts[name] is None and name != FILES)
     return Taken(tuple(sources), left_out, fingerprint_kek(kek), min(waiting, default=None))
+
+
+def tell_outdated(root: Path) -> str:
+    """Returns why the last backup is of no use any more; empty where it opens, or none was taken.
+
+    Raises:
+        InputError, AmunError: the key store is not at hand.
+    """
+    if not (root / BACKUP).exists():
+        return ""
+    last = json.loads((root / BACKUP).read_text(encoding="utf-8"))
+    if open_vault(root).store.read_own()[0] == last["kek"]:
+        return ""
+    return f"the backup of {last['taken_at']} opens no more: the key-encryption key was changed since"
 
 
 def _require_kek_place(vault: Vault, path: Path, root: Path) -> None:
