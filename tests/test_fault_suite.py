@@ -25,12 +25,11 @@ NUM_INPUTS = 20_000
 def test_nothing_is_lost_or_twice_or_wrong(
     wave_zero: Site, wave_one: Site, warm: WarmProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    deadline = monotonic() + MINUTES * 60
     faults = [fault for fault in FAULTS if not CHOSEN or fault.__name__ in CHOSEN]
     lab = Lab(tmp_path, wave_zero, wave_one, Random(SEED), measure_wave(wave_one))  # noqa: S311
     if not CHOSEN or "inputs" in CHOSEN:
         lab.tally.inputs = try_inputs(NUM_INPUTS, SEED)
-    number = 0
+    number, deadline = 0, monotonic() + MINUTES * 60
     with run_warm(warm):
         while faults and monotonic() < deadline:
             run_wave(lab, number, faults[number % len(faults)])

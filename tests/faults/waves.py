@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from threading import Thread
 from time import time
+from traceback import format_exc
 
 from amun.core.paths import LEDGER, REGISTRY_FILES
 from tests.processes import find_computing_stage, wait_until
@@ -25,6 +26,7 @@ Fault = Callable[["Lab", Site, Path], None]
 
 MAX_KILLS = 12  # of one wave: one that never ends shows nothing
 SILENT_SECONDS = "2"
+TOLD_CHARACTERS = 3000
 
 
 @dataclass
@@ -208,9 +210,9 @@ def run_wave(lab: Lab, number: int, fault: Fault) -> None:
         assert "Traceback" not in said, said
         last = site.start("amun", "wave", "run")
         assert last.returncode == 0, describe(last)
-    except AssertionError as error:
+    except AssertionError:
         lab.tally.wrong += 1
-        lab.tally.told.append(f"wave {number}, {fault.__name__}: {error}")
+        lab.tally.told.append(f"wave {number}, {fault.__name__}: {format_exc()[-TOLD_CHARACTERS:]}")
     judge(lab, site, people, f"wave {number}, {fault.__name__}")
     shutil.rmtree(folder)
 
@@ -226,9 +228,9 @@ def judge(lab: Lab, site: Site, people: list[str], where: str) -> None:
         return  # its requests have other numbers
     try:
         assert_same(site, lab.one)
-    except AssertionError as error:
+    except AssertionError:
         lab.tally.wrong += 1
-        lab.tally.told.append(f"{where}: {str(error)[:3000]}")
+        lab.tally.told.append(f"{where}: {format_exc()[-TOLD_CHARACTERS:]}")
 
 
 def _start(site: Site, said: Path, *command: str) -> Finished:
