@@ -4,6 +4,7 @@
 the signal, or the exit code. Each run is a process of its own, forked so that none has to import everything anew.
 MOMENT and TARGET are
 - `before` or `after` and `module:name`, a function as its caller finds it (`module:name=WORD`: called with WORD);
+  `stop` and the same: nothing is killed, and it sleeps before the function until it is woken up;
 - `during STAGE`: the run itself, while that stage's own program computes;
 - `child STAGE`: that stage's program instead.
 - `in SECONDS`: the run itself, that long after its start; `group SECONDS`: with all that it has started;
@@ -85,10 +86,12 @@ def make_deadly(function: Callable[..., Any], moment: str, word: str) -> Callabl
     @wraps(function)
     def deadly(*args: Any, **kwargs: Any) -> Any:
         is_meant = not word or word in args
+        if is_meant and moment == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
         if is_meant and moment == "before":
             die(os.getpid())
         answer = function(*args, **kwargs)
-        if is_meant:
+        if is_meant and moment != "stop":
             die(os.getpid())
         return answer
 

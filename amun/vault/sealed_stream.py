@@ -8,6 +8,7 @@ number and whether it is the last one, so none can be changed, left out, put els
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import IO
 
 from cryptography.exceptions import InvalidTag
@@ -52,11 +53,7 @@ class SealedWriter:
 
 
 class SealedReader:
-    """Opens what a `SealedWriter` has sealed.
-
-    Attributes:
-        fingerprint: of the KEK under which it lies, as its header says.
-    """
+    """Opens what a `SealedWriter` has sealed."""
 
     def __init__(self, file: IO[bytes], where: str, find_kek: Callable[[str], bytes]) -> None:
         """Reads the header.
@@ -73,9 +70,9 @@ class SealedReader:
         self._header = file.read(len(MAGIC) + _FINGERPRINT_BYTES + _SALT_BYTES)
         if not self._header.startswith(MAGIC):
             raise InputError(f"{where}: it is none that `amun backup` of this release has written")
-        self.fingerprint = self._header[len(MAGIC) :][:_FINGERPRINT_BYTES].decode("ascii", "replace")
-        self._cipher = _choose_cipher(find_kek(self.fingerprint), self._header)
-        self._number, self._opened = 0, b""
+        fingerprint = self._header[len(MAGIC) :][:_FINGERPRINT_BYTES].decode("ascii", "replace")
+        self._cipher = _choose_cipher(find_kek(fingerprint), self._header)
+        self._number, self._opened = 0, BytesIO()
         self._ahead: bytes | None = self._read_part()
 
     def read(self, num_bytes: int) -> bytes:
@@ -84,9 +81,10 @@ class SealedReader:
         Raises:
             DamagedError: they are not what was written, or were cut off.
         """
-        while len(self._opened) < num_bytes and self._ahead is not None:
-            self._opened += self._open_part(self._ahead)
-        taken, self._opened = self._opened[:num_bytes], self._opened[num_bytes:]
+        taken = self._opened.read(num_bytes)
+        while len(taken) < num_bytes and self._ahead is not None:
+            self._opened = BytesIO(self._open_part(self._ahead))
+            taken += self._opened.read(num_bytes - len(taken))
         return taken
 
     def require_end(self) -> None:
