@@ -1,5 +1,6 @@
 """A backup is brought back into a clone that goes on with the wave; none brings anybody back who is erased."""
 
+import os
 import sqlite3
 import subprocess
 import tarfile
@@ -7,7 +8,8 @@ from collections.abc import Callable
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
-from typing import IO, cast
+from tarfile import TarFile, TarInfo
+from typing import IO, Any, cast
 
 import pytest
 
@@ -137,6 +139,49 @@ def test_damaged_archive_is_one_line(change: Callable[[bytes], bytes], tmp_path:
     (tmp_path / "b.amun").write_bytes(change((tmp_path / "b.amun").read_bytes()))
     with pytest.raises(AmunError, match=r"b\.amun"):
         read_archive(tmp_path / "b.amun", KekFile(tmp_path / "kek"), folder)
+
+
+def test_what_a_link_leads_to_is_brought_back(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    for name in ("mounted", "files/one"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "secret").symlink_to("mounted")
+    (tmp_path / "files/two").hardlink_to(tmp_path / "files/one")
+    kek, folder = read_kek_of(tmp_path), tmp_path / "folder"
+    write_archive("--to", tmp_path / "b.amun", kek, ABOUT, {name: tmp_path / name for name in ("files", "secret")})
+    folder.mkdir()
+    read_archive(tmp_path / "b.amun", KekFile(tmp_path / "kek"), folder)
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert found == {"files/one": b"files/one", "files/two": b"files/one", "secret": b"mounted"}
+    assert not any(path.is_symlink() for path in folder.rglob("*"))
+
+
+def test_archive_and_its_name_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_bytes(b"0" * 64)
+    flushed, flush = list[int](), os.fsync
+
+    def note(descriptor: int) -> None:
+        flush(descriptor)
+        flushed.append(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", note)
+    write_archive("--to", tmp_path / "b.amun", bytes(32), ABOUT, {"secret": tmp_path / "secret"})
+    assert flushed == [(tmp_path / "b.amun").stat().st_ino, tmp_path.stat().st_ino]
+
+
+def test_file_that_changes_under_its_copy_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "page").write_bytes(bytes(100))
+    look = TarFile.gettarinfo
+
+    def look_and_cut(archive: TarFile, *args: Any, **kwargs: Any) -> TarInfo:
+        looked = look(archive, *args, **kwargs)
+        (tmp_path / "page").write_bytes(b"")
+        return looked
+
+    monkeypatch.setattr(TarFile, "gettarinfo", look_and_cut)
+    with pytest.raises(AmunError, match=r"page cannot be copied: unexpected end of data; type this again$"):
+        write_archive("--to", tmp_path / "b.amun", bytes(32), ABOUT, {"secret": tmp_path / "page"})
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
 
 
 def read_kek_of(folder: Path) -> bytes:

@@ -60,14 +60,15 @@ def write_archive(option: str, path: Path, kek: bytes, about: About, parts: Mapp
 
     Raises:
         InputError: it cannot be written.
-        AmunError: a part was removed meanwhile.
+        AmunError: a part was removed or got shorter meanwhile, or cannot be read.
     """
     content = json.dumps(asdict(about)).encode()
     with ExitStack() as opened:
         file = opened.enter_context(opened.enter_context(write_private(option, path)).open("wb"))
         sealed = opened.enter_context(seal_stream(file, kek))
-        # `w|`: it never goes back in what it writes, and asks no more of a file than that it takes bytes
-        archive = opened.enter_context(tarfile.open(fileobj=cast(IO[bytes], sealed), mode="w|"))
+        # `w|`: it never goes back in what it writes, and asks no more of a file than that it takes bytes; dereference:
+        # what a link leads to is the part, a second name of a file as well
+        archive = opened.enter_context(tarfile.open(fileobj=cast(IO[bytes], sealed), mode="w|", dereference=True))
         described = tarfile.TarInfo(ABOUT)
         described.size = len(content)
         archive.addfile(described, io.BytesIO(content))
@@ -75,8 +76,11 @@ def write_archive(option: str, path: Path, kek: bytes, about: About, parts: Mapp
             for inner, source in _list_files(name, part):
                 try:
                     archive.add(source, inner, recursive=False)
-                except FileNotFoundError:
-                    raise AmunError(f"{source} was removed while it was to be copied; type this again") from None
+                except OSError as error:
+                    if error.errno in NO_ROOM:
+                        raise
+                    reason = error.strerror or error  # tarfile's own, where a file got shorter, has no other
+                    raise AmunError(f"{source} cannot be copied: {reason}; type this again") from None
 
 
 def read_archive(path: Path, kek: Kek, folder: Path) -> tuple[About, bytes]:
