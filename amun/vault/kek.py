@@ -261,4 +261,3 @@ def _translate_errors(path: Path) -> Iterator[None]:
             f"{KEK_VARIABLE}: {path} cannot be written: {error.strerror}; its folder must be yours, for "
             "`amun keys rotate` writes there, too"
         ) from None
-

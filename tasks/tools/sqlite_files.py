@@ -4,9 +4,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from amun.core.databases import BUSY_SECONDS
 from amun.core.errors import AmunError
 
+LOCK_SECONDS = 10.0  # far less than those who wait for the ledger meanwhile have patience for
 # where MLflow's tables name files, each by its whole address
 _ADDRESSES = (
     ("experiments", "artifact_location"),
@@ -17,21 +17,46 @@ _ADDRESSES = (
 )
 
 
-def copy_database(database: Path, copy: Path) -> None:
-    """Copies a database as it is at one moment, by SQLite's own means: whoever writes to it is not disturbed.
+def copy_database(database: Path, copy: Path, lock_seconds: float = LOCK_SECONDS) -> None:
+    """Copies a database as it is at one moment, by SQLite's own means, also while others write to it.
+
+    Args:
+        database: which.
+        copy: a new file.
+        lock_seconds: how long another program may keep it locked.
 
     Raises:
-        AmunError: it cannot be read, or is damaged.
+        AmunError: it cannot be read, or stays locked.
     """
+
+    def require_unlocked(status: int, *_: int) -> None:
+        # by itself it would wait without end
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise sqlite3.OperationalError("another program keeps it locked")
+
+    # `rw`: what a killed program has left half-written is taken back first, and that is a write
+    address = f"{database.absolute().as_uri()}?mode=rw"
     try:
         with (
-            closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as read,
+            closing(sqlite3.connect(address, uri=True, timeout=lock_seconds)) as read,
             closing(sqlite3.connect(copy)) as written,
         ):
-            read.backup(written)
-            ((found,),) = written.execute("PRAGMA quick_check(1)").fetchall()
+            read.backup(written, progress=require_unlocked)
     except sqlite3.Error as error:
         raise AmunError(f"{database} cannot be copied: {error}") from None
+
+
+def require_sound(copy: Path, database: Path) -> None:
+    """Looks a copy of a database through.
+
+    Raises:
+        AmunError: the database that it was made of is damaged.
+    """
+    try:
+        with closing(sqlite3.connect(copy)) as connection:
+            ((found,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+    except sqlite3.Error as error:
+        found = error
     if found != "ok":
         raise AmunError(f"{database} is damaged: {' '.join(str(found).split())}; bring it back from your last backup")
 

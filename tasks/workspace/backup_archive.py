@@ -31,11 +31,11 @@ class About:
         release: that wrote it.
         model: whose workspace it is of.
         root: where that lay, for MLflow's database names files by whole addresses.
-        commit: HEAD there.
+        commit: which records the last complete wave.
         taken_at: when, in ISO 8601.
-        wave: the last one then.
-        num_receipts: of erasure that the model had by then.
-        num_destroyed: how many people's keys were destroyed by then, of all models of the ledger.
+        wave: the last one then that was not open.
+        num_receipts: of erasure that the model had by then, or waited for.
+        num_destroyed: in how many erasures keys were destroyed by then, of all models of the ledger.
     """
 
     release: str

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amun.core.errors import AmunError
-from tasks.tools.sqlite_files import copy_database, move_addresses
+from tasks.tools.sqlite_files import copy_database, move_addresses, require_sound
 
 
 def test_copy_has_what_is_committed_and_nothing_else(tmp_path: Path) -> None:
@@ -39,8 +39,36 @@ def test_page_that_is_damaged_is_found(tmp_path: Path) -> None:
     content = bytearray((tmp_path / "a.db").read_bytes())
     content[8192:8292] = bytes(100)
     (tmp_path / "a.db").write_bytes(content)
-    with pytest.raises(AmunError, match="is damaged"):
-        copy_database(tmp_path / "a.db", tmp_path / "b.db")
+    copy_database(tmp_path / "a.db", tmp_path / "b.db")
+    with pytest.raises(AmunError, match=r"a\.db is damaged: [^\n]+$"):
+        require_sound(tmp_path / "b.db", tmp_path / "a.db")
+
+
+def test_database_that_a_killed_program_was_writing_to_is_as_before(tmp_path: Path) -> None:
+    database, journal = tmp_path / "a.db", tmp_path / "a.db-journal"
+    with closing(sqlite3.connect(database, isolation_level=None)) as writer:
+        writer.execute("PRAGMA cache_size = 1")
+        writer.execute("CREATE TABLE t (n TEXT)")
+        writer.execute("BEGIN")
+        writer.execute("INSERT INTO t VALUES ('before')")
+        writer.execute("COMMIT")
+        writer.execute("BEGIN")
+        writer.execute("UPDATE t SET n = 'after'")
+        writer.executemany("INSERT INTO t VALUES (?)", [("x" * 400,)] * 200)
+        (tmp_path / "killed.db").write_bytes(database.read_bytes())
+        (tmp_path / "killed.db-journal").write_bytes(journal.read_bytes())
+    copy_database(tmp_path / "killed.db", tmp_path / "b.db")
+    require_sound(tmp_path / "b.db", tmp_path / "killed.db")
+    with closing(sqlite3.connect(tmp_path / "b.db")) as copy:
+        assert copy.execute("SELECT n FROM t").fetchall() == [("before",)]
+
+
+def test_database_that_stays_locked_is_one_line(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as writer:
+        writer.execute("CREATE TABLE t (n INTEGER)")
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(AmunError, match=r"a\.db cannot be copied: another program keeps it locked$"):
+            copy_database(tmp_path / "a.db", tmp_path / "b.db", lock_seconds=0.01)
 
 
 def test_addresses_move_and_those_elsewhere_stay(tmp_path: Path) -> None:
