@@ -26,7 +26,7 @@ REPORT_LOCK = STATE / "report.lock"
 SERVE_LOCK = STATE / "serve.lock"
 INIT_LOCK = STATE / "init.lock"
 BACKUP = STATE / "backup.json"
-RESTORING = STATE / "restoring"
+RESTORING = STATE / "restoring.json"
 
 PARAMS = Path("params.yaml")
 WORKSPACE = Path("workspace.json")

@@ -55,7 +55,8 @@ def restore(
     from tasks.workspace.workspace import open_clone
 
     done = restore_backup(open_clone(Path.cwd()), archive, kek)
-    print(f"brought back: {_tell(done.brought)}")
+    print(f"brought back, as of {done.taken_at}: {_tell(done.brought) or 'the data'}")
+    print("what came after it is lost: before the next night set holds, withdraw requests and revoke tokens again")
     if not done.has_data:
         print("there is no DVC remote: bring .dvc/cache from your own backup, then `dvc checkout`")
     print("`amun check` says whether a night can run")

@@ -1,20 +1,25 @@
 """A backup brought back into a clone that lacks it: what is there already stays, for it is newer.
 
 Nothing is put in its place before all of the backup was read, and was found not to bring anybody back who is erased.
-Killed after that, the next call ends it.
+Killed after that, the same call ends it: it reads and judges anew, and no other backup is taken in between.
 """
 
+import json
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from amun.core.errors import AmunError, InputError
 from amun.core.files import replace_file
-from amun.core.keys import parse_secret
+from amun.core.keys import SECRET_VARIABLE, load_secret, parse_secret
 from amun.core.locks import hold_lock
-from amun.core.paths import INIT_LOCK, REGISTRY_FILES, RESTORING, WAVE
+from amun.core.paths import INIT_LOCK, REGISTRY_FILES, RESTORING, STATE, WAVE
+from amun.evidence.wave import write_json
 from amun.vault.kek import KEK_VARIABLE, KekFile, fingerprint_kek, locate_kek, write_kek
+from amun.vault.key_store import locate_key_store
 from tasks.tools import dvc
 from tasks.tools.git import read_committed
 from tasks.tools.sqlite_files import move_addresses
@@ -24,8 +29,8 @@ from tasks.workspace.backup_archive import DATABASES, FILES, About, read_archive
 from tasks.workspace.history import require_history
 from tasks.workspace.workspace import Workspace, open_ledger, require_own_secret
 
-KEK_NAME = "kek"  # beside the parts, until all have their places
-_MODES = {KEK_NAME: 0o400, "receipt-key": 0o400}
+_STAGING = STATE / "restoring"  # what was read, until it has its places
+_MODES = {"receipt-key": 0o400}
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,12 @@ class Restored:
     Attributes:
         brought: the names of the parts that were brought back.
         has_data: whether the DVC remote gave the data; False where there is no remote.
+        taken_at: when the backup was taken, in ISO 8601.
     """
 
     brought: tuple[str, ...]
     has_data: bool
+    taken_at: str
 
 
 def restore_backup(workspace: Workspace, archive: Path, kek_path: Path | None) -> Restored:
@@ -51,49 +58,72 @@ def restore_backup(workspace: Workspace, archive: Path, kek_path: Path | None) -
 
     Raises:
         InputError: nothing is missing; the backup is another workspace's, or from before an erasure or a wave; its
-            key is not at hand; the clone lacks commits.
+            key is not at hand; the clone lacks commits; another backup was begun and not ended.
         AmunError: it is damaged, or a database or the DVC remote does not answer.
     """
     root = workspace.root
     require_history(root)
-    with hold_lock(root / INIT_LOCK):
-        # what is there has been judged by a call that was killed
-        if not (root / RESTORING).exists():
-            _stage(workspace, archive, kek_path)
-        brought = _put_in_place(root)
+    with hold_lock(root / INIT_LOCK), _open_staging(root) as staging:
+        about, kek = read_archive(archive, locate_kek(root) if kek_path is None else KekFile(kek_path), staging)
+        is_begun = _require_same(root, about)
+        missing = _list_missing(root)
+        _require_fitting(workspace, archive, about, staging, missing)
+        found = [name for name in missing if (staging / name).exists()]
+        place = None if kek_path is None else _find_kek_place(root, kek, "keys.db" in found)
+        if not found and place is None and not is_begun:
+            raise InputError(f"{archive}: {root} lacks nothing that it has; nothing was changed")
+        if "mlflow.db" in found:
+            move_addresses(staging / "mlflow.db", Path(about.root) / REGISTRY_FILES, root / REGISTRY_FILES)
+        # no power cut may leave a name in its place and nothing under it
+        os.sync()
+        write_json(root / RESTORING, asdict(about))
+        if place is not None:
+            write_kek(place, kek)
+        brought = _put_in_place(root, staging, found)
     if has_data := dvc.has_remote(root):
         try:
             dvc.pull(root)
         except AmunError as error:
-            raise AmunError(f"all else is in its place, and {error}; `dvc pull` brings them") from None
-    return Restored(brought, has_data)
+            raise AmunError(f"all else is in its place, and {error}; type this again for them") from None
+    (root / RESTORING).unlink()
+    return Restored(brought, has_data, about.taken_at)
 
 
-def _stage(workspace: Workspace, archive: Path, kek_path: Path | None) -> None:
-    """Reads a backup to its end and judges it; what is to be put in its place lies in a folder of its own then."""
-    root = workspace.root
-    parts = {name: path for name, path in locate_parts(root).items() if path is not None}
-    missing = [name for name, path in parts.items() if not path.exists()]
-    staging = (root / RESTORING).with_suffix(".unfinished")
+@contextmanager
+def _open_staging(root: Path) -> Iterator[Path]:
+    """Gives an empty folder of the workspace, its owner's alone; that of a killed call goes first."""
+    staging = root / _STAGING
     if staging.exists():
-        shutil.rmtree(staging)  # of a killed call
+        shutil.rmtree(staging)
     staging.mkdir(mode=0o700)
     try:
-        about, kek = read_archive(archive, locate_kek(root) if kek_path is None else KekFile(kek_path), staging)
-        _require_fitting(workspace, archive, about, staging, missing)
-        for path in staging.iterdir():
-            if path.name not in missing:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if not any(staging.iterdir()):
-            raise InputError(f"{archive}: {root} lacks nothing that it has; nothing was changed")
-        if (staging / "keys.db").exists() and kek_path is not None:
-            _require_kek_place(root, kek)
-            write_kek(staging / KEK_NAME, kek)
-        if (staging / "mlflow.db").exists():
-            move_addresses(staging / "mlflow.db", Path(about.root) / REGISTRY_FILES, root / REGISTRY_FILES)
-        staging.rename(root / RESTORING)
+        yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _require_same(root: Path, about: About) -> bool:
+    """Refuses a backup where another one is half in its place; returns whether this one is.
+
+    Raises:
+        InputError: another one is.
+    """
+    if not (root / RESTORING).exists():
+        return False
+    begun = json.loads((root / RESTORING).read_text(encoding="utf-8"))
+    if begun != asdict(about):
+        raise InputError(
+            f"the backup of {begun['taken_at']} was begun here and is not wholly in its place: name that one, or begin "
+            "anew in another clone"
+        )
+    return True
+
+
+def _list_missing(root: Path) -> list[str]:
+    """Returns which parts the clone lacks; a secret that the environment gives is not missing."""
+    is_given = {"secret"} if os.environ.get(SECRET_VARIABLE) else set[str]()
+    places = {name: place for name, place in locate_parts(root).items() if name not in is_given}
+    return [name for name, place in places.items() if place is not None and not place.exists()]
 
 
 def _require_fitting(workspace: Workspace, archive: Path, about: About, staging: Path, missing: list[str]) -> None:
@@ -107,9 +137,9 @@ def _require_fitting(workspace: Workspace, archive: Path, about: About, staging:
         raise InputError(f"{archive}: it is of the model {about.model}, and this clone keeps {workspace.model}")
     if read_committed(root, WAVE) is None:
         raise InputError(f"{root} records no wave: check out the branch of the waves, as of commit {about.commit[:12]}")
-    if "secret" in missing:
-        text = (staging / "secret").read_text(encoding="ascii").strip()
-        require_own_secret(root, parse_secret(text, f"the secret in {archive}"))
+    text = (staging / "secret").read_text(encoding="ascii").strip()
+    secret = parse_secret(text, f"the secret in {archive}") if "secret" in missing else load_secret(root)
+    require_own_secret(root, secret)
     # nobody comes back by the secret or the signing key, and both are what they were
     if not {FILES, *DATABASES}.isdisjoint(missing):
         require_latest(root, about)
@@ -118,37 +148,47 @@ def _require_fitting(workspace: Workspace, archive: Path, about: About, staging:
                 require_nobody_back(about, ledger)
 
 
-def _require_kek_place(root: Path, kek: bytes) -> None:
-    """Refuses to bring a key store back beside another one's key-encryption key, or beside a token.
+def _find_kek_place(root: Path, kek: bytes, has_keys: bool) -> Path | None:
+    """Returns where the backup's key-encryption key goes; None where it is, or where a token has another place for it.
+
+    Args:
+        root: of the clone.
+        kek: the key.
+        has_keys: the backup's key store is brought back with it; else there is one.
 
     Raises:
-        InputError: its place is taken.
+        InputError: its place is another key's, or a token's; or the key store that is there lies under another one.
     """
-    place = locate_kek(root)
+    place, fingerprint = locate_kek(root), fingerprint_kek(kek)
     if not isinstance(place, KekFile):
+        if not has_keys:
+            return None
         raise InputError(
             f"{KEK_VARIABLE} names a token, and the backup's key lies in a file: unset it, or leave --kek out"
         )
     if place.path.exists():
-        place.find(fingerprint_kek(kek))
+        if has_keys:
+            place.find(fingerprint)
+        return None
+    if not has_keys and (now := locate_key_store(root).read_own()[0]) != fingerprint:
+        raise InputError(f"--kek is the key-encryption key {fingerprint}, and the key store lies under {now}")
+    return place.path
 
 
-def _put_in_place(root: Path) -> tuple[str, ...]:
+def _put_in_place(root: Path, staging: Path, found: list[str]) -> tuple[str, ...]:
     """Puts what was read in its place, the secret last: a clone that has one is a workspace. Returns the names."""
-    ready, kek = root / RESTORING, locate_kek(root)
-    places = ({KEK_NAME: kek.path} if isinstance(kek, KekFile) else {}) | locate_parts(root)
-    brought = []
-    for name, place in places.items():
-        source = ready / name
-        if place is None or not source.exists():
+    places, brought = locate_parts(root), []
+    for name in found:
+        place = places[name]
+        # a ledger that others share may have come back meanwhile
+        if place is None or place.exists():
             continue
-        if source.is_dir():
-            source.rename(place)  # both lie in the workspace
+        if (staging / name).is_dir():
+            (staging / name).rename(place)  # both lie in the workspace
         else:
-            _move_file(source, place)
+            _move_file(staging / name, place)
         brought.append(name)
-    ready.rmdir()
-    return tuple(name for name in brought if name != KEK_NAME)
+    return tuple(brought)
 
 
 def _move_file(source: Path, place: Path) -> None:
