@@ -65,9 +65,10 @@ def test_killed_in_every_step_it_ends_as_an_uninterrupted_wave(wave_zero: Site, 
 
 
 def list_tags(site: Site) -> dict[str, str]:
-    """Returns the tags of wave 1's version, less those that hold a time: of the commit, and inside the pt2 file."""
+    """Returns the tags of wave 1's version, less those of a time (the commit's, the pt2 file's) and of a drawn key."""
     version, _ = find_version(site, 1)
-    return {name: value for name, value in version.tags.items() if name not in ("amun.commit", "amun.serving_digest")}
+    drawn = ("amun.commit", "amun.serving_digest", "amun.weights_digest")
+    return {name: value for name, value in version.tags.items() if name not in drawn}
 
 
 def list_outcomes(site: Site) -> list[tuple[str, str, int]]:

@@ -10,6 +10,7 @@ from amun.core.commands import tell_command
 from amun.core.errors import InputError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of an error of a write
+NO_RIGHTS = (errno.EACCES, errno.EROFS)  # likewise, and of one of a read
 
 
 @contextmanager
