@@ -25,10 +25,13 @@ NUM_INPUTS = 20_000
 def test_nothing_is_lost_or_twice_or_wrong(
     wave_zero: Site, wave_one: Site, warm: WarmProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    names = {"inputs", *(fault.__name__ for fault in FAULTS)}
+    assert names.issuperset(CHOSEN), f"FAULTS takes these names: {' '.join(sorted(names))}"
     faults = [fault for fault in FAULTS if not CHOSEN or fault.__name__ in CHOSEN]
     lab = Lab(tmp_path, wave_zero, wave_one, Random(SEED), measure_wave(wave_one))  # noqa: S311
     if not CHOSEN or "inputs" in CHOSEN:
-        lab.tally.inputs = try_inputs(NUM_INPUTS, SEED)
+        with lab.tally.judge("inputs"):
+            lab.tally.inputs = try_inputs(NUM_INPUTS, SEED)
     number, deadline = 0, monotonic() + MINUTES * 60
     with run_warm(warm):
         while faults and monotonic() < deadline:
@@ -37,6 +40,7 @@ def test_nothing_is_lost_or_twice_or_wrong(
     with capsys.disabled():
         print("", *lab.tally.told, lab.tally, sep="\n")
     assert (lab.tally.lost, lab.tally.twice, lab.tally.wrong) == (0, 0, 0), lab.tally.told
+    assert lab.tally.waves >= number >= bool(faults), "no wave was run, or one is not complete"
 
 
 def measure_wave(site: Site) -> float:

@@ -1,1 +1,1 @@
-"""Faults as a suite: `python -m tests.faults --minutes N`, or `make faults`."""
+"""Faults as a suite: `make faults`, and for ten minutes `make test-long`."""

@@ -3,7 +3,6 @@
 import json
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -140,8 +139,8 @@ CSV = st.one_of(
 
 
 def read_demands_like(content: bytes) -> None:
-    """Reads a file of demands."""
-    _read(lambda: parse_demands(content, NOW))
+    """Reads a file of demands, whose first 20 faults are told, one a line."""
+    _read(lambda: parse_demands(content, NOW), 22)
 
 
 RECORDS = st.one_of(JSON, st.text(max_size=60), st.just("[" * 100_000), st.just('{"number": 1e400}'))
@@ -156,9 +155,14 @@ def read_records_like(text: str) -> None:
     _read(lambda: read_receipt(text, "receipt.json"))
 
 
-def _read(read: Callable[[], object]) -> None:
-    with suppress(AmunError):
+def _read(read: Callable[[], object], num_lines: int = 1) -> None:
+    """Reads what may be wrong; an error of this software has so many lines at most."""
+    told = ""
+    try:
         read()
+    except AmunError as error:
+        told = error.told
+    assert len(told.splitlines()) <= num_lines, told
 
 
 BODIES = st.one_of(
