@@ -23,10 +23,10 @@ from amun.vault.vault import create_vault, open_vault
 from tasks.tools.environment import LEDGER_VARIABLE, MLFLOW_VARIABLE, name_database
 from tasks.tools.git import run_git
 from tasks.tools.sqlite_files import _ADDRESSES
-from tasks.workspace import backup, restore
+from tasks.workspace import restore
 from tasks.workspace.backup import Taken, take_backup
 from tasks.workspace.backup_age import tell_outdated
-from tasks.workspace.backup_archive import About, read_archive
+from tasks.workspace.backup_archive import About, read_archive, write_archive
 from tasks.workspace.restore import Restored, restore_backup
 from tasks.workspace.workspace import Workspace, open_workspace
 from tests.amun.ledger.helpers import MODEL, add, claim_wave, complete_wave
@@ -181,13 +181,11 @@ def test_copy_lies_where_a_link_leads_and_is_not_written_again(workspace: Worksp
 def test_key_that_changes_meanwhile_leaves_no_backup(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = backup.write_archive
-
     def write_and_rotate(*args: Any) -> None:
-        write(*args)
+        write_archive(*args)
         rotate_kek(open_vault())
 
-    monkeypatch.setattr(backup, "write_archive", write_and_rotate)
+    monkeypatch.setattr("tasks.workspace.backup.write_archive", write_and_rotate)
     with pytest.raises(AmunError, match="was changed while it was written; type this again"):
         take_backup(workspace, tmp_path / "b.amun", tmp_path / "b.kek")
     assert not list(tmp_path.glob("b.*"))
@@ -264,13 +262,17 @@ def test_restore_that_was_stopped_is_ended_by_the_same_and_by_no_other(
     assert not (clone.root / SECRET).exists()
     with pytest.raises(InputError, match="was begun here and is not wholly in its place"):
         bring_back(clone, "other")
+    record(clone.root, 1)
+    with pytest.raises(InputError, match="git records wave 1"):
+        bring_back(clone)  # judged anew
+    run_git(clone.root, "reset", "--quiet", "--hard", "HEAD~1")
 
     def pull(_: Path) -> None:
         raise AmunError("no data")
 
     with monkeypatch.context() as silent:
-        silent.setattr(restore.dvc, "has_remote", lambda _: True)
-        silent.setattr(restore.dvc, "pull", pull)
+        silent.setattr("tasks.tools.dvc.has_remote", lambda _: True)
+        silent.setattr("tasks.tools.dvc.pull", pull)
         for _ in range(2):
             with pytest.raises(AmunError, match="all else is in its place, and no data"):
                 bring_back(clone)
