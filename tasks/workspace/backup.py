@@ -1,7 +1,7 @@
 """A backup of all that git and DVC do not have of a workspace: one file, sealed under the key-encryption key (KEK).
 
-The KEK is not in it. Each erasure destroys the KEK, and so makes every backup from before unreadable: what these have
-of whoever is erased, keys and models in clear among it, goes with the KEK, wherever the file lies.
+The KEK is not in it. Each erasure destroys the KEK, and the next backup the copy of it: after that no backup from
+before is readable. What these have of whoever is erased, keys and models in clear among it, goes so wherever the file lies.
 """
 
 import os
@@ -135,9 +135,8 @@ def _require_copy_place(vault: Vault, copy: Path, archive: Path, root: Path) -> 
     """
     if not isinstance(vault.kek, KekFile):
         raise InputError(f"{KEK_TO}: {vault.kek.name} never gives its key away; back it up by its maker's means")
-    is_own = copy == vault.kek.successor or (
-        copy.exists() and vault.kek.path.exists() and copy.samefile(vault.kek.path)
-    )
+    own = [path for path in (vault.kek.path, vault.kek.successor) if path.exists() and copy.exists()]
+    is_own = copy == vault.kek.successor or any(map(copy.samefile, own))  # by a hard link as well
     # a workspace that is lost takes with it what is in it, and among its files are others that look like a key
     if is_own or copy.is_relative_to((root / STATE).resolve()):
         raise InputError(f"{KEK_TO} {copy}: that is the key's own place; name one outside {root / STATE}")
