@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long mutants lint format docs site clean
+.PHONY: help setup demo test test-long faults mutants lint format docs site clean
 
 help: ## list the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ test: setup lint ## lint, types, layers and all tests
 
 test-long: setup ## the tests that take many minutes
 	$(BIN)/python -m pytest -m long
+
+faults: setup ## an hour of kills, full disks, paused and torn runs (MINUTES=60 SEED=0 FAULTS="kill_in_steps inputs")
+	MINUTES=$(or $(MINUTES),60) SEED=$(or $(SEED),0) FAULTS="$(FAULTS)" $(BIN)/python -m pytest -m long tests/test_fault_suite.py
 
 mutants: setup ## hours: which changes of the deciding code no fast test notices; `.venv/bin/mutmut results` lists them
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'mutmut==3.8.1'

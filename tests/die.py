@@ -4,22 +4,32 @@
 the signal, or the exit code. Each run is a process of its own, forked so that none has to import everything anew.
 MOMENT and TARGET are
 - `before` or `after` and `module:name`, a function as its caller finds it (`module:name=WORD`: called with WORD);
+  `stop` and the same: nothing is killed, and it sleeps before the function until it is woken up;
 - `during STAGE`: the run itself, while that stage's own program computes;
 - `child STAGE`: that stage's program instead.
+- `in SECONDS`: the run itself, that long after its start; `group SECONDS`: with all that it has started;
+  `stage SECONDS`: what it has started alone; `term SECONDS`: asked to end, and killed ten seconds later;
+- `full BYTES`: nothing is killed, and no file gets longer than that.
 """
 
 import importlib
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from threading import Thread
 from time import sleep
 from typing import Any
 
+import psutil
+
 from tests.processes import find_computing_stage
+
+GRACE_SECONDS = 10.0
 
 
 def main() -> None:
@@ -39,10 +49,15 @@ def run_once(moment: str, target: str) -> int:
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the answers' channel is the parent's
-    if moment in ("during", "child"):
-        Thread(target=kill_in_stage, args=(target, moment == "child"), daemon=True).start()
-    else:
-        wrap(target, moment)
+    match moment:
+        case "during" | "child":
+            Thread(target=kill_in_stage, args=(target, moment == "child"), daemon=True).start()
+        case "in" | "group" | "stage" | "term":
+            Thread(target=kill_at, args=(moment, float(target)), daemon=True).start()
+        case "full":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(target), int(target)))
+        case _:
+            wrap(target, moment)
     from flows.cli import main as run_amun
 
     run_amun(sys.argv[1:])
@@ -71,10 +86,12 @@ def make_deadly(function: Callable[..., Any], moment: str, word: str) -> Callabl
     @wraps(function)
     def deadly(*args: Any, **kwargs: Any) -> Any:
         is_meant = not word or word in args
+        if is_meant and moment == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
         if is_meant and moment == "before":
             die(os.getpid())
         answer = function(*args, **kwargs)
-        if is_meant:
+        if is_meant and moment != "stop":
             die(os.getpid())
         return answer
 
@@ -86,6 +103,20 @@ def kill_in_stage(stage: str, is_child: bool) -> None:
     while (pid := find_computing_stage(Path.cwd(), stage, os.getpid())) is None:
         sleep(0.01)
     die(pid if is_child else os.getpid())
+
+
+def kill_at(moment: str, seconds: float) -> None:
+    """Kills so long from now what the moment names."""
+    sleep(seconds)
+    own = psutil.Process()
+    if moment == "term":
+        own.terminate()
+        sleep(GRACE_SECONDS)
+    for child in own.children(recursive=True) if moment in ("group", "stage") else []:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    if moment != "stage":
+        own.kill()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
+import yaml
 
+from amun.core.paths import UNLEARNED
 from tasks.tools.environment import API_VARIABLE
 from tests.processes import kill_dvc
 from tests.registry import find_version, list_attempts, open_client
@@ -62,9 +65,10 @@ def test_killed_in_every_step_it_ends_as_an_uninterrupted_wave(wave_zero: Site, 
 
 
 def list_tags(site: Site) -> dict[str, str]:
-    """Returns the tags of wave 1's version, less those that hold a time: of the commit, and inside the pt2 file."""
+    """Returns the tags of wave 1's version, less those of a time (the commit's, the pt2 file's) and of a drawn key."""
     version, _ = find_version(site, 1)
-    return {name: value for name, value in version.tags.items() if name not in ("amun.commit", "amun.serving_digest")}
+    drawn = ("amun.commit", "amun.serving_digest", "amun.weights_digest")
+    return {name: value for name, value in version.tags.items() if name not in drawn}
 
 
 def list_outcomes(site: Site) -> list[tuple[str, str, int]]:
@@ -77,9 +81,13 @@ def list_outcomes(site: Site) -> list[tuple[str, str, int]]:
 
 
 def assert_same(site: Site, reference: Site) -> None:
-    """Compares all that is left of wave 1 in two workspaces."""
-    for name in ("HEAD^{tree}", "wave/0001^{tree}", "wave/0001~1"):
-        assert site.git("rev-parse", name) == reference.git("rev-parse", name)
+    """Compares all that is left of wave 1 in two workspaces: each has drawn a key of its own for the same weights."""
+    assert site.git("rev-parse", "wave/0001~1") == reference.git("rev-parse", "wave/0001~1"), "it began elsewhere"
+    for revision in ("HEAD", "wave/0001"):
+        assert list_committed(site, revision) == list_committed(reference, revision), f"{revision} has other files"
+    weights, others = site.read_weights(UNLEARNED), reference.read_weights(UNLEARNED)
+    assert weights.keys() == others.keys()
+    assert all(torch.equal(weights[name], others[name]) for name in weights), "it has other weights"
     assert site.git("tag", "--list") == reference.git("tag", "--list")
     assert site.git("status", "--porcelain") == ""
     assert json.loads(site.run("dvc", "status", "--json")) == {}
@@ -96,8 +104,22 @@ def assert_same(site: Site, reference: Site) -> None:
     assert [wave["state"] for wave in site.load("wave", "list")] == ["complete", "complete"]
     outputs = ("data", "models", "references", "wave", "metrics", "plots")
     for name in outputs:
-        assert read_tree(site.root / name) == read_tree(reference.root / name)
+        trees = [read_tree(where.root / name) for where in (site, reference)]
+        assert trees[0].keys() == trees[1].keys()
+        assert [path for path in trees[0] if trees[0][path] != trees[1][path]] in ([], [UNLEARNED.name])
     assert read_tree(site.root / "wave")
+
+
+def list_committed(site: Site, revision: str) -> list[str]:
+    """Returns what a commit has, with digests; of `dvc.lock`, which has the MD5 of sealed weights, what it names."""
+    listed = site.git("ls-tree", "-r", revision).splitlines()
+    lock = yaml.safe_load(site.git("show", f"{revision}:dvc.lock"))
+    named = [
+        f"{entry['path']} {'sealed' if entry['path'] == str(UNLEARNED) else entry['md5']}"
+        for stage in lock["stages"].values()
+        for entry in [*stage["deps"], *stage["outs"]]
+    ]
+    return [line for line in listed if not line.endswith("\tdvc.lock")] + named
 
 
 def test_stage_of_a_killed_dvc_ends_by_itself(site: Site) -> None:

@@ -1,6 +1,7 @@
 """Files written whole: whoever reads one finds what was there before, or all that is new."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from amun.core.commands import tell_command
 from amun.core.errors import InputError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of an error of a write
+NO_RIGHTS = (errno.EACCES, errno.EROFS)  # likewise, and of one of a read
 
 
 @contextmanager
@@ -31,6 +33,15 @@ def replace_file(path: Path, mode: int | None = None) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Brings a file, or the names in a folder, to where they outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def require_mode(variable: str, path: Path, most: int) -> None:

@@ -11,6 +11,8 @@ RECEIPT_KEY = STATE / "receipt-key"
 RECEIPT_LOCK = STATE / "receipts.lock"
 STAGE_LOCK = STATE / "stage.lock"
 LEDGER = STATE / "ledger.db"
+REGISTRY = STATE / "mlflow.db"
+REGISTRY_FILES = STATE / "mlartifacts"
 MIRRORS = STATE / "mirrors"
 COMPARISON = STATE / "comparison.json"
 PARTIAL_ADVERSARIAL = STATE / "adversarial"
@@ -23,6 +25,8 @@ REPORT = STATE / "report.html"
 REPORT_LOCK = STATE / "report.lock"
 SERVE_LOCK = STATE / "serve.lock"
 INIT_LOCK = STATE / "init.lock"
+BACKUP = STATE / "backup.json"
+RESTORING = STATE / "restoring.json"
 
 PARAMS = Path("params.yaml")
 WORKSPACE = Path("workspace.json")

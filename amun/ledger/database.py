@@ -83,6 +83,13 @@ class Database:
         with self._translate_errors(), Session(self._writer) as session, session.begin():
             yield session
 
+    @contextmanager
+    def hold_writers(self) -> Iterator[None]:
+        """Lets nobody write meanwhile: no wave, request or erasure gets any further."""
+        with self._write() as session:
+            session.connection()  # which begins it: it would begin with the first statement
+            yield
+
     def _connect(self, url: str) -> None:
         try:
             parsed = make_url(url)

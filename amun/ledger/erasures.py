@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, exists, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from amun.core.databases import split_chunks
@@ -94,6 +94,12 @@ class ErasureBook(Database):
         query = select(OutcomeRow.subject_id).join(ErasureRow, SAME_OUTCOME).where(ErasureRow.started_at.is_not(None))
         with self._read() as session:
             return sorted(set(session.scalars(query)))
+
+    def count_destroyed(self) -> int:
+        """Returns in how many erasures keys are destroyed: of one person as many as models have forgotten them."""
+        query = select(func.count()).where(ErasureRow.keys_destroyed_at.is_not(None))
+        with self._read() as session:
+            return session.scalar(query) or 0
 
     def find_erased(self, model: str, waves: Collection[int], now: datetime) -> list[PlannedErasure]:
         """Returns the erasures of people whom these waves have forgotten that are started or done, oldest first."""

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -49,7 +49,9 @@ def run_stage(stage: Callable[[Params, torch.device], Work | None]) -> None:
 def _tell(result: StageResult) -> None:
     """Tells the parent that asked for it; otherwise the terminal, and of errors alone."""
     if path := os.environ.get(RESULT_FILE_VARIABLE):
-        result.write(Path(path))
+        # its folder is gone where whoever waits for it was killed
+        with suppress(FileNotFoundError):
+            result.write(Path(path))
     elif result.error:
         print(f"amun: {result.error}", file=sys.stderr)
 

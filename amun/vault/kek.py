@@ -8,12 +8,12 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from amun.core.errors import InputError
-from amun.core.files import replace_file, require_mode
+from amun.core.files import flush_to_disk, replace_file, require_mode
 from amun.core.locks import hold_lock
 from amun.core.paths import KEK
 
@@ -92,7 +92,8 @@ class KekFile:
     def draw_successor(self) -> bytes:
         """Returns the KEK that is to follow, made where there is none yet."""
         if not self.successor.exists():
-            _write_key(self.successor)
+            # on the disk before anything can lie under it
+            write_kek(self.successor, secrets.token_bytes(KEY_BYTES))
         return read_kek(self.successor)
 
     def find(self, fingerprint: str) -> bytes:
@@ -128,7 +129,7 @@ class KekFile:
     def _succeed(self) -> None:
         _overwrite(self.path)
         self.successor.replace(self.path)
-        _flush_folder(self.path.parent)
+        flush_to_disk(self.path.parent)
 
     def destroy(self) -> None:
         """Destroys the KEK and its successor; said again it changes nothing."""
@@ -136,7 +137,7 @@ class KekFile:
             for path in (self.path, self.successor):
                 _overwrite(path)
                 path.unlink(missing_ok=True)
-            _flush_folder(self.path.parent)
+            flush_to_disk(self.path.parent)
 
     def is_destroyed(self) -> bool:
         """Tells whether no KEK is there any more: a killed call may have left the overwritten file."""
@@ -205,25 +206,49 @@ def read_kek(path: Path) -> bytes:
     return kek
 
 
-def _write_key(path: Path) -> None:
-    """Writes a new key, whole and on the disk before anything can lie under it."""
-    with _translate_errors(path), replace_file(path, 0o600) as unfinished:
-        with unfinished.open("w", encoding="ascii") as file:
-            file.write(secrets.token_hex(KEY_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.chmod(_MODE)
-    _flush_folder(path.parent)
+def write_kek(path: Path, kek: bytes) -> None:
+    """Writes a KEK into a file, whole and on the disk; the key that is there already is destroyed.
+
+    At every moment one of the two is there, whole: the old one is overwritten where it lies once the new one has its
+    name. Killed in between, the old one's bytes stay where they lay, without a name.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with _translate_errors(path), ExitStack() as opened:
+        _overwrite(path.with_name(f"{path.name}.unfinished"))  # of a killed call
+        with replace_file(path, 0o600) as unfinished:
+            with unfinished.open("w", encoding="ascii") as file:
+                file.write(kek.hex() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.chmod(_MODE)
+            old = opened.enter_context(_open_old(path)) if path.exists() else None
+        flush_to_disk(path.parent)
+        if old is not None:
+            _write_zeros(old)
 
 
 def _overwrite(path: Path) -> None:
     """Writes zeros over a key where it lies, if there is one."""
     if path.exists():
-        path.chmod(0o600)
-        with path.open("r+b") as file:
-            file.write(bytes(path.stat().st_size))
-            file.flush()
-            os.fsync(file.fileno())
+        with _open_old(path) as file:
+            _write_zeros(file)
+
+
+def _open_old(path: Path) -> IO[bytes]:
+    """Opens a key that is to be overwritten; its file looks as before."""
+    path.chmod(0o600)
+    try:
+        return path.open("r+b")
+    finally:
+        path.chmod(_MODE)
+
+
+def _write_zeros(file: IO[bytes]) -> None:
+    file.write(bytes(os.fstat(file.fileno()).st_size))
+    file.flush()
+    os.fsync(file.fileno())
 
 
 @contextmanager
@@ -236,11 +261,3 @@ def _translate_errors(path: Path) -> Iterator[None]:
             f"{KEK_VARIABLE}: {path} cannot be written: {error.strerror}; its folder must be yours, for "
             "`amun keys rotate` writes there, too"
         ) from None
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

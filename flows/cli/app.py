@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError, choose_exit_code
-from amun.core.files import NO_ROOM
+from amun.core.files import NO_RIGHTS, NO_ROOM
 from amun.core.log import begin_log, has_begun
 from amun.core.masking import format_masked
 from amun.core.processes import forbid_core_dumps
@@ -18,6 +18,7 @@ from flows.cli import (
     alerts,
     api,
     audit,
+    backups,
     base,
     benchmark,
     checks,
@@ -40,7 +41,7 @@ from tasks.tools.environment import ensure_utf8
 
 
 class Commands(TyperGroup):
-    """Turns an error into its one line and its exit code: 2 for bad input, 1 for a failure, a full disk among them."""
+    """Turns an error into its one line and its exit code: 2 for bad input, 1 for a failure, such as a full disk."""
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
@@ -53,10 +54,11 @@ class Commands(TyperGroup):
             print(f"amun: {error.short if has_begun() else error.told}", file=sys.stderr)
             raise typer.Exit(choose_exit_code(error)) from None
         except OSError as error:
-            if error.errno not in NO_ROOM:
+            if error.errno not in (*NO_ROOM, *NO_RIGHTS):
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            print(f"amun: {where}{error.strerror}; make room and type this again", file=sys.stderr)
+            remedy = "make room" if error.errno in NO_ROOM else "see whose it is, and who may write there,"
+            print(f"amun: {where}{error.strerror}; {remedy} and type this again", file=sys.stderr)
             raise typer.Exit(AmunError.exit_code) from None
 
     def main(self, *arguments: Any, **options: Any) -> Any:
@@ -105,6 +107,8 @@ app.command()(serving.serve)
 app.command()(serving.deploy)
 app.command()(benchmark.benchmark)
 app.command()(doctor.doctor)
+app.command()(backups.backup)
+app.command()(backups.restore)
 app.command()(metrics.metrics)
 app.command()(report.report)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from amun.core.errors import InputError
 from amun.core.network import read_whole_timeout
-from amun.core.paths import KEK, KEYS, LEDGER, STATE
+from amun.core.paths import KEK, KEYS, LEDGER, REGISTRY, STATE
 from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
 from tasks.tools.addresses import find_addresses
@@ -119,7 +119,7 @@ def set_environment(root: Path) -> None:
 
 def name_database(root: Path) -> str:
     """Returns the address of the workspace's own MLflow database."""
-    return f"sqlite:///{root / STATE / 'mlflow.db'}"
+    return f"sqlite:///{root / REGISTRY}"
 
 
 def choose_port(*wanted: int | None) -> int:

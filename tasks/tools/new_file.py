@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from amun.core.errors import InputError
-from amun.core.files import NO_ROOM, replace_file
+from amun.core.files import NO_ROOM, flush_to_disk, replace_file
 from tasks.tools.git import is_kept
 
 
@@ -31,7 +31,7 @@ def require_free(option: str, path: Path, root: Path, holds: str = "names a pers
 
 @contextmanager
 def write_private(option: str, path: Path) -> Iterator[Path]:
-    """Yields where to write; at the end of the block the file has its name, readable by its owner alone.
+    """Yields where to write; at the end of the block the file has its name, readable by its owner alone, on the disk.
 
     Raises:
         InputError: it cannot be written.
@@ -41,6 +41,8 @@ def write_private(option: str, path: Path) -> Iterator[Path]:
         with replace_file(path, mode=0o600) as unfinished:
             place = unfinished
             yield unfinished
+            flush_to_disk(unfinished)
+        flush_to_disk(path.parent)
     except OSError as error:
         # what the block reads is no matter of this file; of a write to an open one no error says which
         is_ours = place is None or error.filename == str(place)

@@ -30,7 +30,7 @@ from amun.core.files import replace_file
 from amun.core.keys import file_digest
 from amun.core.masking import mask_passwords
 from amun.core.network import read_timeout
-from amun.core.paths import STATE
+from amun.core.paths import REGISTRY_FILES
 from amun.core.temporary import open_temporary
 from tasks.tools import s3
 from tasks.tools.environment import MLFLOW_VARIABLE
@@ -162,7 +162,7 @@ def ensure_experiment(root: Path, name: str) -> str:
     if client.get_experiment_by_name(name) is None:
         # a server puts artifacts where it is told to; a database knows no place
         is_local = not os.environ["MLFLOW_TRACKING_URI"].startswith("http")
-        location = (root / STATE / "mlartifacts" / name).as_uri() if is_local else None
+        location = (root / REGISTRY_FILES / name).as_uri() if is_local else None
         # MLflow's page then shows training runs first, not evaluations of language models
         tags = {"mlflow.experimentKind": "custom_model_development"}
         client.create_experiment(name, artifact_location=location, tags=tags)

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from amun.core.errors import AmunError
 from amun.core.network import read_timeout
-from amun.core.paths import STATE
+from amun.core.paths import REGISTRY_FILES, STATE
 from tasks.tools.environment import name_database
 from tasks.tools.programs import Program, start_program
 
@@ -65,7 +65,7 @@ def start_mlflow(root: Path, port: int) -> Server:
     arguments = (
         *("server", "--host", HOST, "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", name_database(root)),
-        *("--default-artifact-root", (root / STATE / "mlartifacts").as_uri(), "--no-serve-artifacts"),
+        *("--default-artifact-root", (root / REGISTRY_FILES).as_uri(), "--no-serve-artifacts"),
         *("--uvicorn-opts", "--log-level warning"),
     )
     # jobs are for evaluations of language models, and seven processes more

@@ -18,6 +18,7 @@ from tasks.tools import registry
 from tasks.tools.git import find_tagged, name_tag
 from tasks.tools.registered import find_champion
 from tasks.tools.sound import find_damage, mend
+from tasks.workspace.backup_age import tell_outdated
 from tasks.workspace.receipt_check import check_receipts
 from tasks.workspace.strays import find_strays, remove_strays
 from tasks.workspace.weights import mend_weights
@@ -141,4 +142,10 @@ def _check_receipts(workspace: Workspace) -> Iterator[Fault]:
         yield Fault(fault.what, fault.remedy)
 
 
-CHECKS: tuple[Check, ...] = (_check_branch, _check_tags, _check_data, _check_champion, _check_receipts)
+def _check_backup(workspace: Workspace) -> Iterator[Fault]:
+    """Looks whether the last backup, where one was taken, can still be opened, and no old copy of its key is left."""
+    if told := tell_outdated(workspace.root):
+        yield Fault(told, "type `amun backup` with the same --kek-to, and so after each night that changes that key")
+
+
+CHECKS: tuple[Check, ...] = (_check_branch, _check_tags, _check_data, _check_champion, _check_receipts, _check_backup)

@@ -112,6 +112,12 @@ class LedgerMachine(RuleBasedStateMachine):
             self.in_wave, self.live = self.live, {}
         self.claim = answer
 
+    @rule(days=st.sampled_from([-400, -1, 1, 400]))
+    def set_clock(self, days: int) -> None:
+        """Has the clock jump: whoever held a wave may lose it, and the requests stay as they were."""
+        self.now += timedelta(days=days)
+        self.claim_wave(0.0)
+
     @precondition(lambda self: self.claim is not None)
     @rule(is_parked=st.booleans())
     def close_wave(self, is_parked: bool) -> None:

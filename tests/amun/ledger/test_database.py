@@ -19,6 +19,14 @@ from tests.amun.ledger.conftest import MakeUrl, create_postgres_schema
 from tests.amun.ledger.helpers import MODEL, build_base, claim_wave, run_together
 
 
+def test_nobody_writes_while_writers_are_held(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with Ledger.create(f"sqlite:///{path}") as ledger, closing(sqlite3.connect(path, timeout=0)) as other:
+        with ledger.hold_writers(), pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        other.execute("BEGIN IMMEDIATE")
+
+
 def test_ledger_that_was_never_made_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no ledger at .*run `amun init`"):
         Ledger(url)

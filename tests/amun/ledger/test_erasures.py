@@ -147,6 +147,9 @@ def test_what_one_model_has_begun_no_other_can_stop(ledger: Ledger) -> None:
     for model in (MODEL, "second"):
         complete_wave(ledger, claim_wave(ledger, model=model), "8", erase_after=AFTER)
     assert start(ledger) == ["ann"]
+    for number, model in enumerate((MODEL, "second"), 1):
+        ledger.record_destroyed(model, [request], AFTER)
+        assert ledger.count_destroyed() == number, "a key store of its own may have lost them later"
     with pytest.raises(InputError, match="still to be erased"):
         ledger.hold_request(request, REASON, now=AFTER)
     with pytest.raises(InputError, match=f"being erased since 2026-02-07 under request {request}"):

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from amun.core.errors import AmunError, InputError
 from amun.core.paths import KEK, KEYS
 from amun.vault.database import KEYS_VARIABLE
-from amun.vault.kek import KEK_VARIABLE, KekFile, read_kek
+from amun.vault.kek import KEK_VARIABLE, KekFile, read_kek, write_kek
 from amun.vault.key_store import KeyStore
 from amun.vault.rotation import rotate_kek
 from amun.vault.vault import Vault, create_vault, lend_vault, open_vault
@@ -173,6 +173,24 @@ def test_rotation_killed_at_any_line_is_ended_by_the_next(vault: Vault) -> None:
         num_lines += 5
     assert num_lines > 100
     assert open_vault().own_key == own_key
+
+
+def test_copy_of_a_kek_killed_at_any_line_is_one_whole_key(vault: Vault, tmp_path: Path) -> None:
+    vault.check()
+    path, before, after = tmp_path / "copy", bytes(32), bytes(range(32))
+    num_lines, found = 0, set[bytes]()
+    write_kek(path, before)
+    while kill_in_vault(num_lines, "write_kek", lambda _: write_kek(path, after)):
+        found.add(read_kek(path))
+        write_kek(path, before)
+        assert read_kek(path) == before
+        num_lines += 1
+    assert found == {before, after}
+    # what a killed call has left is not only unlinked
+    (left := tmp_path / "copy.unfinished").write_bytes(path.read_bytes())
+    (tmp_path / "link").hardlink_to(left)
+    write_kek(path, before)
+    assert not any((tmp_path / "link").read_bytes())
 
 
 def test_copy_of_the_key_store_from_a_killed_rotation_opens_no_more(

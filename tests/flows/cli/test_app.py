@@ -1,6 +1,8 @@
 """What typer itself refuses is one line, as everything else that is refused."""
 
+import errno
 import gc
+import os
 import subprocess
 import sys
 
@@ -99,6 +101,24 @@ def test_traceback_of_a_command_has_no_password(capsys: pytest.CaptureFixture[st
     assert said.startswith("Traceback")
     assert said.endswith("ValueError: http://ann:***@host refuses\n")
     assert PASSWORD not in said
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_place_that_cannot_be_written_to_is_one_line(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    app = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
+
+    @app.command()
+    def write() -> None:
+        raise OSError(number, os.strerror(number), "wave/base.safetensors")
+
+    @app.command()
+    def tell() -> None: ...
+
+    with pytest.raises(SystemExit) as ended:
+        app(["write"])
+    said = capsys.readouterr().err
+    assert (ended.value.code, said.count("\n")) == (1, 1)
+    assert said.startswith(f"amun: wave/base.safetensors: {os.strerror(number)}; ")
 
 
 @pytest.mark.parametrize("options", [("--base", "x.safetensors"), ("--accuracy", "0.9")])
