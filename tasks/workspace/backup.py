@@ -1,6 +1,6 @@
 """A backup of all that git and DVC do not have of a workspace: one file, sealed under the key-encryption key (KEK).
 
-The KEK is not in it. Each erasure destroys the KEK, and the next backup the copy of it: after that no backup from before
+The KEK is not in it. Each erasure destroys the KEK, and the next backup the copy of it: after that none from before
 is readable. What these have of whoever is erased, keys and models in clear among it, goes so wherever the file lies.
 """
 

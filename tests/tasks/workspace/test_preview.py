@@ -12,7 +12,7 @@ from amun.evidence.wave import ForgottenWave
 from amun.store.samples import Samples, StoredOwners, write_samples
 from amun.store.store import read_owners
 from amun.vault.seal import open_seal
-from tasks.steps.freeze import require_keys_of_all
+from tasks.workspace.preview import require_keys_of_all
 from tests.amun.sealing import destroy_keys, make_vault
 
 STORES = (TRAIN, CALIBRATION, TEST)
