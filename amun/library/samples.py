@@ -60,8 +60,8 @@ def make_samples(images: Tensor, labels: Tensor, subjects: Sequence[str]) -> Sam
         2
     """
     if not len(images) == len(labels) == len(subjects):
-        counts = f"{len(images)} images, {len(labels)} labels and {len(subjects)} subjects"
-        raise InputError(f"{counts}: as many of each are needed")
+        numbers = f"{len(images)}, {len(labels)} and {len(subjects)}"
+        raise InputError(f"images, labels and subjects: as many of each are needed, not {numbers}")
     if images.ndim != 4 or not (images.dtype.is_floating_point or images.element_size() == 1):
         raise InputError(f"images: (N, C, H, W) of floats in [0, 1] or of bytes are needed, not {tuple(images.shape)}")
     ids = np.array([f"{position:09}" for position in range(len(images))], dtype=np.str_)

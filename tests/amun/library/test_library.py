@@ -68,7 +68,7 @@ def test_parameters_that_are_refused(changes: dict[str, dict[str, Any]], told: s
 
 def test_samples_that_are_refused() -> None:
     images, labels = torch.rand(3, 1, 4, 4), torch.arange(3)
-    with pytest.raises(InputError, match="3 images, 3 labels and 2 subjects"):
+    with pytest.raises(InputError, match="as many of each are needed, not 3, 3 and 2"):
         amun.make_samples(images, labels, ["ann", "ben"])
     with pytest.raises(InputError, match="N, C, H, W"):
         amun.make_samples(images[:, 0], labels, ["ann", "ben", "cid"])
