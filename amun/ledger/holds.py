@@ -55,7 +55,9 @@ class HoldBook(RequestBook):
                 raise InputError(f"request {request_id} waits for `amun request approve`, which alone releases it")
             session.get_one(RequestRow, parse_request_id(request_id)).due_at = request.find_due(now)
             end_hold(session, request_id, now)
-            if request.hold.num_approvals and any(outcome.state == "held" for outcome in request.outcomes):
+            # who matches nobody yet may match somebody after the next base
+            is_waiting = any(outcome.state in ("held", "unmatched") for outcome in request.outcomes)
+            if request.hold.num_approvals and is_waiting:
                 session.add(make_approval_hold(parse_request_id(request_id), request.hold.num_approvals, now))
             else:
                 _move(session, request_id, "held", "pending")

@@ -178,3 +178,15 @@ def test_request_waits_for_two_people_and_its_clock_runs_on(ledger: Ledger) -> N
     assert ledger.approve_request("R-000002", "Joe", now=NOW).outcomes[0].state == "pending"
     with pytest.raises(InputError, match=r"is pending for .*; nobody has to approve it now"):
         ledger.approve_request("R-000002", "Eve", now=NOW)
+
+
+def test_who_matches_nobody_yet_waits_for_approval_once_known(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    ledger.add_demands([Demand("zoe", is_verified=False, num_approvals=2)], now=NOW)
+    released = ledger.release_request("R-000001", now=NOW)
+    assert [(hold.kind, hold.num_approvals) for hold in released.holds if hold.released_at is None] == [("approval", 2)]
+    build_base(ledger, ["ann", "zoe"])
+    assert list_states(ledger) == [("R-000001", "held")]
+    for name in ("Eve", "Joe"):
+        approved = ledger.approve_request("R-000001", name, now=NOW)
+    assert (approved.outcomes[0].state, approved.hold) == ("pending", None)
