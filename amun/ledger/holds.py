@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from amun.core.errors import InputError
+from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_reason, check_text, parse_request_id
 from amun.ledger.intake import make_approval_hold
 from amun.ledger.records import HoldKind, OutcomeState, Request
@@ -80,7 +81,7 @@ class HoldBook(RequestBook):
             number = parse_request_id(request_id)
             is_open = HoldRow.request_number == number, HoldRow.released_at.is_(None)
             hold = session.scalars(select(HoldRow).where(*is_open)).one()
-            told = " ".join(name.split())
+            told = normalise(" ".join(name.split()))
             if session.get(ApprovalRow, (hold.number, told.casefold())) is not None:
                 raise InputError(f"request {request_id}: {told} has approved it already; it takes somebody else")
             session.add(ApprovalRow(hold_number=hold.number, name_folded=told.casefold(), name=told, approved_at=now))

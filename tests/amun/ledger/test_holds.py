@@ -190,3 +190,11 @@ def test_who_matches_nobody_yet_waits_for_approval_once_known(ledger: Ledger) ->
     for name in ("Eve", "Joe"):
         approved = ledger.approve_request("R-000001", name, now=NOW)
     assert (approved.outcomes[0].state, approved.hold) == ("pending", None)
+
+
+def test_one_name_in_two_compositions_counts_once(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    ledger.add_demands([Demand("ann", num_approvals=2)], now=NOW)
+    ledger.approve_request("R-000001", "Zo\u00eb", now=NOW)
+    with pytest.raises(InputError, match="has approved it already"):
+        ledger.approve_request("R-000001", "Zoe\u0308", now=NOW)
