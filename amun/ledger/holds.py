@@ -24,7 +24,8 @@ class HoldBook(RequestBook):
     def hold_request(self, request_id: str, reason: str, *, now: datetime, kind: HoldKind = "legal") -> Request:
         """Keeps a request out of every wave wherever it is pending, and its person's keys wherever it is completed.
 
-        Returns it as it then stands; its due date stays what it is.
+        Returns it as it then stands; its due date stays what it is. One that waits for approval waits for this hold's
+        release instead, and then for all approvals anew: whoever gave them did not know of the hold.
 
         Raises:
             InputError: there is no such request, no reason is given, or it is in an open wave, held already, or
@@ -34,8 +35,13 @@ class HoldBook(RequestBook):
         with self._write() as session:
             request = self._get_request(session, request_id)
             _require_holdable(request, kind)
+            num_approvals = 0 if request.hold is None else request.hold.num_approvals
+            end_hold(session, request_id, now)
             _move(session, request_id, "pending", "held")
-            session.add(HoldRow(request_number=parse_request_id(request_id), reason=reason, held_at=now, kind=kind))
+            number = parse_request_id(request_id)
+            session.add(
+                HoldRow(request_number=number, reason=reason, held_at=now, kind=kind, num_approvals=num_approvals)
+            )
             session.flush()
             return self._get_request(session, request_id)
 
@@ -94,17 +100,19 @@ class HoldBook(RequestBook):
 
 
 def _require_holdable(request: Request, kind: HoldKind) -> None:
-    if request.hold is not None:
-        is_waiting = request.hold.kind == "approval"
-        advice = "approve or deny it" if is_waiting else "release it first to give another reason"
-        raise InputError(f"request {request.request_id} is held already: {request.hold.told}; {advice}")
+    if request.hold is not None and request.hold.kind != "approval":
+        raise InputError(
+            f"request {request.request_id} is held already: {request.hold.told}; release it first to give another "
+            "reason"
+        )
     for outcome in request.outcomes:
         if outcome.state == "in_wave":
             raise InputError(
                 f"request {request.request_id} is in wave {outcome.wave_number} of model '{outcome.model}', which is "
                 "open; it can be held only once that wave is parked or complete"
             )
-    is_pending = any(outcome.state == "pending" for outcome in request.outcomes)
+    # here only one that waits for approval is held
+    is_pending = any(outcome.state in ("pending", "held") for outcome in request.outcomes)
     if kind == "identity" and not is_pending:
         states = tell_states(request.outcomes)
         raise InputError(f"request {request.request_id} is {states}; an identity is verified before a wave begins")

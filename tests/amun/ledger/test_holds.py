@@ -8,7 +8,7 @@ from amun.core.errors import InputError
 from amun.ledger import Demand, Hold, Ledger
 from amun.ledger.intake import UNVERIFIED
 from amun.ledger.laws import Law, compute_extended_due
-from amun.ledger.records import Denial
+from amun.ledger.records import Denial, HoldKind
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_wave, complete_wave, list_states
 
 REASON = "evidence in case 4711"
@@ -163,8 +163,6 @@ def test_request_waits_for_two_people_and_its_clock_runs_on(ledger: Ledger) -> N
         ledger.approve_request("R-000001", "eve miller", now=NOW)
     with pytest.raises(InputError, match="waits for `amun request approve`, which alone releases it"):
         ledger.release_request("R-000001", now=NOW)
-    with pytest.raises(InputError, match="1 of 2: Eve Miller; approve or deny it"):
-        ledger.hold_request("R-000001", REASON, now=NOW)
     late = ann.due_at + timedelta(days=1)
     status = ledger.count_status(MODEL, late)
     assert (status.overdue, status.held, status.held_overdue) == (1, 2, 0)
@@ -198,3 +196,20 @@ def test_one_name_in_two_compositions_counts_once(ledger: Ledger) -> None:
     ledger.approve_request("R-000001", "Zo\u00eb", now=NOW)
     with pytest.raises(InputError, match="has approved it already"):
         ledger.approve_request("R-000001", "Zoe\u0308", now=NOW)
+
+
+@pytest.mark.parametrize("kind", ["legal", "identity"])
+def test_hold_takes_the_place_of_approval_which_begins_anew(ledger: Ledger, kind: HoldKind) -> None:
+    build_base(ledger, ["ann"])
+    ledger.add_demands([Demand("ann", num_approvals=2)], now=NOW)
+    ledger.approve_request("R-000001", "Eve", now=NOW)
+    held = ledger.hold_request("R-000001", REASON, now=NOW, kind=kind)
+    assert held.hold is not None
+    assert (held.hold.kind, held.hold.told, held.outcomes[0].state) == (kind, REASON, "held")
+    with pytest.raises(InputError, match="nobody has to approve it now"):
+        ledger.approve_request("R-000001", "Joe", now=NOW)
+    with pytest.raises(InputError, match=f"held already: {REASON}; release it first"):
+        ledger.hold_request("R-000001", "another", now=NOW)
+    ledger.release_request("R-000001", now=NOW)
+    for name, state in (("Joe", "held"), ("Eve", "pending")):
+        assert ledger.approve_request("R-000001", name, now=NOW).outcomes[0].state == state
