@@ -40,8 +40,7 @@ def _require_extensible(request: Request, now: datetime) -> None:
     name, due_at = f"request {request.request_id}", request.find_due(now)
     if request.extension is not None:
         raise InputError(
-            f"{name} is extended already, to {due_at:%Y-%m-%d}: {request.extension.reason}; "
-            "the law allows it once"
+            f"{name} is extended already, to {due_at:%Y-%m-%d}: {request.extension.reason}; the law allows it once"
         )
     if now > due_at:
         raise InputError(f"{name} was due on {due_at:%Y-%m-%d}; the person has to be told of an extension before that")

@@ -213,3 +213,17 @@ def test_hold_takes_the_place_of_approval_which_begins_anew(ledger: Ledger, kind
     ledger.release_request("R-000001", now=NOW)
     for name, state in (("Joe", "held"), ("Eve", "pending")):
         assert ledger.approve_request("R-000001", name, now=NOW).outcomes[0].state == state
+
+
+def test_clock_of_whom_nobody_knows_stands_still_in_every_state_unless_it_has_run_out(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    [ann, _] = ledger.add_demands([Demand("ann"), Demand("zoe", is_verified=False)], now=NOW)
+    # overdue before anybody doubts who asks
+    ledger.hold_request("R-000001", REASON, now=ann.due_at + timedelta(days=30), kind="identity")
+    late = NOW + timedelta(days=90)
+    status = ledger.count_status(MODEL, late)
+    assert (status.overdue, status.held, status.unmatched, status.held_overdue) == (1, 1, 1, 0)
+    assert (ledger.count_due(MODEL, late), ledger.find_next_due(MODEL)) == (1, ann.due_at)
+    found = {request.subject_id: (request.is_stopped, request.find_due(late)) for request in ledger.list_requests()}
+    assert found == {"ann": (False, ann.due_at), "zoe": (True, ann.due_at + timedelta(days=90))}
+    assert ledger.release_request("R-000001", now=late).due_at == ann.due_at
