@@ -6,16 +6,16 @@ laws stands still, and the request is due so much later.
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_reason, check_text, parse_request_id
-from amun.ledger.intake import make_approval_hold
-from amun.ledger.records import HoldKind, OutcomeState, Request
+from amun.ledger.records import HoldKind, Request
+from amun.ledger.releases import move_outcomes, release
 from amun.ledger.requests import RequestBook, end_hold, is_erasable, tell_states
-from amun.ledger.schema import ApprovalRow, HoldRow, OutcomeRow, RequestRow
+from amun.ledger.schema import ApprovalRow, HoldRow
 
 
 class HoldBook(RequestBook):
@@ -37,7 +37,7 @@ class HoldBook(RequestBook):
             _require_holdable(request, kind)
             num_approvals = 0 if request.hold is None else request.hold.num_approvals
             end_hold(session, request_id, now)
-            _move(session, request_id, "pending", "held")
+            move_outcomes(session, parse_request_id(request_id), "pending", "held")
             number = parse_request_id(request_id)
             session.add(
                 HoldRow(request_number=number, reason=reason, held_at=now, kind=kind, num_approvals=num_approvals)
@@ -60,14 +60,7 @@ class HoldBook(RequestBook):
                 raise InputError(f"request {request_id} is not held; `amun request list --state held` shows which are")
             if request.hold.kind == "approval":
                 raise InputError(f"request {request_id} waits for `amun request approve`, which alone releases it")
-            session.get_one(RequestRow, parse_request_id(request_id)).due_at = request.find_due(now)
-            end_hold(session, request_id, now)
-            # who matches nobody yet may match somebody after the next base
-            is_waiting = any(outcome.state in ("held", "unmatched") for outcome in request.outcomes)
-            if request.hold.num_approvals and is_waiting:
-                session.add(make_approval_hold(parse_request_id(request_id), request.hold.num_approvals, now))
-            else:
-                _move(session, request_id, "held", "pending")
+            release(session, _get_open(session, request_id), now)
             session.flush()
             return self._get_request(session, request_id)
 
@@ -84,9 +77,7 @@ class HoldBook(RequestBook):
                 raise InputError(
                     f"request {request_id} is {tell_states(request.outcomes)}; nobody has to approve it now"
                 )
-            number = parse_request_id(request_id)
-            is_open = HoldRow.request_number == number, HoldRow.released_at.is_(None)
-            hold = session.scalars(select(HoldRow).where(*is_open)).one()
+            hold = _get_open(session, request_id)
             told = normalise(" ".join(name.split()))
             if session.get(ApprovalRow, (hold.number, told.casefold())) is not None:
                 raise InputError(f"request {request_id}: {told} has approved it already; it takes somebody else")
@@ -94,7 +85,7 @@ class HoldBook(RequestBook):
             session.flush()
             if len(request.hold.approvals) + 1 >= hold.num_approvals:
                 hold.released_at = now
-                _move(session, request_id, "held", "pending")
+                move_outcomes(session, hold.request_number, "held", "pending")
             session.flush()
             return self._get_request(session, request_id)
 
@@ -124,9 +115,6 @@ def _require_holdable(request: Request, kind: HoldKind) -> None:
         )
 
 
-def _move(session: Session, request_id: str, old: OutcomeState, new: OutcomeState) -> None:
-    session.execute(
-        update(OutcomeRow)
-        .where(OutcomeRow.request_number == parse_request_id(request_id), OutcomeRow.state == old)
-        .values(state=new)
-    )
+def _get_open(session: Session, request_id: str) -> HoldRow:
+    is_open = HoldRow.request_number == parse_request_id(request_id), HoldRow.released_at.is_(None)
+    return session.scalars(select(HoldRow).where(*is_open)).one()

@@ -7,7 +7,7 @@ import pytest
 from amun.core.errors import InputError
 from amun.ledger import Demand, Hold, Ledger
 from amun.ledger.intake import UNVERIFIED
-from amun.ledger.laws import Law, compute_extended_due
+from amun.ledger.laws import Law, compute_due, compute_extended_due
 from amun.ledger.records import Denial, HoldKind
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_wave, complete_wave, list_states
 
@@ -227,3 +227,45 @@ def test_clock_of_whom_nobody_knows_stands_still_in_every_state_unless_it_has_ru
     found = {request.subject_id: (request.is_stopped, request.find_due(late)) for request in ledger.list_requests()}
     assert found == {"ann": (False, ann.due_at), "zoe": (True, ann.due_at + timedelta(days=90))}
     assert ledger.release_request("R-000001", now=late).due_at == ann.due_at
+
+
+def test_demand_of_somebody_known_is_not_swallowed_by_one_of_somebody_who_is_not(ledger: Ledger) -> None:
+    build_base(ledger, ["ann", "ben"])
+    demands = [Demand(name, is_verified=False) for name in ("ann", "ben", "zoe")]
+    first = ledger.add_demands(demands, now=NOW)[0].due_at
+    then = NOW + timedelta(days=1)
+    ann, ben, zoe = ledger.add_demands([Demand("ann"), Demand("ben", num_approvals=1), Demand("zoe")], now=then)
+    assert [(one.is_new, one.outcomes[0].state) for one in (ann, ben, zoe)] == [
+        (False, "pending"),
+        (False, "held"),
+        (False, "unmatched"),
+    ]
+    known = ledger.get_request("R-000001")
+    assert (known.hold, known.due_at, ann.due_at) == (None, first + timedelta(days=1), known.due_at)
+    assert ledger.count_status(MODEL, known.due_at + timedelta(days=1)).overdue == 3
+    # who is not known asks again: nothing is held back for that
+    assert ledger.add_demands([Demand("ann", is_verified=False)], now=then)[0].outcomes[0].state == "pending"
+    assert ledger.subjects_of_wave(MODEL, claim_wave(ledger).number) == ["ann"]
+    assert ledger.approve_request("R-000002", "Eve", now=then).outcomes[0].state == "pending"
+
+
+@pytest.mark.parametrize("laws", [("gdpr", "ccpa"), ("ccpa", "gdpr")])
+def test_clock_that_runs_on_is_the_shorter_one_as_long_as_nobody_knows_who_asks(
+    ledger: Ledger, laws: tuple[Law, Law]
+) -> None:
+    build_base(ledger, ["ann"])
+    for law in laws:
+        (added,) = ledger.add_demands([Demand("ann", law=law, is_verified=False)], now=NOW)
+    due = compute_due(NOW)
+    request = ledger.get_request("R-000001")
+    assert (added.due_at, request.due_at, request.law) == (due, due, "ccpa")
+    assert ledger.count_status(MODEL, due + timedelta(days=1)).overdue == 1
+
+
+def test_due_date_is_told_with_the_time_for_which_the_clock_stands_still(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    (first,) = ledger.add_demands([Demand("ann", is_verified=False)], now=NOW)
+    then = NOW + timedelta(days=9)
+    (again,) = ledger.add_demands([Demand("ann", is_verified=False)], now=then)
+    assert again.due_at == again.outcomes[0].due_at == first.due_at + timedelta(days=9)
+    assert ledger.get_request("R-000001").find_due(then) == again.due_at
