@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 
@@ -30,7 +30,7 @@ class Answers:
 
     Attributes:
         statuses: of work items, in the order of the list.
-        wanted: people of whom nobody has asked before, each with the work item that asks.
+        wanted: people whom some model is still to be asked to forget, each with the work item that asks.
         left: how many work items are left to the company, by why.
     """
 
@@ -104,7 +104,10 @@ def read_table(content: bytes) -> dict[str, set[str]]:
 
 
 def answer_list(
-    items: Mapping[str, str], owners: Mapping[str, set[str]], find_requests: Callable[[str], Sequence[Request]]
+    items: Mapping[str, str],
+    owners: Mapping[str, set[str]],
+    find_requests: Callable[[str], Sequence[Request]],
+    find_holders: Callable[[str], Collection[str]],
 ) -> Answers:
     """Returns what can be answered to a list by now, and who has to be asked for first.
 
@@ -112,6 +115,7 @@ def answer_list(
         items: the hash of each work item.
         owners: whose each hash is.
         find_requests: returns all requests of a person.
+        find_holders: returns the models that hold a person, or may.
     """
     answers = Answers()
     for item, digest in items.items():
@@ -122,25 +126,38 @@ def answer_list(
             answers.left["of several people: opt all of them out (4)"] += 1
         else:
             (person,) = people
-            # whoever has withdrawn may ask again
-            requests = find_requests(person)
-            asked = [outcome for one in requests for outcome in one.outcomes if outcome.state != "withdrawn"]
-            if not asked:
+            stands = find_stands(find_requests(person))
+            if not stands or any(is_unasked(stands.get(model)) for model in find_holders(person)):
                 answers.wanted.setdefault(person, item)
-            elif reason := find_reason(asked):
+            elif reason := find_reason(stands.values()):
                 answers.left[reason] += 1
             else:
                 answers.statuses[item] = DELETED
     return answers
 
 
-def find_reason(outcomes: Sequence[Outcome]) -> str:
-    """Returns why nobody can say that a person was deleted, by what became of all their requests; else nothing."""
-    done = [outcome for outcome in outcomes if outcome.state == "completed"]
-    is_open = any(outcome.state in LIVE_STATES for outcome in outcomes)
+def find_stands(requests: Iterable[Request]) -> dict[str, Outcome]:
+    """Returns what each model has answered to a person last, of what counts still.
+
+    Whoever has withdrawn may ask again, and who had been forgotten before stands as the request that had it done.
+    """
+    outcomes = [outcome for request in requests for outcome in request.outcomes]
+    return {one.model: one for one in outcomes if one.state not in ("withdrawn", "already_forgotten")}
+
+
+def is_unasked(outcome: Outcome | None) -> bool:
+    """Tells whether a model that holds a person is still to be asked; it may not have held them when it was."""
+    return outcome is None or outcome.state == "nothing_held"
+
+
+def find_reason(outcomes: Iterable[Outcome]) -> str:
+    """Returns why nobody can say that a person was deleted, by what each model has answered last; else nothing."""
+    stands = list(outcomes)
+    done = [outcome for outcome in stands if outcome.state == "completed"]
+    is_open = any(outcome.state in LIVE_STATES for outcome in stands)
     if is_open or any(one.erasure is not None and one.erasure.erased_at is None for one in done):
         return "not erased yet"
-    if not done and any(outcome.state == "denied" for outcome in outcomes):
+    if any(outcome.state == "denied" for outcome in stands):
         return "denied: say whether they are exempted (2)"
     if not done or any(one.erasure is None for one in done):
         return "in no model, or with copies that are not sealed: say what became of their data"

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import Select, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from amun.core.subject_ids import normalise
@@ -28,6 +28,7 @@ from amun.ledger.schema import (
     ErasureRow,
     HoldingRow,
     HoldRow,
+    ModelRow,
     OutcomeRow,
     RequestRow,
     UndoneWaveRow,
@@ -138,6 +139,13 @@ class Overview(Database):
         with self._read() as session:
             rows = session.scalars(query).all()
             return {row.model: Holding(row.subject_id, row.num_train, row.num_held_out) for row in rows}
+
+    def list_holders(self, subject_id: str) -> list[str]:
+        """Returns the models that hold the subject, or may: nobody knows whom one holds that has no base yet."""
+        held = select(HoldingRow.model).where(HoldingRow.subject_id == normalise(subject_id))
+        query = select(ModelRow.name).where(or_(ModelRow.name.in_(held), ModelRow.holdings_wave.is_(None)))
+        with self._read() as session:
+            return list(session.scalars(query.order_by(ModelRow.name)))
 
     def count_status(self, model: str, now: datetime) -> Status:
         """Returns how many of the model's requests wait, for a wave, a release or a person, and which wave is open.

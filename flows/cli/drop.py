@@ -41,7 +41,7 @@ def take_list(
         require_free("--out", out, workspace.root, "tells what became of people")
     items, owners = _read(deletion_list, read_list), _read(table, read_table)
     with shared.open_ledger() as ledger:
-        answers = answer_list(items, owners, ledger.requests_of_subject)
+        answers = answer_list(items, owners, ledger.requests_of_subject, ledger.list_holders)
         approvals = workspace.params.intake.approvals
         demands = [
             Demand(person, reference=f"DROP {item}", law="ccpa", num_approvals=approvals)
@@ -50,7 +50,7 @@ def take_list(
         if demands:
             # whoever is in the table and in no model is nobody's to look for here
             ledger.add_demands(demands, now=datetime.now(UTC), confirm_unknown=True)
-            answers = answer_list(items, owners, ledger.requests_of_subject)
+            answers = answer_list(items, owners, ledger.requests_of_subject, ledger.list_holders)
     if out is not None:
         with write_private("--out", out) as unfinished:
             unfinished.write_text(answers.write_response(), encoding="ascii")
