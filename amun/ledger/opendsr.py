@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
@@ -88,14 +88,14 @@ class DsrBook(RequestBook):
         """
         checked = check_demands([demand], now)
         with self._write() as session:
-            if (known := session.get(DsrRow, dsr.subject_request_id)) is not None:
+            if (known := session.get(DsrRow, (dsr.token, dsr.subject_request_id))) is not None:
                 if known.digest != dsr.digest:
                     raise KeyReusedError("this subject_request_id came with another request before; draw a new one")
                 return _describe(session, [known])[0]
             (added,) = record_demands(session, checked, self.name, now, Unknown())
             row = DsrRow(
-                subject_request_id=dsr.subject_request_id,
                 token=dsr.token,
+                subject_request_id=dsr.subject_request_id,
                 digest=dsr.digest,
                 request_number=parse_request_id(added.request_id),
                 is_new=added.is_new,
@@ -105,21 +105,18 @@ class DsrBook(RequestBook):
             session.flush()
             for place, url in enumerate(dsr.callback_urls):
                 # the answer to the request has told the first status
-                session.add(
-                    DsrCallbackRow(
-                        subject_request_id=row.subject_request_id, place=place, url=url, told="pending", num_tries=0
-                    )
-                )
+                told = {"place": place, "url": url, "told": "pending", "num_tries": 0}
+                session.add(DsrCallbackRow(token=row.token, subject_request_id=row.subject_request_id, **told))
             return _describe(session, [row])[0]
 
-    def find_dsr(self, subject_request_id: str) -> Dsr | None:
-        """Returns a request by its sender's id."""
+    def find_dsr(self, token: str, subject_request_id: str) -> Dsr | None:
+        """Returns a request by its sender and that sender's id; None where there is none, or another has sent it."""
         with self._read() as session:
-            row = session.get(DsrRow, subject_request_id)
+            row = session.get(DsrRow, (token, subject_request_id))
             return None if row is None else _describe(session, [row])[0]
 
-    def cancel_dsr(self, subject_request_id: str, *, now: datetime) -> Dsr | None:
-        """Cancels a request that is still pending, and returns it as it then stands; None where there is none.
+    def cancel_dsr(self, token: str, subject_request_id: str, *, now: datetime) -> Dsr | None:
+        """Cancels a request that is still pending, and returns it as it then stands; None as `find_dsr`.
 
         The person's request is withdrawn unless another demand over HTTP stands under it, too.
 
@@ -127,7 +124,7 @@ class DsrBook(RequestBook):
             NotPendingError: it is under way, or over.
         """
         with self._write() as session:
-            row = session.get(DsrRow, subject_request_id)
+            row = session.get(DsrRow, (token, subject_request_id))
             if row is None:
                 return None
             (dsr,) = _describe(session, [row])
@@ -155,10 +152,8 @@ class DsrBook(RequestBook):
         )
         with self._write() as session:
             rows = session.execute(query).tuples().all()
-            stand = {dsr.subject_request_id: dsr for dsr in _describe(session, [row for _, row in rows])}
             claimed = []
-            for callback, row in rows:
-                dsr = stand[row.subject_request_id]
+            for (callback, _), dsr in zip(rows, _describe(session, [row for _, row in rows]), strict=True):
                 if dsr.status != callback.told:
                     callback.claimed_at = now
                     claimed.append(Callback(dsr, callback.place, callback.url))
@@ -168,11 +163,12 @@ class DsrBook(RequestBook):
         """Records who was told, and who is to be told again."""
         with self._write() as session:
             for callback, is_told in told:
-                row = session.get_one(DsrCallbackRow, (callback.dsr.subject_request_id, callback.place))
+                dsr = callback.dsr
+                row = session.get_one(DsrCallbackRow, (dsr.token, dsr.subject_request_id, callback.place))
                 row.claimed_at = None
                 row.num_tries = 0 if is_told else row.num_tries + 1
                 if is_told:
-                    row.told = callback.dsr.status
+                    row.told = dsr.status
 
 
 def _has_others(session: Session, row: DsrRow) -> bool:
@@ -180,7 +176,7 @@ def _has_others(session: Session, row: DsrRow) -> bool:
     posted = select(func.count()).where(PostedRow.request_number == row.request_number)
     others = select(func.count()).where(
         DsrRow.request_number == row.request_number,
-        DsrRow.subject_request_id != row.subject_request_id,
+        tuple_(DsrRow.token, DsrRow.subject_request_id) != (row.token, row.subject_request_id),
         DsrRow.cancelled_at.is_(None),
     )
     return bool(session.scalars(posted).one() or session.scalars(others).one())

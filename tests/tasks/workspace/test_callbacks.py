@@ -55,7 +55,7 @@ def forget(ledger: Ledger) -> None:
 def test_suite_is_told_once_of_the_end(ledger: Ledger, posts: Posts, tmp_path: Path) -> None:
     assert send_callbacks() == []
     assert posts.asked == []
-    ledger.cancel_dsr(f"{ID}1", now=NOW)
+    ledger.cancel_dsr("suite", f"{ID}1", now=NOW)
     forget(ledger)
     (line,) = send_callbacks()
     assert line == (
