@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, insert, select
+from sqlalchemy import and_, insert, select, update
 from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
@@ -181,6 +181,7 @@ def record_demands(
     _require_few_strangers(answers, unknown.max_share)
     _record(session, demands, answers, now, file_number)
     _hasten(session, demands, names, knowledge.standings)
+    _count(session, answers)
     return answers
 
 
@@ -295,6 +296,14 @@ def _hasten(session: Session, demands: Iterable[Received], models: Sequence[str]
                 # an extension counts from the first receipt: no term of either demand is passed by it
                 request.received_at = min(request.received_at, demand.received_at)
                 request.law, request.due_at = law, due_at
+
+
+def _count(session: Session, answers: Sequence[AddedRequest]) -> None:
+    """Counts the demands that stand under earlier requests."""
+    ids = {outcome.request_id for answer in answers for outcome in answer.outcomes if not outcome.is_new}
+    for chunk in split_chunks(sorted(map(parse_request_id, ids))):
+        more = update(RequestRow).where(RequestRow.number.in_(chunk))
+        session.execute(more.values(num_demands=RequestRow.num_demands + 1))
 
 
 def _record(

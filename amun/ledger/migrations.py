@@ -214,6 +214,7 @@ def add_states(connection: Connection) -> None:
     is_sqlite = connection.dialect.name == "sqlite"
     time = "DATETIME" if is_sqlite else "TIMESTAMP WITH TIME ZONE"
     for statement in (
+        "ALTER TABLE requests ADD COLUMN num_demands INTEGER DEFAULT '1' NOT NULL",
         "ALTER TABLE holds ADD COLUMN kind VARCHAR DEFAULT 'legal' NOT NULL",
         "ALTER TABLE holds ADD COLUMN num_approvals INTEGER DEFAULT '0' NOT NULL",
         f"""CREATE TABLE denials (
@@ -252,7 +253,6 @@ def add_opendsr(connection: Connection) -> None:
             subject_request_id VARCHAR NOT NULL,
             digest VARCHAR NOT NULL,
             request_number INTEGER NOT NULL,
-            is_new BOOLEAN NOT NULL,
             received_at {time} NOT NULL,
             cancelled_at {time},
             PRIMARY KEY (token, subject_request_id),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
@@ -16,7 +16,7 @@ from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.posted import KeyReusedError
 from amun.ledger.records import Request
 from amun.ledger.requests import RequestBook, read_requests, select_outcomes, withdraw
-from amun.ledger.schema import LIVE_STATES, DsrCallbackRow, DsrRow, PostedRow, RequestRow
+from amun.ledger.schema import LIVE_STATES, DsrCallbackRow, DsrRow, RequestRow
 
 DsrStatus = Literal["pending", "in_progress", "completed", "cancelled"]
 FINAL: tuple[DsrStatus, ...] = ("completed", "cancelled")
@@ -98,7 +98,6 @@ class DsrBook(RequestBook):
                 subject_request_id=dsr.subject_request_id,
                 digest=dsr.digest,
                 request_number=parse_request_id(added.request_id),
-                is_new=added.is_new,
                 received_at=now,
             )
             session.add(row)
@@ -118,7 +117,7 @@ class DsrBook(RequestBook):
     def cancel_dsr(self, token: str, subject_request_id: str, *, now: datetime) -> Dsr | None:
         """Cancels a request that is still pending, and returns it as it then stands; None as `find_dsr`.
 
-        The person's request is withdrawn unless another demand over HTTP stands under it, too.
+        The person's request is withdrawn once every demand that stands under it is cancelled.
 
         Raises:
             NotPendingError: it is under way, or over.
@@ -131,7 +130,8 @@ class DsrBook(RequestBook):
             if dsr.status != "pending":
                 raise NotPendingError(f"it is {dsr.status}; only a pending request can be cancelled")
             row.cancelled_at = now
-            if row.is_new and not _has_others(session, row):
+            session.flush()
+            if not _has_others(session, row.request_number):
                 withdraw(session, self.name, dsr.request_id, None, now)
             session.flush()
             return _describe(session, [row])[0]
@@ -171,15 +171,10 @@ class DsrBook(RequestBook):
                     row.told = dsr.status
 
 
-def _has_others(session: Session, row: DsrRow) -> bool:
-    """Tells whether anybody else's demand over HTTP stands under the same request."""
-    posted = select(func.count()).where(PostedRow.request_number == row.request_number)
-    others = select(func.count()).where(
-        DsrRow.request_number == row.request_number,
-        tuple_(DsrRow.token, DsrRow.subject_request_id) != (row.token, row.subject_request_id),
-        DsrRow.cancelled_at.is_(None),
-    )
-    return bool(session.scalars(posted).one() or session.scalars(others).one())
+def _has_others(session: Session, request_number: int) -> bool:
+    """Tells whether a demand stands under a request that was not cancelled, whichever way it came."""
+    cancelled = select(func.count()).where(DsrRow.request_number == request_number, DsrRow.cancelled_at.is_not(None))
+    return session.get_one(RequestRow, request_number).num_demands > session.scalars(cancelled).one()
 
 
 def _describe(session: Session, rows: Sequence[DsrRow]) -> list[Dsr]:

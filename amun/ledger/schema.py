@@ -85,6 +85,8 @@ class RequestRow(Base):
     reference: Mapped[str | None]
     file_number: Mapped[int | None] = mapped_column(ForeignKey("intake_files.number"))
     law: Mapped[Law] = mapped_column(String, server_default="gdpr")
+    # that stand under it: whoever asks again adds one
+    num_demands: Mapped[int] = mapped_column(server_default="1")
 
 
 class ExtensionRow(Base):
@@ -446,7 +448,6 @@ class DsrRow(Base):
     # of all that was sent: said again it is the same
     digest: Mapped[str]
     request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"), index=True)
-    is_new: Mapped[bool]
     received_at: Mapped[datetime]
     cancelled_at: Mapped[datetime | None]
 

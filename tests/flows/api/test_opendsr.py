@@ -148,7 +148,7 @@ def test_cancelled_request_is_withdrawn_unless_somebody_else_has_asked(suite: Se
     assert_refused(suite.client.get(PATH, headers=stranger), 404, "no-such-request")
     assert_refused(suite.client.delete(PATH, headers=stranger), 404, "no-such-request")
     # both stand under one request
-    for headers, state in zip(senders, ("pending", "pending"), strict=True):
+    for headers, state in zip(senders, ("pending", "withdrawn"), strict=True):
         assert suite.client.delete(PATH, headers=headers).status_code == 202
         assert suite.ledger.get_request("R-000002").outcomes[0].state == state
     log = suite.read_log()
