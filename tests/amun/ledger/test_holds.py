@@ -159,8 +159,8 @@ def test_request_waits_for_two_people_and_its_clock_runs_on(ledger: Ledger) -> N
     once = ledger.approve_request("R-000001", " Eve  Miller ", now=NOW)
     assert once.hold is not None
     assert (once.outcomes[0].state, once.hold.told) == ("held", "it waits for approval; 1 of 2: Eve Miller")
-    with pytest.raises(InputError, match="eve miller has approved it already; it takes somebody else"):
-        ledger.approve_request("R-000001", "eve miller", now=NOW)
+    with pytest.raises(InputError, match="EVE miller has approved it already; it takes somebody else"):
+        ledger.approve_request("R-000001", "EVE miller", now=NOW)
     with pytest.raises(InputError, match="waits for `amun request approve`, which alone releases it"):
         ledger.release_request("R-000001", now=NOW)
     late = ann.due_at + timedelta(days=1)
