@@ -1,5 +1,6 @@
 """Requests as privacy suites send them (OpenDSR 2.0): known by their senders' ids; who sent one is told of its end."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,11 +15,12 @@ from amun.ledger.checks import format_request_id, parse_request_id
 from amun.ledger.demands import Demand
 from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.posted import KeyReusedError
-from amun.ledger.records import Request
+from amun.ledger.records import Outcome, Request
 from amun.ledger.requests import RequestBook, read_requests, select_outcomes, withdraw
-from amun.ledger.schema import LIVE_STATES, DsrCallbackRow, DsrRow, RequestRow
+from amun.ledger.schema import LIVE_STATES, DsrCallbackRow, DsrRow, OutcomeRow, RequestRow
 
 DsrStatus = Literal["pending", "in_progress", "completed", "cancelled"]
+WAITING = ("pending", "held", "unmatched")  # states of a request for a model that is not at it yet
 FINAL: tuple[DsrStatus, ...] = ("completed", "cancelled")
 MAX_TRIES = 14  # of telling one address; a night makes one
 CLAIM_TIME = timedelta(minutes=10)  # after which whoever was telling is taken for dead
@@ -55,7 +57,7 @@ class Dsr:
         token: name of the token that it came with.
         request_id: the request it stands under.
         received_at: when it came here.
-        due_at: when that request is due.
+        due_at: when that request is due, as things stand.
         status: in the standard's words.
     """
 
@@ -91,7 +93,7 @@ class DsrBook(RequestBook):
             if (known := session.get(DsrRow, (dsr.token, dsr.subject_request_id))) is not None:
                 if known.digest != dsr.digest:
                     raise KeyReusedError("this subject_request_id came with another request before; draw a new one")
-                return _describe(session, [known])[0]
+                return _describe(session, [known], now)[0]
             (added,) = record_demands(session, checked, self.name, now, Unknown())
             row = DsrRow(
                 token=dsr.token,
@@ -106,13 +108,13 @@ class DsrBook(RequestBook):
                 # the answer to the request has told the first status
                 told = {"place": place, "url": url, "told": "pending", "num_tries": 0}
                 session.add(DsrCallbackRow(token=row.token, subject_request_id=row.subject_request_id, **told))
-            return _describe(session, [row])[0]
+            return _describe(session, [row], now)[0]
 
-    def find_dsr(self, token: str, subject_request_id: str) -> Dsr | None:
+    def find_dsr(self, token: str, subject_request_id: str, *, now: datetime) -> Dsr | None:
         """Returns a request by its sender and that sender's id; None where there is none, or another has sent it."""
         with self._read() as session:
             row = session.get(DsrRow, (token, subject_request_id))
-            return None if row is None else _describe(session, [row])[0]
+            return None if row is None else _describe(session, [row], now)[0]
 
     def cancel_dsr(self, token: str, subject_request_id: str, *, now: datetime) -> Dsr | None:
         """Cancels a request that is still pending, and returns it as it then stands; None as `find_dsr`.
@@ -126,7 +128,7 @@ class DsrBook(RequestBook):
             row = session.get(DsrRow, (token, subject_request_id))
             if row is None:
                 return None
-            (dsr,) = _describe(session, [row])
+            (dsr,) = _describe(session, [row], now)
             if dsr.status != "pending":
                 raise NotPendingError(f"it is {dsr.status}; only a pending request can be cancelled")
             row.cancelled_at = now
@@ -134,7 +136,7 @@ class DsrBook(RequestBook):
             if not _has_others(session, row.request_number):
                 withdraw(session, self.name, dsr.request_id, None, now)
             session.flush()
-            return _describe(session, [row])[0]
+            return _describe(session, [row], now)[0]
 
     def has_callbacks(self) -> bool:
         """Tells whether an address is still to be told of something, now or later."""
@@ -153,7 +155,7 @@ class DsrBook(RequestBook):
         with self._write() as session:
             rows = session.execute(query).tuples().all()
             claimed = []
-            for (callback, _), dsr in zip(rows, _describe(session, [row for _, row in rows]), strict=True):
+            for (callback, _), dsr in zip(rows, _describe(session, [row for _, row in rows], now), strict=True):
                 if dsr.status != callback.told:
                     callback.claimed_at = now
                     claimed.append(Callback(dsr, callback.place, callback.url))
@@ -177,33 +179,53 @@ def _has_others(session: Session, request_number: int) -> bool:
     return session.get_one(RequestRow, request_number).num_demands > session.scalars(cancelled).one()
 
 
-def _describe(session: Session, rows: Sequence[DsrRow]) -> list[Dsr]:
+def _describe(session: Session, rows: Sequence[DsrRow], now: datetime) -> list[Dsr]:
     numbers = sorted({row.request_number for row in rows})
-    requests = {
-        request.request_id: request
-        for chunk in split_chunks(numbers)
-        for request in read_requests(session, select_outcomes().where(RequestRow.number.in_(chunk)))
-    }
+    people: dict[str, list[Request]] = defaultdict(list)
+    of_numbers: dict[str, Request] = {}
+    for chunk in split_chunks(numbers):
+        same = select(RequestRow.subject_id).where(RequestRow.number.in_(chunk)).correlate(None)
+        for request in read_requests(session, select_outcomes().where(OutcomeRow.subject_id.in_(same))):
+            if request.request_id not in of_numbers:
+                people[request.subject_id].append(request)
+            of_numbers[request.request_id] = request
     described = []
     for row in rows:
-        request = requests[format_request_id(row.request_number)]
-        status = "cancelled" if row.cancelled_at is not None else choose_status(request)
-        described.append(
-            Dsr(row.subject_request_id, row.token, request.request_id, row.received_at, request.due_at, status)
-        )
+        request = of_numbers[format_request_id(row.request_number)]
+        status = choose_status(request, people[request.subject_id]) if row.cancelled_at is None else "cancelled"
+        due_at = request.find_due(now)
+        described.append(Dsr(row.subject_request_id, row.token, request.request_id, row.received_at, due_at, status))
     return described
 
 
-def choose_status(request: Request) -> DsrStatus:
+def choose_status(request: Request, of_person: Sequence[Request]) -> DsrStatus:
     """Returns where a request stands, for all models together.
 
-    It is completed once every model has forgotten the person, and whose data were sealed is erased.
+    It is completed once every model has forgotten the person, and whose data were sealed is erased. It is cancelled
+    where somebody has taken back or denied a part of it, and nothing of it is left to be done.
+
+    Args:
+        request: the one.
+        of_person: all of the person, oldest first.
     """
-    # of the others there was nothing to do, or somebody has decided that nothing is
-    concerned = [one for one in request.outcomes if one.state in (*LIVE_STATES, "completed")]
-    if not concerned:
-        return "cancelled" if all(one.state in ("withdrawn", "denied") for one in request.outcomes) else "completed"
-    if all(one.state in ("pending", "held", "unmatched") for one in concerned):
-        return "pending"
-    is_over = [one.state == "completed" and (one.erasure is None or one.erasure.erased_at) for one in concerned]
-    return "completed" if all(is_over) else "in_progress"
+    stands = [_find_stand(outcome, of_person) for outcome in request.outcomes]
+    # what an earlier request does for this one
+    own = {outcome.model for outcome in request.outcomes}
+    stands += [one for each in of_person for one in each.outcomes if one.model not in own and one.state in LIVE_STATES]
+    if any(one.state in LIVE_STATES for one in stands):
+        concerned = [one for one in stands if one.state in (*LIVE_STATES, "completed")]
+        return "pending" if all(one.state in WAITING for one in concerned) else "in_progress"
+    if any(one.state in ("withdrawn", "denied") for one in stands):
+        return "cancelled"
+    is_erased = [one.erasure is None or one.erasure.erased_at is not None for one in stands if one.state == "completed"]
+    return "completed" if all(is_erased) else "in_progress"
+
+
+def _find_stand(outcome: Outcome, of_person: Sequence[Request]) -> Outcome:
+    """Returns what decides for a model: of whom it had forgotten before, the request that had it done."""
+    if outcome.state != "already_forgotten":
+        return outcome
+    every = [one for each in of_person for one in each.outcomes if one.model == outcome.model]
+    done = [one for one in every if one.state != "already_forgotten"]
+    # a rollback may have opened that one, and somebody have taken it back
+    return next((one for one in reversed(done) if one.state not in ("denied", "withdrawn")), done[-1])

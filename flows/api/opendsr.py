@@ -161,7 +161,7 @@ def _add_following(router: APIRouter, ledger: Ledger, processor: Processor) -> N
     def show_status(subject_request_id: RequestId, request: Request) -> Response:
         """Show where a request stands."""
         call = get_call(request)
-        dsr = ledger.find_dsr(call.name, subject_request_id)
+        dsr = ledger.find_dsr(call.name, subject_request_id, now=datetime.now(UTC))
         if dsr is None:
             raise _make_missing()
         call.request_id = dsr.request_id

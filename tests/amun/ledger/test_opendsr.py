@@ -1,11 +1,12 @@
 """Requests of privacy suites: who may cancel what, and what they are told of a person's request."""
 
+from datetime import timedelta
 
 import pytest
 
 from amun.ledger import Demand, Ledger
 from amun.ledger.opendsr import DsrDemand
-from tests.amun.ledger.helpers import NOW, build_base
+from tests.amun.ledger.helpers import MODEL, NOW, build_base, claim_wave, complete_wave
 
 ID = "a7551968-d5d6-44b2-9831-815ac9017798"
 
@@ -45,4 +46,76 @@ def test_request_is_withdrawn_once_everybody_who_asked_has_cancelled(suites: Led
                 suites.add_requests(["ben"], received_at=None, now=NOW)
         assert cancel(suites, "a", f"{ID}{number}") == ("cancelled", "pending")
         suites.withdraw_request(suites.requests_of_subject("ben")[-1].request_id, now=NOW)
-    assert suites.find_dsr("b", f"{ID}0") is suites.cancel_dsr("b", f"{ID}0", now=NOW) is None
+    assert suites.find_dsr("b", f"{ID}0", now=NOW) is suites.cancel_dsr("b", f"{ID}0", now=NOW) is None
+
+
+def tell(ledger: Ledger, number: str = ID) -> str:
+    """Returns the status that suite `a` is told."""
+    dsr = ledger.find_dsr("a", number, now=NOW)
+    assert dsr is not None
+    return dsr.status
+
+
+def erase(ledger: Ledger, request_id: str) -> None:
+    ledger.record_destroyed(MODEL, [request_id], NOW)
+    ledger.finish_erasures(MODEL, [request_id], NOW)
+
+
+def test_nobody_is_told_completed_of_who_was_forgotten_before_and_is_not_erased(suites: Ledger) -> None:
+    suites.add_requests(["ann"], received_at=None, now=NOW)
+    complete_wave(suites, claim_wave(suites), erase_after=NOW + timedelta(days=7))
+    assert ask(suites, "a") == "R-000002"
+    assert tell(suites) == "in_progress"
+    erase(suites, "R-000001")
+    assert tell(suites) == "completed"
+
+
+def test_what_is_denied_or_withdrawn_for_one_model_is_not_completed(suites: Ledger) -> None:
+    build_base(suites, ["ben"], model="second")
+    ask(suites, "a")
+    suites.deny_request("R-000001", "no", now=NOW)
+    assert [outcome.state for outcome in suites.get_request("R-000001").outcomes] == ["denied", "nothing_held"]
+    assert tell(suites) == "cancelled"
+    # one model has forgotten the person, the other holds them still
+    ask(suites, "a", f"{ID}2", "ben")
+    complete_wave(suites, claim_wave(suites))
+    assert tell(suites, f"{ID}2") == "in_progress"
+    suites.withdraw_request("R-000002", now=NOW)
+    assert tell(suites, f"{ID}2") == "cancelled"
+
+
+def test_part_that_stands_under_an_earlier_request_counts(suites: Ledger) -> None:
+    suites.add_requests(["ann"], received_at=None, now=NOW)
+    build_base(suites, ["ann"], model="second")
+    assert ask(suites, "a") == "R-000002"
+    complete_wave(suites, claim_wave(suites, model="second"))
+    assert [outcome.state for outcome in suites.get_request("R-000002").outcomes] == ["completed"]
+    assert tell(suites) == "in_progress"
+    complete_wave(suites, claim_wave(suites))
+    assert tell(suites) == "completed"
+
+
+def test_due_date_is_told_as_it_is_while_the_clock_stands_still(suites: Ledger) -> None:
+    ask(suites, "a")
+    suites.hold_request("R-000001", "who is it?", now=NOW, kind="identity")
+    later = NOW + timedelta(days=40)
+    dsr = suites.find_dsr("a", ID, now=later)
+    assert dsr is not None
+    assert dsr.due_at == suites.get_request("R-000001").due_at + timedelta(days=40)
+
+
+def test_who_was_told_completed_is_told_of_a_rollback(suites: Ledger) -> None:
+    ask(suites, "a")
+    complete_wave(suites, claim_wave(suites))
+    (first,) = suites.claim_callbacks(NOW)
+    suites.settle_callbacks([(first, True)])
+    assert (first.dsr.status, suites.has_callbacks()) == ("completed", False)
+    ask(suites, "b")
+    suites.settle_callbacks([(one, True) for one in suites.claim_callbacks(NOW)])
+    suites.begin_rollback(
+        MODEL, from_version="7", to_version="6", undone_waves=[1], reason="x", holder="elsewhere", now=NOW
+    )
+    suites.finish_rollback(claim_wave(suites), [], NOW)
+    # whoever asked for a person that was forgotten before, too
+    told = suites.claim_callbacks(NOW)
+    assert [(one.dsr.token, one.dsr.status) for one in told] == [("a", "in_progress"), ("b", "in_progress")]
