@@ -161,14 +161,14 @@ class DsrBook(RequestBook):
                     claimed.append(Callback(dsr, callback.place, callback.url))
             return claimed
 
-    def settle_callbacks(self, told: Iterable[tuple[Callback, bool]]) -> None:
-        """Records who was told, and who is to be told again."""
+    def settle_callbacks(self, told: Iterable[tuple[Callback, bool | None]]) -> None:
+        """Records who was told, and who is to be told again; None is of whom nobody has tried to tell."""
         with self._write() as session:
             for callback, is_told in told:
                 dsr = callback.dsr
                 row = session.get_one(DsrCallbackRow, (dsr.token, dsr.subject_request_id, callback.place))
                 row.claimed_at = None
-                row.num_tries = 0 if is_told else row.num_tries + 1
+                row.num_tries = 0 if is_told else row.num_tries + (is_told is False)
                 if is_told:
                     row.told = dsr.status
 
