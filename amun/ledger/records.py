@@ -1,6 +1,6 @@
 """What the ledger takes and gives: plain frozen records, never database rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -303,6 +303,10 @@ class Request:
         if hold is None or hold.kind != "identity" or not self.is_stopped:
             return self.due_at
         return self.due_at + (now - hold.held_at)
+
+    def see(self, now: datetime) -> "Request":
+        """Returns it as it is shown: due when `find_due` says, which is not to be asked of that again."""
+        return replace(self, due_at=self.find_due(now))
 
     @property
     def term(self) -> str:

@@ -97,8 +97,9 @@ def gather_facts(workspace: Workspace, request_id: str) -> RequestFacts:
     Raises:
         InputError: there is no such request.
     """
+    now = datetime.now(UTC)
     with open_ledger() as ledger:
-        request = ledger.get_request(request_id)
+        request = ledger.get_request(request_id).see(now)
         waves = {
             outcome.model: ledger.get_wave(outcome.model, outcome.wave_number)
             for outcome in request.outcomes
@@ -112,7 +113,7 @@ def gather_facts(workspace: Workspace, request_id: str) -> RequestFacts:
             _describe(workspace, request, outcome, waves.get(outcome.model), receipts[outcome.model], trace)
             for outcome in request.outcomes
         ],
-        written_at=datetime.now(UTC),
+        written_at=now,
         workspace_model=workspace.model,
         commit=run_git(workspace.root, "rev-parse", "HEAD"),
     )
