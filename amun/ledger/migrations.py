@@ -253,6 +253,7 @@ def add_opendsr(connection: Connection) -> None:
             subject_request_id VARCHAR NOT NULL,
             digest VARCHAR NOT NULL,
             request_number INTEGER NOT NULL,
+            stands_under JSON NOT NULL,
             received_at {time} NOT NULL,
             cancelled_at {time},
             PRIMARY KEY (token, subject_request_id),

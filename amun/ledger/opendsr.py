@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
@@ -100,6 +100,7 @@ class DsrBook(RequestBook):
                 subject_request_id=dsr.subject_request_id,
                 digest=dsr.digest,
                 request_number=parse_request_id(added.request_id),
+                stands_under=sorted({one.request_id for one in added.outcomes}, key=parse_request_id),
                 received_at=now,
             )
             session.add(row)
@@ -119,7 +120,7 @@ class DsrBook(RequestBook):
     def cancel_dsr(self, token: str, subject_request_id: str, *, now: datetime) -> Dsr | None:
         """Cancels a request that is still pending, and returns it as it then stands; None as `find_dsr`.
 
-        The person's request is withdrawn once every demand that stands under it is cancelled.
+        A request that it stands under is withdrawn once every demand that stands under that is cancelled.
 
         Raises:
             NotPendingError: it is under way, or over.
@@ -132,9 +133,8 @@ class DsrBook(RequestBook):
             if dsr.status != "pending":
                 raise NotPendingError(f"it is {dsr.status}; only a pending request can be cancelled")
             row.cancelled_at = now
-            session.flush()
-            if not _has_others(session, row.request_number):
-                withdraw(session, self.name, dsr.request_id, None, now)
+            for request_id in row.stands_under:
+                _take_back(session, self.name, request_id, now)
             session.flush()
             return _describe(session, [row], now)[0]
 
@@ -173,10 +173,14 @@ class DsrBook(RequestBook):
                     row.told = dsr.status
 
 
-def _has_others(session: Session, request_number: int) -> bool:
-    """Tells whether a demand stands under a request that was not cancelled, whichever way it came."""
-    cancelled = select(func.count()).where(DsrRow.request_number == request_number, DsrRow.cancelled_at.is_not(None))
-    return session.get_one(RequestRow, request_number).num_demands > session.scalars(cancelled).one()
+def _take_back(session: Session, ledger: str, request_id: str, now: datetime) -> None:
+    """Takes one demand of those that stand under a request; after the last one it is withdrawn where it waits."""
+    row = session.get_one(RequestRow, parse_request_id(request_id))
+    row.num_demands -= 1
+    session.flush()
+    waits = OutcomeRow.request_number == row.number, OutcomeRow.state.in_(WAITING)
+    if not row.num_demands and session.scalar(select(exists().where(*waits))):
+        withdraw(session, ledger, request_id, None, now)
 
 
 def _describe(session: Session, rows: Sequence[DsrRow], now: datetime) -> list[Dsr]:
@@ -192,26 +196,25 @@ def _describe(session: Session, rows: Sequence[DsrRow], now: datetime) -> list[D
     described = []
     for row in rows:
         request = of_numbers[format_request_id(row.request_number)]
-        status = choose_status(request, people[request.subject_id]) if row.cancelled_at is None else "cancelled"
+        under = [of_numbers[request_id] for request_id in row.stands_under]
+        status = choose_status(under, people[request.subject_id]) if row.cancelled_at is None else "cancelled"
         due_at = request.find_due(now)
         described.append(Dsr(row.subject_request_id, row.token, request.request_id, row.received_at, due_at, status))
     return described
 
 
-def choose_status(request: Request, of_person: Sequence[Request]) -> DsrStatus:
-    """Returns where a request stands, for all models together.
+def choose_status(under: Sequence[Request], of_person: Sequence[Request]) -> DsrStatus:
+    """Returns where a demand stands, for all models together.
 
     It is completed once every model has forgotten the person, and whose data were sealed is erased. It is cancelled
     where somebody has taken back or denied a part of it, and nothing of it is left to be done.
 
     Args:
-        request: the one.
-        of_person: all of the person, oldest first.
+        under: what it stands under, oldest first: earlier requests may do a part of it.
+        of_person: all requests of the person, oldest first.
     """
-    stands = [_find_stand(outcome, of_person) for outcome in request.outcomes]
-    # what an earlier request does for this one
-    own = {outcome.model for outcome in request.outcomes}
-    stands += [one for each in of_person for one in each.outcomes if one.model not in own and one.state in LIVE_STATES]
+    outcomes = {outcome.model: outcome for request in under for outcome in request.outcomes}
+    stands = [_find_stand(outcome, of_person) for outcome in outcomes.values()]
     if any(one.state in LIVE_STATES for one in stands):
         concerned = [one for one in stands if one.state in (*LIVE_STATES, "completed")]
         return "pending" if all(one.state in WAITING for one in concerned) else "in_progress"

@@ -448,6 +448,8 @@ class DsrRow(Base):
     # of all that was sent: said again it is the same
     digest: Mapped[str]
     request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"), index=True)
+    # that request and earlier ones, which do a part of it; by their ids
+    stands_under: Mapped[list[str]]
     received_at: Mapped[datetime]
     cancelled_at: Mapped[datetime | None]
 

@@ -49,6 +49,15 @@ def test_request_is_withdrawn_once_everybody_who_asked_has_cancelled(suites: Led
     assert suites.find_dsr("b", f"{ID}0", now=NOW) is suites.cancel_dsr("b", f"{ID}0", now=NOW) is None
 
 
+def test_demand_that_an_earlier_request_does_a_part_of_is_cancelled_there_too(suites: Ledger) -> None:
+    ask(suites, "a")
+    build_base(suites, ["ben"], model="second")
+    assert ask(suites, "b") == "R-000002"
+    # the second model holds nothing, and the first is still to forget the person
+    assert cancel(suites, "b") == ("cancelled", "nothing_held")
+    assert cancel(suites, "a") == ("cancelled", "withdrawn")
+
+
 def tell(ledger: Ledger, number: str = ID) -> str:
     """Returns the status that suite `a` is told."""
     dsr = ledger.find_dsr("a", number, now=NOW)
