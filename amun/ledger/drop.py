@@ -21,6 +21,7 @@ from amun.ledger.records import Outcome, Request
 from amun.ledger.schema import LIVE_STATES
 
 DELETED, NOT_FOUND = 3, 5  # of the statuses; 2 and 4 are decisions of the company
+REFERENCE = "DROP "  # with which that of a request begins which a list has made
 WORK_ITEM = re.compile(r"[A-Za-z0-9]{12}")
 
 
@@ -126,9 +127,13 @@ def answer_list(
             answers.left["of several people: opt all of them out (4)"] += 1
         else:
             (person,) = people
-            stands = find_stands(find_requests(person))
+            requests = find_requests(person)
+            stands = find_stands(requests)
             if not stands or any(is_unasked(stands.get(model)) for model in find_holders(person)):
-                answers.wanted.setdefault(person, item)
+                if any(map(is_taken_back, requests)):
+                    answers.left["withdrawn after a list had asked: `amun request add` asks anew"] += 1
+                else:
+                    answers.wanted.setdefault(person, item)
             elif reason := find_reason(stands.values()):
                 answers.left[reason] += 1
             else:
@@ -143,6 +148,12 @@ def find_stands(requests: Iterable[Request]) -> dict[str, Outcome]:
     """
     outcomes = [outcome for request in requests for outcome in request.outcomes]
     return {one.model: one for one in outcomes if one.state not in ("withdrawn", "already_forgotten")}
+
+
+def is_taken_back(request: Request) -> bool:
+    """Tells whether a request that a list had made was withdrawn: the list still has who has changed their mind."""
+    is_withdrawn = any(outcome.state == "withdrawn" for outcome in request.outcomes)
+    return is_withdrawn and (request.reference or "").startswith(REFERENCE)
 
 
 def is_unasked(outcome: Outcome | None) -> bool:

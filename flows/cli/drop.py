@@ -33,7 +33,7 @@ def take_list(
 
     from amun.core.counts import tell_count
     from amun.ledger import Demand
-    from amun.ledger.drop import answer_list, read_list, read_table
+    from amun.ledger.drop import REFERENCE, answer_list, read_list, read_table
     from tasks.tools.new_file import require_free, write_private
 
     workspace = shared.open_here()
@@ -44,7 +44,7 @@ def take_list(
         answers = answer_list(items, owners, ledger.requests_of_subject, ledger.list_holders)
         approvals = workspace.params.intake.approvals
         demands = [
-            Demand(person, reference=f"DROP {item}", law="ccpa", num_approvals=approvals)
+            Demand(person, reference=f"{REFERENCE}{item}", law="ccpa", num_approvals=approvals)
             for person, item in answers.wanted.items()
         ]
         if demands:

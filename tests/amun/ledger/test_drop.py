@@ -112,6 +112,15 @@ def test_nobody_is_deleted_whom_another_model_holds(ledger: Ledger) -> None:
     assert answer() == ([3], [], [])
 
 
+def test_who_was_taken_back_is_not_asked_for_again_by_the_list(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    ledger.add_demands([Demand("ann", reference="DROP 000000000000")], now=NOW)
+    ledger.withdraw_request("R-000001", now=NOW)
+    items = read_list(make_list(hash_email("ann@example.com")))
+    answers = answer_list(items, read_table(TABLE), ledger.requests_of_subject, ledger.list_holders)
+    assert (answers.wanted, answers.statuses, answers.left.total()) == ({}, {}, 1)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
