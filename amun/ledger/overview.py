@@ -186,10 +186,10 @@ class Overview(Database):
 def _count_erasures(session: Session, model: str, now: datetime) -> dict[str, Any]:
     """Returns what a status says of those whose keys are to be destroyed."""
     other = aliased(RequestRow)
-    # a hold on any request of the person keeps the keys
-    is_on_hold = (
+    # a hold of any kind on any request of the person keeps the keys, but a legal one alone excuses that
+    is_excused = (
         exists()
-        .where(HoldRow.request_number == other.number, HoldRow.released_at.is_(None))
+        .where(HoldRow.request_number == other.number, HoldRow.released_at.is_(None), HoldRow.kind == "legal")
         .where(other.subject_id == RequestRow.subject_id)
     )
     unerased = (
@@ -197,7 +197,7 @@ def _count_erasures(session: Session, model: str, now: datetime) -> dict[str, An
         .join(RequestRow, ErasureRow.request_number == RequestRow.number)
         .where(ErasureRow.model == model, ErasureRow.erased_at.is_(None))
     )
-    overdue = unerased.where(RequestRow.due_at < now, ~is_on_hold)
+    overdue = unerased.where(RequestRow.due_at < now, ~is_excused)
     num_unerased, first = session.execute(unerased).tuples().one()
     is_intended = exists().where(
         ErasureRow.request_number == OutcomeRow.request_number, ErasureRow.model == OutcomeRow.model
