@@ -168,7 +168,7 @@ def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Itera
         yield Event(undone.undone_at, f"opened again, because an earlier version of the model serves: {undone.reason}")
     if wave is not None and outcome.state in ("in_wave", "completed"):
         yield Event(wave.opened_at, f"wave {wave.number} took it in")
-    if outcome.decided_at is not None and request.denial is None:
+    if outcome.decided_at is not None and outcome.state != "denied":
         made = f" by wave {outcome.wave_number}" if outcome.wave_number is not None else ""
         yield Event(outcome.decided_at, f"{outcome.state.replace('_', ' ')}{made}")
     if outcome.erasure is not None and outcome.erasure.keys_destroyed_at is not None:

@@ -9,7 +9,14 @@ from amun.core.errors import AmunError
 from amun.core.paths import PARAMS, POWER_METRICS, WAVE
 from amun.ledger import Demand, IssuedReceipt, Ledger
 from tasks.tools.git import commit_paths, run_git
-from tasks.views.request_facts import Event, Thresholds, _list_delays, _list_receipt_events, read_thresholds
+from tasks.views.request_facts import (
+    Event,
+    Thresholds,
+    _list_delays,
+    _list_events,
+    _list_receipt_events,
+    read_thresholds,
+)
 from tasks.views.wave_rules import Bounds, GateRules, read_bounds
 from tests.amun.ledger.helpers import build_base
 from tests.amun.receipts.bodies import MODEL, make_chain
@@ -104,3 +111,13 @@ def test_hold_that_something_else_has_ended_is_not_told_as_released(tmp_path: Pa
         "zoe": [],
         "eve": ["kept back by a legal hold: x", "released from the hold", "approved"],
     }
+
+
+def test_page_of_a_denied_request_tells_what_other_models_had_answered(tmp_path: Path) -> None:
+    with Ledger.create(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        build_base(ledger, ["ann"])
+        build_base(ledger, ["ben"], model="second")
+        ledger.add_requests(["ann"], received_at=None, now=NOW)
+        request = ledger.deny_request("R-000001", "x", now=NOW)
+    found = [[event.what for event in _list_events(request, outcome, None)] for outcome in request.outcomes]
+    assert found == [["received", "denied: x"], ["received", "denied: x", "nothing held"]]
