@@ -86,13 +86,15 @@ class DsrBook(RequestBook):
 
         Raises:
             InputError: as `add_demands`; nothing is recorded.
-            KeyReusedError: the id came with another request before; nothing is recorded.
+            KeyReusedError: the id came with another request before, or with one that was cancelled.
         """
         checked = check_demands([demand], now)
         with self._write() as session:
             if (known := session.get(DsrRow, (dsr.token, dsr.subject_request_id))) is not None:
                 if known.digest != dsr.digest:
                     raise KeyReusedError("this subject_request_id came with another request before; draw a new one")
+                if known.cancelled_at is not None:
+                    raise KeyReusedError("this request was cancelled; draw a new subject_request_id")
                 return _describe(session, [known], now)[0]
             (added,) = record_demands(session, checked, self.name, now, Unknown())
             row = DsrRow(

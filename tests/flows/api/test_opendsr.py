@@ -138,6 +138,7 @@ def test_cancelled_request_is_withdrawn_unless_somebody_else_has_asked(suite: Se
     assert suite.ledger.get_request("R-000001").outcomes[0].state == "withdrawn"
     assert_refused(suite.client.delete(PATH), 400, "not-pending")
 
+    assert_refused(suite.client.post("/v2/requests", json=REQUEST), 409, "key-reused")
     # each sender has ids of its own, and is told of no other's
     senders = [suite.add_token(f"t-{number}", SCOPES) for number in (1, 2)]
     for number, headers in enumerate(senders, 1):
