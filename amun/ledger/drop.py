@@ -50,23 +50,30 @@ def hash_email(text: str) -> str:
 
 
 def hash_phone(text: str) -> str:
-    """Returns the hash of a telephone number: of its last ten digits."""
-    return _hash(re.sub(r"[^0-9]", "", text)[-10:])
+    """Returns the hash of a telephone number: of its last ten digits.
+
+    Raises:
+        InputError: it has fewer.
+    """
+    digits = re.sub(r"[^0-9]", "", text)
+    if len(digits) < 10:
+        raise InputError("no telephone number, which has ten digits or more; leave it empty")
+    return _hash(digits[-10:])
 
 
 def check_hash(text: str) -> str:
-    """Returns a hash as it is.
+    """Returns a hash, spelled as base64 has it: its last letter has bits that do not count.
 
     Raises:
         InputError: it is none.
     """
     try:
-        is_one = len(base64.b64decode(text, validate=True)) == hashlib.sha256().digest_size
+        decoded = base64.b64decode(text, validate=True)
     except binascii.Error:
-        is_one = False
-    if not is_one:
+        decoded = b""
+    if len(decoded) != hashlib.sha256().digest_size:
         raise InputError("no SHA-256 in base64, which has 44 letters")
-    return text
+    return base64.b64encode(decoded).decode("ascii")
 
 
 HASHES: dict[str, Callable[[str], str]] = {"hash": check_hash, "email": hash_email, "phone": hash_phone}

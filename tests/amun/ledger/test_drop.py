@@ -144,5 +144,12 @@ def test_list_with_a_fault_counts_for_nothing(content: bytes, words: str) -> Non
 def test_table_names_people_as_the_data_do() -> None:
     with pytest.raises(InputError, match="line 2: "):
         read_table(b"subject_id,email\n ann,a@example.com\n")
+    with pytest.raises(InputError, match="line 2: phone: no telephone number"):
+        read_table(b"subject_id,phone\nann,n/a\n")
     with pytest.raises(InputError, match="line 2: hash: no SHA-256"):
         read_table(b"subject_id,hash\nann,YQ==\n")
+
+
+def test_hash_in_another_spelling_is_the_same() -> None:
+    told = PHONES["+1(415)555-9317"]
+    assert read_list(make_list(told.replace("8E=", "8F="))) == read_list(make_list(told))
