@@ -7,16 +7,18 @@ that are started for it tell it as well.
 
 import io
 import json
+import logging
 import os
 import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from threading import local
 from typing import Literal, TextIO
 
 from amun.core.errors import InputError
-from amun.core.masking import mask_passwords
+from amun.core.masking import format_masked, mask_passwords
 
 LOG_VARIABLE = "AMUN_LOG"
 ABOUT_VARIABLE = "AMUN_LOG_ABOUT"
@@ -48,6 +50,12 @@ def begin_log(*, has_output: bool = True) -> None:
         sys.stdout = JsonLines(sys.stdout)
     if not isinstance(sys.stderr, JsonLines):
         sys.stderr = JsonLines(sys.stderr)
+        sys.excepthook = lambda _kind, error, _trace: _tell_error(error)
+        threading.excepthook = lambda told: _tell_error(told.exc_value)
+        warnings.showwarning = _tell_warning
+        # where somebody has said what becomes of what libraries log, as Prefect has, it stays so
+        if not logging.getLogger().handlers:
+            logging.getLogger().addHandler(_LibraryHandler(logging.WARNING))
 
 
 def has_begun() -> bool:
@@ -86,7 +94,7 @@ class JsonLines(io.TextIOBase):
     """An output on which each thing that is said becomes one line of JSON, also where it has several lines itself."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream, self._held = stream, local()
+        self._stream, self._held = stream, threading.local()
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -108,21 +116,61 @@ class JsonLines(io.TextIOBase):
     def write(self, text: str) -> int:
         """Takes text; what ends with the end of a line is one saying. Each thread says its own."""
         said = getattr(self._held, "text", "") + text
-        self._held.text = "" if said.endswith("\n") else said
-        if said.endswith("\n") and said.strip():
+        is_whole = said.endswith("\n") and not _is_torn(said)
+        self._held.text = "" if is_whole else said
+        if is_whole and said.strip():
             self._stream.write(f"{_make_line(said.strip())}\n")
             self._stream.flush()
         return len(text)
 
 
+class _LibraryHandler(logging.Handler):
+    """Tells the warnings and errors that libraries log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        print(format_event(level, self.format(record)), file=sys.stderr)
+
+
+def _tell_error(error: BaseException | None) -> None:
+    # a thread may end by SystemExit, which is no fault
+    if error is not None and not isinstance(error, SystemExit):
+        print(format_event("error", format_masked(error).strip()), file=sys.stderr)
+
+
+def _tell_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    told = warnings.formatwarning(message, category, filename, lineno, line).strip()
+    print(format_event("warning", told), file=file or sys.stderr)
+
+
+def _is_torn(said: str) -> bool:
+    """Tells whether a traceback goes on, which Python writes line by line: the line of the error ends it."""
+    lines = said.strip().splitlines() or [""]
+    return lines[0].startswith("Traceback ") and (len(lines) == 1 or lines[-1].startswith(" "))
+
+
 def _make_line(said: str) -> str:
     """Returns a saying as JSON; what is JSON already, as programs of ours tell it, stays."""
-    if said.startswith('{"time": '):
+    if said.startswith('{"time": ') and _is_object(said):
         return said
     for words, level in WORDS.items():
         if said.startswith(words):
             return format_event(level, said.removeprefix("amun: ").removeprefix("warning: "))
     return format_event("info", said)
+
+
+def _is_object(said: str) -> bool:
+    try:
+        return isinstance(json.loads(said), dict)
+    except ValueError:
+        return False
 
 
 # with which the plain lines begin

@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 
@@ -21,6 +21,7 @@ from amun.ledger.records import Outcome, Request
 from amun.ledger.schema import LIVE_STATES
 
 DELETED, NOT_FOUND = 3, 5  # of the statuses; 2 and 4 are decisions of the company
+REFERENCE = "DROP "  # with which that of a request begins which a list has made
 WORK_ITEM = re.compile(r"[A-Za-z0-9]{12}")
 
 
@@ -30,7 +31,7 @@ class Answers:
 
     Attributes:
         statuses: of work items, in the order of the list.
-        wanted: people of whom nobody has asked before, each with the work item that asks.
+        wanted: people whom some model is still to be asked to forget, each with the work item that asks.
         left: how many work items are left to the company, by why.
     """
 
@@ -49,23 +50,30 @@ def hash_email(text: str) -> str:
 
 
 def hash_phone(text: str) -> str:
-    """Returns the hash of a telephone number: of its last ten digits."""
-    return _hash(re.sub(r"[^0-9]", "", text)[-10:])
+    """Returns the hash of a telephone number: of its last ten digits.
+
+    Raises:
+        InputError: it has fewer.
+    """
+    digits = re.sub(r"[^0-9]", "", text)
+    if len(digits) < 10:
+        raise InputError("no telephone number, which has ten digits or more; leave it empty")
+    return _hash(digits[-10:])
 
 
 def check_hash(text: str) -> str:
-    """Returns a hash as it is.
+    """Returns a hash, spelled as base64 has it: its last letter has bits that do not count.
 
     Raises:
         InputError: it is none.
     """
     try:
-        is_one = len(base64.b64decode(text, validate=True)) == hashlib.sha256().digest_size
+        decoded = base64.b64decode(text, validate=True)
     except binascii.Error:
-        is_one = False
-    if not is_one:
+        decoded = b""
+    if len(decoded) != hashlib.sha256().digest_size:
         raise InputError("no SHA-256 in base64, which has 44 letters")
-    return text
+    return base64.b64encode(decoded).decode("ascii")
 
 
 HASHES: dict[str, Callable[[str], str]] = {"hash": check_hash, "email": hash_email, "phone": hash_phone}
@@ -104,7 +112,10 @@ def read_table(content: bytes) -> dict[str, set[str]]:
 
 
 def answer_list(
-    items: Mapping[str, str], owners: Mapping[str, set[str]], find_requests: Callable[[str], Sequence[Request]]
+    items: Mapping[str, str],
+    owners: Mapping[str, set[str]],
+    find_requests: Callable[[str], Sequence[Request]],
+    find_holders: Callable[[str], Collection[str]],
 ) -> Answers:
     """Returns what can be answered to a list by now, and who has to be asked for first.
 
@@ -112,6 +123,7 @@ def answer_list(
         items: the hash of each work item.
         owners: whose each hash is.
         find_requests: returns all requests of a person.
+        find_holders: returns the models that hold a person, or may.
     """
     answers = Answers()
     for item, digest in items.items():
@@ -122,25 +134,48 @@ def answer_list(
             answers.left["of several people: opt all of them out (4)"] += 1
         else:
             (person,) = people
-            # whoever has withdrawn may ask again
             requests = find_requests(person)
-            asked = [outcome for one in requests for outcome in one.outcomes if outcome.state != "withdrawn"]
-            if not asked:
-                answers.wanted.setdefault(person, item)
-            elif reason := find_reason(asked):
+            stands = find_stands(requests)
+            if not stands or any(is_unasked(stands.get(model)) for model in find_holders(person)):
+                if any(map(is_taken_back, requests)):
+                    answers.left["withdrawn after a list had asked: `amun request add` asks anew"] += 1
+                else:
+                    answers.wanted.setdefault(person, item)
+            elif reason := find_reason(stands.values()):
                 answers.left[reason] += 1
             else:
                 answers.statuses[item] = DELETED
     return answers
 
 
-def find_reason(outcomes: Sequence[Outcome]) -> str:
-    """Returns why nobody can say that a person was deleted, by what became of all their requests; else nothing."""
-    done = [outcome for outcome in outcomes if outcome.state == "completed"]
-    is_open = any(outcome.state in LIVE_STATES for outcome in outcomes)
+def find_stands(requests: Iterable[Request]) -> dict[str, Outcome]:
+    """Returns what each model has answered to a person last, of what counts still.
+
+    Whoever has withdrawn may ask again, and who had been forgotten before stands as the request that had it done.
+    """
+    outcomes = [outcome for request in requests for outcome in request.outcomes]
+    return {one.model: one for one in outcomes if one.state not in ("withdrawn", "already_forgotten")}
+
+
+def is_taken_back(request: Request) -> bool:
+    """Tells whether a request that a list had made was withdrawn: the list still has who has changed their mind."""
+    is_withdrawn = any(outcome.state == "withdrawn" for outcome in request.outcomes)
+    return is_withdrawn and (request.reference or "").startswith(REFERENCE)
+
+
+def is_unasked(outcome: Outcome | None) -> bool:
+    """Tells whether a model that holds a person is still to be asked; it may not have held them when it was."""
+    return outcome is None or outcome.state == "nothing_held"
+
+
+def find_reason(outcomes: Iterable[Outcome]) -> str:
+    """Returns why nobody can say that a person was deleted, by what each model has answered last; else nothing."""
+    stands = list(outcomes)
+    done = [outcome for outcome in stands if outcome.state == "completed"]
+    is_open = any(outcome.state in LIVE_STATES for outcome in stands)
     if is_open or any(one.erasure is not None and one.erasure.erased_at is None for one in done):
         return "not erased yet"
-    if not done and any(outcome.state == "denied" for outcome in outcomes):
+    if any(outcome.state == "denied" for outcome in stands):
         return "denied: say whether they are exempted (2)"
     if not done or any(one.erasure is None for one in done):
         return "in no model, or with copies that are not sealed: say what became of their data"

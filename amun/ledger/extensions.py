@@ -27,24 +27,22 @@ class ExtensionBook(RequestBook):
             request = self._get_request(session, request_id)
             _require_extensible(request, now)
             number = parse_request_id(request_id)
-            session.add(ExtensionRow(request_number=number, reason=reason, extended_at=now, due_before=request.due_at))
-            session.get_one(RequestRow, number).due_at = compute_extended_due(
-                request.received_at, request.law
-            ) + request.measure_pauses(now)
+            before = request.find_due(now)
+            session.add(ExtensionRow(request_number=number, reason=reason, extended_at=now, due_before=before))
+            # where the clock stands still, its release adds for how long
+            due_at = compute_extended_due(request.received_at, request.law) + request.paused
+            session.get_one(RequestRow, number).due_at = due_at
             session.flush()
             return self._get_request(session, request_id)
 
 
 def _require_extensible(request: Request, now: datetime) -> None:
-    name = f"request {request.request_id}"
+    name, due_at = f"request {request.request_id}", request.find_due(now)
     if request.extension is not None:
         raise InputError(
-            f"{name} is extended already, to {request.due_at:%Y-%m-%d}: {request.extension.reason}; "
-            "the law allows it once"
+            f"{name} is extended already, to {due_at:%Y-%m-%d}: {request.extension.reason}; the law allows it once"
         )
-    if now > request.due_at:
-        raise InputError(
-            f"{name} was due on {request.due_at:%Y-%m-%d}; the person has to be told of an extension before that"
-        )
+    if now > due_at:
+        raise InputError(f"{name} was due on {due_at:%Y-%m-%d}; the person has to be told of an extension before that")
     if not any(outcome.state in LIVE_STATES or is_erasable(outcome) for outcome in request.outcomes):
         raise InputError(f"{name} is {tell_states(request.outcomes)}; only an open request can be extended")

@@ -6,15 +6,16 @@ laws stands still, and the request is due so much later.
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from amun.core.errors import InputError
+from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_reason, check_text, parse_request_id
-from amun.ledger.intake import make_approval_hold
-from amun.ledger.records import HoldKind, OutcomeState, Request
+from amun.ledger.records import HoldKind, Request
+from amun.ledger.releases import move_outcomes, release
 from amun.ledger.requests import RequestBook, end_hold, is_erasable, tell_states
-from amun.ledger.schema import ApprovalRow, HoldRow, OutcomeRow, RequestRow
+from amun.ledger.schema import ApprovalRow, HoldRow
 
 
 class HoldBook(RequestBook):
@@ -23,7 +24,8 @@ class HoldBook(RequestBook):
     def hold_request(self, request_id: str, reason: str, *, now: datetime, kind: HoldKind = "legal") -> Request:
         """Keeps a request out of every wave wherever it is pending, and its person's keys wherever it is completed.
 
-        Returns it as it then stands; its due date stays what it is.
+        Returns it as it then stands; its due date stays what it is. One that waits for approval waits for this hold's
+        release instead, and then for all approvals anew: whoever gave them did not know of the hold.
 
         Raises:
             InputError: there is no such request, no reason is given, or it is in an open wave, held already, or
@@ -33,8 +35,13 @@ class HoldBook(RequestBook):
         with self._write() as session:
             request = self._get_request(session, request_id)
             _require_holdable(request, kind)
-            _move(session, request_id, "pending", "held")
-            session.add(HoldRow(request_number=parse_request_id(request_id), reason=reason, held_at=now, kind=kind))
+            num_approvals = 0 if request.hold is None else request.hold.num_approvals
+            end_hold(session, request_id, now)
+            move_outcomes(session, parse_request_id(request_id), "pending", "held")
+            number = parse_request_id(request_id)
+            session.add(
+                HoldRow(request_number=number, reason=reason, held_at=now, kind=kind, num_approvals=num_approvals)
+            )
             session.flush()
             return self._get_request(session, request_id)
 
@@ -53,12 +60,7 @@ class HoldBook(RequestBook):
                 raise InputError(f"request {request_id} is not held; `amun request list --state held` shows which are")
             if request.hold.kind == "approval":
                 raise InputError(f"request {request_id} waits for `amun request approve`, which alone releases it")
-            session.get_one(RequestRow, parse_request_id(request_id)).due_at = request.find_due(now)
-            end_hold(session, request_id, now)
-            if request.hold.num_approvals and any(outcome.state == "held" for outcome in request.outcomes):
-                session.add(make_approval_hold(parse_request_id(request_id), request.hold.num_approvals, now))
-            else:
-                _move(session, request_id, "held", "pending")
+            release(session, _get_open(session, request_id), now)
             session.flush()
             return self._get_request(session, request_id)
 
@@ -75,33 +77,33 @@ class HoldBook(RequestBook):
                 raise InputError(
                     f"request {request_id} is {tell_states(request.outcomes)}; nobody has to approve it now"
                 )
-            number = parse_request_id(request_id)
-            is_open = HoldRow.request_number == number, HoldRow.released_at.is_(None)
-            hold = session.scalars(select(HoldRow).where(*is_open)).one()
-            told = " ".join(name.split())
+            hold = _get_open(session, request_id)
+            told = normalise(" ".join(name.split()))
             if session.get(ApprovalRow, (hold.number, told.casefold())) is not None:
                 raise InputError(f"request {request_id}: {told} has approved it already; it takes somebody else")
             session.add(ApprovalRow(hold_number=hold.number, name_folded=told.casefold(), name=told, approved_at=now))
             session.flush()
             if len(request.hold.approvals) + 1 >= hold.num_approvals:
                 hold.released_at = now
-                _move(session, request_id, "held", "pending")
+                move_outcomes(session, hold.request_number, "held", "pending")
             session.flush()
             return self._get_request(session, request_id)
 
 
 def _require_holdable(request: Request, kind: HoldKind) -> None:
-    if request.hold is not None:
-        is_waiting = request.hold.kind == "approval"
-        advice = "approve or deny it" if is_waiting else "release it first to give another reason"
-        raise InputError(f"request {request.request_id} is held already: {request.hold.told}; {advice}")
+    if request.hold is not None and request.hold.kind != "approval":
+        raise InputError(
+            f"request {request.request_id} is held already: {request.hold.told}; release it first to give another "
+            "reason"
+        )
     for outcome in request.outcomes:
         if outcome.state == "in_wave":
             raise InputError(
                 f"request {request.request_id} is in wave {outcome.wave_number} of model '{outcome.model}', which is "
                 "open; it can be held only once that wave is parked or complete"
             )
-    is_pending = any(outcome.state == "pending" for outcome in request.outcomes)
+    # here only one that waits for approval is held
+    is_pending = any(outcome.state in ("pending", "held") for outcome in request.outcomes)
     if kind == "identity" and not is_pending:
         states = tell_states(request.outcomes)
         raise InputError(f"request {request.request_id} is {states}; an identity is verified before a wave begins")
@@ -113,9 +115,6 @@ def _require_holdable(request: Request, kind: HoldKind) -> None:
         )
 
 
-def _move(session: Session, request_id: str, old: OutcomeState, new: OutcomeState) -> None:
-    session.execute(
-        update(OutcomeRow)
-        .where(OutcomeRow.request_number == parse_request_id(request_id), OutcomeRow.state == old)
-        .values(state=new)
-    )
+def _get_open(session: Session, request_id: str) -> HoldRow:
+    is_open = HoldRow.request_number == parse_request_id(request_id), HoldRow.released_at.is_(None)
+    return session.scalars(select(HoldRow).where(*is_open)).one()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import insert, select
+from sqlalchemy import and_, insert, select, update
 from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
@@ -12,18 +12,28 @@ from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_received, check_reference, check_subject, format_request_id, parse_request_id
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand
-from amun.ledger.laws import Law, compute_due
+from amun.ledger.laws import CLOCKS, Law, compute_due, stands_still
 from amun.ledger.matching import find_known
 from amun.ledger.records import OutcomeState
+from amun.ledger.releases import end_doubts, make_approval_hold
 from amun.ledger.schema import LIVE_STATES, ExtensionRow, HoldingRow, HoldRow, InfoRow, ModelRow, OutcomeRow, RequestRow
 
 UNVERIFIED = "the identity is not verified"  # the reason of a hold that begins with its request
-UNAPPROVED = "it waits for approval"
 FEW_STRANGERS = 10  # fewer together are looked at one by one, whatever their share
 
 
 class Standing(NamedTuple):
-    """The request of a subject that decides what a new one would be for a model."""
+    """The request of a subject that decides what a new one would be for a model.
+
+    Attributes:
+        state: where it stands.
+        number: the request's.
+        wave_number: the wave that is at it, or had forgotten the subject.
+        due_at: when it is due; less the time for which its clock stands still now.
+        law: whose clock it runs by.
+        is_extended: its due date was put off.
+        doubted_at: since when nobody knows whether it is the person who asks; None where somebody does.
+    """
 
     state: OutcomeState
     number: int
@@ -31,10 +41,25 @@ class Standing(NamedTuple):
     due_at: datetime
     law: Law
     is_extended: bool
+    doubted_at: datetime | None
 
-    def is_hastened_by(self, demand: "Received") -> bool:
-        """Whether the person asks again by a shorter clock. An extension holds for all demands by its own law."""
-        return demand.due_at < self.due_at and not (self.is_extended and demand.law == self.law)
+    def join(self, demand: "Received") -> tuple[datetime, Law]:
+        """Returns its due date and law once the person asks again: by the shorter clock of both.
+
+        An extension holds for all demands by its own law. As long as nobody knows who asks, a clock that runs on is
+        shorter than one that stands still.
+        """
+        runs_on = [law for law in (self.law, demand.law) if self.doubted_at is not None and not CLOCKS[law].stops]
+        if demand.due_at < self.due_at and not (self.is_extended and demand.law == self.law):
+            return demand.due_at, runs_on[0] if runs_on else demand.law
+        return self.due_at, runs_on[0] if runs_on else self.law
+
+    def find_due(self, demand: "Received", now: datetime) -> datetime:
+        """Returns when it is due once the person asks again; that moves on as long as its clock stands still."""
+        due_at, law = self.join(demand)
+        if self.doubted_at is not None and stands_still(law, due_at, self.doubted_at):
+            return due_at + (now - self.doubted_at)
+        return due_at
 
 
 Standings = dict[tuple[str, str], Standing]  # by model and subject
@@ -89,12 +114,14 @@ class Knowledge(NamedTuple):
         held: which models hold whom; a model without a base may hold anybody.
         known: whom any model is known to hold or to have forgotten.
         is_confirmed: strangers are right as they are.
+        now: the present time.
     """
 
     standings: Standings
     held: set[tuple[str, str]]
     known: set[str]
     is_confirmed: bool
+    now: datetime
 
 
 def check_demands(demands: Iterable[Demand], now: datetime) -> list[Received]:
@@ -145,13 +172,16 @@ def record_demands(
     held = _find_held(session, subjects)
     # until a model's first base is built nobody knows whom it holds: it may be anybody
     held |= {(model.name, subject) for model in models if model.holdings_wave is None for subject in subjects}
-    knowledge = Knowledge(_find_standings(session, subjects), held, find_known(session, subjects), unknown.is_confirmed)
+    end_doubts(session, {demand.subject_id: demand.num_approvals for demand in demands if demand.is_verified}, now)
+    standings, known = _find_standings(session, subjects), find_known(session, subjects)
+    knowledge = Knowledge(standings, held, known, unknown.is_confirmed, now)
     names = [model.name for model in models]
     first_number = session.get_one(InfoRow, 1).next_request
     answers = _answer(demands, names, knowledge, first_number)
     _require_few_strangers(answers, unknown.max_share)
     _record(session, demands, answers, now, file_number)
     _hasten(session, demands, names, knowledge.standings)
+    _count(session, answers)
     return answers
 
 
@@ -178,6 +208,7 @@ def _require_few_strangers(answers: Sequence[AddedRequest], max_share: float | N
 def _find_standings(session: Session, subjects: Sequence[str]) -> Standings:
     """Returns each subject's request that is live, or else completed, for each model."""
     found: Standings = {}
+    is_doubted = HoldRow.request_number == RequestRow.number, HoldRow.released_at.is_(None), HoldRow.kind == "identity"
     for chunk in split_chunks(subjects):
         query = (
             select(
@@ -189,8 +220,10 @@ def _find_standings(session: Session, subjects: Sequence[str]) -> Standings:
                 RequestRow.due_at,
                 RequestRow.law,
                 ExtensionRow.request_number.is_not(None),
+                HoldRow.held_at,
             )
             .join(RequestRow, OutcomeRow.request_number == RequestRow.number)
+            .join(HoldRow, and_(*is_doubted), isouter=True)
             .join(ExtensionRow, ExtensionRow.request_number == RequestRow.number, isouter=True)
             .where(OutcomeRow.subject_id.in_(chunk), OutcomeRow.state.in_([*LIVE_STATES, "completed"]))
         )
@@ -238,7 +271,7 @@ def _decide(model: str, demand: Received, knowledge: Knowledge, request_id: str)
             return AddedOutcome(model, "already_forgotten", True, request_id, due_at, standing.wave_number)
         case _:
             earlier_id = format_request_id(standing.number)
-            earlier_due = due_at if standing.is_hastened_by(demand) else standing.due_at
+            earlier_due = standing.find_due(demand, knowledge.now)
             return AddedOutcome(model, standing.state, False, earlier_id, earlier_due, standing.wave_number)
 
 
@@ -255,12 +288,22 @@ def _hasten(session: Session, demands: Iterable[Received], models: Sequence[str]
     for demand in demands:
         for model in models:
             standing = standings.get((model, demand.subject_id))
-            if standing is None or standing.state == "completed" or not standing.is_hastened_by(demand):
+            if standing is None or standing.state == "completed":
                 continue
-            request = session.get_one(RequestRow, standing.number)
-            # an extension counts from the first receipt: no term of either demand is passed by it
-            request.received_at = min(request.received_at, demand.received_at)
-            request.law, request.due_at = demand.law, demand.due_at
+            due_at, law = standing.join(demand)
+            if (due_at, law) != (standing.due_at, standing.law):
+                request = session.get_one(RequestRow, standing.number)
+                # an extension counts from the first receipt: no term of either demand is passed by it
+                request.received_at = min(request.received_at, demand.received_at)
+                request.law, request.due_at = law, due_at
+
+
+def _count(session: Session, answers: Sequence[AddedRequest]) -> None:
+    """Counts the demands that stand under earlier requests."""
+    ids = {outcome.request_id for answer in answers for outcome in answer.outcomes if not outcome.is_new}
+    for chunk in split_chunks(sorted(map(parse_request_id, ids))):
+        more = update(RequestRow).where(RequestRow.number.in_(chunk))
+        session.execute(more.values(num_demands=RequestRow.num_demands + 1))
 
 
 def _record(
@@ -314,8 +357,3 @@ def _hold_new(session: Session, demands: Sequence[Received], answers: Sequence[A
         if not demand.is_verified:
             hold.kind, hold.reason = "identity", UNVERIFIED
         session.add(hold)
-
-
-def make_approval_hold(number: int, num_approvals: int, now: datetime) -> HoldRow:
-    """Returns the row of a hold that lasts until so many people have approved a request."""
-    return HoldRow(request_number=number, reason=UNAPPROVED, held_at=now, kind="approval", num_approvals=num_approvals)

@@ -74,3 +74,11 @@ def compute_due(received_at: datetime, law: Law = "gdpr") -> datetime:
 def compute_extended_due(received_at: datetime, law: Law) -> datetime:
     """Returns when a request is due once it is extended, counted as `compute_due` does."""
     return received_at.astimezone(UTC) + CLOCKS[law].extended
+
+
+def stands_still(law: Law, due_at: datetime, doubted_at: datetime) -> bool:
+    """Tells whether the clock of a request stands still since nobody knows whether it is the person who asks.
+
+    One that had run out by then has nothing to stop: the request stays overdue.
+    """
+    return CLOCKS[law].stops and doubted_at <= due_at

@@ -13,8 +13,6 @@ from amun.ledger.schema import ErasureRow, HoldRow, ModelRow, OutcomeRow, Reques
 
 # an outcome `already_forgotten` names a wave too, but that wave did not handle the request
 HANDLED_STATES = ("in_wave", "completed")
-# of requests that have to be honoured by their due date, whoever has to do something for it
-OPEN_STATES = ("pending", "in_wave", "unmatched")
 # joins an erasure with what it is of
 SAME_OUTCOME = and_(
     OutcomeRow.request_number == ErasureRow.request_number,
@@ -85,13 +83,16 @@ def handled_by(model: str, number: int) -> tuple[ColumnElement[bool], ...]:
 
 
 def is_due_like_any() -> ColumnElement[bool]:
-    """Returns the condition that a request's clock runs: no legal hold excuses it, and no law has it stand still."""
-    is_running = exists().where(
+    """Returns the condition that a request's clock runs, or has run out: no legal hold excuses it, no law stops it."""
+    # as `stands_still` has it
+    is_still = and_(HoldRow.kind == "identity", RequestRow.law.in_(STOPPING), HoldRow.held_at <= RequestRow.due_at)
+    is_stopped = exists().where(
         HoldRow.request_number == RequestRow.number,
         HoldRow.released_at.is_(None),
-        or_(HoldRow.kind == "approval", and_(HoldRow.kind == "identity", RequestRow.law.not_in(STOPPING))),
+        or_(HoldRow.kind == "legal", is_still),
     )
-    return or_(OutcomeRow.state.in_(OPEN_STATES), and_(OutcomeRow.state == "held", is_running))
+    is_waiting = OutcomeRow.state.in_(["unmatched", "held"])
+    return or_(OutcomeRow.state.in_(["pending", "in_wave"]), and_(is_waiting, ~is_stopped))
 
 
 def count_handled(session: Session, model: str, number: int) -> int:

@@ -214,6 +214,7 @@ def add_states(connection: Connection) -> None:
     is_sqlite = connection.dialect.name == "sqlite"
     time = "DATETIME" if is_sqlite else "TIMESTAMP WITH TIME ZONE"
     for statement in (
+        "ALTER TABLE requests ADD COLUMN num_demands INTEGER DEFAULT '1' NOT NULL",
         "ALTER TABLE holds ADD COLUMN kind VARCHAR DEFAULT 'legal' NOT NULL",
         "ALTER TABLE holds ADD COLUMN num_approvals INTEGER DEFAULT '0' NOT NULL",
         f"""CREATE TABLE denials (
@@ -248,27 +249,28 @@ def add_opendsr(connection: Connection) -> None:
     time = "DATETIME" if connection.dialect.name == "sqlite" else "TIMESTAMP WITH TIME ZONE"
     for statement in (
         f"""CREATE TABLE opendsr_requests (
-            subject_request_id VARCHAR NOT NULL,
             token VARCHAR NOT NULL,
+            subject_request_id VARCHAR NOT NULL,
             digest VARCHAR NOT NULL,
             request_number INTEGER NOT NULL,
-            is_new BOOLEAN NOT NULL,
+            stands_under JSON NOT NULL,
             received_at {time} NOT NULL,
             cancelled_at {time},
-            PRIMARY KEY (subject_request_id),
+            PRIMARY KEY (token, subject_request_id),
             FOREIGN KEY(token) REFERENCES api_tokens (name),
             FOREIGN KEY(request_number) REFERENCES requests (number)
         )""",
         "CREATE INDEX ix_opendsr_requests_request_number ON opendsr_requests (request_number)",
         f"""CREATE TABLE opendsr_callbacks (
+            token VARCHAR NOT NULL,
             subject_request_id VARCHAR NOT NULL,
             place INTEGER NOT NULL,
             url VARCHAR NOT NULL,
             told VARCHAR NOT NULL,
             num_tries INTEGER NOT NULL,
             claimed_at {time},
-            PRIMARY KEY (subject_request_id, place),
-            FOREIGN KEY(subject_request_id) REFERENCES opendsr_requests (subject_request_id)
+            PRIMARY KEY (token, subject_request_id, place),
+            FOREIGN KEY(token, subject_request_id) REFERENCES opendsr_requests (token, subject_request_id)
         )""",
         "CREATE INDEX ix_opendsr_callbacks_told ON opendsr_callbacks (told)",
     ):

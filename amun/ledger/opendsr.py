@@ -1,11 +1,12 @@
 """Requests as privacy suites send them (OpenDSR 2.0): known by their senders' ids; who sent one is told of its end."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
@@ -14,11 +15,12 @@ from amun.ledger.checks import format_request_id, parse_request_id
 from amun.ledger.demands import Demand
 from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.posted import KeyReusedError
-from amun.ledger.records import Request
+from amun.ledger.records import Outcome, Request
 from amun.ledger.requests import RequestBook, read_requests, select_outcomes, withdraw
-from amun.ledger.schema import LIVE_STATES, DsrCallbackRow, DsrRow, PostedRow, RequestRow
+from amun.ledger.schema import LIVE_STATES, DsrCallbackRow, DsrRow, OutcomeRow, RequestRow
 
 DsrStatus = Literal["pending", "in_progress", "completed", "cancelled"]
+WAITING = ("pending", "held", "unmatched")  # states of a request for a model that is not at it yet
 FINAL: tuple[DsrStatus, ...] = ("completed", "cancelled")
 MAX_TRIES = 14  # of telling one address; a night makes one
 CLAIM_TIME = timedelta(minutes=10)  # after which whoever was telling is taken for dead
@@ -55,7 +57,7 @@ class Dsr:
         token: name of the token that it came with.
         request_id: the request it stands under.
         received_at: when it came here.
-        due_at: when that request is due.
+        due_at: when that request is due, as things stand.
         status: in the standard's words.
     """
 
@@ -84,60 +86,59 @@ class DsrBook(RequestBook):
 
         Raises:
             InputError: as `add_demands`; nothing is recorded.
-            KeyReusedError: the id came with another request before; nothing is recorded.
+            KeyReusedError: the id came with another request before, or with one that was cancelled.
         """
         checked = check_demands([demand], now)
         with self._write() as session:
-            if (known := session.get(DsrRow, dsr.subject_request_id)) is not None:
+            if (known := session.get(DsrRow, (dsr.token, dsr.subject_request_id))) is not None:
                 if known.digest != dsr.digest:
                     raise KeyReusedError("this subject_request_id came with another request before; draw a new one")
-                return _describe(session, [known])[0]
+                if known.cancelled_at is not None:
+                    raise KeyReusedError("this request was cancelled; draw a new subject_request_id")
+                return _describe(session, [known], now)[0]
             (added,) = record_demands(session, checked, self.name, now, Unknown())
             row = DsrRow(
-                subject_request_id=dsr.subject_request_id,
                 token=dsr.token,
+                subject_request_id=dsr.subject_request_id,
                 digest=dsr.digest,
                 request_number=parse_request_id(added.request_id),
-                is_new=added.is_new,
+                stands_under=sorted({one.request_id for one in added.outcomes}, key=parse_request_id),
                 received_at=now,
             )
             session.add(row)
             session.flush()
             for place, url in enumerate(dsr.callback_urls):
                 # the answer to the request has told the first status
-                session.add(
-                    DsrCallbackRow(
-                        subject_request_id=row.subject_request_id, place=place, url=url, told="pending", num_tries=0
-                    )
-                )
-            return _describe(session, [row])[0]
+                told = {"place": place, "url": url, "told": "pending", "num_tries": 0}
+                session.add(DsrCallbackRow(token=row.token, subject_request_id=row.subject_request_id, **told))
+            return _describe(session, [row], now)[0]
 
-    def find_dsr(self, subject_request_id: str) -> Dsr | None:
-        """Returns a request by its sender's id."""
+    def find_dsr(self, token: str, subject_request_id: str, *, now: datetime) -> Dsr | None:
+        """Returns a request by its sender and that sender's id; None where there is none, or another has sent it."""
         with self._read() as session:
-            row = session.get(DsrRow, subject_request_id)
-            return None if row is None else _describe(session, [row])[0]
+            row = session.get(DsrRow, (token, subject_request_id))
+            return None if row is None else _describe(session, [row], now)[0]
 
-    def cancel_dsr(self, subject_request_id: str, *, now: datetime) -> Dsr | None:
-        """Cancels a request that is still pending, and returns it as it then stands; None where there is none.
+    def cancel_dsr(self, token: str, subject_request_id: str, *, now: datetime) -> Dsr | None:
+        """Cancels a request that is still pending, and returns it as it then stands; None as `find_dsr`.
 
-        The person's request is withdrawn unless another demand over HTTP stands under it, too.
+        A request that it stands under is withdrawn once every demand that stands under that is cancelled.
 
         Raises:
             NotPendingError: it is under way, or over.
         """
         with self._write() as session:
-            row = session.get(DsrRow, subject_request_id)
+            row = session.get(DsrRow, (token, subject_request_id))
             if row is None:
                 return None
-            (dsr,) = _describe(session, [row])
+            (dsr,) = _describe(session, [row], now)
             if dsr.status != "pending":
                 raise NotPendingError(f"it is {dsr.status}; only a pending request can be cancelled")
             row.cancelled_at = now
-            if row.is_new and not _has_others(session, row):
-                withdraw(session, self.name, dsr.request_id, None, now)
+            for request_id in row.stands_under:
+                _take_back(session, self.name, request_id, now)
             session.flush()
-            return _describe(session, [row])[0]
+            return _describe(session, [row], now)[0]
 
     def has_callbacks(self) -> bool:
         """Tells whether an address is still to be told of something, now or later."""
@@ -155,64 +156,81 @@ class DsrBook(RequestBook):
         )
         with self._write() as session:
             rows = session.execute(query).tuples().all()
-            stand = {dsr.subject_request_id: dsr for dsr in _describe(session, [row for _, row in rows])}
             claimed = []
-            for callback, row in rows:
-                dsr = stand[row.subject_request_id]
+            for (callback, _), dsr in zip(rows, _describe(session, [row for _, row in rows], now), strict=True):
                 if dsr.status != callback.told:
                     callback.claimed_at = now
                     claimed.append(Callback(dsr, callback.place, callback.url))
             return claimed
 
-    def settle_callbacks(self, told: Iterable[tuple[Callback, bool]]) -> None:
-        """Records who was told, and who is to be told again."""
+    def settle_callbacks(self, told: Iterable[tuple[Callback, bool | None]]) -> None:
+        """Records who was told, and who is to be told again; None is of whom nobody has tried to tell."""
         with self._write() as session:
             for callback, is_told in told:
-                row = session.get_one(DsrCallbackRow, (callback.dsr.subject_request_id, callback.place))
+                dsr = callback.dsr
+                row = session.get_one(DsrCallbackRow, (dsr.token, dsr.subject_request_id, callback.place))
                 row.claimed_at = None
-                row.num_tries = 0 if is_told else row.num_tries + 1
+                row.num_tries = 0 if is_told else row.num_tries + (is_told is False)
                 if is_told:
-                    row.told = callback.dsr.status
+                    row.told = dsr.status
 
 
-def _has_others(session: Session, row: DsrRow) -> bool:
-    """Tells whether anybody else's demand over HTTP stands under the same request."""
-    posted = select(func.count()).where(PostedRow.request_number == row.request_number)
-    others = select(func.count()).where(
-        DsrRow.request_number == row.request_number,
-        DsrRow.subject_request_id != row.subject_request_id,
-        DsrRow.cancelled_at.is_(None),
-    )
-    return bool(session.scalars(posted).one() or session.scalars(others).one())
+def _take_back(session: Session, ledger: str, request_id: str, now: datetime) -> None:
+    """Takes one demand of those that stand under a request; after the last one it is withdrawn where it waits."""
+    row = session.get_one(RequestRow, parse_request_id(request_id))
+    row.num_demands -= 1
+    session.flush()
+    waits = OutcomeRow.request_number == row.number, OutcomeRow.state.in_(WAITING)
+    if not row.num_demands and session.scalar(select(exists().where(*waits))):
+        withdraw(session, ledger, request_id, None, now)
 
 
-def _describe(session: Session, rows: Sequence[DsrRow]) -> list[Dsr]:
+def _describe(session: Session, rows: Sequence[DsrRow], now: datetime) -> list[Dsr]:
     numbers = sorted({row.request_number for row in rows})
-    requests = {
-        request.request_id: request
-        for chunk in split_chunks(numbers)
-        for request in read_requests(session, select_outcomes().where(RequestRow.number.in_(chunk)))
-    }
+    people: dict[str, list[Request]] = defaultdict(list)
+    of_numbers: dict[str, Request] = {}
+    for chunk in split_chunks(numbers):
+        same = select(RequestRow.subject_id).where(RequestRow.number.in_(chunk)).correlate(None)
+        for request in read_requests(session, select_outcomes().where(OutcomeRow.subject_id.in_(same))):
+            if request.request_id not in of_numbers:
+                people[request.subject_id].append(request)
+            of_numbers[request.request_id] = request
     described = []
     for row in rows:
-        request = requests[format_request_id(row.request_number)]
-        status = "cancelled" if row.cancelled_at is not None else choose_status(request)
-        described.append(
-            Dsr(row.subject_request_id, row.token, request.request_id, row.received_at, request.due_at, status)
-        )
+        request = of_numbers[format_request_id(row.request_number)]
+        under = [of_numbers[request_id] for request_id in row.stands_under]
+        status = choose_status(under, people[request.subject_id]) if row.cancelled_at is None else "cancelled"
+        due_at = request.find_due(now)
+        described.append(Dsr(row.subject_request_id, row.token, request.request_id, row.received_at, due_at, status))
     return described
 
 
-def choose_status(request: Request) -> DsrStatus:
-    """Returns where a request stands, for all models together.
+def choose_status(under: Sequence[Request], of_person: Sequence[Request]) -> DsrStatus:
+    """Returns where a demand stands, for all models together.
 
-    It is completed once every model has forgotten the person, and whose data were sealed is erased.
+    It is completed once every model has forgotten the person, and whose data were sealed is erased. It is cancelled
+    where somebody has taken back or denied a part of it, and nothing of it is left to be done.
+
+    Args:
+        under: what it stands under, oldest first: earlier requests may do a part of it.
+        of_person: all requests of the person, oldest first.
     """
-    # of the others there was nothing to do, or somebody has decided that nothing is
-    concerned = [one for one in request.outcomes if one.state in (*LIVE_STATES, "completed")]
-    if not concerned:
-        return "cancelled" if all(one.state in ("withdrawn", "denied") for one in request.outcomes) else "completed"
-    if all(one.state in ("pending", "held", "unmatched") for one in concerned):
-        return "pending"
-    is_over = [one.state == "completed" and (one.erasure is None or one.erasure.erased_at) for one in concerned]
-    return "completed" if all(is_over) else "in_progress"
+    outcomes = {outcome.model: outcome for request in under for outcome in request.outcomes}
+    stands = [_find_stand(outcome, of_person) for outcome in outcomes.values()]
+    if any(one.state in LIVE_STATES for one in stands):
+        concerned = [one for one in stands if one.state in (*LIVE_STATES, "completed")]
+        return "pending" if all(one.state in WAITING for one in concerned) else "in_progress"
+    if any(one.state in ("withdrawn", "denied") for one in stands):
+        return "cancelled"
+    is_erased = [one.erasure is None or one.erasure.erased_at is not None for one in stands if one.state == "completed"]
+    return "completed" if all(is_erased) else "in_progress"
+
+
+def _find_stand(outcome: Outcome, of_person: Sequence[Request]) -> Outcome:
+    """Returns what decides for a model: of whom it had forgotten before, the request that had it done."""
+    if outcome.state != "already_forgotten":
+        return outcome
+    every = [one for each in of_person for one in each.outcomes if one.model == outcome.model]
+    done = [one for one in every if one.state != "already_forgotten"]
+    # a rollback may have opened that one, and somebody have taken it back
+    return next((one for one in reversed(done) if one.state not in ("denied", "withdrawn")), done[-1])

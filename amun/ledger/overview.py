@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import Select, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from amun.core.subject_ids import normalise
@@ -28,6 +28,7 @@ from amun.ledger.schema import (
     ErasureRow,
     HoldingRow,
     HoldRow,
+    ModelRow,
     OutcomeRow,
     RequestRow,
     UndoneWaveRow,
@@ -139,6 +140,13 @@ class Overview(Database):
             rows = session.scalars(query).all()
             return {row.model: Holding(row.subject_id, row.num_train, row.num_held_out) for row in rows}
 
+    def list_holders(self, subject_id: str) -> list[str]:
+        """Returns the models that hold the subject, or may: nobody knows whom one holds that has no base yet."""
+        held = select(HoldingRow.model).where(HoldingRow.subject_id == normalise(subject_id))
+        query = select(ModelRow.name).where(or_(ModelRow.name.in_(held), ModelRow.holdings_wave.is_(None)))
+        with self._read() as session:
+            return list(session.scalars(query.order_by(ModelRow.name)))
+
     def count_status(self, model: str, now: datetime) -> Status:
         """Returns how many of the model's requests wait, for a wave, a release or a person, and which wave is open.
 
@@ -178,10 +186,10 @@ class Overview(Database):
 def _count_erasures(session: Session, model: str, now: datetime) -> dict[str, Any]:
     """Returns what a status says of those whose keys are to be destroyed."""
     other = aliased(RequestRow)
-    # a hold on any request of the person keeps the keys
-    is_on_hold = (
+    # a hold of any kind on any request of the person keeps the keys, but a legal one alone excuses that
+    is_excused = (
         exists()
-        .where(HoldRow.request_number == other.number, HoldRow.released_at.is_(None))
+        .where(HoldRow.request_number == other.number, HoldRow.released_at.is_(None), HoldRow.kind == "legal")
         .where(other.subject_id == RequestRow.subject_id)
     )
     unerased = (
@@ -189,7 +197,7 @@ def _count_erasures(session: Session, model: str, now: datetime) -> dict[str, An
         .join(RequestRow, ErasureRow.request_number == RequestRow.number)
         .where(ErasureRow.model == model, ErasureRow.erased_at.is_(None))
     )
-    overdue = unerased.where(RequestRow.due_at < now, ~is_on_hold)
+    overdue = unerased.where(RequestRow.due_at < now, ~is_excused)
     num_unerased, first = session.execute(unerased).tuples().one()
     is_intended = exists().where(
         ErasureRow.request_number == OutcomeRow.request_number, ErasureRow.model == OutcomeRow.model

@@ -1,13 +1,13 @@
 """What the ledger takes and gives: plain frozen records, never database rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from amun.evidence.attempts import Receipt, Summary
 from amun.evidence.figures import Comparison
 from amun.evidence.receipt import ChainEntry, Draft
-from amun.ledger.laws import CLOCKS, Law
+from amun.ledger.laws import CLOCKS, Law, stands_still
 
 OutcomeState = Literal[
     "pending", "in_wave", "held", "completed", "withdrawn", "denied", "already_forgotten", "nothing_held", "unmatched"
@@ -287,12 +287,15 @@ class Request:
     def is_stopped(self) -> bool:
         """Whether a hold keeps it back that excuses it, or stops its clock: nobody has to hurry."""
         hold = self.hold
-        return hold is not None and (hold.kind == "legal" or (hold.kind == "identity" and CLOCKS[self.law].stops))
+        if hold is None or hold.kind == "approval":
+            return False
+        return hold.kind == "legal" or stands_still(self.law, self.due_at, hold.held_at)
 
-    def measure_pauses(self, now: datetime) -> timedelta:
-        """Returns how long its clock stood still, because nobody knew yet that it was the person who asked."""
+    @property
+    def paused(self) -> timedelta:
+        """How long its clock stood still until now; its due date has that in it. A hold that lasts is not counted."""
         stopped = [one for one in self.holds if one.kind == "identity" and CLOCKS[self.law].stops]
-        return sum([(one.released_at or now) - one.held_at for one in stopped], timedelta())
+        return sum([one.released_at - one.held_at for one in stopped if one.released_at is not None], timedelta())
 
     def find_due(self, now: datetime) -> datetime:
         """Returns when it is due; that moves on as long as its clock stands still."""
@@ -300,6 +303,10 @@ class Request:
         if hold is None or hold.kind != "identity" or not self.is_stopped:
             return self.due_at
         return self.due_at + (now - hold.held_at)
+
+    def see(self, now: datetime) -> "Request":
+        """Returns it as it is shown: due when `find_due` says, which is not to be asked of that again."""
+        return replace(self, due_at=self.find_due(now))
 
     @property
     def term(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import Select, delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
@@ -17,9 +17,12 @@ from amun.ledger.matching import match_outcomes
 from amun.ledger.records import Claim, Holding, Rollback, WaveBusy
 from amun.ledger.schema import (
     LIVE_STATES,
+    DsrCallbackRow,
+    DsrRow,
     ErasureRow,
     HoldRow,
     OutcomeRow,
+    RequestRow,
     RollbackRow,
     UndoneOutcomeRow,
     UndoneWaveRow,
@@ -242,6 +245,20 @@ def _reopen(session: Session, rollback: RollbackRow, numbers: Sequence[int]) -> 
     on_hold = select(HoldRow.request_number).where(HoldRow.released_at.is_(None))
     is_held = OutcomeRow.request_number.in_(on_hold)
     session.execute(update(OutcomeRow).where(*meant, is_held).values(state="held", wave_number=None))
+    _tell_anew(session, select(OutcomeRow.subject_id).where(*meant))
+
+
+def _tell_anew(session: Session, people: Select[tuple[str]]) -> None:
+    """Has privacy suites told again which were told that the requests of these people are completed."""
+    is_theirs = exists().where(
+        DsrRow.token == DsrCallbackRow.token,
+        DsrRow.subject_request_id == DsrCallbackRow.subject_request_id,
+        DsrRow.request_number == RequestRow.number,
+        RequestRow.subject_id.in_(people),
+    )
+    # no status: whichever it is at the end of the night is another one
+    again = update(DsrCallbackRow).where(DsrCallbackRow.told == "completed", is_theirs)
+    session.execute(again.values(told="", num_tries=0), execution_options={"synchronize_session": False})
 
 
 def _describe(session: Session, row: RollbackRow) -> Rollback:

@@ -85,6 +85,8 @@ class RequestRow(Base):
     reference: Mapped[str | None]
     file_number: Mapped[int | None] = mapped_column(ForeignKey("intake_files.number"))
     law: Mapped[Law] = mapped_column(String, server_default="gdpr")
+    # that stand under it: whoever asks again adds one
+    num_demands: Mapped[int] = mapped_column(server_default="1")
 
 
 class ExtensionRow(Base):
@@ -440,12 +442,14 @@ class DsrRow(Base):
 
     __tablename__ = "opendsr_requests"
 
+    # each sender has ids of its own, and knows no other's
+    token: Mapped[str] = mapped_column(ForeignKey("api_tokens.name"), primary_key=True)
     subject_request_id: Mapped[str] = mapped_column(primary_key=True)
-    token: Mapped[str] = mapped_column(ForeignKey("api_tokens.name"))
     # of all that was sent: said again it is the same
     digest: Mapped[str]
     request_number: Mapped[int] = mapped_column(ForeignKey("requests.number"), index=True)
-    is_new: Mapped[bool]
+    # that request and earlier ones, which do a part of it; by their ids
+    stands_under: Mapped[list[str]]
     received_at: Mapped[datetime]
     cancelled_at: Mapped[datetime | None]
 
@@ -454,8 +458,14 @@ class DsrCallbackRow(Base):
     """An address that is told what becomes of a request of OpenDSR, and which status it was told last."""
 
     __tablename__ = "opendsr_callbacks"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["token", "subject_request_id"], ["opendsr_requests.token", "opendsr_requests.subject_request_id"]
+        ),
+    )
 
-    subject_request_id: Mapped[str] = mapped_column(ForeignKey("opendsr_requests.subject_request_id"), primary_key=True)
+    token: Mapped[str] = mapped_column(primary_key=True)
+    subject_request_id: Mapped[str] = mapped_column(primary_key=True)
     place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     url: Mapped[str]
     told: Mapped[str] = mapped_column(index=True)

@@ -160,10 +160,11 @@ def _add_following(router: APIRouter, ledger: Ledger, processor: Processor) -> N
     )
     def show_status(subject_request_id: RequestId, request: Request) -> Response:
         """Show where a request stands."""
-        dsr = ledger.find_dsr(subject_request_id)
+        call = get_call(request)
+        dsr = ledger.find_dsr(call.name, subject_request_id, now=datetime.now(UTC))
         if dsr is None:
             raise _make_missing()
-        get_call(request).request_id = dsr.request_id
+        call.request_id = dsr.request_id
         return _sign(processor, describe_status(dsr))
 
     @router.delete(
@@ -175,13 +176,13 @@ def _add_following(router: APIRouter, ledger: Ledger, processor: Processor) -> N
     )
     def cancel_request(subject_request_id: RequestId, request: Request) -> Response:
         """Cancel a request that is still pending."""
+        call = get_call(request)
         try:
-            dsr = ledger.cancel_dsr(subject_request_id, now=datetime.now(UTC))
+            dsr = ledger.cancel_dsr(call.name, subject_request_id, now=datetime.now(UTC))
         except NotPendingError as error:
             raise Problem(400, "not-pending", str(error)) from None
         if dsr is None:
             raise _make_missing()
-        call = get_call(request)
         call.request_id, call.outcome = dsr.request_id, "cancelled"
         return _sign(processor, describe_cancelled(dsr), 202)
 

@@ -33,7 +33,7 @@ def take_list(
 
     from amun.core.counts import tell_count
     from amun.ledger import Demand
-    from amun.ledger.drop import answer_list, read_list, read_table
+    from amun.ledger.drop import REFERENCE, answer_list, read_list, read_table
     from tasks.tools.new_file import require_free, write_private
 
     workspace = shared.open_here()
@@ -41,16 +41,16 @@ def take_list(
         require_free("--out", out, workspace.root, "tells what became of people")
     items, owners = _read(deletion_list, read_list), _read(table, read_table)
     with shared.open_ledger() as ledger:
-        answers = answer_list(items, owners, ledger.requests_of_subject)
+        answers = answer_list(items, owners, ledger.requests_of_subject, ledger.list_holders)
         approvals = workspace.params.intake.approvals
         demands = [
-            Demand(person, reference=f"DROP {item}", law="ccpa", num_approvals=approvals)
+            Demand(person, reference=f"{REFERENCE}{item}", law="ccpa", num_approvals=approvals)
             for person, item in answers.wanted.items()
         ]
         if demands:
             # whoever is in the table and in no model is nobody's to look for here
             ledger.add_demands(demands, now=datetime.now(UTC), confirm_unknown=True)
-            answers = answer_list(items, owners, ledger.requests_of_subject)
+            answers = answer_list(items, owners, ledger.requests_of_subject, ledger.list_holders)
     if out is not None:
         with write_private("--out", out) as unfinished:
             unfinished.write_text(answers.write_response(), encoding="ascii")

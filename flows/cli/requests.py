@@ -128,6 +128,8 @@ def list_requests(
     as_json: shared.AsJson = False,
 ) -> None:
     """List the requests and what became of them, the latest last; --search looks at ids and references."""
+    from datetime import UTC, datetime
+
     from flows.pages import tables
 
     view = shared.read_view(columns, limit, page, is_all, search, as_json=as_json)
@@ -137,7 +139,9 @@ def list_requests(
         view.require_page(num_requests)
         is_odd = state in (None, "unmatched")
         num_unmatched = ledger.count_requests(model, "unmatched", search=search) if is_odd else 0
-        requests = ledger.list_requests(model, state, search=search, limit=view.limit, num_later=view.num_later)
+        found = ledger.list_requests(model, state, search=search, limit=view.limit, num_later=view.num_later)
+    now = datetime.now(UTC)
+    requests = [request.see(now) for request in found]
     shared.show(requests, as_json, lambda listed: tables.print_list(listed, view, num_requests, num_unmatched))
 
 
@@ -151,6 +155,8 @@ def show_request(
     ] = None,
 ) -> None:
     """Show one request, for every model, with its receipts."""
+    from datetime import UTC, datetime
+
     from flows.pages import tables
 
     workspace = shared.open_here()
@@ -163,7 +169,7 @@ def show_request(
     from tasks.workspace.twins import find_shared
 
     with shared.open_ledger() as ledger:
-        found = ledger.get_request(request)
+        found = ledger.get_request(request).see(datetime.now(UTC))
         is_unmatched = any(outcome.state == "unmatched" for outcome in found.outcomes)
         near = ledger.suggest_ids([found.subject_id]) if is_unmatched and not as_json else {}
         numbers = [one.wave_number for one in found.outcomes if one.model == workspace.model]
@@ -255,7 +261,7 @@ def _change(change: Callable[["Ledger", "datetime"], "Request"], as_json: bool) 
 
     shared.open_here()
     with shared.open_ledger() as ledger:
-        changed = change(ledger, datetime.now(UTC))
+        changed = change(ledger, now := datetime.now(UTC)).see(now)
     shared.show(changed, as_json, tables.print_request)
 
 

@@ -22,6 +22,10 @@ _MIN_KEY_BYTES = 24
 _ADDRESS = re.compile(r"https?://([^\s/?#@]*@)?(\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(:[0-9]+)?([/?#]\S*)?")
 
 
+class NotTakenError(AmunError):
+    """A server has answered that it does not take what it was sent."""
+
+
 @dataclass(frozen=True)
 class WebhookChannel:
     """A POST to an address, which may be a secret itself."""
@@ -116,7 +120,8 @@ def post(address: str, headers: dict[str, str], body: bytes) -> str:
     """Posts to an address, follows no redirect, and returns what the server said, in one line without the path.
 
     Raises:
-        AmunError: the server does not answer, or not with a status of 200 to 299.
+        NotTakenError: the server does not answer with a status of 200 to 299.
+        AmunError: it does not answer.
     """
     return _ask("POST", address, headers, body)
 
@@ -147,5 +152,5 @@ def _ask(method: str, address: str, headers: dict[str, str], body: bytes) -> str
         said = join_lines(error).replace(address, f"{host}/{MASK}")
         raise AmunError(f"{host}: {said or type(error).__name__}") from None
     if not is_taken:
-        raise AmunError(f"{host} says {status}")
+        raise NotTakenError(f"{host} says {status}")
     return f"{host} says {status}"

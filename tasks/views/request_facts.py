@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from amun.core.paths import PARAMS
-from amun.ledger import IssuedReceipt, Outcome, Request, Wave
+from amun.ledger import Hold, IssuedReceipt, Outcome, Request, Wave
 from tasks.tools.git import has_commit, read_committed, run_git
 from tasks.views.copies import Copy, list_copies
 from tasks.views.trace import Trace, TracedVersion, trace_subject
@@ -97,8 +97,9 @@ def gather_facts(workspace: Workspace, request_id: str) -> RequestFacts:
     Raises:
         InputError: there is no such request.
     """
+    now = datetime.now(UTC)
     with open_ledger() as ledger:
-        request = ledger.get_request(request_id)
+        request = ledger.get_request(request_id).see(now)
         waves = {
             outcome.model: ledger.get_wave(outcome.model, outcome.wave_number)
             for outcome in request.outcomes
@@ -112,7 +113,7 @@ def gather_facts(workspace: Workspace, request_id: str) -> RequestFacts:
             _describe(workspace, request, outcome, waves.get(outcome.model), receipts[outcome.model], trace)
             for outcome in request.outcomes
         ],
-        written_at=datetime.now(UTC),
+        written_at=now,
         workspace_model=workspace.model,
         commit=run_git(workspace.root, "rev-parse", "HEAD"),
     )
@@ -167,7 +168,7 @@ def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Itera
         yield Event(undone.undone_at, f"opened again, because an earlier version of the model serves: {undone.reason}")
     if wave is not None and outcome.state in ("in_wave", "completed"):
         yield Event(wave.opened_at, f"wave {wave.number} took it in")
-    if outcome.decided_at is not None and request.denial is None:
+    if outcome.decided_at is not None and outcome.state != "denied":
         made = f" by wave {outcome.wave_number}" if outcome.wave_number is not None else ""
         yield Event(outcome.decided_at, f"{outcome.state.replace('_', ' ')}{made}")
     if outcome.erasure is not None and outcome.erasure.keys_destroyed_at is not None:
@@ -181,12 +182,20 @@ def _list_events(request: Request, outcome: Outcome, wave: Wave | None) -> Itera
 def _list_delays(request: Request) -> Iterator[Event]:
     for hold in request.holds:
         yield Event(hold.held_at, f"{BEGUN[hold.kind]}: {hold.told}")
-        if hold.released_at is not None:
+        if hold.released_at is not None and _is_released(request, hold):
             yield Event(hold.released_at, ENDED[hold.kind])
     if request.denial is not None:
         yield Event(request.denial.denied_at, f"denied: {request.denial.reason}")
     if request.extension is not None:
         yield Event(request.extension.extended_at, f"its due date was put off: {request.extension.reason}")
+
+
+def _is_released(request: Request, hold: Hold) -> bool:
+    """Tells whether a hold has ended as it was meant to; else something else has ended it, which is told by itself."""
+    if hold.kind == "approval":
+        return len(hold.approvals) >= hold.num_approvals
+    # it ends with what it is of: withdrawn, denied, or confirmed to be nobody's
+    return all(outcome.decided_at != hold.released_at for outcome in request.outcomes)
 
 
 def _list_receipt_events(receipt: IssuedReceipt | None) -> Iterator[Event]:

@@ -17,7 +17,7 @@ from amun.core.errors import AmunError, InputError, join_lines
 from amun.ledger import Ledger
 from amun.ledger.opendsr import Callback, Dsr
 from tasks.tools.processor_key import CERTIFICATE_VARIABLE, ProcessorKey, find_processor_key
-from tasks.tools.webhook import post
+from tasks.tools.webhook import NotTakenError, post
 from tasks.workspace.workspace import open_ledger
 
 CALLBACKS_VARIABLE = "AMUN_OPENDSR_CALLBACKS"
@@ -63,8 +63,8 @@ def describe_callback(dsr: Dsr, url: str) -> bytes:
 def send_callbacks() -> list[str]:
     """Tells every address what it has not been told; returns a line where one could not be. Nothing fails by it.
 
-    An address that failed is told again the next night, so many times. Where one does not take it, the others at the
-    same place wait for the next night, too.
+    An address that failed is told again the next night, so many times. Where a place does not answer, nobody else there
+    is asked before the next night: that is no try of theirs.
     """
     try:
         with open_ledger() as ledger:
@@ -80,20 +80,23 @@ def send_callbacks() -> list[str]:
 def _send(ledger: Ledger, key: ProcessorKey, origins: Sequence[str]) -> list[str]:
     claimed = ledger.claim_callbacks(datetime.now(UTC))
     failures: dict[str, str] = {}
+    silent: set[str] = set()
     lock = Lock()
 
-    def tell(callback: Callback) -> bool:
+    def tell(callback: Callback) -> bool | None:
         origin = find_origin(callback.url)
-        if origin in failures:
-            return False
+        if origin in silent:
+            return None
         try:
             if origin not in origins:
-                raise InputError(f"{CALLBACKS_VARIABLE} names it no more")
+                raise NotTakenError(f"{CALLBACKS_VARIABLE} names it no more")
             body = describe_callback(callback.dsr, callback.url)
             post(callback.url, {"Content-Type": "application/json"} | key.sign(body), body)
         except AmunError as error:
             with lock:
                 failures[origin] = str(error)
+                if not isinstance(error, NotTakenError):
+                    silent.add(origin)
             return False
         return True
 
@@ -102,6 +105,6 @@ def _send(ledger: Ledger, key: ProcessorKey, origins: Sequence[str]) -> list[str
     ledger.settle_callbacks(zip(claimed, told, strict=True))
     if not failures:
         return []
-    left = tell_count(told.count(False), "callback")
+    left = tell_count(len(told) - told.count(True), "callback")
     reasons = "; ".join(f"{origin}: {said}" for origin, said in sorted(failures.items()))
     return [f"warning: {left} not taken: {reasons}; the next night tries again"]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from io import StringIO
@@ -27,15 +28,24 @@ def test_each_saying_is_a_line() -> None:
         print("warning: http://ann:swordfish@host is slow", file=told)
     print("amun: no ledger", file=told)
     print(file=told)
-    told.write("Traceback (most recent call last):\n  at x\nValueError\n")
+    try:
+        raise ValueError("of a library")
+    except ValueError:
+        traceback.print_exc(file=told)
+    print('{"time": 7}\n{"time": 8}', file=told)
+    print('{"time": not json', file=told)
     lines = read_lines(below.getvalue())
     assert [(line["level"], line["message"]) for line in lines] == [
         ("info", "attempt 1 refused"),
         ("warning", "http://ann:***@host is slow"),
         ("error", "no ledger"),
-        ("error", "Traceback (most recent call last):\n  at x\nValueError"),
+        ("error", lines[3]["message"]),
+        ("info", '{"time": 7}\n{"time": 8}'),
+        ("info", '{"time": not json'),
     ]
-    assert [line.get("wave") for line in lines] == [7, 7, None, None]
+    assert lines[3]["message"].startswith("Traceback (most")
+    assert lines[3]["message"].endswith("\nValueError: of a library")
+    assert [line.get("wave") for line in lines] == [7, 7, None, None, None, None]
     assert abs((datetime.fromisoformat(lines[0]["time"]) - datetime.now(UTC)).total_seconds()) < 600
 
 
@@ -59,6 +69,39 @@ with tell_about(wave=3):
     subprocess.run([sys.executable, "-c", "from amun.core.log import begin_log; begin_log(); print('a stage')"])
 print("amun: it failed", file=sys.stderr)
 """
+
+
+FAILING = """
+import logging, threading, warnings
+from amun.core.log import begin_log
+begin_log()
+def fail(what):
+    raise ValueError(f"http://ann:swordfish@host: {what}")
+warnings.warn("deprecated")
+logging.getLogger("a.library").error("lost the database")
+logging.warning("slow")
+thread = threading.Thread(target=fail, args=("in a thread",))
+thread.start()
+thread.join()
+try:
+    fail("first")
+except ValueError:
+    fail("at the end")
+"""
+
+
+def test_what_libraries_tell_and_how_a_program_fails_are_lines_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LOG_VARIABLE, "json")
+    said = subprocess.run([sys.executable, "-c", FAILING], capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert "swordfish" not in said.stderr
+    lines = read_lines(said.stderr)
+    assert [line["level"] for line in lines] == ["warning", "error", "warning", "error", "error"]
+    for line, words in zip(
+        lines, ("deprecated", "lost the database", "slow", "in a thread", "at the end"), strict=True
+    ):
+        assert words in line["message"]
+    assert "During handling" in lines[-1]["message"]
 
 
 @pytest.mark.parametrize("form", ["json", "text", ""])

@@ -14,7 +14,7 @@ from sqlalchemy.exc import StatementError
 from amun.core.errors import AmunError, InputError
 from amun.core.network import TIMEOUT_VARIABLE
 from amun.ledger import Ledger, database
-from amun.ledger.schema import InfoRow
+from amun.ledger.schema import SCHEMA_VERSION, InfoRow
 from tests.amun.ledger.conftest import MakeUrl, create_postgres_schema
 from tests.amun.ledger.helpers import MODEL, build_base, claim_wave, run_together
 
@@ -60,7 +60,9 @@ def test_another_schema_version_is_refused(ledger: Ledger, url: str, version: in
     with ledger._write() as session:
         session.get_one(InfoRow, 1).schema_version = version
     for attempt in (Ledger, Ledger.create):
-        with pytest.raises(InputError, match=f"schema version {version}, this release needs 7; use the release"):
+        with pytest.raises(
+            InputError, match=f"schema version {version}, this release needs {SCHEMA_VERSION}; use the release"
+        ):
             attempt(url)
 
 

@@ -49,7 +49,7 @@ def test_list_is_answered_when_its_people_are_erased(ledger: Ledger) -> None:
     owners = read_table(TABLE)
 
     def answer() -> tuple[dict[int, int], dict[str, int], list[str]]:
-        answers = answer_list(items, owners, ledger.requests_of_subject)
+        answers = answer_list(items, owners, ledger.requests_of_subject, ledger.list_holders)
         left = {reason[:16]: number for reason, number in answers.left.items()}
         return {int(item): status for item, status in answers.statuses.items()}, left, list(answers.wanted)
 
@@ -64,7 +64,7 @@ def test_list_is_answered_when_its_people_are_erased(ledger: Ledger) -> None:
     ledger.record_destroyed(MODEL, ["R-000001"], NOW)
     ledger.finish_erasures(MODEL, ["R-000001"], NOW)
     assert answer() == ({0: 3, 1: 3, 4: 5}, elsewhere, [])
-    told = answer_list(items, owners, ledger.requests_of_subject).write_response()
+    told = answer_list(items, owners, ledger.requests_of_subject, ledger.list_holders).write_response()
     assert told == "Id,Status\n000000000000,3\n000000000001,3\n000000000004,5\n"
 
 
@@ -74,8 +74,51 @@ def test_who_has_withdrawn_is_asked_for_again_and_copies_in_clear_are_not_delete
     ledger.withdraw_request("R-000001", now=NOW)
     complete_wave(ledger, claim_wave(ledger))
     items = read_list(make_list(hash_email("ann@example.com"), hash_email("bob@example.com")))
-    answers = answer_list(items, read_table(TABLE), ledger.requests_of_subject)
+    answers = answer_list(items, read_table(TABLE), ledger.requests_of_subject, ledger.list_holders)
     assert (list(answers.wanted), answers.statuses, answers.left.total()) == (["ann"], {}, 1)
+
+
+def erase(ledger: Ledger, model: str) -> None:
+    """Has the model forget whoever waits, and erases them."""
+    complete_wave(ledger, claim_wave(ledger, model=model), erase_after=NOW)
+    ids = [request.request_id for request in ledger.list_requests(model, "completed")]
+    ledger.record_destroyed(model, ids, NOW)
+    ledger.finish_erasures(model, ids, NOW)
+
+
+def test_nobody_is_deleted_whom_another_model_holds(ledger: Ledger) -> None:
+    items, owners = read_list(make_list(hash_email("ann@example.com"))), read_table(TABLE)
+
+    def answer() -> tuple[list[int], list[str], list[str]]:
+        answers = answer_list(items, owners, ledger.requests_of_subject, ledger.list_holders)
+        return [*answers.statuses.values()], list(answers.wanted), [reason[:14] for reason in answers.left]
+
+    build_base(ledger, ["ann"])
+    ledger.add_demands([Demand("ann")], now=NOW)
+    erase(ledger, MODEL)
+    assert answer() == ([3], [], [])
+    # a model that is new, first without a base
+    ledger.register_model("second")
+    assert answer() == ([], ["ann"], [])
+    build_base(ledger, ["ann"], model="second")
+    assert answer() == ([], ["ann"], [])
+    for end in (ledger.withdraw_request, lambda number, now: ledger.deny_request(number, "a bank", now=now)):
+        (added,) = ledger.add_demands([Demand("ann")], now=NOW)
+        assert answer() == ([], [], ["not erased yet"])
+        end(added.request_id, now=NOW)
+        assert answer() == (([], ["ann"], []) if end == ledger.withdraw_request else ([], [], ["denied: say wh"]))
+    ledger.add_demands([Demand("ann")], now=NOW)
+    erase(ledger, "second")
+    assert answer() == ([3], [], [])
+
+
+def test_who_was_taken_back_is_not_asked_for_again_by_the_list(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    ledger.add_demands([Demand("ann", reference="DROP 000000000000")], now=NOW)
+    ledger.withdraw_request("R-000001", now=NOW)
+    items = read_list(make_list(hash_email("ann@example.com")))
+    answers = answer_list(items, read_table(TABLE), ledger.requests_of_subject, ledger.list_holders)
+    assert (answers.wanted, answers.statuses, answers.left.total()) == ({}, {}, 1)
 
 
 @pytest.mark.parametrize(
@@ -101,5 +144,12 @@ def test_list_with_a_fault_counts_for_nothing(content: bytes, words: str) -> Non
 def test_table_names_people_as_the_data_do() -> None:
     with pytest.raises(InputError, match="line 2: "):
         read_table(b"subject_id,email\n ann,a@example.com\n")
+    with pytest.raises(InputError, match="line 2: phone: no telephone number"):
+        read_table(b"subject_id,phone\nann,n/a\n")
     with pytest.raises(InputError, match="line 2: hash: no SHA-256"):
         read_table(b"subject_id,hash\nann,YQ==\n")
+
+
+def test_hash_in_another_spelling_is_the_same() -> None:
+    told = PHONES["+1(415)555-9317"]
+    assert read_list(make_list(told.replace("8E=", "8F="))) == read_list(make_list(told))

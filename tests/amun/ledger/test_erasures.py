@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from amun.core.errors import InputError
-from amun.ledger import Claim, Holding, Ledger, PlannedErasure
+from amun.ledger import Claim, Demand, Holding, Ledger, PlannedErasure
 from amun.ledger.erasures import tell_erased
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_wave, complete_wave
 
@@ -228,3 +228,12 @@ def test_erased_is_told_without_a_name(forgotten: Ledger) -> None:
     start(forgotten)
     assert tell([1, 2]) == "erased on 2026-02-07 under request R-000001 and 1 more"
     assert tell([2]) == ""
+
+
+def test_only_a_legal_hold_excuses_a_late_erasure(forgotten: Ledger) -> None:
+    late = DUE + timedelta(days=1)
+    build_base(forgotten, ["ann"], model="second")
+    (again,) = forgotten.add_demands([Demand("ann", num_approvals=1)], now=NOW)
+    assert forgotten.count_status(MODEL, late).erase_overdue == 2
+    forgotten.hold_request(again.request_id, "a case", now=NOW)
+    assert forgotten.count_status(MODEL, late).erase_overdue == 1

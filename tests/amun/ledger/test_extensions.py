@@ -119,3 +119,17 @@ def test_a_person_who_is_still_to_be_erased_can_be_put_off(ledger: Ledger) -> No
     request_id = make_request(ledger)
     complete_wave(ledger, claim_wave(ledger), erase_after=NOW + timedelta(days=7))
     assert ledger.extend_request(request_id, "why", now=NOW).due_at > DUE
+
+
+def test_extension_while_the_clock_stands_still_counts_that_once(ledger: Ledger) -> None:
+    build_base(ledger, ["ann", "ben"])
+    ledger.add_demands([Demand("ann", is_verified=False), Demand("ben", is_verified=False)], now=NOW)
+    at, then = NOW + timedelta(days=20), NOW + timedelta(days=25)
+    plain = compute_extended_due(NOW, "gdpr")
+    extended = ledger.extend_request("R-000001", "many names", now=at)
+    assert extended.extension == Extension("many names", at, DUE + timedelta(days=20))
+    assert extended.find_due(at) == plain + timedelta(days=20)
+    assert ledger.release_request("R-000001", now=then).due_at == plain + timedelta(days=25)
+    # the clock has not run out, though its date was passed while it stood still
+    ledger.extend_request("R-000002", "many names", now=NOW + timedelta(days=40))
+    assert ledger.release_request("R-000002", now=NOW + timedelta(days=41)).due_at == plain + timedelta(days=41)

@@ -7,8 +7,8 @@ import pytest
 from amun.core.errors import InputError
 from amun.ledger import Demand, Hold, Ledger
 from amun.ledger.intake import UNVERIFIED
-from amun.ledger.laws import Law, compute_extended_due
-from amun.ledger.records import Denial
+from amun.ledger.laws import Law, compute_due, compute_extended_due
+from amun.ledger.records import Denial, HoldKind
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_wave, complete_wave, list_states
 
 REASON = "evidence in case 4711"
@@ -163,8 +163,6 @@ def test_request_waits_for_two_people_and_its_clock_runs_on(ledger: Ledger) -> N
         ledger.approve_request("R-000001", "EVE miller", now=NOW)
     with pytest.raises(InputError, match="waits for `amun request approve`, which alone releases it"):
         ledger.release_request("R-000001", now=NOW)
-    with pytest.raises(InputError, match="1 of 2: Eve Miller; approve or deny it"):
-        ledger.hold_request("R-000001", REASON, now=NOW)
     late = ann.due_at + timedelta(days=1)
     status = ledger.count_status(MODEL, late)
     assert (status.overdue, status.held, status.held_overdue) == (1, 2, 0)
@@ -178,3 +176,96 @@ def test_request_waits_for_two_people_and_its_clock_runs_on(ledger: Ledger) -> N
     assert ledger.approve_request("R-000002", "Joe", now=NOW).outcomes[0].state == "pending"
     with pytest.raises(InputError, match=r"is pending for .*; nobody has to approve it now"):
         ledger.approve_request("R-000002", "Eve", now=NOW)
+
+
+def test_who_matches_nobody_yet_waits_for_approval_once_known(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    ledger.add_demands([Demand("zoe", is_verified=False, num_approvals=2)], now=NOW)
+    released = ledger.release_request("R-000001", now=NOW)
+    assert [(hold.kind, hold.num_approvals) for hold in released.holds if hold.released_at is None] == [("approval", 2)]
+    build_base(ledger, ["ann", "zoe"])
+    assert list_states(ledger) == [("R-000001", "held")]
+    for name in ("Eve", "Joe"):
+        approved = ledger.approve_request("R-000001", name, now=NOW)
+    assert (approved.outcomes[0].state, approved.hold) == ("pending", None)
+
+
+def test_one_name_in_two_compositions_counts_once(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    ledger.add_demands([Demand("ann", num_approvals=2)], now=NOW)
+    ledger.approve_request("R-000001", "Zo\u00eb", now=NOW)
+    with pytest.raises(InputError, match="has approved it already"):
+        ledger.approve_request("R-000001", "Zoe\u0308", now=NOW)
+
+
+@pytest.mark.parametrize("kind", ["legal", "identity"])
+def test_hold_takes_the_place_of_approval_which_begins_anew(ledger: Ledger, kind: HoldKind) -> None:
+    build_base(ledger, ["ann"])
+    ledger.add_demands([Demand("ann", num_approvals=2)], now=NOW)
+    ledger.approve_request("R-000001", "Eve", now=NOW)
+    held = ledger.hold_request("R-000001", REASON, now=NOW, kind=kind)
+    assert held.hold is not None
+    assert (held.hold.kind, held.hold.told, held.outcomes[0].state) == (kind, REASON, "held")
+    with pytest.raises(InputError, match="nobody has to approve it now"):
+        ledger.approve_request("R-000001", "Joe", now=NOW)
+    with pytest.raises(InputError, match=f"held already: {REASON}; release it first"):
+        ledger.hold_request("R-000001", "another", now=NOW)
+    ledger.release_request("R-000001", now=NOW)
+    for name, state in (("Joe", "held"), ("Eve", "pending")):
+        assert ledger.approve_request("R-000001", name, now=NOW).outcomes[0].state == state
+
+
+def test_clock_of_whom_nobody_knows_stands_still_in_every_state_unless_it_has_run_out(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    [ann, _] = ledger.add_demands([Demand("ann"), Demand("zoe", is_verified=False)], now=NOW)
+    # overdue before anybody doubts who asks
+    ledger.hold_request("R-000001", REASON, now=ann.due_at + timedelta(days=30), kind="identity")
+    late = NOW + timedelta(days=90)
+    status = ledger.count_status(MODEL, late)
+    assert (status.overdue, status.held, status.unmatched, status.held_overdue) == (1, 1, 1, 0)
+    assert (ledger.count_due(MODEL, late), ledger.find_next_due(MODEL)) == (1, ann.due_at)
+    found = {request.subject_id: (request.is_stopped, request.find_due(late)) for request in ledger.list_requests()}
+    assert found == {"ann": (False, ann.due_at), "zoe": (True, ann.due_at + timedelta(days=90))}
+    assert ledger.release_request("R-000001", now=late).due_at == ann.due_at
+
+
+def test_demand_of_somebody_known_is_not_swallowed_by_one_of_somebody_who_is_not(ledger: Ledger) -> None:
+    build_base(ledger, ["ann", "ben"])
+    demands = [Demand(name, is_verified=False) for name in ("ann", "ben", "zoe")]
+    first = ledger.add_demands(demands, now=NOW)[0].due_at
+    then = NOW + timedelta(days=1)
+    ann, ben, zoe = ledger.add_demands([Demand("ann"), Demand("ben", num_approvals=1), Demand("zoe")], now=then)
+    assert [(one.is_new, one.outcomes[0].state) for one in (ann, ben, zoe)] == [
+        (False, "pending"),
+        (False, "held"),
+        (False, "unmatched"),
+    ]
+    known = ledger.get_request("R-000001")
+    assert (known.hold, known.due_at, ann.due_at) == (None, first + timedelta(days=1), known.due_at)
+    assert ledger.count_status(MODEL, known.due_at + timedelta(days=1)).overdue == 3
+    # who is not known asks again: nothing is held back for that
+    assert ledger.add_demands([Demand("ann", is_verified=False)], now=then)[0].outcomes[0].state == "pending"
+    assert ledger.subjects_of_wave(MODEL, claim_wave(ledger).number) == ["ann"]
+    assert ledger.approve_request("R-000002", "Eve", now=then).outcomes[0].state == "pending"
+
+
+@pytest.mark.parametrize("laws", [("gdpr", "ccpa"), ("ccpa", "gdpr")])
+def test_clock_that_runs_on_is_the_shorter_one_as_long_as_nobody_knows_who_asks(
+    ledger: Ledger, laws: tuple[Law, Law]
+) -> None:
+    build_base(ledger, ["ann"])
+    for law in laws:
+        (added,) = ledger.add_demands([Demand("ann", law=law, is_verified=False)], now=NOW)
+    due = compute_due(NOW)
+    request = ledger.get_request("R-000001")
+    assert (added.due_at, request.due_at, request.law) == (due, due, "ccpa")
+    assert ledger.count_status(MODEL, due + timedelta(days=1)).overdue == 1
+
+
+def test_due_date_is_told_with_the_time_for_which_the_clock_stands_still(ledger: Ledger) -> None:
+    build_base(ledger, ["ann"])
+    (first,) = ledger.add_demands([Demand("ann", is_verified=False)], now=NOW)
+    then = NOW + timedelta(days=9)
+    (again,) = ledger.add_demands([Demand("ann", is_verified=False)], now=then)
+    assert again.due_at == again.outcomes[0].due_at == first.due_at + timedelta(days=9)
+    assert ledger.get_request("R-000001").find_due(then) == again.due_at

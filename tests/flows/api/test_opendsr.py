@@ -138,14 +138,19 @@ def test_cancelled_request_is_withdrawn_unless_somebody_else_has_asked(suite: Se
     assert suite.ledger.get_request("R-000001").outcomes[0].state == "withdrawn"
     assert_refused(suite.client.delete(PATH), 400, "not-pending")
 
-    first, second = f"{ID[:-1]}1", f"{ID[:-1]}2"
-    for number in (first, second):
-        headers = suite.add_token(f"t-{number[-1]}", SCOPES)
-        taken = suite.client.post("/v2/requests", json=REQUEST | {"subject_request_id": number}, headers=headers)
-        assert taken.json()["controller_id"] == f"t-{number[-1]}"
-    # both stand under one request, which the second has not made
-    for number, state in ((first, "pending"), (second, "pending")):
-        assert suite.client.delete(f"/v2/requests/{number}").status_code == 202
+    assert_refused(suite.client.post("/v2/requests", json=REQUEST), 409, "key-reused")
+    # each sender has ids of its own, and is told of no other's
+    senders = [suite.add_token(f"t-{number}", SCOPES) for number in (1, 2)]
+    for number, headers in enumerate(senders, 1):
+        changed = REQUEST | {"submitted_time": f"2018-10-0{number}T15:00:00Z"}
+        taken = suite.client.post("/v2/requests", json=changed, headers=headers)
+        assert (taken.status_code, taken.json()["controller_id"]) == (201, f"t-{number}")
+    stranger = suite.add_token("t-3", SCOPES)
+    assert_refused(suite.client.get(PATH, headers=stranger), 404, "no-such-request")
+    assert_refused(suite.client.delete(PATH, headers=stranger), 404, "no-such-request")
+    # both stand under one request
+    for headers, state in zip(senders, ("pending", "withdrawn"), strict=True):
+        assert suite.client.delete(PATH, headers=headers).status_code == 202
         assert suite.ledger.get_request("R-000002").outcomes[0].state == state
     log = suite.read_log()
     assert [(line["method"], line["route"], line["request"], line["outcome"]) for line in log[-1:]] == [

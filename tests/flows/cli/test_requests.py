@@ -17,7 +17,7 @@ import torch
 from amun.core.keys import create_secret
 from amun.core.paths import CALIBRATION, FORGOTTEN, PARAMS, TEST, TRAIN
 from amun.evidence.wave import write_json
-from amun.ledger import Ledger
+from amun.ledger import Demand, Ledger
 from amun.ledger.drop import hash_email
 from amun.store.samples import Samples, write_samples
 from flows.cli import main
@@ -303,6 +303,22 @@ def test_request_waits_for_the_identity_or_is_denied(ledger: Ledger, capsys: pyt
     listed = Typed(capsys, "list", "--state", "denied").out
     assert ("R-000002" in listed, "R-000001" in listed) == (True, False)
     assert "is denied for" in Typed(capsys, "deny", "R-000002", "--reason", "again").err
+
+
+def test_due_date_that_is_shown_moves_on_with_a_clock_that_stands_still(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked_at = datetime.now(UTC) - timedelta(days=100)
+    (added,) = ledger.add_demands([Demand("heavy", is_verified=False)], now=asked_at)
+    due_at = added.due_at + timedelta(days=100)
+    shown = (
+        json.loads(Typed(capsys, "show", "R-000001", "--json").out),
+        *json.loads(Typed(capsys, "list", "--json").out),
+    )
+    assert all(abs(datetime.fromisoformat(one["due_at"]) - due_at) < timedelta(hours=1) for one in shown)
+    assert ledger.get_request("R-000001").due_at == added.due_at
+    changed = Typed(capsys, "extend", "R-000001", "--reason", "why", "--json").out
+    assert datetime.fromisoformat(json.loads(changed)["due_at"]) > due_at
 
 
 def test_request_runs_by_the_clock_of_its_law(

@@ -114,9 +114,13 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 @dataclass
 class Posts:
-    """What a web server was asked: method, path, headers and body of each."""
+    """What a web server was asked: method, path, headers and body of each.
+
+    It answers with a status, or hangs up where that is 0; that a path is gone, of those that are.
+    """
 
     status: int = 204
+    gone: list[str] = field(default_factory=list)
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
 
@@ -130,7 +134,10 @@ def run_web(posts: Posts) -> Iterator[int]:
             posts.asked.append(
                 (self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             )
-            self.send_response(posts.status)
+            if posts.status == 0:
+                self.close_connection = True
+                return
+            self.send_response(410 if self.path in posts.gone else posts.status)
             if posts.status in (301, 302):
                 self.send_header("Location", "/elsewhere")
             self.end_headers()

@@ -7,10 +7,18 @@ import pytest
 
 from amun.core.errors import AmunError
 from amun.core.paths import PARAMS, POWER_METRICS, WAVE
-from amun.ledger import IssuedReceipt
+from amun.ledger import Demand, IssuedReceipt, Ledger
 from tasks.tools.git import commit_paths, run_git
-from tasks.views.request_facts import Event, Thresholds, _list_receipt_events, read_thresholds
+from tasks.views.request_facts import (
+    Event,
+    Thresholds,
+    _list_delays,
+    _list_events,
+    _list_receipt_events,
+    read_thresholds,
+)
 from tasks.views.wave_rules import Bounds, GateRules, read_bounds
+from tests.amun.ledger.helpers import build_base
 from tests.amun.receipts.bodies import MODEL, make_chain
 from tests.flows.pages.reports import NOW, make_wave
 
@@ -75,3 +83,41 @@ def test_receipt_is_told_until_and_after_its_retention() -> None:
     assert list(_list_receipt_events(IssuedReceipt("R-000001", MODEL, entry, True, None, None))) == [issued]
     (first, second) = _list_receipt_events(IssuedReceipt("R-000001", MODEL, entry, False, later, None))
     assert (first, second.at, "was destroyed" in second.what) == (issued, later, True)
+
+
+def test_hold_that_something_else_has_ended_is_not_told_as_released(tmp_path: Path) -> None:
+    first, then = NOW + timedelta(days=1), NOW + timedelta(days=2)
+    kept = "kept back until"
+    with Ledger.create(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        build_base(ledger, ["ann", "ben", "joe", "eve"])
+        people = ("ann", "ben", "joe", "zoe")
+        ledger.add_demands([Demand(name, is_verified=False) for name in people], now=NOW)
+        ledger.add_demands([Demand("eve", num_approvals=1)], now=NOW)
+        ledger.deny_request("R-000001", "x", now=first)
+        ledger.withdraw_request("R-000002", now=first)
+        ledger.release_request("R-000003", now=first)
+        ledger.confirm_requests(["R-000004"], now=first)
+        ledger.hold_request("R-000005", "x", now=first)
+        ledger.release_request("R-000005", now=then)
+        ledger.approve_request("R-000005", "Ida", now=then)
+        found = {
+            request.subject_id: [event.what for event in _list_delays(request) if kept not in event.what]
+            for request in ledger.list_requests()
+        }
+    assert found == {
+        "ann": ["denied: x"],
+        "ben": [],
+        "joe": ["known to be the person's"],
+        "zoe": [],
+        "eve": ["kept back by a legal hold: x", "released from the hold", "approved"],
+    }
+
+
+def test_page_of_a_denied_request_tells_what_other_models_had_answered(tmp_path: Path) -> None:
+    with Ledger.create(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        build_base(ledger, ["ann"])
+        build_base(ledger, ["ben"], model="second")
+        ledger.add_requests(["ann"], received_at=None, now=NOW)
+        request = ledger.deny_request("R-000001", "x", now=NOW)
+    found = [[event.what for event in _list_events(request, outcome, None)] for outcome in request.outcomes]
+    assert found == [["received", "denied: x"], ["received", "denied: x", "nothing held"]]

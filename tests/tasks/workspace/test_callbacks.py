@@ -55,7 +55,7 @@ def forget(ledger: Ledger) -> None:
 def test_suite_is_told_once_of_the_end(ledger: Ledger, posts: Posts, tmp_path: Path) -> None:
     assert send_callbacks() == []
     assert posts.asked == []
-    ledger.cancel_dsr(f"{ID}1", now=NOW)
+    ledger.cancel_dsr("suite", f"{ID}1", now=NOW)
     forget(ledger)
     (line,) = send_callbacks()
     assert line == (
@@ -98,6 +98,33 @@ def test_who_does_not_take_it_is_told_the_next_night(status: int, ledger: Ledger
     posts.status, posts.asked = 204, []
     send_callbacks()
     assert sorted(json.loads(body)["subject_request_id"] for _, _, _, body in posts.asked) == [f"{ID}0", f"{ID}1"]
+
+
+def test_address_that_is_gone_silences_no_other_at_its_place(ledger: Ledger, posts: Posts) -> None:
+    place = read_origins()[1]
+    posts.gone = ["/gone"]
+    for number in range(10, 30):
+        # those that are gone come first
+        path = "/gone" if number < 20 else PATH
+        ledger.take_dsr(Demand("ann"), DsrDemand(f"{ID}{number}", "suite", "digest", [f"{place}{path}"]), now=NOW)
+    forget(ledger)
+    send_callbacks()
+    assert [path for _, path, _, _ in posts.asked].count(PATH) == 12
+
+
+def test_place_that_does_not_answer_is_asked_by_few_and_costs_the_others_no_try(
+    ledger: Ledger, posts: Posts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(ledger)
+    monkeypatch.setattr("tasks.workspace.callbacks.NUM_THREADS", 1)
+    posts.status = 0
+    send_callbacks()
+    for _ in range(MAX_TRIES - 1):
+        ledger.settle_callbacks([(one, False) for one in ledger.claim_callbacks(NOW)])
+    assert {json.loads(body)["subject_request_id"] for _, _, _, body in posts.asked} == {f"{ID}0"}
+    posts.status, posts.asked = 204, []
+    assert send_callbacks() == []
+    assert [json.loads(body)["subject_request_id"] for _, _, _, body in posts.asked] == [f"{ID}1"]
 
 
 def test_without_a_key_that_is_told(ledger: Ledger, posts: Posts, monkeypatch: pytest.MonkeyPatch) -> None:
