@@ -174,7 +174,9 @@ def test_the_worker_reaches_whom_it_tells(resources: list[dict[str, Any]]) -> No
 def test_servers_that_ask_no_password_know_none_of_the_keys(resources: list[dict[str, Any]]) -> None:
     services = read_services()
     assert [name for name, service in services.items() if "env_file" in service] == ["amun"]
-    assert {*services["api"]["environment"]} == {"PGPASSWORD", "AMUN_LEDGER_URL", "AMUN_KEYS_URL", "AMUN_KEK"}
+    asked = {"PGPASSWORD", "AMUN_LEDGER_URL", "AMUN_KEYS_URL", "AMUN_KEK", "AMUN_LOG"}
+    suites = {f"AMUN_OPENDSR_{name}" for name in ("KEY", "CERTIFICATE", "CALLBACKS")}
+    assert {*services["api"]["environment"]} == asked | suites
     for name in ("mlflow", "prefect"):
         settings = services[name]["environment"]
         assert settings["PGPASSWORD"] == "${SERVERS_PASSWORD}"
