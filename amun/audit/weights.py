@@ -13,6 +13,7 @@ Note:
 import torch
 from torch import Tensor, nn
 
+from amun.audit.observations import MIN_PEOPLE
 from amun.audit.trace import Rises, Trace, compare_rises
 from amun.evidence.wave import MIN_REPORTED
 from amun.model.training import evaluating
@@ -47,10 +48,17 @@ def measure_climb(base: nn.Module, unlearned: nn.Module, images: Tensor, labels:
 
 
 def _find_gradient(base: nn.Module, trained: list[nn.Parameter], image: Tensor, label: Tensor) -> Tensor:
-    """Returns the direction (P,) in which the loss on one image grows."""
-    # of an image that was learned by heart the loss is 0 in float32, and has a direction all the same
-    loss = nn.functional.cross_entropy(base(image).cpu().double(), label.cpu())
-    gradients = torch.autograd.grad(loss, trained, materialize_grads=True)
+    """Returns the direction (P,) in which the loss on one image grows.
+
+    By the logits the loss has the gradient p of every other class, and at the label what makes their sum 0. Only the
+    direction counts, so p is told beside the likeliest other class: of what was learned by heart it would be 0.
+    """
+    logits = base(image)
+    with torch.no_grad():
+        others = logits.scatter(1, label[:, None], -torch.inf)
+        way = (others - others.max()).exp()
+        way = way.scatter(1, label[:, None], -way.sum(1, keepdim=True))
+    gradients = torch.autograd.grad(logits, trained, way, materialize_grads=True)
     return _point(torch.cat([gradient.flatten() for gradient in gradients]))
 
 
@@ -70,12 +78,13 @@ def measure_weights(
         base: the model before the wave, on `device`.
         unlearned: the one after, likewise.
         forget: the wave's training samples.
-        held_out: of one half, those still held; the people are drawn whole.
+        held_out: of one half, those still held; the people are drawn whole, at least twelve of them.
         device: to compute on.
     """
-    if min(len(forget), len(held_out)) < MIN_REPORTED:
+    is_trained = any(weights.requires_grad for weights in base.parameters())
+    if min(len(forget), len(held_out)) < MIN_REPORTED or not is_trained:
         return Trace()
-    others = held_out.take(draw_people(held_out.subject_ids, len(forget)))
+    others = held_out.take(draw_people(held_out.subject_ids, len(forget), min_people=MIN_PEOPLE))
     of_forget, of_others = (
         Rises(measure_climb(base, unlearned, samples.images.to(device), samples.labels.to(device)), samples.subject_ids)
         for samples in (forget, others)

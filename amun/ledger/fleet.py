@@ -18,7 +18,7 @@ class ModelStanding:
     Attributes:
         model: its name.
         status: its requests, as `amun status` counts them.
-        num_behind: people whom another model has forgotten for the same request, and this one has not yet.
+        num_behind: requests that another model has honoured, and this one has not yet.
         last_wave: number of the last one that is closed; None where there is none, as are its state and its end.
         last_state: complete or parked.
         last_closed_at: when it ended so.

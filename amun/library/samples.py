@@ -1,5 +1,7 @@
 """Labelled images of people, and the parameters with which they are learned and forgotten."""
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from amun.core.errors import InputError
 from amun.core.params import Params, parse_part, read_params
 from amun.core.paths import PARAMS
 from amun.search.catalogue import check_blocks
+from amun.store.rows import Strings
 from amun.store.samples import Samples
 
 _SHIPPED = Path(__file__).resolve().parents[2] / PARAMS
@@ -43,7 +46,7 @@ def make_params(**sections: dict[str, Any]) -> Params:
 
 
 def make_samples(images: Tensor, labels: Tensor, subjects: Sequence[str]) -> Samples:
-    """Returns labelled images, each with its person; parts are taken by `samples.select(mask)` and keep their ids.
+    """Returns labelled images, each with its person and an id by content: parts of them keep it, so does another call.
 
     Args:
         images: (N, C, H, W) float32 in [0, 1], or uint8.
@@ -51,7 +54,7 @@ def make_samples(images: Tensor, labels: Tensor, subjects: Sequence[str]) -> Sam
         subjects: N names of the persons they belong to.
 
     Raises:
-        InputError: there are not as many of each, or the images are none.
+        InputError: there are not as many of each, or the images are none, or have values below 0 or above 1.
 
     Examples:
         >>> import torch
@@ -64,5 +67,18 @@ def make_samples(images: Tensor, labels: Tensor, subjects: Sequence[str]) -> Sam
         raise InputError(f"images, labels and subjects: as many of each are needed, not {numbers}")
     if images.ndim != 4 or not (images.dtype.is_floating_point or images.element_size() == 1):
         raise InputError(f"images: (N, C, H, W) of floats in [0, 1] or of bytes are needed, not {tuple(images.shape)}")
-    ids = np.array([f"{position:09}" for position in range(len(images))], dtype=np.str_)
-    return Samples(ids, np.array(subjects, dtype=np.str_), labels.long(), images)
+    if images.dtype.is_floating_point and len(images) and not 0 <= images.min() <= images.max() <= 1:
+        raise InputError("images: floats from 0 to 1 are needed, or bytes")
+    names = np.array(subjects, dtype=np.str_)
+    return Samples(_name(images, names), names, labels.long(), images)
+
+
+def _name(images: Tensor, subjects: Strings) -> Strings:
+    """Returns an id for each image, by what it shows and whose it is: the same in whatever call it comes."""
+    times: Counter[str] = Counter()
+    ids = []
+    for image, subject in zip(images.cpu().numpy(), subjects.tolist(), strict=True):
+        digest = hashlib.sha256(f"{subject}\0".encode() + image.tobytes()).hexdigest()
+        times[digest] += 1
+        ids.append(f"{digest}-{times[digest]}")
+    return np.array(ids, dtype=np.str_)

@@ -80,8 +80,9 @@ def test_a_step_up_the_loss_of_those_to_forget_tells_all_of_them(step: float, ex
     assert seen.standard_error_by_person == auc_standard_error(NUM_PEOPLE, NUM_PEOPLE)
 
 
-def test_what_was_learned_by_heart_has_a_direction_all_the_same() -> None:
-    base, images, labels, _ = draw_linear(0, num_samples=8, num_classes=5, sureness=30)
+@pytest.mark.parametrize("sureness", [30, 300])
+def test_what_was_learned_by_heart_has_a_direction_all_the_same(sureness: float) -> None:
+    base, images, labels, _ = draw_linear(0, num_samples=8, num_classes=5, sureness=sureness)
     losses = nn.functional.cross_entropy(base(images), labels, reduction="none")
     assert (losses == 0).any(), "in float32 nothing is left of some of them"
     model = move(base, draw_way(base))
@@ -90,6 +91,30 @@ def test_what_was_learned_by_heart_has_a_direction_all_the_same() -> None:
     torch.testing.assert_close(
         climbs, measure_climb(base.double(), model.double(), images.double(), labels), atol=1e-3, rtol=0
     )
+
+
+def test_far_from_the_boundary_the_loss_grows_towards_the_other_class_alone() -> None:
+    base, moved = (nn.Sequential(nn.Flatten(), nn.Linear(1, 2, bias=False)) for _ in range(2))
+    with torch.no_grad():
+        base[1].weight.copy_(torch.tensor([[100.0], [0.0]]))
+        moved[1].weight.copy_(torch.tensor([[99.0], [1.0]]))
+    climb = measure_climb(base, moved, torch.ones(1, 1, 1, 1), torch.tensor([0]))
+    assert climb.item() == pytest.approx(1)
+
+
+def test_few_people_with_many_images_are_enough_to_compare_with() -> None:
+    base, images, labels, _ = draw_linear(0, num_samples=24 + 10 * NUM_PEOPLE, num_classes=5)
+    other, *_ = draw_linear(1, num_samples=1, num_classes=5)
+    forget, held_out = make_people("s", images[:24], labels[:24]), make_people("t", images[24:], labels[24:])
+    many = np.array([f"t {number // 10:03}" for number in range(len(held_out))])
+    held_out = Samples(held_out.sample_ids, many, held_out.labels, held_out.payloads)
+    assert measure_weights(base, other, forget, held_out, CPU).num_people == (NUM_PEOPLE, NUM_PEOPLE)
+
+
+def test_a_base_of_which_nothing_is_trained_has_no_figure() -> None:
+    base, images, labels, _ = draw_linear(0, num_samples=48, num_classes=5)
+    forget, held_out = (make_people("s", images[part], labels[part]) for part in (slice(24), slice(24, None)))
+    assert measure_weights(base.requires_grad_(requires_grad=False), base, forget, held_out, CPU) == Trace()
 
 
 def test_weights_that_the_base_does_not_train_play_no_part() -> None:

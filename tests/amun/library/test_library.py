@@ -74,6 +74,19 @@ def test_samples_that_are_refused() -> None:
         amun.make_samples(images[:, 0], labels, ["ann", "ben", "cid"])
 
 
+def test_images_are_known_by_what_they_show_in_whatever_call_they_come() -> None:
+    images, labels, names = torch.rand(4, 1, 4, 4), torch.arange(4) % 2, ["ann", "ben", "cid", "dan"]
+    images[3] = images[2]
+    together = amun.make_samples(images, labels, [*names[:3], "cid"])
+    assert len(set(together.sample_ids.tolist())) == 4
+    alone = amun.make_samples(images[1:2], labels[1:2], names[1:2])
+    assert together.align(alone.sample_ids.tolist()).subject_ids.tolist() == ["ben"]
+    other = amun.make_samples(images[1:2], labels[1:2], ["eve"])
+    assert other.sample_ids.tolist() != alone.sample_ids.tolist()
+    with pytest.raises(InputError, match="from 0 to 1"):
+        amun.make_samples(images * 255, labels, names)
+
+
 def test_methods_that_are_refused() -> None:
     samples = amun.make_samples(torch.rand(4, 1, 4, 4), torch.arange(4) % 2, ["ann", "ann", "ben", "cid"])
     forget, remain = samples.slice(0, 2), samples.slice(2, 4)
