@@ -94,10 +94,12 @@ def test_what_was_learned_by_heart_has_a_direction_all_the_same(sureness: float)
 
 
 def test_far_from_the_boundary_the_loss_grows_towards_the_other_class_alone() -> None:
-    base, moved = (nn.Sequential(nn.Flatten(), nn.Linear(1, 2, bias=False)) for _ in range(2))
-    with torch.no_grad():
-        base[1].weight.copy_(torch.tensor([[100.0], [0.0]]))
-        moved[1].weight.copy_(torch.tensor([[99.0], [1.0]]))
+    def build(weights: list[list[float]]) -> nn.Module:
+        last = nn.Linear(1, 2, bias=False)
+        last.load_state_dict({"weight": torch.tensor(weights)})
+        return nn.Sequential(nn.Flatten(), last)
+
+    base, moved = build([[100.0], [0.0]]), build([[99.0], [1.0]])
     climb = measure_climb(base, moved, torch.ones(1, 1, 1, 1), torch.tensor([0]))
     assert climb.item() == pytest.approx(1)
 
