@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from amun.core.errors import InputError
+from amun.core.errors import InputError, join_lines
 from amun.core.params import Params, read_params
 from amun.methods.catalogue import check_attempt, find_method, load_method
 from amun.methods.method import Method
@@ -20,7 +20,7 @@ def load_params(path: Path) -> Params:
     try:
         return check_params(read_params(path))
     except ValueError as error:
-        raise InputError(f"{path.name}: {error}") from None
+        raise InputError(f"{path.name}: {join_lines(error)}") from None
 
 
 def check_params(params: Params) -> Params:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from time import sleep
 from typing import Any
 
@@ -82,11 +82,13 @@ def wrap(target: str, moment: str) -> None:
 
 def make_deadly(function: Callable[..., Any], moment: str, word: str) -> Callable[..., Any]:
     """Returns the function with a kill around it."""
+    slept = Event()
 
     @wraps(function)
     def deadly(*args: Any, **kwargs: Any) -> Any:
         is_meant = not word or word in args
-        if is_meant and moment == "stop":
+        if is_meant and moment == "stop" and not slept.is_set():
+            slept.set()  # once: a function that is called for each attempt would put it to sleep for ever
             os.kill(os.getpid(), signal.SIGSTOP)
         if is_meant and moment == "before":
             die(os.getpid())

@@ -406,7 +406,7 @@ def read_params(path: Path) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path.name}: {describe_findings(error)}") from None
+        raise InputError(f"{path.name}: {join_lines(describe_findings(error))}") from None
 
 
 def parse_part(model: type[SectionT], content: Any, *above: str | int) -> SectionT:
@@ -438,7 +438,8 @@ def describe_findings(error: ValidationError, *above: str | int) -> str:
 
 def _describe_finding(finding: Any, *above: str | int) -> str:
     parts = (*above, *finding["loc"])
-    key = ".".join(str(part) for part in parts)
+    # a key may hold what nobody sees, or what ends a line
+    key = ".".join(text if (text := str(part)).isprintable() else repr(text) for part in parts)
     prefix = f"{key}: " if key else ""
     value = finding["input"]
     match finding["type"]:

@@ -147,3 +147,11 @@ def test_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
     path.write_bytes(b"model: \xff\xfe")
     with pytest.raises(InputError, match="not UTF-8 text"):
         load_params(path)
+
+
+def test_a_key_that_would_end_the_line_is_told_in_one(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED + '"\\u2028": 1\n', encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        load_params(path)
+    assert refused.value.told == r"params.yaml: '\u2028': unknown key; remove it or correct its spelling"

@@ -158,7 +158,7 @@ def leave_things_behind(_: Lab, site: Site, __: Path) -> None:
     index = site.root / ".git/index.lock"
     index.touch()
     os.utime(index, (time() - 3600, time() - 3600))
-    for path in ("wave/wave.json.unfinished", "metrics/train.json.unfinished", ".amun/secret.unfinished"):
+    for path in ("wave/wave.json.unfinished", "metrics/audit.json.unfinished", ".amun/secret.unfinished"):
         (site.root / path).write_text("half of", encoding="ascii")
     for folder in list((site.root / ".dvc/cache/files/md5").iterdir())[:5]:
         (folder / "tmp.unfinished").write_bytes(b"half of")
@@ -211,8 +211,12 @@ def pause_the_owner(lab: Lab, site: Site, said: Path) -> None:
 
 def _find_stopped() -> Any:
     """Returns the run that was stopped; None as long as none is."""
-    children = psutil.Process().children(recursive=True)
-    return next((child for child in children if child.status() == psutil.STATUS_STOPPED), None)
+    for child in psutil.Process().children(recursive=True):
+        # it may have ended meanwhile
+        with suppress(psutil.NoSuchProcess):
+            if child.status() == psutil.STATUS_STOPPED:
+                return child
+    return None
 
 
 # those that take least first: in few minutes there is one of each
