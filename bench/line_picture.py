@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from amun.study.figures.drawing import BLACK, BLUE, VERMILLION, clean, count_on_x, open_figure
+from bench.seed import RETRAINED
 from bench.wave import ROOT
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ LINES = {  # name, colour and marker
     "as_shipped": ("as shipped: the gate decides", BLUE, "o"),
     "first_attempt": ("first attempt kept, whatever the gate says", VERMILLION, "s"),
 }
-EXACT = "retrained exactly"
 
 
 def main() -> None:
@@ -63,8 +63,8 @@ def _draw_memory(axes: "Axes", content: dict[str, Any]) -> None:
         ]
         places = [night["number"] + shift for night in nights]
         axes.errorbar(places, left, reach, color=color, marker=marker, markersize=4, linewidth=1.2, label=label)
-        retrained = [night["number"] + shift for night in nights if night["method"] == EXACT]
-        zero = [point for night, point in zip(nights, left, strict=True) if night["method"] == EXACT]
+        retrained = [night["number"] + shift for night in nights if night["method"] == RETRAINED]
+        zero = [point for night, point in zip(nights, left, strict=True) if night["method"] == RETRAINED]
         axes.plot(
             retrained,
             zero,
@@ -72,7 +72,7 @@ def _draw_memory(axes: "Axes", content: dict[str, Any]) -> None:
             marker="o",
             markerfacecolor="white",
             linestyle="none",
-            label=f"there {EXACT}" if retrained else None,
+            label=f"there {RETRAINED}" if retrained else None,
             zorder=5,
         )
     exact = content["exact"]
@@ -82,7 +82,7 @@ def _draw_memory(axes: "Axes", content: dict[str, Any]) -> None:
         color=BLACK,
         marker="x",
         linestyle="none",
-        label=f"{EXACT}, other seeds",
+        label=f"{RETRAINED}, other seeds",
     )
 
 

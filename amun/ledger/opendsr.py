@@ -17,10 +17,9 @@ from amun.ledger.intake import Unknown, check_demands, record_demands
 from amun.ledger.posted import KeyReusedError
 from amun.ledger.records import Outcome, Request
 from amun.ledger.requests import RequestBook, read_requests, select_outcomes, withdraw
-from amun.ledger.schema import LIVE_STATES, DsrCallbackRow, DsrRow, OutcomeRow, RequestRow
+from amun.ledger.schema import LIVE_STATES, WAITING_STATES, DsrCallbackRow, DsrRow, OutcomeRow, RequestRow
 
 DsrStatus = Literal["pending", "in_progress", "completed", "cancelled"]
-WAITING = ("pending", "held", "unmatched")  # states of a request for a model that is not at it yet
 FINAL: tuple[DsrStatus, ...] = ("completed", "cancelled")
 MAX_TRIES = 14  # of telling one address; a night makes one
 CLAIM_TIME = timedelta(minutes=10)  # after which whoever was telling is taken for dead
@@ -180,7 +179,7 @@ def _take_back(session: Session, ledger: str, request_id: str, now: datetime) ->
     row = session.get_one(RequestRow, parse_request_id(request_id))
     row.num_demands -= 1
     session.flush()
-    waits = OutcomeRow.request_number == row.number, OutcomeRow.state.in_(WAITING)
+    waits = OutcomeRow.request_number == row.number, OutcomeRow.state.in_(WAITING_STATES)
     if not row.num_demands and session.scalar(select(exists().where(*waits))):
         withdraw(session, ledger, request_id, None, now)
 
@@ -219,7 +218,7 @@ def choose_status(under: Sequence[Request], of_person: Sequence[Request]) -> Dsr
     stands = [_find_stand(outcome, of_person) for outcome in outcomes.values()]
     if any(one.state in LIVE_STATES for one in stands):
         concerned = [one for one in stands if one.state in (*LIVE_STATES, "completed")]
-        return "pending" if all(one.state in WAITING for one in concerned) else "in_progress"
+        return "pending" if all(one.state in WAITING_STATES for one in concerned) else "in_progress"
     if any(one.state in ("withdrawn", "denied") for one in stands):
         return "cancelled"
     is_erased = [one.erasure is None or one.erasure.erased_at is not None for one in stands if one.state == "completed"]

@@ -32,6 +32,7 @@ from amun.ledger.records import (
     UndoneOutcome,
 )
 from amun.ledger.schema import (
+    WAITING_STATES,
     ApprovalRow,
     DenialRow,
     ErasureRow,
@@ -231,7 +232,7 @@ def withdraw(
     """Closes a request where it waits; see `RequestBook.withdraw_request`."""
     request = find_request(session, ledger, request_id)
     asked = [outcome for outcome in request.outcomes if model in (None, outcome.model)]
-    waiting = [outcome.model for outcome in asked if outcome.state in ("pending", "held", "unmatched")]
+    waiting = [outcome.model for outcome in asked if outcome.state in WAITING_STATES]
     if not waiting:
         states = tell_states(asked) or f"not open for {model}"
         raise InputError(f"request {request_id} is {states}; only a pending request can be {state}")

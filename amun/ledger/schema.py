@@ -21,6 +21,8 @@ SCHEMA_VERSION = 8  # what brings an earlier one here stands in `migrations.py`
 
 # a subject has at most one request in these states for each model
 LIVE_STATES: tuple[OutcomeState, ...] = ("pending", "in_wave", "held", "unmatched")
+# of these, those in which no wave is at it yet
+WAITING_STATES: tuple[OutcomeState, ...] = ("pending", "held", "unmatched")
 
 
 class InfoRow(Base):
