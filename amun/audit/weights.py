@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from amun.audit.observations import MIN_PEOPLE
 from amun.audit.trace import Rises, Trace, compare_rises
+from amun.core.errors import AmunError
 from amun.evidence.wave import MIN_REPORTED
-from amun.model.training import evaluating
+from amun.model.training import evaluating, has_finite_weights
 from amun.store.drawing import draw_people
 from amun.store.samples import Samples
 
@@ -32,7 +33,12 @@ def measure_climb(base: nn.Module, unlearned: nn.Module, images: Tensor, labels:
         unlearned: the model from after, on the same device.
         images: (N, C, H, W) float32 in [0, 1].
         labels: (N,) int64 true labels.
+
+    Raises:
+        AmunError: weights are not finite: no direction leads there.
     """
+    if not has_finite_weights(unlearned):
+        raise AmunError("the weights of the model to be audited are not finite; lower the attempt's learning rate")
     trained = {name: weights for name, weights in base.named_parameters() if weights.requires_grad}
     after = dict(unlearned.named_parameters())
     with torch.no_grad():

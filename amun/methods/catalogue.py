@@ -8,10 +8,13 @@ from torch import nn
 
 from amun.core.custom import describe_error, import_function
 from amun.core.discovery import find_declared
-from amun.core.errors import AttemptError
+from amun.core.errors import AttemptError, DivergedError
 from amun.core.params import AttemptParams
 from amun.methods.method import Method
 from amun.methods.problem import Unlearned, UnlearningProblem
+from amun.model.training import has_finite_weights
+
+Unlearn = Callable[[UnlearningProblem], Unlearned]
 
 # the paper's, ours and its baselines, as its tables have them; a method of a new file comes after them
 ORDER = (
@@ -62,8 +65,10 @@ def is_own(name: str) -> bool:
     return ":" in name
 
 
-def load_method(name: str, key: str = "unlearning.attempts") -> Callable[[UnlearningProblem], Unlearned]:
-    """Returns the function of a method; one of the user's own fails by `AttemptError` alone.
+def load_method(name: str, key: str = "unlearning.attempts") -> Unlearn:
+    """Returns the function of a method, which fails by `AttemptError` where the weights it made are no finite numbers.
+
+    One of the user's own fails so whatever happens.
 
     Args:
         name: of the method.
@@ -73,11 +78,19 @@ def load_method(name: str, key: str = "unlearning.attempts") -> Callable[[Unlear
         InputError: a user's own cannot be imported.
         ValueError: nobody knows the method.
     """
-    declared = find_method(name).unlearn
-    if declared is not None:
-        return declared
-    function = import_function(key, name)
+    function = find_method(name).unlearn or _guard_own(name, import_function(key, name))
 
+    def unlearn(problem: UnlearningProblem) -> Unlearned:
+        unlearned = function(problem)
+        # the loss is looked at before the last step, and the gate cannot judge such a model
+        if not has_finite_weights(unlearned.model):
+            raise DivergedError(f"{name} made weights that are not finite; lower its learning rate")
+        return unlearned
+
+    return unlearn
+
+
+def _guard_own(name: str, function: Unlearn) -> Unlearn:
     def unlearn(problem: UnlearningProblem) -> Unlearned:
         shapes = _list_shapes(problem.base)
         try:

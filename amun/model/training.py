@@ -208,6 +208,11 @@ def compute_accuracy(logits: Tensor, labels: Tensor) -> float:
     return (logits.argmax(1) == labels.to(logits.device)).double().mean().item()
 
 
+def has_finite_weights(model: nn.Module) -> bool:
+    """Returns whether all weights are finite numbers; of buffers some are infinite by design, such as masks."""
+    return all(bool(weights.isfinite().all()) for weights in model.parameters())
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Holds the model in eval mode, then restores the mode it was in."""

@@ -9,11 +9,12 @@ from torch import nn
 
 from amun.audit.night import NightPower, read_night
 from amun.core.counts import tell_count
-from amun.core.errors import AttemptError, InputError
+from amun.core.errors import AttemptError, DivergedError, InputError
 from amun.core.params import Params
 from amun.core.paths import TRAIN, UNLEARNED
 from amun.evidence.wave import Wave
 from amun.model.building import load_for
+from amun.model.training import has_finite_weights
 from amun.model.weights import save_weights
 from amun.selftest.ground import draw_people, freeze_night
 from amun.selftest.planted import PLANTED, Planted, number_people
@@ -134,4 +135,7 @@ def make_planted(params: Params, device: torch.device, wave: Wave, planted: Plan
     train = read_samples(TRAIN, without=wave.earlier_gone_ids)
     problem = pose_problem(params, device, wave, train, planted.attempt, lambda _: None)
     people = number_people(train.select(train.is_among(wave.forget_ids)).subject_ids)
-    save_weights(UNLEARNED, planted.make(problem, people).eval())
+    model = planted.make(problem, people)
+    if not has_finite_weights(model):
+        raise DivergedError(f"{planted.name}: weights that are not finite")
+    save_weights(UNLEARNED, model.eval())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from amun.audit.roc import auc_standard_error
 from amun.audit.trace import Trace
 from amun.audit.weights import measure_climb, measure_weights
+from amun.core.errors import AmunError
 from amun.store.samples import Samples
 from tests.amun.search.models import draw_linear
 
@@ -55,6 +56,14 @@ def test_each_image_has_the_cosine_of_its_own_gradient() -> None:
     # how far it is to go tells nobody from another
     farther = measure_climb(base, move(base, {name: 3 * part for name, part in way.items()}), images, labels)
     torch.testing.assert_close(farther, climbs, atol=1e-5, rtol=0)
+
+
+def test_weights_that_are_no_numbers_tell_no_half() -> None:
+    base, images, labels, _ = draw_linear(0, num_samples=2, num_classes=5)
+    model = deepcopy(base)
+    next(model.parameters()).data[0, 0] = torch.nan
+    with pytest.raises(AmunError, match="not finite"):
+        measure_climb(base, model, images, labels)
 
 
 def test_an_untouched_base_tells_nothing() -> None:

@@ -1,16 +1,18 @@
 """Presets: shipped ones say all that their figures depend on, and wrong ones are refused in one line."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from torch import nn
 
-from amun.core.errors import AttemptError, InputError
+from amun.core.errors import AttemptError, DivergedError, InputError
 from amun.methods.catalogue import METHODS, load_method
-from amun.methods.problem import Unlearned
+from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.study.methods import list_methods, make_attempt, works_in
 from amun.study.parameters import describe_trial, list_search_trials, list_tried
 from amun.study.preset import NAMES, SHIPPED, apply_preset, list_known, load_preset
@@ -118,6 +120,17 @@ def test_ranges_reach_from_end_to_end() -> None:
         assert tried.place(0) == tried.low
         assert tried.place(1) == pytest.approx(tried.high, rel=0.01)
     assert {ranges["forget_weight"].place(position / 8) for position in range(8)} == {1, 2, 3, 4}
+
+
+def test_weights_that_are_no_numbers_are_no_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge(problem: UnlearningProblem) -> Unlearned:
+        model = deepcopy(problem.base)
+        next(model.parameters()).data[0] = torch.nan
+        return Unlearned(model, [])
+
+    monkeypatch.setattr("amun.methods.catalogue.import_function", lambda *_: diverge)
+    with pytest.raises(DivergedError, match="a:method made weights that are not finite"):
+        load_method("a:method")(make_problem("amun"))
 
 
 @pytest.mark.parametrize(
