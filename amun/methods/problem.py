@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 from amun.core.params import AttemptParams, Params
 from amun.model.training import EpochMetrics
+from amun.store.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,27 @@ class Targets:
     logits: Tensor
     inclusion: npt.NDArray[np.bool_]
     load: Callable[[int], nn.Module] | None
+
+
+def gather_targets(
+    logits: Samples,
+    inclusion: Samples,
+    forget: Samples,
+    device: torch.device,
+    load: Callable[[int], nn.Module] | None = None,
+) -> Targets:
+    """Returns what the target references say of the forget samples, in their order.
+
+    Args:
+        logits: payloads (K, C), of these samples at least.
+        inclusion: payloads (K,) likewise, 1 where the reference was trained on the sample.
+        forget: the samples.
+        device: of the base.
+        load: as in `Targets`.
+    """
+    asked = forget.sample_ids.tolist()
+    said, had = (store.align(asked).payloads for store in (logits, inclusion))
+    return Targets(said.to(device), had.numpy().astype(np.bool_), load)
 
 
 @dataclass(frozen=True)

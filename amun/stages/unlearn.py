@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable
 
-import numpy as np
 import torch
 
 from amun.core.counts import tell_count
@@ -25,7 +24,7 @@ from amun.evidence.figures import UnlearnFigures
 from amun.evidence.wave import MIN_REPORTED, Wave, read_attempt, read_wave, write_json
 from amun.methods.catalogue import find_method, load_method
 from amun.methods.method import Method
-from amun.methods.problem import Targets, Unlearned, UnlearningProblem
+from amun.methods.problem import Targets, Unlearned, UnlearningProblem, gather_targets
 from amun.model.building import build_for, load_for
 from amun.model.history import show_epochs, write_history
 from amun.model.target_weights import count_references, open_references
@@ -140,14 +139,11 @@ def _read_targets(
             return None
         raise AttemptError("there are no target references (references.num_target was 0 when the base was built)")
     asked = forget.sample_ids.tolist()
-    logits, inclusion = (
-        read_samples(path, sample_ids=asked).align(asked) for path in (TARGET_LOGITS, TARGET_INCLUSION)
-    )
-    is_included = inclusion.payloads.numpy().astype(np.bool_)
+    logits, inclusion = (read_samples(path, sample_ids=asked) for path in (TARGET_LOGITS, TARGET_INCLUSION))
     load = None
     if method.needs_target_weights or (method.is_own and count_references(TARGET_WEIGHTS)):
-        load = open_references(lambda: build_for(params, shape, device, seed=0), is_included.shape[1])
-    return Targets(logits.payloads.to(device), is_included, load)
+        load = open_references(lambda: build_for(params, shape, device, seed=0), inclusion.payloads.shape[1])
+    return gather_targets(logits, inclusion, forget, device, load)
 
 
 if __name__ == "__main__":
