@@ -1,21 +1,22 @@
 """Machine unlearning for image classifiers: the method, its audit and the files they live in.
 
 This package is the library layer. It never imports Prefect, MLflow, DVC or boto3. Whoever has tensors and a model, and
-no workspace, finds the paper in ten names: `make_params`, `make_samples`, `train`, `train_references`, `References`,
-`find_adversarial`, `unlearn`, `METHODS`, `measure_forgetting` and `Forgetting` (docs/library.md).
+no workspace, finds the paper in eleven names: `make_params`, `make_samples`, `train`, `train_references`, `References`,
+`find_adversarial`, `unlearn`, `METHODS`, `measure_forgetting`, `Auditor` and `Forgetting` (docs/library.md).
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from amun.library.forgetting import Forgetting, find_adversarial, measure_forgetting, unlearn
+    from amun.library.forgetting import Auditor, Forgetting, find_adversarial, measure_forgetting, unlearn
     from amun.library.learning import References, train, train_references
     from amun.library.samples import make_params, make_samples
     from amun.methods.catalogue import METHODS
 
 __all__ = [
     "METHODS",
+    "Auditor",
     "Forgetting",
     "References",
     "find_adversarial",
@@ -31,7 +32,7 @@ __all__ = [
 __version__ = "0.2.0"
 
 _HOMES = {
-    "amun.library.forgetting": ("Forgetting", "find_adversarial", "measure_forgetting", "unlearn"),
+    "amun.library.forgetting": ("Auditor", "Forgetting", "find_adversarial", "measure_forgetting", "unlearn"),
     "amun.library.learning": ("References", "train", "train_references"),
     "amun.library.samples": ("make_params", "make_samples"),
     "amun.methods.catalogue": ("METHODS",),

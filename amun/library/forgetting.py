@@ -2,23 +2,24 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from torch import nn
 
-from amun.audit.evaluation import AuditSets, audit_model
-from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
+from amun.audit.evaluation import AuditSets, ModelAudit, audit_model
+from amun.audit.gather import compute_model_signals, gather_evidence
 from amun.audit.memory import measure_memory
 from amun.audit.night import ALPHA
+from amun.audit.observations import Floats
 from amun.audit.trace import Rises, compare_rises, find_candidates, measure_rise
 from amun.core.errors import InputError
 from amun.core.params import AttemptParams, Params
 from amun.library.learning import Build, References, build_seeded
 from amun.methods.catalogue import check_attempt, find_method, load_method
 from amun.methods.method import Method
-from amun.methods.problem import Targets, UnlearningProblem
+from amun.methods.problem import Targets, UnlearningProblem, gather_targets
 from amun.model.training import compute_accuracy
 from amun.search import catalogue
 from amun.search.catalogue import AdversarialExamples
+from amun.store.drawing import find_strangers
 from amun.store.samples import Samples
 
 
@@ -127,9 +128,7 @@ def _find_targets(method: Method, forget: Samples, references: References | None
         raise InputError(f"{method.name} needs the references themselves, of which only what they say is kept")
     if references is None or not len(references.target_logits):
         return None
-    asked = forget.sample_ids.tolist()
-    logits, inclusion = (store.align(asked) for store in (references.target_logits, references.target_inclusion))
-    return Targets(logits.payloads.to(forget.images.device), inclusion.payloads.numpy().astype(np.bool_), None)
+    return gather_targets(references.target_logits, references.target_inclusion, forget, forget.images.device)
 
 
 @dataclass(frozen=True)
@@ -158,6 +157,8 @@ def measure_forgetting(
 ) -> Forgetting:
     """Returns what an unlearned model still shows of the people it was to forget, beside people never trained on.
 
+    Of several models `Auditor` asks the base but once.
+
     Args:
         base: the model before, on the device of the images.
         unlearned: the model after, likewise.
@@ -183,39 +184,76 @@ def measure_forgetting(
         >>> measure_forgetting(base, base, forget, held_out, references, params).trace_by_person
         0.5
     """
-    if not find_strangers(held_out, forget).all():
-        raise InputError("held_out: some of these people are to be forgotten; only strangers can be compared with them")
-    asked = references.audit_logits
-    of_forget, of_held_out = (
-        asked.align(samples.sample_ids.tolist()).payloads if len(asked) else None for samples in (forget, held_out)
-    )
-    sets = AuditSets(forget, forget.slice(0, 0), held_out, of_forget, of_held_out)
-    before, after = (audit_model(model, sets, params.audit) for model in (base, unlearned))
-    evidence = gather_evidence(forget, held_out, asked, references.audit_inclusion, params.audit)
-    memory = None
-    if evidence is not None:
-        of_base, of_unlearned = (
-            compute_model_signals(audited.forget_logits, audited.held_out_logits, forget, held_out, params.audit)
-            for audited in (before, after)
+    return Auditor(base, forget, held_out, references, params).measure(unlearned)
+
+
+class Auditor:
+    """Measures what models still show of the same people: what is the base's own is computed once for all of them.
+
+    Examples:
+        >>> import torch
+        >>> from amun import make_params, make_samples, train, train_references
+        >>> images, labels = torch.rand(40, 1, 4, 4), torch.arange(40) % 2
+        >>> samples = make_samples(images, labels, [f"person {number}" for number in range(40)])
+        >>> def build(): return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        >>> training = {"epochs": 5, "fallback_gradient_norm": None}
+        >>> params = make_params(training=training, references={"num_audit": 6, "num_target": 0})
+        >>> forget, held_out = samples.slice(0, 20), samples.slice(20, 40)
+        >>> base = train(build, forget, params)
+        >>> auditor = Auditor(base, forget, held_out, train_references(build, samples, params), params)
+        >>> [auditor.measure(model).trace_by_person for model in (base, base)]
+        [0.5, 0.5]
+    """
+
+    def __init__(
+        self, base: nn.Module, forget: Samples, held_out: Samples, references: References, params: Params
+    ) -> None:
+        """Asks the base of all samples, and searches its adversarial examples of them; as for `measure_forgetting`.
+
+        Raises:
+            InputError: somebody is on both sides.
+        """
+        if not find_strangers(held_out, forget).all():
+            raise InputError(
+                "held_out: some of these people are to be forgotten; only strangers can be compared with them"
+            )
+        self._base, self._forget, self._held_out, self._params = base, forget, held_out, params
+        asked = references.audit_logits
+        of_forget, of_held_out = (
+            asked.align(samples.sample_ids.tolist()).payloads if len(asked) else None for samples in (forget, held_out)
         )
-        memory = measure_memory(evidence, of_base, of_unlearned)
-    return Forgetting(
-        accuracy_forget=compute_accuracy(after.forget_logits, forget.labels),
-        accuracy_held_out=compute_accuracy(after.held_out_logits, held_out.labels),
-        ft_auc=after.compute_ft_auc(),
-        memory_left=None if memory is None or memory.base_total <= 0 else memory.left,
-        memory_left_bounds=None if memory is None else memory.bound(ALPHA),
-        trace_by_person=_measure_trace(base, unlearned, forget, held_out, params),
-    )
+        self._sets = AuditSets(forget, forget.slice(0, 0), held_out, of_forget, of_held_out)
+        self._evidence = gather_evidence(forget, held_out, asked, references.audit_inclusion, params.audit)
+        self._signals = self._compute_signals(audit_model(base, self._sets, params.audit))
+        self._candidates = [
+            find_candidates(base, samples.images, samples.labels.to(samples.images.device), params.adversarial)
+            for samples in (forget, held_out)
+        ]
 
+    def measure(self, unlearned: nn.Module) -> Forgetting:
+        """Returns what a model still shows, which is on the device of the images."""
+        audited, memory = audit_model(unlearned, self._sets, self._params.audit), None
+        if self._evidence is not None:
+            memory = measure_memory(self._evidence, self._signals, self._compute_signals(audited))
+        return Forgetting(
+            accuracy_forget=compute_accuracy(audited.forget_logits, self._forget.labels),
+            accuracy_held_out=compute_accuracy(audited.held_out_logits, self._held_out.labels),
+            ft_auc=audited.compute_ft_auc(),
+            memory_left=None if memory is None or memory.base_total <= 0 else memory.left,
+            memory_left_bounds=None if memory is None else memory.bound(ALPHA),
+            trace_by_person=self._measure_trace(unlearned),
+        )
 
-def _measure_trace(
-    base: nn.Module, unlearned: nn.Module, forget: Samples, held_out: Samples, params: Params
-) -> float | None:
-    rises = []
-    for samples in (forget, held_out):
-        images = samples.images
-        found = find_candidates(base, images, samples.labels.to(images.device), params.adversarial)
-        rise = measure_rise(base, unlearned, *found.examples)
-        rises.append(Rises(rise, samples.subject_ids[found.is_found.cpu().numpy()]))
-    return compare_rises(*rises).auc_by_person
+    def _compute_signals(self, audited: ModelAudit) -> Floats:
+        logits = audited.forget_logits, audited.held_out_logits
+        return compute_model_signals(*logits, self._forget, self._held_out, self._params.audit)
+
+    def _measure_trace(self, unlearned: nn.Module) -> float | None:
+        rises = [
+            Rises(
+                measure_rise(self._base, unlearned, *found.examples),
+                samples.subject_ids[found.is_found.cpu().numpy()],
+            )
+            for samples, found in zip((self._forget, self._held_out), self._candidates, strict=True)
+        ]
+        return compare_rises(*rises).auc_by_person

@@ -1,4 +1,4 @@
-"""The ten names: each example of theirs runs, and the notebook goes from tensors to people who are forgotten."""
+"""The eleven names: each example of theirs runs, and the notebook goes from tensors to people who are forgotten."""
 
 import doctest
 import json
@@ -38,12 +38,10 @@ def test_notebook() -> None:
     for cell in cells:
         if cell["cell_type"] == "code":
             exec(compile("".join(cell["source"]), NOTEBOOK.name, "exec"), space)  # noqa: S102
-    after = {
-        name: amun.measure_forgetting(
-            *(space["base"], model, space["forget"], space["held_out"]), space["references"], space["params"]
-        )
-        for name, model in space["models"].items()
-    }
+    after = {name: space["auditor"].measure(model) for name, model in space["models"].items()}
+    samples, models = (space["forget"], space["held_out"]), space["models"]
+    alone = amun.measure_forgetting(space["base"], models["amun"], *samples, space["references"], space["params"])
+    assert alone == after["amun"]
     # what its text says of them
     left = {name: shown.memory_left or 0.0 for name, shown in after.items()}
     assert left["base"] == 1
