@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
+from amun.audit.gather import compute_model_signals, gather_evidence
 from amun.audit.memory import Instrument, compare_totals
 from amun.audit.observations import Floats
 from amun.core.errors import InputError
@@ -14,6 +14,7 @@ from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, BASE_MODEL, CALIBRATION, TEST, TRAIN
 from amun.model.building import load_for
 from amun.model.training import compute_accuracy, compute_logits
+from amun.store.drawing import find_strangers
 from amun.store.samples import Samples, concatenate, read_samples
 from amun.store.store import read_shape
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from amun.audit.gather import find_strangers
 from amun.audit.sizes import Sizes
 from amun.core.params import Params
 from amun.evidence.adoption import read_adopted
 from amun.evidence.wave import MIN_REPORTED
+from amun.store.drawing import find_strangers
 from amun.store.samples import Owners, Samples
 
 NUM_PLACES = 2  # of what is told of references: what one person of a half adds to it is less than that

@@ -7,16 +7,7 @@ from torch import Tensor
 from amun.audit.observations import Evidence, Floats
 from amun.audit.signals import compute_signals
 from amun.core.params import AuditParams
-from amun.store.rows import Mask
-from amun.store.samples import Owners, Samples
-
-
-def find_strangers(held_out: Owners, train: Owners) -> Mask:
-    """Returns (N,) bool: which held-out samples are of people of whom no sample was ever trained on.
-
-    A person may have samples on both sides, where a list names the training samples: the model knows them.
-    """
-    return ~np.isin(held_out.subject_ids, train.subject_ids)
+from amun.store.samples import Samples
 
 
 def gather_evidence(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from amun.audit.decision import count_references
 from amun.audit.evaluation import AuditSets, ModelAudit, audit_model, choose_audit_sets
-from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
+from amun.audit.gather import compute_model_signals, gather_evidence
 from amun.audit.memory import Memory, measure_memory
 from amun.audit.night import MIN_POWER, NightPower, share_alpha
 from amun.audit.roc import auc_standard_error
@@ -19,6 +19,7 @@ from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, TRAIN, UNLEARNED, WAV
 from amun.evidence.figures import AuditFigures, ModelFigures
 from amun.evidence.wave import Wave, read_wave
 from amun.model.building import load_for
+from amun.store.drawing import find_strangers
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_owners, read_shape
 
@@ -83,6 +84,11 @@ def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
         num_references=num_references,
         not_measured=_explain_missing(is_at_hand, num_references),
     )
+
+
+def select_strangers(held_out: Samples) -> Samples:
+    """Returns the held-out samples of people of whom none was trained on in the current folder."""
+    return held_out.select(find_strangers(held_out, read_owners(TRAIN)))
 
 
 def add_memory(figures: AnyFigures, memory: Memory | None, params: Params, *, is_refuting: bool = False) -> AnyFigures:

@@ -16,7 +16,6 @@ from amun.audit.decision import Decision, decide
 from amun.audit.evaluation import AuditSets, audit_logits, choose_audit_sets
 from amun.audit.expected import expect_accuracy, is_retraining_alike
 from amun.audit.gate import contradicts_memory
-from amun.audit.gather import find_strangers
 from amun.audit.measuring import WaveAudit, add_memory, measure_wave_memory
 from amun.audit.night import NightPower, foresee_night, share_alpha
 from amun.audit.sizes import read_sizes
@@ -30,7 +29,7 @@ from amun.model.training import compute_logits
 from amun.selftest.ground import plan_night, read_retrained
 from amun.selftest.verdicts import APPROXIMATE
 from amun.stages.audit import describe_audit
-from amun.store.drawing import draw_people
+from amun.store.drawing import draw_people, find_strangers
 from amun.store.samples import Samples, read_samples
 
 # what stands before the first number of each part of a reason: `memory left 0.3 ...; |FT AUC 0.7 - ...`
@@ -157,7 +156,8 @@ class Field:
     def measure(self, people: Sequence[str], base: Answers, model: Answers, night: NightPower) -> AuditFigures:
         """Returns the figures that the gate is told, as the stage `audit` finds them."""
         wave = self._plan(people)
-        is_forget, is_left = self.train.is_among(wave.forget_ids), ~self.calibration.is_among(wave.gone_ids)
+        is_forget = self.train.is_among(wave.forget_ids)
+        is_left = ~self.calibration.is_among(wave.gone_ids) & find_strangers(self.calibration, self.train)
         trace, weights = (
             _compare_rises(
                 Rises(of_train[is_forget], self.train.subject_ids[is_forget]),

@@ -16,7 +16,7 @@ from scipy.special import stdtrit
 from torch import nn
 
 from amun.audit.gate import is_at_most
-from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
+from amun.audit.gather import compute_model_signals, gather_evidence
 from amun.audit.memory import Instrument
 from amun.audit.observations import Floats
 from amun.core.errors import InputError
@@ -26,6 +26,7 @@ from amun.evidence.wave import Wave
 from amun.model.building import load_for
 from amun.model.training import compute_logits
 from amun.selftest.planted import Codes, Sort, number_people
+from amun.store.drawing import find_strangers
 from amun.store.samples import concatenate, read_samples
 from amun.store.store import read_shape
 

@@ -32,7 +32,7 @@ from amun.search.geometry import compute_norms
 from amun.stages.partial import PartialResults, digest_inputs, keep_partial_results
 from amun.stages.resumable import ResumableSearch, read_among
 from amun.stages.runner import run_stage
-from amun.store.drawing import draw_people
+from amun.store.drawing import draw_people, find_strangers
 from amun.store.samples import Samples, SampleWriter, read_samples
 from amun.store.store import read_owners, read_shape
 from amun.vault.seal import Seal, open_seal
@@ -68,13 +68,13 @@ def build_adversarial_set(params: Params, device: torch.device) -> Work | None:
 
 
 def _draw_held_out() -> list[str]:
-    """Returns about as many calibration samples, of people who are still held, as there are to forget.
+    """Returns about as many calibration samples of strangers as there are to forget; none where they are too few.
 
-    None where they are too few.
+    They are of people who are still held, and of whom no sample was trained on.
     """
     wave, owners = read_wave(), read_owners(CALIBRATION)
-    is_held = ~owners.is_among(wave.gone_ids)
-    sample_ids, subject_ids = owners.sample_ids[is_held], owners.subject_ids[is_held]
+    is_stranger = ~owners.is_among(wave.gone_ids) & find_strangers(owners, read_owners(TRAIN))
+    sample_ids, subject_ids = owners.sample_ids[is_stranger], owners.subject_ids[is_stranger]
     if min(len(wave.forget_ids), len(sample_ids)) < MIN_REPORTED:
         return []
     drawn: list[str] = sample_ids[draw_people(subject_ids, len(wave.forget_ids))].tolist()

@@ -2,7 +2,7 @@
 
 import torch
 
-from amun.audit.measuring import WaveAudit, add_memory, add_refuting, audit_half, fit_to_night
+from amun.audit.measuring import WaveAudit, add_memory, add_refuting, audit_half, fit_to_night, select_strangers
 from amun.audit.night import NightPower, read_night
 from amun.audit.plain import compute_confidence_auc
 from amun.audit.retrained import bound_trace, bound_weights
@@ -28,7 +28,7 @@ def audit(params: Params, device: torch.device) -> Work:
     audited = audit_half(params, device, CALIBRATION)
     base, unlearned = (load_for(params, read_shape(TRAIN), device, path) for path in (WAVE_BASE, UNLEARNED))
     trace = measure_trace(params, device, unlearned, read_samples(HELD_OUT_ADVERSARIAL))
-    weights = measure_weights(base, unlearned, audited.sets.forget, audited.sets.held_out, device)
+    weights = measure_weights(base, unlearned, audited.sets.forget, select_strangers(audited.sets.held_out), device)
     write_json(AUDIT_METRICS, describe_audit(audited, trace, weights, read_wave().retrained, read_night(), params))
     return Work(audited.sets.num_samples)
 

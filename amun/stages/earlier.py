@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from amun.audit.earlier import choose_earlier, judge_earlier
-from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
+from amun.audit.gather import compute_model_signals, gather_evidence
 from amun.audit.memory import measure_memory
 from amun.core.keys import load_secret
 from amun.core.params import Params
@@ -19,6 +19,7 @@ from amun.evidence.wave import read_wave
 from amun.model.building import load_for
 from amun.model.training import compute_logits
 from amun.stages.runner import run_stage
+from amun.store.drawing import find_strangers
 from amun.store.samples import read_samples
 from amun.store.store import read_owners, read_shape
 

@@ -3,7 +3,7 @@
 import torch
 
 from amun.audit.expected import expect_accuracy, is_retraining_alike
-from amun.audit.gather import compute_model_signals, find_strangers, gather_evidence
+from amun.audit.gather import compute_model_signals, gather_evidence
 from amun.audit.memory import measure_memory
 from amun.audit.night import foresee_night, share_alpha
 from amun.audit.sizes import read_sizes
@@ -13,6 +13,7 @@ from amun.evidence.wave import read_wave, write_json
 from amun.model.building import load_for
 from amun.model.training import compute_logits
 from amun.stages.runner import run_stage
+from amun.store.drawing import find_strangers
 from amun.store.samples import read_samples
 from amun.store.store import read_owners, read_shape
 

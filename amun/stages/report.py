@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from amun.audit.measuring import WaveAudit, add_memory, audit_half, fit_to_night
+from amun.audit.measuring import WaveAudit, add_memory, audit_half, fit_to_night, select_strangers
 from amun.audit.night import read_night
 from amun.audit.plain import compute_confidence_auc, find_confidence, measure_svc_shares
 from amun.audit.retrained import bound_trace, bound_weights
@@ -76,8 +76,9 @@ def _measure_traces(audited: WaveAudit, params: Params, device: torch.device) ->
     """Returns what whoever holds the base sees by adversarial examples, and what by the weights."""
     shape, sets = read_shape(TRAIN), audited.sets
     base, unlearned = (load_for(params, shape, device, path) for path in (WAVE_BASE, UNLEARNED))
-    others = search_others(base, sets.held_out, sets.num_forget, params.adversarial, device)
-    weights = measure_weights(base, unlearned, sets.forget, sets.held_out, device)
+    strangers = select_strangers(sets.held_out)
+    others = search_others(base, strangers, sets.num_forget, params.adversarial, device)
+    weights = measure_weights(base, unlearned, sets.forget, strangers, device)
     return measure_trace(params, device, unlearned, others), weights
 
 

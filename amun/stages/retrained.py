@@ -33,7 +33,7 @@ from amun.stages.partial import digest_inputs, keep_partial_results
 from amun.stages.references import open_engine
 from amun.stages.resumable import ResumableSearch
 from amun.stages.runner import run_stage
-from amun.store.drawing import draw_people
+from amun.store.drawing import draw_people, find_strangers
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_shape
 from amun.vault.seal import digest_files, open_seal
@@ -103,7 +103,8 @@ def retrain_beside_base(params: Params, device: torch.device, *, may_fork: bool 
     """
     if params.runtime.engine == "ray":
         device = torch.device(device.type)
-    train, calibration = read_samples(TRAIN), read_samples(CALIBRATION)
+    train, half = read_samples(TRAIN), read_samples(CALIBRATION)
+    calibration = half.select(find_strangers(half, train))
     num_people = count_left_out(*(len(np.unique(samples.subject_ids)) for samples in (train, calibration)))
     num_models = params.references.num_retrained if num_people else 0
     seed = RETRAINED_SEED + params.references.seed * 1000
@@ -121,7 +122,7 @@ def retrain_beside_base(params: Params, device: torch.device, *, may_fork: bool 
 
 
 def draw_model(train: Samples, calibration: Samples, num_people: int, seed: int) -> Drawn:
-    """Returns a model without so many people, beside whom about as many samples of held-out people stand, drawn anew.
+    """Returns a model without so many people, beside whom about as many samples of strangers stand, drawn anew.
 
     Of fewer than twelve held-out people there would be no figure: so many are drawn, though they have more samples.
     """

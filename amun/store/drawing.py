@@ -1,7 +1,10 @@
-"""Draws the samples that stand for all in a figure, by a seed, so that the figure can be repeated."""
+"""Which samples stand for all in a figure: strangers alone, drawn by a seed, so that the figure can be repeated."""
 
 import numpy as np
 import numpy.typing as npt
+
+from amun.store.rows import Mask
+from amun.store.samples import Owners
 
 
 def draw_rows(num_samples: int, num_drawn: int) -> npt.NDArray[np.int64]:
@@ -28,3 +31,11 @@ def draw_people(
     num_before = np.cumsum(sizes[order]) - sizes[order]
     is_drawn = (num_before < num_drawn) | (np.arange(len(order)) < min_people)
     return np.flatnonzero(np.isin(people, order[is_drawn]))
+
+
+def find_strangers(held_out: Owners, train: Owners) -> Mask:
+    """Returns (N,) bool: which held-out samples are of people of whom no sample was ever trained on.
+
+    A person may have samples on both sides, where a list names the training samples: the model knows them.
+    """
+    return ~np.isin(held_out.subject_ids, train.subject_ids)

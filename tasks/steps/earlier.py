@@ -5,7 +5,6 @@ from prefect import task
 
 from amun.audit.decision import count_references
 from amun.audit.earlier import Earlier, choose_earlier, expect_base_memory
-from amun.audit.gather import find_strangers
 from amun.audit.night import read_night
 from amun.audit.observations import explain_too_few
 from amun.core.errors import AmunError
@@ -15,6 +14,7 @@ from amun.evidence.attempts import read_decisions, write_decisions
 from amun.evidence.earlier import BRINGS_BACK, EarlierFigures
 from amun.evidence.figures import UnlearnFigures, read_figures
 from amun.evidence.wave import Wave, parse_record, read_wave
+from amun.store.drawing import find_strangers
 from amun.store.samples import StoredOwners
 from amun.store.store import read_owners, read_shape
 from tasks.tools.options import TASK_OPTIONS

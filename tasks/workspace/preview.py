@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from amun.audit.decision import Plan, count_references, explain_traceless, plan_attempts
-from amun.audit.gather import find_strangers
 from amun.audit.observations import explain_too_few
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import load_secret
 from amun.core.paths import AUDIT_LOGITS, CALIBRATION, TEST, TRAIN
 from amun.evidence.wave import ForgottenWave
+from amun.store.drawing import find_strangers
 from amun.store.forgetting import find_lost, name_forgotten
 from amun.store.samples import Owners, StoredOwners
 from amun.store.store import read_owners, read_shape

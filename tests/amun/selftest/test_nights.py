@@ -9,7 +9,7 @@ import torch
 from amun.audit import expected
 from amun.audit.decision import Decision
 from amun.audit.night import foresee_night, read_night
-from amun.core.paths import CALIBRATION, TRAIN, UNLEARNED, WAVE_BASE
+from amun.core.paths import CALIBRATION, HELD_OUT_ADVERSARIAL, TRAIN, UNLEARNED, WAVE_BASE
 from amun.evidence.figures import AuditFigures, read_figures
 from amun.evidence.wave import RetrainedFigures
 from amun.model.building import load_for
@@ -32,17 +32,22 @@ from amun.selftest.quick import make_planted
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
 from amun.stages.power import measure_power
-from amun.store.samples import read_samples
+from amun.store.samples import Samples, read_samples, write_samples
 from amun.store.store import read_shape
 from tasks.workspace.workspace import Workspace
 
 CPU = torch.device("cpu")
 
 
-def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace) -> None:
+@pytest.mark.parametrize("num_shared", [0, 20])
+def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace, num_shared: int) -> None:
+    """Also where held-out samples are of people who are trained on, too: they are no strangers."""
     gate = workspace.params.gate.model_copy(update={"max_trace": 0.6})
     params = workspace.params.model_copy(update={"gate": gate})
     with open_ground(workspace.root):
+        half, known = read_samples(CALIBRATION), draw_people(1)[-1]
+        names = np.where(np.arange(len(half)) < num_shared, known, half.subject_ids)
+        write_samples(CALIBRATION, Samples(half.sample_ids, names, half.labels, half.payloads), seal=None)
         people = draw_people(1)[:40]
         traces = [0.6, 0.5, 0.7, 0.6]
         people_left_out = {"num_asked": 4, "num_people": 20, "num_strangers": 20}
@@ -64,7 +69,8 @@ def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace) 
         assert read_figures(AuditFigures).max_trace_by_person is not None
         assert read_figures(AuditFigures).max_weights_by_person is not None
         assert night == read_night()
-        assert read_night().expected_accuracy is not None
+        assert known not in read_samples(HELD_OUT_ADVERSARIAL).subject_ids
+        assert (read_night().expected_accuracy is None) is bool(num_shared)
 
 
 def test_two_nights_that_differ_by_a_person_do_not_tell_of_that_person(

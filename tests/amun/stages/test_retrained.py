@@ -152,6 +152,25 @@ def test_no_model_knows_who_is_left_out(params: Params, monkeypatch: pytest.Monk
     assert len(seen) == NUM_MODELS
 
 
+def test_who_has_images_on_both_sides_is_no_stranger(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    half, known = read_samples(CALIBRATION), read_samples(TRAIN).subject_ids[0]
+    names = half.subject_ids.copy()
+    names[:6] = known
+    shared = Samples(half.sample_ids, names, half.labels, half.payloads)
+    seen: list[list[str]] = []
+
+    def note(train: Samples, calibration: Samples, num_people: int, seed: int) -> retrained.Drawn:
+        seen.append(calibration.sample_ids.tolist())
+        return draw(train, calibration, num_people, seed)
+
+    draw = retrained.draw_model
+    monkeypatch.setattr(retrained, "draw_model", note)
+    monkeypatch.setattr(retrained, "read_samples", lambda path: shared if path == CALIBRATION else read_samples(path))
+    monkeypatch.setattr(retrained, "_measure_all", lambda *_: [])
+    retrain_beside_base(params, CPU)
+    assert seen == [half.sample_ids[6:].tolist()] * NUM_MODELS
+
+
 def test_strangers_are_as_many_people_as_a_figure_takes() -> None:
     """Where held-out people have many more samples each than those who are left out, a few would have as many."""
     train = make_people("train", 56, 1)
