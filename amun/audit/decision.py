@@ -10,6 +10,7 @@ from amun.audit.gate import (
     judge_auc,
     judge_memory,
     judge_overlooked,
+    judge_seen_trace,
     judge_spread,
     judge_trace,
     judge_trace_by_person,
@@ -18,7 +19,7 @@ from amun.audit.gate import (
 from amun.audit.night import NightPower, choose_yardstick
 from amun.core.counts import tell_count
 from amun.core.params import GateParams, UnlearningParams
-from amun.evidence.figures import AuditFigures, ModelFigures, ReportFigures, UnlearnFigures
+from amun.evidence.figures import AuditFigures, HalfFigures, ModelFigures, ReportFigures, UnlearnFigures
 from amun.evidence.wave import MIN_REPORTED
 from amun.store.store import StoreShape
 
@@ -174,11 +175,24 @@ def _judge_figures(night: NightPower, audited: AuditFigures, gate: GateParams) -
     verdicts += _judge_people(audited)
     if audited.ft_auc is not None:
         verdicts.append(judge_auc(audited.ft_auc, audited.num_forget, audited.num_calibration, gate.auc_margin))
+    trace = _judge_trace(audited, gate)
+    if trace is not None:
+        return [*verdicts, trace], unshown
+    return verdicts, unshown or ("" if gate.max_trace is None else TRACELESS)
+
+
+def _judge_trace(figures: HalfFigures, gate: GateParams) -> Verdict | None:
+    """Returns what is said of the trace by image: by models that were retrained beside the base, where there are any.
+
+    None where there is no trace, or nothing bounds it.
+    """
+    if figures.trace is None:
+        return None
+    if figures.max_trace is not None:
+        return judge_seen_trace(figures.trace, figures.max_trace)
     if gate.max_trace is None:
-        return verdicts, unshown
-    if audited.trace is None:
-        return verdicts, unshown or TRACELESS
-    return [*verdicts, judge_trace(audited.trace, audited.trace_standard_error, gate.max_trace)], unshown
+        return None
+    return judge_trace(figures.trace, figures.trace_standard_error, gate.max_trace)
 
 
 def _judge_people(figures: ModelFigures) -> list[Verdict]:
@@ -214,11 +228,10 @@ def find_alarms(unlearned: UnlearnFigures, reported: ReportFigures, gate: GatePa
     """Returns what to say where an alarm sounds on the test half; the wave completes all the same."""
     if unlearned.is_exact:
         return ""
-    auc, trace, bound = reported.ft_auc, reported.trace, gate.max_trace
+    auc, trace = reported.ft_auc, _judge_trace(reported, gate)
     alarms = [verdict.reason for verdict in _judge_people(reported) if not verdict.passed]
     if auc is not None and not judge_auc(auc, reported.num_forget, reported.num_test, gate.auc_margin).passed:
         alarms.append(f"FT AUC {auc:.3f}")
-    error = reported.trace_standard_error
-    if trace is not None and bound is not None and not judge_trace(trace, error, bound).passed:
-        alarms.append(f"trace {trace:.3f}")
+    if trace is not None and not trace.passed:
+        alarms.append(f"trace {reported.trace:.3f}")
     return f"the test half does not confirm the gate: {'; '.join(alarms)}" if alarms else ""

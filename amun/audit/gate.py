@@ -98,21 +98,27 @@ def judge_trace(trace: float, standard_error: float | None, max_trace: float) ->
     )
 
 
+def judge_seen_trace(trace: float, max_trace: float) -> Verdict:
+    """Refuses a trace by image beyond what exact retraining was seen to leave."""
+    return _judge_seen("trace", "", trace, max_trace)
+
+
 def judge_trace_by_person(trace: float, max_trace: float) -> Verdict:
     """Refuses a trace by person beyond what exact retraining was seen to leave."""
-    return _judge_seen("trace", trace, max_trace)
+    return _judge_seen("trace", " by person", trace, max_trace)
 
 
 def judge_weights(weights: float, max_weights: float) -> Verdict:
     """Refuses weights that tell more by person than those of exact retraining were seen to."""
-    return _judge_seen("weights", weights, max_weights)
+    return _judge_seen("weights", " by person", weights, max_weights)
 
 
-def _judge_seen(name: str, auc: float, most: float) -> Verdict:
-    """Refuses an AUC by person of which it, or its mirror image, exceeds what exact retraining was seen to leave.
+def _judge_seen(name: str, unit: str, auc: float, most: float) -> Verdict:
+    """Refuses an AUC of which it, or its mirror image, exceeds what exact retraining was seen to leave.
 
     Args:
-        name: what it is of.
+        name: of the figure.
+        unit: of which it is, where it is not of images.
         auc: 0 to 1.
         most: the largest that is no surprise of exact retraining (`amun.audit.retrained`).
     """
@@ -120,7 +126,7 @@ def _judge_seen(name: str, auc: float, most: float) -> Verdict:
     passed = is_at_most(shown, most)
     # with few people, or models that scatter, exact retraining may show anything
     idle = " (which refuses nothing)" if most >= 1 else ""
-    return Verdict(passed, f"max({name} by person {auc:.3f}, 1 - {name}), {_relate(passed)} {most:.3f}{idle}")
+    return Verdict(passed, f"max({name}{unit} {auc:.3f}, 1 - {name}), {_relate(passed)} {most:.3f}{idle}")
 
 
 def judge_accuracy(accuracy: float, yardstick: float, max_drop: float) -> Verdict:

@@ -33,17 +33,32 @@ def count_left_out(num_people: int, num_held_out: int) -> int:
 
 
 def bound_trace(retrained: RetrainedFigures | None, num_people: tuple[int, int]) -> float | None:
-    """Returns the bound on the trace by person; None where no model was retrained to see it (`_bound`)."""
-    return None if retrained is None else _bound(retrained.trace_by_person, retrained, num_people)
+    """Returns the bound on the trace by image; None where no model was retrained to see it (`_bound`)."""
+    if retrained is None or retrained.trace_standard_error is None:
+        return None
+    return _bound(retrained.trace, retrained.trace_standard_error, retrained, num_people)
+
+
+def bound_trace_by_person(retrained: RetrainedFigures | None, num_people: tuple[int, int]) -> float | None:
+    """Returns the bound on the trace by person, likewise."""
+    return None if retrained is None else _bound_by_person(retrained.trace_by_person, retrained, num_people)
 
 
 def bound_weights(retrained: RetrainedFigures | None, num_people: tuple[int, int]) -> float | None:
-    """Returns the bound on what the weights tell by person; None where none was retrained to see it (`_bound`)."""
-    return None if retrained is None else _bound(retrained.weights_by_person, retrained, num_people)
+    """Returns the bound on what the weights tell by person, likewise."""
+    return None if retrained is None else _bound_by_person(retrained.weights_by_person, retrained, num_people)
 
 
-def _bound(seen: Sequence[float], retrained: RetrainedFigures, num_people: tuple[int, int]) -> float | None:
-    """Returns the largest AUC by person, or mirror image of one, that is no surprise of exact retraining.
+def _bound_by_person(seen: Sequence[float], retrained: RetrainedFigures, num_people: tuple[int, int]) -> float | None:
+    if not seen:
+        return None
+    return _bound(seen, auc_standard_error(retrained.num_people, retrained.num_strangers), retrained, num_people)
+
+
+def _bound(
+    seen: Sequence[float], error: float, retrained: RetrainedFigures, num_people: tuple[int, int]
+) -> float | None:
+    """Returns the largest AUC, or mirror image of one, that is no surprise of exact retraining.
 
     One in a hundred exactly retrained models lies above it, and up to two where trainings scatter much more than who is
     drawn (docs/method.md): what is bounded is folded at one half, so its law is no normal one. The variance between the
@@ -53,6 +68,7 @@ def _bound(seen: Sequence[float], retrained: RetrainedFigures, num_people: tuple
 
     Args:
         seen: the AUC of each model.
+        error: of one of them, by who was drawn.
         retrained: whom they were retrained without, and compared with.
         num_people: whom tonight's figure compares, to forget and held out.
 
@@ -64,12 +80,12 @@ def _bound(seen: Sequence[float], retrained: RetrainedFigures, num_people: tuple
         return None
     aucs = np.array(seen)
     shown, num_models = np.maximum(aucs, 1 - aucs), len(aucs)
-    drawn, tonight = (
-        auc_standard_error(*counts) ** 2 for counts in ((retrained.num_people, retrained.num_strangers), num_people)
-    )
+    counts = (retrained.num_people, retrained.num_strangers), num_people
+    of_models, of_tonight = (auc_standard_error(*count) ** 2 for count in counts)
+    drawn = error**2
     # of one more model, beside a mean over so many
     models = max(float(shown.var(ddof=1)), drawn) * (1 + 1 / num_models)
-    fewer = max(0.0, tonight - drawn)
+    fewer = max(0.0, drawn * (of_tonight / of_models - 1))
     freedom = (models + fewer) ** 2 / (models**2 / (num_models - 1) + fewer**2 / (min(num_people) - 1))
     # by more degrees of freedom fewer people would come out surer than as many as were drawn
     reach = max(

@@ -5,6 +5,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 Floats = npt.NDArray[np.float64]
+People = npt.NDArray[np.str_]
 
 
 def compute_auc(member_scores: Tensor, non_member_scores: Tensor) -> float:
@@ -13,15 +14,49 @@ def compute_auc(member_scores: Tensor, non_member_scores: Tensor) -> float:
     Note:
         scikit-learn has it too, but importing that takes longer than the audit of a wave.
     """
-    members, non_members = _to_numpy(member_scores), np.sort(_to_numpy(non_member_scores))
-    below = np.searchsorted(non_members, members, side="left")
-    not_above = np.searchsorted(non_members, members, side="right")
-    return float((below + not_above).mean() / (2 * len(non_members)))
+    return float(_place(_to_numpy(member_scores), _to_numpy(non_member_scores)).mean())
 
 
 def auc_standard_error(num_members: int, num_non_members: int) -> float:
     """Returns the standard error of an AUC of 0.5 from so many samples (Hanley and McNeil 1982)."""
     return float(np.sqrt((num_members + num_non_members + 1) / (12 * num_members * num_non_members)))
+
+
+def auc_standard_error_by_person(
+    member_scores: Tensor, non_member_scores: Tensor, members: People, non_members: People
+) -> float:
+    """Returns the standard error of an AUC of samples, of which those of one person may resemble one another.
+
+    Each person counts by all of their samples together (Obuchowski 1997, who extends DeLong et al. 1988). It is no less
+    than that of as many samples that have nothing in common, which alone is told where one side is a single person.
+
+    Args:
+        member_scores: (M,).
+        non_member_scores: (N,).
+        members: (M,) whose sample each is.
+        non_members: (N,) likewise; nobody is on both sides.
+    """
+    unrelated = auc_standard_error(len(members), len(non_members))
+    if min(len(np.unique(people)) for people in (members, non_members)) < 2:
+        return unrelated
+    scores, others = _to_numpy(member_scores), _to_numpy(non_member_scores)
+    by_person = np.sqrt(_vary(_place(scores, others), members) + _vary(_place(others, scores), non_members))
+    return max(unrelated, float(by_person))
+
+
+def _place(scores: Floats, others: Floats) -> Floats:
+    """Returns the share of the others above whom each score lies, a tie counting one half."""
+    ordered = np.sort(others)
+    below, not_above = (np.searchsorted(ordered, scores, side=side) for side in ("left", "right"))
+    places: Floats = (below + not_above) / (2 * len(others))
+    return places
+
+
+def _vary(places: Floats, people: People) -> float:
+    """Returns the variance of the mean of places, of which those of one person are one draw."""
+    codes = np.unique(people, return_inverse=True)[1]
+    sums = np.bincount(codes, weights=places - places.mean())
+    return float(np.square(sums).sum() * len(sums) / (len(sums) - 1) / len(places) ** 2)
 
 
 def compute_tpr(member_scores: Tensor, non_member_scores: Tensor, rate: float) -> float:

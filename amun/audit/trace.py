@@ -4,7 +4,7 @@ AMUN teaches the new model the base's wrong label of each forget sample's neares
 base rebuilds that example for any candidate, and looks at whether the new model has learned it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from amun.audit.observations import MIN_PEOPLE
-from amun.audit.roc import auc_standard_error, compute_auc
+from amun.audit.roc import auc_standard_error, auc_standard_error_by_person, compute_auc
 from amun.core.params import AdversarialParams, Params
 from amun.core.paths import ADVERSARIAL, TRAIN, WAVE_BASE
 from amun.evidence.wave import MIN_REPORTED
@@ -32,7 +32,7 @@ class Trace:
 
     Attributes:
         auc: 0 to 1, by which the rise of confidence tells forget samples' examples from others'.
-        standard_error: of it.
+        standard_error: of it, people drawn with all of their samples.
         auc_by_person: likewise, of people, each by the mean rise of all their examples.
         standard_error_by_person: of that.
         num_people: whom the figure by person compares, to forget and held out; nobody where there is none.
@@ -125,18 +125,20 @@ def compare_rises(forget: Rises, others: Rises) -> Trace:
 
     Below 20 examples of either kind, or 12 people, there is no figure: it would be a few persons' score.
     """
+    if min(len(forget.values), len(others.values)) < MIN_REPORTED:
+        return Trace()
+    values, owners = (forget.values, others.values), (forget.subject_ids, others.subject_ids)
+    trace = Trace(compute_auc(*values), auc_standard_error_by_person(*values, *owners))
     people, strangers = forget.average(), others.average()
-    auc, error = _compare(forget.values, others.values, MIN_REPORTED)
-    by_person = (None, None) if auc is None else _compare(people, strangers, MIN_PEOPLE)
-    num_people = (0, 0) if by_person[0] is None else (len(people), len(strangers))
-    return Trace(auc, error, *by_person, num_people)
-
-
-def _compare(forget: Tensor, others: Tensor, min_number: int) -> tuple[float | None, float | None]:
-    """Returns the AUC and its standard error; None where there are fewer of either kind."""
-    if min(len(forget), len(others)) < min_number:
-        return None, None
-    return compute_auc(forget, others), auc_standard_error(len(forget), len(others))
+    num_people = len(people), len(strangers)
+    if min(num_people) < MIN_PEOPLE:
+        return trace
+    return replace(
+        trace,
+        auc_by_person=compute_auc(people, strangers),
+        standard_error_by_person=auc_standard_error(*num_people),
+        num_people=num_people,
+    )
 
 
 def measure_trace(params: Params, device: torch.device, unlearned: nn.Module, others: Samples) -> Trace:

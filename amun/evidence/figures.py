@@ -144,9 +144,10 @@ class ModelFigures(Figures):
             forgotten at all and the others exactly; None where there is none, or the night is insufficient.
         ft_auc: by which RMIA tells the forget samples from held-out ones.
         trace: by which whoever holds the base does.
+        max_trace: the largest of it and its mirror image that is no surprise of exact retraining, where models were
+            retrained to see that; None where `gate.max_trace` judges.
         trace_by_person: likewise, of people by all their samples together.
-        max_trace_by_person: the largest of it and its mirror image that is no surprise of exact retraining: 1 and more
-            refuses nothing. None where no model was retrained to see that.
+        max_trace_by_person: likewise its bound: 1 and more refuses nothing. None where no model was retrained.
         weights_by_person: by which whoever holds the base's weights tells people from those of the model; None where an
             earlier version did not look.
         max_weights_by_person: likewise its bound.
@@ -164,6 +165,7 @@ class ModelFigures(Figures):
     noticed: float | None = None
     ft_auc: float | None = None
     trace: float | None = None
+    max_trace: Rare = None
     trace_by_person: float | None = None
     max_trace_by_person: Rare = None
     weights_by_person: Rare = None
@@ -187,7 +189,7 @@ class HalfFigures(ModelFigures):
         num_forget: training samples that the wave forgets.
         accuracy_base: of the base; likewise other figures of that ending.
         standard_error: of the FT AUC.
-        trace_standard_error: of the trace.
+        trace_standard_error: of the trace, by person.
         confidence_auc: by which the confidence in the true label alone tells forget samples from held-out ones.
         not_measured: which figures are missing whatever the wave, and why; None where none is.
     """

@@ -70,10 +70,14 @@ class Shown(Record):
     """What one model retrained beside a base shows: figures of all of its people, None where too few have them.
 
     Attributes:
+        trace: by image, 0 to 1.
+        trace_standard_error: of it, by person.
         trace_by_person: 0 to 1.
         weights_by_person: likewise, what its weights tell.
     """
 
+    trace: float | None
+    trace_standard_error: float | None
     trace_by_person: float | None
     weights_by_person: float | None
 
@@ -90,6 +94,8 @@ class RetrainedFigures(Record):
         trace_by_person: of each model, 0 to 1; none where there were too few people for the figure.
         weights_by_person: likewise, what the weights of each tell; none, and not in the file, where an earlier version
             did not look.
+        trace: likewise, the trace by image of each.
+        trace_standard_error: of one such trace, by person.
     """
 
     num_asked: int
@@ -97,6 +103,8 @@ class RetrainedFigures(Record):
     num_strangers: int
     trace_by_person: list[float]
     weights_by_person: Annotated[list[float], Field(exclude_if=lambda value: not value)] = []
+    trace: Annotated[list[float], Field(exclude_if=lambda value: not value)] = []
+    trace_standard_error: Annotated[float | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 class Wave(Record):

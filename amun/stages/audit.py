@@ -5,7 +5,7 @@ import torch
 from amun.audit.measuring import WaveAudit, add_memory, add_refuting, audit_half, fit_to_night, select_strangers
 from amun.audit.night import NightPower, read_night
 from amun.audit.plain import compute_confidence_auc
-from amun.audit.retrained import bound_trace, bound_weights
+from amun.audit.retrained import bound_trace, bound_trace_by_person, bound_weights
 from amun.audit.trace import Trace, measure_trace
 from amun.audit.weights import measure_weights
 from amun.core.params import Params
@@ -64,8 +64,9 @@ def describe_audit(
         confidence_auc=compute_confidence_auc(audited.sets, audited.after),
         trace=trace.auc,
         trace_standard_error=trace.standard_error,
+        max_trace=bound_trace(retrained, trace.num_people),
         trace_by_person=trace.auc_by_person,
-        max_trace_by_person=bound_trace(retrained, trace.num_people),
+        max_trace_by_person=bound_trace_by_person(retrained, trace.num_people),
         weights_by_person=weights.auc_by_person,
         max_weights_by_person=bound_weights(retrained, weights.num_people),
         not_measured=audited.not_measured,

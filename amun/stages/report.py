@@ -10,7 +10,7 @@ import torch
 from amun.audit.measuring import WaveAudit, add_memory, audit_half, fit_to_night, select_strangers
 from amun.audit.night import read_night
 from amun.audit.plain import compute_confidence_auc, find_confidence, measure_svc_shares
-from amun.audit.retrained import bound_trace, bound_weights
+from amun.audit.retrained import bound_trace, bound_trace_by_person, bound_weights
 from amun.audit.roc import roc_curve_binned
 from amun.audit.trace import Trace, measure_trace, search_others
 from amun.audit.weights import measure_weights
@@ -59,8 +59,9 @@ def _compute_figures(audited: WaveAudit, params: Params, device: torch.device) -
         confidence_auc=compute_confidence_auc(sets, after),
         trace=trace.auc,
         trace_standard_error=trace.standard_error,
+        max_trace=bound_trace(retrained, trace.num_people),
         trace_by_person=trace.auc_by_person,
-        max_trace_by_person=bound_trace(retrained, trace.num_people),
+        max_trace_by_person=bound_trace_by_person(retrained, trace.num_people),
         trace_by_person_standard_error=trace.standard_error_by_person,
         weights_by_person=weights.auc_by_person,
         max_weights_by_person=bound_weights(retrained, weights.num_people),

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from amun.audit.observations import MIN_PEOPLE
 from amun.audit.retrained import count_left_out
-from amun.audit.trace import Rises, compare_rises, measure_rise
+from amun.audit.trace import Rises, Trace, compare_rises, measure_rise
 from amun.audit.weights import measure_climb
 from amun.core.errors import AmunError
 from amun.core.params import Params, TrainingParams
@@ -118,7 +118,14 @@ def retrain_beside_base(params: Params, device: torch.device, *, may_fork: bool 
         num_strangers=round(float(np.mean(num_strangers))) if drawn else 0,
         trace_by_person=[one.trace_by_person for one in shown if one.trace_by_person is not None],
         weights_by_person=[one.weights_by_person for one in shown if one.weights_by_person is not None],
+        trace=[one.trace for one in shown if one.trace is not None],
+        trace_standard_error=_average([one.trace_standard_error for one in shown if one.trace_standard_error]),
     )
+
+
+def _average(errors: list[float]) -> float | None:
+    """Returns the root of the mean square."""
+    return float(np.sqrt(np.mean(np.square(errors)))) if errors else None
 
 
 def draw_model(train: Samples, calibration: Samples, num_people: int, seed: int) -> Drawn:
@@ -249,14 +256,16 @@ def _measure(shared: _Shared, drawn: Drawn) -> Shown:
     )
     models = shared.base.to(device), model.eval()
 
-    def compare(measure: Measure, forget: Asked, strangers: Asked) -> float | None:
+    def compare(measure: Measure, forget: Asked, strangers: Asked) -> Trace:
         pairs = ((forget, drawn.left_out), (strangers, drawn.strangers))
-        rises = [_find_rises(measure, *models, asked, rows, device) for asked, rows in pairs]
-        return compare_rises(*rises).auc_by_person
+        return compare_rises(*(_find_rises(measure, *models, asked, rows, device) for asked, rows in pairs))
 
+    trace = compare(measure_rise, shared.forget, shared.strangers)
     return Shown(
-        trace_by_person=compare(measure_rise, shared.forget, shared.strangers),
-        weights_by_person=compare(measure_climb, shared.train, shared.calibration),
+        trace=trace.auc,
+        trace_standard_error=trace.standard_error,
+        trace_by_person=trace.auc_by_person,
+        weights_by_person=compare(measure_climb, shared.train, shared.calibration).auc_by_person,
     )
 
 

@@ -2,7 +2,7 @@
 
 from prefect import task
 
-from amun.audit.retrained import bound_trace, bound_weights
+from amun.audit.retrained import bound_trace, bound_trace_by_person, bound_weights
 from amun.core.counts import tell_count
 from amun.core.params import MIN_RETRAINED
 from amun.evidence.wave import RetrainedFigures, parse_record
@@ -36,11 +36,12 @@ def describe_retrained(figures: RetrainedFigures) -> list[str]:
     without, people = tell_count(figures.num_people, "person", "people"), (figures.num_people, figures.num_strangers)
     lines = []
     for name, aucs, bound in (
-        ("trace", figures.trace_by_person, bound_trace(figures, people)),
-        ("weights", figures.weights_by_person, bound_weights(figures, people)),
+        ("trace by image", figures.trace, bound_trace(figures, people)),
+        ("trace by person", figures.trace_by_person, bound_trace_by_person(figures, people)),
+        ("weights by person", figures.weights_by_person, bound_weights(figures, people)),
     ):
         told = ", ".join(f"{auc:.2f}" for auc in aucs)
-        lines.append(f"{name} by person of exact retraining, each without {without}: {told}; {_describe_bound(bound)}")
+        lines.append(f"{name} of exact retraining, each without {without}: {told}; {_describe_bound(bound)}")
     return lines
 
 

@@ -131,6 +131,8 @@ def _tell_trace(facts: WaveFacts) -> str:
             f"{facts.reported.trace_by_person_standard_error:.3f}; {judged}."
         )
     bounded = "`gate.max_trace` is null: the gate does not judge it" if bound is None else f"the gate allows {bound:g}"
+    if facts.reported.max_trace is not None:
+        bounded = tell_bound(facts.reported.max_trace)
     return (
         "**The trace:** whoever holds the model from before as well tells them from strangers with an AUC of "
         f"{trace:.3f} ± {facts.reported.trace_standard_error:.3f}; 0.5 is not at all, and less tells as much as "

@@ -49,6 +49,7 @@ FINAL = {
     "standard_error": "ft_auc/standard_error",
     "trace": "trace/after",
     "trace_standard_error": "trace/standard_error",
+    "max_trace": "trace/most",
     "trace_by_person": "trace_by_person/after",
     "trace_by_person_standard_error": "trace_by_person/standard_error",
     "max_trace_by_person": "trace_by_person/most",

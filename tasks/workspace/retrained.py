@@ -39,7 +39,9 @@ def explain_other_number(root: Path, asked: int) -> str:
             return ""
         if max(len(figures.trace_by_person), len(figures.weights_by_person)) < MIN_RETRAINED:
             return f"bounds nothing: too few people for {MIN_RETRAINED} figures beside this base; write 0"
-        return "" if figures.weights_by_person else f"nobody had looked at the weights: they refuse nothing {REBUILD}"
+        if not figures.weights_by_person:
+            return f"nobody had looked at the weights: they refuse nothing {REBUILD}"
+        return "" if figures.trace else f"nobody had looked at the trace by image: gate.max_trace bounds it {REBUILD}"
     if figures is None:
         return f"was 0 for the base: nobody decides by trace or weights by person {REBUILD}"
     if not asked:

@@ -97,7 +97,7 @@ def switch_on_after(before: dict[str, Any], now: int) -> Callable[[Path], None]:
 
 def keep_traces(num_asked: int, *traces: float, is_old: bool = False) -> dict[str, Any]:
     people = {"num_people": 75, "num_strangers": 80}
-    weights = {} if is_old else {"weights_by_person": list(traces)}
+    weights = {} if is_old else {name: list(traces) for name in ("weights_by_person", "trace")}
     return {"retrained": {"num_asked": num_asked, **people, "trace_by_person": list(traces), **weights}}
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from amun.audit.roc import auc_standard_error, compute_auc, roc_curve_binned
+from amun.audit.roc import People, auc_standard_error, auc_standard_error_by_person, compute_auc, roc_curve_binned
 
 # few values, so that there are ties
 SCORES = st.lists(st.integers(0, 5), min_size=1, max_size=30)
@@ -47,6 +47,30 @@ def test_the_standard_error_is_that_of_hanley_and_mcneil_at_one_half() -> None:
     first, second = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = auc * (1 - auc) + (members - 1) * (first - auc**2) + (others - 1) * (second - auc**2)
     assert auc_standard_error(members, others) == pytest.approx((variance / (members * others)) ** 0.5)
+
+
+def test_by_person_the_standard_error_is_the_spread_of_people_drawn_whole() -> None:
+    random, num_people, sizes = np.random.default_rng(0), 60, np.array([1, 2, 3, 6])
+
+    def draw(shift: float) -> tuple[Tensor, People]:
+        people = np.repeat(np.arange(num_people), np.tile(sizes, num_people // len(sizes)))
+        own = random.normal(shift, 1, num_people)
+        return as_scores((own[people] + random.normal(0, 0.5, len(people))).tolist()), people.astype(np.str_)
+
+    aucs, errors = [], []
+    for _ in range(300):
+        (scores, people), (others, strangers) = draw(0.4), draw(0.0)
+        aucs.append(compute_auc(scores, others))
+        errors.append(auc_standard_error_by_person(scores, others, people, strangers))
+    assert np.mean(errors) == pytest.approx(np.std(aucs), rel=0.1)
+    assert np.mean(errors) > 1.5 * auc_standard_error(len(scores), len(others))
+
+
+def test_by_person_the_standard_error_is_no_less_than_by_image() -> None:
+    scores, names = as_scores([0.0] * 6), np.array(["a", "b", "c", "d", "e", "f"])
+    assert auc_standard_error_by_person(scores, scores, names, names) == auc_standard_error(6, 6), "all are alike"
+    one = np.array(["a"] * 6)
+    assert auc_standard_error_by_person(as_scores(range(6)), scores, one, names) == auc_standard_error(6, 6)
 
 
 def test_the_standard_error_is_the_spread_of_meaningless_scores() -> None:

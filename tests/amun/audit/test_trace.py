@@ -115,6 +115,7 @@ def test_people_are_told_by_the_mean_of_all_their_examples() -> None:
     trace = compare_rises(forget, others)
     assert trace.auc == pytest.approx((1 + 0.5 + 0.5) / 3)
     assert trace.auc_by_person == 1
+    # whoever owns several images of which each lies elsewhere scatters no more than as many people would
     assert trace.standard_error == auc_standard_error(36, 40)
     assert trace.standard_error_by_person == auc_standard_error(12, 20)
 

@@ -63,8 +63,8 @@ def list_kept() -> list[Path]:
     return sorted(KEPT_RETRAINED.rglob("*.json"))
 
 
-def measure_first(params: Params) -> tuple[float | None, float | None]:
-    """Returns trace and weights by person of the first model, made by hand as a wave of its people would make it."""
+def measure_first(params: Params) -> tuple[float | None, ...]:
+    """Returns the traces, and weights by person, of the first model, made by hand as a wave would make it."""
     everybody, calibration = read_samples(TRAIN), read_samples(CALIBRATION)
     people = np.random.default_rng(RETRAINED_SEED).permutation(np.unique(everybody.subject_ids))[:NUM_PEOPLE]
     is_gone = np.isin(everybody.subject_ids, people)
@@ -81,7 +81,7 @@ def measure_first(params: Params) -> tuple[float | None, float | None]:
 
     gone = everybody.select(is_gone)
     trace = compare_rises(measure(gone), measure(strangers))
-    return trace.auc_by_person, measure_weights(base, model, gone, strangers, CPU).auc_by_person
+    return trace.auc, trace.auc_by_person, measure_weights(base, model, gone, strangers, CPU).auc_by_person
 
 
 def test_a_killed_run_is_gone_on_with_and_shows_what_waves_would_show(
@@ -115,7 +115,8 @@ def test_a_killed_run_is_gone_on_with_and_shows_what_waves_would_show(
     assert (seeds[:2], len(seeds[3:]), set(seeds) - {-1}) == ([first, first + 1], 3, set(range(first, first + 4)))
     assert (figures.num_people, len(figures.trace_by_person), len(set(figures.trace_by_person))) == (20, 4, 4)
     assert 18 <= figures.num_strangers <= 22
-    assert (figures.trace_by_person[0], figures.weights_by_person[0]) == measure_first(params)
+    assert (figures.trace[0], figures.trace_by_person[0], figures.weights_by_person[0]) == measure_first(params)
+    assert 0.02 < (figures.trace_standard_error or 0.0) < 0.2
     assert (len(figures.weights_by_person), len(set(figures.weights_by_person))) == (4, 4)
     more = params.references.model_copy(update={"num_retrained": NUM_MODELS + 1, "num_audit": 0})
     retrain_beside_base(params.model_copy(update={"references": more}), CPU)

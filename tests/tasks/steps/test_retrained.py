@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from amun.audit.roc import auc_standard_error
 from amun.core.errors import AmunError
 from amun.core.paths import WAVE
 from amun.evidence.wave import RetrainedFigures
@@ -19,7 +20,8 @@ BEFORE: dict[str, Any] = {
     "num_strangers": 80,
     "trace_by_person": [0.61, 0.65, 0.58, 0.66],
 }
-SEEN = BEFORE | {"weights_by_person": [0.6, 0.56, 0.55, 0.62]}
+BEFORE_IMAGES = BEFORE | {"weights_by_person": [0.6, 0.56, 0.55, 0.62]}
+SEEN = BEFORE_IMAGES | {"trace": [0.59, 0.62, 0.57, 0.63], "trace_standard_error": 0.035}
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("kept", "expected"),
-    [({}, None)] + [({"retrained": each}, RetrainedFigures(**each)) for each in (SEEN, BEFORE)],
+    [({}, None)] + [({"retrained": each}, RetrainedFigures(**each)) for each in (SEEN, BEFORE, BEFORE_IMAGES)],
 )
 def test_a_wave_takes_it_from_the_wave_before(
     kept: dict[str, Any], expected: RetrainedFigures | None, root: Path
@@ -61,11 +63,13 @@ def test_what_is_damaged_is_named(text: str, root: Path) -> None:
     ],
 )
 def test_what_is_seen_is_told(traces: tuple[float, ...], people: int, bound: str) -> None:
-    seen = {"trace_by_person": list(traces), "weights_by_person": list(traces)}
-    figures = RetrainedFigures(num_asked=4, num_people=people, num_strangers=people, **seen)
+    seen = {name: list(traces) for name in ("trace", "trace_by_person", "weights_by_person")}
+    error = auc_standard_error(people, people)
+    figures = RetrainedFigures(num_asked=4, num_people=people, num_strangers=people, trace_standard_error=error, **seen)
     shown = ", ".join(f"{trace:.2f}" for trace in traces)
-    for name, line in zip(("trace", "weights"), describe_retrained(figures), strict=True):
-        assert line.startswith(f"{name} by person of exact retraining, each without {people} people: {shown}; {bound}")
+    names = ("trace by image", "trace by person", "weights by person")
+    for name, line in zip(names, describe_retrained(figures), strict=True):
+        assert line.startswith(f"{name} of exact retraining, each without {people} people: {shown}; {bound}")
 
 
 def test_nobody_to_see_it_on_is_told() -> None:
