@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
+from amun.audit.alarms import bound_surprise
 from amun.audit.observations import Evidence, Floats
 from amun.audit.overlooked import weigh_overlooked
 from amun.audit.standing_out import Excesses, Scatter, bound_scores, fit_scatter
 
 NUM_BINS = 10  # of difficulty
 MIN_PER_BIN = 40  # samples
-ALARM_DEVIATIONS = 3  # of the references' own, beyond which people stand out
 VARIANCE_FLOOR = 0.01  # of the mean variance: where all references agree to the last bit, no sample weighs everything
 
 
@@ -344,14 +344,14 @@ def _find_null(evidence: Evidence, scale: float, growth: float) -> ExactNull:
         overlooked.append(weigh_overlooked(people.forget, instrument.scales))
         strangers.append(instrument.describe_people(people))
     between = max(0.0, float(np.mean(np.square(totals)) - np.mean(variances)))
-    mean_square = float(np.mean(squares))
+    mean_square, num_pairs = float(np.mean(squares)), evidence.num_references // 2
     return ExactNull(
         variance=float(np.mean(scaled)),
         between=between,
-        num_pairs=evidence.num_references // 2,
+        num_pairs=num_pairs,
         mean_square=mean_square,
-        max_spread=1 + ALARM_DEVIATIONS * float(np.std(squares)) / mean_square,
-        max_overlooked=float(np.mean(overlooked) + ALARM_DEVIATIONS * np.std(overlooked)),
+        max_spread=bound_surprise(squares, num_pairs) / mean_square,
+        max_overlooked=bound_surprise(overlooked, num_pairs),
         scatter=fit_scatter(strangers),
         growth=growth,
     )

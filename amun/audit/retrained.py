@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import stdtrit
 
+from amun.audit.alarms import ALARM_ALPHA
 from amun.audit.observations import MIN_PEOPLE
 from amun.audit.roc import auc_standard_error
 from amun.core.params import MIN_RETRAINED
 from amun.evidence.wave import RetrainedFigures
 
-ALARM_ALPHA = 0.01  # of exactly retrained models: the share that each alarm refuses by chance, if all is normal
 NUM_PEOPLE = 75  # whom each model is retrained without, as many as a night that can show forgetting has
 MAX_SHARE = 0.25  # of all people in training: without more it would be another recipe
 
