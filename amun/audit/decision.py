@@ -175,23 +175,21 @@ def _judge_figures(night: NightPower, audited: AuditFigures, gate: GateParams) -
     verdicts += _judge_people(audited)
     if audited.ft_auc is not None:
         verdicts.append(judge_auc(audited.ft_auc, audited.num_forget, audited.num_calibration, gate.auc_margin))
+    if gate.max_trace is None:
+        return verdicts, unshown
     trace = _judge_trace(audited, gate)
-    if trace is not None:
-        return [*verdicts, trace], unshown
-    return verdicts, unshown or ("" if gate.max_trace is None else TRACELESS)
+    return ([*verdicts, trace], unshown) if trace is not None else (verdicts, unshown or TRACELESS)
 
 
 def _judge_trace(figures: HalfFigures, gate: GateParams) -> Verdict | None:
     """Returns what is said of the trace by image: by models that were retrained beside the base, where there are any.
 
-    None where there is no trace, or nothing bounds it.
+    None where there is no trace, or it is not to be judged.
     """
-    if figures.trace is None:
+    if figures.trace is None or gate.max_trace is None:
         return None
     if figures.max_trace is not None:
         return judge_seen_trace(figures.trace, figures.max_trace)
-    if gate.max_trace is None:
-        return None
     return judge_trace(figures.trace, figures.trace_standard_error, gate.max_trace)
 
 

@@ -131,7 +131,7 @@ def _tell_trace(facts: WaveFacts) -> str:
             f"{facts.reported.trace_by_person_standard_error:.3f}; {judged}."
         )
     bounded = "`gate.max_trace` is null: the gate does not judge it" if bound is None else f"the gate allows {bound:g}"
-    if facts.reported.max_trace is not None:
+    if bound is not None and facts.reported.max_trace is not None:
         bounded = tell_bound(facts.reported.max_trace)
     return (
         "**The trace:** whoever holds the model from before as well tells them from strangers with an AUC of "

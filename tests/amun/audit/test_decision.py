@@ -256,15 +256,14 @@ def test_a_trace_on_either_side_is_refused_where_there_is_a_bound(trace: float, 
     assert judge(trace=trace, gate={"max_trace": 0.6}, is_exact=True).passed
 
 
-@pytest.mark.parametrize("fixed", [None, 0.6])
 @pytest.mark.parametrize(("trace", "passes"), [(0.7, True), (0.3, True), (0.71, False), (0.29, False)])
-def test_models_that_were_retrained_bound_the_trace_in_place_of_the_fixed_number(
-    trace: float, passes: bool, fixed: float | None
-) -> None:
-    judged = judge(trace=trace, max_trace=0.7, trace_standard_error=0.05, gate={"max_trace": fixed})
+def test_models_that_were_retrained_bound_the_trace_in_place_of_the_fixed_number(trace: float, passes: bool) -> None:
+    gate, error = {"max_trace": 0.6}, 0.05
+    judged = judge(trace=trace, max_trace=0.7, trace_standard_error=error, gate=gate)
     assert judged.passed is passes
     assert f"max(trace {trace:.3f}, 1 - trace), {'at most' if passes else 'more than'} 0.700" in judged.reason
-    assert judge(trace=None, max_trace=0.7, gate={"max_trace": fixed}).passed is (fixed is None)
+    assert judge(trace=trace, max_trace=0.7, gate={"max_trace": None}).passed, "it is not to be judged"
+    assert not judge(trace=None, max_trace=0.7, gate=gate).passed
 
 
 @pytest.mark.parametrize(

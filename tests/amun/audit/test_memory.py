@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +23,18 @@ class World:
     """People with samples of which all is known: how sure models are that had them, and that had not."""
 
     def __init__(
-        self, seed: int, num_forget: int = 60, num_held_out: int = 120, *, style: float = 0.0, gap: float = 1.0
+        self,
+        seed: int,
+        num_forget: int = 60,
+        num_held_out: int = 120,
+        *,
+        style: float = 0.0,
+        gap: float = 1.0,
+        largest: int | None = None,
     ):
         self.seed, self.random = seed, np.random.default_rng(seed)
         sizes = self.random.integers(1, 6, size=num_forget + num_held_out)
+        sizes[0] = sizes[0] if largest is None else largest
         self.codes = np.repeat(np.arange(len(sizes)), sizes)
         self.is_forget = self.codes < num_forget
         difficulty = self.random.normal(size=len(self.codes))
@@ -85,6 +94,32 @@ def test_people_of_one_style_move_together_and_the_references_show_it() -> None:
     blind = [replace(memory, null=replace(memory.null, between=0.0)) for memory in measured]
     outside_blind = np.mean([bound is not None and not bound[0] <= 0 <= bound[1] for bound in map(_bound, blind)])
     assert outside < 0.16 < outside_blind
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("share", "people"),
+    [(0.0, {}), (0.5, {}), (0.0, {"style": 0.5})],
+    ids=["forgotten", "half remembered", "of one style"],
+)
+def test_intervals_of_95_percent_cover_over_400_seeds(share: float, people: dict[str, Any]) -> None:
+    """The shares stand in docs/audit.md; one standard error of 400 draws is 1.1 %."""
+    bounds = _draw_bounds(share, **people)
+    assert len(bounds) > 380
+    assert 0.925 <= np.mean([lower <= share <= upper for lower, upper in bounds]) <= 0.975
+
+
+@pytest.mark.long
+def test_of_one_person_with_most_of_the_images_little_is_said_and_nothing_wrong() -> None:
+    bounds = _draw_bounds(0.0, largest=300)
+    assert len(bounds) < 200, "mostly there is no interval"
+    assert np.mean([lower <= 0 <= upper for lower, upper in bounds]) >= 0.925
+
+
+def _draw_bounds(share: float, **people: Any) -> list[tuple[float, float]]:
+    """Returns the bounds of 95 % of 400 worlds, where there are any."""
+    bounds = [World(1000 + seed, **people).measure(share).bound(0.025) for seed in range(400)]
+    return [bound for bound in bounds if bound is not None]
 
 
 def _bound(memory: Memory) -> tuple[float, float] | None:

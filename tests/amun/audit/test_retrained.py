@@ -16,9 +16,12 @@ Floats = npt.NDArray[np.float64]
 
 def show(*traces: float) -> RetrainedFigures:
     """Returns what models showed."""
-    people = {"num_people": NUM_PEOPLE, "num_strangers": NUM_STRANGERS}
     return RetrainedFigures(
-        num_asked=len(traces), trace_by_person=list(traces), weights_by_person=list(reversed(traces))[1:], **people
+        num_asked=len(traces),
+        num_people=NUM_PEOPLE,
+        num_strangers=NUM_STRANGERS,
+        trace_by_person=list(traces),
+        weights_by_person=list(reversed(traces))[1:],
     )
 
 
