@@ -50,8 +50,17 @@ def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace, 
         write_samples(CALIBRATION, Samples(half.sample_ids, names, half.labels, half.payloads), seal=None)
         people = draw_people(1)[:40]
         traces = [0.6, 0.5, 0.7, 0.6]
-        people_left_out = {"num_asked": 4, "num_people": 20, "num_strangers": 20}
-        keep_retrained(RetrainedFigures(trace_by_person=traces, weights_by_person=traces, **people_left_out))
+        keep_retrained(
+            RetrainedFigures(
+                num_asked=4,
+                num_people=20,
+                num_strangers=20,
+                trace_by_person=traces,
+                weights_by_person=traces,
+                trace=traces,
+                trace_standard_error=0.05,
+            )
+        )
         wave = freeze_night(params.model.name, people)
         measure_power(params, CPU)
         build_adversarial_set(params, CPU)
@@ -66,6 +75,7 @@ def test_figures_from_kept_logits_are_those_of_the_stages(workspace: Workspace, 
             read_figures(AuditFigures).model_dump()
         )
         assert read_figures(AuditFigures).trace_standard_error is not None
+        assert read_figures(AuditFigures).max_trace is not None
         assert read_figures(AuditFigures).max_trace_by_person is not None
         assert read_figures(AuditFigures).max_weights_by_person is not None
         assert night == read_night()
