@@ -106,7 +106,7 @@ def test_runs_are_found_as_the_page_says(pages: Pages) -> None:
 def test_metrics_of_the_page_are_there(pages: Pages) -> None:
     named = list_metrics()
     # of a dozen people on four references no memory is told, and nothing was retrained beside this base
-    bounds = {"trace_by_person/most", "weights_by_person/most"}
+    bounds = {"trace/most", "trace_by_person/most", "weights_by_person/most"}
     absent = {name for name in named if name.startswith("memory_left/")} | bounds
     assert named - absent <= find_metrics(pages)
     assert len(named) > 15
