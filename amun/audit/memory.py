@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
-from amun.audit.alarms import bound_surprise
-from amun.audit.observations import Evidence, Floats
+from amun.audit.observations import MIN_REFERENCES, Evidence, Floats
 from amun.audit.overlooked import weigh_overlooked
 from amun.audit.standing_out import Excesses, Scatter, bound_scores, fit_scatter
 
 NUM_BINS = 10  # of difficulty
 MIN_PER_BIN = 40  # samples
+ALARM_DEVIATIONS = 3  # of the references' own, beyond which people stand out
 VARIANCE_FLOOR = 0.01  # of the mean variance: where all references agree to the last bit, no sample weighs everything
 
 
@@ -56,7 +56,7 @@ class ExactNull:
     Attributes:
         variance: between people.
         between: more than that, between one training and another; 0 where people account for all.
-        num_pairs: of complementary references, each of which tells of one training.
+        num_pairs: of complementary references that show it, each of which tells of one training.
         mean_square: of what a person adds to the total.
         max_spread: the largest mean square that is no surprise, as a multiple of it.
         max_overlooked: the strongest sign that is no surprise of some people who are remembered among others.
@@ -111,8 +111,8 @@ class Instrument:
         self._leverage = weighted @ pull
 
     @cached_property
-    def null(self) -> ExactNull:
-        """How the total of an exactly retrained model scatters, by the references."""
+    def null(self) -> ExactNull | None:
+        """How the total of an exactly retrained model scatters; None where fewer than six references can show it."""
         return _find_null(self.evidence, self.scale, self._growth)
 
     def describe_people(self, contributions: Contributions) -> Excesses:
@@ -291,17 +291,25 @@ def measure_memory(evidence: Evidence, base: Floats, unlearned: Floats, growth: 
         growth: how many times the references' variance that of an exactly retrained model is, which has fewer images.
 
     Returns:
-        None where there are fewer than 12 people or 20 samples of either kind, fewer than six references, where
-        a signal is no number, or where having been trained on a sample makes no difference to the references.
+        None where there are fewer than 12 people or 20 samples of either kind, fewer than six references, or fewer of
+        whom two such people were kept out, where a signal is no number, or where having been trained on a sample makes
+        no difference to the references.
     """
-    if evidence.explain_missing() or not (np.isfinite(evidence.signals).all() and np.isfinite(base).all()):
+    if evidence.explain_missing() or not all(np.isfinite(each).all() for each in (evidence.signals, base, unlearned)):
         return None
     instrument = Instrument(evidence, growth)
-    return None if instrument.scale <= 0 else compare_totals(instrument, base, unlearned)
+    return None if instrument.scale <= 0 or instrument.null is None else compare_totals(instrument, base, unlearned)
 
 
 def compare_totals(instrument: Instrument, base: Floats, unlearned: Floats) -> Memory:
-    """Returns what an instrument measures of two models. To compare several models, keep the instrument."""
+    """Returns what an instrument measures of two models. To compare several models, keep the instrument.
+
+    Raises:
+        ValueError: the instrument has no null.
+    """
+    null = instrument.null
+    if null is None:
+        raise ValueError(f"fewer than {MIN_REFERENCES} references show how exact retraining scatters")
     before, after = instrument.weigh(base), instrument.weigh(unlearned)
     return Memory(
         total=after.total,
@@ -309,19 +317,21 @@ def compare_totals(instrument: Instrument, base: Floats, unlearned: Floats) -> M
         variance=_covary(after, after),
         covariance=_covary(after, before),
         base_variance=_covary(before, before),
-        null=instrument.null,
+        null=null,
         num_people=min(instrument.evidence.count_people()),
         num_forgotten=instrument.evidence.count_people()[0],
         scale=instrument.scale,
         mean_square=float(np.mean(np.square(after.forget))),
         overlooked=weigh_overlooked(after.forget, instrument.scales),
         people=np.unique(instrument.evidence.subjects)[instrument.evidence.people[1]],
-        scores=instrument.null.scatter.score(instrument.describe_people(after)),
+        scores=null.scatter.score(instrument.describe_people(after)),
     )
 
 
-def _find_null(evidence: Evidence, scale: float, growth: float) -> ExactNull:
+def _find_null(evidence: Evidence, scale: float, growth: float) -> ExactNull | None:
     """Takes each reference for an exactly retrained model: it never saw half of the people.
+
+    One that saw all but one of either kind shows nothing. None where fewer than six are left.
 
     What it says is stretched, so that its variance grows as that of a model with fewer images does. The signs of single
     people are not: that would let more of them pass.
@@ -343,15 +353,17 @@ def _find_null(evidence: Evidence, scale: float, growth: float) -> ExactNull:
         squares.append(float(np.mean(np.square(contributions.forget))))
         overlooked.append(weigh_overlooked(people.forget, instrument.scales))
         strangers.append(instrument.describe_people(people))
+    if len(totals) < MIN_REFERENCES:
+        return None
     between = max(0.0, float(np.mean(np.square(totals)) - np.mean(variances)))
-    mean_square, num_pairs = float(np.mean(squares)), evidence.num_references // 2
+    mean_square = float(np.mean(squares))
     return ExactNull(
         variance=float(np.mean(scaled)),
         between=between,
-        num_pairs=num_pairs,
+        num_pairs=len(totals) // 2,
         mean_square=mean_square,
-        max_spread=bound_surprise(squares, num_pairs) / mean_square,
-        max_overlooked=bound_surprise(overlooked, num_pairs),
+        max_spread=1 + ALARM_DEVIATIONS * float(np.std(squares)) / mean_square,
+        max_overlooked=float(np.mean(overlooked) + ALARM_DEVIATIONS * np.std(overlooked)),
         scatter=fit_scatter(strangers),
         growth=growth,
     )

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 
-from amun.audit.alarms import MAX_ALARMED
 from amun.audit.expected import NUM_PLACES, ExpectedAccuracy
 from amun.audit.gate import ROUNDING
 from amun.audit.memory import Memory
@@ -19,6 +18,7 @@ from amun.store.samples import Owners
 
 ALPHA = 0.05  # the chance, in a night, that a model truly at the margin passes
 MIN_POWER = 0.8  # a night in which exact retraining itself would pass less often than this shows nothing
+MAX_ALARMED = 0.05  # of exactly retrained models: the share that an alarm refuses by chance, assumed (docs/audit.md)
 
 
 class NightPower(Record):

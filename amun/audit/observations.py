@@ -7,12 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from amun.core.counts import tell_count
-from amun.evidence.wave import MIN_REPORTED
+from amun.evidence.wave import MIN_PEOPLE, MIN_REPORTED
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-MIN_PEOPLE = 12  # fewer, and an interval would rest on a handful of persons
 MIN_REFERENCES = 6  # where one pair is left out, the others still show how much they scatter
 
 

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import stdtrit
 
-from amun.audit.alarms import ALARM_ALPHA
-from amun.audit.observations import MIN_PEOPLE
 from amun.audit.roc import auc_standard_error
 from amun.core.params import MIN_RETRAINED
-from amun.evidence.wave import RetrainedFigures
+from amun.evidence.wave import MIN_PEOPLE, RetrainedFigures
 
+ALARM_ALPHA = (
+    0.01  # of exactly retrained models: the share that each of these alarms refuses by chance, if all is normal
+)
 NUM_PEOPLE = 75  # whom each model is retrained without, as many as a night that can show forgetting has
 MAX_SHARE = 0.25  # of all people in training: without more it would be another recipe
 
@@ -33,9 +34,15 @@ def count_left_out(num_people: int, num_held_out: int) -> int:
 
 
 def bound_trace(retrained: RetrainedFigures | None, num_people: tuple[int, int]) -> float | None:
-    """Returns the bound on the trace by image; None where no model was retrained to see it (`_bound`)."""
-    if retrained is None or retrained.trace_standard_error is None:
+    """Returns the bound on the trace by image; None where no model was retrained to see it (`_bound`).
+
+    Images may be enough for a trace where people are too few for a bound. Then it is 1, which refuses nothing: no fixed
+    number, stricter than the bound of more people would be, takes its place. Of nobody there is none.
+    """
+    if retrained is None or retrained.trace_standard_error is None or len(retrained.trace) < MIN_RETRAINED:
         return None
+    if 0 < min(num_people) < MIN_PEOPLE:
+        return 1.0
     return _bound(retrained.trace, retrained.trace_standard_error, retrained, num_people)
 
 

@@ -11,11 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from amun.audit.observations import MIN_PEOPLE
 from amun.audit.roc import auc_standard_error, auc_standard_error_by_person, compute_auc
 from amun.core.params import AdversarialParams, Params
 from amun.core.paths import ADVERSARIAL, TRAIN, WAVE_BASE
-from amun.evidence.wave import MIN_REPORTED
+from amun.evidence.wave import MIN_PEOPLE, MIN_REPORTED
 from amun.model.building import load_for
 from amun.model.training import compute_logits
 from amun.search.catalogue import search_together
@@ -35,7 +34,7 @@ class Trace:
         standard_error: of it, people drawn with all of their samples.
         auc_by_person: likewise, of people, each by the mean rise of all their examples.
         standard_error_by_person: of that.
-        num_people: whom the figure by person compares, to forget and held out; nobody where there is none.
+        num_people: whom the figures compare, to forget and held out; nobody where there is none.
     """
 
     auc: float | None = None
@@ -128,16 +127,15 @@ def compare_rises(forget: Rises, others: Rises) -> Trace:
     if min(len(forget.values), len(others.values)) < MIN_REPORTED:
         return Trace()
     values, owners = (forget.values, others.values), (forget.subject_ids, others.subject_ids)
-    trace = Trace(compute_auc(*values), auc_standard_error_by_person(*values, *owners))
     people, strangers = forget.average(), others.average()
     num_people = len(people), len(strangers)
+    trace = Trace(compute_auc(*values), auc_standard_error_by_person(*values, *owners), num_people=num_people)
     if min(num_people) < MIN_PEOPLE:
         return trace
     return replace(
         trace,
         auc_by_person=compute_auc(people, strangers),
         standard_error_by_person=auc_standard_error(*num_people),
-        num_people=num_people,
     )
 
 
@@ -172,7 +170,7 @@ def search_others(
 
     Args:
         base: the model before the wave, on `device`.
-        held_out: of one half, those still held.
+        held_out: of one half, those still held, of whom at least twelve people are drawn.
         num_forget: training samples of the wave.
         params: the search.
         device: to compute on.
@@ -181,7 +179,8 @@ def search_others(
         the samples that have an example: its image (float32 in [0, 1]) and the base's wrong label, on the CPU.
     """
     is_measured = min(count_samples(ADVERSARIAL), len(held_out)) >= MIN_REPORTED
-    drawn = held_out.take(draw_people(held_out.subject_ids, num_forget if is_measured else 0))
+    num_drawn, min_people = (num_forget, MIN_PEOPLE) if is_measured else (0, 0)
+    drawn = held_out.take(draw_people(held_out.subject_ids, num_drawn, min_people=min_people))
     found = find_candidates(base, drawn.images.to(device), drawn.labels.to(device), params)
     kept, (images, labels) = drawn.select(found.is_found.cpu().numpy()), found.examples
     return Samples(kept.sample_ids, kept.subject_ids, labels.cpu(), images.cpu())

@@ -22,6 +22,7 @@ from amun.core.paths import ATTEMPT, FORGOTTEN, WAVE
 # Below this many samples a histogram, a curve or a mean tells of single persons: no file that git or MLflow
 # keeps may hold it.
 MIN_REPORTED = 20
+MIN_PEOPLE = 12  # fewer, and an interval would rest on a handful of persons
 
 # stages and tools run in the root of a workspace
 CURRENT = Path()

@@ -24,7 +24,7 @@ from amun.audit.weights import measure_climb
 from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, CALIBRATION, TEST, TRAIN
 from amun.evidence.figures import AuditFigures, ModelFigures
-from amun.evidence.wave import Wave, list_gone, read_forgotten
+from amun.evidence.wave import MIN_PEOPLE, Wave, list_gone, read_forgotten
 from amun.model.training import compute_logits
 from amun.selftest.ground import plan_night, read_retrained
 from amun.selftest.verdicts import APPROXIMATE
@@ -228,7 +228,7 @@ def _compare_rises(forget: Rises, held_out: Rises) -> Trace:
 
     Of a sample without an example there is none: its rise is no number, as all are that nobody is judged by.
     """
-    rows = draw_people(held_out.subject_ids, len(forget.values))
+    rows = draw_people(held_out.subject_ids, len(forget.values), min_people=MIN_PEOPLE)
     drawn = Rises(held_out.values[torch.from_numpy(rows)], held_out.subject_ids[rows])
     found = [
         Rises(rises.values[~rises.values.isnan()], rises.subject_ids[~rises.values.isnan().numpy()])

@@ -25,7 +25,7 @@ from amun.core.paths import (
 from amun.core.progress import show_progress
 from amun.core.stage_result import Work
 from amun.evidence.figures import AdversarialFigures
-from amun.evidence.wave import MIN_REPORTED, read_wave, write_json
+from amun.evidence.wave import MIN_PEOPLE, MIN_REPORTED, read_wave, write_json
 from amun.model.building import load_for
 from amun.search.catalogue import describe_missing
 from amun.search.geometry import compute_norms
@@ -70,14 +70,14 @@ def build_adversarial_set(params: Params, device: torch.device) -> Work | None:
 def _draw_held_out() -> list[str]:
     """Returns about as many calibration samples of strangers as there are to forget; none where they are too few.
 
-    They are of people who are still held, and of whom no sample was trained on.
+    They are of twelve people at least, who are still held, and of whom no sample was trained on.
     """
     wave, owners = read_wave(), read_owners(CALIBRATION)
     is_stranger = ~owners.is_among(wave.gone_ids) & find_strangers(owners, read_owners(TRAIN))
     sample_ids, subject_ids = owners.sample_ids[is_stranger], owners.subject_ids[is_stranger]
     if min(len(wave.forget_ids), len(sample_ids)) < MIN_REPORTED:
         return []
-    drawn: list[str] = sample_ids[draw_people(subject_ids, len(wave.forget_ids))].tolist()
+    drawn: list[str] = sample_ids[draw_people(subject_ids, len(wave.forget_ids), min_people=MIN_PEOPLE)].tolist()
     return drawn
 
 

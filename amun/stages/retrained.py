@@ -17,7 +17,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from amun.audit.observations import MIN_PEOPLE
 from amun.audit.retrained import count_left_out
 from amun.audit.trace import Rises, Trace, compare_rises, measure_rise
 from amun.audit.weights import measure_climb
@@ -26,7 +25,7 @@ from amun.core.params import Params, TrainingParams
 from amun.core.paths import BASE_MODEL, CALIBRATION, KEPT_RETRAINED, PARTIAL_ADVERSARIAL, TRAIN
 from amun.core.progress import show_progress
 from amun.engine.shards import Keeper, Shard, map_shards, name_shard
-from amun.evidence.wave import RetrainedFigures, Shown, parse_record, write_json
+from amun.evidence.wave import MIN_PEOPLE, RetrainedFigures, Shown, parse_record, write_json
 from amun.model.building import build_for, load_for
 from amun.model.trainer import train_model
 from amun.stages.partial import digest_inputs, keep_partial_results

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from amun.audit.observations import MIN_PEOPLE
 from amun.core.counts import tell_count
 from amun.evidence.attempts import Summary
 from amun.evidence.figures import Comparison, ReportFigures
+from amun.evidence.wave import MIN_PEOPLE
 from amun.ledger import Wave
 from flows.pages.wave_result import is_exact
 from tasks.views.wave_rules import Bounds

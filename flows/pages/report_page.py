@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from amun.audit.observations import MIN_PEOPLE
 from amun.core.errors import InputError
 from amun.core.locks import hold_lock
 from amun.core.paths import REPORT, REPORT_LOCK
+from amun.evidence.wave import MIN_PEOPLE
 from flows.pages.deadline_tables import tabulate_deadlines
 from flows.pages.drawings.curves import draw_histograms, draw_roc
 from flows.pages.drawings.descent import draw_descent

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amun.audit.observations import MIN_PEOPLE
 from amun.core.errors import AmunError
 from amun.core.paths import CONFIDENCE, ROC
+from amun.evidence.wave import MIN_PEOPLE
 from amun.ledger import Wave
 from tasks.tools.git import read_committed
 

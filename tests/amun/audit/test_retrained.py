@@ -110,6 +110,9 @@ def test_the_trace_by_image_has_a_bound_of_its_own() -> None:
     assert fewer is not None
     assert expected < fewer < (bound_trace_by_person(show(*[0.6] * 6), (30, 30)) or 0)
     assert bound_trace(show(*[0.6] * 6), people) is None, "an earlier version did not look"
+    assert bound_trace(seen, (11, 80)) == bound_trace(seen, (80, 11)) == 1.0, "fewer people, no stricter bound"
+    assert bound_trace(seen, (0, 0)) is None, "no trace"
+    assert bound_trace(seen.model_copy(update={"trace": [0.6] * 3}), (11, 80)) is None, "three models"
     assert bound_trace(None, people) is None
 
 

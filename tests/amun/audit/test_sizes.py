@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from amun.audit.alarms import MAX_ALARMED
 from amun.audit.expected import ExpectedAccuracy
 from amun.audit.memory import measure_memory
-from amun.audit.night import NightPower, foresee_night
+from amun.audit.night import MAX_ALARMED, NightPower, foresee_night
 from amun.audit.sizes import Sizes
 from amun.store.samples import Samples
 from tests.amun.audit.test_memory import World

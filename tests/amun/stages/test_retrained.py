@@ -10,13 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from amun.audit.observations import MIN_PEOPLE
 from amun.audit.trace import Rises, compare_rises, find_candidates, measure_rise
 from amun.audit.weights import measure_weights
 from amun.core.params import Params
 from amun.core.paths import BASE_MODEL, CALIBRATION, FORGOTTEN, KEPT_RETRAINED, PARTIAL_ADVERSARIAL, TRAIN
 from amun.core.progress import Advance, show_progress
-from amun.evidence.wave import RetrainedFigures, write_json
+from amun.evidence.wave import MIN_PEOPLE, RetrainedFigures, write_json
 from amun.model.building import build_for, load_for
 from amun.model.trainer import train_model
 from amun.stages import retrained
