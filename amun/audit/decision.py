@@ -231,5 +231,5 @@ def find_alarms(unlearned: UnlearnFigures, reported: ReportFigures, gate: GatePa
     if auc is not None and not judge_auc(auc, reported.num_forget, reported.num_test, gate.auc_margin).passed:
         alarms.append(f"FT AUC {auc:.3f}")
     if trace is not None and not trace.passed:
-        alarms.append(f"trace {reported.trace:.3f}")
+        alarms.append(trace.reason)
     return f"the test half does not confirm the gate: {'; '.join(alarms)}" if alarms else ""

@@ -4,6 +4,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from amun.core.errors import AmunError
+
 Floats = npt.NDArray[np.float64]
 People = npt.NDArray[np.str_]
 
@@ -13,6 +15,9 @@ def compute_auc(member_scores: Tensor, non_member_scores: Tensor) -> float:
 
     Note:
         scikit-learn has it too, but importing that takes longer than the audit of a wave.
+
+    Raises:
+        AmunError: a score is no number, here and in what else is below.
     """
     return float(_place(_to_numpy(member_scores), _to_numpy(non_member_scores)).mean())
 
@@ -83,5 +88,12 @@ def roc_curve_binned(member_scores: Tensor, non_member_scores: Tensor, num_bins:
 
 
 def _to_numpy(scores: Tensor) -> Floats:
+    """Returns the scores.
+
+    Raises:
+        AmunError: one is no number. Sorted, it would count as a score, and a model that says nothing would tell nobody.
+    """
     array: Floats = scores.double().cpu().numpy()
+    if np.isnan(array).any():
+        raise AmunError("scores that are no numbers tell nothing of anybody: the model's weights or answers overflow")
     return array

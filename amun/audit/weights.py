@@ -13,11 +13,9 @@ Note:
 import torch
 from torch import Tensor, nn
 
-from amun.audit.observations import MIN_PEOPLE
 from amun.audit.trace import Rises, Trace, compare_rises
-from amun.core.errors import AmunError
-from amun.evidence.wave import MIN_REPORTED
-from amun.model.training import evaluating, has_finite_weights
+from amun.evidence.wave import MIN_PEOPLE, MIN_REPORTED
+from amun.model.training import evaluating
 from amun.store.drawing import draw_people
 from amun.store.samples import Samples
 
@@ -25,20 +23,16 @@ from amun.store.samples import Samples
 def measure_climb(base: nn.Module, unlearned: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Returns (N,) float64 on the CPU, -1 to 1: how far the new weights lie up the loss on each image, as a cosine.
 
-    It is 0 where the weights are the base's own, or the loss has no gradient. Buffers, such as the means of a batch
-    normalisation, and weights that the base does not train play no part.
+    It is 0 where the weights are the base's own, or the loss has no gradient, and NaN where weights or their difference
+    are not finite: no direction leads there. Buffers, such as the means of a batch normalisation, and weights that the
+    base does not train play no part.
 
     Args:
         base: the model from before, on the device of the images.
         unlearned: the model from after, on the same device.
         images: (N, C, H, W) float32 in [0, 1].
         labels: (N,) int64 true labels.
-
-    Raises:
-        AmunError: weights are not finite: no direction leads there.
     """
-    if not has_finite_weights(unlearned):
-        raise AmunError("the weights of the model to be audited are not finite; lower the attempt's learning rate")
     trained = {name: weights for name, weights in base.named_parameters() if weights.requires_grad}
     after = dict(unlearned.named_parameters())
     with torch.no_grad():

@@ -12,7 +12,7 @@ from amun.core.errors import AttemptError, DivergedError
 from amun.core.params import AttemptParams
 from amun.methods.method import Method
 from amun.methods.problem import Unlearned, UnlearningProblem
-from amun.model.training import has_finite_weights
+from amun.model.training import explain_diverged
 
 Unlearn = Callable[[UnlearningProblem], Unlearned]
 
@@ -66,7 +66,7 @@ def is_own(name: str) -> bool:
 
 
 def load_method(name: str, key: str = "unlearning.attempts") -> Unlearn:
-    """Returns the function of a method, which fails by `AttemptError` where the weights it made are no finite numbers.
+    """Returns the function of a method, which fails by `AttemptError` where what its model has or says is no number.
 
     One of the user's own fails so whatever happens.
 
@@ -83,8 +83,8 @@ def load_method(name: str, key: str = "unlearning.attempts") -> Unlearn:
     def unlearn(problem: UnlearningProblem) -> Unlearned:
         unlearned = function(problem)
         # the loss is looked at before the last step, and the gate cannot judge such a model
-        if not has_finite_weights(unlearned.model):
-            raise DivergedError(f"{name} made weights that are not finite; lower its learning rate")
+        if diverged := explain_diverged(unlearned.model, problem.forget_images):
+            raise DivergedError(f"{name} made a model with {diverged}; lower its learning rate")
         return unlearned
 
     return unlearn

@@ -208,9 +208,15 @@ def compute_accuracy(logits: Tensor, labels: Tensor) -> float:
     return (logits.argmax(1) == labels.to(logits.device)).double().mean().item()
 
 
-def has_finite_weights(model: nn.Module) -> bool:
-    """Returns whether all weights are finite numbers; of buffers some are infinite by design, such as masks."""
-    return all(bool(weights.isfinite().all()) for weights in model.parameters())
+def explain_diverged(model: nn.Module, images: Tensor) -> str:
+    """Returns what of a model is no number: its weights, or its answers on images (N, C, H, W); empty if nothing is.
+
+    Buffers are seen by the answers: some are infinite by design, such as masks, and one that is not used harms nobody.
+    """
+    if not all(bool(weights.isfinite().all()) for weights in model.parameters()):
+        return "weights that are not finite"
+    # finite weights that are too large end here, and so do a batch normalisation's means that are no numbers
+    return "answers that are no numbers" if compute_logits(model, images).softmax(1).isnan().any() else ""
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from amun.core.params import Params
 from amun.core.paths import TRAIN, UNLEARNED
 from amun.evidence.wave import Wave
 from amun.model.building import load_for
-from amun.model.training import has_finite_weights
+from amun.model.training import explain_diverged
 from amun.model.weights import save_weights
 from amun.selftest.ground import draw_people, freeze_night
 from amun.selftest.planted import PLANTED, Planted, number_people
@@ -136,6 +136,6 @@ def make_planted(params: Params, device: torch.device, wave: Wave, planted: Plan
     problem = pose_problem(params, device, wave, train, planted.attempt, lambda _: None)
     people = number_people(train.select(train.is_among(wave.forget_ids)).subject_ids)
     model = planted.make(problem, people)
-    if not has_finite_weights(model):
-        raise DivergedError(f"{planted.name}: weights that are not finite")
+    if diverged := explain_diverged(model, problem.forget_images):
+        raise DivergedError(f"{planted.name}: a model with {diverged}")
     save_weights(UNLEARNED, model.eval())

@@ -43,7 +43,7 @@ def test_a_report_refutes_only_what_lies_wholly_outside(
         ({"ft_auc": 0.7}, "FT AUC 0.700"),
         ({"trace": 0.7}, "trace"),
         ({"trace": 0.7, "max_trace": 0.7}, ""),
-        ({"trace": 0.65, "max_trace": 0.64}, "trace 0.650"),
+        ({"trace": 0.65, "max_trace": 0.64}, "max(trace 0.650, 1 - trace), more than 0.640"),
         ({"spread": 3.0, "max_spread": 2.5}, "spread by person 3.00, more than 2.50"),
         ({"spread": 2.5, "max_spread": 2.5}, ""),
         ({"overlooked": 0.2, "max_overlooked": 0.1}, "overlooked people 0.200, more than 0.100"),

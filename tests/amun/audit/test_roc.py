@@ -1,5 +1,6 @@
 """ROC and AUC: by their definitions, and where scores are turned around."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from amun.audit.roc import People, auc_standard_error, auc_standard_error_by_person, compute_auc, roc_curve_binned
+from amun.audit.roc import (
+    People,
+    auc_standard_error,
+    auc_standard_error_by_person,
+    compute_auc,
+    compute_tpr,
+    roc_curve_binned,
+)
+from amun.core.errors import AmunError
 
 # few values, so that there are ties
 SCORES = st.lists(st.integers(0, 5), min_size=1, max_size=30)
@@ -64,6 +73,22 @@ def test_by_person_the_standard_error_is_the_spread_of_people_drawn_whole() -> N
         errors.append(auc_standard_error_by_person(scores, others, people, strangers))
     assert np.mean(errors) == pytest.approx(np.std(aucs), rel=0.1)
     assert np.mean(errors) > 1.5 * auc_standard_error(len(scores), len(others))
+
+
+@pytest.mark.parametrize("is_member", [True, False])
+def test_what_is_no_number_is_no_score(is_member: bool) -> None:
+    spoilt, sound = as_scores([0.5, math.nan, 1.0]), as_scores([0.5, 0.75, -math.inf])
+    names = np.array(["a", "b", "c"])
+    pair = (spoilt, sound) if is_member else (sound, spoilt)
+    for measure in (
+        compute_auc,
+        roc_curve_binned,
+        lambda *scores: compute_tpr(*scores, 0.1),
+        lambda *scores: auc_standard_error_by_person(*scores, names, names),
+    ):
+        with pytest.raises(AmunError, match="no numbers"):
+            measure(*pair)
+    assert compute_auc(sound, sound) == pytest.approx(0.5), "without end is a number"
 
 
 def test_by_person_the_standard_error_is_no_less_than_by_image() -> None:

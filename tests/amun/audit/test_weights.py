@@ -58,12 +58,16 @@ def test_each_image_has_the_cosine_of_its_own_gradient() -> None:
     torch.testing.assert_close(farther, climbs, atol=1e-5, rtol=0)
 
 
-def test_weights_that_are_no_numbers_tell_no_half() -> None:
-    base, images, labels, _ = draw_linear(0, num_samples=2, num_classes=5)
-    model = deepcopy(base)
-    next(model.parameters()).data[0, 0] = torch.nan
-    with pytest.raises(AmunError, match="not finite"):
-        measure_climb(base, model, images, labels)
+@pytest.mark.parametrize(("before", "after"), [(0.0, torch.nan), (-3e38, 3e38), (torch.nan, 0.0)])
+def test_weights_between_which_no_direction_leads_tell_no_half(before: float, after: float) -> None:
+    """The difference of finite ones may not be."""
+    base, images, labels, _ = draw_linear(0, num_samples=4 * NUM_PEOPLE, num_classes=5)
+    model, half = deepcopy(base), len(images) // 2
+    for each, value in ((base, before), (model, after)):
+        next(each.parameters()).data[0, 0] = value
+    forget, held_out = (make_people("s", images[part], labels[part]) for part in (slice(half), slice(half, None)))
+    with pytest.raises(AmunError, match="no numbers"):
+        measure_weights(base, model, forget, held_out, CPU)
 
 
 def test_an_untouched_base_tells_nothing() -> None:

@@ -122,15 +122,32 @@ def test_ranges_reach_from_end_to_end() -> None:
     assert {ranges["forget_weight"].place(position / 8) for position in range(8)} == {1, 2, 3, 4}
 
 
-def test_weights_that_are_no_numbers_are_no_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("1.weight", torch.nan, "weights that are not finite"),
+        ("1.weight", 3e38, "answers that are no numbers"),
+        ("2.running_mean", torch.nan, "answers that are no numbers"),
+        ("mask", -torch.inf, ""),
+    ],
+)
+def test_a_model_that_is_or_says_no_numbers_is_no_attempt(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: float, words: str
+) -> None:
     def diverge(problem: UnlearningProblem) -> Unlearned:
         model = deepcopy(problem.base)
-        next(model.parameters()).data[0] = torch.nan
+        model.state_dict()[name].fill_(value)
         return Unlearned(model, [])
 
+    base = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10)).eval()
+    base.register_buffer("mask", torch.zeros(1))
     monkeypatch.setattr("amun.methods.catalogue.import_function", lambda *_: diverge)
-    with pytest.raises(DivergedError, match="a:method made weights that are not finite"):
-        load_method("a:method")(make_problem("amun"))
+    unlearn, problem = load_method("a:method"), make_problem("amun", base=base)
+    if not words:
+        unlearn(problem)
+        return
+    with pytest.raises(DivergedError, match=f"a:method made a model with {words}; lower its learning rate"):
+        unlearn(problem)
 
 
 @pytest.mark.parametrize(
