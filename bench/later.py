@@ -25,10 +25,11 @@ from torch import nn
 from amun.audit.retrained import bound_trace, bound_trace_by_person, bound_weights
 from amun.audit.trace import Rises, compare_rises, find_candidates, measure_rise
 from amun.audit.weights import measure_weights
+from amun.core.errors import InputError
 from amun.core.params import Params
 from amun.core.paths import BASE_MODEL, CALIBRATION, TRAIN, UNLEARNED
 from amun.evidence.figures import TrainFigures, read_figures
-from amun.evidence.wave import ForgottenWave, RetrainedFigures, write_json
+from amun.evidence.wave import MIN_PEOPLE, ForgottenWave, RetrainedFigures, write_json
 from amun.model.building import build_for, load_for
 from amun.model.trainer import train_model
 from amun.model.training import configure_torch
@@ -36,7 +37,7 @@ from amun.selftest.ground import draw_people as order_people
 from amun.stages.references import train_references
 from amun.stages.retrained import retrain_beside_base
 from amun.stages.train import train
-from amun.store.drawing import draw_people
+from amun.store.drawing import draw_people, find_strangers
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_shape
 from amun.study.machine import describe_machine
@@ -117,7 +118,8 @@ def _measure_base(
     gone: npt.NDArray[np.str_],
     retrained: RetrainedFigures,
 ) -> Row:
-    train_samples, calibration = read_samples(TRAIN), read_samples(CALIBRATION)
+    train_samples, half = read_samples(TRAIN), read_samples(CALIBRATION)
+    calibration = half.select(find_strangers(half, train_samples))
     held = train_samples.select(~np.isin(train_samples.subject_ids, gone))
     base, people, shown = load_for(params, read_shape(TRAIN), device, path), np.unique(held.subject_ids), []
     num_strangers = []
@@ -125,15 +127,22 @@ def _measure_base(
         drawn = np.random.default_rng([seed, number, each]).permutation(people)[:NUM_PEOPLE]
         is_drawn = np.isin(held.subject_ids, drawn)
         forget, model = held.select(is_drawn), _retrain(params, device, held.select(~is_drawn), FIRST_SEED + each)
-        strangers = calibration.take(draw_people(calibration.subject_ids, len(forget), each))
+        strangers = calibration.take(draw_people(calibration.subject_ids, len(forget), each, MIN_PEOPLE))
         num_strangers.append(len(np.unique(strangers.subject_ids)))
         rises = [_find_rises(params, base, model, samples, device) for samples in (forget, strangers)]
         trace, weights = compare_rises(*rises), measure_weights(base, model, forget, strangers, device)
-        shown.append((trace.auc or 0.0, trace.auc_by_person or 0.0, weights.auc_by_person or 0.0))
+        shown.append([_demand(auc) for auc in (trace.auc, trace.auc_by_person, weights.auc_by_person)])
     counts = NUM_PEOPLE, round(float(np.mean(num_strangers)))
-    bounds = [bound(retrained, counts) or 1.0 for bound in (bound_trace, bound_trace_by_person, bound_weights)]
+    bounds = [_demand(bound(retrained, counts)) for bound in (bound_trace, bound_trace_by_person, bound_weights)]
     trace_by_image, trace_by_person, weights_by_person = (list(figure) for figure in zip(*shown, strict=True))
     return Row(seed, number, len(people), trace_by_image, trace_by_person, weights_by_person, bounds)
+
+
+def _demand(figure: float | None) -> float:
+    """Returns the figure: what is missing may not count as a trace of 0, nor as a bound that is never exceeded."""
+    if figure is None:
+        raise InputError("too few people or images are left for the figures")
+    return figure
 
 
 def _retrain(params: Params, device: torch.device, remain: Samples, seed: int) -> nn.Module:

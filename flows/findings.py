@@ -231,8 +231,10 @@ def judge_retrained(workspace: Workspace) -> Iterator[Finding]:
     if workspace.params.data.remain == "none":
         if num_retrained:
             yield Finding(f"{told} does nothing with data.remain none, where nothing is ever retrained: write 0")
-    elif (workspace.root / dvc.LOCK_FILE).exists() and (other := explain_other_number(workspace.root, num_retrained)):
-        yield Finding(f"{told} {other}")
+    elif (workspace.root / dvc.LOCK_FILE).exists():
+        judges_trace = workspace.params.gate.max_trace is not None
+        if other := explain_other_number(workspace.root, num_retrained, judges_trace=judges_trace):
+            yield Finding(f"{told} {other}")
 
 
 def judge_alerts(workspace: Workspace) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ def test_models_are_retrained_beside_the_bases_of_later_waves(
     params = shipped.model_copy(
         update={name: getattr(shipped, name).model_copy(update=changed) for name, changed in changes.items()}
     )
-    for name, value in (("NUM_PEOPLE", 14), ("NUM_EXACT", 2), ("BASES", (1, 2))):
+    for name, value in (("NUM_PEOPLE", 24), ("NUM_EXACT", 2), ("BASES", (1, 2))):
         monkeypatch.setattr(later, name, value)
     trained_on: list[Samples] = []
     bases: list[bytes] = []
@@ -52,7 +52,7 @@ def test_models_are_retrained_beside_the_bases_of_later_waves(
     assert (first.number, second.number) == (1, 2)
     assert first.num_left - second.num_left == later.NUM_PEOPLE
     people = [len(set(samples.subject_ids)) for samples in trained_on]
-    assert people == [first.num_left - 14] * 2 + [second.num_left - 14] * 2
+    assert people == [first.num_left - later.NUM_PEOPLE] * 2 + [second.num_left - later.NUM_PEOPLE] * 2
     assert bases[0] == BASE_MODEL.read_bytes() != bases[1]
     assert min(len(row.weights_by_person) for row in (first, second)) == 2
     assert second.bounds[1] == pytest.approx(first.bounds[1], abs=0.05), "the same models bound both"

@@ -67,11 +67,11 @@ def _bound(
 ) -> float | None:
     """Returns the largest AUC, or mirror image of one, that is no surprise of exact retraining.
 
-    One in a hundred exactly retrained models lies above it, and up to two where the variance between trainings is much
-    larger than that of drawing the people (docs/method.md): an AUC below one half is mirrored, so what is bounded is
-    not normal. The variance between the models is the sum of both. It is taken to be no less than that of drawing the
-    people, so that a few models that are alike by chance refuse nobody. A night of fewer people adds the variance of
-    fewer people; a night of more people gains nothing.
+    One in a hundred exactly retrained models at most lies above it, and up to two where the variance between trainings
+    is much larger than that of drawing the people (docs/method.md): an AUC below one half is mirrored, so what is
+    bounded is not normal. The variance between the models is the sum of both. It is taken to be no less than that of
+    drawing the people, so that a few models that are alike by chance refuse nobody. A night of fewer people adds the
+    variance of fewer people; a night of more people gains nothing.
 
     Args:
         seen: the AUC of each model.

@@ -19,7 +19,7 @@ def compute_auc(member_scores: Tensor, non_member_scores: Tensor) -> float:
     Raises:
         AmunError: a score is no number, here and in what else is below.
     """
-    return float(_place(_to_numpy(member_scores), _to_numpy(non_member_scores)).mean())
+    return float(_find_placements(_to_numpy(member_scores), _to_numpy(non_member_scores)).mean())
 
 
 def auc_standard_error(num_members: int, num_non_members: int) -> float:
@@ -45,11 +45,12 @@ def auc_standard_error_by_person(
     if min(len(np.unique(people)) for people in (members, non_members)) < 2:
         return unrelated
     scores, others = _to_numpy(member_scores), _to_numpy(non_member_scores)
-    by_person = np.sqrt(_vary(_place(scores, others), members) + _vary(_place(others, scores), non_members))
+    of_members, of_others = _find_placements(scores, others), _find_placements(others, scores)
+    by_person = np.sqrt(_variance_by_person(of_members, members) + _variance_by_person(of_others, non_members))
     return max(unrelated, float(by_person))
 
 
-def _place(scores: Floats, others: Floats) -> Floats:
+def _find_placements(scores: Floats, others: Floats) -> Floats:
     """Returns the share of the others above whom each score lies, a tie counting one half."""
     ordered = np.sort(others)
     below, not_above = (np.searchsorted(ordered, scores, side=side) for side in ("left", "right"))
@@ -57,7 +58,7 @@ def _place(scores: Floats, others: Floats) -> Floats:
     return places
 
 
-def _vary(places: Floats, people: People) -> float:
+def _variance_by_person(places: Floats, people: People) -> float:
     """Returns the variance of the mean of places, of which those of one person are one draw."""
     codes = np.unique(people, return_inverse=True)[1]
     sums = np.bincount(codes, weights=places - places.mean())

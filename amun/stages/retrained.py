@@ -118,11 +118,11 @@ def retrain_beside_base(params: Params, device: torch.device, *, may_fork: bool 
         trace_by_person=[one.trace_by_person for one in shown if one.trace_by_person is not None],
         weights_by_person=[one.weights_by_person for one in shown if one.weights_by_person is not None],
         trace=[one.trace for one in shown if one.trace is not None],
-        trace_standard_error=_average([one.trace_standard_error for one in shown if one.trace_standard_error]),
+        trace_standard_error=_root_mean_square([one.trace_standard_error for one in shown if one.trace_standard_error]),
     )
 
 
-def _average(errors: list[float]) -> float | None:
+def _root_mean_square(errors: list[float]) -> float | None:
     """Returns the root of the mean square."""
     return float(np.sqrt(np.mean(np.square(errors)))) if errors else None
 

@@ -170,14 +170,22 @@ def _tell_attempts(facts: WaveFacts) -> str:
     if not facts.attempts:
         return ""
     gate = facts.gate
-    bound_on_trace = "" if gate.max_trace is None else f", and for max(trace, 1 - trace) of at most {gate.max_trace:g}"
     bounds = (
         f"**The gate** asks for memory left within {gate.max_memory_left:g} of 0 with 95 % confidence, for an FT AUC "
         f"not shown to be further than {gate.auc_margin:g} from 0.5, and for an accuracy at most "
-        f"{gate.max_accuracy_drop:g} below that of the last exactly trained version{bound_on_trace}, all beside people "
-        "never trained on:"
+        f"{gate.max_accuracy_drop:g} below that of the last exactly trained version{_tell_bound_on_trace(facts)}, all "
+        "beside people never trained on:"
     )
     return "\n".join([bounds, "", *(f"- {tell_attempt(made)}" for made in facts.attempts)])
+
+
+def _tell_bound_on_trace(facts: WaveFacts) -> str:
+    """Says what is asked of the trace by image; nothing where nothing is."""
+    fixed, seen = facts.gate.max_trace, facts.audited.max_trace
+    if fixed is None or (seen is not None and seen >= 1):
+        return ""
+    most = f"{fixed:g}" if seen is None else f"{seen:.3f}, as exact retraining was seen to leave"
+    return f", and for max(trace, 1 - trace) of at most {most}"
 
 
 def _tell_warning(facts: WaveFacts) -> str:

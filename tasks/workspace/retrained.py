@@ -23,12 +23,13 @@ def find_retrained(root: Path) -> RetrainedFigures | None:
     return None if kept is None else parse_record(RetrainedFigures, json.dumps(kept), f"{WAVE} in HEAD")
 
 
-def explain_other_number(root: Path, asked: int) -> str:
+def explain_other_number(root: Path, asked: int, *, judges_trace: bool) -> str:
     """Returns what the base has in place of so many models retrained beside it; empty where that is what was asked for.
 
     Args:
         root: of a workspace, perhaps one in which no wave was recorded.
         asked: `references.num_retrained`.
+        judges_trace: `gate.max_trace` is not null.
     """
     if read_committed(root, WAVE) is None:
         return ""
@@ -41,7 +42,10 @@ def explain_other_number(root: Path, asked: int) -> str:
             return f"bounds nothing: too few people for {MIN_RETRAINED} figures beside this base; write 0"
         if not figures.weights_by_person:
             return f"nobody had looked at the weights: they refuse nothing {REBUILD}"
-        return "" if figures.trace else f"nobody had looked at the trace by image: gate.max_trace bounds it {REBUILD}"
+        # where there are too few adversarial examples, neither trace was measured, nor would it be by a rebuild
+        if judges_trace and figures.trace_by_person and not figures.trace:
+            return f"nobody had looked at the trace by image: gate.max_trace bounds it {REBUILD}"
+        return ""
     if figures is None:
         return f"was 0 for the base: nobody decides by trace or weights by person {REBUILD}"
     if not asked:

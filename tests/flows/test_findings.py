@@ -101,6 +101,17 @@ def keep_traces(num_asked: int, *traces: float, is_old: bool = False) -> dict[st
     return {"retrained": {"num_asked": num_asked, **people, "trace_by_person": list(traces), **weights}}
 
 
+def keep_without(*names: str) -> dict[str, Any]:
+    """Returns what a base keeps of four models without these figures: nobody had looked, or examples were too few."""
+    return {"retrained": keep_traces(4, *[0.6] * 4)["retrained"] | {name: [] for name in names}}
+
+
+def leave_traces_alone(root: Path) -> None:
+    """Nobody judges the trace by image, and nobody had looked at it."""
+    switch_on_after(keep_without("trace"), 4)(root)
+    change(root, "gate.max_trace", None)
+
+
 class Typed:
     """A command: its exit code and what it printed."""
 
@@ -319,11 +330,20 @@ def test_remotes_that_do_not_answer_fail_a_night(root: Path, capsys: pytest.Capt
     assert lineage.startswith("fails: git remote: git ls-remote: "), lineage
 
 
-@pytest.mark.parametrize(("kept", "asked"), [({}, 0), (keep_traces(6, *[0.6] * 5), 6)], ids=["none", "one too small"])
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        switch_on_after({}, 0),
+        switch_on_after(keep_traces(6, *[0.6] * 5), 6),
+        switch_on_after(keep_without("trace", "trace_by_person"), 4),
+        leave_traces_alone,
+    ],
+    ids=["none", "one too small", "no adversarial examples", "the trace is not judged"],
+)
 def test_a_base_with_the_models_asked_for_has_no_note(
-    kept: dict[str, Any], asked: int, root: Path, capsys: pytest.CaptureFixture[str]
+    arrange: Callable[[Path], None], root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    switch_on_after(kept, asked)(root)
+    arrange(root)
     assert "num_retrained" not in Typed(capsys, "check").out
 
 
@@ -376,6 +396,10 @@ def change_owner(root: Path) -> None:
         (switch_on_after(keep_traces(4, *[0.6] * 4), 0), ("is 0", "was 4 for", "go on refusing", "base rebuild")),
         (switch_on_after(keep_traces(4, *[0.6] * 4), 6), ("is 6", "was 4 for the base", "base rebuild")),
         (switch_on_after(keep_traces(4, *[0.6] * 4, is_old=True), 4), ("is 4", "at the weights", "base rebuild")),
+        (
+            switch_on_after(keep_without("trace"), 4),
+            ("is 4", "at the trace by image", "base rebuild"),
+        ),
         (
             switch_on_after(keep_traces(6, 0.6, 0.5), 6),
             ("is 6", "bounds nothing: too few people for 4", "write 0"),
