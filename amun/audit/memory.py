@@ -291,9 +291,9 @@ def measure_memory(evidence: Evidence, base: Floats, unlearned: Floats, growth: 
         growth: how many times the references' variance that of an exactly retrained model is, which has fewer images.
 
     Returns:
-        None where there are fewer than 12 people or 20 samples of either kind, fewer than six references, or fewer of
-        whom two such people were kept out, where a signal is no number, or where having been trained on a sample makes
-        no difference to the references.
+        None where there are fewer than 12 people or 20 samples of either kind, or fewer than six references that never
+        saw two people of either kind; where a signal is no number; and where having been trained on a sample makes no
+        difference to the references.
     """
     if evidence.explain_missing() or not all(np.isfinite(each).all() for each in (evidence.signals, base, unlearned)):
         return None

@@ -15,9 +15,7 @@ from amun.audit.roc import auc_standard_error
 from amun.core.params import MIN_RETRAINED
 from amun.evidence.wave import MIN_PEOPLE, RetrainedFigures
 
-ALARM_ALPHA = (
-    0.01  # of exactly retrained models: the share that each of these alarms refuses by chance, if all is normal
-)
+ALARM_ALPHA = 0.01  # of exactly retrained models: the share that each alarm refuses by chance, if all is normal
 NUM_PEOPLE = 75  # whom each model is retrained without, as many as a night that can show forgetting has
 MAX_SHARE = 0.25  # of all people in training: without more it would be another recipe
 

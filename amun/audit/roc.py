@@ -17,7 +17,7 @@ def compute_auc(member_scores: Tensor, non_member_scores: Tensor) -> float:
         scikit-learn has it too, but importing that takes longer than the audit of a wave.
 
     Raises:
-        AmunError: a score is no number, here and in what else is below.
+        AmunError: a score is no number.
     """
     return float(_find_placements(_to_numpy(member_scores), _to_numpy(non_member_scores)).mean())
 
