@@ -263,12 +263,14 @@ def _read_report(workspace: Workspace) -> tuple[UnlearnFigures, ReportFigures, G
 
 def _make_attempt(workspace: Workspace, claim: Claim, number: int) -> Attempts:
     begin_attempt(workspace, claim, number)
+    runs: list[StageRun] = []
     try:
-        unlearned = reproduce_stage(workspace, claim, "unlearn", attempt=number)
-    except AttemptError as error:
-        return Attempts(keep_decision(workspace, number, Decision(False, str(error))), [])
-    audited = reproduce_stage(workspace, claim, "audit", attempt=number)
-    return Attempts(judge_attempt(workspace, number), [unlearned, audited])
+        # one by one: what has run is counted where the next one fails
+        runs.append(reproduce_stage(workspace, claim, "unlearn", attempt=number))
+        runs.append(reproduce_stage(workspace, claim, "audit", attempt=number))
+    except AttemptError as error:  # it could not be made, or not be measured
+        return Attempts(keep_decision(workspace, number, Decision(False, str(error))), runs)
+    return Attempts(judge_attempt(workspace, number), runs)
 
 
 def _park(workspace: Workspace, claim: Claim, state: ParkedAs, reason: str, told: str = "") -> Outcome:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from amun.core.errors import AmunError
+from amun.core.errors import DivergedError
 
 Floats = npt.NDArray[np.float64]
 People = npt.NDArray[np.str_]
@@ -17,7 +17,7 @@ def compute_auc(member_scores: Tensor, non_member_scores: Tensor) -> float:
         scikit-learn has it too, but importing that takes longer than the audit of a wave.
 
     Raises:
-        AmunError: a score is no number.
+        DivergedError: a score is no number.
     """
     return float(_find_placements(_to_numpy(member_scores), _to_numpy(non_member_scores)).mean())
 
@@ -92,9 +92,9 @@ def _to_numpy(scores: Tensor) -> Floats:
     """Returns the scores.
 
     Raises:
-        AmunError: one is no number. Sorted, it would count as a score, and a model that says nothing would tell nobody.
+        DivergedError: one is no number. Sorted, it would count as a score, and the AUC of a broken model would be 0.5.
     """
     array: Floats = scores.double().cpu().numpy()
     if np.isnan(array).any():
-        raise AmunError("scores that are no numbers tell nothing of anybody: the model's weights or answers overflow")
+        raise DivergedError("it cannot be measured what a model tells whose weights or answers are no numbers")
     return array

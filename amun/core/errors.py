@@ -96,7 +96,7 @@ class AttemptError(AmunError):
 
 
 class DivergedError(AttemptError):
-    """Training ended in a loss, weights or answers that are no numbers: another learning rate may do."""
+    """A model's loss, weights or answers are no numbers: another learning rate may do."""
 
 
 def join_lines(error: object) -> str:

@@ -1,10 +1,11 @@
-"""What follows where an attempt that has passed the gate is shown to remember people of earlier waves."""
+"""What follows where an attempt cannot be measured, or has passed the gate and remembers people of earlier waves."""
 
 from pathlib import Path
 
 import pytest
 
 from amun.audit.decision import Decision
+from amun.core.errors import AttemptError
 from amun.core.params import AttemptParams
 from amun.core.stage_result import StageResult
 from amun.ledger import Claim
@@ -51,3 +52,28 @@ def test_what_follows_a_model_that_brings_people_back(
     assert (numbers, attempted.decision) == (made, decision)
     assert overruled == [(1, BACK)]
     assert attempted.runs == [REPORTED] * len(made)
+
+
+@pytest.mark.parametrize(("failing", "ran"), [("unlearn", []), ("audit", ["unlearn"])])
+def test_an_attempt_that_cannot_be_made_or_measured_is_refused_and_the_wave_goes_on(
+    failing: str, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(Path("/nowhere"), PARAMS)
+    kept: list[tuple[int, Decision]] = []
+
+    def reproduce(_workspace: Workspace, _claim: Claim, stage: str, *, attempt: int) -> StageRun:
+        if stage == failing:
+            raise AttemptError(f"{stage}: no numbers")
+        return StageRun(stage, StageResult(0, "", 0.1), attempt)
+
+    def keep(_workspace: Workspace, number: int, decision: Decision) -> Decision:
+        kept.append((number, decision))
+        return decision
+
+    monkeypatch.setattr(waves, "begin_attempt", lambda *_: None)
+    monkeypatch.setattr(waves, "reproduce_stage", reproduce)
+    monkeypatch.setattr(waves, "keep_decision", keep)
+    attempted = waves._make_attempt(workspace, CLAIM, 2)
+    refused = Decision(False, f"{failing}: no numbers")
+    assert (attempted.decision, kept) == (refused, [(2, refused)])
+    assert [(run.stage, run.attempt) for run in attempted.runs] == [(stage, 2) for stage in ran]

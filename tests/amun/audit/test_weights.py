@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from amun.audit.roc import auc_standard_error
 from amun.audit.trace import Trace
 from amun.audit.weights import measure_climb, measure_weights
-from amun.core.errors import AmunError
+from amun.core.errors import DivergedError
 from amun.store.samples import Samples
 from tests.amun.search.models import draw_linear
 
@@ -66,7 +66,7 @@ def test_weights_between_which_no_direction_leads_tell_no_half(before: float, af
     for each, value in ((base, before), (model, after)):
         next(each.parameters()).data[0, 0] = value
     forget, held_out = (make_people("s", images[part], labels[part]) for part in (slice(half), slice(half, None)))
-    with pytest.raises(AmunError, match="no numbers"):
+    with pytest.raises(DivergedError, match="no numbers"):
         measure_weights(base, model, forget, held_out, CPU)
 
 
