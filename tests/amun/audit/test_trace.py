@@ -1,6 +1,7 @@
 """The trace is one half where nothing was learned, near 1 where D_A was, and follows from each sample alone."""
 
 from copy import deepcopy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from amun.audit.roc import auc_standard_error
-from amun.audit.trace import Rises, compare_rises, compute_trace, find_candidates, measure_rise
+from amun.audit.trace import Rises, compare_rises, compute_trace, find_candidates, measure_rise, search_others
+from amun.core.paths import CALIBRATION
+from amun.evidence.wave import MIN_PEOPLE
 from amun.model.training import compute_logits, fit
 from amun.search.catalogue import find_adversarial
+from amun.stages import adversarial
+from amun.store.samples import Samples
 from tests.amun.search.models import draw_linear
 from tests.amun.shipped import PARAMS, change_optimisation
 
@@ -143,3 +148,20 @@ def test_a_few_persons_score_is_not_told(
         assert min(trace.num_people) == (num_people if is_told else 0)
         told = trace.auc_by_person is not None, trace.standard_error_by_person is not None
         assert told == (is_told_by_person, is_told_by_person)
+
+
+def test_strangers_are_as_many_people_as_a_figure_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where held-out people have many more samples each than those to forget, a few would have as many."""
+    base, images, labels, _ = draw_linear(3, num_samples=200, num_classes=3)
+    people = np.array([f"p{number // 10:02}" for number in range(200)])
+    held_out = Samples(np.array([f"s{number}" for number in range(200)]), people, labels, images)
+    monkeypatch.setattr("amun.audit.trace.count_samples", lambda _: 25)
+    found = search_others(base, held_out, 25, SEARCH, torch.device("cpu"))
+    assert len(np.unique(found.subject_ids)) == MIN_PEOPLE
+    monkeypatch.setattr("amun.audit.trace.count_samples", lambda _: 19)
+    assert not len(search_others(base, held_out, 19, SEARCH, torch.device("cpu"))), "there will be no figure"
+    drawn = SimpleNamespace(forget_ids=["a"] * 25, gone_ids=[])
+    monkeypatch.setattr(adversarial, "read_wave", lambda: drawn)
+    monkeypatch.setattr(adversarial, "read_owners", lambda path: held_out.slice(0, 200 * (path == CALIBRATION)))
+    of_wave = held_out.is_among(adversarial._draw_held_out())
+    assert len(np.unique(people[of_wave])) == MIN_PEOPLE
