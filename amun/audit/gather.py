@@ -8,7 +8,7 @@ from amun.audit.observations import Evidence, Floats
 from amun.audit.signals import compute_signals
 from amun.core.params import AuditParams
 from amun.store.rows import Mask
-from amun.store.samples import Owners, Samples
+from amun.store.samples import LabelledSamples, Owners, Samples
 
 
 def find_strangers(held_out: Owners, train: Owners) -> Mask:
@@ -20,7 +20,7 @@ def find_strangers(held_out: Owners, train: Owners) -> Mask:
 
 
 def gather_evidence(
-    forget: Samples, held_out: Samples, references: Samples, inclusion: Samples, params: AuditParams
+    forget: LabelledSamples, held_out: LabelledSamples, references: Samples, inclusion: Samples, params: AuditParams
 ) -> Evidence | None:
     """Returns what the references say of the samples to forget, then of the held-out ones; None without references.
 
@@ -45,7 +45,11 @@ def gather_evidence(
 
 
 def compute_model_signals(
-    forget_logits: Tensor, held_out_logits: Tensor, forget: Samples, held_out: Samples, params: AuditParams
+    forget_logits: Tensor,
+    held_out_logits: Tensor,
+    forget: LabelledSamples,
+    held_out: LabelledSamples,
+    params: AuditParams,
 ) -> Floats:
     """Returns a model's signals (F + H,) from its logits of the samples to forget (F, C) and held-out ones (H, C)."""
     labels = torch.cat([forget.labels, held_out.labels])

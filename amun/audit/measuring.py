@@ -19,6 +19,7 @@ from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, TRAIN, UNLEARNED, WAV
 from amun.evidence.figures import AuditFigures, ModelFigures
 from amun.evidence.wave import Wave, read_wave
 from amun.model.building import load_for
+from amun.store.opening import SampleOpener
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_owners, read_shape
 
@@ -64,8 +65,9 @@ def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
     wave, shape, num_references = read_wave(), read_shape(TRAIN), count_references(read_shape(AUDIT_LOGITS))
     is_at_hand = params.data.remain == "use"
     gone = wave.earlier_gone_ids
-    train = read_samples(TRAIN, sample_ids=None if is_at_hand else wave.forget_ids, without=gone)
-    held_out, references = (read_samples(path, without=gone) for path in (half, AUDIT_LOGITS))
+    opener = SampleOpener(params.runtime, device)
+    train = opener.open(TRAIN, sample_ids=None if is_at_hand else wave.forget_ids, without=gone)
+    held_out, references = opener.open(half, without=gone), read_samples(AUDIT_LOGITS, without=gone)
     sets = choose_audit_sets(wave, train, held_out, references)
     sets_before = choose_audit_sets(wave, train, held_out, references, is_before=True)
     before = audit_model(load_for(params, shape, device, WAVE_BASE), sets_before, params.audit)

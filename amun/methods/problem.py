@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from amun.core.params import AttemptParams, Params
 from amun.model.training import EpochMetrics
+from amun.store.image_sets import AnyImages
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class UnlearningProblem:
         forget_labels: (F,) int64 true labels.
         adversarial_images: (F, C, H, W), the adversarial set D_A.
         adversarial_labels: (F,) int64, the base model's labels of it.
-        remain_images: (R, C, H, W), the remain set D_R; None where it is not available.
+        remain_images: (R, C, H, W), the remain set D_R, for a user's own method a tensor; None where it is not
+            available.
         remain_labels: (R,) int64, or None.
         targets: the target references on D_F; None where there are none.
         attempt: the method's parameters.
@@ -50,7 +52,7 @@ class UnlearningProblem:
     forget_labels: Tensor
     adversarial_images: Tensor
     adversarial_labels: Tensor
-    remain_images: Tensor | None
+    remain_images: AnyImages | None
     remain_labels: Tensor | None
     targets: Targets | None
     attempt: AttemptParams
