@@ -18,9 +18,15 @@ from tests.imports import ROOT, find_dependencies, find_imports, parse
 
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-# keys of sections that are handed on whole: no result depends on what computes it, and neither earlier waves nor the
-# choice among attempts are a stage's
-IRRELEVANT = {"runtime.engine", "audit.earlier_people", "references.num_retrained", "unlearning.policy"}
+# keys of sections that are handed on whole: no result depends on what computes it, nor on how much it may hold, and
+# neither earlier waves nor the choice among attempts are a stage's
+IRRELEVANT = {
+    "audit.earlier_people",
+    "references.num_retrained",
+    "runtime.engine",
+    "runtime.memory_gib",
+    "unlearning.policy",
+}
 # reading, naming and dealing samples is no arithmetic of PyTorch's, and nobody is forgotten there
 OF_NO_IMAGE = {f"runtime.{key}" for key in PARAMS["runtime"]} | {"data.remain", "data.source_delete", "data.twins"}
 

@@ -9,7 +9,7 @@ from amun.audit.roc import compute_auc
 from amun.core.params import AuditParams
 from amun.evidence.wave import MIN_REPORTED, Wave
 from amun.model.training import compute_accuracy, compute_logits
-from amun.store.samples import Samples
+from amun.store.samples import LabelledSamples, Samples
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class AuditSets:
         held_out_references: likewise.
     """
 
-    forget: Samples
-    remain: Samples
-    held_out: Samples
+    forget: LabelledSamples
+    remain: LabelledSamples
+    held_out: LabelledSamples
     forget_references: Tensor | None
     held_out_references: Tensor | None
 
@@ -70,7 +70,7 @@ class ModelAudit:
 
 
 def choose_audit_sets(
-    wave: Wave, train: Samples, held_out: Samples, references: Samples, *, is_before: bool = False
+    wave: Wave, train: LabelledSamples, held_out: LabelledSamples, references: Samples, *, is_before: bool = False
 ) -> AuditSets:
     """Returns what to audit: nobody who is gone counts as remaining or held out.
 
@@ -98,7 +98,7 @@ def audit_model(model: nn.Module, sets: AuditSets, params: AuditParams) -> Model
     """Returns the model's logits, its accuracy on the held-out half, and membership scores against that half."""
     device = next(model.parameters()).device
     forget_logits, remain_logits, held_out_logits = (
-        compute_logits(model, part.images.to(device)) for part in (sets.forget, sets.remain, sets.held_out)
+        compute_logits(model, part.image_set(device)) for part in (sets.forget, sets.remain, sets.held_out)
     )
     return audit_logits(sets, forget_logits, remain_logits, held_out_logits, params)
 

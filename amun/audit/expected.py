@@ -19,7 +19,7 @@ from amun.core.params import Params
 from amun.evidence.adoption import read_adopted
 from amun.evidence.wave import MIN_REPORTED
 from amun.store.drawing import find_strangers
-from amun.store.samples import Owners, Samples
+from amun.store.samples import LabelledSamples, Owners, Samples
 
 NUM_PLACES = 2  # of what is told of references: what one person of a half adds to it is less than that
 # of the number of images, by which the error grows: 0.09 to 0.67 on seven splits of the digits, 0.35 on average
@@ -57,7 +57,12 @@ def is_retraining_alike(params: Params) -> bool:
 
 
 def expect_accuracy(
-    held_out: Samples, train: Owners, references: Samples, inclusion: Samples, sizes: Sizes, yardstick: float | None
+    held_out: LabelledSamples,
+    train: Owners,
+    references: Samples,
+    inclusion: Samples,
+    sizes: Sizes,
+    yardstick: float | None,
 ) -> ExpectedAccuracy | None:
     """Returns what accuracy exact retraining would have on held-out samples, by the references that never had them.
 

@@ -7,11 +7,11 @@ from torch import Tensor
 from amun.audit.observations import Evidence, Floats
 from amun.audit.signals import compute_signals
 from amun.core.params import AuditParams
-from amun.store.samples import Samples
+from amun.store.samples import LabelledSamples, Samples
 
 
 def gather_evidence(
-    forget: Samples, held_out: Samples, references: Samples, inclusion: Samples, params: AuditParams
+    forget: LabelledSamples, held_out: LabelledSamples, references: Samples, inclusion: Samples, params: AuditParams
 ) -> Evidence | None:
     """Returns what the references say of the samples to forget, then of the held-out ones; None without references.
 
@@ -36,7 +36,11 @@ def gather_evidence(
 
 
 def compute_model_signals(
-    forget_logits: Tensor, held_out_logits: Tensor, forget: Samples, held_out: Samples, params: AuditParams
+    forget_logits: Tensor,
+    held_out_logits: Tensor,
+    forget: LabelledSamples,
+    held_out: LabelledSamples,
+    params: AuditParams,
 ) -> Floats:
     """Returns a model's signals (F + H,) from its logits of the samples to forget (F, C) and held-out ones (H, C)."""
     labels = torch.cat([forget.labels, held_out.labels])

@@ -20,7 +20,8 @@ from amun.evidence.figures import AuditFigures, ModelFigures
 from amun.evidence.wave import Wave, read_wave
 from amun.model.building import load_for
 from amun.store.drawing import find_strangers
-from amun.store.samples import Samples, read_samples
+from amun.store.opening import SampleOpener
+from amun.store.samples import LabelledSamples, Samples, read_samples
 from amun.store.store import read_owners, read_shape
 
 LogitsPair = tuple[Tensor, Tensor]
@@ -65,8 +66,9 @@ def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
     wave, shape, num_references = read_wave(), read_shape(TRAIN), count_references(read_shape(AUDIT_LOGITS))
     is_at_hand = params.data.remain == "use"
     gone = wave.earlier_gone_ids
-    train = read_samples(TRAIN, sample_ids=None if is_at_hand else wave.forget_ids, without=gone)
-    held_out, references = (read_samples(path, without=gone) for path in (half, AUDIT_LOGITS))
+    opener = SampleOpener(params.runtime, device)
+    train = opener.open(TRAIN, sample_ids=None if is_at_hand else wave.forget_ids, without=gone)
+    held_out, references = opener.open(half, without=gone), read_samples(AUDIT_LOGITS, without=gone)
     sets = choose_audit_sets(wave, train, held_out, references)
     sets_before = choose_audit_sets(wave, train, held_out, references, is_before=True)
     before = audit_model(load_for(params, shape, device, WAVE_BASE), sets_before, params.audit)
@@ -86,7 +88,7 @@ def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
     )
 
 
-def select_strangers(held_out: Samples) -> Samples:
+def select_strangers(held_out: LabelledSamples) -> LabelledSamples:
     """Returns the held-out samples of people of whom none was trained on in the current folder."""
     return held_out.select(find_strangers(held_out, read_owners(TRAIN)))
 

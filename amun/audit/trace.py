@@ -19,7 +19,8 @@ from amun.model.building import load_for
 from amun.model.training import compute_logits
 from amun.search.catalogue import search_together
 from amun.store.drawing import draw_people
-from amun.store.samples import Samples, count_samples, read_samples
+from amun.store.image_sets import AnyImages
+from amun.store.samples import LabelledSamples, Samples, count_samples, read_samples
 from amun.store.store import read_shape
 
 LabelledImages = tuple[Tensor, Tensor]
@@ -113,7 +114,7 @@ def compute_trace(base: nn.Module, unlearned: nn.Module, forget: LabelledImages,
     return compute_auc(*(measure_rise(base, unlearned, *examples) for examples in (forget, others)))
 
 
-def measure_rise(base: nn.Module, unlearned: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+def measure_rise(base: nn.Module, unlearned: nn.Module, images: AnyImages, labels: Tensor) -> Tensor:
     """Returns (M,) float64 on the CPU: how much likelier the label of each image is to the new model, -1 to 1."""
     before, after = (compute_logits(model, images).double().softmax(1) for model in (base, unlearned))
     return (after - before).gather(1, labels.cpu()[:, None]).squeeze(1)
@@ -162,7 +163,7 @@ def measure_trace(params: Params, device: torch.device, unlearned: nn.Module, ot
 
 
 def search_others(
-    base: nn.Module, held_out: Samples, num_forget: int, params: AdversarialParams, device: torch.device
+    base: nn.Module, held_out: LabelledSamples, num_forget: int, params: AdversarialParams, device: torch.device
 ) -> Samples:
     """Returns the base's adversarial examples of held-out people, drawn whole, with about as many samples as to forget.
 
@@ -181,6 +182,6 @@ def search_others(
     is_measured = min(count_samples(ADVERSARIAL), len(held_out)) >= MIN_REPORTED
     num_drawn, min_people = (num_forget, MIN_PEOPLE) if is_measured else (0, 0)
     drawn = held_out.take(draw_people(held_out.subject_ids, num_drawn, min_people=min_people))
-    found = find_candidates(base, drawn.images.to(device), drawn.labels.to(device), params)
+    found = find_candidates(base, drawn.image_set(device).read_all(), drawn.labels.to(device), params)
     kept, (images, labels) = drawn.select(found.is_found.cpu().numpy()), found.examples
     return Samples(kept.sample_ids, kept.subject_ids, labels.cpu(), images.cpu())

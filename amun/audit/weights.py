@@ -10,17 +10,20 @@ Note:
     the base was unsure of decide: chosen on two splits of the digits, measured on others (docs/audit.md).
 """
 
+from itertools import chain
+
 import torch
 from torch import Tensor, nn
 
 from amun.audit.trace import Rises, Trace, compare_rises
 from amun.evidence.wave import MIN_PEOPLE, MIN_REPORTED
-from amun.model.training import evaluating
+from amun.model.training import PASS_SIZE, evaluating
 from amun.store.drawing import draw_people
-from amun.store.samples import Samples
+from amun.store.image_sets import AnyImages, as_set
+from amun.store.samples import LabelledSamples
 
 
-def measure_climb(base: nn.Module, unlearned: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+def measure_climb(base: nn.Module, unlearned: nn.Module, images: AnyImages, labels: Tensor) -> Tensor:
     """Returns (N,) float64 on the CPU, -1 to 1: how far the new weights lie up the loss on each image, as a cosine.
 
     It is 0 where the weights are the base's own, or the loss has no gradient, and NaN where weights or their difference
@@ -42,7 +45,7 @@ def measure_climb(base: nn.Module, unlearned: nn.Module, images: Tensor, labels:
     with evaluating(base):
         climbs = [
             _find_gradient(base, list(trained.values()), image[None], label[None]) @ way
-            for image, label in zip(images, labels, strict=True)
+            for image, label in zip(chain.from_iterable(as_set(images).stream_all(PASS_SIZE)), labels, strict=True)
         ]
     return torch.stack(climbs).double().cpu() if climbs else torch.zeros(0, dtype=torch.float64)
 
@@ -71,7 +74,7 @@ def _point(vector: Tensor) -> Tensor:
 
 
 def measure_weights(
-    base: nn.Module, unlearned: nn.Module, forget: Samples, held_out: Samples, device: torch.device
+    base: nn.Module, unlearned: nn.Module, forget: LabelledSamples, held_out: LabelledSamples, device: torch.device
 ) -> Trace:
     """Returns what the weights tell of the people to forget, beside held-out people with about as many samples.
 
@@ -87,7 +90,7 @@ def measure_weights(
         return Trace()
     others = held_out.take(draw_people(held_out.subject_ids, len(forget), min_people=MIN_PEOPLE))
     of_forget, of_others = (
-        Rises(measure_climb(base, unlearned, samples.images.to(device), samples.labels.to(device)), samples.subject_ids)
+        Rises(measure_climb(base, unlearned, samples.image_set(device), samples.labels.to(device)), samples.subject_ids)
         for samples in (forget, others)
     )
     return compare_rises(of_forget, of_others)

@@ -49,6 +49,7 @@ ADDED_KEYS = {
     "receipts": "{retention_days: 1095}",
     "references.num_retrained": "0",
     "runtime.engine": "local",
+    "runtime.memory_gib": "null",
     "training.fallback_gradient_norm": "null",
     "unlearning.policy": "in_order",
 }
@@ -311,13 +312,14 @@ class AlertsParams(Section):
 
 
 class RuntimeParams(Section):
-    """Where and how exactly the arithmetic is done; which engine computes the references changes no result."""
+    """Where and how exactly the arithmetic is done; neither the engine nor the memory changes a result."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
     precision: Literal["float32", "bfloat16"]
     memory_format: Literal["contiguous", "channels_last"]
     num_threads: Count
     engine: Literal["local", "ray"]
+    memory_gib: NonNegative | None
 
 
 class ScheduleParams(Section):

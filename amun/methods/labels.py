@@ -11,6 +11,7 @@ from amun.core.params import Share
 from amun.methods.method import Parameter, Range
 from amun.methods.problem import Targets
 from amun.model.training import PASS_SIZE, compute_logits, evaluating
+from amun.store.image_sets import AnyImages
 
 FGSM_STEP = Parameter("fgsm_step", Share, Range(0.02, 0.5, "log"), "the (first) step, L-infinity, pixels in [0, 1]")
 
@@ -57,6 +58,6 @@ def draw_unseen(targets: Targets, seed: int) -> Tensor:
     return torch.from_numpy(np.where(targets.inclusion, -1.0, draws).argmax(1)).to(targets.logits.device)
 
 
-def mix_with_hard(parts: list[tuple[Tensor, Tensor]], num_classes: int) -> list[tuple[Tensor, Tensor]]:
+def mix_with_hard(parts: list[tuple[AnyImages, Tensor]], num_classes: int) -> list[tuple[AnyImages, Tensor]]:
     """Returns the parts, images with labels, with every hard label (N,) as a probability vector (N, C)."""
     return [(images, one_hot(labels, num_classes).float() if labels.ndim == 1 else labels) for images, labels in parts]

@@ -7,7 +7,7 @@ from amun.core.params import Count
 from amun.methods.labels import draw_unseen, mix_with_hard
 from amun.methods.method import Method, Parameter, Range
 from amun.methods.problem import Unlearned, UnlearningProblem
-from amun.methods.tuning import LabelledImages, fine_tune, list_remain, require_parameter, require_targets
+from amun.methods.tuning import AnyLabelledImages, fine_tune, list_remain, require_parameter, require_targets
 
 
 def unlearn_never_seen(problem: UnlearningProblem) -> Unlearned:
@@ -37,7 +37,7 @@ def _pick_unseen(problem: UnlearningProblem) -> Tensor:
 
 def _tune(problem: UnlearningProblem, labels: Tensor) -> Unlearned:
     """Fine-tunes on D_R (where available) and on D_F with these labels, each of its samples `forget_weight` times."""
-    forget: LabelledImages = problem.forget_images, labels
+    forget: AnyLabelledImages = problem.forget_images, labels
     weight = int(require_parameter(problem, "forget_weight"))
     parts = [*list_remain(problem), *[forget] * weight]
     num_classes = require_targets(problem).logits.shape[2]

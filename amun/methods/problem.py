@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from amun.core.params import AttemptParams, Params
 from amun.model.training import EpochMetrics
-from amun.store.samples import Samples
+from amun.store.image_sets import AnyImages
+from amun.store.samples import Owners, Samples
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Targets:
 def gather_targets(
     logits: Samples,
     inclusion: Samples,
-    forget: Samples,
+    forget: Owners,
     device: torch.device,
     load: Callable[[int], nn.Module] | None = None,
 ) -> Targets:
@@ -59,7 +60,8 @@ class UnlearningProblem:
         forget_labels: (F,) int64 true labels.
         adversarial_images: (F, C, H, W), the adversarial set D_A.
         adversarial_labels: (F,) int64, the base model's labels of it.
-        remain_images: (R, C, H, W), the remain set D_R; None where it is not available.
+        remain_images: (R, C, H, W), the remain set D_R, for a user's own method a tensor; None where it is not
+            available.
         remain_labels: (R,) int64, or None.
         targets: the target references on D_F; None where there are none.
         attempt: the method's parameters.
@@ -73,7 +75,7 @@ class UnlearningProblem:
     forget_labels: Tensor
     adversarial_images: Tensor
     adversarial_labels: Tensor
-    remain_images: Tensor | None
+    remain_images: AnyImages | None
     remain_labels: Tensor | None
     targets: Targets | None
     attempt: AttemptParams

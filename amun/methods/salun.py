@@ -11,7 +11,7 @@ from amun.methods.method import Method, Parameter, Range
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.random_label import relabel_forget
 from amun.methods.tuning import (
-    LabelledImages,
+    AnyLabelledImages,
     fine_tune,
     get_adversarial,
     get_forget,
@@ -60,7 +60,7 @@ def _compute_gradients(problem: UnlearningProblem) -> dict[str, Tensor]:
     return totals
 
 
-def _tune_salient(problem: UnlearningProblem, parts: list[LabelledImages]) -> Unlearned:
+def _tune_salient(problem: UnlearningProblem, parts: list[AnyLabelledImages]) -> Unlearned:
     is_salient = find_salient(problem, require_parameter(problem, "mask_fraction"))
     return fine_tune(problem, parts, after_step=_hold_others(problem.base, is_salient))
 

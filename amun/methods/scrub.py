@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 from amun.core.params import Params
 from amun.methods.method import Method, Parameter, Range
 from amun.methods.problem import Unlearned, UnlearningProblem
-from amun.methods.tuning import LabelledImages, get_forget, keep_history, require_parameter, require_remain
+from amun.methods.tuning import AnyLabelledImages, get_forget, keep_history, require_parameter, require_remain
 from amun.model.training import (
     Sgd,
     augment,
@@ -26,6 +26,7 @@ from amun.model.training import (
     summarise_epoch,
     take_step,
 )
+from amun.store.image_sets import ImageSet, as_set
 
 # of the published runs on CIFAR-10
 TEMPERATURE = 4.0
@@ -44,7 +45,7 @@ class Lesson:
         compute_loss: returns the loss from the teacher's logits, the student's, and the labels.
     """
 
-    images: Tensor
+    images: ImageSet
     labels: Tensor
     ask_teacher: Callable[[Tensor, Tensor], Tensor]
     compute_loss: Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -82,18 +83,19 @@ def _learn(
     """Returns the lesson's totals (2,): the loss, and how many samples were labelled right."""
     optimisation, precision = params.unlearning, params.runtime.precision
     totals = torch.zeros(2, device=lesson.images.device)
-    for batch in draw_batches(len(lesson.images), _count_batches(lesson, optimisation.batch_size), order):
+    batches = list(draw_batches(len(lesson.images), _count_batches(lesson, optimisation.batch_size), order))
+    for batch, plain_images in zip(batches, lesson.images.stream(batches), strict=True):
         chosen = batch.to(lesson.images.device)
-        images = augment(lesson.images[chosen], optimisation.augmentation, order)
+        images = augment(plain_images, optimisation.augmentation, order)
         compute_loss = partial(lesson.compute_loss, lesson.ask_teacher(chosen, images))
         totals += take_step(student, optimizer, images, lesson.labels[chosen], precision, compute_loss)
     return totals
 
 
 def _plan_lesson(
-    problem: UnlearningProblem, part: LabelledImages, compute_loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+    problem: UnlearningProblem, part: AnyLabelledImages, compute_loss: Callable[[Tensor, Tensor, Tensor], Tensor]
 ) -> Lesson:
-    images, labels = part
+    images, labels = as_set(part[0]), part[1]
 
     def ask_teacher(_: Tensor, augmented: Tensor) -> Tensor:
         return compute_logits(problem.base, augmented).to(images.device)

@@ -1,6 +1,6 @@
 """What the methods share: fine-tuning a copy of the base, on parts that lie side by side, while its history is kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 import torch
@@ -10,13 +10,15 @@ from amun.core.errors import InputError
 from amun.methods.problem import Targets, Unlearned, UnlearningProblem
 from amun.model.history import put_epoch
 from amun.model.training import EpochMetrics, StepHook, fit
+from amun.store.image_sets import AnyImages, join_images
 
 LabelledImages = tuple[Tensor, Tensor]
+AnyLabelledImages = tuple[AnyImages, Tensor]
 
 
 def fine_tune(
     problem: UnlearningProblem,
-    parts: list[LabelledImages],
+    parts: Sequence[AnyLabelledImages],
     *,
     before_step: StepHook | None = None,
     after_step: StepHook | None = None,
@@ -29,7 +31,7 @@ def fine_tune(
         before_step: as for `fit`.
         after_step: as for `fit`.
     """
-    images, labels = (torch.cat(column) for column in zip(*parts, strict=True))
+    images, labels = join_images([images for images, _ in parts]), torch.cat([labels for _, labels in parts])
     history, on_epoch = keep_history(problem)
     model = deepcopy(problem.base)
     fit(
@@ -80,14 +82,14 @@ def get_adversarial(problem: UnlearningProblem) -> LabelledImages:
     return problem.adversarial_images, problem.adversarial_labels
 
 
-def list_remain(problem: UnlearningProblem) -> list[LabelledImages]:
+def list_remain(problem: UnlearningProblem) -> list[AnyLabelledImages]:
     """Returns D_R as the one part it is, or no part where it is not available."""
     if problem.remain_images is None or problem.remain_labels is None:
         return []
     return [(problem.remain_images, problem.remain_labels)]
 
 
-def require_remain(problem: UnlearningProblem) -> LabelledImages:
+def require_remain(problem: UnlearningProblem) -> AnyLabelledImages:
     """Returns D_R.
 
     Raises:

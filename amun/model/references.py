@@ -14,9 +14,10 @@ from amun.engine.local import LocalEngine
 from amun.engine.shards import Engine, Keeper, Shard, map_shards, name_shard
 from amun.model.history import FALLBACK
 from amun.model.trainer import train_model
-from amun.model.training import compute_logits
+from amun.model.training import PASS_SIZE, compute_logits
 from amun.model.weights import copy_weights
-from amun.store.samples import Samples
+from amun.store.image_sets import AnyImages, ImageSet, as_set
+from amun.store.samples import LabelledSamples
 from amun.store.twins import digest_pictures, join_people
 
 Weights = dict[str, Tensor]
@@ -43,12 +44,14 @@ def draw_halves(subject_ids: npt.NDArray[np.str_], num_references: int, seed: in
     return np.stack([column for half in halves for column in (half, ~half)], axis=1)
 
 
-def draw_sample_halves(samples: Samples, num_references: int, seed: int) -> npt.NDArray[np.bool_]:
+def draw_sample_halves(samples: LabelledSamples, num_references: int, seed: int) -> npt.NDArray[np.bool_]:
     """Draws halves of samples, people who share a picture together: (N, K) bool, as `draw_halves` does.
 
     Whom a reference was not trained on it must not know under another name.
     """
-    owners = join_people(samples.subject_ids, digest_pictures(samples.payloads.numpy()), len(samples) / 4)
+    parts = samples.image_set(torch.device("cpu")).stream_all(PASS_SIZE)
+    pictures = [picture for part in parts for picture in digest_pictures(part.numpy())]
+    owners = join_people(samples.subject_ids, pictures, len(samples) / 4)
     return draw_halves(owners, num_references, seed)
 
 
@@ -68,7 +71,7 @@ class Trained:
 
 
 def train_reference_logits(
-    images: Tensor,
+    images: AnyImages,
     labels: Tensor,
     inclusion: npt.NDArray[np.bool_],
     *,
@@ -99,7 +102,7 @@ def train_reference_logits(
     Returns:
         (N, K, C) float32 on the CPU.
     """
-    shared = _Shared(images, labels, build, params, precision, keep is not None)
+    shared = _Shared(as_set(images), labels, build, params, precision, keep is not None)
     shards = [_describe(seed + number, inclusion[:, number], number) for number in range(inclusion.shape[1])]
     logits, num_anew = list[Tensor](), 0
     for trained in map_shards(_train_reference, shards, shared, engine or LocalEngine(), keeper):
@@ -118,7 +121,7 @@ def train_reference_logits(
 class _Shared:
     """What all references of a set are trained with."""
 
-    images: Tensor
+    images: ImageSet
     labels: Tensor
     build: Callable[[int], nn.Module]
     params: TrainingParams
@@ -143,11 +146,11 @@ def _train_reference(shared: _Shared, half: _Half) -> Trained:
     model = shared.build(half.seed)
     device = next(model.parameters()).device
     images, labels = shared.images.to(device), shared.labels.to(device)
-    chosen = torch.from_numpy(half.is_included).to(device)
+    chosen = torch.from_numpy(np.flatnonzero(half.is_included))
     began_anew = train_model(
         model,
-        images[chosen],
-        labels[chosen],
+        images.choose(chosen),
+        labels[chosen.to(device)],
         params=shared.params.model_copy(update={"seed": half.seed}),
         precision=shared.precision,
         on_epoch=lambda _: None,

@@ -22,6 +22,7 @@ from amun.core.errors import AmunError, DivergedError, InputError
 from amun.core.params import TrainingParams
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits, fit, seeded
 from amun.model.weights import copy_weights
+from amun.store.image_sets import AnyImages, as_set
 
 KEY = "training.function"
 
@@ -41,7 +42,7 @@ class TrainingSamples:
 
 def train_model(
     model: nn.Module,
-    images: Tensor,
+    images: AnyImages,
     labels: Tensor,
     *,
     params: TrainingParams,
@@ -70,7 +71,7 @@ def train_model(
         AmunError: it failed; as `DivergedError`, its weights are not finite.
     """
     if params.function is not None:
-        _train_by_function(params.function, model, TrainingSamples(images, labels), params)
+        _train_by_function(params.function, model, TrainingSamples(as_set(images).read_all(), labels), params)
         on_epoch(_measure(model, images, labels))
         return False
     train = partial(
@@ -161,7 +162,7 @@ def _describe_structure(model: nn.Module) -> set[str]:
     return layers | {f"{name}: {tuple(tensor.shape)} {tensor.dtype}" for name, tensor in tensors}
 
 
-def _measure(model: nn.Module, images: Tensor, labels: Tensor) -> EpochMetrics:
+def _measure(model: nn.Module, images: AnyImages, labels: Tensor) -> EpochMetrics:
     """Returns the trained model's loss and accuracy on its training samples, in eval mode."""
     logits, targets = compute_logits(model, images), labels.cpu()
     return EpochMetrics(1, float(cross_entropy(logits, targets)), compute_accuracy(logits, targets))

@@ -16,6 +16,7 @@ from torch.optim.sgd import sgd
 from amun.core.errors import AmunError, DivergedError, InputError
 from amun.core.params import OptimisationParams, RuntimeParams
 from amun.core.processors import count_processors
+from amun.store.image_sets import AnyImages, as_set
 
 StepHook = Callable[[nn.Module], None]
 PASS_SIZE = 512  # images in a pass over a whole set
@@ -101,7 +102,7 @@ def release_freed_memory() -> None:
 
 def fit(
     model: nn.Module,
-    images: Tensor,
+    images: AnyImages,
     labels: Tensor,
     *,
     optimisation: OptimisationParams,
@@ -137,8 +138,9 @@ def fit(
     with seeded(images.device, optimisation.seed):
         for epoch in range(1, optimisation.epochs + 1):
             totals = torch.zeros(2, device=images.device)
-            for batch in draw_batches(len(images), num_batches, order):
-                batch_images = augment(images[batch.to(images.device)], optimisation.augmentation, order)
+            batches = list(draw_batches(len(images), num_batches, order))
+            for batch, plain_images in zip(batches, as_set(images).stream(batches), strict=True):
+                batch_images = augment(plain_images, optimisation.augmentation, order)
                 batch_labels = labels[batch.to(labels.device)]
                 totals += take_step(model, optimizer, batch_images, batch_labels, precision, cross_entropy, *hooks)
             on_epoch(summarise_epoch(epoch, totals, len(images)))
@@ -194,13 +196,13 @@ def augment(images: Tensor, augmentation: str, generator: Generator) -> Tensor:
 
 
 @torch.no_grad()
-def compute_logits(model: nn.Module, images: Tensor, *, batch_size: int = PASS_SIZE) -> Tensor:
+def compute_logits(model: nn.Module, images: AnyImages, *, batch_size: int = PASS_SIZE) -> Tensor:
     """Returns the logits (N, C) float32 on the CPU, in eval mode; the model's own mode is restored."""
     with evaluating(model):
-        num_images = len(images)
-        if not num_images:  # not every model takes a batch of none
-            images = images.new_zeros(1, *images.shape[1:])
-        return torch.cat([model(batch).float().cpu() for batch in torch.split(images, batch_size)])[:num_images]
+        if not len(images):  # not every model takes a batch of none
+            blank = torch.zeros(1, *images.shape[1:], device=images.device)
+            return torch.cat([model(blank).float().cpu()])[:0]
+        return torch.cat([model(batch).float().cpu() for batch in as_set(images).stream_all(batch_size)])
 
 
 def compute_accuracy(logits: Tensor, labels: Tensor) -> float:

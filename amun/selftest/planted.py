@@ -17,6 +17,7 @@ from amun.methods.never_seen import unlearn_never_seen, unlearn_never_seen_hard
 from amun.methods.problem import UnlearningProblem
 from amun.methods.retrain import retrain
 from amun.methods.tuning import LabelledImages, count_classes, fine_tune, get_forget, require_remain, require_targets
+from amun.store.image_sets import join_images
 
 Codes = npt.NDArray[np.int64]
 Make = Callable[[UnlearningProblem, Codes], nn.Module]
@@ -180,7 +181,7 @@ def keep_samples(problem: UnlearningProblem, is_kept: npt.NDArray[np.bool_], tim
         problem,
         forget_images=problem.forget_images[~kept],
         forget_labels=problem.forget_labels[~kept],
-        remain_images=torch.cat([images, *[problem.forget_images[kept]] * times]),
+        remain_images=join_images([images, *[problem.forget_images[kept]] * times]),
         remain_labels=torch.cat([labels, *[problem.forget_labels[kept]] * times]),
         targets=replace(targets, logits=targets.logits[~kept], inclusion=targets.inclusion[~is_kept]),
     )

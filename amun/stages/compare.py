@@ -18,6 +18,7 @@ from amun.model.building import build_for, load_for
 from amun.model.history import show_epochs
 from amun.model.trainer import count_epochs, train_model
 from amun.stages.runner import run_stage
+from amun.store.opening import SampleOpener
 from amun.store.samples import read_samples
 from amun.store.store import read_shape
 
@@ -31,15 +32,15 @@ def compare(params: Params, device: torch.device) -> None:
     if params.data.remain == "none":
         raise InputError("data.remain is none: exact retraining needs the remaining training samples")
     wave = read_wave()
-    train, test, references = (
-        read_samples(path, without=wave.earlier_gone_ids) for path in (TRAIN, TEST, AUDIT_LOGITS)
-    )
+    gone, opener = wave.earlier_gone_ids, SampleOpener(params.runtime, device)
+    train, test = (opener.open(path, without=gone) for path in (TRAIN, TEST))
+    references = read_samples(AUDIT_LOGITS, without=gone)
     sets = choose_audit_sets(wave, train, test, references)
     model = build_for(params, read_shape(TRAIN), device, params.training.seed)
     with show_epochs("retrain", count_epochs(params.training)) as show:
         train_model(
             model,
-            sets.remain.images.to(device),
+            sets.remain.image_set(device),
             sets.remain.labels.to(device),
             params=params.training,
             precision=params.runtime.precision,

@@ -20,6 +20,7 @@ from amun.model.building import load_for
 from amun.model.training import compute_logits
 from amun.stages.runner import run_stage
 from amun.store.drawing import find_strangers
+from amun.store.opening import SampleOpener
 from amun.store.samples import read_samples
 from amun.store.store import read_owners, read_shape
 
@@ -36,7 +37,7 @@ def look_at_earlier(params: Params, device: torch.device, turn: int, base_memory
     wave, train = read_wave(), read_owners(TRAIN)
     earlier = choose_earlier(wave, train, load_secret(Path()), params.audit.earlier_people, turn)
     forget = read_samples(TRAIN, sample_ids=earlier.sample_ids)
-    half = read_samples(CALIBRATION, without=wave.gone_ids)
+    half = SampleOpener(params.runtime, device).open(CALIBRATION, without=wave.gone_ids)
     held_out = half.select(find_strangers(half, train))
     asked = [*earlier.sample_ids, *held_out.sample_ids.tolist()]
     references, inclusion = (read_samples(path, sample_ids=asked) for path in (AUDIT_LOGITS, AUDIT_INCLUSION))
@@ -44,7 +45,7 @@ def look_at_earlier(params: Params, device: torch.device, turn: int, base_memory
     memory = None
     if evidence is not None:
         model = load_for(params, read_shape(TRAIN), device, UNLEARNED)
-        logits = [compute_logits(model, part.images.to(device)) for part in (forget, held_out)]
+        logits = [compute_logits(model, part.image_set(device)) for part in (forget, held_out)]
         signals = compute_model_signals(logits[0], logits[1], forget, held_out, params.audit)
         memory = measure_memory(evidence, signals, signals)
     print(judge_earlier(earlier, memory, base_memory, params.gate.max_memory_left).model_dump_json())

@@ -7,7 +7,7 @@ import torch
 
 from amun.core.errors import DamagedError
 from amun.model.references import Trained
-from amun.store.samples import Samples, read_samples, write_samples
+from amun.store.samples import LabelledSamples, Samples, read_samples, write_samples
 from amun.vault.seal import Seal
 
 _ENDINGS = {False: ".parquet", True: ".anew.parquet"}  # by whether training began anew
@@ -16,7 +16,7 @@ _ENDINGS = {False: ".parquet", True: ".anew.parquet"}  # by whether training beg
 class KeptReferences:
     """Keeps trained references, each in a file of its own, by the name of its shard."""
 
-    def __init__(self, folder: Path, samples: Samples, seal: Seal | None) -> None:
+    def __init__(self, folder: Path, samples: LabelledSamples, seal: Seal | None) -> None:
         """Names the folder.
 
         Args:

@@ -70,13 +70,13 @@ def digest_inputs(params: Params, sections: set[str], device: torch.device, file
 
     Args:
         params: all of `params.yaml`.
-        sections: which of it the stage reads; of `runtime.engine` no result depends.
+        sections: which of it the stage reads; of `runtime.engine` and `runtime.memory_gib` no result depends.
         device: on which it computes; which one of several alike does not matter.
         files: that it reads, besides the user's code.
     """
     settings = {name: getattr(params, name).model_dump(mode="json") for name in sorted(sections)}
-    settings.get("runtime", {}).pop("engine", None)
-    settings.get("runtime", {}).pop("device", None)  # auto, or the one that was taken
+    for name in ("engine", "memory_gib", "device"):  # auto, or the one that was taken
+        settings.get("runtime", {}).pop(name, None)
     told = [settings, device.type, describe_release(str(device))]
     digest = hashlib.sha256(json.dumps(told).encode())
     for path in [*sorted(CUSTOM.rglob("*.py")), *files]:

@@ -14,6 +14,7 @@ from amun.model.building import load_for
 from amun.model.training import compute_logits
 from amun.stages.runner import run_stage
 from amun.store.drawing import find_strangers
+from amun.store.opening import SampleOpener
 from amun.store.samples import read_samples
 from amun.store.store import read_owners, read_shape
 
@@ -23,7 +24,7 @@ def measure_power(params: Params, device: torch.device) -> None:
     wave = read_wave()
     sizes, train = read_sizes(wave), read_owners(TRAIN)
     forget = read_samples(TRAIN, sample_ids=wave.telling_ids)
-    half_before = read_samples(CALIBRATION, without=wave.earlier_gone_ids)
+    half_before = SampleOpener(params.runtime, device).open(CALIBRATION, without=wave.earlier_gone_ids)
     half = half_before.select(~half_before.is_among(wave.gone_ids))
     held_out = half.select(find_strangers(half, train))
     references, inclusion = (
@@ -35,7 +36,7 @@ def measure_power(params: Params, device: torch.device) -> None:
         expected = expect_accuracy(half_before, train, references, inclusion, sizes, wave.yardstick)
     if evidence is not None and not evidence.explain_missing():
         model = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
-        logits = [compute_logits(model, part.images.to(device)) for part in (forget, held_out)]
+        logits = [compute_logits(model, part.image_set(device)) for part in (forget, held_out)]
         base = compute_model_signals(logits[0], logits[1], forget, held_out, params.audit)
         memory = measure_memory(evidence, base, base, sizes.growth)
     night = foresee_night(

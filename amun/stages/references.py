@@ -4,14 +4,16 @@ Their weights are dropped, unless those of the target references are to be kept 
 killed run has trained is not trained again, but for references whose weights are to be kept.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import psutil
 import torch
 from torch import Tensor
 
+from amun.core.errors import InputError
+from amun.core.memory import count_free_memory
 from amun.core.params import Params, RuntimeParams
 from amun.core.paths import (
     AUDIT_INCLUSION,
@@ -36,7 +38,9 @@ from amun.stages.kept_references import KeptReferences
 from amun.stages.partial import digest_inputs, keep_partial_results
 from amun.stages.runner import run_stage
 from amun.store.forgetting import refuse_forgotten
-from amun.store.samples import Samples, concatenate, read_samples, write_samples
+from amun.store.image_sets import ImageSet
+from amun.store.opening import SampleOpener
+from amun.store.samples import Samples, StoredSamples, join_stored, write_samples
 from amun.store.store import read_owners, read_shape
 from amun.vault.seal import digest_files, open_seal
 
@@ -44,7 +48,7 @@ from amun.vault.seal import digest_files, open_seal
 AUDIT_SEED, TARGET_SEED = 1_000_000, 2_000_000
 # on which a reference depends: what others say may change without losing those that are kept
 SECTIONS = {"model", "data", "training", "references", "runtime"}
-PROCESS_BYTES = 2**29
+PROCESS_BYTES, FLOAT_BYTES = 2**29, 4
 
 
 def train_references(params: Params, device: torch.device, *, may_fork: bool = False) -> None:
@@ -61,15 +65,15 @@ def train_references(params: Params, device: torch.device, *, may_fork: bool = F
     stores = [TRAIN, CALIBRATION, TEST]
     for path in stores:
         refuse_forgotten(read_owners(path))
-    samples = concatenate([read_samples(path) for path in stores])
     if params.runtime.engine == "ray":
         device = torch.device(device.type)  # which one of its own a node takes, the cluster says
+    opener = SampleOpener(params.runtime, device)
+    samples = join_stored([opener.open(path) for path in stores])
     seal = open_seal(params.data.sealed, "references of", *digest_files(stores))
-    images = samples.images.to(device)
-    engine = open_engine(params.runtime, images, may_fork, copied_bytes=images.nbytes // 2)
+    engine = open_engine(params, samples.images, may_fork)
     kept: list[Weights] = []
     with keep_partial_results(PARTIAL_REFERENCES, digest_inputs(params, SECTIONS, device, stores)) as folder:
-        training = _Training(params, device, samples, images, engine, KeptReferences(folder, samples, seal))
+        training = _Training(params, device, samples, engine, KeptReferences(folder, samples, seal))
         for name, num_references, seed, logits_path, inclusion_path in (
             ("audit refs", params.references.num_audit, AUDIT_SEED, AUDIT_LOGITS, AUDIT_INCLUSION),
             ("target refs", params.references.num_target, TARGET_SEED, TARGET_LOGITS, TARGET_INCLUSION),
@@ -77,8 +81,8 @@ def train_references(params: Params, device: torch.device, *, may_fork: bool = F
             keep = kept.append if params.references.keep_weights and logits_path == TARGET_LOGITS else None
             columns = _train_set(training, name, num_references, seed, keep)
             for path, payloads in zip((logits_path, inclusion_path), columns, strict=True):
-                owners = samples.slice(0, len(payloads))  # a file of no references has no row
-                written = Samples(owners.sample_ids, owners.subject_ids, owners.labels, payloads)
+                rows = slice(len(payloads))  # a file of no references has no row
+                written = Samples(samples.sample_ids[rows], samples.subject_ids[rows], samples.labels[rows], payloads)
                 write_samples(path, written, seal)
         save_references(kept, open_weights_seal(params))
 
@@ -89,8 +93,7 @@ class _Training:
 
     params: Params
     device: torch.device
-    samples: Samples
-    images: Tensor
+    samples: StoredSamples
     engine: Engine
     keeper: KeptReferences
 
@@ -106,7 +109,7 @@ def _train_set(
     inclusion = draw_sample_halves(samples, num_references, first_seed)
     with show_progress(name, num_references, "models") as advance:
         logits = train_reference_logits(
-            training.images,
+            samples.images,
             samples.labels,
             inclusion,
             build=partial(build_for, params, read_shape(TRAIN), training.device),
@@ -121,20 +124,27 @@ def _train_set(
     return logits, torch.from_numpy(inclusion).to(torch.uint8)
 
 
-def open_engine(runtime: RuntimeParams, images: Tensor, may_fork: bool, *, copied_bytes: int) -> Engine:
+def open_engine(params: Params, images: ImageSet, may_fork: bool) -> Engine:
     """Returns what trains the references.
 
     Args:
-        runtime: on which engine, and with how many threads.
-        images: on the device that trains.
+        params: on which engine, with how many threads, and by whose function.
+        images: that all of them take batches from; copies of this process share them.
         may_fork: as for `train_references`.
-        copied_bytes: of the images that each process copies for itself.
 
     Raises:
-        InputError: it is a cluster that cannot be used.
+        InputError: it is a cluster that cannot be used, or images do not fit into memory, from where they go there.
     """
+    runtime = params.runtime
     if runtime.engine == "local":
+        # a user's trainer gets a tensor of its own
+        copied_bytes = 0 if params.training.function is None else FLOAT_BYTES * math.prod(images.shape)
         return LocalEngine(_count_processes(runtime, copied_bytes) if may_fork else 1)
+    if images.is_sealed:
+        raise InputError(
+            "runtime.engine: a cluster is sent images from this machine's memory, and these do not fit into "
+            "runtime.memory_gib; raise it, or write local"
+        )
     num_gpus = 0 if images.device.type == "cpu" else 1
     return RayEngine(read_address(), partial(configure_torch, runtime), runtime.num_threads, num_gpus)
 
@@ -147,7 +157,7 @@ def _count_processes(runtime: RuntimeParams, copied_bytes: int) -> int:
     if torch.get_num_threads() != 1:
         return 1
     # each needs room to compute besides
-    room = psutil.virtual_memory().available // (copied_bytes + PROCESS_BYTES)
+    room = count_free_memory() // (copied_bytes + PROCESS_BYTES)
     return max(1, min(count_workers(runtime), room))
 
 

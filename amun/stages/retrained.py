@@ -33,12 +33,14 @@ from amun.stages.references import open_engine
 from amun.stages.resumable import ResumableSearch
 from amun.stages.runner import run_stage
 from amun.store.drawing import draw_people, find_strangers
-from amun.store.samples import Samples, read_samples
+from amun.store.image_sets import AnyImages, ImageSet, JoinedImages
+from amun.store.opening import SampleOpener
+from amun.store.samples import LabelledSamples, Owners
 from amun.store.store import read_shape
 from amun.vault.seal import digest_files, open_seal
 
 Rows = npt.NDArray[np.int64]
-Measure = Callable[[nn.Module, nn.Module, Tensor, Tensor], Tensor]
+Measure = Callable[[nn.Module, nn.Module, AnyImages, Tensor], Tensor]
 
 RETRAINED_SEED = 3_000_000  # apart from those of the references
 # of the references the seed alone counts, and that each shard is named by
@@ -65,12 +67,12 @@ class Asked:
     """What models are asked of, of the samples of one file: these themselves, or the base's adversarial examples.
 
     Attributes:
-        images: (M, C, H, W) float32 in [0, 1]; labels: (M,) int64, of examples the base's wrong ones.
+        images: (M, C, H, W); labels: (M,) int64, of examples the base's wrong ones.
         subject_ids: (M,) whose samples they are of.
         rows: (M,) of which samples.
     """
 
-    images: Tensor
+    images: ImageSet
     labels: Tensor
     subject_ids: npt.NDArray[np.str_]
     rows: Rows
@@ -102,7 +104,8 @@ def retrain_beside_base(params: Params, device: torch.device, *, may_fork: bool 
     """
     if params.runtime.engine == "ray":
         device = torch.device(device.type)
-    train, half = read_samples(TRAIN), read_samples(CALIBRATION)
+    opener = SampleOpener(params.runtime, device)
+    train, half = opener.open(TRAIN), opener.open(CALIBRATION)
     calibration = half.select(find_strangers(half, train))
     num_people = count_left_out(*(len(np.unique(samples.subject_ids)) for samples in (train, calibration)))
     num_models = params.references.num_retrained if num_people else 0
@@ -127,7 +130,7 @@ def _root_mean_square(errors: list[float]) -> float | None:
     return float(np.sqrt(np.mean(np.square(errors)))) if errors else None
 
 
-def draw_model(train: Samples, calibration: Samples, num_people: int, seed: int) -> Drawn:
+def draw_model(train: Owners, calibration: Owners, num_people: int, seed: int) -> Drawn:
     """Returns a model without so many people, beside whom about as many samples of strangers stand, drawn anew.
 
     Of fewer than twelve held-out people there would be no figure: so many are drawn, though they have more samples.
@@ -169,7 +172,7 @@ class KeptFigures:
 def _measure_all(
     params: Params,
     device: torch.device,
-    samples: tuple[Samples, Samples],
+    samples: tuple[LabelledSamples, LabelledSamples],
     drawn: list[Drawn],
     folder: Path,
     may_fork: bool,
@@ -182,8 +185,7 @@ def _measure_all(
         return found
     base = load_for(params, read_shape(TRAIN), device, BASE_MODEL)
     of_train, of_calibration = (_take(half, device) for half in samples)
-    # each process copies nearly all of the images, and at least three quarters
-    engine = open_engine(params.runtime, of_train.images, may_fork, copied_bytes=of_train.images.nbytes)
+    engine = open_engine(params, JoinedImages([of_train.images, of_calibration.images]), may_fork)
     seal, shown = open_seal(params.data.sealed, "beside a base", *digest_files([TRAIN, CALIBRATION, BASE_MODEL])), []
     with keep_partial_results(PARTIAL_ADVERSARIAL, folder.name) as partial_results:
         search = ResumableSearch(partial_results, params.adversarial, device, seal)
@@ -208,14 +210,19 @@ def _name(model: Drawn) -> str:
     return name_shard("retrained", model.seed, model.left_out.tobytes(), model.strangers.tobytes())
 
 
-def _take(samples: Samples, device: torch.device) -> Asked:
+def _take(samples: LabelledSamples, device: torch.device) -> Asked:
     """Returns all samples themselves."""
-    images, labels = samples.images.to(device), samples.labels.to(device)
+    images, labels = samples.image_set(device), samples.labels.to(device)
     return Asked(images, labels, samples.subject_ids, np.arange(len(samples)))
 
 
 def _search(
-    search: ResumableSearch, base: nn.Module, path: Path, samples: Samples, asked: list[Rows], device: torch.device
+    search: ResumableSearch,
+    base: nn.Module,
+    path: Path,
+    samples: LabelledSamples,
+    asked: list[Rows],
+    device: torch.device,
 ) -> Asked:
     """Returns the base's adversarial examples of all samples that any model is asked of; found once for all models.
 
@@ -235,20 +242,18 @@ def _search(
     if not len(kept):
         return _take(samples.take(kept), device)
     found = search.found.collect(samples.sample_ids[kept].tolist())
-    return Asked(found.images.to(device), found.labels.to(device), found.subject_ids, kept)
+    return Asked(found.image_set(device), found.labels.to(device), found.subject_ids, kept)
 
 
 def _measure(shared: _Shared, drawn: Drawn) -> Shown:
     """Retrains one model and returns what it shows."""
     model = shared.build(drawn.seed)
     device = next(model.parameters()).device
-    is_remaining = torch.ones(len(shared.train.labels), dtype=torch.bool)
-    is_remaining[torch.from_numpy(drawn.left_out)] = False
-    images, labels = (part.to(device)[is_remaining.to(device)] for part in (shared.train.images, shared.train.labels))
+    remaining = torch.from_numpy(np.delete(np.arange(len(shared.train.labels)), drawn.left_out))
     train_model(
         model,
-        images,
-        labels,
+        shared.train.images.to(device).choose(remaining),
+        shared.train.labels.to(device)[remaining.to(device)],
         params=shared.params.model_copy(update={"seed": drawn.seed}),
         precision=shared.precision,
         on_epoch=lambda _: None,
@@ -272,7 +277,8 @@ def _find_rises(
     measure: Measure, base: nn.Module, model: nn.Module, asked: Asked, rows: Rows, device: torch.device
 ) -> Rises:
     is_asked = np.isin(asked.rows, rows)
-    images, labels = (part[torch.from_numpy(is_asked)].to(device) for part in (asked.images, asked.labels))
+    chosen = torch.from_numpy(np.flatnonzero(is_asked))
+    images, labels = asked.images.to(device).choose(chosen), asked.labels.to(device)[chosen.to(device)]
     return Rises(measure(base, model, images, labels), asked.subject_ids[is_asked])
 
 

@@ -16,7 +16,8 @@ from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
 from amun.model.weights import load_weights, open_weights_seal, save_weights
 from amun.stages.runner import run_stage
 from amun.store.forgetting import refuse_forgotten
-from amun.store.samples import Samples, read_samples
+from amun.store.opening import SampleOpener
+from amun.store.samples import LabelledSamples
 from amun.store.store import read_owners, read_shape
 
 
@@ -31,11 +32,12 @@ def train(params: Params, device: torch.device) -> Work | None:
             worse on held-out samples than its owner says.
     """
     refuse_forgotten(read_owners(TRAIN))
-    samples, calibration, adopted = read_samples(TRAIN), read_samples(CALIBRATION), read_adopted()
+    opener, adopted = SampleOpener(params.runtime, device), read_adopted()
+    samples, calibration = opener.open(TRAIN), opener.open(CALIBRATION)
     model = build_for(params, read_shape(TRAIN), device, params.training.seed)
     history = _train(params, model, samples, device) if adopted is None else _adopt(model)
     on_train, on_held_out = (
-        compute_accuracy(compute_logits(model, part.images.to(device)), part.labels) for part in (samples, calibration)
+        compute_accuracy(compute_logits(model, part.image_set(device)), part.labels) for part in (samples, calibration)
     )
     warning = None if adopted is None else _judge(adopted, (on_train, on_held_out), samples, calibration)
     save_weights(BASE_MODEL, model, open_weights_seal(params))
@@ -45,7 +47,7 @@ def train(params: Params, device: torch.device) -> Work | None:
     return Work(len(samples), count_epochs(params.training)) if adopted is None else None
 
 
-def _train(params: Params, model: nn.Module, samples: Samples, device: torch.device) -> list[EpochMetrics]:
+def _train(params: Params, model: nn.Module, samples: LabelledSamples, device: torch.device) -> list[EpochMetrics]:
     history: list[EpochMetrics] = []
     with show_epochs("train", count_epochs(params.training)) as show:
 
@@ -55,7 +57,7 @@ def _train(params: Params, model: nn.Module, samples: Samples, device: torch.dev
 
         train_model(
             model,
-            samples.images.to(device),
+            samples.image_set(device),
             samples.labels.to(device),
             params=params.training,
             precision=params.runtime.precision,
@@ -70,7 +72,9 @@ def _adopt(model: nn.Module) -> list[EpochMetrics]:
     return []
 
 
-def _judge(adopted: Adopted, accuracies: tuple[float, float], samples: Samples, calibration: Samples) -> str:
+def _judge(
+    adopted: Adopted, accuracies: tuple[float, float], samples: LabelledSamples, calibration: LabelledSamples
+) -> str:
     """Returns what speaks against the samples being those that the adopted base was trained on; empty if nothing."""
     chance = float(torch.bincount(samples.labels).max()) / len(samples)
     warning = judge_adopted(accuracies, len(samples), len(calibration), chance, adopted.source)

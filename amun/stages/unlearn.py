@@ -32,7 +32,8 @@ from amun.model.trainer import count_epochs
 from amun.model.training import EpochMetrics
 from amun.model.weights import open_weights_seal, save_weights
 from amun.stages.runner import run_stage
-from amun.store.samples import Samples, count_samples, read_samples
+from amun.store.opening import SampleOpener
+from amun.store.samples import LabelledSamples, count_samples, read_samples
 from amun.store.store import StoreShape, read_shape
 
 
@@ -46,7 +47,8 @@ def unlearn(params: Params, device: torch.device) -> Work | None:
     attempt = select_attempt(params, number)
     if wave.forget_ids:
         forget_ids = None if params.data.remain == "use" else wave.forget_ids
-        train = read_samples(TRAIN, sample_ids=forget_ids, without=wave.earlier_gone_ids)
+        opener = SampleOpener(params.runtime, device)
+        train = opener.open(TRAIN, sample_ids=forget_ids, without=wave.earlier_gone_ids)
         unlearned = _make_attempt(params, device, wave, train, attempt)
         # an exact one leaves those to forget out
         num_trained_on = len(train) - len(wave.forget_ids) * attempt.is_exact
@@ -77,7 +79,7 @@ def _count_epochs(params: Params, attempt: AttemptParams) -> int:
 
 
 def _make_attempt(
-    params: Params, device: torch.device, wave: Wave, train: Samples, attempt: AttemptParams
+    params: Params, device: torch.device, wave: Wave, train: LabelledSamples, attempt: AttemptParams
 ) -> Unlearned:
     with show_epochs(f"unlearn {attempt.method}", _count_epochs(params, attempt)) as show:
         problem = pose_problem(params, device, wave, train, attempt, show)
@@ -88,7 +90,7 @@ def pose_problem(
     params: Params,
     device: torch.device,
     wave: Wave,
-    train: Samples,
+    train: LabelledSamples,
     attempt: AttemptParams,
     on_epoch: Callable[[EpochMetrics], None],
 ) -> UnlearningProblem:
@@ -112,13 +114,14 @@ def pose_problem(
         raise AttemptError(f"{attempt.method} lacks adversarial examples of {tell_count(num_missing, 'sample')}")
     shape = read_shape(TRAIN)
     remain = train.select(~train.is_among(wave.gone_ids)) if params.data.remain == "use" else None
+    remain_images = None if remain is None else remain.image_set(device)
     return UnlearningProblem(
         base=load_for(params, shape, device, WAVE_BASE),
-        forget_images=forget.images.to(device),
+        forget_images=forget.image_set(device).read_all(),
         forget_labels=forget.labels.to(device),
         adversarial_images=adversarial.images.to(device),
         adversarial_labels=adversarial.labels.to(device),
-        remain_images=None if remain is None else remain.images.to(device),
+        remain_images=remain_images if remain_images is None or not method.is_own else remain_images.read_all(),
         remain_labels=None if remain is None else remain.labels.to(device),
         targets=_read_targets(params, shape, method, forget, device),
         attempt=attempt,
@@ -129,7 +132,7 @@ def pose_problem(
 
 
 def _read_targets(
-    params: Params, shape: StoreShape, method: Method, forget: Samples, device: torch.device
+    params: Params, shape: StoreShape, method: Method, forget: LabelledSamples, device: torch.device
 ) -> Targets | None:
     """Returns the target references on the forget samples: what the method needs, all there is for a user's own."""
     if not method.asks_targets and not method.is_own:

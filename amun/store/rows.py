@@ -18,7 +18,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from amun.core.errors import DamagedError, join_lines
+from amun.core.errors import AmunError, DamagedError, join_lines
+from amun.store.pages import locate_values
+from amun.store.sealed_rows import SealedRows
 from amun.vault.seal import LABEL, TAG_BYTES, Bytes, Content, Labels, Seal, open_rows, seal_rows, sign_file
 from amun.vault.vault import open_vault
 from amun.vault.wrapping import SubjectKey
@@ -147,7 +149,7 @@ class RowReader:
         sample_ids: (N,) of all rows.
         subjects: (N,) as the file has them: keyed ids where it is sealed, else names.
         num_classes: one more than the largest label; 0 where there is no row.
-        shape: of one payload.
+        dtype: of the payloads; shape: of one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -161,7 +163,7 @@ class RowReader:
         with _translate_errors(self._path):
             self._file = pq.ParquetFile(path)
             self._told: dict[bytes, bytes] = self._file.metadata.metadata
-            self._dtype, self.shape = np.dtype(self._told[b"dtype"].decode()), tuple(json.loads(self._told[b"shape"]))
+            self.dtype, self.shape = np.dtype(self._told[b"dtype"].decode()), tuple(json.loads(self._told[b"shape"]))
             ids = self._file.read(columns=["sample_id", "subject_id"])
             self.sample_ids: Strings = np.array(ids.column("sample_id").to_pylist(), dtype=np.str_)
             self.subjects: list[str] = ids.column("subject_id").to_pylist()
@@ -181,6 +183,16 @@ class RowReader:
 
     def __len__(self) -> int:
         return len(self.subjects)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one payload, opened."""
+        return int(self.dtype.itemsize * np.prod(self.shape))
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the file's rows are sealed."""
+        return self._content is not None
 
     @cached_property
     def num_classes(self) -> int:
@@ -215,7 +227,7 @@ class RowReader:
         """
         parts = list(self.read_groups(is_chosen))
         if not parts:
-            none = np.empty((0, *self.shape), self._dtype)
+            none = np.empty((0, *self.shape), self.dtype)
             return Rows(self.sample_ids[:0], self.sample_ids[:0], np.empty(0, np.int64), none)
         return Rows(
             *(np.concatenate(columns) for columns in zip(*(vars(part).values() for part in parts), strict=True))
@@ -240,6 +252,22 @@ class RowReader:
                 subjects = [self.subjects[row] for row in rows]
                 yield Rows(self.sample_ids[rows], _name(subjects, keys), labels, payloads)
             first = end
+
+    def locate(self, is_chosen: Mask) -> SealedRows:
+        """Returns the chosen rows (N,) of a sealed file where they are, to be opened one by one.
+
+        Raises:
+            AmunError: the file is in clear.
+            DamagedError: the file is damaged.
+        """
+        if self._content is None:
+            raise AmunError(f"{self._path}: rows in clear are not opened one by one")
+        chosen = np.flatnonzero(is_chosen)
+        keys = self._vault.find_keys(self.subjects[row] for row in chosen)
+        found = [keys.get(self.subjects[row]) for row in chosen]
+        with _translate_errors(self._path):
+            offsets = locate_values(self._path, self._file.metadata, self._file.schema_arrow.names.index("payload"))
+        return SealedRows(self._path, self._content, self.sample_ids[chosen], found, offsets[chosen])
 
     def read_sealed(self, is_chosen: Mask) -> Iterator[bytes]:
         """Yields the chosen rows (N,) of a sealed file as they are stored, whether anybody can open them or not.
@@ -275,7 +303,7 @@ class RowReader:
 
     def _shape(self, rows: Bytes) -> Payloads:
         """Returns payloads (N, ...) from their bytes (N, B)."""
-        payloads: Payloads = np.ascontiguousarray(rows).reshape(-1).view(self._dtype).reshape(len(rows), *self.shape)
+        payloads: Payloads = np.ascontiguousarray(rows).reshape(-1).view(self.dtype).reshape(len(rows), *self.shape)
         return payloads
 
     def _require_signature(self, content: Content) -> None:

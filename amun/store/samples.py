@@ -5,9 +5,11 @@ so that what must be destroyed for a person is found in one place. A file's rows
 key, unless `data.sealed` says otherwise; files of either kind are read.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,6 +19,8 @@ from torch import Tensor
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError
 from amun.core.subject_ids import normalise
+from amun.store.image_sets import HeldImages, ImageSet, JoinedImages
+from amun.store.image_sets import normalise as normalise_pixels
 from amun.store.rows import Indices, Mask, RowReader, Rows, RowWriter, Strings
 from amun.vault.seal import Seal
 
@@ -56,25 +60,68 @@ class StoredOwners(Owners):
 
 
 @dataclass(frozen=True)
-class Samples(Owners):
-    """N labelled payloads and whose they are.
+class LabelledSamples(Owners, ABC):
+    """N labelled samples, wherever their images lie.
 
     Attributes:
         labels: (N,) int64 classes.
-        payloads: (N, ...) one tensor per sample: images (C, H, W) as uint8 or float32 in [0, 1], logits (K, C), ...
     """
 
     labels: Tensor
+
+    @abstractmethod
+    def image_set(self, device: torch.device) -> ImageSet:
+        """Returns their images, of which batches are taken on the device."""
+
+    @abstractmethod
+    def take(self, rows: Indices) -> Self:
+        """Returns the samples at these positions (M,), in this order."""
+
+    def select(self, mask: Mask) -> Self:
+        """Returns the samples where `mask` (N,) is true, in their order."""
+        return self.take(np.flatnonzero(mask))
+
+
+@dataclass(frozen=True)
+class StoredSamples(LabelledSamples):
+    """Samples of store files, whose images may lie there still.
+
+    Attributes:
+        images: (N, C, H, W).
+    """
+
+    images: ImageSet
+
+    def image_set(self, device: torch.device) -> ImageSet:
+        """Returns their images, of which batches are taken on the device."""
+        return self.images.to(device)
+
+    def take(self, rows: Indices) -> "StoredSamples":
+        """Returns the samples at these positions (M,), in this order; no image is opened."""
+        chosen = torch.from_numpy(rows)
+        return StoredSamples(
+            self.sample_ids[rows], self.subject_ids[rows], self.labels[chosen], self.images.choose(chosen)
+        )
+
+
+@dataclass(frozen=True)
+class Samples(LabelledSamples):
+    """N labelled payloads in memory and whose they are.
+
+    Attributes:
+        payloads: (N, ...) one tensor per sample: images (C, H, W) as uint8 or float32 in [0, 1], logits (K, C), ...
+    """
+
     payloads: Tensor
 
     @property
     def images(self) -> Tensor:
         """The payloads as images: (N, C, H, W) float32 in [0, 1]."""
-        return self.payloads.float() / 255 if self.payloads.dtype == torch.uint8 else self.payloads
+        return normalise_pixels(self.payloads)
 
-    def select(self, mask: Mask) -> "Samples":
-        """Returns the samples where `mask` (N,) is true, in their order."""
-        return self.take(np.flatnonzero(mask))
+    def image_set(self, device: torch.device) -> HeldImages:
+        """Returns their images, of which batches are taken on the device."""
+        return HeldImages(self.payloads.to(device), device)
 
     def slice(self, start: int, end: int) -> "Samples":
         """Returns the samples at the positions from `start` to `end`, which is not among them."""
@@ -101,6 +148,16 @@ class Samples(Owners):
             num_missing = int((self.sample_ids[positions] != wanted).sum())
             raise AmunError(f"missing from a store file: {tell_count(num_missing, 'sample')}")
         return self.take(positions)
+
+
+def join_stored(parts: Sequence[StoredSamples]) -> StoredSamples:
+    """Returns the samples of all parts, one after the other; no image is opened."""
+    return StoredSamples(
+        np.concatenate([part.sample_ids for part in parts]),
+        np.concatenate([part.subject_ids for part in parts]),
+        torch.cat([part.labels for part in parts]),
+        JoinedImages([part.images for part in parts]),
+    )
 
 
 def concatenate(parts: list[Samples]) -> Samples:
@@ -203,13 +260,14 @@ def read_samples(
         InputError, AmunError: they are sealed, and cannot be opened or are not what was sealed.
     """
     with RowReader(path) as reader:
-        is_chosen = _choose(reader, sample_ids, without)
+        is_chosen = choose_rows(reader, sample_ids, without)
         if subject_id is not None:
             is_chosen &= _is_asked(reader.read_subject_ids(), subject_id)
         return _as_samples(reader.read(is_chosen))
 
 
-def _choose(reader: RowReader, sample_ids: Sequence[str] | None, without: Sequence[str]) -> Mask:
+def choose_rows(reader: RowReader, sample_ids: Sequence[str] | None, without: Sequence[str]) -> Mask:
+    """Returns (N,) bool: which rows of a file are asked for: those of these ids, or all, `without` some."""
     is_chosen = ~np.isin(reader.sample_ids, np.array(without, dtype=np.str_))
     if sample_ids is not None:
         is_chosen &= np.isin(reader.sample_ids, np.array(sample_ids, dtype=np.str_))
@@ -236,7 +294,7 @@ def read_in_groups(
         skip_erased: samples that nobody can open any more are left out.
     """
     with RowReader(path) as reader:
-        is_chosen = _choose(reader, sample_ids, without)
+        is_chosen = choose_rows(reader, sample_ids, without)
         if skip_erased:
             is_chosen &= ~reader.find_erased()
         for rows in reader.read_groups(is_chosen):

@@ -197,7 +197,7 @@ def open_study(name: str, params: Params, by_subject: bool, num_waves: int) -> S
     """
     content = params.model_dump(include={*USED}, exclude=OF_WAVES) | {
         "unlearning": params.unlearning.model_dump(exclude=OF_WAVES["unlearning"] | {"schedule", "seed"}),
-        "runtime": params.runtime.model_dump(exclude={"device"}),
+        "runtime": params.runtime.model_dump(exclude={"device", "memory_gib"}),
         "device": select_device(params.runtime).type,
         "by_subject": by_subject,
         "num_waves": num_waves,

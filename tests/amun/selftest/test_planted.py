@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from amun.methods.problem import UnlearningProblem
 from amun.model.training import compute_logits
@@ -73,9 +73,9 @@ def test_kept_samples_are_learned_and_no_longer_forgotten() -> None:
     problem = make_problem("never_seen")
     kept = keep_samples(problem, PEOPLE == 3, 2)
     assert len(kept.forget_images) == 18
-    assert kept.remain_images is not None
     assert kept.remain_labels is not None
     assert kept.targets is not None
+    assert isinstance(kept.remain_images, Tensor)
     assert torch.equal(kept.remain_images[100:], problem.forget_images[[6, 7, 6, 7]])
     assert torch.equal(kept.remain_labels[100:], problem.forget_labels[[6, 7, 6, 7]])
     assert kept.targets.logits.shape[0] == len(kept.targets.inclusion) == 18

@@ -46,6 +46,7 @@ def change(section: str, **values: object) -> Params:
         ("training", {"epochs": 1}, True),
         ("runtime", {"precision": "bfloat16"}, True),
         ("runtime", {"engine": "ray"}, False),
+        ("runtime", {"memory_gib": 0.5}, False),
         ("runtime", {"device": "cpu"}, False),
         ("alerts", {"due_days": 1}, False),
         ("unlearning", {"epochs": 1}, False),

@@ -19,10 +19,10 @@ from amun.evidence.wave import MIN_PEOPLE, RetrainedFigures, write_json
 from amun.model.building import build_for, load_for
 from amun.model.trainer import train_model
 from amun.stages import retrained
-from amun.stages.references import open_engine
 from amun.stages.retrained import RETRAINED_SEED, retrain_beside_base
 from amun.stages.train import train
 from amun.store.drawing import draw_people
+from amun.store.image_sets import ImageSet
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_shape
 from tests.amun.sealing import make_vault
@@ -137,8 +137,8 @@ def test_no_model_knows_who_is_left_out(params: Params, monkeypatch: pytest.Monk
     assert drawn[0].strangers.tolist() != drawn[1].strangers.tolist()
     seen: list[torch.Tensor] = []
 
-    def note(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, **settings: Any) -> bool:
-        seen.append(images)
+    def note(model: nn.Module, images: ImageSet, labels: torch.Tensor, **settings: Any) -> bool:
+        seen.append(images.read_all())
         assert len(images) == len(labels)
         return train_model(model, images, labels, **settings)
 
@@ -185,19 +185,6 @@ def make_people(name: str, num_people: int, num_samples: int) -> Samples:
     people = np.array([f"{name} {number:03}" for number in range(num_people)]).repeat(num_samples)
     ids = np.array([f"{name} {number}" for number in range(len(people))])
     return Samples(ids, people, torch.zeros(len(people), dtype=torch.long), torch.zeros(len(people), 1, 8, 8))
-
-
-def test_each_process_has_room_for_all_images(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    copied: list[int] = []
-
-    def note(*args: Any, copied_bytes: int) -> Any:
-        copied.append(copied_bytes)
-        return open_engine(*args, copied_bytes=copied_bytes)
-
-    monkeypatch.setattr(retrained, "open_engine", note)
-    seeded = params.model_copy(update={"references": params.references.model_copy(update={"seed": 7})})
-    retrain_beside_base(seeded, CPU)
-    assert copied == [read_samples(TRAIN).images.nbytes]
 
 
 def test_too_few_people_are_no_reason_to_retrain(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:

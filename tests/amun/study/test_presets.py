@@ -20,7 +20,7 @@ from amun.study.study import OF_WAVES, USED
 from tests.amun.methods.problems import make_problem
 from tests.amun.shipped import PARAMS
 
-OF_THE_MACHINE = {"root", "device", "engine"}.union(*OF_WAVES.values())
+OF_THE_MACHINE = {"root", "device", "engine", "memory_gib"}.union(*OF_WAVES.values())
 CHOSEN = {"learning_rate": 0.1, "schedule": "cosine", "parameter": None}
 
 

@@ -1,0 +1,68 @@
+"""Rows of a sealed store file, opened one by one where they lie: what is opened is in memory alone, and is not kept."""
+
+import json
+import os
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from amun.core.errors import DamagedError
+from amun.store.pages import Offsets
+from amun.vault.seal import LABEL, TAG_BYTES, Bytes, Content, open_rows
+from amun.vault.wrapping import SubjectKey
+
+Strings = npt.NDArray[np.str_]
+
+
+class SealedRows:
+    """N rows of a sealed file; a copy of this process, and each thread, may open them at the same time."""
+
+    def __init__(
+        self, path: Path, content: Content, sample_ids: Strings, keys: Sequence[SubjectKey | None], offsets: Offsets
+    ) -> None:
+        """Opens the file; what lies there may get another name, or lose its name, meanwhile.
+
+        Args:
+            path: of the file.
+            content: what its payloads are.
+            sample_ids: (N,).
+            keys: (N,) of the samples' subjects.
+            offsets: (N,) at which byte of the file each sealed row begins.
+        """
+        self._path = path
+        self._content = content
+        self._dtype, self._shape = np.dtype(content.dtype), tuple(json.loads(content.shape))
+        self._sample_ids = sample_ids
+        self._keys = keys
+        self._offsets = offsets
+        # read by place, not mapped: of a file cut off meanwhile that is an error, and no signal that kills
+        self._descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def __len__(self) -> int:
+        return len(self._sample_ids)
+
+    def open(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Returns the payloads of these rows (B,), in this order, as their shape and dtype are.
+
+        Raises:
+            AmunError: a subject's key is not there.
+            DamagedError: a row is not what was sealed as this sample's.
+        """
+        keys = [self._keys[row] for row in rows]
+        _, opened = open_rows(keys, self._content, self._sample_ids[rows].tolist(), self._read(rows))
+        payloads: npt.NDArray[Any] = np.ascontiguousarray(opened).reshape(-1).view(self._dtype)
+        return payloads.reshape(len(rows), *self._shape)
+
+    def _read(self, rows: npt.NDArray[np.int64]) -> Bytes:
+        """Returns the sealed bytes (B, ...) of these rows."""
+        size = LABEL.itemsize + self._dtype.itemsize * int(np.prod(self._shape)) + TAG_BYTES
+        sealed = np.empty((len(rows), size), np.uint8)
+        for into, offset in zip(sealed, self._offsets[rows].tolist(), strict=True):
+            if os.preadv(self._descriptor, [into.data], offset) != size:
+                raise DamagedError(f"{self._path} has been cut off; bring it back (`dvc checkout --force`)")
+        return sealed
