@@ -139,7 +139,9 @@ def _compare(forget: Tensor, others: Tensor, min_number: int) -> tuple[float | N
     return compute_auc(forget, others), auc_standard_error(len(forget), len(others))
 
 
-def measure_trace(params: Params, device: torch.device, unlearned: nn.Module, others: Samples) -> Trace:
+def measure_trace(
+    params: Params, device: torch.device, unlearned: nn.Module, others: Samples, figure_ids: list[str]
+) -> Trace:
     """Returns the trace of an unlearned model: D_A against the examples of as many held-out samples.
 
     Args:
@@ -147,8 +149,10 @@ def measure_trace(params: Params, device: torch.device, unlearned: nn.Module, ot
         device: of the model.
         unlearned: the model after the wave.
         others: adversarial images of held-out samples, and the base's labels of them.
+        figure_ids: of the wave's samples, those that figures are of.
     """
-    forget = read_samples(ADVERSARIAL)
+    everybody = read_samples(ADVERSARIAL)
+    forget = everybody.select(everybody.is_among(figure_ids))
     if min(len(forget), len(others)) < MIN_REPORTED:
         return Trace()
     base = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
