@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError, choose_exit_code
 from amun.core.params import ADDED_KEYS
 from amun.core.paths import PARAMS, SECRET, TRAIN, UNLEARNED
@@ -222,6 +223,31 @@ def judge_earlier(workspace: Workspace) -> Iterator[Finding]:
         )
 
 
+def judge_canaries(workspace: Workspace) -> Iterator[Finding]:
+    """Finds canaries that cannot be read, are too few, or have asked. A night runs all the same."""
+    from amun.core.params import MIN_CANARIES
+    from tasks.workspace.canaries import find_pool
+
+    limit = workspace.params.audit.canaries
+    has_base = (workspace.root / dvc.LOCK_FILE).exists()
+    try:
+        pool = find_pool(workspace) if has_base else None
+    except InputError as error:
+        yield Finding(f"nights take no canaries: {error}")
+        return
+    if pool is not None and pool.num_asked:
+        yield Finding(
+            f"{PARAMS}: data.canaries: {tell_count(pool.num_asked, 'canary has', 'canaries have')} asked, which nobody "
+            "does who is nobody's: are the others on that list?"
+        )
+    if pool is not None and pool.num_left < MIN_CANARIES:
+        yield Finding(
+            f"{PARAMS}: audit.canaries is {limit}, and {pool.num_left} are left of the {pool.num_held} people of "
+            f"data.canaries of whom the base was trained on anything; fewer than {MIN_CANARIES} show nothing: "
+            "name more before the next `amun base rebuild`, or write 0"
+        )
+
+
 def judge_retrained(workspace: Workspace) -> Iterator[Finding]:
     """Finds models that no base has, or another number than its base has: the bound on the trace is then another."""
     from tasks.workspace.retrained import explain_other_number
@@ -375,6 +401,7 @@ JUDGES: tuple[Judge, ...] = (
     judge_receipts,
     judge_remotes,
     judge_earlier,
+    judge_canaries,
     judge_alerts,
     judge_page,
     judge_intake,

@@ -91,7 +91,8 @@ def estimate_night(workspace: Workspace) -> NightEstimate:
     missing, sums = "", None
     if is_opened := not told:
         preview = preview_wave(workspace)
-        told, insufficient, plan = describe_forgetting(preview.forgetting), preview.insufficient, preview.plan
+        told = describe_forgetting(preview.forgetting, preview.num_canaries)
+        insufficient, plan = preview.insufficient, preview.plan
         wait_reason, decision, planned = plan.wait_reason, plan.reason or plan.weighed, plan.attempts
         sums = _sum_up(workspace, [*preview.forgotten, preview.forgetting], planned)
     elif not (missing := explain_missing(workspace.root)):

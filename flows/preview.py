@@ -27,7 +27,7 @@ def _describe_wave(workspace: Workspace) -> str:
 
     preview = preview_wave(workspace)
     attempts, plan = workspace.params.unlearning.attempts, preview.plan
-    what = describe_forgetting(preview.forgetting)
+    what = describe_forgetting(preview.forgetting, preview.num_canaries)
     if not plan.attempts:
         return f"{what}; not yet: {plan.wait_reason}"
     names = ", ".join(f"{number} {attempts[number - 1].method}" for number in plan.attempts)
@@ -52,8 +52,8 @@ def describe_present(workspace: Workspace) -> str:
     return f"would go on with wave {wave.number} ({wave.kind}), open since {opened}{first}"
 
 
-def describe_forgetting(forgetting: ForgottenWave) -> str:
-    """Returns whom and what a wave would forget, in words."""
+def describe_forgetting(forgetting: ForgottenWave, num_canaries: int = 0) -> str:
+    """Returns whom and what a wave would forget, in words, and how many canaries it may take along at most."""
     from tasks.workspace.twins import describe_settled
 
     what = (
@@ -61,8 +61,8 @@ def describe_forgetting(forgetting: ForgottenWave) -> str:
         f"{tell_count(len(forgetting.forget_ids), 'training sample')} and "
         f"{tell_count(len(forgetting.held_out_ids), 'held-out sample')}"
     )
-    settled = describe_settled(forgetting)
-    return f"{what}; {settled}" if settled else what
+    canaries = f"with up to {num_canaries} canaries, where these let it be shown" if num_canaries else ""
+    return "; ".join(filter(None, [what, describe_settled(forgetting), canaries]))
 
 
 def describe_rollback(workspace: Workspace, version: int) -> str:

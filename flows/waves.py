@@ -22,6 +22,7 @@ from flows.outcome import Outcome, ParkedError
 from flows.preview import describe_next_wave, require_ready
 from tasks.steps.artifacts import show_wave
 from tasks.steps.base import check_samples, finish_base, prepare_base, refresh_base_source
+from tasks.steps.canaries import take_canaries
 from tasks.steps.complete import complete_requests, park_wave
 from tasks.steps.earlier import look_at_earlier
 from tasks.steps.freeze import freeze_wave, record_holdings
@@ -183,6 +184,7 @@ def _compute(workspace: Workspace, claim: Claim, runs: list[StageRun]) -> str | 
         except AmunError as error:
             return _give_up_base(workspace, claim, error)
     freeze_wave(workspace, claim, retrained)
+    take_canaries(workspace, claim)
     runs.append(reproduce_stage(workspace, claim, "power"))
     plan = plan_night(workspace)
     if not plan.attempts:

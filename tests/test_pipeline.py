@@ -19,8 +19,9 @@ from tests.imports import ROOT, find_dependencies, find_imports, parse
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 # keys of sections that are handed on whole: no result depends on what computes it, nor on how much it may hold, and
-# neither earlier waves nor the choice among attempts are a stage's
+# neither canaries, nor earlier waves, nor the choice among attempts are a stage's
 IRRELEVANT = {
+    "audit.canaries",
     "audit.earlier_people",
     "references.num_retrained",
     "runtime.engine",
@@ -28,7 +29,8 @@ IRRELEVANT = {
     "unlearning.policy",
 }
 # reading, naming and dealing samples is no arithmetic of PyTorch's, and nobody is forgotten there
-OF_NO_IMAGE = {f"runtime.{key}" for key in PARAMS["runtime"]} | {"data.remain", "data.source_delete", "data.twins"}
+OF_A_WAVE = {"data.canaries", "data.remain", "data.source_delete", "data.twins"}
+OF_NO_IMAGE = {f"runtime.{key}" for key in PARAMS["runtime"]} | OF_A_WAVE
 
 
 def test_every_stage_has_its_place_in_the_order_of_a_wave() -> None:

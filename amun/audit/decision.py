@@ -7,6 +7,7 @@ from amun.audit.gate import (
     Verdict,
     contradicts_memory,
     judge_accuracy,
+    judge_apart,
     judge_auc,
     judge_memory,
     judge_overlooked,
@@ -99,11 +100,17 @@ def plan_attempts(
     reason = insufficient or explain_traceless(num_forget, num_non_members, gate)
     if not reason or gate.insufficient == "pass_with_warning":
         return Plan(every)
-    waits = gate.insufficient == "wait" and gains_by_waiting
-    if waits and last_night is not None and now < last_night - timedelta(days=gate.wait_days):
+    if gains_by_waiting and last_night is not None and has_time(gate, last_night, now):
         days = tell_count(gate.wait_days, "day")
         return Plan((), f"{reason}; it waits for more requests until {days} before {last_night:%Y-%m-%d}")
     return Plan(list_exact(unlearning), reason=reason)
+
+
+def has_time(gate: GateParams, last_night: datetime | None, now: datetime) -> bool:
+    """Returns whether a night that shows nothing would wait for more requests."""
+    if gate.insufficient != "wait" or last_night is None:
+        return False
+    return now < last_night - timedelta(days=gate.wait_days)
 
 
 def list_exact(unlearning: UnlearningParams) -> tuple[int, ...]:
@@ -143,7 +150,7 @@ def decide(
         told = f"{unshown}{_tell_measured(audited)}"
         is_let = gate.insufficient == "pass_with_warning"
         return Decision(True, _join(forgiven, UNREFUSED), told) if is_let else Decision(False, told)
-    return Decision(True, _join(forgiven, *(verdict.reason for verdict in verdicts)))
+    return Decision(True, _join(forgiven, *(verdict.reason for verdict in verdicts), _tell_power(night)))
 
 
 def _judge_loss(accuracy: float, expected: float | None, yardstick: float, max_drop: float) -> tuple[Verdict, str]:
@@ -153,6 +160,13 @@ def _judge_loss(accuracy: float, expected: float | None, yardstick: float, max_d
     if unforgiven.passed or not judged.passed:
         return judged, ""
     return judged, f"{unforgiven.reason}, but exact retraining on the images left is expected to have {expected:.2f}"
+
+
+def _tell_power(night: NightPower) -> str:
+    """Says what the alarm on those who asked is worth beside canaries; nothing where there are none."""
+    if night.power_asked is None:
+        return ""
+    return f"that none of them was forgotten it would see in {night.power_asked:.0%} of such nights"
 
 
 def _join(*reasons: str) -> str:
@@ -200,6 +214,8 @@ def _judge_people(figures: ModelFigures) -> list[Verdict]:
         verdicts.append(judge_spread(figures.spread, figures.max_spread))
     if figures.overlooked is not None and figures.max_overlooked is not None:
         verdicts.append(judge_overlooked(figures.overlooked, figures.max_overlooked))
+    if figures.is_apart is not None:
+        verdicts.append(judge_apart(figures.is_apart))
     if figures.trace_by_person is not None and figures.max_trace_by_person is not None:
         verdicts.append(judge_trace_by_person(figures.trace_by_person, figures.max_trace_by_person))
     if figures.weights_by_person is not None and figures.max_weights_by_person is not None:

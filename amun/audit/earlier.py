@@ -45,8 +45,8 @@ def choose_earlier(wave: Wave, train: StoredOwners, secret: bytes, limit: int, t
     Everybody has a place on a circle, by the secret. Each turn begins further round it, and takes who comes next.
 
     Args:
-        wave: tonight's. Samples that went as other people's twins are no sign of their owner, nor are those of which
-            the picture stays trained on.
+        wave: tonight's. Canaries are nobody, and would crowd out those who asked. Samples that went as other people's
+            twins are no sign of their owner, nor are those of which the picture stays trained on.
         train: whose the training samples are; whoever is erased is left out.
         secret: of the workspace.
         limit: `audit.earlier_people`.
@@ -62,7 +62,7 @@ def choose_earlier(wave: Wave, train: StoredOwners, secret: bytes, limit: int, t
 
 
 def _list_telling(earlier: ForgottenWave) -> set[str]:
-    return set(earlier.forget_ids).difference(earlier.shared_ids, earlier.twin_ids)
+    return set(earlier.asked_ids).difference(earlier.shared_ids, earlier.twin_ids)
 
 
 def _place(secret: bytes, person: str) -> float:

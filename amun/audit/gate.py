@@ -62,6 +62,15 @@ def judge_overlooked(overlooked: float, max_overlooked: float) -> Verdict:
     return Verdict(passed, f"overlooked people {overlooked:.3f}, {_relate(passed)} {max_overlooked:.3f}")
 
 
+def judge_apart(is_apart: bool) -> Verdict:
+    """Refuses where those who asked look more remembered than the canaries of the same run.
+
+    How much more is told nowhere: they may be a single person.
+    """
+    found = "more" if is_apart else "no more"
+    return Verdict(not is_apart, f"those who asked look {found} remembered than canaries")
+
+
 def judge_auc(auc: float, num_forget: int, num_non_members: int, margin: float) -> Verdict:
     """Refuses an FT AUC shown to be further than `margin` from 0.5: |AUC - 0.5| - 1.645 se > margin.
 

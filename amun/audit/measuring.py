@@ -1,19 +1,18 @@
 """What `audit` and `report` share: base and unlearned model, audited on one held-out half."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from amun.audit.decision import count_references
 from amun.audit.evaluation import AuditSets, ModelAudit, audit_model, choose_audit_sets
-from amun.audit.gather import compute_model_signals, gather_evidence
-from amun.audit.memory import Memory, measure_memory
+from amun.audit.memory import Memory
 from amun.audit.night import MIN_POWER, NightPower, share_alpha
 from amun.audit.roc import auc_standard_error
 from amun.audit.sizes import read_sizes
+from amun.audit.tonight import LogitsPair, Tonight
 from amun.core.params import Params
 from amun.core.paths import AUDIT_INCLUSION, AUDIT_LOGITS, TRAIN, UNLEARNED, WAVE_BASE
 from amun.evidence.figures import AuditFigures, ModelFigures
@@ -24,13 +23,12 @@ from amun.store.opening import SampleOpener
 from amun.store.samples import LabelledSamples, Samples, read_samples
 from amun.store.store import read_owners, read_shape
 
-LogitsPair = tuple[Tensor, Tensor]
 AnyFigures = TypeVar("AnyFigures", bound=ModelFigures)
 
 
 @dataclass(frozen=True)
 class WaveAudit:
-    """The wave's two models on one held-out half.
+    """The wave's two models on one held-out half. Of its people canaries alone are in it, where there are any.
 
     Attributes:
         sets: what the unlearned model was audited on, as it is after the wave.
@@ -77,11 +75,12 @@ def audit_half(params: Params, device: torch.device, half: Path) -> WaveAudit:
     is_left = torch.from_numpy(sets_before.held_out.is_among(sets.held_out.sample_ids.tolist()))
     of_base = before.forget_logits, before.held_out_logits[is_left]
     of_unlearned = after.forget_logits, after.held_out_logits
+    shown_before, shown = keep_shown(wave, sets_before, before), keep_shown(wave, sets, after)
     return WaveAudit(
-        sets=sets,
-        sets_before=sets_before,
-        before=before,
-        after=after,
+        sets=shown[0],
+        sets_before=shown_before[0],
+        before=shown_before[1],
+        after=shown[1],
         memory=measure_wave_memory(sets, references, of_base, of_unlearned, params, wave),
         num_references=num_references,
         not_measured=_explain_missing(is_at_hand, num_references),
@@ -114,6 +113,7 @@ def add_memory(figures: AnyFigures, memory: Memory | None, params: Params, *, is
         "overlooked": None if memory is None else memory.overlooked,
         "max_overlooked": None if memory is None else memory.null.max_overlooked,
         "num_standing_out": None if memory is None else memory.num_standing_out,
+        "is_apart": None if memory is None else memory.is_apart,
     }
     return figures.model_copy(update=measured)
 
@@ -122,12 +122,15 @@ def fit_to_night(figures: AnyFigures, memory: Memory | None, night: NightPower, 
     """Returns figures with what memory left would have noticed; in a night that cannot show anything, without it.
 
     Whether it can is foreseen of all of the gate, not of memory left alone. Where it cannot, spread can only refuse: it
-    is told beside the references as they are, not widened for the images left.
+    is told beside the references as they are, not widened for the images left. Of canaries it would say nothing of
+    those who asked: `power_asked` of the night does.
     """
     if memory is None:
         return figures
     if night.insufficient:
         return figures.model_copy(update={"spread": memory.as_measured.spread})
+    if memory.run is not None:
+        return figures
     alpha, margin = share_alpha(params.unlearning.attempts), params.gate.max_memory_left
     return figures.model_copy(update={"noticed": memory.find_noticed(margin, alpha, MIN_POWER)})
 
@@ -167,14 +170,26 @@ def measure_wave_memory(
     held_out = sets.held_out.select(is_stranger)
     asked = [*forget.sample_ids.tolist(), *held_out.sample_ids.tolist()]
     inclusion = read_samples(AUDIT_INCLUSION, sample_ids=asked)
-    evidence = gather_evidence(forget, held_out, references, inclusion, params.audit)
-    if evidence is None or evidence.explain_missing():
-        return None
-    before, after = (
-        compute_model_signals(of_forget[is_telling], of_held_out[is_stranger], forget, held_out, params.audit)
-        for of_forget, of_held_out in (base, unlearned)
+    before, after = ((of_forget[is_telling], of_held_out[is_stranger]) for of_forget, of_held_out in (base, unlearned))
+    tonight = Tonight(forget, held_out, references, inclusion, params.audit)
+    return tonight.measure(before, after, wave.forgetting.canary_ids, read_sizes(wave).growth)
+
+
+def keep_shown(wave: Wave, sets: AuditSets, audited: ModelAudit) -> tuple[AuditSets, ModelAudit]:
+    """Returns what figures are of: of the samples to forget canaries' alone, where there are any."""
+    is_shown = sets.forget.is_among(wave.figure_ids)
+    rows, references, scores = torch.from_numpy(is_shown), sets.forget_references, audited.scores
+    kept = replace(
+        sets,
+        forget=sets.forget.select(is_shown),
+        forget_references=None if references is None else references[rows],
     )
-    return measure_memory(evidence, before, after, read_sizes(wave).growth)
+    shown = replace(
+        audited,
+        forget_logits=audited.forget_logits[rows],
+        scores=None if scores is None else replace(scores, forget=scores.forget[rows]),
+    )
+    return kept, shown
 
 
 def _explain_missing(is_at_hand: bool, num_references: int) -> str | None:

@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
+from amun.audit.canaries import RunScores
 from amun.audit.observations import MIN_REFERENCES, Evidence, Floats
 from amun.audit.overlooked import weigh_overlooked
 from amun.audit.standing_out import Excesses, Scatter, bound_scores, fit_scatter
+from amun.evidence.wave import MIN_PEOPLE
 
 NUM_BINS = 10  # of difficulty
 MIN_PER_BIN = 40  # samples
@@ -162,8 +164,9 @@ class Memory:
         scale: the total that the references would lead one to expect of a base.
         mean_square: of what a person to forget adds to `total`.
         overlooked: how much it looks as if some people were remembered among others who are not.
-        people: (P,) the people to forget.
+        people: (P,) the people who asked.
         scores: (P,) how far each of them stands out.
+        run: likewise of them and of canaries, where all else is of canaries alone; None where there are none.
     """
 
     total: float
@@ -179,16 +182,27 @@ class Memory:
     overlooked: float
     people: npt.NDArray[np.str_]
     scores: Floats
+    run: RunScores | None = None
 
     @property
     def score_bound(self) -> float:
         """The largest score that is no surprise of as many people who are all forgotten."""
-        return bound_scores(self.num_forgotten)
+        return bound_scores(len(self.people))
 
     @property
-    def num_standing_out(self) -> int:
-        """How many people stand out further than the largest of so many may by chance."""
+    def num_standing_out(self) -> int | None:
+        """How many people stand out further than the largest of so many may by chance.
+
+        None where so few have asked, beside canaries, that it would be said of single persons.
+        """
+        if len(self.people) < MIN_PEOPLE:
+            return None
         return int((self.scores > self.score_bound).sum())
+
+    @property
+    def is_apart(self) -> bool | None:
+        """Whether those who asked look more remembered than the run leaves canaries; None where there are none."""
+        return None if self.run is None else self.run.is_apart
 
     @property
     def spread(self) -> float:

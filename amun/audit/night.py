@@ -3,10 +3,12 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
+from amun.audit.canaries import ALPHA as APART_ALPHA
 from amun.audit.expected import NUM_PLACES, ExpectedAccuracy
 from amun.audit.gate import ROUNDING
 from amun.audit.memory import Memory
@@ -25,7 +27,7 @@ class NightPower(Record):
     """What tonight's people could show, as `metrics/power.json` has it.
 
     Attributes:
-        num_people: whose training samples are to be forgotten.
+        num_people: whose training samples are to be forgotten; canaries alone where there are any.
         num_samples: of them.
         num_held_out_people: of the calibration half, still held and with no sample that was trained on.
         num_held_out_samples: of them.
@@ -39,6 +41,10 @@ class NightPower(Record):
             (`expect_accuracy`), or an earlier version did not say.
         weakest: what takes most from the chance: too few people, too few images that are left to retrain on, or the
             accuracy that is lost. None where nothing was computed, or an earlier version did not say.
+        num_canaries: how many of the people are canaries: all or none. It is not in the file where there are none, nor
+            is the next one.
+        power_asked: the chance to see by the alarm on those who asked that none of them was forgotten, were all
+            canaries; to two places.
     """
 
     num_people: int
@@ -50,6 +56,8 @@ class NightPower(Record):
     power: float | None
     expected_accuracy: float | None = None
     weakest: Literal["people", "images", "accuracy"] | None = None
+    num_canaries: Annotated[int, Field(exclude_if=lambda value: value == 0)] = 0
+    power_asked: Annotated[float | None, Field(exclude_if=lambda value: value is None)] = None
 
     @property
     def gains_by_waiting(self) -> bool:
@@ -102,7 +110,7 @@ def foresee_night(
     """Returns what tonight could show, as if the bounds of the gate refused independently of one another.
 
     Args:
-        forget: the samples to forget.
+        forget: the samples to forget; canaries' alone where there are any.
         held_out: those to compare them with.
         memory: the base's own; None where it cannot be measured.
         num_references: audit references.
@@ -118,6 +126,8 @@ def foresee_night(
             choose_yardstick(yardstick, accuracy.at_best, max_accuracy_drop) - max_accuracy_drop
         )
     shown = None if memory is None else memory.compute_power(margin, alpha)
+    # the alarm on those who asked has a share of its own, beside canaries
+    quiet = 1.0 if memory is None or memory.run is None else 1 - APART_ALPHA
     return NightPower(
         num_people=len(np.unique(forget.subject_ids)),
         num_samples=len(forget),
@@ -125,9 +135,11 @@ def foresee_night(
         num_held_out_samples=len(held_out),
         num_references=num_references,
         base_memory=None if memory is None else memory.base_total / memory.scale,
-        power=None if shown is None else round_down(combine_chances(kept, shown)),
+        power=None if shown is None else round_down(quiet * combine_chances(kept, shown)),
         expected_accuracy=None if accuracy is None else accuracy.at_best,
         weakest=None if memory is None or shown is None else _find_weakest(memory, kept, shown, margin, alpha),
+        num_canaries=0 if memory is None or memory.run is None else memory.num_forgotten,
+        power_asked=None if memory is None or memory.run is None else round_down(memory.run.find_power()),
     )
 
 

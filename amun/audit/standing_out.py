@@ -32,6 +32,10 @@ class Excesses:
     scales: Floats
     num_samples: Floats
 
+    def as_remembered(self) -> "Excesses":
+        """Returns those of the same people on a model that remembers them as references do."""
+        return Excesses(self.scales, self.scales, self.num_samples)
+
     def standardise(self) -> Floats:
         """Returns (P,) the excesses in deviations of people whose samples are no more alike than others."""
         deviations = np.sqrt(self.scales)

@@ -140,7 +140,9 @@ def compare_rises(forget: Rises, others: Rises) -> Trace:
     )
 
 
-def measure_trace(params: Params, device: torch.device, unlearned: nn.Module, others: Samples) -> Trace:
+def measure_trace(
+    params: Params, device: torch.device, unlearned: nn.Module, others: Samples, figure_ids: list[str]
+) -> Trace:
     """Returns the trace of an unlearned model: D_A against the examples of as many held-out samples.
 
     Args:
@@ -148,8 +150,10 @@ def measure_trace(params: Params, device: torch.device, unlearned: nn.Module, ot
         device: of the model.
         unlearned: the model after the wave.
         others: adversarial images of held-out samples, and the base's labels of them.
+        figure_ids: of the wave's samples, those that figures are of.
     """
-    forget = read_samples(ADVERSARIAL)
+    everybody = read_samples(ADVERSARIAL)
+    forget = everybody.select(everybody.is_among(figure_ids))
     if min(len(forget), len(others)) < MIN_REPORTED:
         return Trace()
     base = load_for(params, read_shape(TRAIN), device, WAVE_BASE)

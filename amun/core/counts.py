@@ -12,6 +12,11 @@ def tell_count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
+def tell_forgotten(num_people: int, num_canaries: int) -> str:
+    """Returns whom a wave forgot: `2`, or `2 and 40 canaries`, who had not asked."""
+    return f"{num_people} and {tell_count(num_canaries, 'canary', 'canaries')}" if num_canaries else str(num_people)
+
+
 def describe_seconds(seconds: float) -> str:
     """Returns seconds in the unit that suits them."""
     if seconds < 10:

@@ -35,12 +35,15 @@ Policy = Literal["in_order", "cheapest"]
 
 NUM_CRON_FIELDS = 5
 MIN_EARLIER_PEOPLE = 12  # fewer at a time, and nothing is ever computed of them
+MIN_CANARIES = 12  # fewer, and those who asked are compared with nobody
 MIN_RETRAINED = 4  # fewer, and their spread says too little to bound anything by it
 MAX_WAITING_DAYS = 24  # a month less nights that may fail, and one of retraining: whoever asks is erased within a month
 # new keys, and what to write where nothing is decided: what keeps the old behaviour, if anything does
 ADDED_KEYS = {
+    "audit.canaries": "0",
     "audit.earlier_people": "0",
     "alerts": "{mail_to: [], mail_from: null, command: [], mute: [], due_days: 5, silent_hours: 26}",
+    "data.canaries": "null",
     "data.sealed": "false",
     "data.source_delete": "false",
     "data.twins": "keep",
@@ -104,11 +107,24 @@ class DataParams(Section):
     train_fraction: Fraction
     calibration_fraction: Fraction
     subject_max_samples: Count
+    canaries: str | int | None
     remain: Literal["use", "none"]
     twins: Literal["keep", "forget_too"]
     sealed: bool
     source_delete: bool
     seed: Seed
+
+    @field_validator("canaries", mode="before")
+    @classmethod
+    def check_canaries(cls, canaries: object) -> object:
+        """Refuses what names nobody; one line says what may stand here."""
+        is_count = type(canaries) is int and canaries >= 1
+        if canaries is not None and not is_count and not (isinstance(canaries, str) and canaries):
+            raise ValueError(
+                "write null, a file that names people who are nobody's, or how many of invented people to set apart, "
+                f"found {canaries!r}"
+            )
+        return canaries
 
     @model_validator(mode="after")
     def check_fractions(self) -> Self:
@@ -222,14 +238,23 @@ class UnlearningParams(OptimisationParams):
 
 
 class AuditParams(Section):
-    """The membership attack: RMIA online and its signal; and how many people of earlier waves are looked at again."""
+    """The membership attack: RMIA online and its signal; canaries; how many people of earlier waves are looked at."""
 
     signal: Literal["taylor_soft_margin", "softmax"]
     soft_margin: NonNegative
     taylor_order: Count
     temperature: Positive
     gamma: Positive
+    canaries: Annotated[int, Field(ge=0)]
     earlier_people: Annotated[int, Field(ge=0)]
+
+    @field_validator("canaries")
+    @classmethod
+    def check_canaries(cls, canaries: int) -> int:
+        """Refuses so few canaries that they show nothing of those who asked."""
+        if 0 < canaries < MIN_CANARIES:
+            raise ValueError(f"fewer than {MIN_CANARIES} canaries show nothing; 0 takes none, found {canaries}")
+        return canaries
 
     @field_validator("earlier_people")
     @classmethod
@@ -358,6 +383,16 @@ class Params(Section):
     alerts: AlertsParams
     runtime: RuntimeParams
     schedule: ScheduleParams
+
+    @model_validator(mode="after")
+    def check_canaries(self) -> Self:
+        """Refuses canaries whom nobody names."""
+        if self.audit.canaries and self.data.canaries is None:
+            raise ValueError(
+                f"audit.canaries is {self.audit.canaries}, but data.canaries names nobody: write 0, or name people who "
+                "are nobody's (docs/data.md)"
+            )
+        return self
 
     @model_validator(mode="after")
     def check_references(self) -> Self:

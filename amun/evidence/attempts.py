@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter
 from amun.core.paths import DECISIONS
 from amun.evidence.costs import PlannedNight, StageCost
 from amun.evidence.earlier import EarlierFigures
-from amun.evidence.figures import AuditFigures, Figures, ReportFigures
+from amun.evidence.figures import AuditFigures, Figures, RareCount, ReportFigures
 from amun.evidence.wave import parse_record, write_json
 
 
@@ -64,7 +64,8 @@ class Summary(Figures):
 
     Attributes:
         num_subjects: people who asked.
-        num_forget: their training samples.
+        num_canaries: people who did not, and were forgotten along.
+        num_forget: training samples of all of them.
         num_held_out: their other samples.
         attempt: the one that passed.
         method: of it.
@@ -81,6 +82,7 @@ class Summary(Figures):
     """
 
     num_subjects: int | None = None
+    num_canaries: RareCount = 0
     num_forget: int | None = None
     num_held_out: int | None = None
     attempt: int | None = None
@@ -113,6 +115,7 @@ class Receipt(Figures):
         tag: of the wave in git; likewise its commit.
         version: of the model that has forgotten the person.
         memory_left: on the test half; likewise the other figures.
+        num_canaries: people who had not asked, of whom alone the figures are: they show the run, not the person.
     """
 
     model: str | None = None
@@ -127,6 +130,7 @@ class Receipt(Figures):
     ft_auc: float | None = None
     standard_error: float | None = None
     trace: float | None = None
+    num_canaries: RareCount = 0
 
 
 def find_warning(decisions: tuple[Judged, ...]) -> str:

@@ -24,6 +24,8 @@ from amun.evidence.wave import CURRENT, Record, parse_record
 Rare = Annotated[float | None, Field(exclude_if=lambda value: value is None)]
 # whose key makes the ids of a base's samples
 NamedBy = Literal["secret", "person"]
+# likewise, whether something is so
+RareFlag = Annotated[bool | None, Field(exclude_if=lambda value: value is None)]
 # a count that most bases do not have: where it is 0, the file does not name it
 RareCount = Annotated[int, Field(exclude_if=lambda value: value == 0)]
 
@@ -139,9 +141,12 @@ class ModelFigures(Figures):
         max_spread: how far they may.
         overlooked: the sign that some people are remembered among others: a mean log-likelihood ratio by person.
         max_overlooked: how strong it may be.
-        num_standing_out: how many people stand out further than the largest of so many may by chance.
+        num_standing_out: how many people who asked stand out further than the largest of so many may by chance; None
+            where fewer than 12 have, beside canaries.
+        is_apart: those who asked look more remembered than canaries do; None, and not in the file, without canaries.
         noticed: the least share of the people for whom memory left would have refused with 80 %, had they not been
-            forgotten at all and the others exactly; None where there is none, or the night is insufficient.
+            forgotten at all and the others exactly; None where there is none, the night is insufficient, or beside
+            canaries.
         ft_auc: by which RMIA tells the forget samples from held-out ones.
         trace: by which whoever holds the base does.
         max_trace: its bound by models that were retrained, as that of people below; None where `gate.max_trace` alone
@@ -164,6 +169,7 @@ class ModelFigures(Figures):
     overlooked: float | None = None
     max_overlooked: float | None = None
     num_standing_out: int | None = None
+    is_apart: RareFlag = None
     noticed: float | None = None
     ft_auc: float | None = None
     trace: float | None = None
@@ -188,7 +194,7 @@ class HalfFigures(ModelFigures):
     """What one held-out half shows of base and unlearned model.
 
     Attributes:
-        num_forget: training samples that the wave forgets.
+        num_forget: training samples that the wave forgets; canaries' alone where there are any, as all figures are.
         accuracy_base: of the base; likewise other figures of that ending.
         standard_error: of the FT AUC.
         trace_standard_error: of the trace, by person.

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from amun.evidence.figures import AuditFigures, Figures, NamedBy, ReportFigures
+from amun.evidence.figures import AuditFigures, Figures, NamedBy, RareCount, ReportFigures
 from amun.evidence.scan import ScanRecord
 from amun.evidence.wave import Record
 
@@ -118,6 +118,7 @@ class Forgetting(Statement):
         reason: why the gate let it pass.
         calibration: what the gate judged by.
         test: what the report has measured.
+        num_canaries: people who had not asked, of whom alone both are; not in a receipt where there were none.
     """
 
     wave: int
@@ -134,6 +135,7 @@ class Forgetting(Statement):
     reason: str
     calibration: AuditFigures
     test: ReportFigures
+    num_canaries: RareCount = 0
 
 
 class Source(Statement):

@@ -50,7 +50,10 @@ class ForgottenWave(Record):
         held_out_ids: held-out samples.
         shared_ids: of `forget_ids`, those whose picture stays trained on under other names: they show nothing.
         twin_ids: of `forget_ids` and `held_out_ids`, those of other people, forgotten because they show a picture of
-            one who is; both lists stand in a file only where there are any.
+            one who is.
+        canary_keys: people who have not asked and are nobody's, forgotten along so that the run can be judged.
+        canary_ids: of `forget_ids`, theirs. This list and those from `shared_ids` on stand in a file only where there
+            are any.
     """
 
     number: int
@@ -59,11 +62,24 @@ class ForgottenWave(Record):
     held_out_ids: list[str]
     shared_ids: list[str] = []
     twin_ids: list[str] = []
+    canary_keys: list[str] = []
+    canary_ids: list[str] = []
+
+    @property
+    def people_keys(self) -> list[str]:
+        """Everybody whom the wave has forgotten: those who asked, and canaries."""
+        return [*self.subject_keys, *self.canary_keys]
+
+    @property
+    def asked_ids(self) -> list[str]:
+        """Of the training samples, those that are not canaries'."""
+        of_canaries = set(self.canary_ids)
+        return [sample_id for sample_id in self.forget_ids if sample_id not in of_canaries]
 
     @model_serializer(mode="wrap")
     def omit_empty(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Returns the fields, as earlier versions wrote them where nobody has a twin."""
-        optional = ("shared_ids", "twin_ids")
+        """Returns the fields, as earlier versions wrote them where nobody has a twin and there are no canaries."""
+        optional = ("shared_ids", "twin_ids", "canary_keys", "canary_ids")
         return {name: value for name, value in serialise(self).items() if value or name not in optional}
 
 
@@ -149,6 +165,14 @@ class Wave(Record):
         return [sample_id for sample_id in self.forget_ids if sample_id not in shared]
 
     @property
+    def figure_ids(self) -> list[str]:
+        """Of the training samples to forget, those that figures are of: canaries' alone where there are any.
+
+        Whoever knows the canaries could subtract them from a figure of all, and those who asked may be one person.
+        """
+        return self.forgetting.canary_ids or self.forget_ids
+
+    @property
     def earlier_gone_ids(self) -> list[str]:
         """Every sample, trained on or held out, that was gone before this wave."""
         return list_gone(self.forgotten)
@@ -213,8 +237,8 @@ def list_gone(forgotten: list[ForgottenWave]) -> list[str]:
 
 
 def list_excluded(forgotten: list[ForgottenWave]) -> list[str]:
-    """Returns the keyed ids of all that no new base may be trained on: people, and their twins that went with them."""
-    return sorted({key for wave in forgotten for key in [*wave.subject_keys, *wave.twin_ids]})
+    """Returns the keyed ids of all that no new base may be trained on: people, canaries, and twins that went along."""
+    return sorted({key for wave in forgotten for key in [*wave.people_keys, *wave.twin_ids]})
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -20,7 +20,7 @@ class Worst(Record):
 
     Attributes:
         bound: the largest score that is no surprise of so many people who are all forgotten.
-        num_people: of the wave.
+        num_people: who asked.
         people: the largest score first; not all of them where they are many.
     """
 

@@ -105,6 +105,11 @@ class Overview(Database):
             rows = session.execute(query).tuples()
             return {subject: number for subject, number in rows if number is not None and number not in undone}
 
+    def subjects_asked(self) -> set[str]:
+        """Returns everybody of whom there is or was a request, for whatever model and however it has ended."""
+        with self._read() as session:
+            return set(session.scalars(select(OutcomeRow.subject_id).distinct()))
+
     def requests_of_wave(self, model: str, number: int) -> list[Request]:
         """Returns the requests the wave handles, each with its outcome for this model, in the order of the queue.
 

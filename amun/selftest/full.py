@@ -101,7 +101,7 @@ class BaseNights:
             if night.insufficient and not is_always:
                 yield Judgement(night, Decision(False, night.insufficient), Decision(True, ""), False)
                 continue
-            model = _retrain(self._field, self._device, people, self._seed + number)
+            model = retrain(self._field, self._device, people, self._seed + number)
             answers = self._field.ask(self._base, model, self._candidates)
             yield self._field.judge(people, self._of_base, answers)
 
@@ -166,7 +166,7 @@ def add_up(nights: Sequence[Nights]) -> list[Nights]:
     return list(added.values())
 
 
-def _retrain(field: Field, device: torch.device, people: Sequence[str], seed: int) -> nn.Module:
+def retrain(field: Field, device: torch.device, people: Sequence[str], seed: int) -> nn.Module:
     """Returns a model trained as the base was, on everybody else."""
     params = field.params
     remain = field.train.select(~np.isin(field.train.subject_ids, list(people)))

@@ -16,7 +16,7 @@ from amun.audit.decision import Decision, decide
 from amun.audit.evaluation import AuditSets, audit_logits, choose_audit_sets
 from amun.audit.expected import expect_accuracy, is_retraining_alike
 from amun.audit.gate import contradicts_memory
-from amun.audit.measuring import WaveAudit, add_memory, measure_wave_memory
+from amun.audit.measuring import WaveAudit, add_memory, keep_shown, measure_wave_memory
 from amun.audit.night import NightPower, foresee_night, share_alpha
 from amun.audit.sizes import read_sizes
 from amun.audit.trace import Candidates, Rises, Trace, compare_rises, find_candidates, measure_rise
@@ -156,7 +156,7 @@ class Field:
     def measure(self, people: Sequence[str], base: Answers, model: Answers, night: NightPower) -> AuditFigures:
         """Returns the figures that the gate is told, as the stage `audit` finds them."""
         wave = self._plan(people)
-        is_forget = self.train.is_among(wave.forget_ids)
+        is_forget = self.train.is_among(wave.figure_ids)
         is_left = ~self.calibration.is_among(wave.gone_ids) & find_strangers(self.calibration, self.train)
         trace, weights = (
             _compare_rises(
@@ -174,11 +174,12 @@ class Field:
             audit_logits(sets, *self._pick(wave, half, answers), self.params.audit) for answers in (base, model)
         )
         of_base, of_model = ((each.forget_logits, each.held_out_logits) for each in (before, after))
+        shown, shown_after = keep_shown(wave, sets, after)
         return WaveAudit(
-            sets=sets,
-            sets_before=sets,
-            before=before,
-            after=after,
+            sets=shown,
+            sets_before=shown,
+            before=keep_shown(wave, sets, before)[1],
+            after=shown_after,
             memory=measure_wave_memory(sets, self._references, of_base, of_model, self.params, wave),
             num_references=self._num_references,
             not_measured=None,
@@ -194,7 +195,7 @@ class Field:
             samples = self.calibration, self.train, self._references, self._inclusion
             expected = expect_accuracy(*samples, read_sizes(wave), wave.yardstick)
         return foresee_night(
-            sets.forget,
+            sets.forget.select(sets.forget.is_among(wave.figure_ids)),
             sets.held_out.select(find_strangers(sets.held_out, self.train)),
             measure_wave_memory(sets, self._references, of_base, of_base, self.params, wave),
             self._num_references,

@@ -60,8 +60,9 @@ def build_adversarial_set(params: Params, device: torch.device) -> Work | None:
         num_searched += _search(search, model, "held out", CALIBRATION, held_out_ids, params.adversarial)
         norms = _write_set(ADVERSARIAL, TRAIN, forget_ids, search.found, num_rows, seal)
         _write_set(HELD_OUT_ADVERSARIAL, CALIBRATION, held_out_ids, search.found, num_rows, seal)
-    mean_norm = float(torch.cat(norms).mean()) if sum(map(len, norms)) >= MIN_REPORTED else None
-    num_missing = len(forget_ids) - sum(map(len, norms))
+    shown = [norms[sample_id] for sample_id in wave.figure_ids if sample_id in norms]
+    mean_norm = float(torch.tensor(shown).mean()) if len(shown) >= MIN_REPORTED else None
+    num_missing = len(forget_ids) - len(norms)
     figures = AdversarialFigures(num_forget=len(forget_ids), num_missing=num_missing, mean_delta_norm=mean_norm)
     write_json(ADVERSARIAL_METRICS, figures)
     return Work(num_searched) if num_searched else None
@@ -100,15 +101,15 @@ def _search(
 
 def _write_set(
     written: Path, path: Path, sample_ids: list[str], found: PartialResults, num_rows: int, seal: Seal | None
-) -> list[torch.Tensor]:
-    """Writes the examples in the order of the samples at `path`; returns their L2 distances to these."""
+) -> dict[str, float]:
+    """Writes the examples in the order of the samples at `path`; returns the L2 distance of each to its sample."""
     writer = SampleWriter(written, seal)
     writer.append(_as_images(read_samples(path, sample_ids=[])))  # a file of no rows has their shape, too
-    norms = []
+    norms: dict[str, float] = {}
     for part in read_among(path, [sample_id for sample_id in sample_ids if sample_id in found], num_rows):
         examples = found.collect(part.sample_ids.tolist())
         writer.append(examples)
-        norms.append(compute_norms(examples.images - part.images))
+        norms |= zip(part.sample_ids.tolist(), compute_norms(examples.images - part.images).tolist(), strict=True)
     writer.finish()
     return norms
 

@@ -25,11 +25,11 @@ def audit(params: Params, device: torch.device) -> Work:
     Returns:
         how many samples it has looked at.
     """
-    audited = audit_half(params, device, CALIBRATION)
+    wave, audited = read_wave(), audit_half(params, device, CALIBRATION)
     base, unlearned = (load_for(params, read_shape(TRAIN), device, path) for path in (WAVE_BASE, UNLEARNED))
-    trace = measure_trace(params, device, unlearned, read_samples(HELD_OUT_ADVERSARIAL))
+    trace = measure_trace(params, device, unlearned, read_samples(HELD_OUT_ADVERSARIAL), wave.figure_ids)
     weights = measure_weights(base, unlearned, audited.sets.forget, select_strangers(audited.sets.held_out), device)
-    write_json(AUDIT_METRICS, describe_audit(audited, trace, weights, read_wave().retrained, read_night(), params))
+    write_json(AUDIT_METRICS, describe_audit(audited, trace, weights, wave.retrained, read_night(), params))
     return Work(audited.sets.num_samples)
 
 

@@ -6,7 +6,7 @@ A night never retrains for comparison; `amun wave compare` runs this at the wave
 import torch
 
 from amun.audit.evaluation import audit_model, choose_audit_sets
-from amun.audit.measuring import add_memory, measure_wave_memory, select_strangers
+from amun.audit.measuring import add_memory, keep_shown, measure_wave_memory, select_strangers
 from amun.audit.trace import measure_trace, search_others
 from amun.audit.weights import measure_weights
 from amun.core.errors import InputError
@@ -48,16 +48,17 @@ def compare(params: Params, device: torch.device) -> None:
         )
     audited = audit_model(model, sets, params.audit)
     base = load_for(params, read_shape(TRAIN), device, WAVE_BASE)
-    strangers = select_strangers(sets.held_out)
-    others = search_others(base, strangers, sets.num_forget, params.adversarial, device)
     before = audit_model(base, sets, params.audit)
     of_base, of_model = ((each.forget_logits, each.held_out_logits) for each in (before, audited))
     memory = measure_wave_memory(sets, references, of_base, of_model, params, wave)
-    trace = measure_trace(params, device, model, others)
-    weights = measure_weights(base, model, sets.forget, strangers, device)
+    shown, shown_audit = keep_shown(wave, sets, audited)
+    strangers = select_strangers(shown.held_out)
+    others = search_others(base, strangers, shown.num_forget, params.adversarial, device)
+    trace = measure_trace(params, device, model, others, wave.figure_ids)
+    weights = measure_weights(base, model, shown.forget, strangers, device)
     figures = Comparison(
         accuracy=audited.accuracy,
-        ft_auc=audited.compute_ft_auc(),
+        ft_auc=shown_audit.compute_ft_auc(),
         trace=trace.auc,
         trace_by_person=trace.auc_by_person,
         weights_by_person=weights.auc_by_person,

@@ -80,7 +80,7 @@ def _measure_traces(audited: WaveAudit, params: Params, device: torch.device) ->
     strangers = select_strangers(sets.held_out)
     others = search_others(base, strangers, sets.num_forget, params.adversarial, device)
     weights = measure_weights(base, unlearned, sets.forget, strangers, device)
-    return measure_trace(params, device, unlearned, others), weights
+    return measure_trace(params, device, unlearned, others, read_wave().figure_ids), weights
 
 
 def _draw_roc(audited: WaveAudit) -> pd.DataFrame:
@@ -92,7 +92,8 @@ def _draw_roc(audited: WaveAudit) -> pd.DataFrame:
 
 
 def _bin_confidence(audited: WaveAudit) -> pd.DataFrame:
-    num_forget = audited.sets.num_forget
+    # canaries are known to whoever named them, and can be taken off a difference
+    num_asked = len(read_wave().forgetting.asked_ids)
     edges = np.linspace(0, 1, NUM_BINS + 1)
     table = pd.DataFrame({"confidence": edges[:-1]})
     for moment, model, sets in (
@@ -106,7 +107,7 @@ def _bin_confidence(audited: WaveAudit) -> pd.DataFrame:
         ):
             # The last wave's report has the same model's histogram of the images left then. Where few are forgotten
             # tonight, the difference of the two would show those few.
-            is_told = moment == "after" or name != "remain" or num_forget not in range(1, MIN_REPORTED)
+            is_told = moment == "after" or name != "remain" or num_asked not in range(1, MIN_REPORTED)
             counts, _ = np.histogram(find_confidence(logits, labels).numpy(), edges)
             is_enough = len(logits) >= MIN_REPORTED
             table[f"{name}_{moment}"] = counts / len(logits) if is_told and is_enough else np.nan

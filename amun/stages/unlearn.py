@@ -55,7 +55,8 @@ def unlearn(params: Params, device: torch.device) -> Work | None:
         work = Work(num_trained_on, _count_epochs(params, attempt))
         save_weights(UNLEARNED, unlearned.model, open_weights_seal(params, wave.number))
         # a handful of samples without the remain set: their loss would be a person's score
-        is_reported = params.data.remain == "use" or len(wave.forget_ids) >= MIN_REPORTED
+        num_asked = len(wave.forgetting.asked_ids)
+        is_reported = params.data.remain == "use" or num_asked >= MIN_REPORTED
         write_history(UNLEARN_EPOCHS, unlearned.history if is_reported else [])
     else:
         shutil.copyfile(WAVE_BASE, UNLEARNED)

@@ -17,7 +17,7 @@ MAX_NAMED = 10
 
 
 def find_worst(params: Params, device: torch.device) -> None:
-    """Prints, as one line of JSON, the people with the largest scores, at most ten, the largest first.
+    """Prints, as one line of JSON, the people with the largest scores, at most ten, the largest first; no canaries.
 
     Raises:
         InputError: people, samples or references are too few for any score.
@@ -27,7 +27,7 @@ def find_worst(params: Params, device: torch.device) -> None:
         raise InputError("nobody has a score: people, samples or references are too few (docs/audit.md)")
     order = np.argsort(-memory.scores, kind="stable")[:MAX_NAMED]
     people = tuple(PersonScore(subject_id=str(memory.people[one]), score=float(memory.scores[one])) for one in order)
-    print(Worst(bound=memory.score_bound, num_people=memory.num_forgotten, people=people).model_dump_json())
+    print(Worst(bound=memory.score_bound, num_people=len(memory.people), people=people).model_dump_json())
 
 
 if __name__ == "__main__":

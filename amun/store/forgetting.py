@@ -39,6 +39,25 @@ def name_forgotten(
     )
 
 
+def add_canaries(forgetting: ForgottenWave, secret: bytes, train: Owners, people: Sequence[str]) -> ForgottenWave:
+    """Returns what a wave forgets that takes these canaries along, with all of their training samples.
+
+    Args:
+        forgetting: without them.
+        secret: of the workspace.
+        train: the training samples.
+        people: as `train` spells them.
+    """
+    canary_ids: list[str] = sorted(train.sample_ids[np.isin(train.subject_ids, list(people))].tolist())
+    return forgetting.model_copy(
+        update={
+            "forget_ids": sorted([*forgetting.forget_ids, *canary_ids]),
+            "canary_keys": sorted(subject_key(secret, person) for person in people),
+            "canary_ids": canary_ids,
+        }
+    )
+
+
 def settle_twins(
     forgetting: ForgottenWave,
     own: dict[bytes, list[str]],
@@ -100,7 +119,7 @@ def refuse_forgotten(samples: Owners) -> None:
     line = read_forgotten()
     is_gone = samples.is_among(list_gone(line))
     if line:
-        is_gone |= _is_anybody(samples, {key for wave in line for key in wave.subject_keys})
+        is_gone |= _is_anybody(samples, {key for wave in line for key in wave.people_keys})
     if num_found := int(is_gone.sum()):
         raise InputError(
             f"refused to train on {tell_count(num_found, 'sample')} of forgotten people; "

@@ -40,8 +40,8 @@ FIRST_SEEDS = {"audit": AUDIT_SEED, "target": TARGET_SEED}
 USED = ("model", "data", "training", "references", "adversarial", "audit")
 # a study honours nobody's request, and finds the same whether its files are sealed
 OF_WAVES = {
-    "audit": {"earlier_people"},
-    "data": {"sealed", "source_delete", "twins"},
+    "audit": {"canaries", "earlier_people"},
+    "data": {"canaries", "sealed", "source_delete", "twins"},
     "references": {"num_retrained"},
     "unlearning": {"attempts", "policy"},
 }

@@ -42,7 +42,8 @@ def leave_few_out(wave: Wave, bounds: Bounds | None) -> Wave:
 
 def has_few_people(wave: Wave, bounds: Bounds | None) -> bool:
     """Tells whether so few people were forgotten that a figure of their samples would be a person's own."""
-    if wave.summary is None or not wave.summary.num_forget:
+    # figures of canaries are of none of those who asked
+    if wave.summary is None or not wave.summary.num_forget or wave.summary.num_canaries:
         return False
     asked = wave.summary.num_subjects or 0
     # who asked may have had no sample that was trained on

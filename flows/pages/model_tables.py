@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from amun.core.counts import tell_forgotten
 from flows.pages.layout import NOT_MEASURED, Fact, auc, day, percent, print_facts, text
 from flows.pages.listing import View, choose_page, print_page
 from flows.pages.table import Column, Table, new_table, print_table
@@ -132,9 +133,8 @@ def print_difference(difference: "Difference") -> None:
         if waves:
             table = new_table(f"  {title}", "subjects", "training samples", "held-out samples")
             for wave in waves:
-                table.add_row(
-                    f"  wave {wave.number}", str(wave.num_subjects), str(wave.num_forget), str(wave.num_held_out)
-                )
+                people = tell_forgotten(wave.num_subjects, wave.num_canaries)
+                table.add_row(f"  wave {wave.number}", people, str(wave.num_forget), str(wave.num_held_out))
             print_table(table)
     figures = {name: values for name, values in difference.metrics.items() if name.startswith(JUDGED)}
     _print_changes("figures", figures)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
-from amun.core.counts import tell_count
+from amun.core.counts import tell_count, tell_forgotten
 from amun.evidence.attempts import Summary
 from amun.ledger import Wave
 from flows.pages.deadline_tables import list_days
@@ -115,7 +115,10 @@ def _list_wave_facts(facts: ReportFacts) -> list[Fact]:
     told = [Fact("State", f"{state}, {tell_moment(wave.closed_at)}" if wave.closed_at is not None else state)]
     if summary.num_subjects:
         samples = f"{tell_count(summary.num_forget or 0, 'training sample')}"
-        told.append(Fact("People", f"{summary.num_subjects}, with {samples}"))
+        people = tell_forgotten(summary.num_subjects, summary.num_canaries)
+        told.append(Fact("People", f"{people}, with {samples}"))
+    if summary.num_canaries:
+        told.append(Fact("Figures", "of canaries alone: they show the run, and nothing of those who asked"))
     if summary.method is not None:
         told.append(
             Fact("Method", f"{summary.method}, attempt {summary.attempt}" if summary.attempt else summary.method)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from amun.core.counts import tell_forgotten
 from amun.ledger import Wave
 from flows.pages.drawings.series import Point
 from flows.pages.layout import day
@@ -62,7 +63,9 @@ def tabulate_waves(waves: Sequence[Wave], accuracy: Sequence[Point], memory: Seq
             (
                 str(point.number),
                 "" if wave.closed_at is None else day(wave.closed_at),
-                "" if summary is None or not summary.num_subjects else str(summary.num_subjects),
+                ""
+                if summary is None or not summary.num_subjects
+                else tell_forgotten(summary.num_subjects, summary.num_canaries),
                 method,
                 _tell_interval(point),
                 _tell_share(point.retrained),

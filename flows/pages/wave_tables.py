@@ -93,6 +93,7 @@ def print_wave(wave: Wave, requests: Sequence[Request], worst: Worst | None = No
     summary = Summary() if wave.summary is None else wave.summary
     if summary.plan is not None and summary.plan.policy == "cheapest":
         facts["planned"] = summary.plan.reason or None
+    facts["canaries"] = summary.num_canaries or None
     for made in summary.decisions:
         outcome = "passed" if made.passed else "refused"
         facts[f"attempt {made.attempt}"] = f"{made.method} {outcome}: {made.reason}"
@@ -138,6 +139,12 @@ def print_status(status: WorkspaceStatus) -> None:
         + (f", next due {day(status.next_due)}" if status.next_due else "")
         + (f", to be taken by {day(last_night)}" if last_night else "")
     )
+    if status.num_canaries is not None:
+        print(
+            f"canaries   {status.num_canaries_left} left of {status.num_canaries}, by whom small nights can be judged"
+        )
+    if status.canaries_unknown is not None:
+        print(f"canaries   unknown: {status.canaries_unknown}")
     print(f"overdue    {tell_count(status.overdue, 'request')}")
     if status.unmatched:
         unmatched = tell_count(status.unmatched, "request")

@@ -46,6 +46,7 @@ def complete_requests(
         ft_auc=reported.ft_auc,
         standard_error=reported.standard_error,
         trace=reported.trace,
+        num_canaries=summary.num_canaries,
     )
     now = datetime.now(UTC)
     with open_ledger() as ledger:
@@ -68,6 +69,7 @@ def _summarise(workspace: Workspace, claim: Claim, stage_runs: Sequence[StageRun
     unlearned, reported = read_figures(UnlearnFigures, root), read_figures(ReportFigures, root)
     return Summary(
         num_subjects=len(wave.forgetting.subject_keys),
+        num_canaries=len(wave.forgetting.canary_keys),
         num_forget=len(wave.forget_ids),
         num_held_out=len(wave.forgetting.held_out_ids),
         attempt=unlearned.attempt,

@@ -70,10 +70,12 @@ def describe_comparison(comparison: Comparison) -> str:
 
 
 def count_forgotten(facts: WaveFacts) -> str:
-    """Returns how many people and training samples a wave forgot."""
+    """Returns how many people, canaries among them, and training samples a wave forgot."""
+    forgetting = facts.wave.forgetting
+    canaries = f" and {tell_count(len(forgetting.canary_keys), 'canary', 'canaries')}" if forgetting.canary_keys else ""
     return (
-        f"{tell_count(len(facts.wave.forgetting.subject_keys), 'person', 'people')} "
-        f"({tell_count(len(facts.wave.forget_ids), 'training sample')})"
+        f"{tell_count(len(forgetting.subject_keys), 'person', 'people')}{canaries} "
+        f"({tell_count(len(forgetting.forget_ids), 'training sample')})"
     )
 
 
@@ -109,6 +111,17 @@ def _explain(facts: WaveFacts) -> str:
         f"{facts.gate.max_memory_left:.0%} is left. The gate has shown it with 95 % confidence, by person, beside "
         "people never trained on; exact retraining leaves 0 on average. It is an average over them: it says nothing of "
         "a single person, and up to about that share of them may be remembered as before."
+        f"{_tell_canaries(facts)}"
+    )
+
+
+def _tell_canaries(facts: WaveFacts) -> str:
+    """Says what canaries show, and what not."""
+    if not facts.wave.forgetting.canary_keys:
+        return ""
+    return (
+        " *These people* are canaries, who had not asked: they show what the run leaves of people like those who did, "
+        "not that it treated these alike; the alarm on those who asked alone looks at that."
     )
 
 

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from amun.core.errors import InputError
 from amun.ledger import Consumer, Wave
 from amun.ledger.records import Status
 from tasks.tools.registered import find_champion
+from tasks.workspace.canaries import Pool, find_pool
 from tasks.workspace.clear_waves import list_clear_bases
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.listed import count_listed
@@ -22,6 +24,9 @@ class WorkspaceStatus(Status):
         last_night: until when the request that is due next has to be claimed; None where none is due.
         clear_bases: the waves whose base lies here with people's copies in clear.
         num_listed: entries of erased people on the suppression list; None where the key store does not answer.
+        num_canaries: people by whom small nights can be judged; None where none are taken, or that is not known.
+        num_canaries_left: at most so many of them can still be taken: no wave has, and they have not asked; likewise.
+        canaries_unknown: why that is not known; None where it is, or none are taken.
         consumers: who serves the model, and how far each has come.
         last_wave: the last one that has ended, if any.
     """
@@ -31,6 +36,9 @@ class WorkspaceStatus(Status):
     last_night: datetime | None
     clear_bases: list[int]
     num_listed: int | None
+    num_canaries: int | None
+    num_canaries_left: int | None
+    canaries_unknown: str | None
     consumers: list[Consumer]
     last_wave: Wave | None
 
@@ -47,7 +55,7 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         consumers = ledger.list_consumers(workspace.model, now)
         waves = ledger.list_waves(workspace.model)
     closed = [wave for wave in waves if wave.closed_at is not None]
-    champion = find_champion(workspace.model)
+    champion, (pool, unknown) = find_champion(workspace.model), _find_pool(workspace)
     return WorkspaceStatus(
         **vars(counts),
         model=workspace.model,
@@ -55,6 +63,17 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         last_night=find_last_night(workspace.params, counts.next_due),
         clear_bases=list_clear_bases(workspace, waves),
         num_listed=count_listed(workspace.root),
+        num_canaries=None if pool is None else pool.num_held,
+        num_canaries_left=None if pool is None else pool.num_left,
+        canaries_unknown=unknown,
         consumers=consumers,
         last_wave=closed[-1] if closed else None,
     )
+
+
+def _find_pool(workspace: Workspace) -> tuple[Pool | None, str | None]:
+    """Returns the canaries, or why they are not known: requests that are overdue are shown all the same."""
+    try:
+        return find_pool(workspace), None
+    except InputError as error:
+        return None, str(error)

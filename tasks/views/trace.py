@@ -186,7 +186,7 @@ def _trace_version(
     wave, commit = int(version.wave or 0), str(version.commit)
     num_train, num_held_out = (count_in(files, wave, paths, holding) for paths in ((TRAIN,), (CALIBRATION, TEST)))
     line = read_forgotten_at(root, commit)
-    forgotten_by = next((gone.number for gone in line or [] if keys.intersection(gone.subject_keys)), None)
+    forgotten_by = next((gone.number for gone in line or [] if keys.intersection(gone.people_keys)), None)
     is_retrained = forgotten_by is not None and _is_retrained(version, versions, forgotten_by)
     excluded = [] if line is None else json.loads(read_committed(root, EXCLUSIONS, commit) or "[]")
     is_excluded = not keys.isdisjoint(excluded)

@@ -28,6 +28,7 @@ class WaveCounts:
     num_subjects: int
     num_forget: int
     num_held_out: int
+    num_canaries: int
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ def _count_new(waves: Sequence[ForgottenWave], known: Sequence[ForgottenWave]) -
     """Returns the waves that are not known, those that forgot nobody left out."""
     numbers = {wave.number for wave in known}
     return [
-        WaveCounts(wave.number, len(wave.subject_keys), len(wave.forget_ids), len(wave.held_out_ids))
+        WaveCounts(
+            wave.number, len(wave.subject_keys), len(wave.forget_ids), len(wave.held_out_ids), len(wave.canary_keys)
+        )
         for wave in waves
         if wave.number not in numbers and wave.subject_keys
     ]

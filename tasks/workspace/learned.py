@@ -174,7 +174,7 @@ def _judge_commits(root: Path, commits: Collection[str], people: Sequence[_Perso
     stored = {md5: read_ids(path) for md5, path in cached.items()}
     judged = {}
     for commit, lock in outputs.items():
-        gone = {key for wave in _read_forgotten(root, commit) for key in wave.subject_keys}
+        gone = {key for wave in _read_forgotten(root, commit) for key in wave.people_keys}
         # where the cache has lost the samples, anybody may have been among them
         held = stored.get(lock.get(str(TRAIN), ""))
         trained_on = [one for one in people if held is None or one.is_in(held)]

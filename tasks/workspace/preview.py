@@ -7,17 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from amun.audit.decision import Plan, count_references, explain_traceless, plan_attempts
+from amun.audit.decision import Plan, count_references, explain_traceless, has_time, plan_attempts
 from amun.audit.observations import explain_too_few
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import load_secret
+from amun.core.params import MIN_CANARIES
 from amun.core.paths import AUDIT_LOGITS, CALIBRATION, TEST, TRAIN
 from amun.evidence.wave import ForgottenWave
 from amun.store.drawing import find_strangers
 from amun.store.forgetting import find_lost, name_forgotten
 from amun.store.samples import Owners, StoredOwners
 from amun.store.store import read_owners, read_shape
+from tasks.workspace.canaries import find_pool
 from tasks.workspace.costs import weigh
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.line import read_line
@@ -35,12 +37,14 @@ class Preview:
         forgotten: the waves of the line before it.
         insufficient: why its people are certainly too few to show that they are forgotten; empty if they may suffice.
         plan: the attempts that it would make.
+        num_canaries: at most so many people may be forgotten along, so that the run can be judged.
     """
 
     forgetting: ForgottenWave
     forgotten: list[ForgottenWave]
     insufficient: str
     plan: Plan
+    num_canaries: int = 0
 
 
 def preview_wave(workspace: Workspace) -> Preview:
@@ -66,18 +70,24 @@ def preview_wave(workspace: Workspace) -> Preview:
     gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
     num_forget, num_non_members = len(forgetting.forget_ids), int((~stores[1].is_among(gone)).sum())
     traceless = explain_traceless(num_forget, num_non_members, workspace.params.gate)
+    last_night = find_last_night(workspace.params, status.next_due)
+    # as long as more requests may come, no canaries are used up
+    is_early = not num_forget or has_time(workspace.params.gate, last_night, now)
+    num_canaries = 0 if is_early else _count_canaries(workspace, forgetting)
     insufficient = _foresee(root, forgetting, forgotten, stores) or traceless
+    if num_canaries:
+        insufficient = ""  # with them it may be shown: the night's first steps will say
     able = plan_attempts(
         workspace.params.unlearning,
         workspace.params.gate,
         num_forget=num_forget,
         num_non_members=num_non_members,
         insufficient=insufficient,
-        last_night=find_last_night(workspace.params, status.next_due),
+        last_night=last_night,
         now=now,
     )
     plan, _ = weigh(workspace, able, [*forgotten, forgetting])
-    return Preview(forgetting, forgotten, insufficient, plan)
+    return Preview(forgetting, forgotten, insufficient, plan, num_canaries)
 
 
 def require_keys_of_all(stores: Sequence[StoredOwners], forgotten: list[ForgottenWave]) -> None:
@@ -91,6 +101,16 @@ def require_keys_of_all(stores: Sequence[StoredOwners], forgotten: list[Forgotte
             f"the key store has no keys for {tell_count(len(lost), 'sample')} of people whom no wave has forgotten: "
             "it is an older copy, or another one; bring back the one that belongs to this workspace (AMUN_KEYS_URL)"
         )
+
+
+def _count_canaries(workspace: Workspace, forgetting: ForgottenWave) -> int:
+    """Returns how many canaries the wave may take at most."""
+    try:
+        pool = find_pool(workspace, forgetting)
+    except InputError:
+        return 0  # `amun check` and the night say why
+    most = 0 if pool is None else min(workspace.params.audit.canaries, pool.num_left)
+    return most if most >= MIN_CANARIES else 0
 
 
 def _foresee(root: Path, forgetting: ForgottenWave, forgotten: list[ForgottenWave], stores: Sequence[Owners]) -> str:

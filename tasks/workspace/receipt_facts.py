@@ -200,6 +200,7 @@ def _describe_wave(root: Path, ledger: Ledger, model: str, number: int) -> Forge
         reason=next((made.reason for made in summary.decisions if made.passed), ""),
         calibration=summary.calibration,
         test=summary.test,
+        num_canaries=summary.num_canaries,
     )
 
 

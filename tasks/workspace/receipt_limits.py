@@ -33,13 +33,19 @@ def list_limits(
 
 def _tell_figures(forgotten: Forgetting, drawn: Reproduction | None) -> Iterator[str]:
     """Yields of whom the figures are, and who says that they are those of the pipeline."""
+    if forgotten.num_canaries:
+        whom = (
+            f"{tell_count(forgotten.num_canaries, 'canary', 'canaries')} alone, people who had not asked and were "
+            "forgotten along so that the run can be judged. They prove the run, and nothing of this person"
+        )
+    else:
+        whom = "all who were forgotten in that wave together, and of no single person"
     if forgotten.method == EXACT_METHOD:
-        yield "The model was trained anew without the samples. The figures are of all who were forgotten in that wave."
+        yield f"The model was trained anew without the samples. The figures are of {whom}."
     else:
         yield (
-            "The model was made to forget by an approximate method. The figures bound what is left of all who were "
-            "forgotten in that wave together, and of no single person. The model that serves was made from models that "
-            "had learned the samples."
+            f"The model was made to forget by an approximate method. The figures bound what is left of {whom}. The "
+            "model that serves was made from models that had learned the samples."
         )
     if drawn is None or drawn.draw is None:
         yield (

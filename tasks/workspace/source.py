@@ -16,6 +16,7 @@ from amun.core.paths import EXCLUSIONS, PREPARE_METRICS, is_bucket, locate_sourc
 from amun.evidence.adoption import Adopted, read_adopted
 from amun.evidence.figures import PrepareFigures, Twins, read_figures
 from amun.evidence.wave import parse_record
+from amun.store.canary_list import refuse_drawn
 from amun.store.sources.revision import find_dvc_file, is_complete, require_files
 from amun.vault.vault import open_vault, read_suppression
 from tasks.tools import dvc
@@ -66,6 +67,7 @@ def inspect_source(root: Path, data: DataParams) -> tuple["Listing", "Size"]:
         )
     folder = locate_source(data.root)
     listing = _excuse(root, data, list_source(data.source, None if folder is None else root / folder, data.options))
+    refuse_drawn(data.canaries, names_people=listing.subject_ids is not None)
     return listing, check_images(listing, data.images)
 
 

@@ -58,7 +58,7 @@ def find_own_pictures(
 def _recognise(root: Path, line: Sequence[ForgottenWave]) -> Callable[[str], bool]:
     """Returns what tells whether a line has forgotten a person: another base may have other ids for the samples."""
     secret = load_secret(root)
-    forgotten = {key for wave in line for key in wave.subject_keys}
+    forgotten = {key for wave in line for key in wave.people_keys}
     return cache(lambda name: not forgotten.isdisjoint(subject_keys(secret, name)))
 
 

@@ -95,6 +95,16 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
             "earlier_people: 11",
             "audit.earlier_people: of fewer than 12 people nothing is computed",
         ),
+        (
+            "  canaries: 0",
+            "  canaries: 11",
+            "audit.canaries: fewer than 12 canaries show nothing; 0 takes none, found 11",
+        ),
+        ("  canaries: 0", "  canaries: 40", "audit.canaries is 40, but data.canaries names nobody"),
+        *(
+            ("  canaries: null", f"  canaries: {wrong}", rf"data.canaries: write null, a file .*, found {shown}$")
+            for wrong, shown in (("0", "0"), ("''", "''"), ("true", "True"), ("1.5", r"1\.5"), ("[ann]", r"\['ann'\]"))
+        ),
         ("num_retrained: 0", "num_retrained: 3", "references.num_retrained: fewer than 4 models bound nothing; 0"),
         ("num_retrained: 0", "num_retrained: -1", "references.num_retrained: "),
         ('cron: "0 3 * * *"', "cron: daily", "schedule.cron: 1 field, where 5 are meant"),

@@ -351,3 +351,23 @@ def test_exact_retraining_is_exempt_and_a_drop_is_told() -> None:
 
 def test_nothing_to_forget_passes() -> None:
     assert judge(TINY, num_forget=0, accuracy=0.1, **UNMEASURED).passed
+
+
+@pytest.mark.parametrize("night", [SUFFICIENT, SMALL])
+def test_those_who_asked_are_refused_where_they_look_more_remembered_than_canaries(night: NightPower) -> None:
+    beside = night.model_copy(update={"num_canaries": 90, "power_asked": 0.42})
+    refused = judge(beside, is_apart=True)
+    assert not refused.passed
+    assert "those who asked look more remembered than canaries" in refused.reason
+    told = judge(beside, is_apart=False)
+    assert told.passed == (night is SUFFICIENT)
+    assert ("that none of them was forgotten it would see in 42% of such nights" in told.reason) == told.passed
+    assert "it would see" not in judge(SUFFICIENT).reason
+    assert judge(beside, is_apart=True, is_exact=True).passed
+
+
+def test_the_test_half_tells_that_they_do() -> None:
+    unlearned = UnlearnFigures(attempt=1, method="amun", is_exact=False)
+    alarms = [find_alarms(unlearned, ReportFigures(is_apart=is_apart), GATE) for is_apart in (True, False, None)]
+    assert [bool(alarm) for alarm in alarms] == [True, False, False]
+    assert "those who asked look more remembered than canaries" in alarms[0]

@@ -77,6 +77,14 @@ def test_a_turn_has_the_same_people_however_often_it_is_tried() -> None:
     assert set(first.sample_ids) != set(other.sample_ids), "nobody without the secret knows whom"
 
 
+def test_canaries_are_not_looked_at_in_the_place_of_those_who_asked() -> None:
+    """Requesters are erased in time and canaries never: in the end nobody else would be looked at."""
+    train, ids = own(40), [f"sample-{place}" for place in range(80)]
+    canaries = {"canary_ids": ids[4:], "canary_keys": ["nobody"]}
+    earlier = choose_earlier(make_wave(2, make_forgotten(1, ids, **canaries)), train, SECRET, LIMIT, 1)
+    assert (earlier.sample_ids, earlier.num_people, earlier.num_held) == (ids[:4], 2, 2)
+
+
 def test_whoever_is_erased_or_cannot_tell_is_left_out() -> None:
     train = own(6)
     train = replace(train, is_erased=train.subject_ids == "person-0")

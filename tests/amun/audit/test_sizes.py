@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from amun.audit.canaries import ALPHA, RunScores
 from amun.audit.expected import ExpectedAccuracy
 from amun.audit.memory import measure_memory
 from amun.audit.night import MAX_ALARMED, NightPower, foresee_night
 from amun.audit.sizes import Sizes
 from amun.store.samples import Samples
+from tests.amun.audit.test_canaries import mix, simulate
 from tests.amun.audit.test_memory import World
 
 SAME = Sizes(base=900, reference=900, left=900, yardstick=900)
@@ -54,10 +56,10 @@ def test_power_of_fewer_images_is_the_share_of_such_models_that_are_shown(growth
     assert np.mean(blind) > np.mean(shown) + 0.05
 
 
-def foresee(accuracy: ExpectedAccuracy | None, yardstick: float | None) -> NightPower:
+def foresee(accuracy: ExpectedAccuracy | None, yardstick: float | None, run: RunScores | None = None) -> NightPower:
     """Returns what a night of the simulated people could show."""
     world = World(0, 60)
-    memory = world.measure(1.0)
+    memory = replace(world.measure(1.0), run=run)
     people = make_store(torch.zeros(60, 1), torch.zeros(60, dtype=torch.int64))
     bounds = {"margin": 0.5, "max_accuracy_drop": 0.02, "alpha": 0.05}
     return foresee_night(people, people, memory, 16, accuracy, yardstick=yardstick, **bounds)
@@ -79,6 +81,18 @@ def test_a_night_is_judged_by_all_of_the_gate() -> None:
     # no more is forgiven than the drop once more: 0.93, and not 0.91
     far = foresee(ExpectedAccuracy(0.93, 0.93, 0.01), 0.97)
     assert far.power == pytest.approx(alone * (1 - MAX_ALARMED) * 0.5 - 0.005, abs=6e-3)
+
+
+def test_beside_canaries_the_alarm_on_those_who_asked_takes_its_share_of_the_chance() -> None:
+    alone = World(0, 60).measure(1.0).compute_power(0.5, 0.05)
+    run = simulate(0, *mix(2, 3.0, 3.0), share=1.0, share_asked=1.0)
+    night = foresee(None, None, run)
+    assert night.power == math.floor(100 * alone * (1 - MAX_ALARMED) * (1 - ALPHA)) / 100
+    assert night.num_canaries == 60
+    assert night.power_asked == math.floor(100 * run.find_power()) / 100, "to two places, not more"
+    without = foresee(None, None)
+    assert "num_canaries" not in without.model_dump()
+    assert "power_asked" not in without.model_dump()
 
 
 @pytest.mark.parametrize(

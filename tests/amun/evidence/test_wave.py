@@ -53,6 +53,16 @@ def test_twins_stand_in_a_file_only_where_there_are_any(tmp_path: Path) -> None:
     assert THE_WAVE.telling_ids == ["d"]
 
 
+def test_canaries_stand_in_a_file_only_where_there_are_any_and_no_base_has_them() -> None:
+    with_canary = FIRST.model_copy(update={"canary_keys": ["nobody"], "canary_ids": ["a"]})
+    assert with_canary.model_dump().keys() - FIRST.model_dump().keys() == {"canary_keys", "canary_ids"}
+    assert list_excluded([with_canary, SECOND]) == sorted(["nobody", *list_excluded([FIRST, SECOND])])
+    assert with_canary.people_keys == [*FIRST.subject_keys, "nobody"]
+    taking = THE_WAVE.model_copy(update={"forgetting": with_canary})
+    assert taking.telling_ids == ["a", "b"], "they can tell"
+    assert (taking.figure_ids, taking.forgetting.asked_ids) == (["a"], ["b"]), "figures are of them alone"
+
+
 def test_latest_forgotten_come_first_and_all_are_gone() -> None:
     assert THE_WAVE.forget_ids == ["d"]
     assert sorted(THE_WAVE.gone_ids) == ["a", "b", "c", "d", "h", "i"]

@@ -78,3 +78,11 @@ def test_nobody_is_trained_on_who_is_forgotten_or_where_that_is_not_known(
     with pytest.raises(InputError, match="refused to train on 3 samples of forgotten people"):
         refuse_forgotten(own)
     refuse_forgotten(own.slice(3, 4))
+    # a canary never trains again either, under whatever ids another base has its samples
+    write_json(
+        FORGOTTEN,
+        [ForgottenWave(number=1, subject_keys=[], forget_ids=[], held_out_ids=[], canary_keys=[key, "KEY"])],
+    )
+    with pytest.raises(InputError, match="refused to train on 3 samples of forgotten people"):
+        refuse_forgotten(own)
+    refuse_forgotten(own.slice(3, 4))

@@ -1,7 +1,7 @@
 """Nobody who is gone trains again, or counts as remaining or held out: over three waves, by every method.
 
 People have training and held-out samples, and a few are strangers with held-out ones alone. The models are witnesses,
-so that what reaches them is told by themselves.
+so that what reaches them is told by themselves. In each wave some are canaries, who are gone like those who asked.
 """
 
 import json
@@ -20,6 +20,7 @@ import torch
 from amun.audit.night import read_night
 from amun.audit.sizes import read_sizes
 from amun.core.errors import InputError
+from amun.core.keys import subject_key
 from amun.core.paths import (
     ATTEMPT,
     AUDIT_METRICS,
@@ -57,6 +58,7 @@ from tests.amun.witness import NUM_CLASSES, Pass, Witness, hear, paint
 
 CPU = torch.device("cpu")
 NUM_PEOPLE, NUM_LEAVERS, WAVES = 40, 7, (1, 2, 3)
+NUM_CANARIES = 3  # of the leavers of earlier waves; of the third wave all are, since figures are of canaries alone
 # of each person, so many samples in a split: a wave forgets 21 training samples and 14 held-out ones
 SHARES = {TRAIN: 3, CALIBRATION: 1, TEST: 1}
 # the numbers of the samples of people of whom none is trained on; the same people in both halves
@@ -120,12 +122,26 @@ def write_store(path: Path, first: int, share: int) -> None:
     write_samples(path, samples, open_seal(True, "the base"))
 
 
+def make_canaries(forgetting: ForgottenWave, people: list[str]) -> ForgottenWave:
+    """Returns the same where these people did not ask."""
+    train, keys = read_owners(TRAIN), [subject_key(b"secret", person) for person in people]
+    return forgetting.model_copy(
+        update={
+            "subject_keys": [key for key in forgetting.subject_keys if key not in keys],
+            "canary_keys": sorted(keys),
+            "canary_ids": sorted(train.sample_ids[np.isin(train.subject_ids, people)].tolist()),
+        }
+    )
+
+
 def begin_wave(leavers: list[range]) -> None:
     """Writes the files of the last of these waves, each with the people who leave in it, and of those before."""
     stores = [read_owners(path) for path in SHARES]
     line: list[ForgottenWave] = []
     for number, people in enumerate(leavers, start=1):
-        line.append(name_forgotten(b"secret", number, [f"person-{person}" for person in people], stores, line))
+        names = [f"person-{person}" for person in people]
+        num_canaries = NUM_CANARIES if number < len(leavers) else len(names) * (number == WAVES[-1])
+        line.append(make_canaries(name_forgotten(b"secret", number, names, stores, line), names[:num_canaries]))
     *forgotten, forgetting = line
     wave = Wave(
         number=len(line),

@@ -6,7 +6,7 @@ import numpy as np
 
 from amun.core.keys import subject_key
 from amun.evidence.wave import ForgottenWave
-from amun.store.forgetting import name_forgotten, settle_twins
+from amun.store.forgetting import add_canaries, name_forgotten, settle_twins
 from amun.store.samples import Owners
 from amun.store.twins import Twin
 
@@ -56,3 +56,11 @@ def test_twins_are_forgotten_too_but_not_twice() -> None:
 def test_nothing_is_settled_where_nobody_has_a_twin() -> None:
     for forget_too in (False, True):
         assert settle_twins(FORGETTING, OWN, [], EARLIER, forget_too=forget_too, train=TRAIN) == FORGETTING
+
+
+def test_canaries_go_with_all_of_their_training_samples_and_have_not_asked() -> None:
+    train = make_store(a="ann", b="bob", c="cem", d="bob")
+    forgetting = name_forgotten(SECRET, 2, ["ann"], [train, make_store(e="ann"), make_store(f="dea")], [])
+    taken = add_canaries(forgetting, SECRET, train, ["bob"])
+    assert (taken.forget_ids, taken.canary_ids, taken.held_out_ids) == (["a", "b", "d"], ["b", "d"], ["e"])
+    assert (taken.subject_keys, taken.canary_keys) == (forgetting.subject_keys, [subject_key(SECRET, "bob")])

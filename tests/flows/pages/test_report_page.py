@@ -170,6 +170,25 @@ def test_figures_of_a_few_people_are_not_told() -> None:
         assert "exact by construction; 1 person" in text
 
 
+def test_figures_of_canaries_are_told_and_whose_they_are() -> None:
+    wave = make_wave(5, NOW, test={"ft_auc": 0.777})
+    assert wave.summary is not None
+    beside = wave.summary.model_copy(update={"num_subjects": 2, "num_canaries": 40})
+    few = replace(BOUNDS, num_people=2)
+    told, untold = (
+        read_text(render_report(replace(make_facts(waves=(one,), bounds={5: few}), wave=one)))
+        for one in (
+            replace(wave, summary=beside),
+            replace(wave, summary=beside.model_copy(update={"num_canaries": 0})),
+        )
+    )
+    assert "77.7 %" in told
+    assert "2 and 40 canaries, with 60 training samples" in told
+    assert "of canaries alone: they show the run, and nothing of those who asked" in told
+    assert "77.7 %" not in untold
+    assert "canaries" not in untold
+
+
 def test_pooled_reasons_of_version_0_1_are_not_told() -> None:
     rules = replace(RULES, pool_samples=61)
     text = read_text(render_report(make_facts(1, bounds={1: Bounds(rules, 0.88, 12)})))

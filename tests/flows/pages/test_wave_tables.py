@@ -39,6 +39,9 @@ STATUS = WorkspaceStatus(
     consumers=[],
     source_waiting=0,
     clear_bases=[],
+    num_canaries=None,
+    num_canaries_left=None,
+    canaries_unknown=None,
     open_wave=None,
     last_wave=None,
     held_overdue=0,
@@ -194,11 +197,16 @@ def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]
     assert "in clear" not in shown
     assert "listed" not in shown
     assert "in the source" not in shown
+    assert "canaries" not in shown
     print_status(replace(STATUS, never_erased=4, num_listed=1, source_waiting=1))
     shown = capsys.readouterr().out
     assert "warning    files of 1 request are not deleted in the source yet; `amun erase run` goes on" in shown
     assert "in clear   4 requests of people of whom copies stay unsealed" in shown
     assert "listed     1 entry of erased people on the suppression list, which keeps them out" in shown
+    print_status(replace(STATUS, num_canaries=150, num_canaries_left=61))
+    assert "canaries   61 left of 150, by whom small nights can be judged\n" in capsys.readouterr().out
+    print_status(replace(STATUS, canaries_unknown="the list is missing"))
+    assert "canaries   unknown: the list is missing\n" in capsys.readouterr().out
     print_status(replace(STATUS, clear_bases=[0, 4]))
     assert (
         "in clear   this workspace keeps clear copies, of the base of waves 0 and 4; `amun erase adopt`"

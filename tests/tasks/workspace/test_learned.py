@@ -150,6 +150,26 @@ def test_what_learned_a_person_goes_and_all_others_stay(history: History) -> Non
     assert history.erase() == (set(), ())
 
 
+class CanaryHistory(History):
+    """Likewise, where ann had not asked when wave 1 forgot her."""
+
+    def forget(self, number: int, people: list[str]) -> ForgottenWave:
+        forgetting = super().forget(number, people)
+        keys = [subject_key(load_secret(self.root), name) for name in people if name == "ann"]
+        asked = [key for key in forgetting.subject_keys if key not in keys]
+        return forgetting.model_copy(update={"subject_keys": asked, "canary_keys": keys})
+
+
+def test_a_canary_who_asks_later_was_forgotten_by_the_wave_that_took_her_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    history = CanaryHistory(tmp_path)
+    monkeypatch.setattr(learned, "list_registered", lambda _: history.list_versions())
+    monkeypatch.setattr(learned, "find_champion", lambda _: history.list_versions()[CHAMPION])
+    assert history.erase("ann") == (FIRST_BASE, (1,))
+
+
 def test_each_person_is_told_which_versions_have_learned_that_one(history: History) -> None:
     history.served[0] = "2026-02-01"
     planned = [replace(plan("ann", 1), request_id="R-000002"), plan("bob", 2)]

@@ -75,3 +75,15 @@ def test_where_the_model_comes_from_is_told() -> None:
     assert "was made from models that had learned the samples" in said
     exact = body.forgotten.model_copy(update={"method": "retrain"})
     assert "was made from models" not in " ".join(list_limits(exact, body.destroyed))
+
+
+@pytest.mark.parametrize(
+    ("num_canaries", "told"), [(0, "all who were forgotten"), (1, "1 canary alone"), (40, "40 canaries alone")]
+)
+def test_of_canaries_it_is_told_that_they_prove_the_run_alone(num_canaries: int, told: str) -> None:
+    body = make_body("0" * 64)
+    said = " ".join(list_limits(body.forgotten.model_copy(update={"num_canaries": num_canaries}), body.destroyed))
+    assert f"what is left of {told}" in said
+    assert ("They prove the run, and nothing of this person." in said) == bool(num_canaries)
+    exact = body.forgotten.model_copy(update={"num_canaries": num_canaries, "method": "retrain"})
+    assert f"The figures are of {told}" in " ".join(list_limits(exact, body.destroyed))

@@ -89,8 +89,9 @@ def test_picture_that_somebody_brought_with_a_later_base_is_theirs(root: Path) -
     assert list_pictures(root, "dora", w0=first, w1=second) == {7}
     # known as the person, too: a later base may have named the samples otherwise
     key = subject_key(load_secret(root), "ben")
-    write_json(root / FORGOTTEN, [went.model_copy(update={"subject_keys": [key], "forget_ids": ["other"]})])
-    assert list_pictures(root, "dora", w0=first, w1=second) == {7}
+    for names in ("subject_keys", "canary_keys"):
+        write_json(root / FORGOTTEN, [went.model_copy(update={names: [key], "forget_ids": ["other"]})])
+        assert list_pictures(root, "dora", w0=first, w1=second) == {7}
 
 
 def test_base_of_head_is_looked_into_while_the_work_tree_has_another(root: Path) -> None:
