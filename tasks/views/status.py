@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from amun.ledger import Consumer, Wave
+from amun.ledger import Consumer, Pace, Wave
 from amun.ledger.records import Status
 from tasks.tools.registered import find_champion
 from tasks.workspace.clear_waves import list_clear_bases
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.listed import count_listed
+from tasks.workspace.queue import find_pace
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -24,6 +25,7 @@ class WorkspaceStatus(Status):
         num_listed: entries of erased people on the suppression list; None where the key store does not answer.
         consumers: who serves the model, and how far each has come.
         last_wave: the last one that has ended, if any.
+        pace: how the nights to come take the requests that wait; None where one night takes all.
     """
 
     model: str
@@ -33,6 +35,7 @@ class WorkspaceStatus(Status):
     num_listed: int | None
     consumers: list[Consumer]
     last_wave: Wave | None
+    pace: Pace | None
 
 
 def read_status(workspace: Workspace) -> WorkspaceStatus:
@@ -46,6 +49,7 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         counts = ledger.count_status(workspace.model, now)
         consumers = ledger.list_consumers(workspace.model, now)
         waves = ledger.list_waves(workspace.model)
+        pace = find_pace(workspace, ledger, now)
     closed = [wave for wave in waves if wave.closed_at is not None]
     champion = find_champion(workspace.model)
     return WorkspaceStatus(
@@ -57,4 +61,5 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         num_listed=count_listed(workspace.root),
         consumers=consumers,
         last_wave=closed[-1] if closed else None,
+        pace=pace,
     )
