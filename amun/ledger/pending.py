@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from sqlalchemy import and_, exists, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from amun.ledger.bounds import Bounds, Pace, Waiting, deal_nights, find_pace
 from amun.ledger.database import Database
@@ -57,7 +57,7 @@ def choose_next(session: Session, model: str, bounds: Bounds | None) -> list[Wai
 
 
 def _read_queue(session: Session, model: str, states: Collection[OutcomeState]) -> list[Waiting]:
-    # a person has one live request at most for a model: whoever is taken is taken whole
+    """Returns the requests in these states, those due first in front; a person has one of them at most."""
     is_theirs = and_(HoldingRow.model == OutcomeRow.model, HoldingRow.subject_id == OutcomeRow.subject_id)
     query = (
         select(RequestRow.number, OutcomeRow.subject_id, RequestRow.due_at, func.coalesce(HoldingRow.num_train, 0))
@@ -71,9 +71,10 @@ def _read_queue(session: Session, model: str, states: Collection[OutcomeState]) 
 
 def _count_held(session: Session, model: str) -> int:
     """Returns how many training samples the model holds of people whom no wave has forgotten."""
-    gone = aliased(OutcomeRow)
     is_gone = exists().where(
-        gone.model == HoldingRow.model, gone.subject_id == HoldingRow.subject_id, gone.state == "completed"
+        OutcomeRow.model == HoldingRow.model,
+        OutcomeRow.subject_id == HoldingRow.subject_id,
+        OutcomeRow.state == "completed",
     )
     query = select(func.coalesce(func.sum(HoldingRow.num_train), 0)).where(HoldingRow.model == model, ~is_gone)
     return session.scalars(query).one()
