@@ -28,7 +28,7 @@ def make_deployment(workspace: Workspace, folder: str, **options: Any) -> Runner
     return RunnerDeployment.from_flow(
         deletion_wave,
         name=name_deployment(workspace),
-        description=f"Honours every night all pending requests to be forgotten by {workspace.model}.",
+        description=f"Honours every night the pending requests to be forgotten by {workspace.model}.",
         schedules=[DeploymentScheduleCreate(schedule=schedule, active=not is_paused(workspace))],
         parameters={"workspace": folder, "dry_run": False},
         tags=[f"model:{workspace.model}"],

@@ -19,6 +19,7 @@ from flows.preview import describe_forgetting, describe_present
 from tasks.workspace.costs import read_past, size_night
 from tasks.workspace.line import read_line
 from tasks.workspace.preview import preview_wave
+from tasks.workspace.queue import describe_left
 from tasks.workspace.store_files import explain_missing
 from tasks.workspace.workspace import Workspace
 
@@ -91,7 +92,8 @@ def estimate_night(workspace: Workspace) -> NightEstimate:
     missing, sums = "", None
     if is_opened := not told:
         preview = preview_wave(workspace)
-        told = describe_forgetting(preview.forgetting, preview.num_canaries)
+        left = describe_left(workspace, is_open=False)
+        told = describe_forgetting(preview.forgetting, preview.num_canaries) + (left and f"; {left}")
         insufficient, plan = preview.insufficient, preview.plan
         wait_reason, decision, planned = plan.wait_reason, plan.reason or plan.weighed, plan.attempts
         sums = _sum_up(workspace, [*preview.forgotten, preview.forgetting], planned)

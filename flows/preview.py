@@ -9,6 +9,7 @@ from flows.outcome import Outcome
 from tasks.tools.git import require_branch, require_clean
 from tasks.workspace.history import require_history
 from tasks.workspace.intake_sources import count_waiting
+from tasks.workspace.queue import describe_left
 from tasks.workspace.wave_paths import BASE_PREFIXES, WAVE_PREFIXES, list_watched_paths
 from tasks.workspace.workspace import Workspace, open_ledger, require_params
 
@@ -27,7 +28,8 @@ def _describe_wave(workspace: Workspace) -> str:
 
     preview = preview_wave(workspace)
     attempts, plan = workspace.params.unlearning.attempts, preview.plan
-    what = describe_forgetting(preview.forgetting, preview.num_canaries)
+    left = describe_left(workspace, is_open=False)
+    what = describe_forgetting(preview.forgetting, preview.num_canaries) + (left and f"; {left}")
     if not plan.attempts:
         return f"{what}; not yet: {plan.wait_reason}"
     names = ", ".join(f"{number} {attempts[number - 1].method}" for number in plan.attempts)

@@ -95,7 +95,7 @@ def roll_back(workspace: Workspace, version: int, reason: str, *, accept_remembe
     print(plan.describe())
     if plan.num_remembered and not accept_remembering:
         raise InputError("nothing was changed; --accept-remembering does it")
-    write_intent(plan, line)
+    write_intent(workspace, plan, line)
     return run_deletion_wave(workspace)
 
 

@@ -50,6 +50,7 @@ from tasks.steps.rollback import find_rollback, has_requests, promote_back, reop
 from tasks.steps.stages import reproduce_stage
 from tasks.tools.dvc import StageInterruptedError, StageRun, repair_files
 from tasks.tools.story import tell, tell_failure, tell_plan
+from tasks.workspace.queue import describe_left
 from tasks.workspace.upstream import follow
 from tasks.workspace.wave_paths import list_wave_paths
 from tasks.workspace.workspace import Workspace, open_workspace
@@ -80,10 +81,11 @@ def build_base(workspace: str) -> Outcome:
     on_cancellation=[tell_failure],
 )
 def deletion_wave(workspace: str, dry_run: bool = False) -> Outcome:
-    """Takes the requests that wait in the intake source, and honours all that are pending, to the receipts.
+    """Takes the requests that wait in the intake source, and honours those that are pending, to the receipts.
 
-    A wave that another run left open is resumed. The flow run carries the tags `model:NAME` and `wave:N`; its
-    artifacts are the wave's figures, a summary in words, and how far its long stages have come.
+    Those due first are taken, as many as `wave` in `params.yaml` allows. A wave that another run left open is resumed.
+    The flow run carries the tags `model:NAME` and `wave:N`; its artifacts are the wave's figures, a summary in words,
+    and how far its long stages have come.
 
     Args:
         workspace: Folder of the workspace, on the machine that runs this.
@@ -125,6 +127,8 @@ def _run_wave(workspace: Workspace, kind: WaveKind) -> Outcome:
             return Outcome("busy", claim.number, tell_holder(claim.holder))
         resumed = ", resumed" if claim.resumed else ""
         tell(f"wave {claim.number} of {claim.model} ({claim.kind}{resumed})")
+        if claim.kind == "deletion" and (left := describe_left(workspace, is_open=True)):
+            tell(f"  {left}")
         try:
             outcome = _honour(workspace, claim)
         except LeaseLostError:

@@ -55,6 +55,7 @@ ADDED_KEYS = {
     "runtime.memory_gib": "null",
     "training.fallback_gradient_norm": "null",
     "unlearning.policy": "in_order",
+    "wave": "{max_requests: null, max_forget_share: null}",
 }
 # keys that are gone, and what to do instead
 REMOVED_KEYS = {
@@ -285,6 +286,13 @@ class IntakeParams(Section):
     approvals: Annotated[int, Field(ge=0, le=2)]
 
 
+class WaveParams(Section):
+    """How many of the requests that wait one night takes."""
+
+    max_requests: Count | None
+    max_forget_share: Share | None
+
+
 class ErasureParams(Section):
     """When the keys of people are destroyed whom a wave has forgotten, and what is looked at before they are erased."""
 
@@ -378,6 +386,7 @@ class Params(Section):
     audit: AuditParams
     gate: GateParams
     intake: IntakeParams
+    wave: WaveParams
     erasure: ErasureParams
     receipts: ReceiptsParams
     alerts: AlertsParams

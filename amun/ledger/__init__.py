@@ -3,6 +3,7 @@
 from amun.ledger.alert_records import Alert, AlertDelivery, FileNews, NewAlert, Night
 from amun.ledger.alerts import AlertBook
 from amun.ledger.api_tokens import ApiToken, TokenBook
+from amun.ledger.bounds import Bounds, Pace
 from amun.ledger.causes import CauseBook
 from amun.ledger.clear_waves import ClearBook
 from amun.ledger.consumers import ConsumerBook
@@ -16,6 +17,7 @@ from amun.ledger.holder import describe_holder, is_holder_alive
 from amun.ledger.holds import HoldBook
 from amun.ledger.intake import UnmatchedError
 from amun.ledger.opendsr import DsrBook
+from amun.ledger.pending import PendingBook
 from amun.ledger.posted import KeyReusedError, PostBook, Posted
 from amun.ledger.receipts import ReceiptBook
 from amun.ledger.records import (
@@ -52,6 +54,7 @@ __all__ = [
     "Alert",
     "AlertDelivery",
     "ApiToken",
+    "Bounds",
     "Claim",
     "ClearedWave",
     "Consumer",
@@ -73,6 +76,7 @@ __all__ = [
     "OpenWave",
     "Outcome",
     "OutcomeState",
+    "Pace",
     "ParkedAs",
     "PlannedErasure",
     "Posted",
@@ -109,5 +113,6 @@ class Ledger(
     PostBook,
     DsrBook,
     FleetBook,
+    PendingBook,
 ):
     """Requests, waves and receipts of every model, in one SQLite file or Postgres database."""

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from amun.core.databases import split_chunks
 from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
+from amun.ledger.bounds import Bounds
 from amun.ledger.clear_waves import find_cleared, refuse_cleared
 from amun.ledger.erasures import is_begun, read_erasures, refuse_erased
 from amun.ledger.lookups import check_lease, check_model, find_open, is_abandoned
@@ -44,11 +45,13 @@ class RollbackBook(WaveBook):
         reason: str,
         holder: str,
         now: datetime,
+        bounds: Bounds | None = None,
     ) -> int | WaveBusy:
         """Writes the intent, and opens the wave that is to carry it out and to forget anew.
 
         An abandoned deletion wave is used as it is. Nobody holds the wave yet: the next claim resumes it, and finds
-        the rollback in it.
+        the rollback in it. The bounds are on the pending requests that a new wave takes (None: all); whom the rollback
+        brings back is forgotten anew beside these, however many they are.
 
         Returns:
             the wave's number, or who holds the open wave.
@@ -71,7 +74,7 @@ class RollbackBook(WaveBook):
                 wave.holder, wave.lease_token, wave.heartbeat_at, wave.lease_expires_at = holder, "", now, now
                 session.add(wave)
                 session.flush()
-                take_pending(session, wave)
+                take_pending(session, wave, bounds)
             elif wave.kind == "base" or _find_unfinished(session, model) is not None:
                 raise InputError(f"wave {wave.number} of {model} is not finished; run `amun wave run` first")
             _write_intent(session, wave, from_version, to_version, undone_waves, reason, now)

@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from amun.core.databases import split_chunks
 from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
 from amun.evidence.attempts import Receipt, Summary
 from amun.evidence.figures import Comparison
+from amun.ledger.bounds import Bounds
 from amun.ledger.checks import check_subject
 from amun.ledger.database import Database
 from amun.ledger.lookups import (
@@ -23,6 +25,7 @@ from amun.ledger.lookups import (
     is_abandoned,
 )
 from amun.ledger.matching import match_outcomes
+from amun.ledger.pending import choose_next
 from amun.ledger.records import Claim, Holding, ParkedAs, WaveBusy, WaveKind
 from amun.ledger.schema import ErasureRow, HoldingRow, ModelRow, OutcomeRow, WaveRow
 
@@ -31,12 +34,19 @@ class WaveBook(Database):
     """The part of the ledger that opens, guards and closes waves."""
 
     def claim_wave(
-        self, model: str, *, kind: WaveKind, holder: str, now: datetime, lease_seconds: float
+        self,
+        model: str,
+        *,
+        kind: WaveKind,
+        holder: str,
+        now: datetime,
+        lease_seconds: float,
+        bounds: Bounds | None = None,
     ) -> Claim | WaveBusy | None:
         """Claims the model's open wave if it is abandoned, or the next one if none is open.
 
-        A new deletion wave takes all pending requests of the model. The open wave is resumed as what it is,
-        whatever `kind` asks for.
+        A new deletion wave takes the model's pending requests, those due first and as many as the bounds allow. The
+        open wave is resumed as what it is, whatever `kind` and `bounds` ask for.
 
         Args:
             model: the model.
@@ -44,6 +54,7 @@ class WaveBook(Database):
             holder: the claiming process, as `describe_holder` names it.
             now: the present time.
             lease_seconds: how long the claim lasts unless renewed.
+            bounds: on a new deletion wave; None takes all requests.
 
         Returns:
             the claim; or who holds the open wave; or None where no request is pending for a deletion wave.
@@ -66,7 +77,7 @@ class WaveBook(Database):
             if not is_resumed:
                 session.add(wave)
                 session.flush()
-                take_pending(session, wave)
+                take_pending(session, wave, bounds)
             return Claim(model, wave.number, wave.kind, wave.lease_token, is_resumed, wave.attempt)
 
     def renew_lease(self, claim: Claim, now: datetime, lease_seconds: float) -> None:
@@ -190,14 +201,17 @@ class WaveBook(Database):
         return WaveRow(model=model, number=0 if last is None else last + 1, kind=kind, state="open", opened_at=now)
 
 
-def take_pending(session: Session, wave: WaveRow) -> None:
-    """Moves all pending requests of the model into a new wave, if that is one that forgets."""
-    if wave.kind == "deletion":
-        session.execute(
-            update(OutcomeRow)
-            .where(OutcomeRow.model == wave.model, OutcomeRow.state == "pending")
-            .values(state="in_wave", wave_number=wave.number)
-        )
+def take_pending(session: Session, wave: WaveRow, bounds: Bounds | None) -> None:
+    """Moves the model's pending requests into a new wave, as many as the bounds allow, if that is one that forgets."""
+    if wave.kind != "deletion":
+        return
+    pending = OutcomeRow.model == wave.model, OutcomeRow.state == "pending"
+    taking = update(OutcomeRow).values(state="in_wave", wave_number=wave.number)
+    if bounds is None:
+        session.execute(taking.where(*pending))
+        return
+    for chunk in split_chunks([one.number for one in choose_next(session, wave.model, bounds)]):
+        session.execute(taking.where(*pending, OutcomeRow.request_number.in_(chunk)))
 
 
 def intend_erasures(session: Session, wave: WaveRow, erase_after: datetime, now: datetime) -> None:

@@ -22,7 +22,7 @@ WaveNumber = Annotated[int, typer.Argument(metavar="N", min=0, max=999_999, help
 def run_wave(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what a wave would do, and do nothing.")] = False,
 ) -> None:
-    """Honour all pending requests in one wave, or go on with the open one."""
+    """Honour the pending requests in one wave, those due first, or go on with the open one."""
     from flows import preview, running
 
     if not dry_run:

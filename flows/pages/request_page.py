@@ -16,7 +16,7 @@ from tasks.views.request_facts import ModelFacts, RequestFacts, gather_facts
 from tasks.workspace.workspace import Workspace
 
 STATES = {
-    "pending": "waiting for the next wave",
+    "pending": "waiting for a wave",
     "held": "on hold",
     "in_wave": "being handled in the wave under way",
     "completed": "honoured",

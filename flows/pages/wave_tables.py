@@ -6,7 +6,7 @@ from amun.core.counts import tell_count
 from amun.core.params import EXACT_METHOD
 from amun.evidence.attempts import Summary
 from amun.evidence.worst import Worst
-from amun.ledger import OpenWave, Request, Wave
+from amun.ledger import OpenWave, Pace, Request, Wave
 from amun.ledger.consumers import tell_holding, tell_remembering
 from amun.ledger.holder import tell_holder
 from flows.pages.layout import (
@@ -25,6 +25,7 @@ from flows.pages.listing import View, choose_page, print_page
 from flows.pages.table import Column, Table, new_table, print_table
 from tasks.views.status import WorkspaceStatus
 from tasks.views.values import show_left, tell_noticed
+from tasks.workspace.queue import tell_forced
 
 NOT_COMPUTED = "not computed"
 MAX_LISTED = 10  # requests of a wave; where there are more, the first and the last are shown
@@ -139,6 +140,7 @@ def print_status(status: WorkspaceStatus) -> None:
         + (f", next due {day(status.next_due)}" if status.next_due else "")
         + (f", to be taken by {day(last_night)}" if last_night else "")
     )
+    _print_pace(status.pace)
     if status.num_canaries is not None:
         print(
             f"canaries   {status.num_canaries_left} left of {status.num_canaries}, by whom small nights can be judged"
@@ -158,6 +160,16 @@ def print_status(status: WorkspaceStatus) -> None:
         note = f": {last.note}" if last.note else ""
         print(f"last wave  {last.number}, {last.state} {moment(last.closed_at)}{note}")
     print(f"open wave  {'none' if wave is None else _tell_open(wave)}")
+
+
+def _print_pace(pace: Pace | None) -> None:
+    """Prints how many of the requests that wait the next night takes, where that is not all of them."""
+    if pace is None or not pace.num_nights:
+        return
+    nights = tell_count(pace.num_nights, "night takes", "nights take")
+    print(f"next wave  {tell_count(pace.num_tonight, 'request')}; {nights} all (`wave` in params.yaml bounds one)")
+    if pace.num_forced:
+        print(f"warning    {tell_forced(pace.num_forced)}")
 
 
 def _tell_open(wave: OpenWave) -> str:

@@ -14,6 +14,7 @@ from amun.core.log import tell_about
 from amun.ledger import Claim, WaveBusy, WaveKind, describe_holder, heartbeat
 from tasks.tools.lost_runs import close_killed_runs
 from tasks.tools.story import tell_requests
+from tasks.workspace.deadlines import find_bounds
 from tasks.workspace.workspace import LEASE_SECONDS, Workspace, open_ledger
 
 
@@ -25,12 +26,14 @@ def hold_wave(workspace: Workspace, kind: WaveKind) -> Iterator[Claim | WaveBusy
     lease back, so that the next one need not wait for it to expire.
     """
     with open_ledger() as ledger:
+        now = datetime.now(UTC)
         claim = ledger.claim_wave(
             workspace.model,
             kind=kind,
             holder=describe_holder(),
-            now=datetime.now(UTC),
+            now=now,
             lease_seconds=LEASE_SECONDS,
+            bounds=find_bounds(workspace.params, now),
         )
         if not isinstance(claim, Claim):
             yield claim

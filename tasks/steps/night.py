@@ -12,6 +12,7 @@ from amun.store.store import read_owners
 from tasks.tools.options import TASK_OPTIONS
 from tasks.workspace.costs import weigh
 from tasks.workspace.deadlines import find_last_night
+from tasks.workspace.queue import find_pace, gains_by_waiting
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -23,13 +24,14 @@ def plan_night(workspace: Workspace) -> Plan:
     night = read_night(root)
     with open_ledger() as ledger:
         next_due = ledger.count_status(workspace.model, now).next_due
+        pace = find_pace(workspace, ledger, now, with_open=True)
     able = plan_attempts(
         workspace.params.unlearning,
         workspace.params.gate,
         num_forget=len(wave.forget_ids),
         num_non_members=int((~calibration.is_among(wave.gone_ids)).sum()),
         insufficient=night.insufficient,
-        gains_by_waiting=night.gains_by_waiting,
+        gains_by_waiting=night.gains_by_waiting and gains_by_waiting(pace),
         last_night=find_last_night(workspace.params, next_due),
         now=now,
     )

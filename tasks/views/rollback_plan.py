@@ -23,6 +23,7 @@ from amun.store.store import read_owners
 from tasks.tools import dvc, registry
 from tasks.tools.registered import WaveVersion, find_champion, get_registered
 from tasks.views.version_details import describe_version
+from tasks.workspace.deadlines import find_bounds
 from tasks.workspace.history import find_recorded_wave
 from tasks.workspace.holdings import read_holdings
 from tasks.workspace.line import require_line, walk_line
@@ -122,12 +123,13 @@ def plan_rollback(workspace: Workspace, version: int) -> Plan:
     return Plan(model, champion.version, version, numbers, remembered, serving)
 
 
-def write_intent(plan: Plan, reason: str) -> None:
+def write_intent(workspace: Workspace, plan: Plan, reason: str) -> None:
     """Writes the intent in the ledger, with the wave that is to carry it out.
 
     Raises:
         InputError: somebody else was faster.
     """
+    now = datetime.now(UTC)
     with open_ledger() as ledger:
         answer = ledger.begin_rollback(
             plan.model,
@@ -136,7 +138,8 @@ def write_intent(plan: Plan, reason: str) -> None:
             undone_waves=plan.undone_waves,
             reason=reason,
             holder=describe_holder(),
-            now=datetime.now(UTC),
+            now=now,
+            bounds=find_bounds(workspace.params, now),
         )
     if isinstance(answer, WaveBusy):
         raise InputError(

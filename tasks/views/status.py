@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from amun.core.errors import InputError
-from amun.ledger import Consumer, Wave
+from amun.ledger import Consumer, Pace, Wave
 from amun.ledger.records import Status
 from tasks.tools.registered import find_champion
 from tasks.workspace.canaries import Pool, find_pool
 from tasks.workspace.clear_waves import list_clear_bases
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.listed import count_listed
+from tasks.workspace.queue import find_pace
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -29,6 +30,7 @@ class WorkspaceStatus(Status):
         canaries_unknown: why that is not known; None where it is, or none are taken.
         consumers: who serves the model, and how far each has come.
         last_wave: the last one that has ended, if any.
+        pace: how the nights to come take the requests that wait; None where one night takes all.
     """
 
     model: str
@@ -41,6 +43,7 @@ class WorkspaceStatus(Status):
     canaries_unknown: str | None
     consumers: list[Consumer]
     last_wave: Wave | None
+    pace: Pace | None
 
 
 def read_status(workspace: Workspace) -> WorkspaceStatus:
@@ -54,6 +57,7 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         counts = ledger.count_status(workspace.model, now)
         consumers = ledger.list_consumers(workspace.model, now)
         waves = ledger.list_waves(workspace.model)
+        pace = find_pace(workspace, ledger, now)
     closed = [wave for wave in waves if wave.closed_at is not None]
     champion, (pool, unknown) = find_champion(workspace.model), _find_pool(workspace)
     return WorkspaceStatus(
@@ -68,6 +72,7 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
         canaries_unknown=unknown,
         consumers=consumers,
         last_wave=closed[-1] if closed else None,
+        pace=pace,
     )
 
 

@@ -16,6 +16,7 @@ from amun.ledger.alerts import TRIED_FOR
 from amun.ledger.consumers import tell_holding, tell_remembering
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.intake_sources import name_source
+from tasks.workspace.queue import find_pace, tell_forced
 from tasks.workspace.workspace import Workspace
 
 # waves and files before that are old news: whoever names a channel is not told of all that ever was
@@ -96,11 +97,17 @@ def _find_late_requests(workspace: Workspace, ledger: Ledger, status: Status, mo
     # the same span lies between the last night and the due date of every request
     span = moment.now - (find_last_night(workspace.params, moment.now) or moment.now)
     days = timedelta(days=workspace.params.alerts.due_days)
+    near = []
     num_near = ledger.count_due(workspace.model, moment.now + span + days) - status.overdue
     if num_near > 0:
-        near = tell_count(num_near, "request has", "requests have")
+        has = tell_count(num_near, "request has", "requests have")
         left = tell_count(days.days, "day")
-        yield _make("request-near", "", f"{near} at most {left} left to a night that is still in time", moment.day)
+        near.append(f"{has} at most {left} left to a night that is still in time")
+    pace = find_pace(workspace, ledger, moment.now)
+    if pace is not None and pace.num_forced:
+        near.append(tell_forced(pace.num_forced))
+    if near:
+        yield _make("request-near", "", "; ".join(near), moment.day)
     # by HTTP nobody is told of it at once
     if num_strays := ledger.count_strays(workspace.model):
         strays = tell_count(num_strays, "request matches", "requests match")

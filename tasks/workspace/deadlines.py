@@ -1,8 +1,10 @@
-"""When a person whom a wave forgets is erased, and until when a request has to be claimed so that this is in time."""
+"""When a person whom a wave forgets is erased, until when a request has to be claimed for that, what bounds a wave."""
 
 from datetime import datetime, timedelta
 
 from amun.core.params import Params
+from amun.ledger import Bounds
+from amun.ledger.bounds import NIGHT
 
 SPARE_NIGHTS = 3  # that may fail
 RETRAINING_NIGHTS = 1  # exact retraining, which follows when no attempt passes, may need a night of its own
@@ -15,6 +17,19 @@ def plan_erasure(params: Params, completed_at: datetime) -> datetime | None:
 
 def find_last_night(params: Params, due_at: datetime | None) -> datetime | None:
     """Returns until when a request has to be claimed, so that there is time to wait, to fail and to retrain."""
-    if due_at is None or not params.data.sealed:
-        return due_at
-    return due_at - timedelta(days=params.erasure.waiting_days + SPARE_NIGHTS + RETRAINING_NIGHTS)
+    return None if due_at is None else due_at - _find_span(params)
+
+
+def find_bounds(params: Params, now: datetime) -> Bounds | None:
+    """Returns what bounds a wave that is opened now; None where it takes all requests."""
+    wave = params.wave
+    if wave.max_requests is None and wave.max_forget_share is None:
+        return None
+    return Bounds(wave.max_requests, wave.max_forget_share, urgent_until=now + NIGHT + _find_span(params))
+
+
+def _find_span(params: Params) -> timedelta:
+    """Returns how long before its due date a request has to be claimed."""
+    if not params.data.sealed:
+        return timedelta(0)
+    return timedelta(days=params.erasure.waiting_days + SPARE_NIGHTS + RETRAINING_NIGHTS)

@@ -21,8 +21,9 @@ from amun.store.samples import Owners, StoredOwners
 from amun.store.store import read_owners, read_shape
 from tasks.workspace.canaries import find_pool
 from tasks.workspace.costs import weigh
-from tasks.workspace.deadlines import find_last_night
+from tasks.workspace.deadlines import find_bounds, find_last_night
 from tasks.workspace.line import read_line
+from tasks.workspace.queue import find_pace, gains_by_waiting
 from tasks.workspace.store_files import explain_missing
 from tasks.workspace.twins import settle
 from tasks.workspace.workspace import Workspace, open_ledger
@@ -58,14 +59,14 @@ def preview_wave(workspace: Workspace) -> Preview:
     root, now = workspace.root, datetime.now(UTC)
     with open_ledger() as ledger:
         status = ledger.count_status(workspace.model, now)
-        pending = ledger.list_requests(workspace.model, "pending")
+        subjects = ledger.subjects_of_next(workspace.model, find_bounds(workspace.params, now))
+        pace = find_pace(workspace, ledger, now)
         number = len(ledger.list_waves(workspace.model))
     forgotten = read_line(workspace)
     if missing := explain_missing(root, (TRAIN, CALIBRATION, TEST, AUDIT_LOGITS)):
         raise InputError(missing)
     stores = [read_owners(root / path) for path in (TRAIN, CALIBRATION, TEST)]
     require_keys_of_all(stores, forgotten)
-    subjects = [request.subject_id for request in pending]
     forgetting = settle(workspace, name_forgotten(load_secret(root), number, subjects, stores, forgotten), forgotten)
     gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
     num_forget, num_non_members = len(forgetting.forget_ids), int((~stores[1].is_among(gone)).sum())
@@ -83,6 +84,7 @@ def preview_wave(workspace: Workspace) -> Preview:
         num_forget=num_forget,
         num_non_members=num_non_members,
         insufficient=insufficient,
+        gains_by_waiting=gains_by_waiting(pace),
         last_night=last_night,
         now=now,
     )

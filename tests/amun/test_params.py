@@ -64,6 +64,14 @@ def test_shipped_parameters_are_read(tmp_path: Path) -> None:
             "",
             "unlearning.policy: missing; every key must be there, and in_order is what to begin with$",
         ),
+        (
+            re.search("wave: .*\n.*\n.*\n", SHIPPED)[0],  # type: ignore[index]
+            "",
+            "wave: missing; every key must be there, and {max_requests: null, max_forget_share: null} is what to begin",
+        ),
+        ("  max_requests: null", "  max_requests: 0", "wave.max_requests: input should be greater than or equal to 1"),
+        ("  max_forget_share: null", "  max_forget_share: 1.5", "wave.max_forget_share: input should be less than or"),
+        ("  max_forget_share: null", "  max_forget_share: 0", "wave.max_forget_share: input should be greater than 0"),
         ("  policy: in_order", "  policy: cheap", "unlearning.policy: input should be 'in_order' or 'cheapest'"),
         ("  waiting_days: 7", "  waiting_days: 25", "erasure.waiting_days: input should be less than or equal to 24"),
         ("  waiting_days: 7", "  waiting_days: -1", "erasure.waiting_days: input should be greater than or equal to 0"),

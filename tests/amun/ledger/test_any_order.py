@@ -14,7 +14,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from amun.ledger import Claim, Ledger, WaveBusy
+from amun.ledger import Bounds, Claim, Ledger, WaveBusy
 from tests.amun.ledger.helpers import LEASE_SECONDS, MODEL, NOW, build_base, complete_wave
 
 HELD_SUBJECTS = ["ann", "bob", "cat"]
@@ -89,11 +89,16 @@ class LedgerMachine(RuleBasedStateMachine):
         self.live[subject] = self.held.pop(subject)
         self.ledger.release_request(self.live[subject], now=self.now)
 
-    @rule(seconds=st.sampled_from([0.0, LEASE_SECONDS / 2, LEASE_SECONDS]))
-    def claim_wave(self, seconds: float) -> None:
+    @rule(seconds=st.sampled_from([0.0, LEASE_SECONDS / 2, LEASE_SECONDS]), limit=st.sampled_from([None, 1, 2]))
+    def claim_wave(self, seconds: float, limit: int | None = None) -> None:
         self.now += timedelta(seconds=seconds)
         answer = self.ledger.claim_wave(
-            MODEL, kind="deletion", holder="machine", now=self.now, lease_seconds=LEASE_SECONDS
+            MODEL,
+            kind="deletion",
+            holder="machine",
+            now=self.now,
+            lease_seconds=LEASE_SECONDS,
+            bounds=None if limit is None else Bounds(limit, None, urgent_until=self.now),
         )
         if self.claim is not None:
             assert answer is not None
@@ -109,7 +114,15 @@ class LedgerMachine(RuleBasedStateMachine):
             assert isinstance(answer, Claim)
             assert (answer.number, answer.resumed) == (self.num_waves, False)
             self.num_waves += 1
-            self.in_wave, self.live = self.live, {}
+            # a clock that has jumped back makes later requests due earlier
+            due = {subject: self.ledger.get_request(request).due_at for subject, request in self.live.items()}
+            queue = sorted(self.live, key=lambda subject: (due[subject], self.live[subject]))
+            taken = (
+                queue
+                if limit is None
+                else [subject for place, subject in enumerate(queue) if place < limit or due[subject] < self.now]
+            )
+            self.in_wave = {subject: self.live.pop(subject) for subject in taken}
         self.claim = answer
 
     @rule(days=st.sampled_from([-400, -1, 1, 400]))

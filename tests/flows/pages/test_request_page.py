@@ -151,7 +151,7 @@ def test_twins_are_told_and_nobody_else_is_named(twins: SharedPictures, words: s
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ("pending", "Waiting for the next wave."),
+        ("pending", "Waiting for a wave."),
         ("held", "On hold."),
         ("denied", "Denied."),
         ("withdrawn", "Withdrawn before any wave."),

@@ -12,7 +12,7 @@ from amun.evidence.attempts import Judged, Summary
 from amun.evidence.earlier import EarlierFigures
 from amun.evidence.figures import AuditFigures, Comparison, ReportFigures
 from amun.evidence.worst import PersonScore, Worst
-from amun.ledger import Consumer, OpenWave, Request, Wave
+from amun.ledger import Consumer, OpenWave, Pace, Request, Wave
 from flows.pages.listing import View
 from flows.pages.table import CUT
 from flows.pages.wave_tables import choose_waves, print_list, print_status, print_wave
@@ -45,6 +45,7 @@ STATUS = WorkspaceStatus(
     open_wave=None,
     last_wave=None,
     held_overdue=0,
+    pace=None,
 )
 
 
@@ -184,6 +185,21 @@ def test_status_tells_who_runs_the_open_wave(capsys: pytest.CaptureFixture[str],
     told = capsys.readouterr().out
     assert "open wave  3 (deletion), run by process 17 on vm" in told
     assert ("which is gone" in told) == is_abandoned
+
+
+def test_status_tells_what_a_bounded_night_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    pace = Pace(num_tonight=10, num_later=290, num_nights=19, num_forced=110, is_full=True)
+    print_status(replace(STATUS, pending=300, pace=pace))
+    told = capsys.readouterr().out
+    assert "next wave  10 requests; 19 nights take all (`wave` in params.yaml bounds one)\n" in told
+    assert (
+        "warning    `wave` in params.yaml leaves 110 requests to the last night in time, on which no bound counts\n"
+        in told
+    )
+    print_status(replace(STATUS, pending=20, pace=replace(pace, num_later=10, num_nights=2, num_forced=0)))
+    assert "last night in time" not in capsys.readouterr().out
+    print_status(replace(STATUS, pace=Pace(0, 0, 0, 0, is_full=False)))
+    assert "next wave" not in capsys.readouterr().out
 
 
 def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]) -> None:

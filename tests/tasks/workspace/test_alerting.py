@@ -56,11 +56,12 @@ def webhook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Posts]:
         yield posts
 
 
-def open_with(tmp_path: Path, **changes: Any) -> Workspace:
-    """Returns a workspace with the shipped parameters, and these of the section `alerts`."""
+def open_with(tmp_path: Path, max_requests: int | None = None, **changes: Any) -> Workspace:
+    """Returns a workspace with the shipped parameters, these of the section `alerts`, and so many requests a wave."""
     params = read_params(ROOT / "params.yaml").model_dump()
     for key, value in changes.items():
         set_key(params, f"alerts.{key}", value)
+    set_key(params, "wave.max_requests", max_requests)
     return Workspace(tmp_path, type(read_params(ROOT / "params.yaml")).model_validate(params))
 
 
@@ -102,6 +103,19 @@ def test_requests_are_told_before_the_last_night_and_after_the_due_date(tmp_path
     assert find(workspace, ledger, due + HOUR)["request-unmatched"] == "2 requests match nobody in the data"
     ledger.hold_request(ann, "a court says so", now=due)
     assert find(workspace, ledger, due + HOUR)["request-overdue"] == "1 request is past the due date"
+
+
+def test_requests_that_a_bound_leaves_to_their_last_night_are_told(tmp_path: Path, ledger: Ledger) -> None:
+    ann, *_ = add(ledger, "ann", "bob", "joe", "zoe", now=NOW)
+    last_night = ledger.get_request(ann).due_at - 11 * DAY
+    workspace, wider = open_with(tmp_path, max_requests=1, due_days=2), open_with(tmp_path, max_requests=2, due_days=2)
+    # a night for each of them
+    assert find(workspace, ledger, last_night - 3 * DAY) == {}
+    left = "`wave` in params.yaml leaves 1 request to the last night in time, on which no bound counts"
+    assert find(workspace, ledger, last_night - 2 * DAY - HOUR) == {"request-near": left}
+    near = "4 requests have at most 2 days left to a night that is still in time"
+    assert find(workspace, ledger, last_night - 2 * DAY) == {"request-near": f"{near}; {left}"}
+    assert find(wider, ledger, last_night - 2 * DAY) == {"request-near": near}
 
 
 @pytest.mark.parametrize(
