@@ -22,6 +22,8 @@ from amun.core.paths import ATTEMPT, FORGOTTEN, WAVE
 # Below this many samples a histogram, a curve or a mean tells of single persons: no file that git or MLflow
 # keeps may hold it.
 MIN_REPORTED = 20
+# at which a ROC curve is told beside every 5 %: a careful attacker errs seldom
+LOW_RATES = (0.001, 0.002, 0.005, 0.01, 0.02)
 
 # stages and tools run in the root of a workspace
 CURRENT = Path()
