@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long faults mutants lint format docs site clean
+.PHONY: help setup demo test test-long faults mutants lint format docs parameters site clean
 
 help: ## list the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,10 +51,12 @@ format: setup ## bring the code into the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup ## write docs/parameters.md anew
+docs: parameters site ## the documentation: docs/parameters.md written anew, then the site
+
+parameters: setup
 	$(BIN)/python -m docs.build_parameters
 
-site: setup ## the pages of docs/ as a site, in site/
+site: setup ## the pages of docs/ as they are, as a site in site/
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'mkdocs-material==9.8.2' 'mkdocstrings-python==2.0.11'
 	$(BIN)/mkdocs build --quiet --strict
 

@@ -1,12 +1,15 @@
-"""Requests by HTTP while waves claim them: is any lost, is any there twice, and how long does an answer take?
+"""The service under load: requests by HTTP while waves claim them, and what a million requests cost.
 
-    python -m bench.service                              10,000 demands over 64 connections, a ledger in SQLite
-    python -m bench.service --ledger postgresql+psycopg://...
+    python -m bench.service                              both
+    python -m bench.service --only calls                 10,000 demands over 64 connections, a ledger in SQLite
+    python -m bench.service --only calls --ledger postgresql+psycopg://...
+    python -m bench.service --only sizes                 a file of a million, a ledger of ten years (bench/sizes.py)
 
 `amun api` runs in two processes. In another, waves are claimed, last half a second and are completed, one after the
 other. Every tenth demand is said twice with its key, at one moment and to both processes, and 1,000 forged ones try to
 bring data along. Then ledger, answers and logs are compared. Exit code 1 where a demand is lost, there twice or
-answered differently, where a forged one is taken, or where the logs lack a call or name anybody.
+answered differently, where a forged one is taken, where the logs lack a call or name anybody, or where a figure of the
+sizes is above its bound.
 """
 
 import argparse
@@ -28,6 +31,7 @@ from typing import Any
 from amun.core.params import read_params
 from amun.evidence.attempts import Receipt, Summary
 from amun.ledger import Claim, Holding, Ledger
+from bench.sizes import measure_sizes
 from tasks.tools.environment import find_free_port
 from tasks.workspace.workspace import Workspace
 
@@ -242,7 +246,29 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=NUM_DEMANDS)
     parser.add_argument("--connections", type=int, default=NUM_CONNECTIONS)
     parser.add_argument("--ledger", help="url of an empty database; a SQLite file of its own unless given")
+    parser.add_argument("--only", choices=("calls", "sizes"), help="this part alone")
     options = parser.parse_args()
+    faults = []
+    if options.only != "sizes":
+        faults += measure_calls(options)
+    if options.only != "calls":
+        faults += tell_sizes()
+    if faults:
+        sys.exit(1)
+
+
+def tell_sizes() -> list[str]:
+    """Prints what a million requests cost, and returns which figures are above their bounds."""
+    faults = []
+    with tempfile.TemporaryDirectory() as folder:
+        for figure in measure_sizes(Path(folder)):
+            print(figure, flush=True)
+            faults += [] if figure.is_kept else [figure.name]
+    return faults
+
+
+def measure_calls(options: argparse.Namespace) -> list[str]:
+    """Runs the calls, prints how long they took, and returns what is not as it has to be."""
     with tempfile.TemporaryDirectory() as folder:
         url = options.ledger or f"sqlite:///{folder}/ledger.db"
         logs = [Path(folder, f"log-{number}") for number in range(NUM_SERVICES)]
@@ -254,8 +280,7 @@ def main() -> None:
     rate = f"{len(times)} calls over {options.connections} connections in {seconds:.0f} s, {len(times) / seconds:.0f}/s"
     slow = f"p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, longest {times[-1]:.1f} s"
     print(f"{rate}, while {num_waves} waves were completed; {slow}")
-    if faults:
-        sys.exit(1)
+    return faults
 
 
 if __name__ == "__main__":

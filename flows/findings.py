@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from tasks.workspace.workspace import Workspace, require_params
 
 S3_VARIABLE = "AWS_ENDPOINT_URL"
 GLANCE_SECONDS = 20.0
+GIB = 1 << 30
+# of what a wave writes: in the work tree, in the cache, and as much again for what is not whole yet
+ROOM = 2.5
 
 
 @dataclass(frozen=True)
@@ -380,6 +384,22 @@ def judge_source(workspace: Workspace) -> Iterator[Finding]:
         build_for_images(workspace, glance.listing, glance.size)
 
 
+def judge_disk(workspace: Workspace) -> Iterator[Finding]:
+    """Finds a disk with too little room for the next wave, by what the last one wrote. It would fail half way."""
+    root = workspace.root
+    if not (root / dvc.LOCK_FILE).exists():
+        return
+    stages = dvc.read_lock(root)
+    outs = [out for name in WAVE_STAGES for out in stages.get(name, {}).get("outs", ())]
+    needed, free = ROOM * sum(out.get("size", 0) for out in outs), shutil.disk_usage(root).free
+    if free < needed:
+        yield Finding(
+            f"{root}: {free / GIB:.1f} GiB are free, and the next wave may need {needed / GIB:.1f}: make room "
+            "(`du -sh .dvc/cache .amun` shows what takes it)",
+            exit_code=1,
+        )
+
+
 SETTINGS: tuple[Judge, ...] = (
     judge_schedule,
     judge_server,
@@ -407,4 +427,5 @@ JUDGES: tuple[Judge, ...] = (
     judge_intake,
     judge_source,
     judge_memory,
+    judge_disk,
 )

@@ -17,11 +17,13 @@ START_SECONDS = 90.0
 
 
 @contextmanager
-def run_mlflow(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+def run_mlflow(folder: Path, num_workers: int = 1) -> Iterator[tuple[str, Callable[[], None]]]:
     """Gives the address of a server that keeps runs and files in `folder`, and a function that kills it."""
     port = find_free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     places = [
+        "--workers",
+        str(num_workers),
         "--backend-store-uri",
         f"sqlite:///{folder / 'mlflow.db'}",
         "--artifacts-destination",

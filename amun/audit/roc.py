@@ -5,9 +5,12 @@ import numpy.typing as npt
 from torch import Tensor
 
 from amun.core.errors import DivergedError
+from amun.evidence.wave import LOW_RATES
 
 Floats = npt.NDArray[np.float64]
 People = npt.NDArray[np.str_]
+NUM_BINS = 20
+MIN_TOLD = 5  # people; a point that rests on fewer would tell of single ones
 
 
 def compute_auc(member_scores: Tensor, non_member_scores: Tensor) -> float:
@@ -72,20 +75,44 @@ def compute_tpr(member_scores: Tensor, non_member_scores: Tensor, rate: float) -
     return float((members > non_members[num_allowed]).mean()) if num_allowed < len(non_members) else 1.0
 
 
-def roc_curve_binned(member_scores: Tensor, non_member_scores: Tensor, num_bins: int = 20) -> tuple[Floats, Floats]:
-    """Returns the ROC curve on a fixed grid, from which no single score can be read.
+def choose_low_rates(members: Tensor, owners: People, non_members: Tensor, strangers: People) -> set[float]:
+    """Returns those of `LOW_RATES` at which the ROC curve tells of no single person.
+
+    `MIN_TOLD` people or more are mistaken there, and nobody or as many are found.
+
+    Args:
+        members: scores (M,).
+        owners: (M,) whose they are.
+        non_members: scores (N,).
+        strangers: (N,) whose they are.
+    """
+    found, mistaken = _to_numpy(members), _to_numpy(non_members)
+    return {
+        rate
+        for rate, threshold in zip(LOW_RATES, _find_thresholds(mistaken, np.array(LOW_RATES)), strict=True)
+        if len({*strangers[mistaken > threshold]}) >= MIN_TOLD
+        and len({*owners[found > threshold]}) not in range(1, MIN_TOLD)
+    }
+
+
+def roc_curve_binned(member_scores: Tensor, non_member_scores: Tensor, rates: Floats) -> Floats:
+    """Returns the ROC curve at given rates, as on a grid from which no single score can be read.
 
     Returns:
-        False positive rates (num_bins + 1,), 0 to 1 at equal distances, and the highest true positive rates
-        (num_bins + 1,) that thresholds reach without exceeding them.
+        The highest true positive rates (N,) that thresholds reach without exceeding these false positive rates (N,).
     """
-    grid = np.linspace(0, 1, num_bins + 1)
-    members, non_members = _to_numpy(member_scores), np.sort(_to_numpy(non_member_scores))[::-1]
+    thresholds = _find_thresholds(_to_numpy(non_member_scores), rates)
+    found: Floats = (_to_numpy(member_scores)[:, None] > thresholds).mean(axis=0)
+    return found
+
+
+def _find_thresholds(non_members: Floats, rates: Floats) -> Floats:
+    """Returns the lowest scores above which no more than these shares of the non-members lie."""
     # a rate of 3/20 must not miss the grid's 0.15 by its last bit
-    num_allowed = np.floor(grid * len(non_members) + 1e-9).astype(np.int64)
+    num_allowed = np.floor(rates * len(non_members) + 1e-9).astype(np.int64)
     # just above the first non-member that is not allowed; where all are, below everything
-    thresholds = np.append(non_members, -np.inf)[num_allowed]
-    return grid, (members[:, None] > thresholds).mean(axis=0)
+    thresholds: Floats = np.append(np.sort(non_members)[::-1], -np.inf)[num_allowed]
+    return thresholds
 
 
 def _to_numpy(scores: Tensor) -> Floats:

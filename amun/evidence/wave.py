@@ -23,6 +23,8 @@ from amun.core.paths import ATTEMPT, FORGOTTEN, WAVE
 # keeps may hold it.
 MIN_REPORTED = 20
 MIN_PEOPLE = 12  # fewer, and an interval would rest on a handful of persons
+# at which a ROC curve is told beside every 5 %: a careful attacker errs seldom
+LOW_RATES = (0.001, 0.002, 0.005, 0.01, 0.02)
 
 # stages and tools run in the root of a workspace
 CURRENT = Path()

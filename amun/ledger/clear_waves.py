@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.ledger.database import Database
-from amun.ledger.lookups import SAME_OUTCOME, check_model, find_open
+from amun.ledger.lookups import HOLD_IS_OPEN, SAME_OUTCOME, check_model, find_open
 from amun.ledger.records import ClearedWave
 from amun.ledger.schema import ClearWaveRow, ErasureRow, HoldRow, OutcomeRow, RequestRow, WaveRow
 
@@ -90,7 +90,7 @@ def _refuse_needed(session: Session, model: str, waves: Collection[int]) -> None
     # a hold on any request of the person keeps what is held
     is_on_hold = (
         exists()
-        .where(HoldRow.request_number == other.number, HoldRow.released_at.is_(None))
+        .where(HoldRow.request_number == other.number, HOLD_IS_OPEN)
         .where(other.subject_id == OutcomeRow.subject_id)
     )
     is_waiting = exists().where(SAME_OUTCOME, ErasureRow.started_at.is_(None))

@@ -6,6 +6,7 @@ A person is erased once nobody serves them any more, or the request is nearly du
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, case, delete, exists, func, inspect, select
 from sqlalchemy.orm import Session
@@ -21,6 +22,15 @@ from amun.ledger.schema import ConsumerRow, ErasureRow, OutcomeRow, RequestRow, 
 
 # before a request is due: the night that is then to erase the person must not come too late
 LAST_NIGHT = timedelta(days=1)
+
+
+class _Erasures(NamedTuple):
+    """Of one wave's people: how many erasures wait for consumers, are due but for these, and wait for nobody."""
+
+    wave_number: int | None
+    num_awaited: int
+    num_held_up: int
+    num_past: int
 
 
 class ConsumerBook(Database):
@@ -177,6 +187,31 @@ def _read_consumers(
 
 
 def _describe_all(session: Session, model: str, now: datetime) -> list[Consumer]:
+    consumers = _read_consumers(session, [model]).get(model, ())
+    # what is erased of a million requests is counted for nobody
+    erasures = _count_awaited(session, model, now) if consumers else []
+    described = []
+    for row, wave in consumers:
+        remembered = [one for one in erasures if _remembers(wave, one.wave_number)]
+        described.append(
+            Consumer(
+                model=model,
+                name=row.name,
+                added_at=row.added_at,
+                version=row.version,
+                serves_since=row.serves_since,
+                seen_at=row.seen_at,
+                num_awaited=sum(one.num_awaited for one in remembered),
+                num_held_up=sum(one.num_held_up for one in remembered),
+                # of one that has said nothing yet nobody knows
+                num_remembered=0 if row.version is None else sum(one.num_past for one in remembered),
+            )
+        )
+    return described
+
+
+def _count_awaited(session: Session, model: str, now: datetime) -> list[_Erasures]:
+    """Returns how many erasures wait for consumers, wave by wave."""
     is_awaited = _is_awaited(now)
     conditions = is_awaited, and_(is_awaited, ErasureRow.erase_after <= now), ~is_awaited
     query = (
@@ -186,26 +221,7 @@ def _describe_all(session: Session, model: str, now: datetime) -> list[Consumer]
         .where(ErasureRow.model == model)
         .group_by(OutcomeRow.wave_number)
     )
-    erasures = session.execute(query).all()
-    described = []
-    for row, wave in _read_consumers(session, [model]).get(model, ()):
-        counts = [counted for number, *counted in erasures if _remembers(wave, number)]
-        num_awaited, num_held_up, num_past = map(sum, zip(*counts, strict=True)) if counts else (0, 0, 0)
-        described.append(
-            Consumer(
-                model=model,
-                name=row.name,
-                added_at=row.added_at,
-                version=row.version,
-                serves_since=row.serves_since,
-                seen_at=row.seen_at,
-                num_awaited=num_awaited,
-                num_held_up=num_held_up,
-                # of one that has said nothing yet nobody knows
-                num_remembered=0 if row.version is None else num_past,
-            )
-        )
-    return described
+    return [_Erasures(*row) for row in session.execute(query)]
 
 
 def _check_name(name: str) -> None:

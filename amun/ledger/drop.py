@@ -22,6 +22,8 @@ from amun.ledger.schema import LIVE_STATES
 
 DELETED, NOT_FOUND = 3, 5  # of the statuses; 2 and 4 are decisions of the company
 REFERENCE = "DROP "  # with which that of a request begins which a list has made
+# of all whom the models hold; a person types each list and can say that it is right, so this is no parameter
+MAX_HELD_SHARE = 0.25
 WORK_ITEM = re.compile(r"[A-Za-z0-9]{12}")
 
 

@@ -17,7 +17,7 @@ from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_subject, format_request_id, parse_request_id
 from amun.ledger.consumers import list_serving
 from amun.ledger.database import Database
-from amun.ledger.lookups import SAME_OUTCOME, check_model
+from amun.ledger.lookups import HOLD_IS_OPEN, SAME_OUTCOME, check_model
 from amun.ledger.records import PlannedErasure
 from amun.ledger.requests import describe_erasure
 from amun.ledger.schema import (
@@ -230,7 +230,7 @@ def _list_holds(session: Session, subjects: Sequence[str]) -> Reasons:
     query = select(RequestRow.subject_id, RequestRow.number, HoldRow.kind, HoldRow.reason).join(
         HoldRow, HoldRow.request_number == RequestRow.number
     )
-    is_held = RequestRow.subject_id.in_(subjects), HoldRow.released_at.is_(None)
+    is_held = RequestRow.subject_id.in_(subjects), HOLD_IS_OPEN
     for subject, number, kind, reason in session.execute(query.where(*is_held)).tuples():
         yield subject, f"{'a legal' if kind == 'legal' else 'a'} hold on {format_request_id(number)}: {reason}"
 

@@ -1,10 +1,9 @@
 """Extensions: a request that cannot be honoured in its first term gets the law's second one, once, with a reason."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from amun.core.errors import InputError
 from amun.ledger.checks import check_reason, parse_request_id
-from amun.ledger.laws import compute_extended_due
 from amun.ledger.records import Request
 from amun.ledger.requests import RequestBook, is_erasable, tell_states
 from amun.ledger.schema import LIVE_STATES, ExtensionRow, RequestRow
@@ -30,8 +29,8 @@ class ExtensionBook(RequestBook):
             before = request.find_due(now)
             session.add(ExtensionRow(request_number=number, reason=reason, extended_at=now, due_before=before))
             # where the clock stands still, its release adds for how long
-            due_at = compute_extended_due(request.received_at, request.law) + request.paused
-            session.get_one(RequestRow, number).due_at = due_at
+            row = session.get_one(RequestRow, number)
+            row.due_at += timedelta(seconds=row.extension_seconds)
             session.flush()
             return self._get_request(session, request_id)
 

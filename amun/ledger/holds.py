@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_reason, check_text, parse_request_id
+from amun.ledger.lookups import HOLD_IS_OPEN
 from amun.ledger.records import HoldKind, Request
 from amun.ledger.releases import move_outcomes, release
 from amun.ledger.requests import RequestBook, end_hold, is_erasable, tell_states
@@ -116,5 +117,5 @@ def _require_holdable(request: Request, kind: HoldKind) -> None:
 
 
 def _get_open(session: Session, request_id: str) -> HoldRow:
-    is_open = HoldRow.request_number == parse_request_id(request_id), HoldRow.released_at.is_(None)
+    is_open = HoldRow.request_number == parse_request_id(request_id), HOLD_IS_OPEN
     return session.scalars(select(HoldRow).where(*is_open)).one()

@@ -1,10 +1,10 @@
 """Taking a demand in: what each model answers, decided from what it holds and what it has forgotten."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
@@ -12,14 +12,14 @@ from amun.core.errors import InputError
 from amun.core.subject_ids import normalise
 from amun.ledger.checks import check_received, check_reference, check_subject, format_request_id, parse_request_id
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand
-from amun.ledger.laws import CLOCKS, Law, compute_due, stands_still
+from amun.ledger.laws import CLOCKS, Law, compute_due, compute_extended_due, stands_still
+from amun.ledger.lookups import HOLD_IS_OPEN
 from amun.ledger.matching import find_known
 from amun.ledger.records import OutcomeState
-from amun.ledger.releases import end_doubts, make_approval_hold
+from amun.ledger.releases import UNAPPROVED, UNVERIFIED, end_doubts
 from amun.ledger.schema import LIVE_STATES, ExtensionRow, HoldingRow, HoldRow, InfoRow, ModelRow, OutcomeRow, RequestRow
 
-UNVERIFIED = "the identity is not verified"  # the reason of a hold that begins with its request
-FEW_STRANGERS = 10  # fewer together are looked at one by one, whatever their share
+FEW_PEOPLE = 10  # fewer together are looked at one by one, whatever their share
 
 
 class Standing(NamedTuple):
@@ -31,6 +31,7 @@ class Standing(NamedTuple):
         wave_number: the wave that is at it, or had forgotten the subject.
         due_at: when it is due; less the time for which its clock stands still now.
         law: whose clock it runs by.
+        extension_seconds: how much later it would be due once it is extended.
         is_extended: its due date was put off.
         doubted_at: since when nobody knows whether it is the person who asks; None where somebody does.
     """
@@ -40,6 +41,7 @@ class Standing(NamedTuple):
     wave_number: int | None
     due_at: datetime
     law: Law
+    extension_seconds: float
     is_extended: bool
     doubted_at: datetime | None
 
@@ -54,6 +56,11 @@ class Standing(NamedTuple):
             return demand.due_at, runs_on[0] if runs_on else demand.law
         return self.due_at, runs_on[0] if runs_on else self.law
 
+    def find_extension(self, demand: "Received", due_at: datetime) -> float:
+        """Returns by how many seconds its new due date can be put off: until the sooner of both extended terms."""
+        extended_due_at = min(self.due_at + timedelta(seconds=self.extension_seconds), demand.extended_due_at)
+        return max(extended_due_at - due_at, timedelta()).total_seconds()
+
     def find_due(self, demand: "Received", now: datetime) -> datetime:
         """Returns when it is due once the person asks again; that moves on as long as its clock stands still."""
         due_at, law = self.join(demand)
@@ -66,11 +73,12 @@ Standings = dict[tuple[str, str], Standing]  # by model and subject
 
 
 class Received(NamedTuple):
-    """A demand that was checked; as `Demand` has it, with its due date."""
+    """A demand that was checked; as `Demand` has it, with its due date, and the one once that is put off."""
 
     subject_id: str
     received_at: datetime
     due_at: datetime
+    extended_due_at: datetime
     reference: str | None
     law: Law
     is_verified: bool = True
@@ -80,6 +88,13 @@ class Received(NamedTuple):
     def waits(self) -> bool:
         """Whether somebody has to look before a wave may take it."""
         return not self.is_verified or self.num_approvals > 0
+
+    def join(self, other: "Received") -> "Received":
+        """Returns it by the shorter clocks of both."""
+        joined = self._replace(extended_due_at=min(self.extended_due_at, other.extended_due_at))
+        if other.due_at >= self.due_at:
+            return joined
+        return joined._replace(received_at=other.received_at, due_at=other.due_at, law=other.law)
 
 
 class Unknown(NamedTuple):
@@ -92,6 +107,13 @@ class Unknown(NamedTuple):
 
     is_confirmed: bool = False
     max_share: float | None = None
+
+
+class ManyHeldError(InputError):
+    """Demands together ask to forget a large part of everybody: whoever made them may have meant others."""
+
+    def __init__(self, num_wanted: int, num_held: int):
+        super().__init__(f"it asks to forget {num_wanted} of the {num_held} people whom the models hold")
 
 
 class UnmatchedError(InputError):
@@ -111,14 +133,14 @@ class Knowledge(NamedTuple):
 
     Attributes:
         standings: of the subject's earlier requests.
-        held: which models hold whom; a model without a base may hold anybody.
-        known: whom any model is known to hold or to have forgotten.
+        held: whom each model holds, of those who ask; a model without a base may hold anybody.
+        known: whom any model is known to hold or to have forgotten, of those whom not every model holds.
         is_confirmed: strangers are right as they are.
         now: the present time.
     """
 
     standings: Standings
-    held: set[tuple[str, str]]
+    held: dict[str, set[str]]
     known: set[str]
     is_confirmed: bool
     now: datetime
@@ -136,12 +158,11 @@ def check_demands(demands: Iterable[Demand], now: datetime) -> list[Received]:
         if demand.reference is not None:
             check_reference(demand.reference)
         received_at, subject = check_received(demand.received_at, now), normalise(demand.subject_id)
-        due_at = compute_due(received_at, demand.law)
+        terms = compute_due(received_at, demand.law), compute_extended_due(received_at, demand.law)
         waits = demand.is_verified, demand.num_approvals
-        received = Received(subject, received_at, due_at, demand.reference, demand.law, *waits)
-        kept = checked.setdefault(subject, received)
-        if due_at < kept.due_at:
-            checked[subject] = kept._replace(received_at=received_at, due_at=due_at, law=demand.law)
+        received = Received(subject, received_at, *terms, demand.reference, demand.law, *waits)
+        kept = checked.get(subject)
+        checked[subject] = received if kept is None else kept.join(received)
     return list(checked.values())
 
 
@@ -152,6 +173,7 @@ def record_demands(
     now: datetime,
     unknown: Unknown,
     file_number: int | None = None,
+    max_held_share: float | None = None,
 ) -> list[AddedRequest]:
     """Writes a request for each subject that needs one, and returns what becomes of each demand.
 
@@ -162,23 +184,28 @@ def record_demands(
         now: the present time.
         unknown: what is done about people whom no model knows.
         file_number: the file they came in, if any.
+        max_held_share: of all whom the models hold; more are not newly asked for, if they are more than a few.
 
     Raises:
         InputError: no model is registered.
         UnmatchedError: too many are unknown; nothing was written.
+        ManyHeldError: too many are held; nothing was written.
     """
     models = require_models(session, ledger)
     subjects = [demand.subject_id for demand in demands]
-    held = _find_held(session, subjects)
+    holders = _find_held(session, subjects, [model.name for model in models])
     # until a model's first base is built nobody knows whom it holds: it may be anybody
-    held |= {(model.name, subject) for model in models if model.holdings_wave is None for subject in subjects}
+    held = holders | {model.name: set(subjects) for model in models if model.holdings_wave is None}
     end_doubts(session, {demand.subject_id: demand.num_approvals for demand in demands if demand.is_verified}, now)
-    standings, known = _find_standings(session, subjects), find_known(session, subjects)
+    doubtful = [subject for subject in subjects if not all(subject in people for people in held.values())]
+    standings, known = _find_standings(session, subjects), find_known(session, doubtful)
     knowledge = Knowledge(standings, held, known, unknown.is_confirmed, now)
     names = [model.name for model in models]
     first_number = session.get_one(InfoRow, 1).next_request
     answers = _answer(demands, names, knowledge, first_number)
     _require_few_strangers(answers, unknown.max_share)
+    if max_held_share is not None:
+        _require_few_held(session, answers, set().union(*holders.values()), max_held_share)
     _record(session, demands, answers, now, file_number)
     _hasten(session, demands, names, knowledge.standings)
     _count(session, answers)
@@ -199,16 +226,23 @@ def require_models(session: Session, ledger: str) -> Sequence[ModelRow]:
 
 def _require_few_strangers(answers: Sequence[AddedRequest], max_share: float | None) -> None:
     strangers = [answer.subject_id for answer in answers if answer.is_unmatched]
-    if max_share is None or len(strangers) < FEW_STRANGERS:
+    if max_share is None or len(strangers) < FEW_PEOPLE:
         return
     if len(strangers) > max_share * len(answers):
         raise UnmatchedError(strangers, len(answers), max_share)
 
 
+def _require_few_held(session: Session, answers: Iterable[AddedRequest], held: set[str], max_share: float) -> None:
+    num_wanted = sum(answer.is_new and answer.subject_id in held for answer in answers)
+    num_held = session.scalars(select(func.count(HoldingRow.subject_id.distinct()))).one()
+    if num_wanted >= FEW_PEOPLE and num_wanted > max_share * num_held:
+        raise ManyHeldError(num_wanted, num_held)
+
+
 def _find_standings(session: Session, subjects: Sequence[str]) -> Standings:
     """Returns each subject's request that is live, or else completed, for each model."""
     found: Standings = {}
-    is_doubted = HoldRow.request_number == RequestRow.number, HoldRow.released_at.is_(None), HoldRow.kind == "identity"
+    is_doubted = HoldRow.request_number == RequestRow.number, HOLD_IS_OPEN, HoldRow.kind == "identity"
     for chunk in split_chunks(subjects):
         query = (
             select(
@@ -219,6 +253,7 @@ def _find_standings(session: Session, subjects: Sequence[str]) -> Standings:
                 OutcomeRow.wave_number,
                 RequestRow.due_at,
                 RequestRow.law,
+                RequestRow.extension_seconds,
                 ExtensionRow.request_number.is_not(None),
                 HoldRow.held_at,
             )
@@ -232,12 +267,15 @@ def _find_standings(session: Session, subjects: Sequence[str]) -> Standings:
     return found
 
 
-def _find_held(session: Session, subjects: Sequence[str]) -> set[tuple[str, str]]:
+def _find_held(session: Session, subjects: Sequence[str], models: Iterable[str]) -> dict[str, set[str]]:
     """Returns which models hold which of the subjects."""
-    held: set[tuple[str, str]] = set()
+    held: dict[str, set[str]] = {model: set() for model in models}
     for chunk in split_chunks(subjects):
         query = select(HoldingRow.model, HoldingRow.subject_id).where(HoldingRow.subject_id.in_(chunk))
-        held.update((model, subject) for model, subject in session.execute(query))
+        # the ids that are there already, not the database's copies of a million
+        own = {subject: subject for subject in chunk}
+        for model, subject in session.execute(query).tuples():
+            held[model].add(own[subject])
     return held
 
 
@@ -277,7 +315,7 @@ def _decide(model: str, demand: Received, knowledge: Knowledge, request_id: str)
 
 def _choose_state(model: str, subject: str, knowledge: Knowledge) -> OutcomeState:
     """Returns the state of a demand for a model to which this subject has made none before."""
-    if (model, subject) in knowledge.held:
+    if subject in knowledge.held[model]:
         return "pending"
     # whoever one model knows is known; an id that no model knows may be spelled otherwise in the data
     return "nothing_held" if subject in knowledge.known or knowledge.is_confirmed else "unmatched"
@@ -291,11 +329,13 @@ def _hasten(session: Session, demands: Iterable[Received], models: Sequence[str]
             if standing is None or standing.state == "completed":
                 continue
             due_at, law = standing.join(demand)
+            extension = standing.find_extension(demand, due_at)
             if (due_at, law) != (standing.due_at, standing.law):
                 request = session.get_one(RequestRow, standing.number)
-                # an extension counts from the first receipt: no term of either demand is passed by it
                 request.received_at = min(request.received_at, demand.received_at)
-                request.law, request.due_at = law, due_at
+                request.law, request.due_at, request.extension_seconds = law, due_at, extension
+            elif extension < standing.extension_seconds:
+                session.get_one(RequestRow, standing.number).extension_seconds = extension
 
 
 def _count(session: Session, answers: Sequence[AddedRequest]) -> None:
@@ -314,46 +354,53 @@ def _record(
     file_number: int | None,
 ) -> None:
     """Writes new requests and their new outcomes, and counts their numbers as used."""
-    requests: list[dict[str, Any]] = [
-        {"number": parse_request_id(answer.request_id), **_list_columns(demand), "file_number": file_number}
-        for demand, answer in zip(demands, answers, strict=True)
-        if answer.is_new
-    ]
-    outcomes: list[dict[str, Any]] = [
-        {
-            "request_number": parse_request_id(answer.request_id),
-            "model": outcome.model,
-            "subject_id": answer.subject_id,
-            "state": outcome.state,
-            "wave_number": outcome.wave_number,
-            "decided_at": None if outcome.state in LIVE_STATES else now,
-        }
-        for answer in answers
-        if answer.is_new
-        for outcome in answer.outcomes
-        if outcome.is_new
-    ]
-    if requests:
+    # of a million rows the database's own copies take more memory than all else
+    for asked, answered in zip(split_chunks(demands), split_chunks(answers), strict=True):
+        new = [pair for pair in zip(asked, answered, strict=True) if pair[1].is_new]
+        if not new:
+            continue
+        requests: list[dict[str, Any]] = [
+            {"number": parse_request_id(answer.request_id), **_list_columns(demand), "file_number": file_number}
+            for demand, answer in new
+        ]
+        outcomes: list[dict[str, Any]] = [
+            {
+                "request_number": parse_request_id(answer.request_id),
+                "model": outcome.model,
+                "subject_id": answer.subject_id,
+                "state": outcome.state,
+                "wave_number": outcome.wave_number,
+                "decided_at": None if outcome.state in LIVE_STATES else now,
+            }
+            for _, answer in new
+            for outcome in answer.outcomes
+            if outcome.is_new
+        ]
         session.execute(insert(RequestRow), requests)
         session.execute(insert(OutcomeRow), outcomes)
-        _hold_new(session, demands, answers, now)
-        session.get_one(InfoRow, 1).next_request += len(requests)
+        _hold_new(session, new, now)
+        session.get_one(InfoRow, 1).next_request += len(new)
 
 
 def _list_columns(demand: Received) -> dict[str, Any]:
     """Returns what a request's row has of its demand."""
     columns = demand._asdict()
-    del columns["is_verified"], columns["num_approvals"]
-    return columns
+    del columns["is_verified"], columns["num_approvals"], columns["extended_due_at"]
+    return columns | {"extension_seconds": (demand.extended_due_at - demand.due_at).total_seconds()}
 
 
-def _hold_new(session: Session, demands: Sequence[Received], answers: Sequence[AddedRequest], now: datetime) -> None:
+def _hold_new(session: Session, new: Iterable[tuple[Received, AddedRequest]], now: datetime) -> None:
     """Keeps back those at whom somebody has to look first; of whom something is or may be held."""
-    for demand, answer in zip(demands, answers, strict=True):
-        is_open = any(outcome.is_new and outcome.state in LIVE_STATES for outcome in answer.outcomes)
-        if not (answer.is_new and demand.waits and is_open):
-            continue
-        hold = make_approval_hold(parse_request_id(answer.request_id), demand.num_approvals, now)
-        if not demand.is_verified:
-            hold.kind, hold.reason = "identity", UNVERIFIED
-        session.add(hold)
+    holds = [
+        {
+            "request_number": parse_request_id(answer.request_id),
+            "kind": "approval" if demand.is_verified else "identity",
+            "reason": UNAPPROVED if demand.is_verified else UNVERIFIED,
+            "held_at": now,
+            "num_approvals": demand.num_approvals,
+        }
+        for demand, answer in new
+        if demand.waits and any(outcome.is_new and outcome.state in LIVE_STATES for outcome in answer.outcomes)
+    ]
+    if holds:
+        session.execute(insert(HoldRow), holds)

@@ -71,6 +71,7 @@ def compute_due(received_at: datetime, law: Law = "gdpr") -> datetime:
     return received_at.astimezone(UTC) + CLOCKS[law].first
 
 
+@lru_cache
 def compute_extended_due(received_at: datetime, law: Law) -> datetime:
     """Returns when a request is due once it is extended, counted as `compute_due` does."""
     return received_at.astimezone(UTC) + CLOCKS[law].extended

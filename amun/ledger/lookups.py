@@ -13,6 +13,8 @@ from amun.ledger.schema import ErasureRow, HoldRow, ModelRow, OutcomeRow, Reques
 
 # an outcome `already_forgotten` names a wave too, but that wave did not handle the request
 HANDLED_STATES = ("in_wave", "completed")
+# of a hold that nobody has released yet
+HOLD_IS_OPEN = HoldRow.released_at.is_(None)
 # joins an erasure with what it is of
 SAME_OUTCOME = and_(
     OutcomeRow.request_number == ErasureRow.request_number,
@@ -88,7 +90,7 @@ def is_due_like_any() -> ColumnElement[bool]:
     is_still = and_(HoldRow.kind == "identity", RequestRow.law.in_(STOPPING), HoldRow.held_at <= RequestRow.due_at)
     is_stopped = exists().where(
         HoldRow.request_number == RequestRow.number,
-        HoldRow.released_at.is_(None),
+        HOLD_IS_OPEN,
         or_(HoldRow.kind == "legal", is_still),
     )
     is_waiting = OutcomeRow.state.in_(["unmatched", "held"])

@@ -8,6 +8,7 @@ from sqlalchemy import CompoundSelect, Select, func, insert, select, union, upda
 from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
+from amun.ledger.lookups import HOLD_IS_OPEN
 from amun.ledger.schema import LIVE_STATES, HoldingRow, HoldRow, OutcomeRow
 
 
@@ -52,7 +53,7 @@ def match_outcomes(session: Session, model: str, now: datetime, *, is_first: boo
         update(OutcomeRow).where(own, is_unmatched, OutcomeRow.subject_id.in_(held)).values(state="pending")
     )
     # of whom nobody knows yet that it is they who ask
-    on_hold = OutcomeRow.request_number.in_(select(HoldRow.request_number).where(HoldRow.released_at.is_(None)))
+    on_hold = OutcomeRow.request_number.in_(select(HoldRow.request_number).where(HOLD_IS_OPEN))
     session.execute(update(OutcomeRow).where(own, OutcomeRow.state == "pending", on_hold).values(state="held"))
     answered = update(OutcomeRow).where(is_unmatched, OutcomeRow.subject_id.in_(select_known()))
     session.execute(answered.values(state="nothing_held", decided_at=now))

@@ -4,8 +4,10 @@ Each step is frozen as it was released: it says in SQL what it changes, and neve
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, text
+from dateutil.relativedelta import relativedelta
+from sqlalchemy import Connection, DateTime, text
 from sqlalchemy.exc import IntegrityError
 
 from amun.core.subject_ids import normalise
@@ -277,6 +279,26 @@ def add_opendsr(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def add_extended_terms(connection: Connection) -> None:
+    """Version 8 to 9: how much later a request is due once it is extended, counted from its receipt.
+
+    For how long a clock had stood still, and by which law, nobody had written down: such a request gets less.
+    """
+    connection.exec_driver_sql("ALTER TABLE requests ADD COLUMN extension_seconds FLOAT DEFAULT '0' NOT NULL")
+    extended = {"gdpr": relativedelta(months=3), "ccpa": relativedelta(days=90)}
+    time = DateTime(timezone=True)
+    query = text("SELECT number, received_at, due_at, law FROM requests").columns(received_at=time, due_at=time)
+    rows = [
+        {
+            "number": number,
+            "seconds": max(_as_utc(received) + extended[law] - _as_utc(due), timedelta()).total_seconds(),
+        }
+        for number, received, due, law in connection.execute(query)
+    ]
+    if rows:
+        connection.execute(text("UPDATE requests SET extension_seconds = :seconds WHERE number = :number"), rows)
+
+
 # by the version that a step starts from
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     2: add_unmatched,
@@ -285,7 +307,13 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     5: add_alerts,
     6: add_api,
     7: add_suites_and_states,
+    8: add_extended_terms,
 }
+
+
+def _as_utc(time: datetime) -> datetime:
+    """Returns a time as both databases give it: SQLite keeps no zone, Postgres answers in the session's."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _change_outcomes(connection: Connection, states: str) -> None:

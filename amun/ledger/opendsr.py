@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
@@ -22,7 +22,7 @@ from amun.ledger.schema import LIVE_STATES, WAITING_STATES, DsrCallbackRow, DsrR
 DsrStatus = Literal["pending", "in_progress", "completed", "cancelled"]
 FINAL: tuple[DsrStatus, ...] = ("completed", "cancelled")
 MAX_TRIES = 14  # of telling one address; a night makes one
-CLAIM_TIME = timedelta(minutes=10)  # after which whoever was telling is taken for dead
+CLAIM_TIME = timedelta(minutes=10)  # after which whoever was telling an address is taken for dead
 IS_OPEN = DsrCallbackRow.told.not_in(FINAL), DsrCallbackRow.num_tries < MAX_TRIES
 
 
@@ -70,11 +70,21 @@ class Dsr:
 
 @dataclass(frozen=True)
 class Callback:
-    """What an address is to be told; `place` is its own among those of the request."""
+    """What an address is to be told.
+
+    Attributes:
+        dsr: the request, as it stands.
+        place: of the address, among those of the request.
+        url: the address.
+        told: the status that it was told last.
+        num_tries: that have failed since.
+    """
 
     dsr: Dsr
     place: int
     url: str
+    told: str
+    num_tries: int
 
 
 class DsrBook(RequestBook):
@@ -144,34 +154,49 @@ class DsrBook(RequestBook):
         with self._read() as session:
             return session.scalar(select(DsrCallbackRow).where(*IS_OPEN).limit(1)) is not None
 
-    def claim_callbacks(self, now: datetime) -> list[Callback]:
-        """Returns whom to tell of a status that they have not been told, and keeps others from telling them now."""
-        is_free = or_(DsrCallbackRow.claimed_at.is_(None), DsrCallbackRow.claimed_at <= now - CLAIM_TIME)
+    def list_callbacks(self, now: datetime) -> list[Callback]:
+        """Returns whom to tell of a status that they have not been told, but for those whom somebody tells just now."""
         query = (
             select(DsrCallbackRow, DsrRow)
             .join(DsrRow)
-            .where(*IS_OPEN, is_free)
+            .where(*IS_OPEN, _is_free(now))
             .order_by(DsrRow.request_number, DsrCallbackRow.place)
         )
-        with self._write() as session:
+        with self._read() as session:
             rows = session.execute(query).tuples().all()
-            claimed = []
-            for (callback, _), dsr in zip(rows, _describe(session, [row for _, row in rows], now), strict=True):
-                if dsr.status != callback.told:
-                    callback.claimed_at = now
-                    claimed.append(Callback(dsr, callback.place, callback.url))
-            return claimed
+            described = _describe(session, [row for _, row in rows], now)
+            return [
+                Callback(dsr, row.place, row.url, row.told, row.num_tries)
+                for (row, _), dsr in zip(rows, described, strict=True)
+                if dsr.status != row.told
+            ]
 
-    def settle_callbacks(self, told: Iterable[tuple[Callback, bool | None]]) -> None:
-        """Records who was told, and who is to be told again; None is of whom nobody has tried to tell."""
+    def claim_callback(self, callback: Callback, now: datetime) -> bool:
+        """Keeps others from telling it; False where somebody tells it, or has tried to since it was listed."""
+        is_as_listed = DsrCallbackRow.told == callback.told, DsrCallbackRow.num_tries == callback.num_tries
+        return self._change(callback, [_is_free(now), *is_as_listed], claimed_at=now)
+
+    def settle_callback(self, callback: Callback, claimed_at: datetime, *, is_told: bool) -> None:
+        """Records that it was told, or is to be told again; nothing where others have taken it for theirs since."""
+        came_of_it = {"told": callback.dsr.status, "num_tries": 0} if is_told else {"num_tries": callback.num_tries + 1}
+        self._change(callback, [DsrCallbackRow.claimed_at == claimed_at], claimed_at=None, **came_of_it)
+
+    def _change(
+        self, callback: Callback, conditions: Iterable[ColumnElement[bool]], **values: str | int | datetime | None
+    ) -> bool:
+        """Changes its row where all this is so, and tells whether it was."""
+        is_meant = (
+            DsrCallbackRow.token == callback.dsr.token,
+            DsrCallbackRow.subject_request_id == callback.dsr.subject_request_id,
+            DsrCallbackRow.place == callback.place,
+        )
+        changed = update(DsrCallbackRow).where(*is_meant, *conditions).values(**values)
         with self._write() as session:
-            for callback, is_told in told:
-                dsr = callback.dsr
-                row = session.get_one(DsrCallbackRow, (dsr.token, dsr.subject_request_id, callback.place))
-                row.claimed_at = None
-                row.num_tries = 0 if is_told else row.num_tries + (is_told is False)
-                if is_told:
-                    row.told = dsr.status
+            return session.execute(changed.returning(DsrCallbackRow.place)).first() is not None
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    return or_(DsrCallbackRow.claimed_at.is_(None), DsrCallbackRow.claimed_at <= now - CLAIM_TIME)
 
 
 def _take_back(session: Session, ledger: str, request_id: str, now: datetime) -> None:

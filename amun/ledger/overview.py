@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from amun.core.subject_ids import normalise
@@ -11,6 +11,7 @@ from amun.evidence.figures import Comparison
 from amun.ledger.database import Database
 from amun.ledger.lookups import (
     HANDLED_STATES,
+    HOLD_IS_OPEN,
     check_model,
     count_handled,
     count_pending,
@@ -20,7 +21,7 @@ from amun.ledger.lookups import (
     is_abandoned,
     is_due_like_any,
 )
-from amun.ledger.records import ErasureCounts, Holding, OpenWave, Request, Status, Wave
+from amun.ledger.records import ErasureCounts, Holding, OpenWave, Request, Status, Wave, WaveKind
 from amun.ledger.requests import read_requests, select_outcomes
 from amun.ledger.schema import (
     ClearWaveRow,
@@ -48,18 +49,18 @@ class Overview(Database):
             check_model(session, model, self.name)
             return _describe_open(session, model, now)
 
-    def list_waves(self, model: str) -> list[Wave]:
-        """Returns the model's waves by number.
+    def list_waves(self, model: str, kind: WaveKind | None = None) -> list[Wave]:
+        """Returns the model's waves by number, of one kind or all.
 
         Raises:
             InputError: the model is not registered.
         """
-        query = select(WaveRow).where(WaveRow.model == model).order_by(WaveRow.number)
-        counts = (
-            select(OutcomeRow.wave_number, func.count())
-            .where(OutcomeRow.model == model, OutcomeRow.state.in_(HANDLED_STATES))
-            .group_by(OutcomeRow.wave_number)
-        )
+        is_meant = [WaveRow.model == model, *([] if kind is None else [WaveRow.kind == kind])]
+        query = select(WaveRow).where(*is_meant).order_by(WaveRow.number)
+        handled = [OutcomeRow.model == model, OutcomeRow.state.in_(HANDLED_STATES)]
+        if kind is not None:  # nobody needs to know of the others whom they were for
+            handled.append(OutcomeRow.wave_number.in_(select(WaveRow.number).where(*is_meant)))
+        counts = select(OutcomeRow.wave_number, func.count()).where(*handled).group_by(OutcomeRow.wave_number)
         with self._read() as session:
             check_model(session, model, self.name)
             num_requests = dict(session.execute(counts).tuples().all())
@@ -68,6 +69,22 @@ class Overview(Database):
                 _describe(row, num_requests.get(row.number, 0), undone.get(row.number))
                 for row in session.scalars(query)
             ]
+
+    def find_last_wave(self, model: str) -> Wave | None:
+        """Returns the model's latest wave that has ended, if any.
+
+        Raises:
+            InputError: the model is not registered.
+        """
+        query = select(WaveRow).where(WaveRow.model == model, WaveRow.closed_at.is_not(None))
+        with self._read() as session:
+            check_model(session, model, self.name)
+            row = session.scalar(query.order_by(WaveRow.number.desc()).limit(1))
+            if row is None:
+                return None
+            return _describe(
+                row, count_handled(session, model, row.number), _find_undone(session, model).get(row.number)
+            )
 
     def get_wave(self, model: str, number: int) -> Wave:
         """Returns one wave.
@@ -166,9 +183,7 @@ class Overview(Database):
         on_hold = due.where(OutcomeRow.state == "held")
         unmatched = due.where(OutcomeRow.state == "unmatched")
         is_late = RequestRow.due_at < now
-        is_legal = exists().where(
-            HoldRow.request_number == RequestRow.number, HoldRow.released_at.is_(None), HoldRow.kind == "legal"
-        )
+        is_legal = exists().where(HoldRow.request_number == RequestRow.number, HOLD_IS_OPEN, HoldRow.kind == "legal")
         with self._read() as session:
 
             def count(query: Select[tuple[int, datetime]]) -> int:
@@ -192,16 +207,17 @@ def _count_erasures(session: Session, model: str, now: datetime) -> ErasureCount
     # a hold of any kind on any request of the person keeps the keys, but a legal one alone excuses that
     is_excused = (
         exists()
-        .where(HoldRow.request_number == other.number, HoldRow.released_at.is_(None), HoldRow.kind == "legal")
+        .where(HoldRow.request_number == other.number, HOLD_IS_OPEN, HoldRow.kind == "legal")
         .where(other.subject_id == RequestRow.subject_id)
     )
+    is_late = ErasureRow.erase_after > RequestRow.due_at
+    is_overdue = and_(RequestRow.due_at < now, ~is_excused)
     unerased = (
-        select(func.count(), func.min(ErasureRow.erase_after))
+        select(func.count(), func.min(ErasureRow.erase_after), _count_where(is_late), _count_where(is_overdue))
         .join(RequestRow, ErasureRow.request_number == RequestRow.number)
         .where(ErasureRow.model == model, ErasureRow.erased_at.is_(None))
     )
-    overdue = unerased.where(RequestRow.due_at < now, ~is_excused)
-    num_unerased, first = session.execute(unerased).tuples().one()
+    num_unerased, first, num_late, num_overdue = session.execute(unerased).tuples().one()
     is_intended = exists().where(
         ErasureRow.request_number == OutcomeRow.request_number, ErasureRow.model == OutcomeRow.model
     )
@@ -212,17 +228,24 @@ def _count_erasures(session: Session, model: str, now: datetime) -> ErasureCount
     )
     completed = OutcomeRow.model == model, OutcomeRow.state == "completed"
     in_clear = select(func.count()).where(*completed, ~is_intended, ~is_cleared)
+    # an erasure is of what is completed: where there are as many of both, nobody of a million has to be looked at
+    num_intended = session.scalars(select(func.count()).where(ErasureRow.model == model)).one()
+    is_all_intended = num_intended == session.scalars(select(func.count()).where(*completed)).one()
     in_source = select(func.count()).where(
         ErasureRow.model == model, ErasureRow.source_begun_at.is_not(None), ErasureRow.source_deleted_at.is_(None)
     )
     return ErasureCounts(
         to_erase=num_unerased,
         erase_next=first,
-        erase_late=session.execute(unerased.where(ErasureRow.erase_after > RequestRow.due_at)).tuples().one()[0],
-        erase_overdue=session.execute(overdue).tuples().one()[0],
+        erase_late=num_late,
+        erase_overdue=num_overdue,
         source_waiting=session.scalars(in_source).one(),
-        never_erased=session.scalars(in_clear).one(),
+        never_erased=0 if is_all_intended else session.scalars(in_clear).one(),
     )
+
+
+def _count_where(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
 def _describe_open(session: Session, model: str, now: datetime) -> OpenWave | None:

@@ -1,7 +1,7 @@
 """What the ledger takes and gives: plain frozen records, never database rows."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from amun.evidence.attempts import Receipt, Summary
@@ -290,12 +290,6 @@ class Request:
         if hold is None or hold.kind == "approval":
             return False
         return hold.kind == "legal" or stands_still(self.law, self.due_at, hold.held_at)
-
-    @property
-    def paused(self) -> timedelta:
-        """How long its clock stood still until now; its due date has that in it. A hold that lasts is not counted."""
-        stopped = [one for one in self.holds if one.kind == "identity" and CLOCKS[self.law].stops]
-        return sum([one.released_at - one.held_at for one in stopped if one.released_at is not None], timedelta())
 
     def find_due(self, now: datetime) -> datetime:
         """Returns when it is due; that moves on as long as its clock stands still."""

@@ -8,10 +8,13 @@ from sqlalchemy.orm import Session
 
 from amun.core.databases import split_chunks
 from amun.ledger.laws import stands_still
+from amun.ledger.lookups import HOLD_IS_OPEN
 from amun.ledger.records import OutcomeState
 from amun.ledger.schema import LIVE_STATES, HoldRow, OutcomeRow, RequestRow
 
+# the reasons of holds that nobody has typed
 UNAPPROVED = "it waits for approval"
+UNVERIFIED = "the identity is not verified"
 
 
 def make_approval_hold(number: int, num_approvals: int, now: datetime) -> HoldRow:
@@ -51,7 +54,7 @@ def end_doubts(session: Session, known: Mapping[str, int], now: datetime) -> Non
         query = (
             select(HoldRow, RequestRow.subject_id)
             .join(RequestRow, RequestRow.number == HoldRow.request_number)
-            .where(HoldRow.released_at.is_(None), HoldRow.kind == "identity")
+            .where(HOLD_IS_OPEN, HoldRow.kind == "identity")
             .where(HoldRow.request_number.in_(select(OutcomeRow.request_number).where(*asked)))
         )
         for hold, subject in session.execute(query).tuples().all():

@@ -18,7 +18,7 @@ from amun.ledger.choosing import choose_requests, select_numbers
 from amun.ledger.database import Database
 from amun.ledger.demands import AddedRequest, Demand
 from amun.ledger.intake import Unknown, check_demands, record_demands
-from amun.ledger.lookups import check_model
+from amun.ledger.lookups import HOLD_IS_OPEN, check_model
 from amun.ledger.matching import select_known
 from amun.ledger.records import (
     Approval,
@@ -67,11 +67,12 @@ class RequestBook(Database):
 
     def add_demands(
         self,
-        demands: Sequence[Demand],
+        demands: Iterable[Demand],
         *,
         now: datetime,
         confirm_unknown: bool = False,
         max_unmatched_share: float | None = None,
+        max_held_share: float | None = None,
     ) -> list[AddedRequest]:
         """Records the demands for every registered model, all or none, and returns the answers.
 
@@ -90,15 +91,17 @@ class RequestBook(Database):
             now: the present time.
             confirm_unknown: a person has said that nothing is held of those whom no model knows.
             max_unmatched_share: how many of the demands may match nobody, where it is more than a few.
+            max_held_share: how many of all whom the models hold may be asked for anew, where it is more than a few.
 
         Raises:
             InputError: no model is registered, a subject id or reference is empty or unprintable, or `received_at`
                 has no zone or lies in the future; nothing is recorded.
             UnmatchedError: too many match nobody; nothing is recorded.
+            ManyHeldError: too many are asked for; nothing is recorded.
         """
         checked, unknown = check_demands(demands, now), Unknown(confirm_unknown, max_unmatched_share)
         with self._write() as session:
-            return record_demands(session, checked, self.name, now, unknown)
+            return record_demands(session, checked, self.name, now, unknown, max_held_share=max_held_share)
 
     def suggest_ids(self, subject_ids: Iterable[str]) -> dict[str, list[str]]:
         """Returns for each unknown id the few known ones that may be meant. They name other people."""
@@ -373,5 +376,5 @@ def tell_states(outcomes: Iterable[Outcome]) -> str:
 
 def end_hold(session: Session, request_id: str, now: datetime) -> None:
     """Closes the request's hold, if it has one."""
-    is_open = HoldRow.request_number == parse_request_id(request_id), HoldRow.released_at.is_(None)
+    is_open = HoldRow.request_number == parse_request_id(request_id), HOLD_IS_OPEN
     session.execute(update(HoldRow).where(*is_open).values(released_at=now))

@@ -13,7 +13,7 @@ from amun.core.subject_ids import normalise
 from amun.ledger.bounds import Bounds
 from amun.ledger.clear_waves import find_cleared, refuse_cleared
 from amun.ledger.erasures import is_begun, read_erasures, refuse_erased
-from amun.ledger.lookups import check_lease, check_model, find_open, is_abandoned
+from amun.ledger.lookups import HOLD_IS_OPEN, check_lease, check_model, find_open, is_abandoned
 from amun.ledger.matching import match_outcomes
 from amun.ledger.records import Claim, Holding, Rollback, WaveBusy
 from amun.ledger.schema import (
@@ -245,7 +245,7 @@ def _reopen(session: Session, rollback: RollbackRow, numbers: Sequence[int]) -> 
     again = {"state": "in_wave", "wave_number": rollback.wave_number, "decided_at": None, "receipt": None}
     session.execute(update(OutcomeRow).where(*meant).values(**again))
     # held since, for another model's sake
-    on_hold = select(HoldRow.request_number).where(HoldRow.released_at.is_(None))
+    on_hold = select(HoldRow.request_number).where(HOLD_IS_OPEN)
     is_held = OutcomeRow.request_number.in_(on_hold)
     session.execute(update(OutcomeRow).where(*meant, is_held).values(state="held", wave_number=None))
     _tell_anew(session, select(OutcomeRow.subject_id).where(*meant))

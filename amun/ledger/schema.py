@@ -17,7 +17,7 @@ from amun.ledger.columns import Base
 from amun.ledger.laws import Law
 from amun.ledger.records import HoldKind, OutcomeState, ParkedAs, WaveKind, WaveState
 
-SCHEMA_VERSION = 8  # what brings an earlier one here stands in `migrations.py`
+SCHEMA_VERSION = 9  # what brings an earlier one here stands in `migrations.py`
 
 # a subject has at most one request in these states for each model
 LIVE_STATES: tuple[OutcomeState, ...] = ("pending", "in_wave", "held", "unmatched")
@@ -89,6 +89,8 @@ class RequestRow(Base):
     law: Mapped[Law] = mapped_column(String, server_default="gdpr")
     # that stand under it: whoever asks again adds one
     num_demands: Mapped[int] = mapped_column(server_default="1")
+    # how much later it is due once it is extended; where its clock stands still, both terms move on together
+    extension_seconds: Mapped[float] = mapped_column(server_default="0")
 
 
 class ExtensionRow(Base):

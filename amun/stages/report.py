@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 
@@ -11,7 +10,7 @@ from amun.audit.measuring import WaveAudit, add_memory, audit_half, fit_to_night
 from amun.audit.night import read_night
 from amun.audit.plain import compute_confidence_auc, find_confidence, measure_svc_shares
 from amun.audit.retrained import bound_trace, bound_trace_by_person, bound_weights
-from amun.audit.roc import roc_curve_binned
+from amun.audit.roc import NUM_BINS, choose_low_rates, roc_curve_binned
 from amun.audit.trace import Trace, measure_trace, search_others
 from amun.audit.weights import measure_weights
 from amun.core.params import Params
@@ -23,8 +22,6 @@ from amun.model.building import load_for
 from amun.model.training import compute_accuracy
 from amun.stages.runner import run_stage
 from amun.store.store import read_shape
-
-NUM_BINS = 20
 
 
 def report(params: Params, device: torch.device) -> Work:
@@ -84,11 +81,23 @@ def _measure_traces(audited: WaveAudit, params: Params, device: torch.device) ->
 
 
 def _draw_roc(audited: WaveAudit) -> pd.DataFrame:
-    curves: dict[str, npt.NDArray[np.float64]] = {}
-    for name, scores in (("before", audited.before.scores), ("after", audited.after.scores)):
-        if scores is not None and audited.after.compute_ft_auc() is not None:
-            curves["false_positive_rate"], curves[name] = roc_curve_binned(scores.forget, scores.held_out, NUM_BINS)
-    return pd.DataFrame(curves, columns=["false_positive_rate", "before", "after"])
+    table = pd.DataFrame(columns=["false_positive_rate", "before", "after"])
+    moments = {
+        "before": (audited.sets_before, audited.before.scores),
+        "after": (audited.sets, audited.after.scores),
+    }
+    found = {name: (sets, scores) for name, (sets, scores) in moments.items() if scores is not None}
+    if not found or audited.after.compute_ft_auc() is None:
+        return table
+    low = [
+        choose_low_rates(scores.forget, sets.forget.subject_ids, scores.held_out, sets.held_out.subject_ids)
+        for sets, scores in found.values()
+    ]
+    rates = np.sort([*np.linspace(0, 1, NUM_BINS + 1), *set.intersection(*low)])
+    table["false_positive_rate"] = rates
+    for name, (_, scores) in found.items():
+        table[name] = roc_curve_binned(scores.forget, scores.held_out, rates)
+    return table
 
 
 def _bin_confidence(audited: WaveAudit) -> pd.DataFrame:

@@ -24,6 +24,9 @@ def take_list(
         Path | None,
         typer.Option(metavar="FILE", help="Write the answers that can be given to a new file.", show_default=False),
     ] = None,
+    confirm_many: Annotated[
+        bool, typer.Option("--confirm-many", help="It is right that a large part of all people is to be forgotten.")
+    ] = False,
 ) -> None:
     """Record a request for each person on a list of DROP, and write which work items are done: 3 deleted, 5 not found.
 
@@ -33,7 +36,8 @@ def take_list(
 
     from amun.core.counts import tell_count
     from amun.ledger import Demand
-    from amun.ledger.drop import REFERENCE, answer_list, read_list, read_table
+    from amun.ledger.drop import MAX_HELD_SHARE, REFERENCE, answer_list, read_list, read_table
+    from amun.ledger.intake import ManyHeldError
     from tasks.tools.new_file import require_free, write_private
 
     workspace = shared.open_here()
@@ -48,8 +52,15 @@ def take_list(
             for person, item in answers.wanted.items()
         ]
         if demands:
-            # whoever is in the table and in no model is nobody's to look for here
-            ledger.add_demands(demands, now=datetime.now(UTC), confirm_unknown=True)
+            max_share = None if confirm_many else MAX_HELD_SHARE
+            try:
+                # whoever is in the table and in no model is nobody's to look for here
+                ledger.add_demands(demands, now=datetime.now(UTC), confirm_unknown=True, max_held_share=max_share)
+            except ManyHeldError as error:
+                raise InputError(
+                    f"{deletion_list}: {error}, more than a quarter; look whether {table} is the right table, and say "
+                    "--confirm-many where it is; nothing was recorded"
+                ) from None
             answers = answer_list(items, owners, ledger.requests_of_subject, ledger.list_holders)
     if out is not None:
         with write_private("--out", out) as unfinished:

@@ -91,8 +91,11 @@ def add_requests(
     received_at = None if received is None else _read_time(received, now)
     clock = _read_law(law or "")
     named = [Demand(subject, received_at, reference, clock) for subject in subjects or []]
-    read = named if csv is None else _read_file(csv, now)
-    demands = [replace(one, is_verified=not unverified, num_approvals=intake.approvals) for one in read]
+    # of a file each is let go once it is checked: there may be a million
+    demands = (
+        replace(one, is_verified=not unverified, num_approvals=intake.approvals)
+        for one in (named if csv is None else _read_file(csv, now))
+    )
     # people who are named one by one are looked at one by one; whoever confirms has looked
     max_share = None if csv is None or confirm_unknown else intake.max_unmatched_share
     with shared.open_ledger() as ledger:

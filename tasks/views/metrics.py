@@ -67,7 +67,7 @@ class ModelCollector(Collector):
         yield from gauge("amun_requests_overdue", "Requests not honoured after their due date.", status.overdue)
         yield from gauge("amun_requests_unmatched", "Requests that match nobody in the data.", status.unmatched)
         yield from gauge("amun_requests_held", "Requests on hold.", status.held)
-        yield from gauge("amun_request_due_timestamp_seconds", "Nearest due date of a request.", due)
+        yield from gauge("amun_request_due_timestamp_seconds", "Nearest due date of a request whose clock runs.", due)
         what = "Until when that request has to be in a wave."
         yield from gauge("amun_request_last_night_timestamp_seconds", what, last_night)
         yield from gauge("amun_erasures_pending", "Forgotten people's requests that are not erased.", status.to_erase)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from amun.core.errors import AmunError
 from amun.core.paths import CONFIDENCE, ROC
-from amun.evidence.wave import MIN_PEOPLE
+from amun.evidence.wave import LOW_RATES, MIN_PEOPLE
 from amun.ledger import Wave
 from tasks.tools.git import read_committed
 
@@ -38,7 +38,7 @@ class Roc:
     Attributes:
         rates: (N,) the share of the unseen that is taken for members, rising.
         found: for `before` and `after`, (N,) the share of the forgotten that is found at that rate; None where fewer
-            than `MIN_CELL` samples are found, or are not, or more than at the rate before.
+            than `MIN_CELL` samples are found, or are not, or more or less than at the next rate that is told.
     """
 
     rates: tuple[float, ...]
@@ -93,7 +93,7 @@ def read_curves(root: Path, wave: Wave, num_people: int | None) -> Curves | None
 def _make_roc(rows: Sequence[dict[str, float | None]], num_forget: int) -> Roc | None:
     rates = tuple(rate for row in rows if (rate := row["false_positive_rate"]) is not None)
     found = {
-        moment: _hide_steps([row[moment] for row in rows], num_forget)
+        moment: _hide_steps(rates, [row[moment] for row in rows], num_forget)
         for moment in ("before", "after")
         if all(row[moment] is not None for row in rows)
     }
@@ -118,16 +118,18 @@ def _hide(shares: Sequence[float | None], size: int) -> tuple[float | None, ...]
     return tuple(None if place in hidden else share for place, share in enumerate(shares))
 
 
-def _hide_steps(shares: Sequence[float | None], size: int) -> tuple[float | None, ...]:
-    """Returns rising shares of so many samples, without those that differ by a few from none, all or the one before."""
-    told: list[float | None] = []
-    last = 0
-    for share, count in zip(shares, _count(shares, size), strict=True):
-        is_far = count - last >= MIN_CELL and (count == size or size - count >= MIN_CELL)
-        is_told = count == last or is_far
-        told.append(share if is_told else None)
-        last = count if is_told else last
-    return tuple(told)
+def _hide_steps(rates: Sequence[float], shares: Sequence[float | None], size: int) -> tuple[float | None, ...]:
+    """Returns rising shares of so many samples, without those that differ by a few from none, all or one that is told.
+
+    The low rates fill in last: none is told at the cost of one that every wave has.
+    """
+    counts, told = _count(shares, size), dict[int, int]()
+    for place in sorted(range(len(counts)), key=lambda place: (rates[place] in LOW_RATES, place)):
+        below = max((count for other, count in told.items() if other < place), default=0)
+        above = min((count for other, count in told.items() if other > place), default=size)
+        if all(gap == 0 or gap >= MIN_CELL for gap in (counts[place] - below, above - counts[place])):
+            told[place] = counts[place]
+    return tuple(share if place in told else None for place, share in enumerate(shares))
 
 
 def _count(shares: Sequence[float | None], size: int) -> list[int]:

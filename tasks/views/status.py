@@ -56,22 +56,21 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
     with open_ledger() as ledger:
         counts = ledger.count_status(workspace.model, now)
         consumers = ledger.list_consumers(workspace.model, now)
-        waves = ledger.list_waves(workspace.model)
+        last_wave, bases = ledger.find_last_wave(workspace.model), ledger.list_waves(workspace.model, "base")
         pace = find_pace(workspace, ledger, now)
-    closed = [wave for wave in waves if wave.closed_at is not None]
     champion, (pool, unknown) = find_champion(workspace.model), _find_pool(workspace)
     return WorkspaceStatus(
         **vars(counts),
         model=workspace.model,
         champion=None if champion is None else champion.version,
         last_night=find_last_night(workspace.params, counts.next_due),
-        clear_bases=list_clear_bases(workspace, waves),
+        clear_bases=list_clear_bases(workspace, bases),
         num_listed=count_listed(workspace.root),
         num_canaries=None if pool is None else pool.num_held,
         num_canaries_left=None if pool is None else pool.num_left,
         canaries_unknown=unknown,
         consumers=consumers,
-        last_wave=closed[-1] if closed else None,
+        last_wave=last_wave,
         pace=pace,
     )
 

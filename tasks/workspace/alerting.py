@@ -82,7 +82,8 @@ def write_message(alerts: Sequence[Alert], now: datetime) -> Message:
             alert.number,
             alert.kind,
             alert.object,
-            alert.raised_at.isoformat(timespec="seconds"),
+            # in one zone: the message's id, by which a repetition is known, is made of it
+            alert.raised_at.astimezone(UTC).isoformat(timespec="seconds"),
             alert.line,
             advise(alert.kind, alert.object),
             locate(alert.kind),

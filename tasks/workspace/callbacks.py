@@ -61,10 +61,11 @@ def describe_callback(dsr: Dsr, url: str) -> bytes:
 
 
 def send_callbacks() -> list[str]:
-    """Tells every address what it has not been told; returns a line where one could not be. Nothing fails by it.
+    """Tells every address what it has not been told; returns lines where one could not be. Nothing fails by it.
 
     An address that failed is told again the next night, so many times. Where a place does not answer, nobody else there
-    is asked before the next night: that is no try of theirs.
+    is asked before the next night: that is no try of theirs. Nor is any made where this environment names no place:
+    another workspace of the ledger may name it.
     """
     try:
         with open_ledger() as ledger:
@@ -72,39 +73,67 @@ def send_callbacks() -> list[str]:
                 return []
             if (key := find_processor_key()) is None:
                 raise InputError(f"{CERTIFICATE_VARIABLE}: not set where the nights run")
-            return _send(ledger, key, read_origins())
+            origins, listed = read_origins(), ledger.list_callbacks(datetime.now(UTC))
+            lines = _Sender(ledger, key).tell([one for one in listed if is_allowed(one.url, origins)])
+            return lines + _describe_left([one for one in listed if not is_allowed(one.url, origins)])
     except Exception as error:  # whatever it is, the night has its own outcome to tell
         return [f"warning: privacy suites were told nothing: {join_lines(error) or type(error).__name__}"]
 
 
-def _send(ledger: Ledger, key: ProcessorKey, origins: Sequence[str]) -> list[str]:
-    claimed = ledger.claim_callbacks(datetime.now(UTC))
-    failures: dict[str, str] = {}
-    silent: set[str] = set()
-    lock = Lock()
+def _describe_left(callbacks: Sequence[Callback]) -> list[str]:
+    if not callbacks:
+        return []
+    places = ", ".join(sorted({find_origin(one.url) for one in callbacks}))
+    left = tell_count(len(callbacks), "callback")
+    return [f"warning: {left} not sent: {CALLBACKS_VARIABLE} does not name {places} here"]
 
-    def tell(callback: Callback) -> bool | None:
+
+class _Sender:
+    """Tells addresses, several at a time, and keeps what failed at each place."""
+
+    def __init__(self, ledger: Ledger, key: ProcessorKey):
+        self.ledger, self.key = ledger, key
+        self.failures: dict[str, str] = {}
+        self.silent: set[str] = set()
+        self.lock = Lock()
+
+    def tell(self, callbacks: Sequence[Callback]) -> list[str]:
+        """Tells all of them, and returns a line where some are left."""
+        with ThreadPoolExecutor(NUM_THREADS) as threads:
+            is_done = list(threads.map(self._tell, callbacks))
+        if not self.failures:
+            return []
+        left = tell_count(is_done.count(False), "callback")
+        reasons = "; ".join(f"{where}: {said}" for where, said in sorted(self.failures.items()))
+        return [f"warning: {left} not taken: {reasons}; the next night tries again"]
+
+    def _tell(self, callback: Callback) -> bool:
+        """Tells whether nothing is left to be done about an address."""
         origin = find_origin(callback.url)
-        if origin in silent:
-            return None
+        if origin in self.silent:
+            return False
         try:
-            if origin not in origins:
-                raise NotTakenError(f"{CALLBACKS_VARIABLE} names it no more")
-            body = describe_callback(callback.dsr, callback.url)
-            post(callback.url, {"Content-Type": "application/json"} | key.sign(body), body)
+            claimed_at = datetime.now(UTC)
+            if not self.ledger.claim_callback(callback, claimed_at):
+                return True  # another night is at it
+            is_told = self._post(callback, origin)
+            self.ledger.settle_callback(callback, claimed_at, is_told=is_told)
+        except Exception as error:  # whatever it is, others may still be told
+            self._keep("the ledger", error)
+            return False
+        return is_told
+
+    def _post(self, callback: Callback, origin: str) -> bool:
+        body = describe_callback(callback.dsr, callback.url)
+        try:
+            post(callback.url, {"Content-Type": "application/json"} | self.key.sign(body), body)
         except AmunError as error:
-            with lock:
-                failures[origin] = str(error)
-                if not isinstance(error, NotTakenError):
-                    silent.add(origin)
+            self._keep(origin, error)
+            if not isinstance(error, NotTakenError):
+                self.silent.add(origin)
             return False
         return True
 
-    with ThreadPoolExecutor(NUM_THREADS) as threads:
-        told = list(threads.map(tell, claimed))
-    ledger.settle_callbacks(zip(claimed, told, strict=True))
-    if not failures:
-        return []
-    left = tell_count(len(told) - told.count(True), "callback")
-    reasons = "; ".join(f"{origin}: {said}" for origin, said in sorted(failures.items()))
-    return [f"warning: {left} not taken: {reasons}; the next night tries again"]
+    def _keep(self, where: str, error: Exception) -> None:
+        with self.lock:
+            self.failures[where] = join_lines(error) or type(error).__name__

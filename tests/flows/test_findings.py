@@ -24,6 +24,7 @@ from amun.model.weights import save_weights
 from amun.store.samples import Samples, write_samples
 from amun.vault.vault import create_vault
 from flows.cli import doctor, main
+from flows.findings import JUDGES, judge_disk
 from tasks.tools.dvc import LOCK_FILE, set_remote
 from tasks.tools.environment import API_VARIABLE, LEDGER_VARIABLE, MLFLOW_VARIABLE, find_free_port
 from tasks.tools.git import run_git
@@ -415,3 +416,14 @@ def test_what_a_person_should_know_is_a_note(
     note, following = typed.out.splitlines()
     assert (typed.exit_code, note.startswith("note: "), following.startswith("next runs")) == (0, True, True), typed.out
     assert [word for word in words if word not in note] == []
+
+
+@pytest.mark.parametrize("size", [1000, 10**15])
+def test_disk_without_room_for_a_wave_is_told(size: int, root: Path) -> None:
+    stages = {"unlearn": {"outs": [{"path": "models/unlearned.safetensors", "md5": "0" * 32, "size": size}]}}
+    (root / LOCK_FILE).write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}), encoding="utf-8")
+    found = [one.line for one in judge_disk(open_clone(root))]
+    assert [f"{root}: " in line and "the next wave may need 2328306.4" in line for line in found] == [True] * (
+        size > 1000
+    )
+    assert judge_disk in JUDGES

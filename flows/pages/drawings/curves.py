@@ -88,7 +88,7 @@ def _draw_roc(roc: Roc, number: int, width: int) -> Drawing:
     marks = {"before": ("square", "before"), "after": ("disc", "done")}
     legend = [(*marks[moment], moment) for moment in roc.found] + [("line", "margin", "blind guessing")]
     top, side = drawing.legend(16, legend), min(width - 66, 360)
-    lowest = min(rate for rate in roc.rates if rate > 0)
+    lowest = _find_lowest(roc)
     least = min([lowest, *(value for found in roc.found.values() for value in found if value)])
     left, foot = 52, top + side
     across, up = log_axis(lowest, 1, left, left + side), log_axis(least, 1, foot, top)
@@ -99,7 +99,7 @@ def _draw_roc(roc: Roc, number: int, width: int) -> Drawing:
         points = [
             (across.place(rate), up.place(value))
             for rate, value in zip(roc.rates, found, strict=True)
-            if rate > 0 and value
+            if rate >= lowest and value
         ]
         if points:
             drawing.path(points, f"curve {class_}")
@@ -116,6 +116,13 @@ def _draw_roc(roc: Roc, number: int, width: int) -> Drawing:
         "it mistakes. The table has the points."
     )
     return drawing
+
+
+def _find_lowest(roc: Roc) -> float:
+    """Returns the lowest rate at which anything is told; where nothing is, the lowest of all."""
+    rising = [place for place, rate in enumerate(roc.rates) if rate > 0]
+    told = [place for place in rising if any(found[place] is not None for found in roc.found.values())]
+    return roc.rates[(told or rising)[0]]
 
 
 def _describe_first(roc: Roc, lowest: float) -> str:

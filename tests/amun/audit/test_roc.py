@@ -14,6 +14,7 @@ from amun.audit.roc import (
     People,
     auc_standard_error,
     auc_standard_error_by_person,
+    choose_low_rates,
     compute_auc,
     compute_tpr,
     roc_curve_binned,
@@ -40,8 +41,9 @@ def test_auc_is_the_share_of_pairs_in_order(members: list[int], non_members: lis
 @given(members=SCORES, non_members=SCORES)
 @settings(deadline=None)
 def test_the_curve_holds_the_best_rate_at_each_point_of_the_grid(members: list[int], non_members: list[int]) -> None:
-    grid, rates = roc_curve_binned(as_scores(members), as_scores(non_members), num_bins=20)
-    np.testing.assert_allclose(grid, np.arange(21) / 20)
+    # with a low rate that lets one of the longest lists be taken
+    grid = np.sort(np.append(np.arange(21) / 20, 0.04))
+    rates = roc_curve_binned(as_scores(members), as_scores(non_members), grid)
     thresholds = [*range(6), 6]
     reachable = [
         (np.mean(np.array(non_members) >= threshold), np.mean(np.array(members) >= threshold))
@@ -49,6 +51,31 @@ def test_the_curve_holds_the_best_rate_at_each_point_of_the_grid(members: list[i
     ]
     expected = [max(hit for false, hit in reachable if false <= point + 1e-9) for point in grid]
     np.testing.assert_allclose(rates, expected)
+
+
+@pytest.mark.parametrize(
+    ("num_people", "per_person", "low"),
+    [(99, 1, []), (249, 1, []), (250, 1, [0.02]), (5000, 1, [0.001, 0.002, 0.005, 0.01, 0.02]), (250, 20, [0.02])],
+)
+def test_the_curve_goes_down_to_where_five_people_are_mistaken(
+    num_people: int, per_person: int, low: list[float]
+) -> None:
+    # each person's images look alike
+    strangers = np.repeat(np.arange(num_people).astype(str), per_person)
+    non_members = torch.arange(num_people).repeat_interleave(per_person)
+    nobody = torch.full((30,), -1)
+    assert sorted(choose_low_rates(nobody, np.arange(30).astype(str), non_members, strangers)) == low
+
+
+def test_low_rate_at_which_single_people_are_found_is_none() -> None:
+    strangers, non_members = np.arange(1000).astype(str), torch.arange(1000)
+    owners = np.repeat(np.arange(10).astype(str), 10)
+    members = torch.zeros(100)
+    # ten images of one person lie above all of those never seen; then one image of each of five
+    members[:10] = 2000
+    assert choose_low_rates(members, owners, non_members, strangers) == set()
+    members[::10] = 985
+    assert choose_low_rates(members, owners, non_members, strangers) == {0.02}
 
 
 def test_the_standard_error_is_that_of_hanley_and_mcneil_at_one_half() -> None:

@@ -153,3 +153,9 @@ def test_table_names_people_as_the_data_do() -> None:
 def test_hash_in_another_spelling_is_the_same() -> None:
     told = PHONES["+1(415)555-9317"]
     assert read_list(make_list(told.replace("8E=", "8F="))) == read_list(make_list(told))
+
+
+def test_before_the_first_base_nobody_knows_how_many_a_list_asks_for(ledger: Ledger) -> None:
+    ledger.register_model(MODEL)
+    people = [Demand(f"person {number}") for number in range(11)]
+    assert len(ledger.add_demands(people, now=NOW, confirm_unknown=True, max_held_share=0.25)) == 11

@@ -1,15 +1,20 @@
 """By when a request is due by its law, and how that is put off once."""
 
+import tempfile
 from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from amun.core.errors import InputError
 from amun.ledger import Demand, Extension, Ledger
 from amun.ledger.laws import Law, check_law, compute_due, compute_extended_due
+from amun.ledger.records import HoldKind
 from tests.amun.ledger.helpers import MODEL, NOW, build_base, claim_wave, complete_wave
 
-DUE = datetime(2026, 2, 28, 9, 30, tzinfo=UTC)
+DUE, DAY = datetime(2026, 2, 28, 9, 30, tzinfo=UTC), timedelta(days=1)
 
 
 @pytest.mark.parametrize(
@@ -133,3 +138,76 @@ def test_extension_while_the_clock_stands_still_counts_that_once(ledger: Ledger)
     # the clock has not run out, though its date was passed while it stood still
     ledger.extend_request("R-000002", "many names", now=NOW + timedelta(days=40))
     assert ledger.release_request("R-000002", now=NOW + timedelta(days=41)).due_at == plain + timedelta(days=41)
+
+
+def test_hold_counts_for_an_extension_where_its_clock_stood_still(ledger: Ledger) -> None:
+    build_base(ledger, ["ann", "ben"])
+    ledger.add_demands([Demand("ann", NOW, law="ccpa"), Demand("ben", NOW)], now=NOW)
+    for request_id in ("R-000001", "R-000002"):
+        hold(ledger, request_id, 1, 6)
+    # by the CCPA the clock ran on; that the request runs by the GDPR since changes nothing of that
+    later = NOW + 5 * DAY
+    ledger.add_demands([Demand("ann", later)], now=NOW + 6 * DAY)
+    request = ledger.get_request("R-000001")
+    assert (request.law, request.due_at) == ("gdpr", compute_due(later))
+    ends = [ledger.extend_request(f"R-00000{number}", "why", now=NOW + 13 * DAY).due_at for number in (1, 2)]
+    assert ends == [NOW + 90 * DAY, compute_extended_due(NOW, "gdpr") + 5 * DAY]
+
+
+@pytest.mark.parametrize("is_hastened", [False, True])
+def test_hold_after_a_later_demand_counts_for_an_extension(ledger: Ledger, *, is_hastened: bool) -> None:
+    build_base(ledger, ["ann"])
+    ledger.add_demands([Demand("ann", NOW)], now=NOW)
+    hold(ledger, "R-000001", 1, 11)
+    first, letter = compute_extended_due(NOW, "gdpr") + 10 * DAY, NOW + 5 * DAY
+    if is_hastened:
+        ledger.add_demands([Demand("ann", letter)], now=NOW + 12 * DAY)
+    hold(ledger, "R-000001", 13, 93)
+    before = ledger.get_request("R-000001").due_at
+    assert before == (compute_due(letter) if is_hastened else DUE + 10 * DAY) + 80 * DAY
+    extended = ledger.extend_request("R-000001", "why", now=NOW + 94 * DAY).due_at
+    assert extended == (compute_extended_due(letter, "gdpr") if is_hastened else first) + 80 * DAY
+
+
+def test_extended_term_of_no_demand_is_passed(ledger: Ledger) -> None:
+    build_base(ledger, ["ann", "ben"])
+    received = NOW - 10 * DAY
+    ledger.add_demands([Demand("ann", NOW), Demand("ben", NOW), Demand("ben", received, law="ccpa")], now=NOW)
+    # its first term ends later, its extended one sooner
+    ledger.add_demands([Demand("ann", received, law="ccpa")], now=NOW)
+    for request_id in ("R-000001", "R-000002"):
+        request = ledger.get_request(request_id)
+        assert (request.due_at, request.law) == (DUE, "gdpr")
+        assert ledger.extend_request(request_id, "why", now=NOW).due_at == received + 90 * DAY
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("demand"), st.integers(0, 40), st.sampled_from(get_args(Law))),
+    st.tuples(st.just("hold"), st.integers(1, 90), st.booleans()),
+)
+
+
+@example(law="gdpr", steps=[("hold", 10, True), ("demand", 6, "gdpr"), ("hold", 80, True)])
+@settings(max_examples=25, deadline=None)
+@given(law=st.sampled_from(get_args(Law)), steps=st.lists(STEPS, max_size=5))
+def test_extension_never_brings_a_due_date_forward(law: Law, steps: list[tuple[str, int, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, Ledger.create(f"sqlite:///{folder}/ledger.db") as ledger:
+        build_base(ledger, ["ann"])
+        ledger.add_demands([Demand("ann", NOW, law=law)], now=NOW)
+        day = 0
+        for kind, days, option in steps:
+            if kind == "hold":
+                hold(ledger, "R-000001", day, day + days, "identity" if option else "legal")
+                day += days
+            else:
+                day += 1
+                ledger.add_demands([Demand("ann", NOW + max(day - days, 0) * DAY, law=option)], now=NOW + day * DAY)
+        request, now = ledger.get_request("R-000001"), NOW + day * DAY
+        if now <= request.due_at:
+            assert ledger.extend_request("R-000001", "why", now=now).due_at > request.due_at
+
+
+def hold(ledger: Ledger, request_id: str, first: int, last: int, kind: HoldKind = "identity") -> None:
+    """Holds a request from one day after `NOW` to another."""
+    ledger.hold_request(request_id, "who asks?", now=NOW + first * DAY, kind=kind)
+    ledger.release_request(request_id, now=NOW + last * DAY)

@@ -6,9 +6,9 @@ import pytest
 
 from amun.core.errors import InputError
 from amun.ledger import Demand, Hold, Ledger
-from amun.ledger.intake import UNVERIFIED
 from amun.ledger.laws import Law, compute_due, compute_extended_due
 from amun.ledger.records import Denial, HoldKind
+from amun.ledger.releases import UNVERIFIED
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_wave, complete_wave, list_states
 
 REASON = "evidence in case 4711"

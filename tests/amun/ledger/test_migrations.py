@@ -8,6 +8,7 @@ from sqlalchemy import create_engine, inspect
 
 from amun.evidence.attempts import Receipt
 from amun.ledger import Ledger
+from amun.ledger.laws import compute_extended_due
 from amun.ledger.schema import SCHEMA_VERSION, InfoRow
 from tests.amun.ledger.conftest import MakeUrl
 from tests.amun.ledger.helpers import MODEL, NOW, add, list_states, run_together
@@ -102,6 +103,8 @@ def test_earlier_ledger_is_brought_up_to_date_when_it_is_opened(url_of_2: str, m
         # who was forgotten before was promised no erasure
         assert ann.outcomes[0].erasure is None
         assert (ledger.list_erasures(MODEL, NOW), ledger.count_status(MODEL, NOW).never_erased) == ([], 1)
+        # counted from the receipt
+        assert ledger.extend_request("R-000002", "why", now=NOW).due_at == compute_extended_due(NOW, "gdpr")
         with ledger._read() as session:
             assert session.get_one(InfoRow, 1).schema_version == SCHEMA_VERSION
     fresh = make_url_of_new()

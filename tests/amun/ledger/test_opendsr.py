@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from amun.ledger import Demand, Ledger
-from amun.ledger.opendsr import DsrDemand
+from amun.ledger.opendsr import Callback, DsrDemand
 from tests.amun.ledger.helpers import MODEL, NOW, build_base, claim_wave, complete_wave
 
 ID = "a7551968-d5d6-44b2-9831-815ac9017798"
@@ -113,18 +113,24 @@ def test_due_date_is_told_as_it_is_while_the_clock_stands_still(suites: Ledger) 
     assert dsr.due_at == suites.get_request("R-000001").due_at + timedelta(days=40)
 
 
+def settle(suites: Ledger, callback: Callback) -> None:
+    assert suites.claim_callback(callback, NOW)
+    suites.settle_callback(callback, NOW, is_told=True)
+
+
 def test_who_was_told_completed_is_told_of_a_rollback(suites: Ledger) -> None:
     ask(suites, "a")
     complete_wave(suites, claim_wave(suites))
-    (first,) = suites.claim_callbacks(NOW)
-    suites.settle_callbacks([(first, True)])
+    (first,) = suites.list_callbacks(NOW)
+    settle(suites, first)
     assert (first.dsr.status, suites.has_callbacks()) == ("completed", False)
     ask(suites, "b")
-    suites.settle_callbacks([(one, True) for one in suites.claim_callbacks(NOW)])
+    for one in suites.list_callbacks(NOW):
+        settle(suites, one)
     suites.begin_rollback(
         MODEL, from_version="7", to_version="6", undone_waves=[1], reason="x", holder="elsewhere", now=NOW
     )
     suites.finish_rollback(claim_wave(suites), [], NOW)
     # whoever asked for a person that was forgotten before, too
-    told = suites.claim_callbacks(NOW)
+    told = suites.list_callbacks(NOW)
     assert [(one.dsr.token, one.dsr.status) for one in told] == [("a", "in_progress"), ("b", "in_progress")]

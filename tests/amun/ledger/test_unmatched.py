@@ -6,7 +6,7 @@ import pytest
 
 from amun.core.errors import InputError
 from amun.ledger import Demand, FileId, Holding, Ledger, UnmatchedError
-from amun.ledger.intake import FEW_STRANGERS
+from amun.ledger.intake import FEW_PEOPLE
 from tests.amun.ledger.helpers import MODEL, NOW, add, build_base, claim_wave, complete_wave, list_states
 
 LATE = NOW + timedelta(days=40)
@@ -131,9 +131,9 @@ def test_undone_base_gives_back_whom_it_did_not_hold(ledger: Ledger) -> None:
 def test_few_strangers_are_taken_whatever_their_share_and_many_are_not(ledger: Ledger) -> None:
     people = [f"person {number}" for number in range(20)]
     build_base(ledger, people)
-    strangers = [f"stranger {number}" for number in range(FEW_STRANGERS)]
+    strangers = [f"stranger {number}" for number in range(FEW_PEOPLE)]
     few = [Demand(name) for name in strangers[1:]]
-    assert len(ledger.add_demands(few, now=NOW, max_unmatched_share=0.0)) == FEW_STRANGERS - 1
+    assert len(ledger.add_demands(few, now=NOW, max_unmatched_share=0.0)) == FEW_PEOPLE - 1
     # asked for again they are strangers still
     many = [Demand(name) for name in [*strangers, *people[:11]]]
     with pytest.raises(
@@ -141,13 +141,13 @@ def test_few_strangers_are_taken_whatever_their_share_and_many_are_not(ledger: L
     ) as held:
         ledger.add_demands(many, now=NOW, max_unmatched_share=0.45)
     assert held.value.strangers == strangers
-    assert len(ledger.list_requests()) == FEW_STRANGERS - 1
+    assert len(ledger.list_requests()) == FEW_PEOPLE - 1
     assert len(ledger.add_demands(many, now=NOW, max_unmatched_share=0.48)) == 21
 
 
 def test_file_of_strangers_is_rejected_whole(ledger: Ledger) -> None:
     build_base(ledger, ["ann"])
-    demands = [Demand("ann"), *(Demand(f"stranger {number}") for number in range(FEW_STRANGERS))]
+    demands = [Demand("ann"), *(Demand(f"stranger {number}") for number in range(FEW_PEOPLE))]
     rejected = ledger.take_file(FILE, demands, now=NOW, max_unmatched_share=0.5)
     assert rejected.reason is not None
     assert rejected.reason.startswith("10 of 11 people match nobody in the data")

@@ -267,8 +267,8 @@ def test_schema_itself_refuses_two_open_waves_and_two_live_requests(ledger: Ledg
     )
     engine = create_engine(url)
     with engine.begin() as run:
-        copied = "INSERT INTO requests SELECT 2, subject_id, received_at, due_at, NULL, NULL, law, 1 FROM requests"
-        run.execute(text(copied))
+        copied = "SELECT 2, subject_id, received_at, due_at FROM requests"
+        run.execute(text("INSERT INTO requests (number, subject_id, received_at, due_at) " + copied))
     second_outcome = text(
         "INSERT INTO request_outcomes (request_number, model, subject_id, state)"
         " SELECT 2, model, subject_id, 'pending' FROM request_outcomes"

@@ -1,13 +1,16 @@
 """The application keeps to its own schema: schemathesis makes calls of it, right ones and wrong ones."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from amun.core.subject_ids import find_fault
 from amun.ledger.checks import UNFIT_CHARACTERS
+from flows.api.log import OPEN_PATHS
 from tests.api import Served
 
 NUM_EXAMPLES = 6  # of each operation, right ones and wrong ones
@@ -53,6 +56,22 @@ def test_application_keeps_to_its_schema(suite: Served) -> None:
     statuses = {(line["route"], line["status"]) for line in suite.read_log()}
     assert {("/v2/requests", 201), ("/v2/requests", 400), ("/v2/requests/{subject_request_id}", 404)} <= statuses
     assert {("/requests", 201), ("/requests", 422), ("/requests/{request_id}", 404)} <= statuses
+
+
+def test_who_has_no_token_may_call_what_needs_none_and_nothing_else(suite: Served) -> None:
+    url = str(suite.client.base_url)
+    told = {
+        (method.upper(), path): "security" in operation
+        for path, methods in httpx.get(f"{url}/openapi.json").json()["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert {path for (_, path), is_guarded in told.items() if not is_guarded} == {
+        path for path in OPEN_PATHS if not path.endswith("/")
+    } - {"/openapi.json"}
+    assert sum(told.values()) == 6
+    for (method, path), is_guarded in told.items():
+        status = httpx.request(method, url + re.sub(r"{\w+}", "1", path)).status_code
+        assert (status == 401) is is_guarded, (method, path)
 
 
 def check_operation(operation: Any, mode: Any, served: Served) -> None:

@@ -18,7 +18,7 @@ from amun.core.keys import create_secret
 from amun.core.paths import CALIBRATION, FORGOTTEN, PARAMS, TEST, TRAIN
 from amun.evidence.wave import write_json
 from amun.ledger import Demand, Ledger
-from amun.ledger.drop import hash_email
+from amun.ledger.drop import hash_email, hash_phone
 from amun.store.samples import Samples, write_samples
 from flows.cli import main
 from tasks.tools.environment import LEDGER_VARIABLE
@@ -289,6 +289,33 @@ def test_list_of_drop_becomes_requests_once(ledger: Ledger, capsys: pytest.Captu
     refused = Typed(capsys, "from-drop", str(table), "--match", str(table))
     assert (refused.exit_code, refused.err.count("\n")) == (2, 1)
     assert refused.err.startswith(f"amun: {table}: line 1: the columns are subject_id, email")
+
+
+def test_list_of_drop_that_asks_for_a_large_part_of_everybody_is_looked_at(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    deletion_list, table = tmp_path / "list.csv", tmp_path / "people.csv"
+    # a company knows many more people than its model
+    strangers = [f"customer-{number}" for number in range(100)]
+    rows = [f"{name},{number:010d}" for number, name in enumerate([*PEOPLE, *strangers])]
+    table.write_text("\n".join(["subject_id,phone", *rows]), encoding="utf-8")
+
+    def ask(numbers: range, *options: str) -> Typed:
+        items = [f"{number:012d},{hash_phone(f'{number:010d}')}" for number in numbers]
+        deletion_list.write_text("\n".join(["ID,Hash", *items]), encoding="ascii")
+        return Typed(capsys, "from-drop", str(deletion_list), "--match", str(table), *options)
+
+    # nobody whom the model holds, then a few whom it does
+    for numbers in (range(len(PEOPLE), len(PEOPLE) + 50), range(9)):
+        assert ask(numbers).exit_code == 0
+    num_before = len(ledger.list_requests())
+    refused = ask(range(9, 30))
+    assert (refused.exit_code, refused.err.count("\n"), len(ledger.list_requests())) == (2, 1, num_before)
+    assert f"{deletion_list}: it asks to forget 21 of the {len(PEOPLE)} people whom the models hold" in refused.err
+    # who is asked for already is not counted again
+    assert ask(range(18)).exit_code == 0
+    assert ask(range(30), "--confirm-many").exit_code == 0
+    assert len(ledger.list_requests()) == num_before + 21
 
 
 def test_request_waits_for_the_identity_or_is_denied(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:

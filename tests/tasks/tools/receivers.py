@@ -3,7 +3,7 @@
 import datetime
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -116,11 +116,13 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 class Posts:
     """What a web server was asked: method, path, headers and body of each.
 
-    It answers with a status, or hangs up where that is 0; that a path is gone, of those that are.
+    It answers with a status, or hangs up where that is 0; that a path is gone, of those that are. Something may be done
+    before it answers.
     """
 
     status: int = 204
     gone: list[str] = field(default_factory=list)
+    do_before: Callable[[], object] = bool
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
 
@@ -134,6 +136,7 @@ def run_web(posts: Posts) -> Iterator[int]:
             posts.asked.append(
                 (self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             )
+            posts.do_before()
             if posts.status == 0:
                 self.close_connection = True
                 return

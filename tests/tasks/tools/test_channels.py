@@ -193,7 +193,7 @@ def test_webhook_is_signed_as_the_standard_has_it(hide: Hide, monkeypatch: pytes
 
 
 def test_the_page_s_own_lines_verify_a_message(hide: Hide, monkeypatch: pytest.MonkeyPatch) -> None:
-    (lines,) = read_blocks(ROOT / "docs/alerts.md", "python")
+    lines, *_ = read_blocks(ROOT / "docs/alerts.md", "python")
     page: dict[str, Any] = {}
     exec(lines, page)  # noqa: S102 - what a reader is told to run
     (example,) = read_blocks(ROOT / "docs/alerts.md", "json")

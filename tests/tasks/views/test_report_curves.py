@@ -48,6 +48,18 @@ def test_parts_of_few_samples_are_left_out(tmp_path: Path) -> None:
     assert curves.roc.found == {"before": (None, 0.5, None, None, 1.0), "after": (0.0, 0.5, 0.583333, 1.0, 1.0)}
 
 
+def test_low_rates_are_not_told_at_the_cost_of_others(tmp_path: Path) -> None:
+    # of 60: 3, 6, 8, 8 and all; then 15, 15, 20, 20 and all
+    rows = ["0,0,0", "0.005,0.05,0.25", "0.01,0.1,0.25", "0.02,0.133333,0.333333", "0.05,0.133333,0.333333", "1,1,1"]
+    curves = read_curves(tmp_path, commit(tmp_path, HEAD + PARTS, "\n".join([CURVE.splitlines()[0], *rows])), 12)
+    assert curves is not None
+    assert curves.roc is not None
+    assert curves.roc.found == {
+        "before": (0.0, None, None, 0.133333, 0.133333, 1.0),
+        "after": (0.0, 0.25, 0.25, 0.333333, 0.333333, 1.0),
+    }
+
+
 def test_wave_of_few_people_has_no_curves_however_many_their_samples(tmp_path: Path) -> None:
     wave = commit(tmp_path, HEAD + PARTS)
     assert read_curves(tmp_path, wave, 11) is None

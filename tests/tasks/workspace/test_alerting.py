@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ from amun.core.network import TIMEOUT_VARIABLE
 from amun.core.params import read_params
 from amun.evidence.attempts import Judged, Receipt, Summary
 from amun.evidence.earlier import BRINGS_BACK, EarlierFigures
-from amun.ledger import FileId, Ledger
+from amun.ledger import Alert, FileId, Ledger
 from amun.ledger.demands import Demand
 from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.mail import SMTP_VARIABLE
 from tasks.tools.webhook import HEARTBEAT_VARIABLE, WEBHOOK_KEY_VARIABLE, WEBHOOK_VARIABLE
 from tasks.workspace.alert_finding import find_alerts
 from tasks.workspace.alert_kinds import ADVICE, advise, locate
-from tasks.workspace.alerting import end_night, send_heartbeat, tell_alerts, tell_failures
+from tasks.workspace.alerting import end_night, send_heartbeat, tell_alerts, tell_failures, write_message
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, add, build_base, claim_wave, complete_wave
 from tests.tasks.tools.receivers import Mailbox, Posts, run_smtp, run_web
@@ -422,3 +423,11 @@ def test_each_kind_has_advice_and_a_section_in_the_runbook() -> None:
     assert advise("wave-parked", "7").startswith("`amun wave show 7`")
     assert locate("wave-parked") == "docs/operations.md#wave-parked"
     assert advise("of a later release", "") == "see docs/operations.md#of a later release"
+
+
+def test_message_is_known_again_whatever_zone_its_times_are_in() -> None:
+    alert = Alert(3, MODEL, "wave-parked", "7", NOW, "wave 7 is parked")
+    there = replace(alert, raised_at=NOW.astimezone(timezone(timedelta(hours=2))))
+    first, again = (write_message([one], NOW) for one in (alert, there))
+    assert (first.message_id, first.told[0].raised_at[-6:]) == (again.message_id, "+00:00")
+    assert first.told == again.told
