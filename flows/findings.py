@@ -14,6 +14,7 @@ import yaml
 from amun.core.errors import AmunError, InputError, choose_exit_code
 from amun.core.params import ADDED_KEYS
 from amun.core.paths import PARAMS, SECRET, TRAIN, UNLEARNED
+from amun.core.stage_names import BASE_STAGES, WAVE_STAGES
 from tasks.tools import dvc
 from tasks.tools.environment import API_VARIABLE, MLFLOW_VARIABLE
 from tasks.tools.git import name_owner, run_git
@@ -279,7 +280,7 @@ def judge_base(workspace: Workspace) -> Iterator[Finding]:
     stages, declared = dvc.read_lock(workspace.root), dvc.read_params(workspace.root)
     now = json.loads(workspace.params.model_dump_json())
     told = set[str]()
-    for stage in dvc.BASE_STAGES:
+    for stage in BASE_STAGES:
         recorded = stages.get(stage, {}).get("params", {}).get(str(PARAMS), {})
         later = [key for key in declared.get(stage, []) if recorded and key in ADDED_KEYS]
         for key, before in ({key: yaml.safe_load(ADDED_KEYS[key]) for key in later} | recorded).items():
@@ -302,8 +303,8 @@ def _look_up(content: Any, key: str) -> Any:
 
 
 def _describe_change(key: str, before: Any, present: Any, declared: dict[str, list[str]]) -> str:
-    stay = [stage for stage in dvc.BASE_STAGES if key in declared.get(stage, [])]
-    take = [stage for stage in dvc.WAVE_STAGES if key in declared.get(stage, [])]
+    stay = [stage for stage in BASE_STAGES if key in declared.get(stage, [])]
+    take = [stage for stage in WAVE_STAGES if key in declared.get(stage, [])]
     taken = f"the next wave takes the new value ({', '.join(take)})" if take else "no wave takes the new value"
     return (
         f"{PARAMS}: {key} is {json.dumps(present)}, and was {json.dumps(before)} for the base: {taken}; what the base "

@@ -12,6 +12,7 @@ from amun.core.counts import tell_count
 from amun.core.errors import AmunError, AttemptError, LeaseLostError
 from amun.core.log import begin_log
 from amun.core.params import GateParams
+from amun.core.stage_names import BASE_STAGES
 from amun.evidence.figures import ReportFigures, UnlearnFigures, read_figures
 from amun.ledger import Claim, ParkedAs, Rollback, WaveBusy, WaveKind
 from amun.ledger.holder import tell_holder
@@ -46,7 +47,7 @@ from tasks.steps.register import promote_version, register_version
 from tasks.steps.retrained import retrain_beside_base
 from tasks.steps.rollback import find_rollback, has_requests, promote_back, reopen_requests, restore_line
 from tasks.steps.stages import reproduce_stage
-from tasks.tools.dvc import BASE_STAGES, StageInterruptedError, StageRun, repair_files
+from tasks.tools.dvc import StageInterruptedError, StageRun, repair_files
 from tasks.tools.story import tell, tell_failure, tell_plan
 from tasks.workspace.upstream import follow
 from tasks.workspace.wave_paths import list_wave_paths

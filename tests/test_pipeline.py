@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from amun.core.stage_names import BASE_STAGES, WAVE_STAGES
 from tasks.steps.stages import GPU_STAGES
 from tasks.tools import dvc
 from tasks.tools.git import run_git
@@ -25,7 +26,7 @@ OF_NO_IMAGE = {f"runtime.{key}" for key in PARAMS["runtime"]} | {"data.remain", 
 
 
 def test_every_stage_has_its_place_in_the_order_of_a_wave() -> None:
-    assert list(STAGES) == [*dvc.BASE_STAGES, *dvc.WAVE_STAGES]
+    assert list(STAGES) == [*BASE_STAGES, *WAVE_STAGES]
     assert set(GPU_STAGES) <= set(STAGES)
 
 
@@ -46,7 +47,7 @@ def test_stage_declares_the_parameters_it_reads(stage: str) -> None:
     )
 
 
-@pytest.mark.parametrize("stage", dvc.BASE_STAGES)
+@pytest.mark.parametrize("stage", BASE_STAGES)
 def test_base_stage_depends_on_nothing_of_a_wave(stage: str) -> None:
     assert not [path for path in STAGES[stage]["deps"] if path.startswith("wave/")]
 
@@ -66,7 +67,7 @@ def test_freezing_adds_a_line_to_each_base_stage_and_moves_none(tmp_path: Path) 
     before = (ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()
     after = (tmp_path / "dvc.yaml").read_text(encoding="utf-8").splitlines()
     changes = [line for line in difflib.ndiff(before, after) if line[0] in "+-"]
-    assert changes == ["+     frozen: true"] * len(dvc.BASE_STAGES)
+    assert changes == ["+     frozen: true"] * len(BASE_STAGES)
 
 
 def test_audit_never_reads_the_target_references() -> None:

@@ -1,9 +1,9 @@
 """The accuracy that an exactly retrained model is expected to have with the images that are left.
 
 The references, each trained on half of all images, tell it on people whom they never had. A model with fewer is right
-less often. How much less differs from split to split: an attempt is forgiven what little growth of the error explains,
-and the chance that exact retraining keeps that bound is computed from more than it grows on average. Were it one and
-the same power, the chance would rest on what it is to judge.
+less often. How much less differs from split to split, so two powers are used. An attempt is forgiven what a small
+growth of the error explains. The chance that exact retraining keeps that bound is computed with a larger growth than
+the average. With one power for both, the chance would assume that the bound is right.
 
 Source: the error falls as a power of the number of images (Hestness et al. 2017, arXiv 1712.00409).
 """

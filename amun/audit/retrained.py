@@ -45,11 +45,11 @@ def bound_weights(retrained: RetrainedFigures | None, num_people: tuple[int, int
 def _bound(seen: Sequence[float], retrained: RetrainedFigures, num_people: tuple[int, int]) -> float | None:
     """Returns the largest AUC by person, or mirror image of one, that is no surprise of exact retraining.
 
-    One in a hundred exactly retrained models lies above it, and up to two where trainings scatter much more than who is
-    drawn (docs/method.md): what is bounded is folded at one half, so its law is no normal one. The variance between the
-    models holds that of who is drawn and that between trainings. It is taken to be no less than that of who is drawn
-    alone, so that few models that are alike by chance bind nobody. A night of fewer people adds what it scatters more;
-    one of more people gains nothing.
+    One in a hundred exactly retrained models lies above it, and up to two where the variance between trainings is much
+    larger than that of drawing the people (docs/method.md): an AUC below one half is mirrored, so what is bounded is
+    not normal. The variance between the models is the sum of both. It is taken to be no less than that of drawing the
+    people, so that a few models that are alike by chance refuse nobody. A night of fewer people adds the variance of
+    fewer people; a night of more people gains nothing.
 
     Args:
         seen: the AUC of each model.

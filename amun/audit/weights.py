@@ -50,8 +50,9 @@ def measure_climb(base: nn.Module, unlearned: nn.Module, images: Tensor, labels:
 def _find_gradient(base: nn.Module, trained: list[nn.Parameter], image: Tensor, label: Tensor) -> Tensor:
     """Returns the direction (P,) in which the loss on one image grows.
 
-    By the logits the loss has the gradient p of every other class, and at the label what makes their sum 0. Only the
-    direction counts, so p is told beside the likeliest other class: of what was learned by heart it would be 0.
+    With respect to the logits, the gradient of the loss is the probability p of each other class, and at the label
+    what makes the sum 0. Only the direction counts. So p is divided by that of the likeliest other class: on an image
+    that is known by heart every p would be rounded to 0.
     """
     logits = base(image)
     with torch.no_grad():

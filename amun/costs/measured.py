@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from statistics import median
 
 from amun.core.params import EXACT_METHOD, AttemptParams
+from amun.core.stage_names import WAVE_STAGES
 from amun.costs.night import count_searches
 from amun.evidence.attempts import Judged, Summary
 from amun.evidence.costs import StageCost
 
 NUM_RECENT = 5  # runs of which the median is taken
-WAVE_STAGES = {"power", "adversarial", "unlearn", "audit", "report"}
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _list_fixed(line: Iterable[Past]) -> Iterator[tuple[float, str]]:
             continue
         costs = past.summary.costs
         num_attempts = sum(cost.stage == "unlearn" for cost in costs)
-        is_whole = {cost.stage for cost in costs} == WAVE_STAGES and num_attempts == len(past.summary.decisions)
+        is_whole = {cost.stage for cost in costs} == set(WAVE_STAGES) and num_attempts == len(past.summary.decisions)
         if is_whole:
             yield max(0.0, past.seconds - sum(cost.seconds for cost in costs)), costs[-1].machine
 

@@ -145,8 +145,9 @@ class ModelFigures(Figures):
         ft_auc: by which RMIA tells the forget samples from held-out ones.
         trace: by which whoever holds the base does.
         trace_by_person: likewise, of people by all their samples together.
-        max_trace_by_person: the largest of it and its mirror image that is no surprise of exact retraining: 1 and more
-            refuses nothing. None where no model was retrained to see that.
+        max_trace_by_person: its bound. An AUC a is as telling as 1 - a, so the larger of the two is compared. Exact
+            retraining seldom exceeds it; a bound of 1 and more refuses nothing. None where no model was retrained to
+            see that.
         weights_by_person: by which whoever holds the base's weights tells people from those of the model; None where an
             earlier version did not look.
         max_weights_by_person: likewise its bound.

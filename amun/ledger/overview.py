@@ -1,7 +1,6 @@
 """Reading waves: what is open, what was done, whom it was for, how the queue stands."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Select, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
@@ -21,7 +20,7 @@ from amun.ledger.lookups import (
     is_abandoned,
     is_due_like_any,
 )
-from amun.ledger.records import Holding, OpenWave, Request, Status, Wave
+from amun.ledger.records import ErasureCounts, Holding, OpenWave, Request, Status, Wave
 from amun.ledger.requests import read_requests, select_outcomes
 from amun.ledger.schema import (
     ClearWaveRow,
@@ -179,12 +178,11 @@ class Overview(Database):
                 unmatched=count(unmatched),
                 open_wave=_describe_open(session, model, now),
                 next_due=session.execute(live).tuples().one()[1],
-                **_count_erasures(session, model, now),
+                **vars(_count_erasures(session, model, now)),
             )
 
 
-def _count_erasures(session: Session, model: str, now: datetime) -> dict[str, Any]:
-    """Returns what a status says of those whose keys are to be destroyed."""
+def _count_erasures(session: Session, model: str, now: datetime) -> ErasureCounts:
     other = aliased(RequestRow)
     # a hold of any kind on any request of the person keeps the keys, but a legal one alone excuses that
     is_excused = (
@@ -212,14 +210,14 @@ def _count_erasures(session: Session, model: str, now: datetime) -> dict[str, An
     in_source = select(func.count()).where(
         ErasureRow.model == model, ErasureRow.source_begun_at.is_not(None), ErasureRow.source_deleted_at.is_(None)
     )
-    return {
-        "to_erase": num_unerased,
-        "erase_next": first,
-        "erase_late": session.execute(unerased.where(ErasureRow.erase_after > RequestRow.due_at)).tuples().one()[0],
-        "erase_overdue": session.execute(overdue).tuples().one()[0],
-        "source_waiting": session.scalars(in_source).one(),
-        "never_erased": session.scalars(in_clear).one(),
-    }
+    return ErasureCounts(
+        to_erase=num_unerased,
+        erase_next=first,
+        erase_late=session.execute(unerased.where(ErasureRow.erase_after > RequestRow.due_at)).tuples().one()[0],
+        erase_overdue=session.execute(overdue).tuples().one()[0],
+        source_waiting=session.scalars(in_source).one(),
+        never_erased=session.scalars(in_clear).one(),
+    )
 
 
 def _describe_open(session: Session, model: str, now: datetime) -> OpenWave | None:

@@ -462,8 +462,30 @@ class ClearedWave:
     destroyed_at: datetime | None
 
 
-@dataclass(frozen=True)
-class Status:
+@dataclass(frozen=True, kw_only=True)
+class ErasureCounts:
+    """How a model stands with those whose keys are to be destroyed.
+
+    Attributes:
+        to_erase: how many are completed, and their people's keys not yet destroyed.
+        erase_next: the earliest time at which one of these may be.
+        erase_late: how many of these have waiting days that end after the due date.
+        erase_overdue: how many of these are past their due date, and under no legal hold.
+        source_waiting: of how many people who are erased the files in the source are not all deleted that are to be.
+        never_erased: how many were completed where nothing was sealed, and whose people's copies in clear are not
+            destroyed.
+    """
+
+    to_erase: int
+    erase_next: datetime | None
+    erase_late: int
+    erase_overdue: int
+    source_waiting: int
+    never_erased: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status(ErasureCounts):
     """How a model stands with its requests.
 
     Attributes:
@@ -474,13 +496,6 @@ class Status:
         unmatched: how many match nobody, and wait for a person to look.
         open_wave: the open wave, if any.
         next_due: the earliest due date of those pending or in a wave.
-        to_erase: how many are completed, and their people's keys not yet destroyed.
-        erase_next: the earliest time at which one of these may be.
-        erase_late: how many of these have waiting days that end after the due date.
-        erase_overdue: how many of these are past their due date, and under no legal hold.
-        source_waiting: of how many people who are erased the files in the source are not all deleted that are to be.
-        never_erased: how many were completed where nothing was sealed, and whose people's copies in clear are not
-            destroyed.
     """
 
     pending: int
@@ -490,9 +505,3 @@ class Status:
     unmatched: int
     open_wave: OpenWave | None
     next_due: datetime | None
-    to_erase: int
-    erase_next: datetime | None
-    erase_late: int
-    erase_overdue: int
-    source_waiting: int
-    never_erased: int

@@ -102,8 +102,8 @@ def _bin_confidence(audited: WaveAudit) -> pd.DataFrame:
             ("remain", model.remain_logits, sets.remain.labels),
             ("test", model.held_out_logits, sets.held_out.labels),
         ):
-            # the base's histogram of what then remained is in the last wave's report: less this one's, it would be
-            # that of a few forget samples
+            # The last wave's report has the same model's histogram of the images left then. Where few are forgotten
+            # tonight, the difference of the two would show those few.
             is_told = moment == "after" or name != "remain" or num_forget not in range(1, MIN_REPORTED)
             counts, _ = np.histogram(find_confidence(logits, labels).numpy(), edges)
             is_enough = len(logits) >= MIN_REPORTED

@@ -195,33 +195,12 @@ def init(
 @app.command()
 def status(as_json: shared.AsJson = False) -> None:
     """Show the requests that wait, the people to be erased, open wave, champion; exit code 1 when one is overdue."""
-    from datetime import UTC, datetime
-
     from flows.pages import wave_tables
-    from tasks.tools.registered import find_champion
-    from tasks.workspace.clear_waves import list_clear_bases
-    from tasks.workspace.deadlines import find_last_night
-    from tasks.workspace.listed import count_listed
+    from tasks.views.status import read_status
 
-    workspace = shared.open_here()
-    with shared.open_ledger() as ledger:
-        counts = ledger.count_status(workspace.model, datetime.now(UTC))
-        consumers = ledger.list_consumers(workspace.model, datetime.now(UTC))
-        waves = ledger.list_waves(workspace.model)
-    closed = [wave for wave in waves if wave.closed_at is not None]
-    champion = find_champion(workspace.model)
-    shown = {
-        "model": workspace.model,
-        "champion": None if champion is None else champion.version,
-        **vars(counts),
-        "last_night": find_last_night(workspace.params, counts.next_due),
-        "clear_bases": list_clear_bases(workspace, waves),
-        "num_listed": count_listed(workspace.root),
-        "consumers": consumers,
-        "last_wave": closed[-1] if closed else None,
-    }
+    shown = read_status(shared.open_here())
     shared.show(shown, as_json, wave_tables.print_status)
-    if counts.overdue or counts.erase_overdue:
+    if shown.overdue or shown.erase_overdue:
         raise typer.Exit(1)
 
 

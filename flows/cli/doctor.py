@@ -1,10 +1,36 @@
 """`amun doctor`: what is wrong with the workspace, and what mends it."""
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 
 from flows.cli import shared
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A fault that is gone: what it was."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """A fault that is left: what it is, what mends it, and whether `--fix` does."""
+
+    what: str
+    remedy: str
+    can_mend: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was mended, what is left, and what is noted of the machine."""
+
+    mended: list[Mended]
+    found: list[Found]
+    notes: list[str]
 
 
 def doctor(
@@ -17,24 +43,20 @@ def doctor(
 
     workspace = shared.open_here()
     mended, left = mend_faults(workspace) if fix else ([], find_faults(workspace))
-    shown = {
-        "mended": [{"what": fault.what} for fault in mended],
-        "found": [{"what": fault.what, "remedy": fault.remedy, "can_mend": fault.mend is not None} for fault in left],
-        "notes": list_notes(workspace),
-    }
-    shared.show(shown, as_json, print_report)
+    found = [Found(fault.what, fault.remedy, fault.mend is not None) for fault in left]
+    shared.show(Report([Mended(fault.what) for fault in mended], found, list_notes(workspace)), as_json, print_report)
     if left:
         raise typer.Exit(1)
 
 
-def print_report(shown: dict[str, Any]) -> None:
+def print_report(shown: Report) -> None:
     """Prints what was mended, what is left, and what is noted of the machine."""
-    for fault in shown["mended"]:
-        print(f"mended: {fault['what']}")
-    for fault in shown["found"]:
-        by = "`amun doctor --fix`" if fault["can_mend"] else "by hand"
-        print(f"found: {fault['what']}\n  to mend it ({by}): {fault['remedy']}")
-    if not shown["found"]:
+    for gone in shown.mended:
+        print(f"mended: {gone.what}")
+    for fault in shown.found:
+        by = "`amun doctor --fix`" if fault.can_mend else "by hand"
+        print(f"found: {fault.what}\n  to mend it ({by}): {fault.remedy}")
+    if not shown.found:
         print("nothing is wrong")
-    for note in shown["notes"]:
+    for note in shown.notes:
         print(f"note: {note}")

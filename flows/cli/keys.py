@@ -1,11 +1,14 @@
 """`amun keys`: the keys under which people's payloads are sealed."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from amun.core.counts import tell_count
 from flows.cli import shared
+
+if TYPE_CHECKING:
+    from amun.vault.vault import Summary
 
 app = typer.Typer(help="The keys of the people whose samples are held.", no_args_is_help=True)
 
@@ -30,7 +33,7 @@ def show_keys(as_json: shared.AsJson = False) -> None:
     from amun.vault.vault import open_vault
 
     vault = open_vault(shared.open_here().root)
-    shared.show(vars(vault.describe()), as_json, _print)
+    shared.show(vault.describe(), as_json, _print)
 
 
 @app.command("rotate")
@@ -60,11 +63,11 @@ def rotate_keys(
     print(f"the key-encryption key is {shown.fingerprint} now, over {keys}; the one before is destroyed")
 
 
-def _print(shown: dict[str, Any]) -> None:
-    print(f"key store          {shown['key_store']}")
-    print(f"keys               {shown['num_keys']} of people, {shown['num_weights']} of models' weights")
-    entries = tell_count(shown["num_listed"], "entry", "entries")
-    print(f"suppression list   {entries} of people, {shown['num_pictures']} of pictures")
-    print(f"key-encryption key {shown['kek']} ({shown['fingerprint']})")
-    if shown["is_rotating"]:
+def _print(shown: "Summary") -> None:
+    print(f"key store          {shown.key_store}")
+    print(f"keys               {shown.num_keys} of people, {shown.num_weights} of models' weights")
+    entries = tell_count(shown.num_listed, "entry", "entries")
+    print(f"suppression list   {entries} of people, {shown.num_pictures} of pictures")
+    print(f"key-encryption key {shown.kek} ({shown.fingerprint})")
+    if shown.is_rotating:
         print("it is being changed, or a change was killed: `amun keys rotate` ends it")

@@ -138,8 +138,7 @@ def draw_wave(
     workspace = open_clone(Path.cwd())
     lot = read_lot(workspace, at)
     ranked = rank_waves(value, lot.head, workspace.model, lot.commits)
-    drawn = {"value": value, "head": lot.head, "commit": lot.commit, "waves": ranked}
-    shared.show(drawn, as_json, receipt_tables.print_draw)
+    shared.show(receipt_tables.Drawn(value, lot.head, lot.commit, ranked), as_json, receipt_tables.print_draw)
 
 
 @app.command("reproduce")

@@ -1,8 +1,7 @@
 """How figures look on the screen, whatever they are about."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from amun.core.counts import tell_count
 from amun.ledger import Erasure
@@ -10,10 +9,11 @@ from amun.ledger import Erasure
 TOO_FEW = "too few"
 NO_REFERENCES = "no references"
 MAX_TOLD = 10  # waves by their numbers; of more the first and the last
+Fact = str | float | None  # what a cell shows; None where it is not known
 NOT_MEASURED = "not measured"  # too few, or no references
 
 
-def print_facts(facts: dict[str, Any]) -> None:
+def print_facts(facts: Mapping[str, Fact]) -> None:
     """Prints what is known of a thing, one fact a line; what is unknown is left out."""
     width = max([30, *map(len, facts)])
     for name, value in facts.items():
@@ -48,7 +48,7 @@ def tell_erasure(erasure: Erasure) -> str:
     return "begun" if erasure.started_at is not None else f"after {day(erasure.erase_after)}"
 
 
-def text(value: Any) -> str:
+def text(value: Fact) -> str:
     """Returns a value as a cell shows it; nothing is an empty one."""
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 

@@ -1,10 +1,10 @@
 """What people read of the model's versions: the lineage as a tree, one version in full, what lies between two."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flows.pages.layout import NOT_MEASURED, auc, day, percent, print_facts, text
+from flows.pages.layout import NOT_MEASURED, Fact, auc, day, percent, print_facts, text
 from flows.pages.listing import View, choose_page, print_page
 from flows.pages.table import Column, Table, new_table, print_table
 from tasks.views.lineage import Version
@@ -147,7 +147,7 @@ def print_difference(difference: "Difference") -> None:
         print("  no change of code or parameters")
 
 
-def _print_part(title: str, facts: dict[str, Any]) -> None:
+def _print_part(title: str, facts: Mapping[str, Fact]) -> None:
     if facts:
         print(title)
         print_facts(facts)

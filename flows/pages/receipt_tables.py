@@ -1,8 +1,9 @@
 """What people read of receipts: a list, one in full, and whether all of them are there."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from amun.core.counts import tell_count
 from amun.evidence.receipt import Reproduction, SignedReceipt, Term
@@ -79,11 +80,28 @@ def print_state(state: "ReceiptState") -> None:
         print("nothing is wrong")
 
 
-def print_draw(drawn: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Drawn:
+    """The waves in the order in which a value draws them, and what was drawn from.
+
+    Attributes:
+        value: by which.
+        head: of the chain of receipts, 64 hexadecimal digits.
+        commit: of the branch.
+        waves: their numbers, the drawn one first.
+    """
+
+    value: str
+    head: str
+    commit: str
+    waves: list[int]
+
+
+def print_draw(drawn: Drawn) -> None:
     """Prints which wave a value draws, and which ones follow where that can no longer be run again."""
-    waves: list[int] = drawn["waves"]
-    print(f"wave {waves[0]} of {tell_count(len(waves), 'wave')}, drawn at commit {drawn['commit'][:12]}")
-    print_facts({"head of the chain of receipts": drawn["head"], "value": drawn["value"]})
+    waves = drawn.waves
+    print(f"wave {waves[0]} of {tell_count(len(waves), 'wave')}, drawn at commit {drawn.commit[:12]}")
+    print_facts({"head of the chain of receipts": drawn.head, "value": drawn.value})
     if len(waves) > 1:
         print(f"where it can no longer be run again: {', then '.join(map(str, waves[1:4]))}{' ...' * (len(waves) > 4)}")
     print("`amun wave reproduce --drawn-by VALUE` runs it again, and keeps that for receipts")

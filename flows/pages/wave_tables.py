@@ -1,7 +1,6 @@
 """What people read of the waves: a table of them, one in full, and how the model stands."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from amun.core.counts import tell_count
 from amun.core.params import EXACT_METHOD
@@ -13,6 +12,7 @@ from amun.ledger.holder import tell_holder
 from flows.pages.layout import (
     NO_REFERENCES,
     TOO_FEW,
+    Fact,
     auc,
     day,
     moment,
@@ -23,6 +23,7 @@ from flows.pages.layout import (
 )
 from flows.pages.listing import View, choose_page, print_page
 from flows.pages.table import Column, Table, new_table, print_table
+from tasks.views.status import WorkspaceStatus
 from tasks.views.values import show_left, tell_noticed
 
 NOT_COMPUTED = "not computed"
@@ -79,7 +80,7 @@ def _tabulate(waves: Sequence[Wave]) -> Table:
 def print_wave(wave: Wave, requests: Sequence[Request], worst: Worst | None = None) -> None:
     """Prints one wave in full, with the requests it handles or handled, and who stands out if that is asked for."""
     print_waves([wave])
-    facts: dict[str, Any] = {
+    facts: dict[str, Fact] = {
         "kind": wave.kind,
         "opened": moment(wave.opened_at),
         "closed": None if wave.closed_at is None else moment(wave.closed_at),
@@ -126,26 +127,27 @@ def _list_requests(requests: Sequence[Request]) -> str | None:
     return ", ".join(names) or None
 
 
-def print_status(status: dict[str, Any]) -> None:
+def print_status(status: WorkspaceStatus) -> None:
     """Prints how the model stands."""
-    wave, last = status["open_wave"], status["last_wave"]
-    print(f"model      {status['model']}")
-    print(f"champion   {'none yet' if status['champion'] is None else 'version ' + str(status['champion'])}")
+    wave, last = status.open_wave, status.last_wave
+    print(f"model      {status.model}")
+    print(f"champion   {'none yet' if status.champion is None else f'version {status.champion}'}")
+    last_night = None if status.last_night == status.next_due else status.last_night
     print(
-        f"pending    {tell_count(status['pending'], 'request')}"
-        + (f", next due {day(status['next_due'])}" if status["next_due"] else "")
-        + (f", to be taken by {day(status['last_night'])}" if status["next_due"] != status["last_night"] else "")
+        f"pending    {tell_count(status.pending, 'request')}"
+        + (f", next due {day(status.next_due)}" if status.next_due else "")
+        + (f", to be taken by {day(last_night)}" if last_night else "")
     )
-    print(f"overdue    {tell_count(status['overdue'], 'request')}")
-    if status["unmatched"]:
-        unmatched = tell_count(status["unmatched"], "request")
+    print(f"overdue    {tell_count(status.overdue, 'request')}")
+    if status.unmatched:
+        unmatched = tell_count(status.unmatched, "request")
         print(f"unmatched  {unmatched} of nobody in the data; `amun request list --state unmatched`")
-    if status["held"]:
-        print(f"on hold    {tell_count(status['held'], 'request')}, past the due date: {status['held_overdue']}")
+    if status.held:
+        print(f"on hold    {tell_count(status.held, 'request')}, past the due date: {status.held_overdue}")
     _print_erasures(status)
-    for line in [*tell_holding(status["consumers"]), *tell_remembering(status["consumers"])]:
+    for line in [*tell_holding(status.consumers), *tell_remembering(status.consumers)]:
         print(f"warning    {line}")
-    if last is not None:
+    if last is not None and last.closed_at is not None:
         note = f": {last.note}" if last.note else ""
         print(f"last wave  {last.number}, {last.state} {moment(last.closed_at)}{note}")
     print(f"open wave  {'none' if wave is None else _tell_open(wave)}")
@@ -156,25 +158,26 @@ def _tell_open(wave: OpenWave) -> str:
     return f"{wave.number} ({wave.kind}), run by {tell_holder(wave.holder)}{gone}"
 
 
-def _print_erasures(status: dict[str, Any]) -> None:
+def _print_erasures(status: WorkspaceStatus) -> None:
     """Prints who is to be erased, what of that is late, and of whom copies stay in clear."""
-    if status["to_erase"]:
-        people = tell_count(status["to_erase"], "request")
-        print(f"to erase   {people}, the first after {day(status['erase_next'])}; `amun erase list`")
-    for key, told in (("erase_late", "not before its due date"), ("erase_overdue", "not yet, and past its due date")):
-        if status[key]:
-            print(
-                f"warning    {tell_count(status[key], 'request')}: the person is erased {told}; `amun erase run --now`"
-            )
-    if status["source_waiting"]:
-        people = tell_count(status["source_waiting"], "request")
+    if status.erase_next is not None:
+        people = tell_count(status.to_erase, "request")
+        print(f"to erase   {people}, the first after {day(status.erase_next)}; `amun erase list`")
+    for number, told in (
+        (status.erase_late, "not before its due date"),
+        (status.erase_overdue, "not yet, and past its due date"),
+    ):
+        if number:
+            print(f"warning    {tell_count(number, 'request')}: the person is erased {told}; `amun erase run --now`")
+    if status.source_waiting:
+        people = tell_count(status.source_waiting, "request")
         print(f"warning    files of {people} are not deleted in the source yet; `amun erase run` goes on, or says why")
-    if status["never_erased"]:
-        print(f"in clear   {tell_count(status['never_erased'], 'request')} of people of whom copies stay unsealed")
-    if status["clear_bases"]:
-        bases = tell_waves(status["clear_bases"])
+    if status.never_erased:
+        print(f"in clear   {tell_count(status.never_erased, 'request')} of people of whom copies stay unsealed")
+    if status.clear_bases:
+        bases = tell_waves(status.clear_bases)
         print(f"in clear   this workspace keeps clear copies, of the base of {bases}; `amun erase adopt` destroys them")
-    if (num_listed := status["num_listed"]) is None:
+    if (num_listed := status.num_listed) is None:
         print("listed     not known: the key store does not answer; `amun keys show` says why")
     elif num_listed:
         entries = tell_count(num_listed, "entry", "entries")

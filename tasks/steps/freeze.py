@@ -19,6 +19,7 @@ from amun.core.paths import (
     WAVE,
     WAVE_BASE,
 )
+from amun.core.stage_names import BASE_STAGES
 from amun.evidence.adoption import read_adopted
 from amun.evidence.attempts import write_decisions
 from amun.evidence.figures import AuditFigures, UnlearnFigures
@@ -54,7 +55,7 @@ def freeze_wave(workspace: Workspace, claim: Claim, retrained: RetrainedFigures 
     root = workspace.root
     require_new_number(workspace, claim.number)
     forgotten = read_line(workspace)
-    for line in make_sound(root, dvc.list_outputs(root, dvc.BASE_STAGES)):
+    for line in make_sound(root, dvc.list_outputs(root, BASE_STAGES)):
         tell(f"  {line}")
     with open_ledger() as ledger:
         subjects = ledger.subjects_of_wave(claim.model, claim.number)

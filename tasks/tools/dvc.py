@@ -24,14 +24,13 @@ from amun.core.errors import AmunError, AttemptError, InputError, WithheldError,
 from amun.core.network import read_timeout
 from amun.core.paths import ADOPTED_WEIGHTS, ATTEMPT, WAVE, WAVE_BASE
 from amun.core.progress import PROGRESS_FILE_VARIABLE
+from amun.core.stage_names import BASE_STAGES
 from amun.core.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, UP_TO_DATE, StageResult
 from amun.core.temporary import open_temporary
 from tasks.tools.digests import compute_md5
 from tasks.tools.dvc_settings import LOCAL, SHARED, edit_settings, name_section
 from tasks.tools.git import read_committed, restore_paths
 
-BASE_STAGES = ("prepare", "train", "references")
-WAVE_STAGES = ("power", "adversarial", "unlearn", "audit", "report")
 LOCK_FILE = "dvc.lock"
 _ATTEMPTS = "AWS_MAX_ATTEMPTS"
 REMOTE = "storage"  # as `set_remote` names it

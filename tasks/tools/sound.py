@@ -12,6 +12,7 @@ from pathlib import Path
 from amun.core.errors import AmunError
 from amun.core.files import replace_file
 from amun.core.paths import ADOPTED_WEIGHTS, WAVE_BASE
+from amun.core.stage_names import WAVE_STAGES
 from tasks.tools import dvc
 from tasks.tools.contents import fetch_content, find_sent, locate_cached
 from tasks.tools.digests import compute_md5
@@ -132,6 +133,6 @@ def _keep(source: Path, cached: Path) -> None:
 
 
 def _advise(root: Path, damage: Damage) -> str:
-    if damage.path in [*dvc.list_outputs(root, dvc.WAVE_STAGES), str(WAVE_BASE)]:
+    if damage.path in [*dvc.list_outputs(root, WAVE_STAGES), str(WAVE_BASE)]:
         return "run the wave again, which makes it anew"
     return f"put a sound copy (from a backup, or another clone's cache) at {damage.cached}, then run this again"

@@ -1,7 +1,6 @@
 """A run in MLflow for each attempt of a wave, shown below the wave's own."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from mlflow.entities import Param
 
@@ -10,7 +9,7 @@ from amun.evidence.attempts import Judged
 from tasks.tools import registry
 from tasks.views.descriptions import describe_attempt
 from tasks.views.facts import WaveFacts
-from tasks.views.wave_run import list_earlier, list_epoch_metrics, list_metrics, log_metrics, name_run
+from tasks.views.wave_run import Figure, list_earlier, list_epoch_metrics, list_metrics, log_metrics, name_run
 from tasks.workspace.workspace import Workspace
 
 
@@ -30,7 +29,7 @@ def log_attempts(workspace: Workspace, facts: WaveFacts, experiment_id: str, par
         client.set_terminated(run_id)
 
 
-def _split_counts(made: Judged) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split_counts(made: Judged) -> tuple[dict[str, Figure], dict[str, Figure]]:
     """Returns what the gate saw as figures, and how many samples it saw: of a count nobody wants a chart."""
     seen = {
         f"calibration/{name}": value

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from mlflow.entities import Metric, Param, ViewType
 
@@ -70,7 +69,7 @@ def _ensure_parent(experiment_id: str, setup: Setup) -> str:
     return run_id
 
 
-def _describe(setup: Setup) -> dict[str, Any]:
+def _describe(setup: Setup) -> dict[str, str | int]:
     return {
         "preset": setup.preset,
         "by_subject": setup.by_subject,

@@ -7,11 +7,12 @@ from amun.evidence.figures import Comparison
 from tasks.tools import registry
 from tasks.views.descriptions import COMPARISON_MARK, describe_comparison
 from tasks.views.model_page import update_model_page
-from tasks.views.wave_run import list_metrics, log_metrics
+from tasks.views.wave_run import FINAL, list_metrics, log_metrics
 from tasks.workspace.workspace import Workspace
 
 NOTE = "mlflow.note.content"
-COMPARED = ("accuracy", "memory_left", "ft_auc", "trace", "trace_by_person", "weights_by_person")
+# what MLflow shows of a wave's model, exact retraining shows as well
+COMPARED = [name for name, shown in FINAL.items() if shown.endswith("/after") and name in Comparison.model_fields]
 
 
 def find_compared(workspace: Workspace, number: int, commit: str) -> ModelVersion:

@@ -27,6 +27,7 @@ TOLD_TAGS = {
     f"amun.{name}"
     for name in ("wave", "kind", "parent_version", "commit", "method", "attempt", "gate", "num_forget", "rolled_back")
 }
+Parameters = dict[str, str | float | None]  # of `params.yaml`, by their dotted keys
 # what a version's figures depend on, by what made it
 BASE_SECTIONS = ("model", "data", "training", "references", "runtime")
 WAVE_SECTIONS = ("model", "data", "adversarial", "unlearning", "audit", "gate", "runtime")
@@ -50,10 +51,10 @@ class Details:
 
     model: str
     version: Version
-    origin: dict[str, Any]
+    origin: dict[str, str | int | None]
     decisions: tuple[Judged, ...]
     metrics: dict[str, float]
-    parameters: dict[str, Any]
+    parameters: Parameters
     data: dict[str, str]
     digests: dict[str, str]
     files: dict[str, int]
@@ -116,7 +117,7 @@ def _locate_commit(root: Path, named: str | None, found: str) -> str | None:
 
 def _describe_origin(
     version: Version, registered: ModelVersion, wave: Wave | None, commit: str | None
-) -> dict[str, Any]:
+) -> dict[str, str | int | None]:
     return {
         "registered": f"{version.registered_at:%Y-%m-%d %H:%M:%S} UTC",
         "description": (registered.description or "").partition("\n")[0] or None,
@@ -138,7 +139,7 @@ def _describe_origin(
     }
 
 
-def _choose_parameters(version: Version, parameters: dict[str, Any]) -> dict[str, Any]:
+def _choose_parameters(version: Version, parameters: Parameters) -> Parameters:
     """Returns which of a commit's parameters made a version: of its attempts, the one that passed."""
     sections = BASE_SECTIONS if version.kind == "base" else WAVE_SECTIONS
     attempts = "unlearning.attempts."
@@ -150,13 +151,13 @@ def _choose_parameters(version: Version, parameters: dict[str, Any]) -> dict[str
     }
 
 
-def read_parameters(root: Path, commit: str) -> dict[str, Any]:
+def read_parameters(root: Path, commit: str) -> Parameters:
     """Returns the parameters at a commit of this clone by their dotted keys; none at an empty one."""
     committed = read_committed(root, PARAMS, commit) if commit else None
     return dict(_flatten(yaml.safe_load(committed))) if committed else {}
 
 
-def _flatten(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str | float | None]]:
     """Yields the parameters by their dotted keys; the attempts, a list, by their numbers from 1."""
     for key, value in content.items():
         name = f"{prefix}{key}"

@@ -1,9 +1,9 @@
 """What changed from one version of the model to another."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from amun.core.errors import InputError
 from amun.core.paths import PARAMS
@@ -15,6 +15,8 @@ from tasks.views.version_details import find_run, find_version, read_data, read_
 from tasks.workspace.history import read_forgotten_at, require_commit
 from tasks.workspace.workspace import PACKAGES, Workspace
 
+Value = TypeVar("Value")
+Changes = dict[str, tuple[Value | None, Value | None]]  # what was, and what is, by name; None where there is none
 CODE = (*PACKAGES, str(PARAMS), "constraints.txt")
 
 
@@ -48,9 +50,9 @@ class Difference:
     after: Version
     forgotten: list[WaveCounts]
     recalled: list[WaveCounts]
-    metrics: dict[str, tuple[Any, Any]]
-    parameters: dict[str, tuple[Any, Any]]
-    data: dict[str, tuple[Any, Any]]
+    metrics: Changes[float]
+    parameters: Changes[str | float | None]
+    data: Changes[str]
     commit_range: str
     commits: list[str]
 
@@ -100,10 +102,10 @@ def _count_new(waves: Sequence[ForgottenWave], known: Sequence[ForgottenWave]) -
     ]
 
 
-def _find_changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def _find_changes(before: Mapping[str, Value], after: Mapping[str, Value]) -> Changes[Value]:
     """Returns the names whose value differs, in their order, with both values."""
     return {
         name: (before.get(name), after.get(name))
-        for name in sorted(before | after)
+        for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     }

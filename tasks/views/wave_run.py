@@ -35,6 +35,7 @@ from tasks.views.figures import draw_figures
 from tasks.workspace.source import describe_revision
 from tasks.workspace.workspace import Workspace, open_ledger
 
+Figure = float | str | None  # as its record has it: None of too few samples, a reason as text
 METRICS_PER_CALL = 1000  # MLflow takes no more
 # figures of the test half that a reader wants first; MLflow makes one group of each prefix, in alphabetical order
 FINAL = {
@@ -120,13 +121,13 @@ def log_final_metrics(workspace: Workspace, claim: Claim, facts: WaveFacts, run_
     log_metrics(run_id, list_metrics(figures, model_id))
 
 
-def list_earlier(made: Judged) -> dict[str, float | str | None]:
+def list_earlier(made: Judged) -> dict[str, Figure]:
     """Returns what an attempt's model shows of people of earlier waves, by the metrics' names."""
     seen = {} if made.earlier is None else made.earlier.model_dump(exclude={"brings_back"})
     return {f"earlier/{name}": value for name, value in seen.items()}
 
 
-def list_metrics(figures: dict[str, float | str | None], model_id: str | None = None) -> Iterator[Metric]:
+def list_metrics(figures: dict[str, Figure], model_id: str | None = None) -> Iterator[Metric]:
     """Yields MLflow's metrics of these figures.
 
     One of too few samples is None, a reason is text, and a metric must be a number.

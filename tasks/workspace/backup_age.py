@@ -4,21 +4,35 @@ What is asked is what has outlived the workspace: the branches and tags of the c
 the ledger where that is left. A backup from before an erasure has lost its key-encryption key besides.
 """
 
-import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+
+from pydantic import Field
 
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.paths import BACKUP, RECEIPT_CHAIN
-from amun.evidence.wave import write_json
+from amun.evidence.wave import Record, parse_record, write_json
 from amun.ledger import Ledger
 from amun.vault.kek import fingerprint_kek, read_kek
 from amun.vault.vault import open_vault
 from tasks.tools.git import list_wave_tags, read_committed, run_git
 from tasks.workspace.backup_archive import About
 from tasks.workspace.history import find_recorded_wave, require_commit
+
+
+class Taken(Record):
+    """The last backup that this workspace took.
+
+    Attributes:
+        kek: fingerprint of the key-encryption key under which it is sealed.
+        taken_at: when, as people read it.
+        copy_at: where the last copy of such a key was put; None where none was.
+    """
+
+    kek: str
+    taken_at: str
+    copy_at: str | None = Field(alias="copy")
 
 
 def require_latest(root: Path, about: About) -> None:
@@ -58,7 +72,8 @@ def require_nobody_back(about: About, ledger: Ledger) -> None:
 
 def note_taken(root: Path, kek: bytes, taken_at: str, copy: Path | None) -> None:
     """Notes the last backup, and where the last copy of its key-encryption key (KEK) lies."""
-    known = copy or _read_taken(root).get("copy")
+    last = _read_taken(root)
+    known = last.copy_at if last is not None and copy is None else copy
     write_json(root / BACKUP, {"kek": fingerprint_kek(kek), "taken_at": taken_at, "copy": known and str(known)})
 
 
@@ -70,18 +85,19 @@ def tell_outdated(root: Path) -> str:
     Raises:
         InputError, AmunError: the key store is not at hand.
     """
-    if not (last := _read_taken(root)):
+    if (last := _read_taken(root)) is None:
         return ""
-    now, copy = open_vault(root).store.read_own()[0], last["copy"]
+    now, copy = open_vault(root).store.read_own()[0], last.copy_at
     is_old = _find_fingerprint(copy) not in (None, now)
-    if last["kek"] != now:
+    if last.kek != now:
         opens = f"{copy} is still the old one, and opens it" if is_old else "that opens no more"
-        return f"the key-encryption key was changed since the backup of {last['taken_at']}: {opens}"
+        return f"the key-encryption key was changed since the backup of {last.taken_at}: {opens}"
     return f"{copy} is the copy of an earlier key-encryption key, and opens the backups from before" if is_old else ""
 
 
-def _read_taken(root: Path) -> dict[str, Any]:
-    return cast(dict[str, Any], json.loads((root / BACKUP).read_text())) if (root / BACKUP).exists() else {}
+def _read_taken(root: Path) -> Taken | None:
+    path = root / BACKUP
+    return parse_record(Taken, path.read_text(encoding="utf-8"), str(path)) if path.exists() else None
 
 
 def _find_fingerprint(copy: str | None) -> str | None:

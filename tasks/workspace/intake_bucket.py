@@ -5,7 +5,6 @@ nobody had read. That one is then the current one again, and is read next.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -85,7 +84,7 @@ class BucketSource(IntakeSource):
             elif self._is_there(waiting, place):
                 self._delete_unchanged(waiting, place)
 
-    def _is_there(self, waiting: Waiting, place: dict[str, Any]) -> bool:
+    def _is_there(self, waiting: Waiting, place: dict[str, str]) -> bool:
         """Tells whether the object is the one that was read, down to when it was written."""
         try:
             answer = self._client.head_object(**place)
@@ -96,7 +95,7 @@ class BucketSource(IntakeSource):
         found = answer["ETag"].strip('"'), answer["LastModified"]
         return found == (waiting.id.etag, waiting.id.modified_at)
 
-    def _delete_unchanged(self, waiting: Waiting, place: dict[str, Any]) -> None:
+    def _delete_unchanged(self, waiting: Waiting, place: dict[str, str]) -> None:
         try:
             self._client.delete_object(**place, IfMatch=f'"{waiting.id.etag}"')
         except ClientError as error:

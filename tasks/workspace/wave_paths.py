@@ -15,7 +15,8 @@ from amun.core.paths import (
     WAVE_BASE,
     WORKSPACE,
 )
-from tasks.tools.dvc import BASE_STAGES, LOCK_FILE, WAVE_STAGES, list_dependencies, list_paths
+from amun.core.stage_names import BASE_STAGES, WAVE_STAGES
+from tasks.tools.dvc import LOCK_FILE, list_dependencies, list_paths
 from tasks.workspace.workspace import PACKAGES
 
 WAVE_FILES = (LOCK_FILE, *map(str, (WAVE, PLAN, ATTEMPT, DECISIONS, FORGOTTEN)), f"{WAVE_BASE}.dvc")

@@ -11,6 +11,7 @@ import amun
 from amun.core.errors import AmunError, InputError
 from amun.core.held_folders import hold_folder, is_abandoned, remove_folder
 from amun.core.paths import AUDIT_METRICS, CALIBRATION, REPORT_METRICS, STATE, TEST, TRAIN
+from amun.core.stage_names import WAVE_STAGES
 from amun.evidence.figures import Comparison, read_figures
 from amun.evidence.receipt import Draw, Reproduction
 from amun.evidence.wave import parse_record, read_wave
@@ -73,7 +74,7 @@ def reproduce_wave(root: Path, commit: str) -> list[str]:
     with open_worktree(root, commit) as path:
         _require_nobody_erased(path)
         before = dvc.read_digests(path)
-        for stage in dvc.list_stages(path, dvc.WAVE_STAGES):
+        for stage in dvc.list_stages(path, WAVE_STAGES):
             print(f"  {stage}", flush=True)
             dvc.reproduce(path, stage, force=True)
         after = dvc.read_digests(path)

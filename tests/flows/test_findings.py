@@ -146,7 +146,7 @@ def test_swap_and_core_dumps_are_noted_and_stop_nothing(
     monkeypatch.setattr(f"{__name__}.MEMORY", ["swap on /dev/sda2 is not encrypted"])
     typed = Typed(capsys, "check")
     assert (typed.exit_code, "note: swap on /dev/sda2 is not encrypted\n" in typed.out) == (0, True)
-    doctor.print_report({"mended": [], "found": [], "notes": list_notes(open_clone(root))})
+    doctor.print_report(doctor.Report([], [], list_notes(open_clone(root))))
     assert capsys.readouterr().out == "nothing is wrong\nnote: swap on /dev/sda2 is not encrypted\n"
     change(root, "runtime.engine", "ray")
     assert "note: runtime.engine: ray: images are in clear on the nodes of the cluster" in Typed(capsys, "check").out

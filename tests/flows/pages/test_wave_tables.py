@@ -16,29 +16,33 @@ from amun.ledger import Consumer, OpenWave, Request, Wave
 from flows.pages.listing import View
 from flows.pages.table import CUT
 from flows.pages.wave_tables import choose_waves, print_list, print_status, print_wave
+from tasks.views.status import WorkspaceStatus
 
 NIGHT = datetime(2026, 1, 31, 3, tzinfo=UTC)
 
 
-STATUS = {
-    "model": "model",
-    "champion": 7,
-    "pending": 0,
-    "overdue": 0,
-    "unmatched": 3,
-    "held": 0,
-    "next_due": None,
-    "last_night": None,
-    "to_erase": 3,
-    "erase_next": NIGHT,
-    "erase_late": 1,
-    "erase_overdue": 2,
-    "never_erased": 0,
-    "num_listed": 0,
-    "consumers": [],
-    "source_waiting": 0,
-    "clear_bases": [],
-}
+STATUS = WorkspaceStatus(
+    model="model",
+    champion=7,
+    pending=0,
+    overdue=0,
+    unmatched=3,
+    held=0,
+    next_due=None,
+    last_night=None,
+    to_erase=3,
+    erase_next=NIGHT,
+    erase_late=1,
+    erase_overdue=2,
+    never_erased=0,
+    num_listed=0,
+    consumers=[],
+    source_waiting=0,
+    clear_bases=[],
+    open_wave=None,
+    last_wave=None,
+    held_overdue=0,
+)
 
 
 def make_wave(number: int, *, undone_by: int | None = None, note: str | None = None) -> Wave:
@@ -173,15 +177,14 @@ def test_wave_tells_what_it_has_left_of_earlier_waves(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize("is_abandoned", [True, False])
 def test_status_tells_who_runs_the_open_wave(capsys: pytest.CaptureFixture[str], *, is_abandoned: bool) -> None:
     wave = OpenWave("model", 3, "deletion", "vm:boot:17:0.5", NIGHT, NIGHT, NIGHT, is_abandoned, 1, 2)
-    print_status(STATUS | {"open_wave": wave, "last_wave": None})
+    print_status(replace(STATUS, open_wave=wave, last_wave=None))
     told = capsys.readouterr().out
     assert "open wave  3 (deletion), run by process 17 on vm" in told
     assert ("which is gone" in told) == is_abandoned
 
 
 def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]) -> None:
-    status = STATUS
-    print_status(status | {"open_wave": None, "last_wave": make_wave(8, note="no attempt passed the gate")})
+    print_status(replace(STATUS, last_wave=make_wave(8, note="no attempt passed the gate")))
     shown = capsys.readouterr().out
     assert "last wave  8, parked 2026-01-31 03:00 UTC: no attempt passed the gate" in shown
     assert "unmatched  3 requests of nobody in the data" in shown
@@ -191,22 +194,20 @@ def test_status_tells_how_the_last_wave_ended(capsys: pytest.CaptureFixture[str]
     assert "in clear" not in shown
     assert "listed" not in shown
     assert "in the source" not in shown
-    print_status(
-        status | {"open_wave": None, "last_wave": None, "never_erased": 4, "num_listed": 1, "source_waiting": 1}
-    )
+    print_status(replace(STATUS, never_erased=4, num_listed=1, source_waiting=1))
     shown = capsys.readouterr().out
     assert "warning    files of 1 request are not deleted in the source yet; `amun erase run` goes on" in shown
     assert "in clear   4 requests of people of whom copies stay unsealed" in shown
     assert "listed     1 entry of erased people on the suppression list, which keeps them out" in shown
-    print_status(status | {"open_wave": None, "last_wave": None, "clear_bases": [0, 4]})
+    print_status(replace(STATUS, clear_bases=[0, 4]))
     assert (
         "in clear   this workspace keeps clear copies, of the base of waves 0 and 4; `amun erase adopt`"
         in capsys.readouterr().out
     )
-    print_status(status | {"open_wave": None, "last_wave": None, "num_listed": None})
+    print_status(replace(STATUS, num_listed=None))
     assert "listed     not known: the key store does not answer" in capsys.readouterr().out
     late = Consumer("model", "replica-1", NIGHT, "6", NIGHT, NIGHT, num_awaited=3, num_held_up=2, num_remembered=1)
-    print_status(status | {"open_wave": None, "last_wave": None, "consumers": [late]})
+    print_status(replace(STATUS, consumers=[late]))
     shown = capsys.readouterr().out
     assert "warning    consumer replica-1 still serves version 6, and holds up the erasure of the people of 2" in shown
     assert "warning    consumer replica-1 still serves version 6, which remembers the people of 1 request;" in shown
