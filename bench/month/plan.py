@@ -40,8 +40,8 @@ FAULTS: tuple[tuple[Fault, ...], ...] = (
 # between nights that leave everybody to the next one: else there are so many at once that they might suffice to show
 # that they are forgotten, and nothing was to be told
 MIN_NIGHTS_APART = 4
-SHARE_FAULTY = 0.4
-# how long a demand lay before it was entered: with so many days more than one in five is near its last night
+SHARE_FAULTY = 0.4  # of the nights; never fewer than there are kinds of faults
+# how long a demand lay before it was entered: after 15 days the last night of one by the GDPR is near
 LATE_DAYS = (8, 15)
 SHARE_LATE = 0.2
 NUM_PEOPLE = (2, 3)  # who ask on a day
