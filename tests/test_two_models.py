@@ -3,7 +3,6 @@
 import json
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,8 @@ import pytest
 from mlflow import MlflowClient
 
 from tasks.tools.environment import API_VARIABLE
-from tests.mlflow_server import run_mlflow
-from tests.postgres import run_postgres
-from tests.workspaces import MODEL, Finished, Site, describe, list_people, make_clone
+from tests.fleet import make_models, run_all, run_servers
+from tests.workspaces import MODEL, Site, list_people
 
 MODELS = (MODEL, "digits-two")
 
@@ -21,44 +19,19 @@ MODELS = (MODEL, "digits-two")
 @pytest.fixture(scope="module")
 def addresses(folder: Path, variables: dict[str, str]) -> Iterator[dict[str, str]]:
     """What both workspaces' environment says."""
-    (folder / "mlflow").mkdir()
-    with run_postgres() as ledger, run_mlflow(folder / "mlflow") as (url, _):
-        yield variables | {"AMUN_LEDGER_URL": ledger, "MLFLOW_TRACKING_URI": url}
+    with run_servers(folder, variables) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def sites(folder: Path, addresses: dict[str, str]) -> list[Site]:
     """Two workspaces after one wave each, of the same requests, all made at the same time."""
-    made = [make_clone(folder / model, addresses) for model in MODELS]
-
-    def change(params: dict[str, Any]) -> None:
-        params["model"]["name"] = MODELS[1]
-        params["training"]["seed"] = 1
-
-    made[1].change_params(change)
-    for site in made:
-        # clones of a company's repository each, to which their waves go
-        site.git("init", "--quiet", "--bare", f"{site.root}.git")
-        site.git("remote", "set-url", "origin", f"{site.root}.git")
-        site.git("push", "--quiet", "origin", "HEAD")
-    run_both(made, "init", "--git-remote", "origin")
+    made = make_models(folder, addresses, MODELS)
     people = list_people(made[0])[0][20:32]
     answers = made[0].load("request", "add", *people)
     assert [[outcome["model"] for outcome in answer["outcomes"]] for answer in answers] == [list(MODELS)] * len(people)
-    run_both(made, "wave", "run")
+    run_all(made, "wave", "run")
     return made
-
-
-def run_both(sites: list[Site], *command: str) -> None:
-    """Runs a command in both workspaces at the same time, and fails where one does."""
-
-    def start(site: Site) -> Finished:
-        return site.start("amun", *command)
-
-    with ThreadPoolExecutor() as pool:
-        for finished in pool.map(start, sites):
-            assert finished.returncode == 0, describe(finished)
-            assert finished.stderr == ""
 
 
 def list_flow_runs(url: str) -> list[dict[str, Any]]:
