@@ -4,25 +4,37 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from os import environ
 from pathlib import Path
+from typing import Any
 
+import httpx
+import numpy as np
 import pytest
+import torch
 
 from amun.core.errors import AmunError
+from amun.store.samples import Samples
+from bench.month import faults
 from bench.month.__main__ import live
 from bench.month.clock import Clock
-from bench.month.due import Alert, Moment, compute_due, list_due
+from bench.month.days import Month
+from bench.month.due import Alert, Moment, compute_due, list_due, may_be_told_again
 from bench.month.figures import list_rows, read_figures
-from bench.month.plan import FAULTS, MIN_NIGHTS_APART, draw_month
+from bench.month.judge import judge_requests
+from bench.month.kept import Kept, Look, Times, find_pictures, find_untimely
+from bench.month.plan import FAULTS, MIN_NIGHTS_APART, Ask, Fault, draw_month
 from bench.month.told import Receivers, receive
+from bench.month.ways import Asked, Desk
 from tasks.tools.alert_command import CommandChannel
 from tasks.tools.mail import MailChannel
 from tasks.tools.message import Message, Told
 from tasks.tools.webhook import WEBHOOK_KEY_VARIABLE, WebhookChannel
-from tests.workspaces import ROOT
+from tests.faults.waves import Lab
+from tests.workspaces import ROOT, Site
 
 MOMENT = datetime(2027, 3, 9, 3, 4, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -200,6 +212,35 @@ def test_receivers_see_what_one_channel_was_not_told(receivers: Receivers) -> No
     assert [fault.partition(":")[0] for fault in receivers.find_differences()] == ["not told by mail"]
 
 
+def test_receivers_see_what_one_channel_alone_was_told(receivers: Receivers) -> None:
+    tell(receivers)
+    another = replace(PARKED, number=5, raised_at=(MOMENT + timedelta(days=1)).isoformat())
+    MailChannel("amun@example.org", ["dpo@example.org"]).send(Message("msg_2", "digits-cnn", MOMENT, [another]))
+    assert receivers.find_differences() == ["told by mail alone: wave 7 is parked"]
+
+
+def test_a_mail_of_another_day_is_not_taken_for_one_of_today(receivers: Receivers) -> None:
+    tell(receivers)
+    another = replace(PARKED, number=5, raised_at=(MOMENT + timedelta(days=1)).isoformat())
+    message = Message("msg_2", "digits-cnn", MOMENT, [another])
+    WebhookChannel().send(message)
+    CommandChannel(receivers.command).send(message)
+    assert [fault.partition(":")[0] for fault in receivers.find_differences()] == ["not told by mail"]
+
+
+@pytest.mark.parametrize("name", ["webhook", "command", "mail"])
+def test_receivers_see_what_any_channel_was_told_twice(receivers: Receivers, name: str) -> None:
+    channels: dict[str, WebhookChannel | CommandChannel | MailChannel] = {
+        "webhook": WebhookChannel(),
+        "command": CommandChannel(receivers.command),
+        "mail": MailChannel("amun@example.org", ["dpo@example.org"]),
+    }
+    tell(receivers)
+    assert receivers.list_repeated() == []
+    channels[name].send(Message("msg_1", "digits-cnn", MOMENT, [PARKED]))
+    assert [one.number for one in receivers.list_repeated()] == [4]
+
+
 def test_receivers_that_were_deaf_have_heard_nothing(receivers: Receivers) -> None:
     receivers.be_deaf(True)
     with pytest.raises(AmunError, match="500"):
@@ -222,6 +263,98 @@ def test_receivers_refuse_a_wrong_signature_and_another_time(
         "is 360 seconds off",
         "has a wrong signature",
     ]
+
+
+@pytest.mark.parametrize(("days", "may"), [(-1, False), (0, True), (3, True), (4, False)])
+def test_only_a_killed_run_may_tell_again(days: int, may: bool) -> None:
+    assert may_be_told_again(MOMENT, [MOMENT + timedelta(days=days)]) is may
+    assert not may_be_told_again(MOMENT, [])
+
+
+@pytest.fixture
+def month(receivers: Receivers, clock: Clock, tmp_path: Path) -> Month:
+    site = Site(tmp_path, {})
+    return Month(
+        site, clock, Desk(site, clock, tmp_path, tmp_path, httpx.Client()), receivers, tmp_path, Kept([], {}), 0
+    )
+
+
+def test_what_is_told_again_though_nobody_was_killed_is_wrong(month: Month) -> None:
+    tell(month.receivers)
+    tell(month.receivers)
+    assert [fault.partition(":")[0] for fault in month.find_repeated()] == ["told again"]
+
+
+def make_request(person: str, **told: Any) -> dict[str, Any]:
+    """Returns a request as `amun request list` has it: of MOMENT, forgotten a day later, erased after eight more."""
+    outcome = {
+        "state": "completed",
+        "decided_at": (MOMENT + timedelta(days=1)).isoformat(),
+        "erasure": {"erased_at": (MOMENT + timedelta(days=9)).isoformat()},
+    }
+    request = {"request_id": f"R-{person}", "subject_id": person, "due_at": "2027-04-09T03:04:00+00:00"}
+    return {name: told.get(name, value) for name, value in request.items()} | {"outcomes": [outcome | told]}
+
+
+@pytest.mark.parametrize(
+    ("requests", "fault"),
+    [
+        ([make_request("anna")], None),
+        ([], "anna has asked, and has 0 requests"),
+        ([make_request("anna"), make_request("anna")], "anna has asked, and has 2 requests"),
+        ([make_request("anna"), make_request("bert")], "bert has a request, and has not asked"),
+        ([make_request("anna", due_at="2027-04-10T03:04:00+00:00")], "R-anna is due 2027-04-10"),
+        ([make_request("anna", state="pending")], "R-anna is pending"),
+        ([make_request("anna", erasure=None)], "R-anna is completed, and erased: None"),
+        ([make_request("anna", erasure={"erased_at": "2027-04-09T03:04:00+00:00"})], "R-anna is erased at 2027-04-09"),
+    ],
+)
+def test_who_is_lost_twice_or_late_is_wrong(month: Month, requests: list[dict[str, Any]], fault: str | None) -> None:
+    month.desk.asked.append(Asked(Ask("anna", "hand"), MOMENT))
+    found = list(judge_requests(month, requests))
+    assert len(found) == (fault is not None)
+    assert all(one.startswith(str(fault)) for one in found)
+
+
+TIMES = Times(MOMENT, MOMENT + timedelta(days=7))
+
+
+@pytest.mark.parametrize(
+    ("days", "is_readable", "is_wrong"),
+    [(1, True, False), (1, False, True), (6.9, False, True), (7, False, False), (7, True, True), (30, True, True)],
+)
+def test_who_is_erased_can_be_read_until_then_and_no_longer(days: float, is_readable: bool, is_wrong: bool) -> None:
+    look = Look(MOMENT + timedelta(days=days), {"anna"} if is_readable else set())
+    assert len(list(find_untimely([look], {"anna": TIMES}))) == is_wrong
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_pictures_in_clear_are_found_in_any_file(tmp_path: Path, kind: str) -> None:
+    pictures = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 1, 8, 8), dtype=np.uint8))
+    names = np.array(["a", "b"])
+    samples = Samples(names, names, torch.zeros(2, dtype=torch.int64), pictures)
+    kept = {"anna": samples.select(names == "a"), "bert": samples.select(names == "b")}
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/file").write_bytes(b"before")
+    assert list(find_pictures([tmp_path], kept)) == []
+    written = (pictures[1] if kind == "uint8" else samples.images[1]).numpy().tobytes()
+    (tmp_path / "deep/file").write_bytes(b"before" + written + b"after")
+    assert list(find_pictures([tmp_path], kept)) == [f"{tmp_path / 'deep/file'} has a picture of bert in clear"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "ended", "is_in_time"), [("asked to end", 0, False), ("asked to end", -15, True), ("missed", None, True)]
+)
+def test_a_fault_that_comes_too_late_is_not_counted(
+    month: Month, monkeypatch: pytest.MonkeyPatch, fault: Fault, ended: int | None, is_in_time: bool
+) -> None:
+    def run(lab: Lab, *_: object) -> None:
+        lab.note("term", ended or 0)
+
+    if ended is not None:
+        monkeypatch.setitem(faults.RUNS, fault, run)
+    lab = faults.make_lab(month.folder, month.site, 0, 1)
+    assert faults.put_in_the_way(fault, lab, month.site, month.folder / "said", month.clock) is is_in_time
 
 
 def test_the_page_has_the_figures_of_the_month_that_was_recorded() -> None:

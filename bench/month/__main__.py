@@ -24,7 +24,8 @@ from typing import Any
 from bench.month.clock import Clock
 from bench.month.days import START, Month
 from bench.month.figures import count, list_rows
-from bench.month.judge import find_faults, keep_first_day
+from bench.month.judge import find_faults
+from bench.month.kept import keep_first_day
 from bench.month.plan import draw_month
 from bench.month.told import Receivers, receive
 from bench.month.ways import Desk, serve
@@ -106,9 +107,9 @@ def _live_in(
     days = draw_month(seed, num_nights, *list_people(site))[:until]
     with serve(site, folder / "api.log") as client:
         desk = Desk(site, clock, folder, site.root / INTAKE, client)
-        month = Month(site, clock, desk, receivers, folder, seed)
+        month = Month(site, clock, desk, receivers, folder, kept, seed)
         month.live(days, tell)
-    faults = find_faults(month, kept)
+    faults = find_faults(month)
     site.run("amun", "report", "--out", str(folder / "report.html"))
     figures = count(month, days, (time.monotonic() - began) / 60, len(faults))
     (folder / "figures.json").write_text(figures.model_dump_json(indent=2) + "\n", encoding="utf-8")

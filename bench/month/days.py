@@ -11,17 +11,20 @@ from traceback import format_exc
 from typing import Literal
 
 from bench.month.clock import Clock
-from bench.month.due import Alert, Moment, compute_due, list_due
+from bench.month.due import Alert, Moment, compute_due, list_due, may_be_told_again
 from bench.month.faults import is_failed_night, make_lab, put_in_the_way, run_quietly
-from bench.month.plan import Day
+from bench.month.kept import Kept, Look
+from bench.month.plan import Day, Fault
 from bench.month.seen import Seen, SeenRequest, look
 from bench.month.told import Receivers
 from bench.month.ways import Asked, Desk
 from tests.faults.waves import Lab
-from tests.workspaces import Site
+from tests.workspaces import Site, describe
 
 START = datetime(2027, 3, 1, tzinfo=UTC)  # the first day
 LEFT = ("missed", "killed and left")  # nights after which nobody looks before the next one
+# whoever is killed after telling, and before it is written down, tells it again
+TOLD_AGAIN_AFTER = ("killed at any moment", "killed in its steps", "asked to end", "killed and left")
 MAX_QUIET_DAYS = 12  # after the last demand, until everybody is erased
 TOLD_CHARACTERS = 3000
 
@@ -36,9 +39,13 @@ class Month:
         desk: where demands come in.
         receivers: who is told.
         folder: for what runs say.
+        kept: from the first day.
         seed: of what happens when within a night.
         moments: when it was looked what there is to tell.
         strict: numbers of the waves in which an attempt was made that cannot pass.
+        meant: demands of files that have to be rejected, and were not yet.
+        looks: who could be read in what was kept, on each afternoon.
+        struck: faults that came in the way of a night.
         faults: what was not as it has to be.
         num_days: that were lived through.
     """
@@ -48,13 +55,17 @@ class Month:
     desk: Desk
     receivers: Receivers
     folder: Path
+    kept: Kept
     seed: int
     moments: list[Moment] = field(default_factory=list)
     strict: list[int] = field(default_factory=list)
+    meant: list[Asked] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    struck: list[Fault] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     num_days: int = 0
     _confirmed: set[str] = field(default_factory=set)
-    _meant: list[Asked] = field(default_factory=list)
+    _killed: list[datetime] = field(default_factory=list)  # nights in which a run was
     _began: datetime = START  # when the last night did
     _seconds: float = 20.0  # that the last quiet night took: kills are drawn within it
 
@@ -67,7 +78,7 @@ class Month:
                 for line in self.compare_alerts():
                     tell(f"  {line}")
         for number in range(len(days) + 1, len(days) + 1 + MAX_QUIET_DAYS):
-            if not self._meant and self._is_done(look(self.site.root)):
+            if not self.meant and self._is_done(look(self.site.root)):
                 break
             self._live_day(Day(number))
 
@@ -77,13 +88,16 @@ class Month:
         with self._judge(f"day {day.number}"):
             self.desk.take(day.asks)
             if day.misspelled:
-                self._meant.append(self.desk.put_bad_file(day.misspelled))
+                self.meant.append(self.desk.put_bad_file(day.misspelled))
         self._go(date, time(12))
         with self._judge(f"noon of day {day.number}"):
-            self.site.start("amun", "alert", "check")
+            checked = self.site.start("amun", "alert", "check")
             self._note("check")
+            # everybody hears by day
+            assert checked.returncode == 0, describe(checked)  # noqa: S101
         self._go(date, time(15))
         with self._judge(f"afternoon of day {day.number}"):
+            self.looks.append(Look(self.clock.now, self.kept.find_readable(self.site)))
             self._put_right(date)
         # each night a minute later: who was forgotten seven nights ago is due in it, whatever seconds either took
         self._go(date + timedelta(days=1), time(3, day.number))
@@ -94,11 +108,13 @@ class Month:
         lab = make_lab(self.folder, self.site, self.seed * 1000 + day.number, self._seconds)
         before, self._began = look(self.site.root), self.clock.now
         self.receivers.be_deaf(day.is_deaf)
+        self._killed += [date] if day.fault in TOLD_AGAIN_AFTER else []
         said = self.folder / f"night-{day.number:02d}"
         try:
             with self._be_strict(day), self._judge(f"night {day.number}, {day.fault}"):
                 started = monotonic()
-                put_in_the_way(day.fault, lab, self.site, said, self.clock)
+                if put_in_the_way(day.fault, lab, self.site, said, self.clock):
+                    self.struck.append(day.fault)
                 if day.fault == "none" and day.asks:
                     self._seconds = monotonic() - started
         finally:
@@ -180,6 +196,12 @@ class Month:
         yield from (f"told, and it was not due: {alert}" for alert in sorted(set(told) - due))
         yield from (f"told {number} times: {alert}" for alert, number in told.items() if number > 1)
 
+    def find_repeated(self) -> Iterator[str]:
+        """Tells what one channel was told twice, and no run was killed that might have told it."""
+        for one in self.receivers.list_repeated():
+            if not may_be_told_again(one.raised_at, self._killed):
+                yield f"told again: {one}"
+
     def _put_right(self, date: datetime) -> None:
         """Confirms who asked before today and is in no data, and mends the files that were rejected."""
         seen = look(self.site.root)
@@ -192,9 +214,9 @@ class Month:
             self.site.run("amun", "request", "confirm", *strange.values())
             self._confirmed |= set(strange)
         texts = [path.read_text(encoding="utf-8") for path in self.desk.intake.glob("rejected/*/*.csv")]
-        for meant in [one for one in self._meant if any(one.ask.subject in text for text in texts)]:
+        for meant in [one for one in self.meant if any(one.ask.subject in text for text in texts)]:
             self.desk.mend(meant)
-            self._meant.remove(meant)
+            self.meant.remove(meant)
 
     @contextmanager
     def _be_strict(self, day: Day) -> Iterator[None]:

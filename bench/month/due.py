@@ -24,6 +24,7 @@ DUE_DAYS = timedelta(days=5)
 # erasure.waiting_days, three nights that may fail, and one in which the model is retrained
 BEFORE_DUE = timedelta(days=7 + 3 + 1)
 SILENT = timedelta(hours=26)
+TOLD_FOR_DAYS = 3  # docs/alerts.md: for how long it is tried to tell
 TERMS: dict[Law, relativedelta] = {"gdpr": relativedelta(months=1), "ccpa": relativedelta(days=45)}
 
 
@@ -66,6 +67,11 @@ class Moment:
 def compute_due(received_at: datetime, law: Law) -> datetime:
     """Returns by when a demand has to be honoured: one calendar month by the GDPR, 45 days by the CCPA."""
     return received_at + TERMS[law]
+
+
+def may_be_told_again(raised_at: datetime, killed: Iterable[datetime]) -> bool:
+    """Tells whether a run was killed, at one of these dates, that may have told an alert and not written it down."""
+    return any(0 <= (moment.date() - raised_at.date()).days <= TOLD_FOR_DAYS for moment in killed)
 
 
 def list_due(

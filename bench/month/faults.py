@@ -1,6 +1,6 @@
 """What comes in the way of a night. How a run is killed, or starved, is the fault suite's (`tests/faults`)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -35,13 +35,14 @@ def make_lab(folder: Path, site: Site, seed: int, seconds: float) -> Lab:
     return Lab(folder, site, site, Random(seed), seconds)  # noqa: S311 - of a test, no secret
 
 
-def put_in_the_way(fault: Fault, lab: Lab, site: Site, said: Path, clock: Clock) -> None:
-    """Runs a night with a fault in its way; how each run ended the lab keeps.
+def put_in_the_way(fault: Fault, lab: Lab, site: Site, said: Path, clock: Clock) -> bool:
+    """Runs a night with a fault in its way, and returns whether it came in time; how each run ended the lab keeps.
 
     Raises:
         AssertionError: a run has ended as it should not.
     """
-    _FAULTS[fault](lab, site, said, clock)
+    has_struck = RUNS[fault](lab, site, said, clock)
+    return any(ended for _, ended in lab.endings) if has_struck is None else has_struck
 
 
 def run_quietly(lab: Lab, site: Site) -> None:
@@ -65,21 +66,24 @@ def _starve(lab: Lab, site: Site, said: Path, _: Clock) -> None:
     run_in_little_room(lab, site, said, [held + ROOM])
 
 
-def _leave_behind(lab: Lab, site: Site, said: Path, _: Clock) -> None:
+def _leave_behind(lab: Lab, site: Site, said: Path, _: Clock) -> bool:
     leave_things_behind(lab, site, said)
     run_quietly(lab, site)
+    return True
 
 
-def _pause(lab: Lab, site: Site, said: Path, _: Clock) -> None:
+def _pause(lab: Lab, site: Site, said: Path, _: Clock) -> bool:
     pause_the_owner(lab, site, said)
     lab.note("none", 0)  # the run that has taken the wave over
+    return True
 
 
-def _jump(lab: Lab, site: Site, _: Path, clock: Clock) -> None:
+def _jump(lab: Lab, site: Site, _: Path, clock: Clock) -> bool:
     timer = Timer(lab.random.uniform(2, lab.seconds / 2), clock.jump, [lab.random.choice(JUMPS)])
     timer.start()
     try:
         run_quietly(lab, site)
+        return timer.finished.is_set()
     finally:
         timer.cancel()
 
@@ -89,11 +93,13 @@ def _leave(lab: Lab, site: Site, said: Path, _: Clock) -> None:
         lab.note("in", run_and_die("during", "unlearn"))
 
 
-def _miss(*_: object) -> None:
+def _miss(*_: object) -> bool:
     """The machine is off."""
+    return True
 
 
-_FAULTS: Mapping[Fault, Callable[[Lab, Site, Path, Clock], None]] = {
+# the nights; each returns whether it came in time; None where runs that ended otherwise than well say so
+RUNS: dict[Fault, Callable[[Lab, Site, Path, Clock], bool | None]] = {
     "none": lambda lab, site, _, __: run_quietly(lab, site),
     "killed at any moment": lambda lab, site, said, _: kill_by(lab, site, said, ("in", "group", "stage"), MAX_KILLS),
     "killed in its steps": lambda lab, site, said, _: kill_in_so_many(lab, site, said, NUM_STEPS),

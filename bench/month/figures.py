@@ -22,7 +22,7 @@ class Figures(BaseModel):
         strangers: of them, whom nobody in the data is.
         ways: how many demands came by which way.
         laws: how many demands ran by whose clock.
-        faults: how many nights each kind was in the way of.
+        faults: how many nights each kind came in the way of; one that was drawn, and came too late, is none.
         waves: that are complete, less the base.
         alerts: how many were due of each kind, and were told.
         mails: in which they were told.
@@ -50,7 +50,6 @@ class Figures(BaseModel):
 def count(month: Month, days: Sequence[Day], minutes: float, num_wrong: int) -> Figures:
     """Returns a month in numbers."""
     asked = [one.ask for one in month.desk.asked]
-    faults = Counter(day.fault for day in days)
     waves = month.site.git("tag", "--list", "wave/*").split()
     return Figures(
         seed=month.seed,
@@ -60,7 +59,7 @@ def count(month: Month, days: Sequence[Day], minutes: float, num_wrong: int) -> 
         strangers=sum(one.is_stranger for one in asked),
         ways=Counter(one.way for one in asked),
         laws=Counter(one.law for one in asked),
-        faults={fault: number for fault, number in faults.most_common() if fault != "none"},
+        faults=dict(Counter(month.struck).most_common()),
         waves=len(waves) - 1,
         alerts=Counter(one.kind for one in month.list_alerts_due()),
         mails=month.receivers.num_mails,

@@ -1,19 +1,14 @@
 """Judges a month from outside: by what was asked, by git, MLflow's registry and the bytes on disk."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
-
-from amun.core.paths import TRAIN
-from amun.store.samples import Samples
-from amun.store.store import find_readable
 from bench.month.days import Month
+from bench.month.kept import Times, find_pictures, find_untimely
 from tests.registry import open_client
 from tests.workspaces import MODEL, Site, describe
 
@@ -22,40 +17,23 @@ NUM_SEARCHED = 8  # people whose pictures are looked for in all bytes of the wor
 NUM_VERIFIED = 5  # receipts that are verified as whoever holds one does
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What somebody has kept from the first day: the sealed file of training samples, and pictures in clear."""
-
-    sealed: Path
-    pictures: Mapping[str, Samples]
-
-
-def keep_first_day(site: Site, folder: Path, seed: int) -> Kept:
-    """Returns what is kept of the base: a copy of its sealed file, and the pictures of everybody in it."""
-    sealed = folder / "train-of-the-first-day.parquet"
-    sealed.write_bytes((site.root / TRAIN).read_bytes())
-    samples = site.read(TRAIN)
-    people = sorted(set(samples.subject_ids.tolist()))
-    Random(seed).shuffle(people)  # noqa: S311 - of a test, no secret
-    return Kept(sealed, {person: samples.select(samples.subject_ids == person) for person in people})
-
-
-def find_faults(month: Month, kept: Kept) -> list[str]:
+def find_faults(month: Month) -> list[str]:
     """Returns what is not as it has to be after a month, a line each."""
     site = month.site
     requests, erasures = site.load("request", "list", "--all"), site.load("erase", "list", "--all")
     people = {one.ask.subject for one in month.desk.asked if not one.ask.is_stranger}
     return [
         *month.faults,
-        *_judge_requests(month, requests),
+        *(f"the file of {one.ask.subject} was not rejected" for one in month.meant),
+        *judge_requests(month, requests),
         *_judge_lines(site),
-        *_judge_erased(site, people & set(kept.pictures), kept),
+        *_judge_erased(month, people, requests),
         *_judge_receipts(site, erasures, month.folder, month.seed),
         *_judge_alerts(month),
     ]
 
 
-def _judge_requests(month: Month, requests: list[dict[str, Any]]) -> Iterator[str]:
+def judge_requests(month: Month, requests: list[dict[str, Any]]) -> Iterator[str]:
     """Everybody who has asked has one request, forgotten and erased before its own due date; nobody else has any."""
     due = month.find_due_dates()
     strangers = {one.ask.subject for one in month.desk.asked if one.ask.is_stranger}
@@ -115,29 +93,28 @@ def _judge_state(site: Site) -> Iterator[str]:
         yield f"git status: {status}"
 
 
-def _judge_erased(site: Site, people: set[str], kept: Kept) -> Iterator[str]:
-    """Nobody can read who is erased, neither in what is there nor in what was kept from the first day."""
+def _judge_erased(month: Month, people: set[str], requests: list[dict[str, Any]]) -> Iterator[str]:
+    """Nobody can read who is erased, from then on: neither in what is there nor in what was kept from the first day."""
+    site, kept = month.site, month.kept
     finished = site.start("amun", "erase", "verify")
     if finished.returncode != 0:
         yield f"amun erase verify: {describe(finished)}"
-    with site.use_keys():
-        readable = find_readable(kept.sealed, kept.pictures.keys())
+    readable = kept.find_readable(site)
     yield from (f"the keys open what was kept of {person}, who is erased" for person in sorted(readable & people))
     rest = set(kept.pictures) - people
     yield from (f"no key opens what was kept of {person}, who stays" for person in sorted(rest - readable))
+    yield from find_untimely(month.looks, dict(_read_times(requests)))
     searched = [person for person in kept.pictures if person in people][:NUM_SEARCHED]
-    payloads = {(person, part) for person in searched for part in _list_payloads(kept.pictures[person])}
-    for path in site.root.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            content = path.read_bytes()
-            yield from (f"{path} has a picture of {person} in clear" for person, part in payloads if part in content)
+    pictures = {person: kept.pictures[person] for person in searched}
+    yield from find_pictures([site.root, month.folder / "remote"], pictures)
 
 
-def _list_payloads(samples: Samples) -> Iterator[bytes]:
-    """Returns pictures as a program would write them: uint8, and float32."""
-    for picture in samples.images.numpy():
-        yield np.round(picture * 255).astype(np.uint8).tobytes()
-        yield picture.astype(np.float32).tobytes()
+def _read_times(requests: list[dict[str, Any]]) -> Iterator[tuple[str, Times]]:
+    for one in requests:
+        outcome = one["outcomes"][0]
+        if erased_at := (outcome["erasure"] or {}).get("erased_at"):
+            forgotten_at = datetime.fromisoformat(outcome["decided_at"])
+            yield one["subject_id"], Times(forgotten_at, datetime.fromisoformat(erased_at))
 
 
 def _judge_receipts(site: Site, erasures: list[dict[str, Any]], folder: Path, seed: int) -> Iterator[str]:
@@ -162,4 +139,5 @@ def _judge_alerts(month: Month) -> Iterator[str]:
     """Everybody was told what was due, once, and nothing else."""
     yield from month.receivers.faults
     yield from month.receivers.find_differences()
+    yield from month.find_repeated()
     yield from month.compare_alerts()

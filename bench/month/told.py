@@ -4,8 +4,10 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from tasks.tools.webhook import WEBHOOK_KEY_VARIABLE, WEBHOOK_VARIABLE
 from tests.tasks.tools.receivers import Mailbox, Posts, run_smtp, run_web
 
 MAX_SECONDS_OFF = 300
+MAILED = re.compile(r"^(.+)\n\n  Noticed: (\S+)$", re.MULTILINE)
 # what the program does with a message: a line for each
 PROGRAM = "import sys; open({path!r}, 'a', encoding='utf-8').write(sys.stdin.read().replace('\\n', ' ') + '\\n')"
 
@@ -64,6 +67,7 @@ class Receivers:
     _arrivals: "_Arrivals"
     faults: list[str] = field(default_factory=list)
     _by_web: dict[int, Told] = field(default_factory=dict)
+    _times_by_web: Counter[int] = field(default_factory=Counter)
     _num_read: int = 0
     _deaf: list[tuple[datetime, datetime]] = field(default_factory=list)
     _deaf_since: datetime | None = None
@@ -78,12 +82,15 @@ class Receivers:
 
     def hear(self) -> None:
         """Takes what has come to the web address since, unless it was deaf."""
-        new, self._num_read = self._posts.asked[self._num_read :], len(self._posts.asked)
-        moments = self._arrivals.moments[-len(new) :]
-        for (_, _, headers, body), moment in zip(new, moments, strict=False) if self._posts.status < 300 else ():
+        new = slice(self._num_read, len(self._posts.asked))
+        self._num_read = new.stop
+        if self._posts.status >= 300:
+            return
+        for (_, _, headers, body), moment in zip(self._posts.asked[new], self._arrivals.moments[new], strict=True):
             if fault := self._find_fault(headers, body, moment):
                 self.faults.append(f"a message to the web address {fault}")
             for told in _read_message(body):
+                self._times_by_web[told.number] += 1
                 known = self._by_web.setdefault(told.number, told)
                 if known != told:
                     self.faults.append(f"alert {told.number} came twice, and is another one")
@@ -96,7 +103,7 @@ class Receivers:
     def find_differences(self) -> list[str]:
         """Returns what one channel was told and another was not."""
         told = self.list_told()
-        program, mailed = self._list_by_program(), "\n".join(mail.get_content() for mail in self._mails.mails)
+        program, mailed = set(self._list_by_program()), set(self._list_by_mail())
         return [
             *(
                 f"not told to the web address: {one}"
@@ -105,7 +112,18 @@ class Receivers:
                 if self._has_to(one)
             ),
             *(f"not told to the program: {one}" for one in told if one not in program),
-            *(f"not told by mail: {one}" for one in told if one.line not in mailed),
+            *(f"not told by mail: {one}" for one in told if (one.line, one.raised_at) not in mailed),
+            *(f"told by mail alone: {line}" for line, _ in mailed - {(one.line, one.raised_at) for one in told}),
+        ]
+
+    def list_repeated(self) -> list[Told]:
+        """Returns what one channel was told more often than once."""
+        told = self.list_told()
+        program, mailed = Counter(self._list_by_program()), Counter(self._list_by_mail())
+        return [
+            one
+            for one in told
+            if max(self._times_by_web[one.number], program[one], mailed[one.line, one.raised_at]) > 1
         ]
 
     def _has_to(self, one: Told) -> bool:
@@ -117,9 +135,14 @@ class Receivers:
         )
         return not (was_deaf and is_anew)
 
-    def _list_by_program(self) -> set[Told]:
+    def _list_by_program(self) -> list[Told]:
         lines = self._lines.read_text(encoding="utf-8").splitlines() if self._lines.exists() else []
-        return {told for line in lines for told in _read_message(line.encode())}
+        return [told for line in lines for told in _read_message(line.encode())]
+
+    def _list_by_mail(self) -> list[tuple[str, datetime]]:
+        """Returns the line of each alert that was mailed, and when it was raised."""
+        texts = [mail.get_content().replace("\r\n", "\n") for mail in self._mails.mails]
+        return [(line, datetime.fromisoformat(at)) for text in texts for line, at in MAILED.findall(text)]
 
     @property
     def num_mails(self) -> int:
