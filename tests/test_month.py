@@ -1,9 +1,10 @@
 """A month of nights in fast motion: its clock, what is drawn, what was due, and three nights of it."""
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 from amun.core.errors import AmunError
+from amun.core.paths import KEYS, LEDGER
 from amun.store.samples import Samples
 from bench.month import faults
 from bench.month.__main__ import live
@@ -355,6 +357,27 @@ def test_a_fault_that_comes_too_late_is_not_counted(
         monkeypatch.setitem(faults.RUNS, fault, run)
     lab = faults.make_lab(month.folder, month.site, 0, 1)
     assert faults.put_in_the_way(fault, lab, month.site, month.folder / "said", month.clock) is is_in_time
+
+
+def test_the_ledger_s_log_has_the_room_that_the_ledger_has(month: Month, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (LEDGER, KEYS):
+        (month.folder / path).parent.mkdir(exist_ok=True)
+        (month.folder / path).touch()
+    sizes: list[int] = []
+
+    def run(_: Lab, site: Site, __: Path, rooms: list[int]) -> None:
+        sizes.extend([(site.root / f"{LEDGER}-wal").stat().st_size, *rooms])
+
+    monkeypatch.setattr(faults, "run_in_little_room", run)
+    with closing(sqlite3.connect(month.folder / LEDGER)) as ledger:
+        ledger.execute("PRAGMA journal_mode=WAL")
+        ledger.execute("CREATE TABLE waves (number)")
+        ledger.commit()
+        assert (month.folder / f"{LEDGER}-wal").stat().st_size > 0
+        lab = faults.make_lab(month.folder, month.site, 0, 1)
+        faults.put_in_the_way("disk full", lab, month.site, month.folder / "said", month.clock)
+    log, room = sizes
+    assert log == 0 < room
 
 
 def test_the_page_has_the_figures_of_the_month_that_was_recorded() -> None:
