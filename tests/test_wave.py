@@ -312,7 +312,8 @@ def test_dvc_shows_the_wave(wave_one: Site) -> None:
 def test_git_holds_no_data(wave_one: Site) -> None:
     files = wave_one.git("ls-files").split("\n")
     pictures = (".parquet", ".png", ".jpg", ".jpeg", ".db", ".unfinished")
-    assert [path for path in files if path.endswith(pictures)] == ["docs/report.png"]
+    of_docs = [f"docs/{name}.png" for name in ("month-deadlines", "month-events", "month-figures", "report")]
+    assert [path for path in files if path.endswith(pictures)] == of_docs
     assert [path for path in files if path.endswith(".safetensors")] == [
         path for path in files if path.startswith("tests/oracle/")
     ]

@@ -6,7 +6,7 @@ import socket
 import sqlite3
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -96,6 +96,7 @@ class Lab:
         random: draws what happens when.
         seconds: that an uninterrupted wave takes.
         tally: of all.
+        endings: how each run has ended, in their order, with what came in its way.
     """
 
     folder: Path
@@ -104,25 +105,42 @@ class Lab:
     random: Random
     seconds: float
     tally: Tally = field(default_factory=Tally)
+    endings: list[tuple[str, int]] = field(default_factory=list)
+
+    def note(self, what: str, ended: int) -> int:
+        """Keeps how a run has ended, and returns it."""
+        self.endings.append((what, ended))
+        return ended
 
 
 def kill_in_steps(lab: Lab, site: Site, said: Path) -> None:
     """Kills a wave in some of its steps, in their order."""
-    chosen = sorted(lab.random.sample(range(len(KILLS)), 8))
+    kill_in_so_many(lab, site, said, 8)
+
+
+def kill_in_so_many(lab: Lab, site: Site, said: Path, num_steps: int) -> None:
+    """Kills a wave in so many of its steps, in their order."""
+    chosen = sorted(lab.random.sample(range(len(KILLS)), num_steps))
     with said.open("w+", encoding="utf-8") as file, open_trap(site, file, "wave", "run") as run_and_die:
         for step in chosen:
             moment, target = list(KILLS.values())[step]
-            ended = run_and_die(moment, target)
+            ended = lab.note(moment, run_and_die(moment, target))
             lab.tally.kills += 1
             assert ended == (FAILED if moment == "child" else KILLED), f"{target}: {ended}\n{read_all(file)}"
 
 
 def kill_at_any_moment(lab: Lab, site: Site, said: Path) -> None:
     """Kills a wave again and again, at moments drawn by chance: the run, what it has started, or both."""
+    kill_by(lab, site, said, list(ENDS), MAX_KILLS)
+
+
+def kill_by(lab: Lab, site: Site, said: Path, moments: Sequence[str], max_kills: int) -> None:
+    """Kills a wave so many times at most, at moments drawn by chance, each time in one of these ways."""
     with said.open("w+", encoding="utf-8") as file, open_trap(site, file, "wave", "run") as run_and_die:
-        for _ in range(MAX_KILLS):
-            moment = lab.random.choice(list(ENDS))
-            if (ended := run_and_die(moment, f"{lab.random.uniform(0, lab.seconds):.3f}")) == 0:
+        for _ in range(max_kills):
+            moment = lab.random.choice(moments)
+            ended = lab.note(moment, run_and_die(moment, f"{lab.random.uniform(0, lab.seconds):.3f}"))
+            if ended == 0:
                 break
             assert ended in ENDS[moment], f"{moment}: {ended}, and nobody has killed it\n{read_all(file)}"
             lab.tally.kills += 1
@@ -143,11 +161,15 @@ def kill_the_intake(lab: Lab, site: Site, said: Path) -> None:
 
 def fill_the_disk(lab: Lab, site: Site, said: Path) -> None:
     """Lets files grow so far and no further."""
+    # in the first one no wave has room
+    run_in_little_room(lab, site, said, [100_000, *lab.random.sample([300_000, 600_000, 1_000_000, 1_500_000], 2)])
+
+
+def run_in_little_room(lab: Lab, site: Site, said: Path, sizes: Sequence[int]) -> None:
+    """Runs a wave again and again, no file of which gets longer than so many bytes; in the first it has no room."""
     with said.open("w+", encoding="utf-8") as file, open_trap(site, file, "wave", "run") as run_and_die:
-        # in the first one no wave has room
-        sizes = [100_000, *lab.random.sample([300_000, 600_000, 1_000_000, 1_500_000], 2)]
         for number, size in enumerate(sizes):
-            ended = run_and_die("full", str(size))
+            ended = lab.note("full", run_and_die("full", str(size)))
             assert ended == FAILED or (number and ended == 0), f"{size}: {ended}: {read_all(file)}"
 
 
@@ -166,7 +188,8 @@ def leave_things_behind(_: Lab, site: Site, __: Path) -> None:
 
 def take_rights_away(lab: Lab, site: Site, said: Path) -> None:
     """Makes a folder one in which nobody may write."""
-    folder = site.root / lab.random.choice([".amun", "wave", "metrics", ".dvc/cache", ".git", str(REGISTRY_FILES)])
+    name = lab.random.choice([".amun", "wave", "metrics", ".dvc/cache", ".git", str(REGISTRY_FILES)])
+    folder = site.root / name
     modes = {path: path.stat().st_mode for path in [folder, *folder.rglob("*")] if path.is_dir()}
     for path in modes:
         path.chmod(0o555)
@@ -176,6 +199,7 @@ def take_rights_away(lab: Lab, site: Site, said: Path) -> None:
     finally:
         for path, mode in modes.items():
             path.chmod(mode)
+    lab.note(name, failed.returncode)
     _require_line(failed)
 
 
@@ -187,6 +211,7 @@ def let_servers_fail(lab: Lab, site: Site, _: Path) -> None:
     with _answer(answer) as port:
         variables = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}", "AMUN_TIMEOUT_S": SILENT_SECONDS}
         failed = Site(site.root, site.variables | variables).start("amun", "wave", "run")
+    lab.note("silent", failed.returncode)
     _require_line(failed)
 
 
