@@ -23,6 +23,7 @@ from amun.stages.retrained import RETRAINED_SEED, retrain_beside_base
 from amun.stages.train import train
 from amun.store.drawing import draw_people
 from amun.store.image_sets import ImageSet
+from amun.store.opening import SampleOpener
 from amun.store.samples import Samples, read_samples
 from amun.store.store import read_shape
 from tests.amun.sealing import make_vault
@@ -165,7 +166,8 @@ def test_who_has_images_on_both_sides_is_no_stranger(params: Params, monkeypatch
 
     draw = retrained.draw_model
     monkeypatch.setattr(retrained, "draw_model", note)
-    monkeypatch.setattr(retrained, "read_samples", lambda path: shared if path == CALIBRATION else read_samples(path))
+    open_file = SampleOpener.open
+    monkeypatch.setattr(SampleOpener, "open", lambda one, path: shared if path == CALIBRATION else open_file(one, path))
     monkeypatch.setattr(retrained, "_measure_all", lambda *_: [])
     retrain_beside_base(params, CPU)
     assert seen == [half.sample_ids[6:].tolist()] * NUM_MODELS
