@@ -22,6 +22,7 @@ from tasks.workspace.workspace import Workspace, open_ledger
 
 HEARTBEAT = "heartbeat"
 TEST_PAGE = "docs/alerts.md"
+NOT_KEPT = 0  # in place of a number, of what is told and stands in no ledger
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ def write_message(alerts: Sequence[Alert], now: datetime) -> Message:
 
 def write_test_message(model: str, now: datetime) -> Message:
     """Returns a message that says nothing but that it has arrived."""
-    told = Told(0, "test", "", now.isoformat(timespec="seconds"), "a test: this has arrived", "nothing", TEST_PAGE)
+    told = Told(
+        NOT_KEPT, "test", "", now.isoformat(timespec="seconds"), "a test: this has arrived", "nothing", TEST_PAGE
+    )
     return Message(f"msg_{secrets.token_hex(16)}", model, now, [told])
 
 
@@ -122,8 +125,30 @@ def end_night(
             failed = [describe_failed_night(workspace, now)] if has_failed and not is_parked else []
             tellings = tell_alerts(workspace, ledger, [*failed, *found], now)
     except Exception as error:  # whatever it is, the night goes on
-        return [f"warning: nobody was alerted: {_tell_error(error)}"]
+        why = _tell_error(error)
+        if not has_failed or is_parked:
+            return [f"warning: nobody was alerted: {why}"]
+        return [f"warning: the ledger keeps nothing of this night: {why}", *_tell_without_ledger(workspace, now)]
     return [*tell_failures(tellings), *(send_heartbeat() if is_good else [])]
+
+
+def _tell_without_ledger(workspace: Workspace, now: datetime) -> list[str]:
+    """Tells over every channel that a night has failed, where no ledger keeps it: on a full disk, for one.
+
+    It may be told twice, which is better than never. Returns a line for each channel by which nobody was told.
+    """
+    found, params = describe_failed_night(workspace, now), workspace.params.alerts
+    if found.kind in params.mute:
+        return []
+    alert = Alert(NOT_KEPT, workspace.model, found.kind, found.object, now, found.line)
+    try:
+        message = write_message([alert], now)
+        ended = run_bounded({channel.name: partial(channel.send, message) for channel in list_channels(params)})
+    except Exception as error:  # as above
+        return [f"warning: nobody was alerted: {_tell_error(error)}"]
+    return [
+        f"warning: nobody was alerted by {name}: {said}" for name, (is_told, said, _) in ended.items() if not is_told
+    ]
 
 
 def _tell_error(error: Exception) -> str:

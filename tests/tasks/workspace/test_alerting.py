@@ -361,6 +361,26 @@ def test_an_error_that_is_not_ours_is_not_quoted(
     assert end_night(open_with(tmp_path), has_failed=False) == ["warning: nobody was alerted: FileNotFoundError"]
 
 
+def test_a_failed_night_is_told_where_the_ledger_can_keep_nothing(
+    tmp_path: Path, ledger: Ledger, webhook: Posts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ledger.find_night(MODEL) is None
+    monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{tmp_path}/gone/ledger.db")
+    (line,) = end_night(open_with(tmp_path), has_failed=True)
+    assert line.startswith("warning: the ledger keeps nothing of this night: ")
+    assert list_kinds(webhook) == [["night-failed"]]
+    assert json.loads(webhook.asked[0][3])["alerts"][0]["number"] == 0
+    # what nobody wants to hear, what has an alert of its own, and a good night, of which nothing is known without it
+    assert len(end_night(open_with(tmp_path, mute=["night-failed"]), has_failed=True)) == 1
+    for has_failed, is_parked in ((True, True), (False, False)):
+        (line,) = end_night(open_with(tmp_path), has_failed=has_failed, is_parked=is_parked)
+        assert line.startswith("warning: nobody was alerted: ")
+    assert len(webhook.asked) == 1
+    webhook.status = 503
+    (_, line) = end_night(open_with(tmp_path), has_failed=True)
+    assert line.startswith("warning: nobody was alerted by webhook: ")
+
+
 def test_a_heartbeat_that_cannot_be_sent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TIMEOUT_VARIABLE, "soon")
     (line,) = send_heartbeat()
