@@ -160,19 +160,22 @@ NOON = datetime(2027, 3, 9, 12, tzinfo=UTC)
     ],
 )
 def test_what_is_due_at_a_moment(moment: Moment, due: set[Alert]) -> None:
-    assert list_due([moment], complete=[], strict=[], files=[]) == due
+    assert list_due([moment], moment.at, complete=[], strict=[], files=[]) == due
 
 
 @pytest.mark.parametrize(("hours", "is_missing"), [(25, False), (26, False), (27, True)])
 def test_silence_is_counted_from_the_last_night_and_told_by_cron_alone(hours: int, is_missing: bool) -> None:
     night = Moment(NOON - timedelta(hours=hours), "night")
     expected = {Alert("night-missing", "", "2027-03-09")} if is_missing else set()
-    assert list_due([night, Moment(NOON, "check")], complete=[], strict=[], files=[]) == expected
-    assert not list_due([night, Moment(NOON, "night")], complete=[], strict=[], files=[])
+    before = NOON - timedelta(days=9)
+    assert list_due([night, Moment(NOON, "check")], before, complete=[], strict=[], files=[]) == expected
+    assert not list_due([night, Moment(NOON, "night")], before, complete=[], strict=[], files=[])
+    # as long as none has ended, since the base was made
+    assert list_due([Moment(NOON, "check")], night.at, complete=[], strict=[], files=[]) == expected
 
 
 def test_waves_and_files_are_told_once_for_all() -> None:
-    assert list_due([], complete=[1, 2], strict=[2], files=[(1, True), (3, False)]) == {
+    assert list_due([], NOON, complete=[1, 2], strict=[2], files=[(1, True), (3, False)]) == {
         Alert("wave-insufficient", "1"),
         Alert("wave-insufficient", "2"),
         Alert("wave-refused", "2"),

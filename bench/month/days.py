@@ -186,7 +186,7 @@ class Month:
             place, number, _ = path.relative_to(intake).parts
             if place == "rejected" or any(subject in path.read_text(encoding="utf-8") for subject in strange):
                 files.append((int(number), place == "rejected"))
-        return list_due(self.moments, complete=[one for one in waves if one], strict=self.strict, files=files)
+        return list_due(self.moments, START, complete=[one for one in waves if one], strict=self.strict, files=files)
 
     def compare_alerts(self) -> Iterator[str]:
         """Tells what somebody should have been told so far and was not, and the other way round."""

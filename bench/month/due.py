@@ -75,12 +75,18 @@ def may_be_told_again(raised_at: datetime, killed: Iterable[datetime]) -> bool:
 
 
 def list_due(
-    moments: Iterable[Moment], *, complete: Iterable[int], strict: Iterable[int], files: Iterable[tuple[int, bool]]
+    moments: Iterable[Moment],
+    built_at: datetime,
+    *,
+    complete: Iterable[int],
+    strict: Iterable[int],
+    files: Iterable[tuple[int, bool]],
 ) -> set[Alert]:
     """Returns which alerts were due.
 
     Args:
         moments: when it was looked, in their order.
+        built_at: when the base was made: where no night has ended yet, it is silent since then.
         complete: numbers of the waves of few people that are complete.
         strict: of those in which an attempt was made that cannot pass.
         files: number of each file that was rejected, or of which somebody matches nobody; whether it was rejected.
@@ -88,7 +94,7 @@ def list_due(
     due = {Alert("wave-insufficient", str(number)) for number in complete}
     due |= {Alert("wave-refused", str(number)) for number in strict}
     due |= {Alert("file-rejected" if is_rejected else "file-unmatched", str(number)) for number, is_rejected in files}
-    last_night: datetime | None = None
+    last_night = built_at
     for moment in moments:
         due |= {Alert(kind, name, day) for kind, name, day in _look(moment, last_night)}
         if moment.kind == "night":
@@ -96,7 +102,7 @@ def list_due(
     return due
 
 
-def _look(moment: Moment, last_night: datetime | None) -> Iterable[tuple[str, str, str]]:
+def _look(moment: Moment, last_night: datetime) -> Iterable[tuple[str, str, str]]:
     day = moment.at.date().isoformat()
     if moment.has_failed:
         yield "night-failed", "", day
@@ -108,7 +114,7 @@ def _look(moment: Moment, last_night: datetime | None) -> Iterable[tuple[str, st
         yield "request-unmatched", "", day
     if moment.is_stuck:
         yield "erasure-failed", "", day
-    if moment.kind == "check" and last_night is not None and moment.at - last_night > SILENT:
+    if moment.kind == "check" and moment.at - last_night > SILENT:
         yield "night-missing", "", day
     for number, since in moment.open_waves:
         if moment.at - since > SILENT:

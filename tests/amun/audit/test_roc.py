@@ -109,7 +109,7 @@ def test_what_is_no_number_is_no_score(is_member: bool) -> None:
     first, second = (spoilt, sound) if is_member else (sound, spoilt)
     for measure in (
         lambda: compute_auc(first, second),
-        lambda: roc_curve_binned(first, second),
+        lambda: roc_curve_binned(first, second, np.array([0.5])),
         lambda: compute_tpr(first, second, 0.1),
         lambda: auc_standard_error_by_person(first, second, names, names),
     ):
