@@ -61,7 +61,7 @@ def test_diff_tells_what_changed(wave_one: Site) -> None:
     difference = wave_one.load("model", "diff", "1", "2")
     summary = wave_one.load("wave", "show", "1")["summary"]
     forgotten = {name: summary[name] for name in ("num_subjects", "num_forget", "num_held_out")}
-    assert difference["forgotten"] == [{"number": 1, **forgotten}]
+    assert difference["forgotten"] == [{"number": 1, **forgotten, "num_canaries": 0}]
     assert difference["recalled"] == difference["commits"] == []
     assert difference["parameters"] == {}
     assert set(difference["data"]) == {

@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from amun.core.errors import InputError
 from amun.ledger import Consumer, Pace, Wave
 from amun.ledger.records import Status
 from tasks.tools.registered import find_champion
-from tasks.workspace.canaries import Pool, find_pool
 from tasks.workspace.clear_waves import list_clear_bases
 from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.listed import count_listed
 from tasks.workspace.queue import find_pace
 from tasks.workspace.workspace import Workspace, open_ledger
+
+if TYPE_CHECKING:
+    from tasks.workspace.canaries import Pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +78,13 @@ def read_status(workspace: Workspace) -> WorkspaceStatus:
     )
 
 
-def _find_pool(workspace: Workspace) -> tuple[Pool | None, str | None]:
+def _find_pool(workspace: Workspace) -> "tuple[Pool | None, str | None]":
     """Returns the canaries, or why they are not known: requests that are overdue are shown all the same."""
+    if not workspace.params.audit.canaries:
+        return None, None
+    # PyTorch, without which nobody looks into the sample store, takes longer than all the rest
+    from tasks.workspace.canaries import find_pool
+
     try:
         return find_pool(workspace), None
     except InputError as error:
