@@ -246,9 +246,9 @@ def judge_canaries(workspace: Workspace) -> Iterator[Finding]:
         )
     if pool is not None and pool.num_left < MIN_CANARIES:
         yield Finding(
-            f"{PARAMS}: audit.canaries is {limit}, and {pool.num_left} are left of the {pool.num_held} people of "
-            f"data.canaries of whom the base was trained on anything; fewer than {MIN_CANARIES} show nothing: "
-            "name more before the next `amun base rebuild`, or write 0"
+            f"{PARAMS}: audit.canaries is {limit}, and {pool.num_left} are left of the "
+            f"{tell_count(pool.num_held, 'person', 'people')} of data.canaries of whom the base was trained on "
+            f"anything; fewer than {MIN_CANARIES} show nothing: name more before `amun base rebuild`, or write 0"
         )
 
 
