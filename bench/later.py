@@ -30,9 +30,9 @@ from amun.core.params import Params
 from amun.core.paths import BASE_MODEL, CALIBRATION, TRAIN, UNLEARNED
 from amun.evidence.figures import TrainFigures, read_figures
 from amun.evidence.wave import MIN_PEOPLE, ForgottenWave, RetrainedFigures, write_json
-from amun.model.building import build_for, load_for
-from amun.model.trainer import train_model
+from amun.model.building import load_for
 from amun.model.training import configure_torch
+from amun.selftest.full import train_on
 from amun.selftest.ground import draw_people as order_people
 from amun.stages.references import train_references
 from amun.stages.retrained import retrain_beside_base
@@ -126,7 +126,7 @@ def _measure_base(
     for each in range(NUM_EXACT):
         drawn = np.random.default_rng([seed, number, each]).permutation(people)[:NUM_PEOPLE]
         is_drawn = np.isin(held.subject_ids, drawn)
-        forget, model = held.select(is_drawn), _retrain(params, device, held.select(~is_drawn), FIRST_SEED + each)
+        forget, model = held.select(is_drawn), train_on(params, device, held.select(~is_drawn), FIRST_SEED + each)
         strangers = calibration.take(draw_people(calibration.subject_ids, len(forget), each, MIN_PEOPLE))
         num_strangers.append(len(np.unique(strangers.subject_ids)))
         rises = [_find_rises(params, base, model, samples, device) for samples in (forget, strangers)]
@@ -143,19 +143,6 @@ def _demand(figure: float | None) -> float:
     if figure is None:
         raise InputError("too few people or images are left for the figures")
     return figure
-
-
-def _retrain(params: Params, device: torch.device, remain: Samples, seed: int) -> nn.Module:
-    model = build_for(params, read_shape(TRAIN), device, seed)
-    train_model(
-        model,
-        remain.images.to(device),
-        remain.labels.to(device),
-        params=params.training.model_copy(update={"seed": seed}),
-        precision=params.runtime.precision,
-        on_epoch=lambda _: None,
-    )
-    return model.eval()
 
 
 def _find_rises(params: Params, base: nn.Module, model: nn.Module, samples: Samples, device: torch.device) -> Rises:

@@ -8,6 +8,7 @@ import torch
 from amun.core.params import Params
 from amun.core.paths import BASE_MODEL
 from amun.model.building import load_for
+from amun.selftest.full import train_on
 from amun.store.samples import Samples
 from amun.store.store import StoreShape
 from bench import later
@@ -35,7 +36,7 @@ def test_models_are_retrained_beside_the_bases_of_later_waves(
         monkeypatch.setattr(later, name, value)
     trained_on: list[Samples] = []
     bases: list[bytes] = []
-    retrain = later._retrain
+    retrain = train_on
 
     def note(params: Params, device: torch.device, remain: Samples, seed: int) -> torch.nn.Module:
         trained_on.append(remain)
@@ -45,7 +46,7 @@ def test_models_are_retrained_beside_the_bases_of_later_waves(
         bases.append(path.read_bytes())
         return load_for(params, shape, device, path)
 
-    monkeypatch.setattr(later, "_retrain", note)
+    monkeypatch.setattr(later, "train_on", note)
     monkeypatch.setattr(later, "load_for", note_base)
     monkeypatch.chdir(tmp_path)
     first, second = later.measure_line(params, CPU, 0)

@@ -19,6 +19,7 @@ from amun.selftest.ground import draw_people
 from amun.selftest.nights import Field, Judgement
 from amun.selftest.quick import SIZES
 from amun.stages.train import train
+from amun.store.samples import Samples
 from amun.store.store import read_shape
 
 NUM_BASES = 3
@@ -168,8 +169,12 @@ def add_up(nights: Sequence[Nights]) -> list[Nights]:
 
 def retrain(field: Field, device: torch.device, people: Sequence[str], seed: int) -> nn.Module:
     """Returns a model trained as the base was, on everybody else."""
-    params = field.params
     remain = field.train.select(~np.isin(field.train.subject_ids, list(people)))
+    return train_on(field.params, device, remain, seed)
+
+
+def train_on(params: Params, device: torch.device, remain: Samples, seed: int) -> nn.Module:
+    """Returns a model trained as the base was, with a seed of its own, on these samples of the current folder."""
     model = build_for(params, read_shape(TRAIN), device, seed)
     train_model(
         model,
