@@ -14,6 +14,7 @@ import yaml
 
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError, InputError, choose_exit_code
+from amun.core.memory import GIB
 from amun.core.params import ADDED_KEYS
 from amun.core.paths import PARAMS, SECRET, TRAIN, UNLEARNED
 from amun.core.stage_names import BASE_STAGES, WAVE_STAGES
@@ -25,7 +26,6 @@ from tasks.workspace.workspace import Workspace, require_params
 
 S3_VARIABLE = "AWS_ENDPOINT_URL"
 GLANCE_SECONDS = 20.0
-GIB = 1 << 30
 # of what a wave writes: in the work tree, in the cache, and as much again for what is not whole yet
 ROOM = 2.5
 
