@@ -78,9 +78,7 @@ def plan_attempts(
     num_forget: int,
     num_non_members: int,
     insufficient: str,
-    gains_by_waiting: bool = True,
-    last_night: datetime | None,
-    now: datetime,
+    waits_until: datetime | None,
 ) -> Plan:
     """Returns the attempts of a wave, or why it is parked until more requests have come.
 
@@ -90,9 +88,7 @@ def plan_attempts(
         num_forget: training samples to forget.
         num_non_members: calibration samples still held.
         insufficient: why tonight's people cannot show that they are forgotten; empty if they can.
-        gains_by_waiting: more people in one night could show more.
-        last_night: until when the first request of the queue has to be claimed.
-        now: the time.
+        waits_until: until when a night that shows nothing waits for more requests; None where it does not wait.
     """
     every = tuple(range(1, len(unlearning.attempts) + 1))
     if not num_forget:
@@ -100,17 +96,23 @@ def plan_attempts(
     reason = insufficient or explain_traceless(num_forget, num_non_members, gate)
     if not reason or gate.insufficient == "pass_with_warning":
         return Plan(every)
-    if gains_by_waiting and last_night is not None and has_time(gate, last_night, now):
-        days = tell_count(gate.wait_days, "day")
-        return Plan((), f"{reason}; it waits for more requests until {days} before {last_night:%Y-%m-%d}")
+    if waits_until is not None:
+        return Plan((), f"{reason}; it waits for more requests until {waits_until:%Y-%m-%d}")
     return Plan(list_exact(unlearning), reason=reason)
 
 
-def has_time(gate: GateParams, last_night: datetime | None, now: datetime) -> bool:
-    """Returns whether a night that shows nothing would wait for more requests."""
+def find_wait(gate: GateParams, last_night: datetime | None, now: datetime) -> datetime | None:
+    """Returns until when a night that shows nothing waits for more requests; None where it does not wait.
+
+    Args:
+        gate: whether it waits at all.
+        last_night: until when the first request of the queue has to be claimed; None where the queue is empty.
+        now: the present time.
+    """
     if gate.insufficient != "wait" or last_night is None:
-        return False
-    return now < last_night - timedelta(days=gate.wait_days)
+        return None
+    until = last_night - timedelta(days=gate.wait_days)
+    return until if now < until else None
 
 
 def list_exact(unlearning: UnlearningParams) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from prefect import task
 
-from amun.audit.decision import Plan, has_time
+from amun.audit.decision import Plan
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import load_secret
@@ -20,9 +20,9 @@ from tasks.tools.options import TASK_OPTIONS
 from tasks.tools.story import tell
 from tasks.workspace.canaries import drop_sharing, find_pool
 from tasks.workspace.costs import weigh
-from tasks.workspace.deadlines import find_last_night
+from tasks.workspace.queue import wait_until
 from tasks.workspace.stage_program import run_program
-from tasks.workspace.workspace import Workspace, open_ledger, require_lease
+from tasks.workspace.workspace import Workspace, require_lease
 
 
 @task(name="take canaries", tags={"gpu"}, **TASK_OPTIONS)
@@ -48,10 +48,7 @@ def take_canaries(workspace: Workspace, claim: Claim) -> None:
 
 def _may_wait(workspace: Workspace) -> bool:
     """Tells whether the night waits for more requests where it shows nothing: then no canary is used up."""
-    params, now = workspace.params, datetime.now(UTC)
-    with open_ledger() as ledger:
-        next_due = ledger.count_status(workspace.model, now).next_due
-    return has_time(params.gate, find_last_night(params, next_due), now)
+    return wait_until(workspace, datetime.now(UTC), with_open=True) is not None
 
 
 def _read_pool(workspace: Workspace, wave: Wave) -> list[str]:

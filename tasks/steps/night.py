@@ -11,29 +11,24 @@ from amun.evidence.wave import read_wave, write_json
 from amun.store.store import read_owners
 from tasks.tools.options import TASK_OPTIONS
 from tasks.workspace.costs import weigh
-from tasks.workspace.deadlines import find_last_night
-from tasks.workspace.queue import find_pace, gains_by_waiting
-from tasks.workspace.workspace import Workspace, open_ledger
+from tasks.workspace.queue import wait_until
+from tasks.workspace.workspace import Workspace
 
 
 @task(name="plan", **TASK_OPTIONS)
 def plan_night(workspace: Workspace) -> Plan:
     """Returns which attempts to make on the wave that is frozen and whose power is known; `wave/plan.json` says why."""
-    root, wave, now = workspace.root, read_wave(workspace.root), datetime.now(UTC)
+    root, wave = workspace.root, read_wave(workspace.root)
     calibration = read_owners(root / CALIBRATION)
     night = read_night(root)
-    with open_ledger() as ledger:
-        next_due = ledger.count_status(workspace.model, now).next_due
-        pace = find_pace(workspace, ledger, now, with_open=True)
+    waits_until = wait_until(workspace, datetime.now(UTC), with_open=True) if night.gains_by_waiting else None
     able = plan_attempts(
         workspace.params.unlearning,
         workspace.params.gate,
         num_forget=len(wave.forget_ids),
         num_non_members=int((~calibration.is_among(wave.gone_ids)).sum()),
         insufficient=night.insufficient,
-        gains_by_waiting=night.gains_by_waiting and gains_by_waiting(pace),
-        last_night=find_last_night(workspace.params, next_due),
-        now=now,
+        waits_until=waits_until,
     )
     plan, planned = weigh(workspace, able, [*wave.forgotten, wave.forgetting])
     write_json(root / PLAN, planned)

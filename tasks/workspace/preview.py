@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from amun.audit.decision import Plan, count_references, explain_traceless, has_time, plan_attempts
+from amun.audit.decision import Plan, count_references, explain_traceless, plan_attempts
 from amun.audit.observations import explain_too_few
 from amun.core.counts import tell_count
 from amun.core.errors import InputError
@@ -21,9 +21,9 @@ from amun.store.samples import Owners, StoredOwners
 from amun.store.store import read_owners, read_shape
 from tasks.workspace.canaries import find_pool
 from tasks.workspace.costs import weigh
-from tasks.workspace.deadlines import find_bounds, find_last_night
+from tasks.workspace.deadlines import find_bounds
 from tasks.workspace.line import read_line
-from tasks.workspace.queue import find_pace, gains_by_waiting
+from tasks.workspace.queue import wait_until
 from tasks.workspace.store_files import explain_missing
 from tasks.workspace.twins import settle
 from tasks.workspace.workspace import Workspace, open_ledger
@@ -58,9 +58,7 @@ def preview_wave(workspace: Workspace) -> Preview:
     """
     root, now = workspace.root, datetime.now(UTC)
     with open_ledger() as ledger:
-        status = ledger.count_status(workspace.model, now)
         subjects = ledger.subjects_of_next(workspace.model, find_bounds(workspace.params, now))
-        pace = find_pace(workspace, ledger, now)
         number = len(ledger.list_waves(workspace.model))
     forgotten = read_line(workspace)
     if missing := explain_missing(root, (TRAIN, CALIBRATION, TEST, AUDIT_LOGITS)):
@@ -71,9 +69,9 @@ def preview_wave(workspace: Workspace) -> Preview:
     gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
     num_forget, num_non_members = len(forgetting.forget_ids), int((~stores[1].is_among(gone)).sum())
     traceless = explain_traceless(num_forget, num_non_members, workspace.params.gate)
-    last_night = find_last_night(workspace.params, status.next_due)
+    waits_until = wait_until(workspace, now)
     # as long as more requests may come, no canaries are used up
-    is_early = not num_forget or has_time(workspace.params.gate, last_night, now)
+    is_early = not num_forget or waits_until is not None
     num_canaries = 0 if is_early else _count_canaries(workspace, forgetting)
     insufficient = _foresee(root, forgetting, forgotten, stores) or traceless
     if num_canaries:
@@ -84,9 +82,7 @@ def preview_wave(workspace: Workspace) -> Preview:
         num_forget=num_forget,
         num_non_members=num_non_members,
         insufficient=insufficient,
-        gains_by_waiting=gains_by_waiting(pace),
-        last_night=last_night,
-        now=now,
+        waits_until=waits_until,
     )
     plan, _ = weigh(workspace, able, [*forgotten, forgetting])
     return Preview(forgetting, forgotten, insufficient, plan, num_canaries)

@@ -1,10 +1,11 @@
-"""What the bounds on a wave leave to later nights, and how that is told."""
+"""What the bounds on a wave leave to later nights, whether a wave may wait for more requests, and how that is told."""
 
 from datetime import UTC, datetime
 
+from amun.audit.decision import find_wait
 from amun.core.counts import tell_count
 from amun.ledger import Ledger, Pace
-from tasks.workspace.deadlines import find_bounds
+from tasks.workspace.deadlines import find_bounds, find_last_night
 from tasks.workspace.workspace import Workspace, open_ledger
 
 
@@ -21,9 +22,22 @@ def find_pace(workspace: Workspace, ledger: Ledger, now: datetime, *, with_open:
     return None if bounds is None else ledger.foresee_nights(workspace.model, bounds, with_open=with_open)
 
 
-def gains_by_waiting(pace: Pace | None) -> bool:
-    """Tells whether the next wave grows with more requests."""
-    return pace is None or not pace.is_full
+def wait_until(workspace: Workspace, now: datetime, *, with_open: bool = False) -> datetime | None:
+    """Returns until when the next wave, where it shows nothing, waits for more requests; None where it does not wait.
+
+    A wave that is full by its bounds does not: it would not grow.
+
+    Args:
+        workspace: whose queue.
+        now: the present time.
+        with_open: as if the open wave had been parked.
+    """
+    with open_ledger() as ledger:
+        next_due = ledger.count_status(workspace.model, now).next_due
+        pace = find_pace(workspace, ledger, now, with_open=with_open)
+    if pace is not None and pace.is_full:
+        return None
+    return find_wait(workspace.params.gate, find_last_night(workspace.params, next_due), now)
 
 
 def describe_left(workspace: Workspace, *, is_open: bool) -> str:

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from amun.audit.decision import Decision, decide, explain_traceless, find_alarms, list_exact, plan_attempts
+from amun.audit.decision import (
+    Decision,
+    decide,
+    explain_traceless,
+    find_alarms,
+    find_wait,
+    list_exact,
+    plan_attempts,
+)
 from amun.audit.night import NightPower, share_alpha
 from amun.core.params import AttemptParams
 from amun.evidence.figures import AuditFigures, ReportFigures, UnlearnFigures
@@ -80,15 +88,15 @@ def plan(
     num_forget: int = 150,
     max_trace: float | None = None,
 ) -> tuple[int, ...]:
+    gate = GATE.model_copy(update={"insufficient": insufficient, "max_trace": max_trace})
+    last_night = None if days_left is None else NOW + timedelta(days=days_left)
     return plan_attempts(
         UNLEARNING,
-        GATE.model_copy(update={"insufficient": insufficient, "max_trace": max_trace}),
+        gate,
         num_forget=num_forget,
         num_non_members=450,
         insufficient=night.insufficient,
-        gains_by_waiting=night.gains_by_waiting,
-        last_night=None if days_left is None else NOW + timedelta(days=days_left),
-        now=NOW,
+        waits_until=find_wait(gate, last_night, NOW) if night.gains_by_waiting else None,
     ).attempts
 
 

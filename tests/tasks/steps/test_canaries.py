@@ -206,6 +206,10 @@ def test_none_are_used_up_where_the_night_may_wait_or_nobody_can_be_taken(
     told = take(workspace, claim, workspace.params.model_copy(update={"data": missing}))
     assert told.startswith("  no canaries: params.yaml: data.canaries: ")
     assert "nobody.txt cannot be read as text" in told
+    # a night that is full would not grow: it does not wait, and looks for canaries
+    full = workspace.params.wave.model_copy(update={"max_requests": len(ASKED)})
+    bounded = workspace.params.model_copy(update={"gate": waits, "data": missing, "wave": full})
+    assert take(workspace, claim, bounded) == told
     assert not read_wave().forgetting.canary_ids
 
 
