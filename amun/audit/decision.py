@@ -18,7 +18,6 @@ from amun.audit.gate import (
     judge_weights,
 )
 from amun.audit.night import NightPower, choose_yardstick
-from amun.core.counts import tell_count
 from amun.core.params import GateParams, UnlearningParams
 from amun.evidence.figures import AuditFigures, HalfFigures, ModelFigures, ReportFigures, UnlearnFigures
 from amun.evidence.wave import MIN_REPORTED

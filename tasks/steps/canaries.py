@@ -20,7 +20,7 @@ from tasks.tools.options import TASK_OPTIONS
 from tasks.tools.story import tell
 from tasks.workspace.canaries import drop_sharing, find_pool
 from tasks.workspace.costs import weigh
-from tasks.workspace.queue import wait_until
+from tasks.workspace.queue import foresee_wait
 from tasks.workspace.stage_program import run_program
 from tasks.workspace.workspace import Workspace, require_lease
 
@@ -48,7 +48,7 @@ def take_canaries(workspace: Workspace, claim: Claim) -> None:
 
 def _may_wait(workspace: Workspace) -> bool:
     """Tells whether the night waits for more requests where it shows nothing: then no canary is used up."""
-    return wait_until(workspace, datetime.now(UTC), with_open=True) is not None
+    return foresee_wait(workspace, datetime.now(UTC), with_open=True) is not None
 
 
 def _read_pool(workspace: Workspace, wave: Wave) -> list[str]:

@@ -11,7 +11,7 @@ from amun.evidence.wave import read_wave, write_json
 from amun.store.store import read_owners
 from tasks.tools.options import TASK_OPTIONS
 from tasks.workspace.costs import weigh
-from tasks.workspace.queue import wait_until
+from tasks.workspace.queue import foresee_wait
 from tasks.workspace.workspace import Workspace
 
 
@@ -21,7 +21,7 @@ def plan_night(workspace: Workspace) -> Plan:
     root, wave = workspace.root, read_wave(workspace.root)
     calibration = read_owners(root / CALIBRATION)
     night = read_night(root)
-    waits_until = wait_until(workspace, datetime.now(UTC), with_open=True) if night.gains_by_waiting else None
+    waits_until = foresee_wait(workspace, datetime.now(UTC), with_open=True) if night.gains_by_waiting else None
     able = plan_attempts(
         workspace.params.unlearning,
         workspace.params.gate,

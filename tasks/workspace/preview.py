@@ -23,7 +23,7 @@ from tasks.workspace.canaries import find_pool
 from tasks.workspace.costs import weigh
 from tasks.workspace.deadlines import find_bounds
 from tasks.workspace.line import read_line
-from tasks.workspace.queue import wait_until
+from tasks.workspace.queue import foresee_wait
 from tasks.workspace.store_files import explain_missing
 from tasks.workspace.twins import settle
 from tasks.workspace.workspace import Workspace, open_ledger
@@ -69,7 +69,7 @@ def preview_wave(workspace: Workspace) -> Preview:
     gone = [sample_id for wave in [*forgotten, forgetting] for sample_id in wave.held_out_ids]
     num_forget, num_non_members = len(forgetting.forget_ids), int((~stores[1].is_among(gone)).sum())
     traceless = explain_traceless(num_forget, num_non_members, workspace.params.gate)
-    waits_until = wait_until(workspace, now)
+    waits_until = foresee_wait(workspace, now)
     # as long as more requests may come, no canaries are used up
     is_early = not num_forget or waits_until is not None
     num_canaries = 0 if is_early else _count_canaries(workspace, forgetting)

@@ -22,7 +22,7 @@ def find_pace(workspace: Workspace, ledger: Ledger, now: datetime, *, with_open:
     return None if bounds is None else ledger.foresee_nights(workspace.model, bounds, with_open=with_open)
 
 
-def wait_until(workspace: Workspace, now: datetime, *, with_open: bool = False) -> datetime | None:
+def foresee_wait(workspace: Workspace, now: datetime, *, with_open: bool = False) -> datetime | None:
     """Returns until when the next wave, where it shows nothing, waits for more requests; None where it does not wait.
 
     A wave that is full by its bounds does not: it would not grow.
