@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from amun.core.errors import InputError
-from amun.core.memory import count_free_memory
-from amun.core.params import Params, RuntimeParams
+from amun.core.params import Params
 from amun.core.paths import (
     AUDIT_INCLUSION,
     AUDIT_LOGITS,
@@ -26,14 +25,12 @@ from amun.core.paths import (
     TRAIN,
 )
 from amun.core.progress import show_progress
-from amun.engine.local import LocalEngine
-from amun.engine.on_ray import RayEngine, read_address
 from amun.engine.shards import Engine
 from amun.model.building import build_for
 from amun.model.references import Weights, draw_sample_halves, train_reference_logits
 from amun.model.target_weights import save_references
-from amun.model.training import configure_torch, count_workers
 from amun.model.weights import open_weights_seal
+from amun.stages import engines
 from amun.stages.kept_references import KeptReferences
 from amun.stages.partial import digest_inputs, keep_partial_results
 from amun.stages.runner import run_stage
@@ -48,7 +45,7 @@ from amun.vault.seal import digest_files, open_seal
 AUDIT_SEED, TARGET_SEED = 1_000_000, 2_000_000
 # on which a reference depends: what others say may change without losing those that are kept
 SECTIONS = {"model", "data", "training", "references", "runtime"}
-PROCESS_BYTES, FLOAT_BYTES = 2**29, 4
+FLOAT_BYTES = 4
 
 
 def train_references(params: Params, device: torch.device, *, may_fork: bool = False) -> None:
@@ -135,30 +132,14 @@ def open_engine(params: Params, images: ImageSet, may_fork: bool) -> Engine:
     Raises:
         InputError: it is a cluster that cannot be used, or images do not fit into memory, from where they go there.
     """
-    runtime = params.runtime
-    if runtime.engine == "local":
-        # a user's trainer gets a tensor of its own
-        copied_bytes = 0 if params.training.function is None else FLOAT_BYTES * math.prod(images.shape)
-        return LocalEngine(_count_processes(runtime, copied_bytes) if may_fork else 1)
-    if images.is_sealed:
+    if images.is_sealed and params.runtime.engine != "local":
         raise InputError(
             "runtime.engine: a cluster is sent images from this machine's memory, and these do not fit into "
             "runtime.memory_gib; raise it, or write local"
         )
-    num_gpus = 0 if images.device.type == "cpu" else 1
-    return RayEngine(read_address(), partial(configure_torch, runtime), runtime.num_threads, num_gpus)
-
-
-def _count_processes(runtime: RuntimeParams, copied_bytes: int) -> int:
-    """Returns how many references are trained at a time, as far as processors and memory go.
-
-    One where each takes several threads, which a fork lacks.
-    """
-    if torch.get_num_threads() != 1:
-        return 1
-    # each needs room to compute besides
-    room = count_free_memory() // (copied_bytes + PROCESS_BYTES)
-    return max(1, min(count_workers(runtime), room))
+    # a user's trainer gets a tensor of its own
+    copied_bytes = 0 if params.training.function is None else FLOAT_BYTES * math.prod(images.shape)
+    return engines.open_engine(params.runtime, images.device, copied_bytes, may_fork=may_fork)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A search that may be killed at any instruction: a sample whose search is over is kept at once.
 
-What waits to be confirmed in a full batch, what was missed and what was found lie in folders of their own, so that only
-the rows under way, at most one batch, are ever searched again.
+In one process what waits to be confirmed in a full batch, what was missed and what was found lie in folders of their
+own, so that only the rows under way, at most one batch, are ever searched again. By shards it is the shards under way.
 """
 
 from collections.abc import Iterator
@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from amun.core.params import AdversarialParams
 from amun.core.progress import Advance
+from amun.engine.shards import Engine
 from amun.search.catalogue import list_turns, run_search
 from amun.search.queue import Waiting
 from amun.search.refinement import Found
 from amun.search.slots import Slots, restore_slots
 from amun.stages.partial import PartialResults
-from amun.store.samples import Samples, read_in_groups
+from amun.stages.search_shards import Base, search_by_shards
+from amun.store.samples import Samples, StoredSamples, read_in_groups
 from amun.vault.seal import Seal
 
 
@@ -49,6 +51,21 @@ class ResumableSearch:
         for turn in self._turns:
             unfinished = self.list_unfinished(sample_ids)
             self._run_turn(turn, model, path, [one for one in unfinished if one not in turn.missed], advance)
+
+    def run_shards(self, base: Base, samples: StoredSamples, engine: Engine, advance: Advance) -> None:
+        """Searches for samples that are not finished, a shard at a time, wherever the engine has it done.
+
+        Raises:
+            AmunError: as `search_by_shards`.
+        """
+        unfinished = np.flatnonzero(samples.is_among(self.list_unfinished(samples.sample_ids.tolist())))
+        for num_done in search_by_shards(base, samples.take(unfinished), engine, self._keep):
+            for _ in range(num_done):
+                advance()
+
+    def _keep(self, found: Samples, missed: Samples) -> None:
+        _keep_some(self.found, found)
+        _keep_some(self._turns[-1].missed, missed)
 
     def _run_turn(self, turn: "_Turn", model: nn.Module, path: Path, sample_ids: list[str], advance: Advance) -> None:
         queue = _Queue(path, self._params.batch_size, self._device)

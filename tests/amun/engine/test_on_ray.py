@@ -1,4 +1,4 @@
-"""Ray: which clusters are refused; and references on one of two nodes, one of which is killed."""
+"""Ray: which clusters are refused; and references and a search on two nodes, one of which is killed."""
 
 import json
 import os
@@ -133,7 +133,7 @@ def ray_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("job", ["references", "shards"])
+@pytest.mark.parametrize("job", ["references", "search", "shards"])
 def test_node_that_is_killed_changes_no_byte(job: str, ray_packages: Path, tmp_path: Path) -> None:
     variables = {
         "PYTHONPATH": f"{ROOT}:{ray_packages}",

@@ -1,6 +1,6 @@
 """A program: one job on a Ray cluster of two nodes on loopback, the second of which is killed in the middle.
 
-    python -m tests.amun.engine.two_nodes references|shards FOLDER
+    python -m tests.amun.engine.two_nodes references|search|shards FOLDER
 
 Its last line says when the node was killed, and what came of the job there and here.
 """
@@ -13,35 +13,50 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from ray.cluster_utils import Cluster
 
 from amun.core.params import Params
 from amun.core.paths import (
+    ADVERSARIAL,
     AUDIT_INCLUSION,
     AUDIT_LOGITS,
+    BASE_MODEL,
     CUSTOM,
     EXCLUSIONS,
     FORGOTTEN,
+    HELD_OUT_ADVERSARIAL,
+    PARTIAL_ADVERSARIAL,
     PARTIAL_REFERENCES,
     TARGET_INCLUSION,
     TARGET_LOGITS,
     TARGET_WEIGHTS,
+    TRAIN,
+    WAVE,
+    WAVE_BASE,
 )
 from amun.engine.local import LocalEngine
 from amun.engine.on_ray import ADDRESS_VARIABLE, RayEngine, read_address
 from amun.engine.shards import Engine, Shard, map_shards, name_shard
-from amun.evidence.wave import write_json
+from amun.evidence.wave import ForgottenWave, Wave, write_json
 from amun.model.training import configure_torch
+from amun.stages.adversarial import build_adversarial_set
 from amun.stages.prepare import prepare
 from amun.stages.references import train_references
+from amun.stages.train import train
+from amun.store.store import read_owners
 from amun.vault.seal import digest_files
 from bench.secrets import make_secrets
 from tests.amun.shipped import PARAMS
 from tests.workspaces import ROOT
 
-OUTPUTS = (AUDIT_LOGITS, AUDIT_INCLUSION, TARGET_LOGITS, TARGET_INCLUSION, TARGET_WEIGHTS)
+OF_REFERENCES = (AUDIT_LOGITS, AUDIT_INCLUSION, TARGET_LOGITS, TARGET_INCLUSION, TARGET_WEIGHTS)
+OF_SEARCH = (ADVERSARIAL, HELD_OUT_ADVERSARIAL)
+NUM_FORGET = 320
 NUM_SHARDS = 60
 STORE_BYTES = 200_000_000
 
@@ -79,12 +94,13 @@ def run_shards(engine: Engine, on_result: Callable[[], None]) -> list[int]:
     return sums
 
 
-def shape_references(engine: str) -> Params:
-    """Returns parameters of a few references, which take seconds each."""
+def shape_stages(engine: str) -> Params:
+    """Returns parameters of a few references, which take seconds each, and of a search that takes long."""
     return PARAMS.model_copy(
         update={
             "training": PARAMS.training.model_copy(update={"epochs": 3}),
             "references": PARAMS.references.model_copy(update={"num_audit": 6, "num_target": 2}),
+            "adversarial": PARAMS.adversarial.model_copy(update={"search": "pgd_doubling", "batch_size": 4}),
             "runtime": PARAMS.runtime.model_copy(update={"device": "cpu", "engine": engine}),
         }
     )
@@ -92,13 +108,12 @@ def shape_references(engine: str) -> Params:
 
 def main(job: str, folder: Path) -> None:
     """Runs the job there and here."""
-    done, killed_after = [0], list[int]()
+    done = [0]
     with chdir(folder), run_nodes() as kill:
 
         def note() -> None:
             done[0] += 1
             if done[0] == 3:
-                killed_after.append(done[0])
                 threading.Thread(target=kill).start()
 
         if job == "shards":
@@ -106,30 +121,81 @@ def main(job: str, folder: Path) -> None:
             there, here = run_shards(engine, note), run_shards(LocalEngine(), lambda: None)
             print(json.dumps({"was_killed_after": 3, "num_shards": NUM_SHARDS, "on_the_cluster": there, "here": here}))
             return
-        shutil.copytree(ROOT / CUSTOM, CUSTOM)  # a node gets it with the job
-        make_secrets(Path())
-        for path in (EXCLUSIONS, FORGOTTEN):
-            write_json(path, [])
-        local, on_ray = shape_references("local"), shape_references("ray")
-        device = configure_torch(local.runtime)
-        prepare(local, device)
-        watcher = threading.Thread(target=_kill_when, args=(2, killed_after, kill), daemon=True)
-        watcher.start()
-        train_references(on_ray, device)
-        there_digests = digest_files(OUTPUTS)
-        train_references(local, device)
-        told = {
-            "was_killed_after": killed_after[0],
-            "num_shards": 8,
-            "on_the_cluster": there_digests,
-            "here": digest_files(OUTPUTS),
-        }
-        print(json.dumps(told))
+        print(json.dumps(run_stages(STAGES[job], kill)))
 
 
-def _kill_when(number: int, killed_after: list[int], kill: Callable[[], None]) -> None:
-    """Kills once so many references are kept."""
-    while (kept := len(list(PARTIAL_REFERENCES.rglob("*.parquet")))) < number:
+def run_stages(compared: "Compared", kill: Callable[[], None]) -> dict[str, Any]:
+    """Runs a stage there and here, a node of which is killed once two of its results are kept; returns what came."""
+    shutil.copytree(ROOT / CUSTOM, CUSTOM)  # a node gets it with the job
+    make_secrets(Path())
+    for path in (EXCLUSIONS, FORGOTTEN):
+        write_json(path, [])
+    local, on_ray = shape_stages("local"), shape_stages("ray")
+    device, killed_after = configure_torch(local.runtime), list[int]()
+    prepare(local, device)
+    compared.prepare(local, device)
+    watcher = threading.Thread(target=_kill_when, args=(2, compared.partial, killed_after, kill), daemon=True)
+    watcher.start()
+    compared.run(on_ray, device)
+    there_digests = digest_files(compared.outputs)
+    compared.run(local, device)
+    return {
+        "was_killed_after": killed_after[0],
+        "num_shards": compared.num_results,
+        "on_the_cluster": there_digests,
+        "here": digest_files(compared.outputs),
+    }
+
+
+def build_base(params: Params, device: torch.device) -> None:
+    """Trains a base, and has a wave forget some hundreds of its training samples."""
+    train(params, device)
+    shutil.copyfile(BASE_MODEL, WAVE_BASE)
+    forgetting = ForgottenWave(
+        number=1, subject_keys=[], forget_ids=read_owners(TRAIN).sample_ids[:NUM_FORGET].tolist(), held_out_ids=[]
+    )
+    wave = Wave(
+        number=1,
+        model="digits",
+        kind="deletion",
+        secret_fingerprint="",
+        base_version=1,
+        base_digest="",
+        yardstick=None,
+        forgetting=forgetting,
+        forgotten=[],
+    )
+    write_json(WAVE, wave)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A stage that is run on the cluster and here.
+
+    Attributes:
+        run: the stage.
+        prepare: makes what it reads, once the samples are there.
+        partial: where it keeps what is done.
+        num_results: that it keeps in all, at least.
+        outputs: that are to be the same.
+    """
+
+    run: Callable[[Params, torch.device], object]
+    prepare: Callable[[Params, torch.device], None]
+    partial: Path
+    num_results: int
+    outputs: tuple[Path, ...]
+
+
+STAGES = {
+    "references": Compared(train_references, lambda _, __: None, PARTIAL_REFERENCES, 8, OF_REFERENCES),
+    "search": Compared(build_adversarial_set, build_base, PARTIAL_ADVERSARIAL, NUM_FORGET // 16, OF_SEARCH),
+}
+
+
+def _kill_when(number: int, folder: Path, killed_after: list[int], kill: Callable[[], None]) -> None:
+    """Kills once so many results are kept."""
+    while (kept := len(list(folder.rglob("*.parquet")))) < number:
         time.sleep(0.05)
     killed_after.append(kept)
     kill()

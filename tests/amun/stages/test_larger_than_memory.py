@@ -32,12 +32,13 @@ from amun.engine.local import LocalEngine
 from amun.evidence.wave import Attempt, write_json
 from amun.model.building import build_for
 from amun.model.references import draw_sample_halves, train_reference_logits
-from amun.stages import references
+from amun.stages import engines
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.audit import audit
 from amun.stages.compare import compare
+from amun.stages.engines import PROCESS_BYTES
 from amun.stages.power import measure_power
-from amun.stages.references import PROCESS_BYTES, open_engine, train_references
+from amun.stages.references import open_engine, train_references
 from amun.stages.report import report
 from amun.stages.retrained import retrain_beside_base
 from amun.stages.train import train
@@ -161,8 +162,8 @@ def test_a_cluster_takes_images_from_memory_alone(params: Params) -> None:
 def test_only_a_users_trainer_takes_a_copy_of_the_images_in_each_process(
     function: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(references, "count_workers", lambda _: 3)
-    monkeypatch.setattr(references, "count_free_memory", lambda: 3 * PROCESS_BYTES)
+    monkeypatch.setattr(engines, "count_workers", lambda _: 3)
+    monkeypatch.setattr(engines, "count_free_memory", lambda: 3 * PROCESS_BYTES)
     chosen = PARAMS.model_copy(update={"training": PARAMS.training.model_copy(update={"function": function})})
     engine = open_engine(chosen, as_set(torch.empty(1)[0].expand(2**20, 1, 8, 8)), may_fork=True)
     assert engine == LocalEngine(3 if function is None else 2)
