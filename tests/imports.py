@@ -43,7 +43,8 @@ def find_imports(stage: str) -> frozenset[str]:
         waiting |= LOADED_BY_NAME.get(module, set())
         for node in ast.walk(parse(path)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("amun."):
-                waiting.add(node.module)
+                # a module may be imported from its package by name
+                waiting |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return frozenset(found)
 
 

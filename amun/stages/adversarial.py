@@ -33,7 +33,7 @@ from amun.model.building import build_for, load_for
 from amun.model.weights import copy_weights
 from amun.search.catalogue import describe_missing
 from amun.search.geometry import compute_norms
-from amun.stages.engines import open_engine
+from amun.stages.engines import choose_engine
 from amun.stages.partial import PartialResults, digest_inputs, keep_partial_results
 from amun.stages.resumable import ResumableSearch, read_among
 from amun.stages.runner import run_stage
@@ -57,7 +57,7 @@ def build_adversarial_set(params: Params, device: torch.device, *, may_fork: boo
     Args:
         params: all of `params.yaml`.
         device: to search on.
-        may_fork: as for `open_engine`.
+        may_fork: as for `choose_engine`.
 
     Returns:
         for how many samples it has searched; None where a killed run had left nothing to search.
@@ -128,7 +128,7 @@ def _search(searching: _Searching, title: str, path: Path, sample_ids: list[str]
 def _run_search(searching: _Searching, path: Path, sample_ids: list[str], num_shards: int, advance: Advance) -> None:
     """Searches here, a row after the other, or by shards where several can be searched at a time."""
     params, device, model = searching.params, searching.device, searching.model
-    engine = open_engine(params.runtime, device, 0, may_fork=searching.may_fork and num_shards > 1)
+    engine = choose_engine(params.runtime, device, 0, may_fork=searching.may_fork and num_shards > 1)
     if isinstance(engine, LocalEngine) and engine.num_processes == 1:
         searching.search.run(model, path, sample_ids, advance)
         return

@@ -14,7 +14,7 @@ from amun.model.training import configure_torch, count_workers
 PROCESS_BYTES = 2**29
 
 
-def open_engine(runtime: RuntimeParams, device: torch.device, copied_bytes: int, *, may_fork: bool) -> Engine:
+def choose_engine(runtime: RuntimeParams, device: torch.device, copied_bytes: int, *, may_fork: bool) -> Engine:
     """Returns the engine that `runtime.engine` names.
 
     Args:

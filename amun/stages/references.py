@@ -30,7 +30,7 @@ from amun.model.building import build_for
 from amun.model.references import Weights, draw_sample_halves, train_reference_logits
 from amun.model.target_weights import save_references
 from amun.model.weights import open_weights_seal
-from amun.stages import engines
+from amun.stages.engines import choose_engine
 from amun.stages.kept_references import KeptReferences
 from amun.stages.partial import digest_inputs, keep_partial_results
 from amun.stages.runner import run_stage
@@ -139,7 +139,7 @@ def open_engine(params: Params, images: ImageSet, may_fork: bool) -> Engine:
         )
     # a user's trainer gets a tensor of its own
     copied_bytes = 0 if params.training.function is None else FLOAT_BYTES * math.prod(images.shape)
-    return engines.open_engine(params.runtime, images.device, copied_bytes, may_fork=may_fork)
+    return choose_engine(params.runtime, images.device, copied_bytes, may_fork=may_fork)
 
 
 if __name__ == "__main__":
