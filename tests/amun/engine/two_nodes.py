@@ -11,14 +11,13 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
+from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from ray.cluster_utils import Cluster
 
 from amun.core.params import Params
 from amun.core.paths import (
@@ -51,27 +50,14 @@ from amun.stages.train import train
 from amun.store.store import read_owners
 from amun.vault.seal import digest_files
 from bench.secrets import make_secrets
+from tests.amun.engine.nodes import run_nodes
 from tests.amun.shipped import PARAMS
 from tests.workspaces import ROOT
 
 OF_REFERENCES = (AUDIT_LOGITS, AUDIT_INCLUSION, TARGET_LOGITS, TARGET_INCLUSION, TARGET_WEIGHTS)
 OF_SEARCH = (ADVERSARIAL, HELD_OUT_ADVERSARIAL)
-NUM_FORGET = 320
+NUM_FORGET = 160
 NUM_SHARDS = 60
-STORE_BYTES = 200_000_000
-
-
-@contextmanager
-def run_nodes() -> Iterator[Callable[[], None]]:
-    """Gives what kills the second of two nodes."""
-    options = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": STORE_BYTES}
-    cluster = Cluster(initialize_head=True, head_node_args={**options, "include_dashboard": False})
-    try:
-        second = cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
-        os.environ[ADDRESS_VARIABLE] = cluster.address
-        yield lambda: cluster.remove_node(second, allow_graceful=False)
-    finally:
-        cluster.shutdown()
 
 
 def sum_slowly(numbers: list[int], number: int) -> int:
@@ -100,7 +86,7 @@ def shape_stages(engine: str) -> Params:
         update={
             "training": PARAMS.training.model_copy(update={"epochs": 3}),
             "references": PARAMS.references.model_copy(update={"num_audit": 6, "num_target": 2}),
-            "adversarial": PARAMS.adversarial.model_copy(update={"search": "pgd_doubling", "batch_size": 4}),
+            "adversarial": PARAMS.adversarial.model_copy(update={"batch_size": 4}),
             "runtime": PARAMS.runtime.model_copy(update={"device": "cpu", "engine": engine}),
         }
     )
@@ -109,19 +95,20 @@ def shape_stages(engine: str) -> Params:
 def main(job: str, folder: Path) -> None:
     """Runs the job there and here."""
     done = [0]
-    with chdir(folder), run_nodes() as kill:
+    with chdir(folder), run_nodes() as nodes:
+        os.environ[ADDRESS_VARIABLE] = nodes.address
 
         def note() -> None:
             done[0] += 1
             if done[0] == 3:
-                threading.Thread(target=kill).start()
+                threading.Thread(target=nodes.kill).start()
 
         if job == "shards":
             engine = RayEngine(read_address(), do_nothing)
             there, here = run_shards(engine, note), run_shards(LocalEngine(), lambda: None)
             print(json.dumps({"was_killed_after": 3, "num_shards": NUM_SHARDS, "on_the_cluster": there, "here": here}))
             return
-        print(json.dumps(run_stages(STAGES[job], kill)))
+        print(json.dumps(run_stages(STAGES[job], nodes.kill)))
 
 
 def run_stages(compared: "Compared", kill: Callable[[], None]) -> dict[str, Any]:
