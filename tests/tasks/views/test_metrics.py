@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -25,6 +26,7 @@ from tasks.views.metrics import start_metrics, write_metrics
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, add, build_base, claim_wave
 from tests.debian import provide_program
+from tests.processes import wait_until
 from tests.test_docs import is_there
 from tests.workspaces import ROOT
 
@@ -241,6 +243,44 @@ def test_rules_and_dashboard_speak_of_what_there_is(workspace: Workspace, ledger
     assert tested == {rule["alert"] for rule in rules}
     pages = [rule["annotations"]["runbook"] for rule in rules]
     assert [page for page in pages if not is_there(ROOT / "README.md", *page.partition("#")[::2])] == []
+
+
+def test_prometheus_has_something_to_show_for_each_panel(
+    workspace: Workspace, ledger: Ledger, promtool: str, tmp_path: Path
+) -> None:
+    assert ledger.list_waves(MODEL)
+    port, asked = find_free_port(), find_free_port()
+    target = {"job_name": "amun", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+    settings = {"global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"}, "scrape_configs": [target]}
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    stop = start_metrics(workspace, "127.0.0.1", port)
+    prometheus = subprocess.Popen(
+        [
+            Path(promtool).with_name("prometheus"),
+            f"--config.file={tmp_path / 'prometheus.yaml'}",
+            f"--storage.tsdb.path={tmp_path / 'data'}",
+            f"--web.listen-address=127.0.0.1:{asked}",
+            "--log.level=error",
+        ]
+    )
+    try:
+        for expression in list_expressions():
+            # what has increased takes two looks
+            wait_until(lambda told=expression: has_data(asked, told), f"data for {expression}")
+    finally:
+        stop()
+        prometheus.terminate()
+        prometheus.wait()
+
+
+def has_data(port: int, expression: str) -> bool:
+    """Tells whether a Prometheus on this port has a figure for an expression now."""
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": expression}, trust_env=False)
+    except httpx.TransportError:
+        return False
+    # while it starts it answers otherwise
+    return answer.status_code == 200 and bool(answer.json()["data"]["result"])
 
 
 def test_panels_of_the_dashboard_do_not_lie_on_each_other() -> None:
