@@ -66,8 +66,8 @@ def _add_day(
     drawing.add("rect", x=x + 1, y=y + 1, width=cell - 2, height=ROW - 2, class_=f"cell {kind}")
     drawing.text(x + 5, y + 12, f"{day.day}", "small")
     if num_waiting:
-        drawing.add("rect", x=x + cell / 2 - 3, y=y + 4, width=cell / 2 - 1, height=ROW - 8, class_="awaited")
-        drawing.text(x + 0.75 * cell - 3, y + 20, f"{num_waiting}", "count", "middle")
+        drawing.add("rect", x=x + 0.55 * cell, y=y + 4, width=0.45 * cell - 4, height=ROW - 8, class_="awaited")
+        drawing.text(x + 0.775 * cell - 2, y + 20, f"{num_waiting}", "count", "middle")
     if num_held:
         drawing.mark("square", x + 9, y + 21, 3.5, "held")
 

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from amun.core.params import read_params
 from amun.evidence.attempts import Judged, Receipt, Summary
@@ -26,7 +26,6 @@ from tasks.views.metrics import start_metrics, write_metrics
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, add, build_base, claim_wave
 from tests.debian import provide_program
-from tests.processes import wait_until
 from tests.test_docs import is_there
 from tests.workspaces import ROOT
 
@@ -215,11 +214,39 @@ def test_prometheus_finds_no_fault_in_names_and_rules(
     for path in (RULES, RULE_TESTS):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     run(promtool, "test", "rules", RULE_TESTS.name, folder=tmp_path)
-    # each expression of the dashboard as a rule
-    rules = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(list_expressions())]
-    content = {"groups": [{"name": "dashboard", "rules": rules}]}
-    (tmp_path / "dashboard.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    assert f"{len(rules)} rules found" in run(promtool, "check", "rules", "dashboard.yaml", folder=tmp_path)
+
+
+def test_each_panel_of_the_dashboard_has_data(
+    workspace: Workspace, ledger: Ledger, promtool: str, tmp_path: Path
+) -> None:
+    assert ledger.list_waves(MODEL)
+    # asked thrice, Prometheus would have these series
+    families = text_string_to_metric_families(write_metrics(workspace))
+    series = [(write_series(one), one.value) for family in families for one in family.samples]
+    rules = [
+        {"alert": f"NoData{number}", "expr": f"absent({expression})"}
+        for number, expression in enumerate(list_expressions())
+    ]
+    expected = [{"alertname": rule["alert"], "eval_time": "2m", "exp_alerts": []} for rule in rules]
+    told = [{"series": name, "values": " ".join([f"{value:f}"] * 3)} for name, value in series]
+    content = {
+        "rules.yaml": {"groups": [{"name": "dashboard", "rules": rules}]},
+        "test.yaml": {
+            "rule_files": ["rules.yaml"],
+            "evaluation_interval": "1m",
+            "tests": [{"interval": "1m", "input_series": told, "alert_rule_test": expected}],
+        },
+    }
+    for name, written in content.items():
+        (tmp_path / name).write_text(yaml.safe_dump(written), encoding="utf-8")
+    assert f"{len(rules)} rules found" in run(promtool, "check", "rules", "rules.yaml", folder=tmp_path)
+    run(promtool, "test", "rules", "test.yaml", folder=tmp_path)
+
+
+def write_series(sample: Sample) -> str:
+    """Returns the name and labels of a sample as Prometheus writes them."""
+    labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
+    return f"{sample.name}{{{labels}}}"
 
 
 def list_expressions() -> list[str]:
@@ -243,44 +270,6 @@ def test_rules_and_dashboard_speak_of_what_there_is(workspace: Workspace, ledger
     assert tested == {rule["alert"] for rule in rules}
     pages = [rule["annotations"]["runbook"] for rule in rules]
     assert [page for page in pages if not is_there(ROOT / "README.md", *page.partition("#")[::2])] == []
-
-
-def test_prometheus_has_something_to_show_for_each_panel(
-    workspace: Workspace, ledger: Ledger, promtool: str, tmp_path: Path
-) -> None:
-    assert ledger.list_waves(MODEL)
-    port, asked = find_free_port(), find_free_port()
-    target = {"job_name": "amun", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
-    settings = {"global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"}, "scrape_configs": [target]}
-    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    stop = start_metrics(workspace, "127.0.0.1", port)
-    prometheus = subprocess.Popen(
-        [
-            Path(promtool).with_name("prometheus"),
-            f"--config.file={tmp_path / 'prometheus.yaml'}",
-            f"--storage.tsdb.path={tmp_path / 'data'}",
-            f"--web.listen-address=127.0.0.1:{asked}",
-            "--log.level=error",
-        ]
-    )
-    try:
-        for expression in list_expressions():
-            # what has increased takes two looks
-            wait_until(lambda told=expression: has_data(asked, told), f"data for {expression}")
-    finally:
-        stop()
-        prometheus.terminate()
-        prometheus.wait()
-
-
-def has_data(port: int, expression: str) -> bool:
-    """Tells whether a Prometheus on this port has a figure for an expression now."""
-    try:
-        answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": expression}, trust_env=False)
-    except httpx.TransportError:
-        return False
-    # while it starts it answers otherwise
-    return answer.status_code == 200 and bool(answer.json()["data"]["result"])
 
 
 def test_panels_of_the_dashboard_do_not_lie_on_each_other() -> None:
