@@ -34,6 +34,16 @@ def tabulate_deadlines(requests: Sequence[ReportedRequest], now: datetime) -> li
     return [_count_months(requests), *[_join_alike(listed)] * bool(waiting)]
 
 
+def tabulate_list(requests: Sequence[ReportedRequest], now: datetime) -> Table:
+    """Returns each request of a page of the list, of which the page has not what the same people asked before."""
+    table = _list_requests("Requests, the latest first", requests, now)
+    rows = [
+        (*cells[:-1], "as the request before") if one.state == "already_forgotten" else cells
+        for one, cells in zip(requests, table.rows, strict=True)
+    ]
+    return replace(table, rows=tuple(rows))
+
+
 def tabulate_due(requests: Sequence[ReportedRequest], now: datetime) -> Table:
     """Returns on which days how many requests are due that are not done, the first day at the top."""
     waiting, held = count_due(requests)

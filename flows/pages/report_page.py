@@ -84,11 +84,17 @@ def _hold_own(root: Path) -> Iterator[None]:
         yield
 
 
-def render_report(facts: ReportFacts) -> str:
-    """Returns the page: one HTML document that refers to nothing outside it, and runs nothing."""
+def render_report(facts: ReportFacts, *, is_served: bool = False) -> str:
+    """Returns the page: one HTML document that refers to nothing outside it, and runs nothing.
+
+    Args:
+        facts: what it tells.
+        is_served: it leads to the list of requests that is served beside it.
+    """
     facts = _leave_few_out(facts)
     return open_template("report.html").render(
         facts=facts,
+        is_served=is_served,
         first=list_facts(facts),
         answer=tell_answer(facts),
         min_cell=MIN_CELL,

@@ -219,7 +219,7 @@ def test_nodes_are_started_as_the_page_types_it(ray_packages: Path, tmp_path: Pa
     named = read_variables(
         "\n".join([fill_in(variables, {"/PATH": shlex.quote(str(tmp_path / "token"))}), fill_in(name, own)])
     )
-    environment = os.environ | named | {"PYTHONPATH": f"{ROOT}:{ray_packages}", LOOPBACK_VARIABLE: "0"}
+    environment = os.environ | named | {"PYTHONPATH": f"{ROOT}:{ray_packages}"}
     environment |= {"PATH": f"{ray_packages / 'bin'}:{os.environ['PATH']}", "RAY_agent_register_timeout_ms": "200000"}
     few = {"--num-cpus 8": f"--num-cpus 1 --object-store-memory {STORE_BYTES}"}
     folder = f" --temp-dir {shlex.quote(str(Path(tempfile.mkdtemp(prefix='ray-'))))}"

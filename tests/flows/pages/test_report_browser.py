@@ -9,7 +9,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from amun.ledger import Ledger
 from flows.pages.report_page import render_report
+from flows.pages.request_list import render_list
+from tests.amun.ledger.helpers import MODEL, add, build_base
 from tests.browser import Reader, open_browser
 from tests.flows.pages.reports import make_facts
 
@@ -59,6 +62,20 @@ def test_page_is_for_everybody(
     assert shown == ["wide" if width > 640 else "narrow"] * 7
     reader.page.keyboard.press("Tab")
     assert reader.page.evaluate("document.activeElement.textContent") == "Skip to the report"
+
+
+def test_list_of_requests_is_for_everybody(reader: Reader, tmp_path: Path) -> None:
+    people, path = [f"guest-{number}" for number in range(31)], tmp_path / "requests.html"
+    with Ledger.create(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        build_base(ledger, people)
+        add(ledger, *people)
+        path.write_text(render_list(ledger, MODEL, 1) or "", encoding="utf-8")
+    reader.page.set_viewport_size({"width": 360, "height": 800})
+    reader.page.emulate_media(media="screen", color_scheme="dark")
+    reader.open(path.as_uri())
+    found = Axe().run(reader.page, options=RULES)
+    assert found.violations_count == 0, found.generate_report()
+    assert reader.page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_all_of_it_is_reached_by_keyboard(reader: Reader, tmp_path: Path) -> None:
