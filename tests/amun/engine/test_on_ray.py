@@ -213,8 +213,7 @@ def test_nodes_are_started_as_the_page_types_it(ray_packages: Path, tmp_path: Pa
     head, second, name = start.splitlines()
     (tmp_path / "token").write_text(secrets.token_hex(32), encoding="ascii")
     (tmp_path / "token").chmod(0o600)
-    install, variables = prepare.splitlines()
-    assert install == "pip install --constraint constraints.txt '.[ray]'"
+    _, variables = prepare.splitlines()
     own = {"10.0.0.7": "127.0.0.1", "6379": str(find_free_port())}
     named = read_variables(
         "\n".join([fill_in(variables, {"/PATH": shlex.quote(str(tmp_path / "token"))}), fill_in(name, own)])

@@ -68,7 +68,7 @@ def test_keys_are_created_shown_and_put_under_another_kek(capsys: pytest.Capture
 def test_keys_lie_under_a_token_and_come_to_it_from_a_file(
     token: Token, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, name, move = list_commands("erasure.md#a-key-in-a-token")
+    name, move = list_commands("erasure.md#a-key-in-a-token")[1:]
     label = LABEL.replace(" ", "%20")
     own = {"LABEL": label, "NAME": OBJECT, "/usr/lib/softhsm/libsofthsm2.so": str(token.module)}
     assert read_variables(fill_in(name, own | {"/PATH": str(token.pin_path)})) == {KEK_VARIABLE: token.uri}
