@@ -180,7 +180,8 @@ def test_base_comes_from_a_file(
     site.change_params(take_training_away)
     site.change_params(lambda params: set_key(params, "data.train_list", str(folder / "trained.txt")))
     shutil.copy(company.weights, site.root / "weights.safetensors")
-    assert "adopted weights.safetensors: accuracy " in site.run("amun", *BY_FILE)
+    site.run("amun", *BY_FILE)
+    assert json.loads((site.root / ADOPTED).read_text(encoding="utf-8"))["source"] == "weights.safetensors"
 
 
 @pytest.mark.long

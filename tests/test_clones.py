@@ -54,7 +54,8 @@ def join(shared: Site, name: str) -> Site:
     folder = shared.root.parent
     cloned, exported, joined = list_commands("lineage.md#several-clones")
     # as it is typed, but for where, and what is said meanwhile
-    typed = fill_in(cloned, {"ssh://git.example.org/model.git": f"--quiet {folder}/company/git {name}", "model": name})
+    own = {"ssh://git.example.org/model.git": f"--quiet {folder}/company/git {name}", "cd model": f"cd {name}"}
+    typed = fill_in(cloned, own)
     subprocess.run(["sh", "-ec", typed], cwd=folder, check=True)
     site = Site(folder / name, shared.variables)
     assert read_variables(exported).keys() <= shared.variables.keys()

@@ -35,7 +35,7 @@ from tests.workspaces import ROOT
 # without it Ray takes the machine's own address for a loopback one, and listens there
 LOOPBACK_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 PROGRAM = "tests.amun.engine.two_nodes"
-STORE_BYTES, NUM_LOOKS = 200_000_000, 60
+STORE_BYTES, NUM_STARTS = 200_000_000, 5
 COUNT_NODES = """
 import sys
 import ray
@@ -184,21 +184,42 @@ def start_nodes(commands: Sequence[str], environment: dict[str, str], folder: Pa
     """Has the programs of these commands run, one after the other, until the block ends."""
     with ExitStack() as stack:
         for number, command in enumerate(commands):
-            log = stack.enter_context((folder / f"node-{number}").open("wb"))
-            node = subprocess.Popen(
-                [*shlex.split(command), "--block"], env=environment, stdout=log, stderr=subprocess.STDOUT
-            )
-            stack.callback(end_node, node)
-            asking = [sys.executable, "-c", COUNT_NODES, environment[ADDRESS_VARIABLE]]
-            for _ in range(NUM_LOOKS):
-                counted = subprocess.run(asking, env=environment, capture_output=True, text=True, check=False)
-                if counted.stdout.strip() == str(number + 1):
+            # Ray gives itself 30 seconds, whatever else the machine does
+            for again in range(NUM_STARTS):
+                log = folder / f"node-{number}-{again}"
+                node = start_node(command, environment, log)
+                if wait_for_nodes(number + 1, node, environment):
+                    stack.callback(end_node, node)
                     break
-                assert node.poll() is None, Path(log.name).read_text(encoding="utf-8")
-                time.sleep(1)
+                end_node(node)
             else:
-                pytest.fail(f"{command}: {Path(log.name).read_text(encoding='utf-8')}\n{counted.stderr}")
+                pytest.fail(f"{command}: {log.read_text(encoding='utf-8')}")
         yield
+
+
+def start_node(command: str, environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    """Starts a node that runs until it is ended."""
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [*shlex.split(command), "--block"], env=environment, stdout=file, stderr=subprocess.STDOUT
+        )
+
+
+def wait_for_nodes(number: int, node: "subprocess.Popen[bytes]", environment: dict[str, str]) -> bool:
+    """Tells whether so many nodes have come to work together, before this one has given up."""
+    while node.poll() is None:
+        counted = subprocess.run(
+            [sys.executable, "-c", COUNT_NODES, environment[ADDRESS_VARIABLE]],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
+        if counted.stdout.strip() == str(number):
+            return True
+        time.sleep(1)
+    return False
 
 
 def end_node(node: "subprocess.Popen[bytes]") -> None:
