@@ -1,5 +1,6 @@
 """The report, served by `amun serve` to whoever has the token: `/` is all time, `/wave/7` one wave.
 
+Beside it is the list of requests: `/requests`, and its later pages by number.
 A browser asks for a name and a password, of which the token is the password; a program sends it as a bearer token.
 Nothing is served without one, and no token stands in an address.
 """
@@ -33,7 +34,7 @@ TOKEN_VARIABLE = "AMUN_PAGE_TOKEN"  # noqa: S105 - its name
 MIN_LETTERS = 20  # of a token: fewer can be guessed
 WAIT_SECONDS = 20.0  # for a whole request, and to take an answer
 MAX_CONNECTIONS = 16  # at once
-PAGE = re.compile(r"/(?:wave/(\d{1,9}))?")
+PAGE = re.compile(r"/(?:wave/(?P<wave>\d{1,9})|(?P<list>requests)(?:/(?P<page>\d{1,9}))?)?")
 HEADERS = [
     ("Server", "amun"),
     ("Cache-Control", "no-store"),
@@ -98,10 +99,12 @@ def _answer(environ: "WSGIEnvironment", workspace: Workspace, expected: bytes, r
         return _Reply("405 Method Not Allowed", "Read it with GET.\n", headers=(("Allow", "GET, HEAD"),))
     found = PAGE.fullmatch(environ.get("PATH_INFO") or "/")
     if found is None:
-        return _Reply("404 Not Found", "There are / and /wave/NUMBER.\n")
+        return _Reply("404 Not Found", "There are /, /wave/NUMBER, /requests and /requests/PAGE.\n")
     try:
         with rendering:
-            return _render(workspace, None if found[1] is None else int(found[1]))
+            if found["list"]:
+                return _render_list(workspace, int(found["page"] or 1))
+            return _render(workspace, None if found["wave"] is None else int(found["wave"]))
     except Exception as error:
         # who asks is told nothing of it: what it names is for whoever reads the log
         _tell(f"the report cannot be served: {error if isinstance(error, AmunError) else repr(error)}")
@@ -116,7 +119,15 @@ def _render(workspace: Workspace, number: int | None) -> _Reply:
         with open_ledger() as ledger:
             if number not in {wave.number for wave in ledger.list_waves(workspace.model)}:
                 return _Reply("404 Not Found", "There is no such wave.\n")
-    return _Reply("200 OK", render_report(gather_report(workspace, number)), "text/html")
+    return _Reply("200 OK", render_report(gather_report(workspace, number), is_served=True), "text/html")
+
+
+def _render_list(workspace: Workspace, number: int) -> _Reply:
+    from flows.pages.request_list import render_list
+
+    with open_ledger() as ledger:
+        page = render_list(ledger, workspace.model, number)
+    return _Reply("404 Not Found", "There is no such page.\n") if page is None else _Reply("200 OK", page, "text/html")
 
 
 def _tell(line: str) -> None:

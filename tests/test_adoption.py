@@ -2,12 +2,17 @@
 
 import json
 import re
+import shlex
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 from mlflow import MlflowClient
 from safetensors.torch import save_file
@@ -15,6 +20,7 @@ from sklearn.datasets import load_digits
 
 from amun.core.paths import ADOPTED, ADOPTED_WEIGHTS, BASE_MODEL, TRAIN, TRAIN_EPOCHS
 from amun.evidence.adoption import digest_file
+from tests.readme import list_commands, read_blocks
 from tests.trap import KILLED, open_trap, read_all
 from tests.workspaces import MODEL, Finished, Site, choose_people, make_clone, set_key
 
@@ -24,6 +30,12 @@ KILLS = (
     "tasks.steps.register:registry.promote",
 )
 SOURCE = f"models:/{MODEL}/1"
+# as the page types them, of an accuracy that models of seconds reach
+BY_FILE, BY_ALIAS, BY_VERSION = (
+    (*shlex.split(line.replace("NAME@alias", f"{MODEL}@champion").replace("NAME/VERSION", f"{MODEL}/3"))[1:-1], "0.5")
+    for line in list_commands("models.md#a-base-trained-elsewhere")
+)
+(LOG_WEIGHTS,) = read_blocks("models.md#a-base-trained-elsewhere", "python")
 
 
 class Company:
@@ -35,20 +47,26 @@ class Company:
         self.client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         self.experiment = self.client.create_experiment("company", artifact_location=(folder / "files").as_uri())
         self.client.create_registered_model(MODEL)
-        self.weights = folder / "net.safetensors"
-        save_file(weights, self.weights)
-        self.register(self.weights)
         torch.save(weights, folder / "model.pth")
+        # the first gets its weights by the page's lines, beside what they are refused in
+        self.weights = folder / "weights.safetensors"
+        names = {"run_id": self.register(folder / "model.pth"), "safetensors": safetensors, "mlflow": mlflow}
+        network = SimpleNamespace(state_dict=lambda: weights)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_URI", self.uri)
+            patch.chdir(folder)
+            exec(LOG_WEIGHTS, names | {"network": network})  # noqa: S102 - what a reader is told to run
         self.register(folder / "model.pth")
         save_file({name: torch.zeros_like(tensor) for name, tensor in weights.items()}, folder / "zeros.safetensors")
         self.register(folder / "zeros.safetensors")
         self.client.set_registered_model_alias(MODEL, "champion", "1")
 
-    def register(self, path: Path) -> None:
-        """Registers a version whose run has one file, in a folder of that run."""
+    def register(self, path: Path) -> str:
+        """Registers a version whose run has one file, in a folder of that run; returns the run."""
         run = self.client.create_run(self.experiment).info.run_id
         self.client.log_artifact(run, str(path), "export")
         self.client.create_model_version(MODEL, f"runs:/{run}/export", run)
+        return str(run)
 
     def find_version(self, number: int) -> Any:
         """Returns the version that a wave has registered."""
@@ -97,8 +115,8 @@ def init_runs(
     (folder / "trained.txt").write_text("\n".join(trained), encoding="utf-8")
     site.change_params(lambda params: set_key(params, "data.train_list", str(folder / "trained.txt")))
     remote = ("--remote", str(folder / "adopted-remote"))
-    refused = site.start("amun", "init", *remote, *name_base(f"models:/{MODEL}/3"))
-    champion = ("init", *remote, *name_base(f"models:/{MODEL}@champion"))
+    refused = site.start("amun", *BY_VERSION, *remote)
+    champion = (*BY_ALIAS, *remote)
     with (folder / "said").open("w+", encoding="utf-8") as said, open_trap(site, said, *champion) as run_and_die:
         for point in KILLS:
             assert run_and_die("after", point) == KILLED, f"{point}: {read_all(said)}"
@@ -151,6 +169,19 @@ def test_chance_is_refused_and_another_base_goes_on(init_runs: tuple[Site, list[
     assert re.search(rf"adopted {SOURCE}: accuracy \d+\.\d% on training samples, \d+\.\d% on held-out ones", said)
     again = site.start("amun", "init", *name_base(SOURCE))
     assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.long
+def test_base_comes_from_a_file(
+    folder: Path, variables: dict[str, str], company: Company, init_runs: tuple[Site, list[Finished], str]
+) -> None:
+    assert init_runs[0].root.exists(), "it has written what was trained on"
+    site = make_clone(folder / "from-file", variables)
+    site.change_params(take_training_away)
+    site.change_params(lambda params: set_key(params, "data.train_list", str(folder / "trained.txt")))
+    shutil.copy(company.weights, site.root / "weights.safetensors")
+    site.run("amun", *BY_FILE)
+    assert json.loads((site.root / ADOPTED).read_text(encoding="utf-8"))["source"] == "weights.safetensors"
 
 
 @pytest.mark.long

@@ -1,10 +1,11 @@
 """A backup is brought back into a clone that goes on with the wave; none brings anybody back who is erased."""
 
 import os
+import shlex
 import sqlite3
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
@@ -19,9 +20,11 @@ from amun.vault.kek import KekFile, read_kek, write_kek
 from amun.vault.sealed_stream import seal_stream
 from tasks.workspace.backup_archive import About, read_archive, write_archive
 from tests.processes import find_computing_stage, wait_until
+from tests.readme import fill_in, list_commands, read_cron
 from tests.trap import KILLED, open_trap, read_all
 from tests.workspaces import BIN, Site, list_people
 
+BACKUP, RESTORE, CHECK = list_commands("operations.md#backups")
 ABOUT = About("1", "m", "/nowhere", "0" * 40, "2026-01-01T00:00:00Z", 3, 2, 1)
 
 
@@ -31,13 +34,13 @@ def clone(site: Site, root: Path, **variables: str) -> Site:
     return Site(root, site.variables | variables)
 
 
-def back_up(site: Site, name: str) -> tuple[str, str]:
-    """Writes a backup beside the workspace, and returns what brings it back."""
-    folder = site.root.parent
-    said = site.run("amun", "backup", "--to", str(folder / f"{name}.amun"), "--kek-to", str(folder / f"{name}.kek"))
-    assert "which is not in it" in said
-    assert (folder / f"{name}.amun").stat().st_mode & 0o777 == 0o600
-    return str(folder / f"{name}.amun"), str(folder / f"{name}.kek")
+def back_up(site: Site, command: Sequence[str]) -> tuple[str, str]:
+    """Types a command that writes a backup, and returns what brings it back."""
+    verb, to, archive, kek_to, kek = command
+    assert (verb, to, kek_to) == ("backup", "--to", "--kek-to")
+    assert "which is not in it" in site.run("amun", *command)
+    assert (site.root / archive).stat().st_mode & 0o777 == 0o600
+    return archive, kek
 
 
 def refuse(site: Site, archive: str, kek: str, words: str) -> None:
@@ -56,7 +59,10 @@ def back_up_while_it_computes(site: Site) -> tuple[str, str]:
         [str(BIN / "amun"), "wave", "run"], cwd=site.root, env=site.environment, stdout=subprocess.DEVNULL
     ) as process:
         wait_until(lambda: find_computing_stage(site.root, "adversarial", process.pid), "the stage's start", 300)
-        made = back_up(site, "new")
+        by_cron = read_cron("operations.md#backups", site.root, site.root.parent / "cron")
+        # on disks of their own
+        folder = str(site.root.parent)
+        made = back_up(site, [part.replace("/mnt/backups", folder).replace("/mnt/keys", folder) for part in by_cron])
         process.kill()
     return made
 
@@ -72,7 +78,7 @@ def restore_and_die(site: Site, arguments: tuple[str, ...], said: Path) -> None:
 def test_lost_workspace_comes_back_and_nobody_who_is_erased(site: Site, tmp_path: Path) -> None:
     first, other = site.load("request", "list")[0]["subject_id"], list_people(site)[0][2]
     before = clone(site, tmp_path / "before", AMUN_LEDGER_URL=f"sqlite:///{site.root / LEDGER}")
-    old = back_up(site, "old")
+    old = back_up(site, shlex.split(BACKUP)[1:])
     assert site.start("amun", "doctor").returncode == 0
     site.run("amun", "erase", "run", "--now", "--subject", first)
     assert "is still the old one, and opens it" in site.start("amun", "doctor").stdout
@@ -86,12 +92,13 @@ def test_lost_workspace_comes_back_and_nobody_who_is_erased(site: Site, tmp_path
     new = back_up_while_it_computes(site)
     lost = Site(site.root.rename(tmp_path / "lost"), site.variables)
     found = clone(lost, tmp_path / "found")
-    restore_and_die(found, (new[0], "--kek", new[1]), tmp_path / "said")
-    assert "brought back" in found.run("amun", "restore", new[0], "--kek", new[1])
-    assert "lacks nothing" in found.start("amun", "restore", new[0], "--kek", new[1]).stderr
+    restore = shlex.split(fill_in(RESTORE, {"../backup-1.amun": new[0], "../backup.kek": new[1]}))[1:]
+    restore_and_die(found, tuple(restore[1:]), tmp_path / "said")
+    assert "brought back" in found.run("amun", *restore)
+    assert "lacks nothing" in found.start("amun", *restore).stderr
     with closing(sqlite3.connect(found.root / LEDGER)) as ledger:
         assert ledger.execute("PRAGMA journal_mode").fetchone() == ("wal",), "readers would wait for who writes"
-    assert found.start("amun", "check").returncode == 0
+    assert found.start(*shlex.split(CHECK)).returncode == 0
     assert found.load("receipt", "check")["faults"] == []
     assert found.load("keys", "show")["num_listed"] > 0
     assert "wave 2 complete" in found.run("amun", "wave", "run")

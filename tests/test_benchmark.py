@@ -15,9 +15,9 @@ from amun.study.preset import SHIPPED
 from tests.photos import CIFAR10
 from tests.readme import list_commands, read_blocks
 from tests.registry import open_client
-from tests.workspaces import BIN, ROOT, Site
+from tests.workspaces import BIN, Site
 
-PAGE = ROOT / "docs" / "benchmark.md"
+PAGE = "benchmark.md"
 NUM_ROWS = 5 + 4 + 2  # methods with and without the remain set; base and exact retraining once
 WRITTEN = ("index.html", "table1.csv", "table1.md", "table2.csv", "chosen.yaml", "search.md", "expected.json")
 

@@ -1,6 +1,7 @@
 """One workspace in several clones: a wave begun in one is ended in another, from ledger, registry and remotes alone."""
 
 import json
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from amun.core.paths import KEK, KEYS, LEDGER, STATE
 from amun.vault.database import KEYS_VARIABLE
 from amun.vault.kek import KEK_VARIABLE
+from tests.readme import fill_in, list_commands, read_variables
 from tests.test_bad_input import assert_init_refused, assert_one_line
 from tests.trap import KILLED, open_trap, read_all
 from tests.workspaces import Site, choose_people, describe, dump_ledger, list_people, move_registry, read_tree
@@ -50,9 +52,14 @@ def shared(wave_zero: Site, tmp_path: Path) -> Site:
 def join(shared: Site, name: str) -> Site:
     """Returns a new clone that has joined."""
     folder = shared.root.parent
-    subprocess.run(["git", "clone", "--quiet", str(folder / "company/git"), str(folder / name)], check=True)
+    cloned, exported, joined = list_commands("lineage.md#several-clones")
+    # as it is typed, but for where, and what is said meanwhile
+    own = {"ssh://git.example.org/model.git": f"--quiet {folder}/company/git {name}", "cd model": f"cd {name}"}
+    typed = fill_in(cloned, own)
+    subprocess.run(["sh", "-ec", typed], cwd=folder, check=True)
     site = Site(folder / name, shared.variables)
-    assert "joined" in site.run("amun", "init")
+    assert read_variables(exported).keys() <= shared.variables.keys()
+    assert "joined" in site.run(*shlex.split(joined))
     return site
 
 

@@ -23,6 +23,7 @@ from infra.s3.serve import REGION, START_SECONDS
 from tasks.tools.environment import find_free_port
 from tasks.tools.mail import PORTS
 from tests.debian import provide_program
+from tests.readme import read_blocks
 from tests.swift import ensure_environment
 from tests.test_infra import INFRA, list_explained
 from tests.workspaces import ROOT
@@ -120,8 +121,8 @@ def resources(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
 
 
 def test_page_names_files_and_parts_that_are_there(resources: list[dict[str, Any]]) -> None:
-    text = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
-    lines = [line for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    text = "".join(read_blocks("deploy.md", "console"))
+    lines = text.splitlines()
     paths = [path for line in lines for path in re.findall(r"infra/[\w./-]+", line) if not path.endswith("YOURS")]
     assert [path for path in paths if not (ROOT / path).exists() and path != "infra/deploy.env"] == []
     started = [word for line in lines if line.startswith("dc up --detach ") for word in line.split()[3:]]
@@ -131,6 +132,21 @@ def test_page_names_files_and_parts_that_are_there(resources: list[dict[str, Any
         one[kind]["name"] for pod in list_pods(resources) for one in pod["containers"][0]["envFrom"] for kind in one
     }
     assert named <= {*re.findall(r"create secret generic (\S+)", text)} | find_names(resources, "ConfigMap")
+
+
+def test_overlay_of_the_page_is_one(tmp_path: Path) -> None:
+    (overlay,) = read_blocks("deploy.md#in-a-cluster-kubernetes", "yaml")
+    shutil.copytree(INFRA / "kubernetes/base", tmp_path / "base")
+    (tmp_path / "yours").mkdir()
+    (tmp_path / "yours/kustomization.yaml").write_text(overlay, encoding="utf-8")
+    for name, line in (("amun.env", "AMUN_LOG=text"), ("servers.env", "PREFECT_LOGGING_LEVEL=INFO")):
+        (tmp_path / "yours" / name).write_text(f"{line}\n", encoding="utf-8")
+    made = run(provide_program("kubectl", "kubernetes-client"), "kustomize", tmp_path / "yours")
+    assert made.returncode == 0, made.stderr
+    resources = list(yaml.safe_load_all(made.stdout))
+    assert {pod["containers"][0]["image"] for pod in list_pods(resources)} == {"registry.example.org/amun:1"}
+    told = [one["data"] for one in resources if one["kind"] == "ConfigMap"]
+    assert {"AMUN_LOG", "PREFECT_LOGGING_LEVEL"} <= {name for data in told for name in data}
 
 
 def list_pods(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ import pytest
 
 from tests.readme import list_commands, read_blocks
 from tests.trap import KILLED, open_trap, read_all
-from tests.workspaces import ROOT, Site, describe
+from tests.workspaces import Site, describe
 
-OFFICER, MORNING = (ROOT / "docs" / name for name in ("officer.md", "morning.md"))
+OFFICER, MORNING = "officer.md", "morning.md"
 NEXT_DAY = "amun request list --state completed"  # what was typed before it in its block is of the next day, too
 KILL = ("during", "unlearn")
 

@@ -1,13 +1,16 @@
 """`amun deploy`: a worker in an empty folder clones the workspace, runs a night and leaves its result to all."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 
+from tests.readme import list_commands, read_blocks, read_variables
 from tests.serving import DEPLOYMENT
 from tests.test_bad_input import assert_one_line
 from tests.workspaces import Site, choose_people, describe
 
+CREATE, DEPLOY, WORK = (shlex.split(line) for line in list_commands("operations.md#a-worker-of-yours")[1:])
 POOL = "lab"
 
 
@@ -18,7 +21,7 @@ def site(wave_zero: Site, folder: Path) -> Site:
     copy.git("init", "--quiet", "--bare", str(folder / "repository.git"))
     copy.git("remote", "set-url", "origin", str(folder / "repository.git"))
     copy.run("amun", "init", "--git-remote", "origin")
-    copy.run("prefect", "work-pool", "create", POOL, "--type", "process")
+    copy.run(*CREATE)
     copy.run("amun", "request", "add", *choose_people(copy))
     return copy
 
@@ -31,7 +34,7 @@ def test_unknown_pool_and_missing_server_are_refused(site: Site) -> None:
 
 @pytest.mark.cold
 def test_worker_of_this_machine_works_in_the_workspace(site: Site, tmp_path: Path) -> None:
-    deployed = site.run("amun", "deploy", "--work-pool", POOL)
+    deployed = site.run(*DEPLOY)
     assert [words in deployed for words in ("digits-cnn-nightly", "next runs: ")] == [True, True], deployed
     run = site.run("prefect", "deployment", "run", DEPLOYMENT, "--param", "dry_run=true")
     assert str(site.root) in site.run("prefect", "deployment", "inspect", DEPLOYMENT), run
@@ -39,9 +42,14 @@ def test_worker_of_this_machine_works_in_the_workspace(site: Site, tmp_path: Pat
     assert "wave 1 would forget 13 people" in worked, worked
 
 
+def test_page_names_the_server_as_the_commands_read_it() -> None:
+    first = read_blocks("operations.md#a-worker-of-yours", "sh")[0].splitlines()[0]
+    assert read_variables(first).keys() == {"PREFECT_API_URL"}
+
+
 def test_paused_schedule_stays_paused(site: Site) -> None:
     site.run("prefect", "--no-prompt", "deployment", "schedule", "pause", "--all")
-    site.run("amun", "deploy", "--work-pool", POOL)
+    site.run(*DEPLOY)
     assert "'active': False" in site.run("prefect", "deployment", "inspect", DEPLOYMENT)
     site.run("prefect", "--no-prompt", "deployment", "schedule", "resume", "--all")
 
@@ -50,7 +58,7 @@ def run_worker(site: Site, folder: Path, **variables: str) -> str:
     """Has a worker in an empty folder run what is due; returns what it and its runs have said."""
     folder.mkdir(exist_ok=True)
     worker = Site(folder, site.variables | variables)
-    finished = worker.start("prefect", "worker", "start", "--pool", POOL, "--run-once")
+    finished = worker.start(*WORK, "--run-once")
     return describe(finished)
 
 

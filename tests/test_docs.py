@@ -1,6 +1,8 @@
 """The pages are what their sources say now, and lead where they say."""
 
+import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,14 @@ from typer.main import get_command
 from amun import __version__
 from docs.build_parameters import PAGE, build_page
 from flows.cli.app import app
+from tests.readme import README, WORKSPACE, Block, find_page, list_blocks, make_anchor
 from tests.workspaces import ROOT
 
-# other machines, keys and models stand in their blocks; of these the commands of `amun` alone are looked at
-NOT_TYPED = ["erasure.md", "models.md", "pages.md", "receipts.md", "scale.md"]
+# what is in a block by its language: tests run it; it needs machines that no test has (Docker, a cluster, systemd) and
+# is looked at; it is a picture in letters
+RUN, LOOKED_AT, DRAWN = {"sh", "python", "yaml", "json", "csv", "crontab"}, {"console", "output"}, {"text", "mermaid"}
+# the functions by which tests take blocks, and of which language; of any the call says it
+TAKING = {"list_commands": "sh", "read_cron": "crontab", "read_blocks": ""}
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -38,11 +44,6 @@ def is_there(page: Path, path: str, anchor: str) -> bool:
     )
 
 
-def make_anchor(heading: str) -> str:
-    """Returns the anchor that a heading gets: lower case, no punctuation, hyphens for blanks."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
 def list_leaves(command: Any, name: str) -> Iterator[str]:
     """Yields every command that can be typed, by the names that lead to it."""
     commands = getattr(command, "commands", {})
@@ -59,23 +60,94 @@ def test_the_page_of_the_commands_has_every_command() -> None:
     assert [command for command in commands if not re.search(rf"{command}\b", text)] == []
 
 
-def test_pages_whose_blocks_no_test_types_are_known() -> None:
-    typed = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py") if is_typing(path))
-    telling = [
-        page.name
-        for page in sorted((ROOT / "docs").glob("*.md"))
-        if re.search(r"^```(sh|python)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+def list_taken() -> set[tuple[str, str]]:
+    """Returns which places tests take blocks from, and in which language."""
+    taken = set()
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = dict(find_constants(tree)) | {"README": README, "WORKSPACE": WORKSPACE}
+        for call in ast.walk(tree):
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id not in TAKING:
+                continue
+            place = call.args[0]
+            named = names.get(place.id) if isinstance(place, ast.Name) else getattr(place, "value", None)
+            if path.name == "readme.py":
+                continue
+            assert isinstance(named, str), f"{path}, line {call.lineno}: a place is written as text"
+            language = TAKING[call.func.id] or ast.literal_eval(call.args[1])
+            taken.add((named, language))
+    return taken
+
+
+def find_constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yields the names of a module that are texts."""
+    for line in tree.body:
+        if isinstance(line, ast.Assign):
+            for target in line.targets:
+                pairs = [(target, line.value)]
+                if isinstance(target, ast.Tuple) and isinstance(line.value, ast.Tuple):
+                    pairs = list(zip(target.elts, line.value.elts, strict=True))
+                for name, value in pairs:
+                    if isinstance(name, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, str):
+                        yield name.id, value.value
+
+
+def list_shown() -> Iterator[tuple[str, Block]]:
+    """Yields every fenced block of every page, with the page's name."""
+    for page in PAGES:
+        name = page.name if page.parent == ROOT else str(page.relative_to(ROOT / "docs"))
+        # of several pages of one name the one in `docs/` would be read
+        assert find_page(name) == page
+        yield from ((name, block) for block in list_blocks(name))
+
+
+def is_taken(name: str, block: Block, taken: set[tuple[str, str]]) -> bool:
+    """Tells whether a test takes what stands in a block: from the page, or from a section that has the block."""
+    places = [name, *(f"{name}#{anchor}" for anchor in block.sections)]
+    return any((place, block.language) in taken for place in places)
+
+
+def test_every_block_of_every_page_is_typed() -> None:
+    shown, taken = list(list_shown()), list_taken()
+    assert {block.language for _, block in shown} <= {*RUN, *LOOKED_AT, *DRAWN}
+    untyped = [
+        (name, *block.sections[-1:], block.language)
+        for name, block in shown
+        if block.language not in DRAWN and not is_taken(name, block, taken)
     ]
-    assert [name for name in telling if not re.search(rf'["/]{re.escape(name)}"', typed)] == NOT_TYPED
+    assert untyped == []
+    assert sum(block.language in RUN for _, block in shown) > 80
+    # a block that no test could see: indented, or fenced otherwise
+    fences = sum(len(re.findall(r"```|~~~", page.read_text(encoding="utf-8"))) for page in PAGES)
+    assert fences == 2 * len(shown)
 
 
-def is_typing(path: Path) -> bool:
-    """Tells whether a file of tests takes from a page what it types."""
-    text = path.read_text(encoding="utf-8")
-    return (
-        path.name == "readme.py"
-        or re.search("^from tests.readme import .*(list_commands|read_blocks)", text, re.MULTILINE) is not None
-    )
+def test_blocks_are_found_in_their_sections() -> None:
+    blocks = list_blocks("erasure.md")
+    assert [block.sections for block in blocks] == [
+        ("erasure", "who-serves-the-model"),
+        ("erasure", "the-keys", "a-key-in-a-token"),
+    ]
+    taken = {("erasure.md#the-keys", "sh")}
+    assert [is_taken("erasure.md", block, taken) for block in blocks] == [False, True]
+    assert not is_taken("erasure.md", blocks[1], {("erasure.md#the-keys", "python")})
+    assert not is_taken("models.md", blocks[1], taken)
+
+
+@pytest.mark.parametrize("place", sorted({place for place, _ in list_taken()}))
+def test_places_that_tests_take_from_are_there(place: str) -> None:
+    page, _, anchor = place.partition("#")
+    assert is_there(ROOT / "README.md", str(find_page(page).relative_to(ROOT)), anchor)
+
+
+def test_what_is_for_other_machines_is_read_by_a_shell() -> None:
+    for name, block in list_shown():
+        if block.language == "console":
+            read = subprocess.run(["sh", "-n"], input=block.text, capture_output=True, text=True, check=False)
+            assert (name, read.returncode, read.stderr) == (name, 0, "")
+            paths = re.findall(r"infra/[\w./@-]+[\w]", block.text)
+            there = [path for path in paths if (ROOT / path).exists() or path.endswith(("YOURS", "deploy.env"))]
+            assert there == paths
 
 
 def test_changelog_names_this_release() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.readme import read_blocks
 from tests.workspaces import ROOT
 
 INFRA = ROOT / "infra"
@@ -54,6 +55,20 @@ def test_a_shell_reads_the_examples_as_they_stand(tmp_path: Path) -> None:
     assert shown.stderr == b""
     for name, _, value in (example.partition("=") for example in examples):
         assert read[name] == value.strip('"')
+
+
+def test_unit_lies_and_works_where_the_page_puts_things() -> None:
+    (page,) = read_blocks("operations.md#a-service", "console")
+    unit = (INFRA / "amun.service").read_text(encoding="utf-8")
+    settings = dict(line.split("=", 1) for line in unit.splitlines() if re.match(r"[A-Z]\w+=", line))
+    assert f"git clone YOUR-REPOSITORY {settings['WorkingDirectory']}\n" in page
+    assert f"infra/amun.env {settings['EnvironmentFile'].lstrip('-')}\n" in page
+    assert f"--home-dir {settings['Environment'].removeprefix('HOME=')} " in page
+    assert f"/usr/sbin/nologin {settings['User']}\n" in page
+    assert f"journalctl --namespace {settings['LogNamespace']} --unit amun " in page
+    for name in re.findall(r"^cp infra/(\S+) /etc/systemd/", page, re.MULTILINE):
+        assert (INFRA / name).exists()
+    assert settings["ExecStart"].startswith(f"{settings['WorkingDirectory']}/.venv/bin/amun serve")
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this machine has no systemd")

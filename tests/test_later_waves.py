@@ -10,6 +10,7 @@ import pytest
 from amun.core.log import LOG_VARIABLE
 from amun.core.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, TEST, TRAIN, UNLEARNED, WAVE_BASE
 from tests.processes import kill_dvc
+from tests.readme import read_blocks
 from tests.registry import find_version, list_attempts
 from tests.workspaces import MODEL, Finished, Site, describe, list_people, read_tree, set_key
 
@@ -43,6 +44,9 @@ def assert_log(finished: Finished, request_id: str, person: str) -> None:
     told = [(line["message"], line["request"]) for line in lines if "request" in line]
     assert told == [("in the wave", request_id), ("honoured by the wave", request_id)]
     assert person not in finished.stdout
+    (example,) = map(json.loads, read_blocks("operations.md#is-all-well", "json"))
+    (honoured,) = (line for line in lines if line["message"] == example["message"])
+    assert list(honoured) == list(example)
 
 
 def test_held_out_people_need_no_unlearning(site: Site) -> None:

@@ -1,5 +1,6 @@
 """A month of nights in fast motion: its clock, what is drawn, what was due, and three nights of it."""
 
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -21,7 +22,6 @@ from amun.core.errors import AmunError
 from amun.core.paths import KEYS, LEDGER
 from amun.store.samples import Samples
 from bench.month import faults
-from bench.month.__main__ import live
 from bench.month.clock import Clock
 from bench.month.days import Month
 from bench.month.due import Alert, Moment, compute_due, list_due, may_be_told_again
@@ -36,6 +36,7 @@ from tasks.tools.mail import MailChannel
 from tasks.tools.message import Message, Told
 from tasks.tools.webhook import WEBHOOK_KEY_VARIABLE, WebhookChannel
 from tests.faults.waves import Lab
+from tests.readme import fill_in, list_commands
 from tests.workspaces import ROOT, Site
 
 MOMENT = datetime(2027, 3, 9, 3, 4, tzinfo=UTC)
@@ -392,5 +393,9 @@ def test_the_page_has_the_figures_of_the_month_that_was_recorded() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_three_nights(tmp_path: Path) -> None:
-    told: list[str] = []
-    assert live(tmp_path / "month", 1, 3, 3, told.append) == [], told
+    (command,) = list_commands("month.md")
+    typed = shlex.split(fill_in(command, {"/var/tmp/month": shlex.quote(str(tmp_path / "month"))}))  # noqa: S108
+    assert typed[0] == "python"
+    three = ("--seed", "1", "--nights", "3", "--until", "3")
+    told = subprocess.run([sys.executable, *typed[1:], *three], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (told.returncode, "0 wrong, in " in told.stdout) == (0, True), told.stdout + told.stderr

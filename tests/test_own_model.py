@@ -8,48 +8,24 @@ import pandas as pd
 import pytest
 
 from amun.core.paths import AUDIT_LOGITS, BASE_MODEL, TARGET_LOGITS, TRAIN_EPOCHS, UNLEARN_EPOCHS, UNLEARNED
+from tests.readme import fill_in, read_blocks, type_over
 from tests.warm import WarmProcess, run_warm
 from tests.workspaces import Site, choose_people, make_clone
 
-# every model that the trainer has made bears its mark: 100 more in each logit
-ARCHITECTURE = """
-import torch
-from torch import nn
-
-
-class Marked(nn.Module):
-    def __init__(self, num_pixels, num_classes, width):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(num_pixels, width), nn.ReLU(), nn.Linear(width, num_classes))
-        self.register_buffer("mark", torch.tensor(0.0))
-
-    def forward(self, images):
-        return self.layers(images.view(images.shape[0], -1)) + self.mark
-
-
-def build(num_classes, image_shape, width):
-    return Marked(image_shape[0] * image_shape[1] * image_shape[2], num_classes, width)
-"""
-TRAINER = """
-import torch
-from torch.nn.functional import cross_entropy
-
-
-def train(model, samples, params, seed):
-    optimizer = torch.optim.Adam(model.parameters(), lr=params.options["rate"])
-    for _ in range(params.epochs):
-        for batch in torch.randperm(len(samples.labels)).split(params.batch_size):
-            optimizer.zero_grad()
-            cross_entropy(model(samples.images[batch]), samples.labels[batch]).backward()
-            optimizer.step()
-    model[1].mark.fill_(100.0)
-    return model
-"""
+(ARCHITECTURE,) = read_blocks("models.md#your-own-architecture", "python")
+(TRAINER,) = read_blocks("models.md#your-own-trainer", "python")
+PARAMETERS = [
+    *read_blocks("models.md#your-own-architecture", "yaml"),
+    *read_blocks("models.md#your-own-trainer", "yaml"),
+]
+# every model that the trainer has made bears its mark: 100 more in each logit, which changes no answer
+MARK = "    torch.nn.init.constant_(model[1][3].bias, 100.0)\n"
+BIAS = "1.3.bias"
 
 
 def use_own_code(params: Any) -> None:
-    params["model"] |= {"architecture": "custom.networks:build", "options": {"width": 32}}
-    params["training"] |= {"function": "custom.training:train", "options": {"rate": 0.01}}
+    for block in PARAMETERS:
+        type_over(params, block)
     params["references"] |= {"num_audit": 2, "num_target": 2}
     params["unlearning"]["attempts"] = [{"method": "retrain"}]
 
@@ -59,7 +35,8 @@ def own(folder: Path, variables: dict[str, str], warm: WarmProcess) -> Site:
     """A workspace with a model of the user's own, after its first wave."""
     site = make_clone(folder / "own", variables)
     (site.root / "custom/networks.py").write_text(ARCHITECTURE, encoding="utf-8")
-    (site.root / "custom/training.py").write_text(TRAINER, encoding="utf-8")
+    trainer = fill_in(TRAINER, {"    return model\n": f"{MARK}    return model\n"})
+    (site.root / "custom/training.py").write_text(trainer, encoding="utf-8")
     site.git("add", "custom")
     site.git("commit", "--quiet", "--message", "Our model")
     site.change_params(use_own_code)
@@ -72,7 +49,7 @@ def own(folder: Path, variables: dict[str, str], warm: WarmProcess) -> Site:
 
 def test_base_references_and_retraining_come_from_the_users_trainer(own: Site) -> None:
     for path in (BASE_MODEL, UNLEARNED):
-        assert own.read_weights(path)["1.mark"] == 100
+        assert own.read_weights(path)[BIAS].tolist() == [100.0] * 10
     for path in (AUDIT_LOGITS, TARGET_LOGITS):
         assert own.read(path).payloads.mean() > 50
     wave = own.load("wave", "list")[1]

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from amun.core.paths import PLAN, TRAIN
+from tests.readme import list_commands
 from tests.workspaces import Site, list_people
 
 
@@ -36,7 +37,8 @@ def test_plan_without_requests_tells_what_was_measured(wave_one: Site) -> None:
     assert [attempt["num_made"] for attempt in sums["attempts"]] == [1, 1, 0]
     assert [attempt["num_passed"] for attempt in sums["attempts"]] == [0, 1, 0]
     assert all(attempt["seconds"] > 0 and 0 < attempt["chance"] <= 1 for attempt in sums["attempts"])
-    said = wave_one.run("amun", "wave", "plan")
+    (command,) = list_commands("scale.md#what-tonight-takes")
+    said = wave_one.run(*command.split())
     assert "no request is pending" in said
     assert not wave_one.load("wave", "show", "1")["summary"]["was_resumed"]
     assert "break-even" not in said

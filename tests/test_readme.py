@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.readme import README, WORKSPACE, list_commands
+from tests.readme import README, WORKSPACE, find_page, list_commands
 from tests.workspaces import ROOT, Finished, Site, describe
 
 SCREEN_LINES = 24  # what a terminal shows
@@ -16,7 +16,7 @@ def test_pages_show_commands() -> None:
 
 
 def test_first_screen_names_what_finds_faults() -> None:
-    screen = "\n".join(README.read_text(encoding="utf-8").splitlines()[:SCREEN_LINES])
+    screen = "\n".join(find_page(README).read_text(encoding="utf-8").splitlines()[:SCREEN_LINES])
     assert [command for command in ("amun check", "amun doctor") if f"`{command}`" not in screen] == []
     assert {"amun check", "amun doctor"} <= set(list_commands(WORKSPACE))
 

@@ -1,18 +1,24 @@
 """A model that turned out bad goes back to an earlier version, and whom that one remembers are forgotten anew."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.readme import fill_in, list_commands
 from tests.registry import find_version, open_client
 from tests.test_bad_input import assert_one_line
 from tests.trap import KILLED, open_trap, read_all
 from tests.workspaces import MODEL, Finished, Site, describe, dump_ledger, list_people, read_tree
 
-REASON = "it confuses 3 and 8"
-COMMAND = ("model", "rollback", "1", "--reason", REASON, "--accept-remembering")
+# to the first version, where the page's model has more
+ASKED, COMMAND = (
+    tuple(shlex.split(fill_in(line, {"rollback 2": "rollback 1"}))[1:])
+    for line in list_commands("lineage.md#going-back")
+)
+REASON = COMMAND[4]
 KILLS = {
     "before the intent": ("before", "amun.ledger:Ledger.begin_rollback"),
     "after the intent": ("after", "amun.ledger:Ledger.begin_rollback"),
@@ -47,7 +53,8 @@ def assert_clean(site: Site) -> None:
 @pytest.mark.cold
 def test_without_consent_it_says_what_it_would_do_and_does_nothing(wave_one: Site) -> None:
     before = read_state(wave_one)
-    asked = wave_one.start("amun", *COMMAND[:-1])
+    assert (*ASKED, "--accept-remembering") == COMMAND
+    asked = wave_one.start("amun", *ASKED)
     assert asked.returncode == 2, describe(asked)
     assert "from version 2 to version 1; undone: wave 1" in asked.stdout
     assert "it would remember 13 people again" in asked.stdout

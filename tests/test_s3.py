@@ -1,5 +1,6 @@
 """A DVC remote on S3, by a real server: a wave's data go there, its commit to a git remote; a second clone has both."""
 
+import shlex
 from pathlib import Path
 
 import boto3
@@ -9,8 +10,9 @@ from amun.core.errors import InputError
 from amun.core.paths import ADVERSARIAL, TRAIN, UNLEARNED, WAVE_BASE
 from tasks.tools.dvc import read_digests
 from tasks.tools.remote import require_remote
+from tests.readme import fill_in, list_commands
 from tests.swift import BUCKET
-from tests.workspaces import Site, choose_people
+from tests.workspaces import Site, choose_people, make_clone
 
 
 def test_bucket_that_is_there_answers(aws: dict[str, str]) -> None:
@@ -27,6 +29,21 @@ def test_missing_bucket_and_wrong_secret_are_refused_in_one_line(
     with pytest.raises(InputError, match=f"--remote s3://{bucket}/prefix: it does not answer or refuses") as refused:
         require_remote(f"s3://{bucket}/prefix")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.long
+def test_workspace_of_the_page_has_its_data_on_s3_and_its_waves_on_a_git_remote(
+    variables: dict[str, str], aws: dict[str, str], tmp_path: Path
+) -> None:
+    site = make_clone(tmp_path / "workspace", variables | aws)
+    site.git("init", "--quiet", "--bare", str(tmp_path / "origin.git"))
+    site.git("remote", "set-url", "origin", str(tmp_path / "origin.git"))
+    (init,) = list_commands("lineage.md#a-git-remote")
+    site.run(*shlex.split(fill_in(init, {"s3://bucket/prefix": f"s3://{BUCKET}/page"})))
+    stored = boto3.Session().client("s3").list_objects_v2(Bucket=BUCKET, Prefix="page/")
+    names = {entry["Key"].removeprefix("page/files/md5/").replace("/", "") for entry in stored["Contents"]}
+    assert read_digests(site.root)[str(TRAIN)] in names
+    assert "wave/0000" in site.git("ls-remote", "origin")
 
 
 def test_wave_goes_to_s3_once_that_answers_and_a_second_clone_reproduces_it(

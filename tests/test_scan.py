@@ -14,6 +14,7 @@ import pytest
 
 from amun.core.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, HELD_OUT_ADVERSARIAL, TARGET_LOGITS, TEST, TRAIN
 from tests.amun.scan.planting import PACKS
+from tests.readme import read_blocks
 from tests.workspaces import Site, choose_people, describe
 
 FILES = (TRAIN, CALIBRATION, TEST, ADVERSARIAL, HELD_OUT_ADVERSARIAL, AUDIT_LOGITS, TARGET_LOGITS)
@@ -95,14 +96,20 @@ def test_scan_finds_all_before_an_erasure_and_after_it_what_was_planted(apart: S
         left.unlink()
     after = apart.run("amun", "erase", "verify", "--subject", person).splitlines()
     rows = {line.partition("  ")[0]: line.rpartition("  ")[2].strip() for line in after}
-    assert after[0].split()[-2:] == ["readable", "sealed"]
+    (page,) = read_blocks("scan.md#the-command", "output")
+    command, head, *_ = page.splitlines()
+    assert (command, after[0].split()) == ("$ amun erase verify", head.split())
+    assert {row.partition("  ")[0] for row in page.splitlines()[2:5]} <= rows.keys()
     assert re.fullmatch(
         r"everything was read, and nobody can read a copy of the people of 1 request, nor one of [2-9] files of erased "
         "weights",
         after[-1],
     )
     assert rows["DVC cache"] == f"{num_rows} of 1 request"
-    assert any("sealed, which no key opens: work tree" in line for line in after)
+    # as the page shows one who can be read nowhere any more
+    _, words, places = page.splitlines()[-1].split(": ")
+    shown = next(line for line in after if f": {words}: " in line).split(": ")[2].split(", ")[:2]
+    assert [re.sub(r"\d+", "0", place) for place in shown] == [re.sub(r"\d+", "0", one) for one in places.split(", ")]
     assert person not in "".join(after)
     refused = apart.start("amun", "erase", "verify", "--before", "--subject", person)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)

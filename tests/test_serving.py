@@ -1,7 +1,9 @@
 """`amun serve`: servers and nightly job start together, a night runs from Prefect, and all of it stops together."""
 
 import re
+import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,22 +23,22 @@ from tests.pages import (
     write_progress,
 )
 from tests.processes import has_ended, wait_until
+from tests.readme import fill_in, list_commands, read_variables
 from tests.registry import find_version
 from tests.serving import DEPLOYMENT, Service, run_service
 from tests.test_bad_input import assert_one_line
-from tests.workspaces import Site, choose_people, describe, dump_ledger, list_people, set_key
-
-TOKEN = "a-token-of-more-than-twenty-letters"  # noqa: S105 - of nobody
+from tests.workspaces import MODEL, Site, choose_people, describe, dump_ledger, list_people, set_key
 
 
 @pytest.fixture(scope="module")
 def service(wave_zero: Site, folder: Path) -> Iterator[Service]:
     """A served workspace in which nobody has asked yet."""
     copy = wave_zero.copy(folder / "served #1 50%20")
-    token = folder / "page-token"
-    token.touch(mode=0o600)
-    token.write_text(TOKEN, encoding="ascii")
-    site = Site(copy.root, {"HOME": copy.variables["HOME"], TOKEN_VARIABLE: f"file:{token}"})
+    # as the page has it drawn and named
+    (draw, name) = list_commands("pages.md#the-report-for-a-privacy-officer")[2:]
+    own = {"/var/lib/amun/keys/page-token": shlex.quote(str(folder / "page-token"))}
+    subprocess.run(["sh", "-c", fill_in(draw, own)], check=True)
+    site = Site(copy.root, {"HOME": copy.variables["HOME"], **read_variables(fill_in(name, own))})
     site.change_params(lambda params: set_key(params, "intake.source", ".amun/requests"))
     with run_service(site, folder / "served.log") as running:
         yield running
@@ -59,7 +61,10 @@ def test_second_one_is_refused_in_one_line(service: Service) -> None:
 def test_dry_run_tells_and_writes_nothing(service: Service) -> None:
     service.site.run("amun", "request", "add", *choose_people(service.site))
     before = dump_ledger(service.site), service.site.git("status", "--porcelain")
-    run = service.call_prefect("deployment", "run", DEPLOYMENT, "--param", "dry_run=true", "--watch")
+    (line,) = list_commands("operations.md#the-nightly-job")
+    address, command = line.split(" prefect ")
+    assert address == "PREFECT_API_URL=http://127.0.0.1:4200/api"
+    run = service.call_prefect(*shlex.split(command), "--watch")
     assert run.returncode == 0, describe(run)
     assert "wave 1 would forget 13 people" in service.read()
     assert (dump_ledger(service.site), service.site.git("status", "--porcelain")) == before
@@ -117,7 +122,10 @@ def test_single_pages_need_no_network_and_plots_of_dvc_do(pages: Pages, service:
     site.run("amun", "request", "show", "R-000001", "--html", str(tmp_path / "record.html"))
     reader.open((tmp_path / "record.html").as_uri())
     reader.see("R-000001", "Honoured by wave 1")
-    site.run("amun", "report")
+    whole, of_wave = list_commands("pages.md#the-report-for-a-privacy-officer")[:2]
+    site.run(*shlex.split(fill_in(of_wave, {"../wave-1.html": shlex.quote(str(tmp_path / "wave-1.html"))})))
+    assert f"{MODEL}, wave 1" in (tmp_path / "wave-1.html").read_text(encoding="utf-8")
+    site.run(*shlex.split(whole))
     reader.open((site.root / ".amun/report.html").as_uri())
     reader.see("Report on forgetting", "R-000013", "What this report does not claim")
     assert site.run("dvc", "plots", "show").strip().endswith("dvc_plots/index.html")
@@ -128,15 +136,16 @@ def test_single_pages_need_no_network_and_plots_of_dvc_do(pages: Pages, service:
 
 
 def test_report_is_served_to_whoever_has_the_token(service: Service) -> None:
+    token = Path(service.site.variables[TOKEN_VARIABLE].removeprefix("file:")).read_text(encoding="ascii").strip()
     (address,) = re.findall(r"report (http://127\.0\.0\.1:\d+)/", service.read())
     assert httpx.get(address).status_code == 401
     assert httpx.get(address, auth=("", "another-token-of-twenty-letters")).status_code == 401
-    answer = httpx.get(address, auth=("officer", TOKEN), timeout=60)
+    answer = httpx.get(address, auth=("officer", token), timeout=60)
     assert (answer.status_code, "Report on forgetting" in answer.text, "R-000013" in answer.text) == (200, True, True)
-    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    bearer = {"Authorization": f"Bearer {token}"}
     assert "digits-cnn, wave 1" in httpx.get(f"{address}/wave/1", headers=bearer, timeout=60).text
     assert httpx.get(f"{address}/wave/99", headers=bearer).status_code == 404
-    assert TOKEN not in service.read()
+    assert token not in service.read()
 
 
 def test_night_that_fails_is_said_in_one_line(service: Service) -> None:

@@ -1,6 +1,7 @@
 """A company's own images, from its data repository or its bucket: what is refused, and what comes in later."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from amun.core.paths import CALIBRATION, PARAMS, TEST, TRAIN, locate_journal
 from tasks.tools.s3 import open_client
 from tasks.workspace.source import glance_at_source
 from tests.amun.pictures import write_class_folder
+from tests.readme import fill_in, list_commands
 from tests.registry import find_version
 from tests.swift import BUCKET
 from tests.test_bad_input import assert_init_refused, assert_one_line
@@ -70,9 +72,11 @@ def test_imported_images_keep_their_revision_and_new_ones_come_with_a_new_base(
     (site.root / "raw/images/x.png").unlink()
     (site.root / "raw/images").rmdir()
 
-    site.run("dvc", "import", "--quiet", str(company.root), "images", "--out", "raw/images")
-    site.git("add", "--all")
-    site.git("commit", "--quiet", "--message", "The company's images")
+    imported, committed = list_commands("data.md#data-under-dvc")
+    site.run(*shlex.split(fill_in(imported, {"https://git.company/pictures.git": shlex.quote(str(company.root))})))
+    for command in committed.split(" && "):
+        site.git(*shlex.split(command)[1:])
+    assert site.git("status", "--porcelain") == ""
     site.run("amun", "init", "--remote", str(tmp_path / "remote"))
     assert site.git("status", "--porcelain") == ""
     assert load_prepared(site)["classes"] == ["cat", "dog"]

@@ -6,22 +6,25 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from amun.core.params import read_params
 from amun.core.paths import PARAMS
+from amun.ledger.demand_files import parse_demands
+from amun.store.sources.catalogue import list_source
 from flows.demo import ensure_clone
 from tests.photos import CIFAR10, write_cifar10, write_digits, write_requests
-from tests.readme import list_commands, read_blocks
+from tests.readme import list_commands, read_blocks, type_over
 from tests.test_wave import FOREIGN_WORDS
 from tests.workspaces import BIN, ROOT, Finished, Site, describe, shrink
 
-TUTORIAL = ROOT / "docs" / "tutorial.md"
-COMMANDS = list_commands(TUTORIAL)
+TUTORIAL = "tutorial.md"
+SETUP, PATH, *COMMANDS = list_commands(TUTORIAL)
 SERVE = "amun serve"
 PROGRESS = re.compile(r"  \w+ +\d+/\d+ epochs")  # of exact retraining: apart from what `--json` prints
 AUTHOR = {
@@ -72,6 +75,39 @@ def test_parameters_typed_as_they_stand_are_whole(tmp_path: Path) -> None:
     assert (params.model.name, params.data.images.size, params.references.num_audit) == ("pets", (32, 32), 8)
 
 
+def test_environment_is_built_and_put_on_the_path_as_it_stands() -> None:
+    subprocess.run(["make", "--dry-run", *SETUP.split()[1:]], cwd=ROOT, capture_output=True, check=True)
+    found = subprocess.run(
+        ["sh", "-ec", f"{PATH}\ncommand -v amun"],
+        cwd=Path(BIN).parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(found.stdout.strip()) == Path(BIN).parent.parent / ".venv/bin/amun"
+
+
+def test_tables_are_read_as_they_stand(tmp_path: Path) -> None:
+    whose, asked = read_blocks(TUTORIAL, "csv")
+    (tmp_path / "subjects.csv").write_text(whose, encoding="utf-8")
+    for row in whose.splitlines()[1:]:
+        path = tmp_path / row.partition(",")[0]
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4)).save(path)
+    listing = list_source("folder", tmp_path, {})
+    assert listing.subject_ids is not None
+    assert dict(zip(listing.keys, listing.subject_ids.tolist(), strict=True)) == {
+        "cat/0001.jpg": "person-0007",
+        "cat/0002.jpg": "person-0007",
+        "dog/0001.jpg": "person-0042",
+    }
+    demands = parse_demands(asked.encode(), datetime(2026, 12, 1, tzinfo=UTC))
+    assert [(one.subject_id, one.reference) for one in demands] == [
+        ("person-0007", "CRM-4711"),
+        ("person-0042", "CRM-4718"),
+    ]
+
+
 def make_site(folder: Path, write_photos: Callable[[Path], None], is_quick: bool) -> Site:
     """Returns a fresh clone with the pictures and the requests beside it, and the tutorial's parameters in it."""
     write_photos(folder / "photos")
@@ -87,20 +123,10 @@ def write_params(root: Path, is_quick: bool) -> None:
     """Writes the shipped parameters with the tutorial's typed over them."""
     params = yaml.safe_load((ROOT / PARAMS).read_text(encoding="utf-8"))
     for block in read_blocks(TUTORIAL, "yaml"):
-        type_over(params, yaml.compose(block))
+        type_over(params, block)
     if is_quick:
         shrink(params)
     (root / PARAMS).write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-
-
-def type_over(params: dict[str, Any], typed: yaml.Node | None) -> None:
-    """Changes the parameters as whoever types does: line by line in a block, whole where it stands in one line."""
-    assert isinstance(typed, yaml.MappingNode)
-    for key, value in typed.value:
-        if isinstance(value, yaml.MappingNode) and not value.flow_style:
-            type_over(params[key.value], value)
-        else:
-            params[key.value] = yaml.safe_load(yaml.serialize(value))
 
 
 def type_commands(site: Site) -> Iterator[tuple[str, Finished]]:

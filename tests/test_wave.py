@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import mlflow.pyfunc
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -23,6 +24,7 @@ from amun.store.store import read_shape
 from tasks.views.trace import INCLUSIONS
 from tasks.workspace.store_files import CONTENT
 from tests.footers import assert_shows_nobody, find_store_files, is_sealed
+from tests.readme import read_blocks
 from tests.registry import find_version, list_attempts, open_client
 from tests.test_bad_input import assert_one_line
 from tests.workspaces import (
@@ -259,18 +261,23 @@ def test_run_holds_files_and_no_image_of_a_person(wave_one: Site) -> None:
     assert not shown & {json.dumps(image) for image in wave_one.read(TRAIN).images.tolist()}
 
 
-def test_serving_file_gives_the_probabilities_of_named_classes(wave_one: Site) -> None:
-    version, _ = find_version(wave_one, 1)
-    folder = wave_one.root / ".amun/mlartifacts" / MODEL / "models" / str(version.source).removeprefix("models:/")
-    served = mlflow.pyfunc.load_model(str(folder / "artifacts"))
+def test_serving_file_gives_the_probabilities_of_named_classes(wave_one: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    (page,) = read_blocks("models.md#what-the-served-model-answers", "python")
+    images = wave_one.read(TEST).images[:3]
+    names: dict[str, Any] = {"mlflow": mlflow, "pandas": pd, "images": images.numpy()}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{wave_one.root / '.amun/mlflow.db'}")
+    exec(page, names)  # noqa: S102 - what a reader is told to run
+    served = names["served"]
     with wave_one.use_keys():
         params, train = load_params(wave_one.root / PARAMS), read_shape(wave_one.root / TRAIN)
         model = load_for(params, train, torch.device("cpu"), wave_one.root / UNLEARNED)
-    images = wave_one.read(TEST).images[:3]
     for batch in (images, images[:1]):
         expected = compute_logits(model, batch).softmax(1)
         np.testing.assert_allclose(served.predict(batch.numpy()), expected, rtol=1e-4, atol=1e-5)
     assert served.metadata.get_output_schema().input_names() == [str(digit) for digit in range(10)]
+    probabilities, labels = compute_logits(model, images).softmax(1).max(1)
+    assert names["labels"].tolist() == [str(int(label)) for label in labels]
+    np.testing.assert_allclose(names["probabilities"], probabilities, rtol=1e-4)
 
 
 def test_commit_holds_exactly_what_a_wave_writes(wave_one: Site) -> None:

@@ -7,6 +7,7 @@ from statistics import median
 
 from amun.core.counts import tell_count
 from amun.ledger.laws import LAWS
+from flows.pages.drawings.calendar import count_due
 from flows.pages.layout import day, tell_erasure
 from flows.pages.report_tables import Table
 from tasks.views.reported_requests import ReportedRequest, find_date
@@ -31,6 +32,32 @@ def tabulate_deadlines(requests: Sequence[ReportedRequest], now: datetime) -> li
     waiting = sorted((one for one in requests if one.standing in OPEN), key=lambda one: one.due_at)
     listed = _list_requests("Requests that are late or not done yet, the first due at the top", waiting, now)
     return [_count_months(requests), *[_join_alike(listed)] * bool(waiting)]
+
+
+def tabulate_list(requests: Sequence[ReportedRequest], now: datetime) -> Table:
+    """Returns each request of a page of the list, of which the page has not what the same people asked before."""
+    table = _list_requests("Requests, the latest first", requests, now)
+    rows = [
+        (*cells[:-1], "as the request before") if one.state == "already_forgotten" else cells
+        for one, cells in zip(requests, table.rows, strict=True)
+    ]
+    return replace(table, rows=tuple(rows))
+
+
+def tabulate_due(requests: Sequence[ReportedRequest], now: datetime) -> Table:
+    """Returns on which days how many requests are due that are not done, the first day at the top."""
+    waiting, held = count_due(requests)
+    today = find_date(now)
+    rows = [
+        (f"{at}", _tell_away((at - today).days), str(waiting[at]), str(held[at])) for at in sorted({*waiting, *held})
+    ]
+    return Table("What is due, day by day", ("due on", "that is", "not done yet", "on hold"), tuple(rows))
+
+
+def _tell_away(days: int) -> str:
+    if days == 0:
+        return "today"
+    return f"in {tell_count(days, 'day')}" if days > 0 else f"{tell_count(-days, 'day')} ago"
 
 
 def _join_alike(table: Table) -> Table:

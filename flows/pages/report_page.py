@@ -10,7 +10,8 @@ from amun.core.errors import InputError
 from amun.core.locks import hold_lock
 from amun.core.paths import REPORT, REPORT_LOCK
 from amun.evidence.wave import MIN_PEOPLE
-from flows.pages.deadline_tables import tabulate_deadlines
+from flows.pages.deadline_tables import tabulate_deadlines, tabulate_due
+from flows.pages.drawings.calendar import draw_calendar
 from flows.pages.drawings.curves import draw_histograms, draw_roc
 from flows.pages.drawings.descent import draw_descent
 from flows.pages.drawings.series import draw_accuracy, draw_memory, list_accuracy, list_memory
@@ -83,11 +84,17 @@ def _hold_own(root: Path) -> Iterator[None]:
         yield
 
 
-def render_report(facts: ReportFacts) -> str:
-    """Returns the page: one HTML document that refers to nothing outside it, and runs nothing."""
+def render_report(facts: ReportFacts, *, is_served: bool = False) -> str:
+    """Returns the page: one HTML document that refers to nothing outside it, and runs nothing.
+
+    Args:
+        facts: what it tells.
+        is_served: it leads to the list of requests that is served beside it.
+    """
     facts = _leave_few_out(facts)
     return open_template("report.html").render(
         facts=facts,
+        is_served=is_served,
         first=list_facts(facts),
         answer=tell_answer(facts),
         min_cell=MIN_CELL,
@@ -114,6 +121,8 @@ def _draw(facts: ReportFacts) -> dict[str, Any]:
     curves, told = facts.curves, waves if facts.wave is None else [facts.wave]
     return {
         "deadlines": draw_deadlines(facts.requests, facts.written_at),
+        "calendar": draw_calendar(facts.requests, facts.written_at),
+        "due": tabulate_due(facts.requests, facts.written_at),
         "deadline_tables": tabulate_deadlines(facts.requests, facts.written_at),
         "accuracy": draw_accuracy(accuracy),
         "memory": draw_memory(memory),

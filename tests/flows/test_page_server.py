@@ -1,9 +1,11 @@
 """The served report asks for its token, whatever is asked for, and says nothing to whoever has none."""
 
 import base64
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from wsgiref.util import setup_testing_defaults
 
@@ -16,6 +18,7 @@ from flows import page_server
 from flows.page_server import TOKEN_VARIABLE, make_application, read_token, start_pages
 from tasks.tools.environment import LEDGER_VARIABLE, find_free_port
 from tasks.workspace.workspace import Workspace
+from tests.amun.ledger.helpers import add, build_base
 from tests.workspaces import ROOT
 
 TOKEN = "correct-horse-battery-staple"  # noqa: S105 - of nobody
@@ -150,6 +153,27 @@ class Raiser:
 
     def __call__(self, *_: object) -> None:
         raise self.error
+
+
+def test_requests_are_listed_page_by_page_and_nobody_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = [f"guest-{number}" for number in range(31)]
+    monkeypatch.setenv(LEDGER_VARIABLE, f"sqlite:///{tmp_path / 'ledger.db'}")
+    with Ledger.create(f"sqlite:///{tmp_path / 'ledger.db'}") as opened:
+        build_base(opened, people)
+        add(opened, *people, now=datetime(2026, 1, 31, tzinfo=UTC))
+    status, headers, first = ask("/requests", authorization=basic(TOKEN))
+    assert (status, headers["Content-Type"]) == ("200 OK", "text/html; charset=utf-8")
+    assert ask("/requests/1", authorization=basic(TOKEN))[2] == first
+    second = ask("/requests/2", authorization=basic(TOKEN))[2]
+    rows = [re.findall(r'<th scope="row">(R-\d+)</th><td>2026-01-31</td><td>waits', page) for page in (first, second)]
+    assert rows == [[f"R-{number:06d}" for number in range(31, 1, -1)], ["R-000001"]]
+    assert [re.findall(r'href="(/[^"]*)"', page) for page in (first, second)] == [
+        ["/", "/requests/2"],
+        ["/", "/requests/1"],
+    ]
+    assert not [word for word in ("guest", "ticket") if word in first + second]
+    for path in ("/requests/3", "/requests/0"):
+        assert ask(path, authorization=basic(TOKEN))[::2] == ("404 Not Found", "There is no such page.\n")
 
 
 def test_head_is_get_without_the_text() -> None:

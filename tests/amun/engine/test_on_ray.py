@@ -4,9 +4,14 @@ import json
 import os
 import pickle
 import secrets
+import shlex
 import socket
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,11 +28,27 @@ from amun.engine.on_ray import (
     read_address,
 )
 from amun.engine.ray_job import _compute, count_slots
+from tasks.tools.environment import find_free_port
+from tests.readme import fill_in, read_blocks, read_variables
 from tests.workspaces import ROOT
 
 # without it Ray takes the machine's own address for a loopback one, and listens there
 LOOPBACK_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 PROGRAM = "tests.amun.engine.two_nodes"
+STORE_BYTES, NUM_STARTS = 200_000_000, 5
+COUNT_NODES = """
+import sys
+import ray
+ray.init(sys.argv[1], log_to_driver=False, logging_level="error")
+print(sum(node["Alive"] for node in ray.nodes()))
+"""
+COMPUTE = """
+from amun.engine.local import LocalEngine
+from amun.engine.on_ray import RayEngine, read_address
+from tests.amun.engine.two_nodes import do_nothing, run_shards
+for engine in (RayEngine(read_address(), do_nothing), LocalEngine()):
+    print(run_shards(engine, lambda: None))
+"""
 
 
 @pytest.mark.parametrize("address", [None, "", "auto", "ray://10.0.0.7:10001", "10.0.0.7", "10.0.0.7:port"])
@@ -156,3 +177,77 @@ def test_node_that_is_killed_changes_no_byte(job: str, ray_packages: Path, tmp_p
     told = json.loads(run.stdout.splitlines()[-1])
     assert told["was_killed_after"] < told["num_shards"]
     assert told["on_the_cluster"] == told["here"]
+
+
+@contextmanager
+def start_nodes(commands: Sequence[str], environment: dict[str, str], folder: Path) -> Iterator[None]:
+    """Has the programs of these commands run, one after the other, until the block ends."""
+    with ExitStack() as stack:
+        for number, command in enumerate(commands):
+            # Ray gives itself 30 seconds, whatever else the machine does
+            for again in range(NUM_STARTS):
+                log = folder / f"node-{number}-{again}"
+                node = start_node(command, environment, log)
+                if wait_for_nodes(number + 1, node, environment):
+                    stack.callback(end_node, node)
+                    break
+                end_node(node)
+            else:
+                pytest.fail(f"{command}: {log.read_text(encoding='utf-8')}")
+        yield
+
+
+def start_node(command: str, environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    """Starts a node that runs until it is ended."""
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [*shlex.split(command), "--block"], env=environment, stdout=file, stderr=subprocess.STDOUT
+        )
+
+
+def wait_for_nodes(number: int, node: "subprocess.Popen[bytes]", environment: dict[str, str]) -> bool:
+    """Tells whether so many nodes have come to work together, before this one has given up."""
+    while node.poll() is None:
+        counted = subprocess.run(
+            [sys.executable, "-c", COUNT_NODES, environment[ADDRESS_VARIABLE]],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
+        if counted.stdout.strip() == str(number):
+            return True
+        time.sleep(1)
+    return False
+
+
+def end_node(node: "subprocess.Popen[bytes]") -> None:
+    """Ends a node and what it has started."""
+    node.terminate()
+    node.wait(timeout=60)
+
+
+@pytest.mark.long
+def test_nodes_are_started_as_the_page_types_it(ray_packages: Path, tmp_path: Path) -> None:
+    prepare, start = read_blocks("scale.md#on-a-ray-cluster", "sh")
+    head, second, name = start.splitlines()
+    (tmp_path / "token").write_text(secrets.token_hex(32), encoding="ascii")
+    (tmp_path / "token").chmod(0o600)
+    _, variables = prepare.splitlines()
+    own = {"10.0.0.7": "127.0.0.1", "6379": str(find_free_port())}
+    named = read_variables(
+        "\n".join([fill_in(variables, {"/PATH": shlex.quote(str(tmp_path / "token"))}), fill_in(name, own)])
+    )
+    environment = os.environ | named | {"PYTHONPATH": f"{ROOT}:{ray_packages}"}
+    environment |= {"PATH": f"{ray_packages / 'bin'}:{os.environ['PATH']}", "RAY_agent_register_timeout_ms": "200000"}
+    few = {"--num-cpus 8": f"--num-cpus 1 --object-store-memory {STORE_BYTES}"}
+    folder = f" --temp-dir {shlex.quote(str(Path(tempfile.mkdtemp(prefix='ray-'))))}"
+    commands = [fill_in(head, own | few) + folder, fill_in(second, own | few | {"10.0.0.8": "127.0.0.2"})]
+    with start_nodes(commands, environment, tmp_path):
+        run = subprocess.run(
+            [sys.executable, "-c", COMPUTE], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+    assert run.returncode == 0, run.stderr[-3000:]
+    there, here = map(json.loads, run.stdout.splitlines()[-2:])
+    assert there == here

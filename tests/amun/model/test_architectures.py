@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from amun.core.errors import InputError
 from amun.core.params import ModelParams
 from amun.model.architectures import build_model
 from tests.amun.shipped import PARAMS, copy_weights, have_same_weights
+from tests.readme import read_blocks
 
 GREY = (1, 8, 8)
 
@@ -47,7 +49,17 @@ def test_images_are_normalised_inside_the_model() -> None:
     torch.testing.assert_close(model(torch.ones(1, *GREY)), -model(torch.zeros(1, *GREY)))
 
 
-IMAGENET: dict[str, Any] = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+TYPED = yaml.safe_load(read_blocks("models.md#input-normalisation", "yaml")[0])["model"]
+IMAGENET: dict[str, Any] = TYPED["options"]
+
+
+def test_network_of_the_page_is_built_with_its_normalisation() -> None:
+    model = build(TYPED["architecture"], (3, 32, 32), **IMAGENET)
+    first = next(model.children())
+    assert [tensor.flatten().tolist() for tensor in first.buffers()] == [
+        pytest.approx(IMAGENET["mean"]),
+        pytest.approx(IMAGENET["std"]),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ from amun.ledger import Ledger
 from flows.cli import main
 from tests.amun.ledger.helpers import MODEL
 from tests.flows.cli.test_requests import ledger
+from tests.readme import fill_in, list_commands, read_blocks, read_cron
 from tests.tasks.tools.receivers import Mailbox, Posts, run_smtp, run_web
 from tests.workspaces import set_key
 
 __all__ = ["ledger"]
+
+
+TEST, LIST = (shlex.split(command)[1:] for command in list_commands("alerts.md#channels"))
 
 
 def type_command(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[int, str, str]:
@@ -37,11 +42,14 @@ def change(**values: Any) -> None:
     PARAMS.write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
-def test_where_there_is_no_channel_that_is_told(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, said = type_command(capsys, "alert", "test")
+def test_where_there_is_no_channel_that_is_told(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, _, said = type_command(capsys, *TEST)
     assert (code, said) == (2, "amun: there is no channel to test; docs/alerts.md says how to name one\n")
     # its base is old, and no night has followed
-    code, told, said = type_command(capsys, "alert", "check")
+    by_cron = read_cron("alerts.md#when-nothing-runs-any-more", Path.cwd(), tmp_path / "cron")
+    code, told, said = type_command(capsys, *by_cron)
     assert code == 1
     assert told.startswith("night-missing: no night has ended for ")
     assert told.endswith("`amun wave run` makes up for the nights\n")
@@ -50,13 +58,15 @@ def test_where_there_is_no_channel_that_is_told(ledger: Ledger, capsys: pytest.C
     assert type_command(capsys, "alert", "check") == (0, "nothing to tell\n", "")
     (alert,) = ledger.list_alerts(MODEL)
     assert alert.deliveries == ()
-    assert " nobody " in type_command(capsys, "alert", "list")[1]
+    assert " nobody " in type_command(capsys, *LIST)[1]
 
 
 def test_somebody_is_told_by_every_channel(ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key, kept = tmp_path / "key", tmp_path / "kept"
-    key.write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", encoding="ascii")
-    key.chmod(0o400)
+    (draw,) = read_blocks("alerts.md#a-webhook-and-how-it-is-verified", "sh")
+    drawn = fill_in(draw, {"/var/lib/amun/keys/webhook-key": shlex.quote(str(key))})
+    subprocess.run(["sh", "-c", drawn], check=True)
+    assert key.stat().st_mode & 0o777 == 0o600
     change(
         mail_to=["dpo@example.org"],
         mail_from="amun@example.org",
@@ -69,7 +79,7 @@ def test_somebody_is_told_by_every_channel(ledger: Ledger, tmp_path: Path, capsy
             "AMUN_ALERT_WEBHOOK_KEY": f"file:{key}",
             "AMUN_ALERT_HEARTBEAT": f"http://127.0.0.1:{web}/ping",
         }
-        code, told, said = type_command(capsys, "alert", "test")
+        code, told, said = type_command(capsys, *TEST)
         assert (code, said) == (0, "")
         assert told.splitlines() == [
             f"e-mail to dpo@example.org: arrived: 127.0.0.1:{smtp}",
@@ -136,7 +146,9 @@ def test_metrics_are_printed_or_written_whole(
     assert (code, said) == (0, "")
     assert 'amun_waves_total{model="digits-cnn",state="complete"} 1.0' in printed
     written = tmp_path / "amun.prom"
-    assert type_command(capsys, "metrics", "--to", str(written)) == (0, "", "")
+    *by_cron, path = read_cron("operations.md#metrics", Path.cwd(), tmp_path / "cron")
+    assert Path(path).name == written.name
+    assert type_command(capsys, *by_cron, str(written)) == (0, "", "")
     assert written.read_text(encoding="utf-8").splitlines()[:3] == printed.splitlines()[:3]
     # whoever collects them is another user
     assert written.stat().st_mode & 0o777 == 0o644

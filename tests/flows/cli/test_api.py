@@ -14,7 +14,7 @@ from tests.debian import provide_program
 from tests.flows.cli.test_alerts import type_command
 from tests.flows.cli.test_requests import ledger
 from tests.readme import list_commands, read_blocks
-from tests.workspaces import BIN, ROOT
+from tests.workspaces import BIN
 
 __all__ = ["ledger"]
 
@@ -50,7 +50,7 @@ def test_address_that_cannot_be_had_is_one_line(capsys: pytest.CaptureFixture[st
 
 
 def test_commands_of_the_page_do_what_it_says(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
-    add, show, serve, *calls = list_commands(ROOT / "docs" / "api.md")
+    add, show, serve, *calls = list_commands("api.md")
     _, token, _ = type_command(capsys, *shlex.split(add)[1:])
     Path("crm-token").write_text(f"Authorization: Bearer {token}", encoding="ascii")
     assert "crm" in type_command(capsys, *shlex.split(show)[1:])[1]
@@ -83,5 +83,5 @@ def test_commands_of_the_page_do_what_it_says(ledger: Ledger, capsys: pytest.Cap
         ("crm", "/requests/{request_id}", "ok"),
         (None, "/healthz", "ok"),
     ]
-    (example,) = read_blocks(ROOT / "docs" / "api.md", "json")
+    (example,) = read_blocks("api.md", "json")
     assert [set(line) == set(json.loads(example)) for line in lines] == [True] * 3

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tasks.workspace.workspace import open_clone
 from tasks.workspace.worktree import find_other_figures
 from tests.amun.ledger.helpers import MODEL, SUMMARY, add, claim_wave, complete_wave
 from tests.flows.cli.test_requests import PEOPLE, ledger
+from tests.readme import list_commands
 
 __all__ = ["ledger"]
 
@@ -78,20 +80,27 @@ def test_order_is_shown_and_the_drawn_wave_is_run_and_recorded(
     ranked = rank_waves("7", head, MODEL, range(1, 7))
     shown = json.loads(type_wave(capsys, "draw", "7", "--json")[1])
     assert shown == {"value": "7", "head": head, "commit": commit, "waves": ranked}
-    lines = type_wave(capsys, "draw", "7")[1].splitlines()
+    draw, reproduce, check = (
+        shlex.split(line.replace("VALUE", "7").replace("COMMIT", commit))[1:]
+        for line in list_commands("receipts.md#a-wave-drawn-by-chance")
+    )
+    lines = type_wave(capsys, *draw[1:])[1].splitlines()
     assert lines[0] == f"wave {ranked[0]} of 6 waves, drawn at commit {commit[:12]}"
     assert f"where it can no longer be run again: {ranked[1]}, then {ranked[2]}, then {ranked[3]} ..." in lines
 
     monkeypatch.setattr(drawing, "refuse_cleared", lambda *_: None)
     for differing, code in (([], 0), (["plots/roc.csv"], 1)):
         monkeypatch.setattr(worktree, "reproduce_wave", lambda *_, found=differing: found)
-        ended, out, err = type_wave(capsys, "reproduce", "--drawn-by", "7")
+        ended, out, err = type_wave(capsys, *reproduce[1:])
         assert (ended, f"drawn: wave {ranked[0]}\n" in out) == (code, True), err
         run = ledger.find_drawn(MODEL)
         assert run is not None
         assert run == ledger.find_reproduction(MODEL, ranked[0])
         assert run.draw is not None
         assert (list(run.differing), run.draw.wave, run.draw.commit) == (differing, ranked[0], commit)
+    with pytest.raises(SystemExit) as checked:
+        main(check)
+    assert (checked.value.code or 0, "receipt" in capsys.readouterr().out) == (0, True)
     # a branch that went on draws from what it was
     run_git(Path(), "commit", "--quiet", "--allow-empty", "--message", "later")
     again = json.loads(type_wave(capsys, "draw", "7", "--at", commit, "--json")[1])

@@ -1,6 +1,7 @@
 """`amun keys` in a workspace that no wave was run in."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from amun.vault.kek import KEK_VARIABLE
 from amun.vault.vault import open_vault
 from flows.cli import main
 from tests.flows.cli.test_requests import ledger
+from tests.readme import WORKSPACE_FOLDER, fill_in, list_commands, read_variables
 from tests.softhsm import LABEL, OBJECT, Token, make_token
 
 __all__ = ["ledger"]
@@ -66,6 +68,10 @@ def test_keys_are_created_shown_and_put_under_another_kek(capsys: pytest.Capture
 def test_keys_lie_under_a_token_and_come_to_it_from_a_file(
     token: Token, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    name, move = list_commands("erasure.md#a-key-in-a-token")[1:]
+    label = LABEL.replace(" ", "%20")
+    own = {"LABEL": label, "NAME": OBJECT, "/usr/lib/softhsm/libsofthsm2.so": str(token.module)}
+    assert read_variables(fill_in(name, own | {"/PATH": str(token.pin_path)})) == {KEK_VARIABLE: token.uri}
     named = f"pkcs11:token={LABEL};object={OBJECT}"
     code, out, _ = type_keys(capsys, "create")
     assert (code, out.endswith(f"key-encryption key in {named}\n")) == (0, True)
@@ -77,9 +83,11 @@ def test_keys_lie_under_a_token_and_come_to_it_from_a_file(
     monkeypatch.setenv(KEK_VARIABLE, f"file:{KEK.resolve()}")
     code, out, err = type_keys(capsys, "rotate")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    for here, before in ((f"file:{KEK.resolve()}", token.uri), (token.uri, f"file:{KEK.resolve()}")):
+    in_file = fill_in(move, {WORKSPACE_FOLDER: shlex.quote(str(Path.cwd()))})
+    back = ["rotate", "--from", token.uri]
+    for here, command in ((f"file:{KEK.resolve()}", back), (token.uri, shlex.split(in_file)[2:])):
         monkeypatch.setenv(KEK_VARIABLE, here)
-        code, out, _ = type_keys(capsys, "rotate", "--from", before)
+        code, out, _ = type_keys(capsys, *command)
         assert (code, "over 2 keys" in out) == (0, True)
         assert Path(KEK).exists() == (here != token.uri)
     code, out, err = type_keys(capsys, "rotate", "--from", "kms:somewhere")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -38,6 +39,7 @@ from tests.api import Served, serve_api
 from tests.die import wrap
 from tests.flows.cli.test_erase import forget, vault
 from tests.flows.cli.test_requests import PEOPLE, ledger
+from tests.readme import list_commands
 
 __all__ = ["ledger", "vault"]
 
@@ -108,6 +110,22 @@ def hand_over(capsys: pytest.CaptureFixture[str], request: str, folder: Path) ->
     assert type_receipt(capsys, "key", "--to", files[1])[0] == 0
     shutil.copy(RECEIPT_CHAIN, files[2])
     return files
+
+
+@pytest.mark.usefixtures("workspace")
+def test_commands_of_the_page_hand_a_receipt_over(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert erase(ledger, "heavy") == ["R-000001"]
+    said = {}
+    for line in list_commands("receipts.md#receipts-of-erasure")[:6]:
+        typed = line.replace("/tmp/", f"{tmp_path}/").replace(" ID", " heavy")  # noqa: S108 - the page's
+        verb, *options = shlex.split(typed)[2:]
+        code, said[verb], err = type_receipt(capsys, verb, *options)
+        assert (code, err) == (0, ""), line
+    assert list(said) == ["list", "show", "export", "key", "verify", "check"]
+    assert said["verify"].endswith(", number 1, in the chain of 1, which is whole, about the person named\n")
+    assert (tmp_path / "R-000001.json").exists()
 
 
 def test_receipt_tells_what_was_held_and_what_was_destroyed(

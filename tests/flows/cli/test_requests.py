@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from tasks.tools.environment import LEDGER_VARIABLE
 from tasks.tools.git import run_git
 from tests.amun.ledger.helpers import MODEL, build_base
 from tests.amun.shipped import ROOT
+from tests.readme import fill_in, list_commands, read_blocks
 
 PEOPLE = ["heavy", "person 00002", "00042", "Zoe\u0308", *(f"guest-{number}" for number in range(30))]
 
@@ -64,14 +66,15 @@ class Typed:
 
 
 def test_id_spelled_otherwise_is_told_and_waits(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
-    typed = Typed(capsys, "add", "PERSON 00002", "heavy")
+    add, unmatched, show = (shlex.split(line)[2:] for line in list_commands("intake.md#who-matches-nobody"))
+    typed = Typed(capsys, *add, "heavy")
     assert typed.exit_code == 3
     assert "nobody is called 'PERSON 00002'; is it 'person 00002'?" in typed.out
     assert "confirm R-000001" in typed.err
     assert "person 00002" not in typed.err
     assert [request.outcomes[0].state for request in ledger.list_requests()] == ["unmatched", "pending"]
-    assert "is it 'person 00002'?" in Typed(capsys, "show", "R-000001").out
-    assert "unmatched: 1, which match nobody" in Typed(capsys, "list", "--state", "unmatched").out
+    assert "is it 'person 00002'?" in Typed(capsys, *show).out
+    assert "unmatched: 1, which match nobody" in Typed(capsys, *unmatched).out
     assert "unmatched: " not in Typed(capsys, "list", "--state", "pending").out
 
     typed = Typed(capsys, "confirm", "R-000001")
@@ -266,9 +269,35 @@ def test_requests_wait_for_approval_where_the_parameters_say_so(
     PARAMS.write_text(shipped.replace("approvals: 0 ", "approvals: 1 "), encoding="utf-8")
     assert "held" in Typed(capsys, "add", "heavy").out
     assert "it waits for approval" in Typed(capsys, "list").out
-    approved = Typed(capsys, "approve", "R-000001", "--by", "Eve")
-    assert (approved.exit_code, "1 of 1: Eve" in approved.out) == (0, True)
+    *_, line = list_commands("intake.md#who-is-not-known-yet-and-who-is-denied")
+    approved = Typed(capsys, *shlex.split(fill_in(line, {"R-000042": "R-000001"}))[2:])
+    assert (approved.exit_code, "1 of 1: Eve Miller" in approved.out) == (0, True)
     assert ledger.get_request("R-000001").outcomes[0].state == "pending"
+
+
+def test_file_of_the_page_is_one(ledger: Ledger, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "requests.csv"
+    (text,) = read_blocks("intake.md#the-file", "csv")
+    path.write_text(text, encoding="utf-8")
+    assert Typed(capsys, "add", "--csv", str(path), "--confirm-unknown").exit_code == 0
+    assert [(one.subject_id, one.received_at, one.reference) for one in ledger.list_requests()] == [
+        ("subject-00042", datetime(2026, 1, 31, tzinfo=UTC), "TICKET-1017"),
+        ("subject-00007", datetime(2026, 1, 31, 16, 45, tzinfo=UTC), None),
+    ]
+
+
+def test_holds_of_the_page_are_set_and_end(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    Typed(capsys, "add", "heavy")
+    holds = list_commands("intake.md#a-legal-hold")
+    add, *unknown, _ = list_commands("intake.md#who-is-not-known-yet-and-who-is-denied")
+    states = []
+    for line in (*holds, *unknown):
+        assert Typed(capsys, *shlex.split(fill_in(line, {"R-000042": "R-000001"}))[2:]).exit_code == 0, line
+        states.append(ledger.get_request("R-000001").outcomes[0].state)
+    assert states == ["held", "pending", "held", "pending", "denied"]
+    assert Typed(capsys, *shlex.split(fill_in(add, {"subject-00042": "00042"}))[2:]).exit_code == 0
+    (hold,) = ledger.get_request("R-000002").holds
+    assert hold.kind == "identity"
 
 
 def test_list_of_drop_becomes_requests_once(ledger: Ledger, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -278,11 +307,14 @@ def test_list_of_drop_becomes_requests_once(ledger: Ledger, capsys: pytest.Captu
         encoding="ascii",
     )
     table.write_text("subject_id,email\nheavy,H@example.com\n", encoding="ascii")
-    typed = Typed(capsys, "from-drop", str(deletion_list), "--match", str(table))
+    files = {"answers/20260312_4821_Email.csv": shlex.quote(str(out))}
+    plain, answering = list_commands("intake.md#lists-of-californias-drop")
+    own = {"20260312_4821_Email.csv": shlex.quote(str(deletion_list)), "people.csv": shlex.quote(str(table))}
+    typed = Typed(capsys, *shlex.split(fill_in(plain, own))[2:])
     assert (typed.exit_code, typed.out) == (0, "2 work items: 1 new request\nanswered: 1\nleft: 1 not erased yet\n")
     (request,) = ledger.list_requests()
     assert (request.subject_id, request.law, request.reference) == ("heavy", "ccpa", f"DROP {'a' * 12}")
-    again = Typed(capsys, "from-drop", str(deletion_list), "--match", str(table), "--out", str(out))
+    again = Typed(capsys, *shlex.split(fill_in(answering, files | own))[2:])
     assert (again.exit_code, "0 new requests" in again.out) == (0, True)
     assert out.read_text(encoding="ascii") == f"Id,Status\n{'b' * 12},5\n"
     assert (out.stat().st_mode & 0o777, len(ledger.list_requests())) == (0o600, 1)

@@ -17,7 +17,8 @@ from amun.evidence.attempts import Judged
 from amun.evidence.earlier import EarlierFigures
 from amun.evidence.figures import ReportFigures
 from amun.ledger import Extension, Request
-from flows.pages.deadline_tables import tabulate_deadlines
+from flows.pages.deadline_tables import tabulate_deadlines, tabulate_due
+from flows.pages.drawings.calendar import draw_calendar
 from flows.pages.drawings.curves import list_runs
 from flows.pages.drawings.descent import assign_lanes
 from flows.pages.drawings.series import list_accuracy, list_memory
@@ -115,7 +116,7 @@ def test_nobody_is_named_and_nothing_outside_is_needed(wave: int | None) -> None
 def test_every_picture_has_words_and_a_table(wave: int | None) -> None:
     page = render_report(make_facts(wave))
     pictures = [ElementTree.fromstring(found) for found in re.findall(r"<svg.*?</svg>", page)]  # noqa: S314 - our own
-    assert len(pictures) == 2 * 6
+    assert len(pictures) == 2 * 7
     for picture in pictures:
         title, description, *_ = picture
         assert picture.get("role") == "img"
@@ -304,6 +305,43 @@ def test_report_that_cannot_be_written_is_one_line(name: Path, tmp_path: Path) -
     (tmp_path / name).mkdir(parents=True)
     with pytest.raises(InputError, match=f"^amun report: {tmp_path / name}: Is a directory"):
         write_page(tmp_path, None, "page")
+
+
+def test_calendar_tells_what_is_due_on_which_day() -> None:
+    requests = [
+        make_request(1, NOW - 29 * DAY, "pending", answered_after=None),  # due tomorrow, with the next one
+        make_request(2, NOW - 29 * DAY, "in_wave", answered_after=None),
+        make_request(3, NOW - 20 * DAY, "held", answered_after=None, is_held=True),
+        make_request(4, NOW - 40 * DAY, "pending", answered_after=None),
+        make_request(5, NOW - 60 * DAY),  # done
+        make_request(6, NOW + 90 * DAY, "pending", answered_after=None),
+    ]
+    reported = report_requests(requests, MODEL, NOW)
+    wide, narrow = re.findall(r"<svg.*?</svg>", draw_calendar(reported, NOW))
+    for picture in (wide, narrow):
+        drawn = ElementTree.fromstring(picture)  # noqa: S314 - our own
+        texts = [one.text for one in drawn.iter("text")]
+        # 30 June is a Tuesday: the weeks of 29 June and of the 13 after it
+        assert texts[2:9] == ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+        assert [one.text for one in drawn.iter("text") if one.get("class") == "count"] == ["2"]
+        assert texts[texts.index("29 Jun") :][:5] == ["29 Jun", "29", "30", "1", "2"]
+        assert sum(one.get("class") == "cell today" for one in drawn.iter("rect")) == 1
+        assert sum("cell" in str(one.get("class")) for one in drawn.iter("rect")) == 7 * 14
+        # one in the legend
+        assert sum(one.get("class") == "held" for one in drawn.iter("rect")) == 2
+        assert drawn[1].text == (
+            "From 2026-06-30 to 2026-10-04 2 requests are due. 1 request on hold would be. 1 request was due before. "
+            "1 request is due later. The table has the days."
+        )
+    assert tabulate_due(reported, NOW).rows == (
+        ("2026-06-20", "10 days ago", "1", "0"),
+        ("2026-07-01", "in 1 day", "2", "0"),
+        ("2026-07-10", "in 10 days", "0", "1"),
+        ("2026-10-28", "in 120 days", "1", "0"),
+    )
+    assert draw_calendar(report_requests(requests[3:5], MODEL, NOW), NOW) == ""
+    (row,) = tabulate_due(report_requests(requests[:1], MODEL, NOW), NOW + DAY).rows
+    assert row[1] == "today"
 
 
 def test_year_stays_readable() -> None:

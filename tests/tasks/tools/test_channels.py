@@ -40,7 +40,6 @@ from tests.tasks.tools.receivers import (
     run_smtp,
     run_web,
 )
-from tests.workspaces import ROOT
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 PARKED = Told(
@@ -193,10 +192,10 @@ def test_webhook_is_signed_as_the_standard_has_it(hide: Hide, monkeypatch: pytes
 
 
 def test_the_page_s_own_lines_verify_a_message(hide: Hide, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines, *_ = read_blocks(ROOT / "docs/alerts.md", "python")
+    lines, *_ = read_blocks("alerts.md", "python")
     page: dict[str, Any] = {}
     exec(lines, page)  # noqa: S102 - what a reader is told to run
-    (example,) = read_blocks(ROOT / "docs/alerts.md", "json")
+    (example,) = read_blocks("alerts.md#a-webhook-and-how-it-is-verified", "json")
     hide(WEBHOOK_KEY_VARIABLE, KEY)
     with run_web(posts := Posts()) as port:
         monkeypatch.setenv(WEBHOOK_VARIABLE, f"http://127.0.0.1:{port}")

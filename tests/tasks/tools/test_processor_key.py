@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from amun.core.errors import InputError
 from tasks.tools.processor_key import CERTIFICATE_VARIABLE, KEY_VARIABLE, find_processor_key
+from tasks.workspace.callbacks import CALLBACKS_VARIABLE, read_origins
 from tests.processor import DOMAIN, assert_signed, certify, make_key, name_key
-from tests.readme import list_commands
-from tests.workspaces import ROOT
+from tests.readme import fill_in, read_blocks, read_variables
 
 
 def test_what_is_signed_can_be_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,19 +32,22 @@ def test_no_key_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_key_of_the_page_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for command in list_commands(ROOT / "docs" / "opendsr.md"):
-        subprocess.run(shlex.split(command), cwd=tmp_path, check=True, capture_output=True)
+    draw, name = read_blocks("opendsr.md", "sh")
+    subprocess.run(["sh", "-ec", draw], cwd=tmp_path, check=True, capture_output=True)
     request = x509.load_pem_x509_csr((tmp_path / "dsr-request.pem").read_bytes())
     # what an authority issues to what the request asks for
     domains = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     key = load_pem_private_key((tmp_path / "dsr-key.pem").read_bytes(), None)
     certificate = tmp_path / "dsr-certificate.pem"
     certificate.write_text(certify(key, *domains.get_values_for_type(x509.DNSName)), encoding="ascii")
-    monkeypatch.setenv(KEY_VARIABLE, f"file:{tmp_path / 'dsr-key.pem'}")
-    monkeypatch.setenv(CERTIFICATE_VARIABLE, str(certificate))
+    named = read_variables(fill_in(name, {"/var/lib/amun/keys": shlex.quote(str(tmp_path))}))
+    assert named.keys() == {KEY_VARIABLE, CERTIFICATE_VARIABLE, CALLBACKS_VARIABLE}
+    for variable, value in named.items():
+        monkeypatch.setenv(variable, value)
     found = find_processor_key()
     assert found is not None
     assert found.domain == DOMAIN
+    assert len(read_origins()) == 2
 
 
 @pytest.mark.parametrize(

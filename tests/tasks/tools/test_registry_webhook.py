@@ -17,11 +17,11 @@ from tasks.tools.registry import promote
 from tests.mlflow_server import run_mlflow
 from tests.readme import read_blocks
 from tests.tasks.tools.receivers import Posts, run_web
-from tests.workspaces import MODEL, ROOT
+from tests.workspaces import MODEL
 
 SECRET = "a secret of ours"  # noqa: S105
 WAIT_SECONDS = 60.0  # a server tells in the background
-_, SUBSCRIBE, VERIFY = read_blocks(ROOT / "docs" / "alerts.md", "python")
+_, SUBSCRIBE, VERIFY = read_blocks("alerts.md", "python")
 
 
 @dataclass
@@ -72,8 +72,12 @@ def test_server_tells_of_the_champion_as_the_page_says(registry: Registry, monke
     ((method, path, headers, body),) = registry.posts.asked
     content = json.loads(body)
     assert (method, path, content.pop("timestamp")[:2]) == ("POST", "/champion", "20")
-    data = {"name": MODEL, "alias": "champion", "version": "2"}
-    assert content == {"entity": "model_version_alias", "action": "created", "data": data}
+    (example,) = read_blocks("alerts.md#when-another-version-serves", "json")
+    told = json.loads(example)
+    assert told.pop("timestamp")[:2] == "20"
+    assert told["data"] == {"name": MODEL, "alias": "champion", "version": "3"}
+    told["data"]["version"] = "2"
+    assert content == told
     check_verification(load_verification(), headers, body)
 
 

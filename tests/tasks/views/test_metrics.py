@@ -15,6 +15,7 @@ import pytest
 import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from amun.core.params import read_params
 from amun.evidence.attempts import Judged, Receipt, Summary
@@ -213,11 +214,39 @@ def test_prometheus_finds_no_fault_in_names_and_rules(
     for path in (RULES, RULE_TESTS):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     run(promtool, "test", "rules", RULE_TESTS.name, folder=tmp_path)
-    # each expression of the dashboard as a rule
-    rules = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(list_expressions())]
-    content = {"groups": [{"name": "dashboard", "rules": rules}]}
-    (tmp_path / "dashboard.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    assert f"{len(rules)} rules found" in run(promtool, "check", "rules", "dashboard.yaml", folder=tmp_path)
+
+
+def test_each_panel_of_the_dashboard_has_data(
+    workspace: Workspace, ledger: Ledger, promtool: str, tmp_path: Path
+) -> None:
+    assert ledger.list_waves(MODEL)
+    # asked thrice, Prometheus would have these series
+    families = text_string_to_metric_families(write_metrics(workspace))
+    series = [(write_series(one), one.value) for family in families for one in family.samples]
+    rules = [
+        {"alert": f"NoData{number}", "expr": f"absent({expression})"}
+        for number, expression in enumerate(list_expressions())
+    ]
+    expected = [{"alertname": rule["alert"], "eval_time": "2m", "exp_alerts": []} for rule in rules]
+    told = [{"series": name, "values": " ".join([f"{value:f}"] * 3)} for name, value in series]
+    content = {
+        "rules.yaml": {"groups": [{"name": "dashboard", "rules": rules}]},
+        "test.yaml": {
+            "rule_files": ["rules.yaml"],
+            "evaluation_interval": "1m",
+            "tests": [{"interval": "1m", "input_series": told, "alert_rule_test": expected}],
+        },
+    }
+    for name, written in content.items():
+        (tmp_path / name).write_text(yaml.safe_dump(written), encoding="utf-8")
+    assert f"{len(rules)} rules found" in run(promtool, "check", "rules", "rules.yaml", folder=tmp_path)
+    run(promtool, "test", "rules", "test.yaml", folder=tmp_path)
+
+
+def write_series(sample: Sample) -> str:
+    """Returns the name and labels of a sample as Prometheus writes them."""
+    labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
+    return f"{sample.name}{{{labels}}}"
 
 
 def list_expressions() -> list[str]:

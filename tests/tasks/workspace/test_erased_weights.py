@@ -17,6 +17,7 @@ from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import NOW
 from tests.amun.scan.planting import draw
 from tests.amun.shipped import PARAMS
+from tests.readme import fill_in, read_blocks
 from tests.tasks.workspace.test_scanning import registry, workspace
 
 __all__ = ["registry", "workspace"]
@@ -57,7 +58,9 @@ def test_weights_in_clear_are_found_after_their_key_is_destroyed_and_no_others(
         str(workspace.root / "left.safetensors"),
     ]
     print_scan(found)
-    assert f"{LABEL}: whole in temporary files (1)\nfound whole: " in capsys.readouterr().out
+    printed = capsys.readouterr().out.splitlines()
+    (page,) = read_blocks("scan.md#erased-weights", "output")
+    assert set(fill_in(page, {"/tmp/sent.zip": str(tmp_path / "tmp/sent.zip")}).splitlines()) <= {*printed}  # noqa: S108
     destroy_fingerprints(vault, NOW + timedelta(days=PARAMS.receipts.retention_days))
     assert read_erased_weights(workspace) == []
 
