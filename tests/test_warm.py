@@ -2,13 +2,26 @@
 
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.processes import has_ended, wait_until
 from tests.warm import WarmProcess, run_warm
+from tests.warm_order import Order, ask
 from tests.workspaces import Site
+
+LOOKS = """
+import logging, os, sys
+assert not [name for name in sys.modules if name.partition(".")[0] == "prefect"]
+os.environ["PREFECT_LOGGING_LEVEL"], os.environ["PREFECT_API_URL"] = sys.argv[1:]
+from prefect.context import get_settings_context
+import prefect, prefect.flows
+assert prefect.flows is sys.modules["prefect.flows"] and prefect.__spec__.origin == prefect.__file__
+settings, level = get_settings_context().settings, logging.getLogger("prefect.flow_runs").getEffectiveLevel()
+print(settings.logging.level, settings.api.url, logging.getLevelName(level))
+"""
 
 
 def write_stages(root: Path, **programs: str) -> None:
@@ -32,6 +45,18 @@ def test_answers_and_exit_codes_are_the_same(
             answers.append((finished.returncode, finished.stdout, finished.stderr))
     assert answers[0] == answers[1]
     assert answers[0] != (0, "", "")
+
+
+def test_prefect_is_not_there_before_it_is_imported_and_reads_its_settings_then(
+    variables: dict[str, str], warm: WarmProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "looks.py").write_text(LOOKS, encoding="utf-8")
+    environment = Site(tmp_path, variables).environment
+    for level, url in (("WARNING", "http://127.0.0.1:1/api"), ("DEBUG", "http://127.0.0.1:2/api")):
+        order = Order(["python", "-m", "looks", level, url], str(tmp_path), environment, sys.executable)
+        with (tmp_path / "said").open("w+b") as said:
+            status = ask(warm.address, order, [said.fileno()] * 3, timeout=60)
+        assert (status, (tmp_path / "said").read_text(encoding="utf-8")) == (0, f"{level} {url} {level}\n")
 
 
 def test_stage_ends_with_the_code_or_the_signal_of_its_program(

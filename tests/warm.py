@@ -8,8 +8,8 @@ installed project's. DVC runs the stages, which import the code of their workspa
 Note:
     What only a new interpreter can show is left to those who start one: tests with the marker `cold` or `long`, and the
     fixtures `init_run`, `wave_run` and, for some commands, `readme_run`. It is what a program imports for itself, what
-    it sets before it does, and the order of sets: copies hash alike. Prefect is not imported before: it reads its
-    settings then.
+    it sets before it does, and the order of sets: copies hash alike. Prefect reads its settings when it is imported;
+    so it does in a copy, for it was imported before and hidden.
 """
 
 import os
@@ -33,6 +33,7 @@ class WarmProcess:
     """The process that waits for orders.
 
     Attributes:
+        address: where `amun` is asked for.
         interpreter: a `python` that has stages run warm.
         told: the variables by which that finds this process.
         early: what it was given of the variables that only a starting interpreter reads.
@@ -42,13 +43,13 @@ class WarmProcess:
         """Takes the folder where `amun` lies, and what the process' environment has beside this one's."""
         # a short path, for a socket's has at most 107 bytes
         self._folder = Path(mkdtemp(prefix="warm"))
-        self._address = str(self._folder / "orders")
+        self.address = str(self._folder / "orders")
         self._programs = programs
         self.interpreter = write_interpreter(self._folder)
-        self.told = {ADDRESS_VARIABLE: self._address + OF_STAGES}
+        self.told = {ADDRESS_VARIABLE: self.address + OF_STAGES}
         self.early = pick_early(variables)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm_server", self._address],
+            [sys.executable, "-m", "tests.warm_server", self.address],
             cwd=ROOT,
             # OpenBLAS would start threads when it is imported
             env=os.environ | variables | {"OPENBLAS_NUM_THREADS": "1"},
@@ -68,9 +69,9 @@ class WarmProcess:
             TimeoutExpired: it took longer.
             ConnectionError: it, or the process, has died on the way.
         """
-        program, address = str(self._programs / arguments[0]), self._address
+        program, address = str(self._programs / arguments[0]), self.address
         if arguments[0] == "python":
-            program, address = "python", self._address + OF_STAGES
+            program, address = "python", self.address + OF_STAGES
         environment = {**variables, **self.told}
         order = Order([program, *arguments[1:]], str(folder), environment, str(self.interpreter))
         with Path(os.devnull).open() as nothing, TemporaryFile("w+") as output, TemporaryFile("w+") as errors:

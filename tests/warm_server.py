@@ -18,11 +18,45 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 from tests.warm_order import Order
 
 COMMAND_LINE = "flows.cli.app"
+# what the commands import of the project when they need it, as far as it does not import Prefect
+OF_COMMANDS = (
+    "amun.audit.earlier",
+    "flows.findings",
+    "flows.night",
+    "flows.pages.erase_tables",
+    "flows.pages.model_tables",
+    "flows.pages.receipt_tables",
+    "flows.pages.report_page",
+    "flows.pages.request_page",
+    "flows.pages.tables",
+    "flows.pages.wave_tables",
+    "flows.preview",
+    "flows.running",
+    "flows.setup",
+    "tasks.tools.sound",
+    "tasks.views.model_page",
+    "tasks.views.report_facts",
+    "tasks.views.status",
+    "tasks.views.trace",
+    "tasks.views.version_details",
+    "tasks.workspace.backup",
+    "tasks.workspace.canaries",
+    "tasks.workspace.costs",
+    "tasks.workspace.faults",
+    "tasks.workspace.holdings",
+    "tasks.workspace.preview",
+    "tasks.workspace.retrained",
+    "tasks.workspace.scanning",
+    "tasks.workspace.worktree",
+)
 OF_STAGES = "-stages"  # ends the address of the process that knows none of the project's code
 OF_NEW_INTERPRETER = 700, 10, 10  # when Python looks for garbage
 UNFLUSHED = 120  # the exit code where what was printed could not be written
@@ -45,14 +79,6 @@ LIBRARIES = (
     "mlflow.store.tracking.sqlalchemy_store",
     "dvc.repo",
     "boto3",
-    # what Prefect imports, and itself asks for no settings
-    "griffe",
-    "h2.connection",
-    "jsonschema",
-    "pendulum",
-    "prometheus_client",
-    "pydantic_settings",
-    "websockets.asyncio.client",
     "cryptography.x509",
 )
 
@@ -157,6 +183,39 @@ def prepare(*names: str) -> None:
     gc.freeze()  # a collection in a copy would write to all of it
 
 
+class Aside(MetaPathFinder):
+    """Prefect, imported and hidden: it comes back when a program imports it, and reads its settings then.
+
+    Making the forms of its answers takes most of its import; they depend on no setting.
+    """
+
+    def __init__(self) -> None:
+        """Imports it and hides it."""
+        importlib.import_module("prefect.main")
+        names = [name for name in sys.modules if name.partition(".")[0] == "prefect"]
+        self._modules = {name: sys.modules.pop(name) for name in names}
+        self._spec = self._modules["prefect"].__spec__
+        sys.meta_path.insert(0, self)
+
+    def find_spec(self, name: str, _path: object, _target: object = None) -> ModuleSpec | None:
+        """Returns how to import Prefect: it is there already."""
+        return ModuleSpec(name, self, is_package=True) if name == "prefect" else None  # type: ignore[arg-type]
+
+    def create_module(self, _: ModuleSpec) -> ModuleType:
+        """Returns the package, with all that belongs to it back in its place."""
+        sys.meta_path.remove(self)
+        sys.modules.update(self._modules)
+        return self._modules["prefect"]
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Has it read its settings, and set up its logging, as it does when it is imported."""
+        module.__spec__ = self._spec
+        context, logging_of = (self._modules[f"prefect.{name}"] for name in ("context", "logging.configuration"))
+        context.refresh_global_settings_context()
+        logging_of.PROCESS_LOGGING_CONFIG.clear()
+        logging_of.setup_logging()
+
+
 def list_packages() -> None:
     """Finds out once, not in each copy, which installed package has which module: MLflow asks when it logs a model."""
     importlib.import_module("mlflow.utils.requirements_utils")._init_packages_to_modules_map()
@@ -183,7 +242,11 @@ def main() -> None:
     else:
         compile_search()
         list_packages()
-        prepare(COMMAND_LINE)
+        prepare(COMMAND_LINE, *OF_COMMANDS)
+        if "prefect" in sys.modules:
+            raise SystemExit("one of what the commands import has imported Prefect, and its settings with it")
+        Aside()
+        prepare()
         order = serve(address)
     try:
         become(order)
