@@ -27,11 +27,13 @@ from amun.core.progress import PROGRESS_FILE_VARIABLE
 from amun.core.stage_names import BASE_STAGES
 from amun.core.stage_result import FORCED_VARIABLE, RESULT_FILE_VARIABLE, UP_TO_DATE, StageResult
 from amun.core.temporary import open_temporary
+from tasks.tools import dvc_lock
 from tasks.tools.digests import compute_md5
 from tasks.tools.dvc_settings import LOCAL, SHARED, edit_settings, name_section
 from tasks.tools.git import read_committed, restore_paths
 
-LOCK_FILE = "dvc.lock"
+dvc_lock.write_quickly()
+LOCK_FILE = dvc_lock.LOCK_FILE
 _ATTEMPTS = "AWS_MAX_ATTEMPTS"
 REMOTE = "storage"  # as `set_remote` names it
 # as DVC tells of a stage that Ctrl-C has ended, with a shell in between or not
