@@ -32,7 +32,7 @@ from bench.month.ways import Desk, serve
 from tasks.tools.environment import API_VARIABLE, SILENCE
 from tasks.tools.prefect_server import provide_prefect
 from tasks.tools.servers import UI_VARIABLE
-from tests.conftest import QUIET
+from tests.fixtures import QUIET
 from tests.warm import WarmProcess, run_warm
 from tests.workspaces import BIN, Site, list_people, make_clone
 

@@ -13,7 +13,7 @@ from prefect.states import Scheduled
 from flows.waves import deletion_wave
 from tasks.tools.environment import API_VARIABLE
 from tasks.tools.overdue_runs import merge_overdue_runs
-from tests.conftest import PREFECT_DATABASE
+from tests.fixtures import PREFECT_DATABASE
 
 NIGHTS = 5
 
