@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dvc import dvcfile
-from dvc.utils.serialize import dumps_yaml, modify_yaml, parse_yaml
+from dvc.utils.serialize import YAMLFileCorruptedError, dumps_yaml, modify_yaml, parse_yaml
 
 LOCK_FILE = "dvc.lock"
 _BEGIN = re.compile(r"^  (?=[\w-]+:$)", re.MULTILINE)  # of a stage
@@ -37,4 +37,18 @@ def _modify(path: str, fs: Any = None) -> Iterator[dict[str, Any]]:
         kept[name] if stage is before.get(name) else dumps_yaml({"stages": {name: stage}}).partition("\n")[2]
         for name, stage in content["stages"].items()
     ]
-    file.write_text("".join([head, *written]), encoding="utf-8")
+    text = "".join([head, *written])
+    if _says(text, content):
+        file.write_text(text, encoding="utf-8")
+        return
+    # somebody has changed more than stages, or one in its place, or the file ended otherwise than DVC ends it
+    with modify_yaml(path, fs=fs) as whole:
+        whole.clear()
+        whole.update(content)
+
+
+def _says(text: str, content: dict[str, Any]) -> bool:
+    try:
+        return bool(parse_yaml(text, LOCK_FILE) == content)
+    except YAMLFileCorruptedError:
+        return False

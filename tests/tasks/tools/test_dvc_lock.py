@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from dvc import dvcfile
-from dvc.utils.serialize import dump_yaml, modify_yaml
+from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
 
 import tasks.tools.dvc
 
@@ -29,6 +29,26 @@ def change(root: Path, modify: Any, name: str = "dvc.lock") -> bytes:
         stages["train"] = OrderedDict(cmd="false", params={"params.yaml": dict(VALUES, e=0.0005)})
         stages["report"] = deepcopy(STAGE)
     return (root / name).read_bytes()
+
+
+def test_dvc_asks_for_it_by_the_name_that_is_replaced() -> None:
+    assert "modify_yaml" in dvcfile.Lockfile.dump.__code__.co_names
+    assert dvcfile.modify_yaml is not modify_yaml
+
+
+@pytest.mark.parametrize("end", ["", "...\n", "\n\n"])
+def test_what_changes_besides_a_whole_stage_is_written_too(end: str, ours: Any, tmp_path: Path) -> None:
+    dump_yaml(str(tmp_path / "dvc.lock"), LOCK)
+    text = (tmp_path / "dvc.lock").read_text(encoding="utf-8").rstrip("\n") + (
+        "" if not end else f"\n{end}".rstrip(" ")
+    )
+    (tmp_path / "dvc.lock").write_text(text, encoding="utf-8")
+    with ours(str(tmp_path / "dvc.lock")) as content:
+        content["stages"]["audit-2"]["cmd"] = "false"  # in its place
+        content["stages"]["report"] = deepcopy(STAGE)
+        content["datasets"] = [{"name": "one"}]
+        expected = deepcopy(content)
+    assert load_yaml(str(tmp_path / "dvc.lock")) == expected
 
 
 @pytest.fixture
