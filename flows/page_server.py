@@ -101,13 +101,14 @@ def _answer(environ: "WSGIEnvironment", workspace: Workspace, expected: bytes, r
     if found is None:
         return _Reply("404 Not Found", "There are /, /wave/NUMBER, /requests and /requests/PAGE.\n")
     try:
+        if found["list"]:
+            return _render_list(workspace, int(found["page"] or 1))
         with rendering:
-            if found["list"]:
-                return _render_list(workspace, int(found["page"] or 1))
             return _render(workspace, None if found["wave"] is None else int(found["wave"]))
     except Exception as error:
         # who asks is told nothing of it: what it names is for whoever reads the log
-        _tell(f"the report cannot be served: {error if isinstance(error, AmunError) else repr(error)}")
+        page = "the list of requests" if found["list"] else "the report"
+        _tell(f"{page} cannot be served: {error if isinstance(error, AmunError) else repr(error)}")
         return NO_PAGE
 
 

@@ -66,6 +66,7 @@ def list_taken() -> set[tuple[str, str]]:
     for path in sorted((ROOT / "tests").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = dict(find_constants(tree)) | {"README": README, "WORKSPACE": WORKSPACE}
+        dropping = [line.value for line in ast.walk(tree) if isinstance(line, ast.Assign) and is_dropping(line)]
         for call in ast.walk(tree):
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id not in TAKING:
                 continue
@@ -74,9 +75,17 @@ def list_taken() -> set[tuple[str, str]]:
             if path.name == "readme.py":
                 continue
             assert isinstance(named, str), f"{path}, line {call.lineno}: a place is written as text"
+            assert call not in dropping, f"{path}, line {call.lineno}: takes blocks and leaves some of them"
             language = TAKING[call.func.id] or ast.literal_eval(call.args[1])
             taken.add((named, language))
     return taken
+
+
+def is_dropping(line: ast.Assign) -> bool:
+    """Tells whether an assignment takes some of what it gets, and leaves any number of others: `first, *_ = ...`."""
+    targets = [one for target in line.targets if isinstance(target, ast.Tuple) for one in target.elts]
+    stars = [one.value for one in targets if isinstance(one, ast.Starred)]
+    return any(isinstance(one, ast.Name) and one.id.startswith("_") for one in stars)
 
 
 def find_constants(tree: ast.Module) -> Iterator[tuple[str, str]]:

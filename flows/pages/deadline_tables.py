@@ -38,7 +38,7 @@ def tabulate_list(requests: Sequence[ReportedRequest], now: datetime) -> Table:
     """Returns each request of a page of the list, of which the page has not what the same people asked before."""
     table = _list_requests("Requests, the latest first", requests, now)
     rows = [
-        (*cells[:-1], "as the request before") if one.state == "already_forgotten" else cells
+        (*cells[:-1], "as the person's earlier request") if one.state == "already_forgotten" else cells
         for one, cells in zip(requests, table.rows, strict=True)
     ]
     return replace(table, rows=tuple(rows))

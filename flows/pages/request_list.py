@@ -25,6 +25,8 @@ def render_list(ledger: Ledger, model: str, number: int) -> str | None:
     if not 1 <= number <= num_pages:
         return None
     found = ledger.list_requests(model, limit=MAX_SHOWN, num_later=(number - 1) * MAX_SHOWN)
+    if num_requests and not found:
+        return None  # some were cleared between the two looks
     cleared = [one.number for one in ledger.list_cleared(model).values() if one.destroyed_at is not None]
     return open_template("requests.html").render(
         model=model,

@@ -30,12 +30,13 @@ def count_due(requests: Sequence[ReportedRequest]) -> tuple[Counter[date], Count
 
 
 def draw_calendar(requests: Sequence[ReportedRequest], now: datetime) -> Markup:
-    """Returns the weeks from this one to that of the last due date; nothing where nothing is due from today on."""
+    """Returns the weeks from this one to that of the last due date; nothing where nobody waits."""
     waiting, held = count_due(requests)
     today = find_date(now)
-    last = max((day for day in {*waiting, *held} if day >= today), default=None)
-    if last is None:
+    if not (waiting or held):
         return Markup()
+    # where all that waits is late there is this week still: it says so
+    last = max(today, *waiting, *held)
     return draw_both(lambda width: _draw_weeks(waiting, held, today, last, width))
 
 
@@ -70,6 +71,7 @@ def _add_day(
         drawing.text(x + 0.775 * cell - 2, y + 20, f"{num_waiting}", "count", "middle")
     if num_held:
         drawing.mark("square", x + 9, y + 21, 3.5, "held")
+        drawing.text(x + 15, y + 25, f"{num_held}", "small")
 
 
 def _describe(waiting: Counter[date], held: Counter[date], today: date, end: date) -> str:

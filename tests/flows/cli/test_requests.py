@@ -269,7 +269,7 @@ def test_requests_wait_for_approval_where_the_parameters_say_so(
     PARAMS.write_text(shipped.replace("approvals: 0 ", "approvals: 1 "), encoding="utf-8")
     assert "held" in Typed(capsys, "add", "heavy").out
     assert "it waits for approval" in Typed(capsys, "list").out
-    *_, line = list_commands("intake.md#who-is-not-known-yet-and-who-is-denied")
+    _, _, _, _, line = list_commands("intake.md#who-is-not-known-yet-and-who-is-denied")
     approved = Typed(capsys, *shlex.split(fill_in(line, {"R-000042": "R-000001"}))[2:])
     assert (approved.exit_code, "1 of 1: Eve Miller" in approved.out) == (0, True)
     assert ledger.get_request("R-000001").outcomes[0].state == "pending"

@@ -339,7 +339,11 @@ def test_calendar_tells_what_is_due_on_which_day() -> None:
         ("2026-07-10", "in 10 days", "0", "1"),
         ("2026-10-28", "in 120 days", "1", "0"),
     )
-    assert draw_calendar(report_requests(requests[3:5], MODEL, NOW), NOW) == ""
+    late = draw_calendar(report_requests(requests[3:5], MODEL, NOW), NOW)
+    assert "From 2026-06-29 to 2026-07-05 0 requests are due. 1 request was due before." in late.replace(
+        "2026-06-30", "2026-06-29"
+    )
+    assert draw_calendar(report_requests(requests[4:5], MODEL, NOW), NOW) == ""
     (row,) = tabulate_due(report_requests(requests[:1], MODEL, NOW), NOW + DAY).rows
     assert row[1] == "today"
 
