@@ -77,12 +77,14 @@ class SampleOpener:
             is_held = self._find_room(path, reader, reader.row_bytes * int(is_chosen.sum()))
             pixels = np.empty((int(is_chosen.sum()) if is_held else 0, *reader.shape), reader.dtype)
             labels, subject_ids, done = [np.empty(0, np.int64)], [reader.sample_ids[:0]], 0
-            for part in reader.read_groups(is_chosen):
+            for part in reader.read_groups(is_chosen) if is_held else ():
                 labels.append(part.labels)
                 subject_ids.append(part.subject_ids)
-                if is_held:
-                    pixels[done : done + len(part.labels)] = part.payloads
-                    done += len(part.labels)
+                pixels[done : done + len(part.labels)] = part.payloads
+                done += len(part.labels)
+            for people, classes in () if is_held else reader.read_labels(is_chosen):
+                labels.append(classes)
+                subject_ids.append(people)
             images: ImageSet = HeldImages(self._place(torch.from_numpy(pixels)), self._device)
             if not is_held:
                 images = SealedImages(reader.locate(is_chosen), reader.shape, self._device)
