@@ -16,7 +16,7 @@ from amun.core.progress import show_progress
 from amun.evidence.figures import PrepareFigures
 from amun.evidence.wave import write_json
 from amun.stages.runner import run_stage
-from amun.store.alike import Pixels, Size
+from amun.store.alike import Pixels, Size, digest_pictures
 from amun.store.images import check_images, read_images
 from amun.store.naming import SampleNamer, name_by_secret, open_namer
 from amun.store.rows import Indices, Mask, Strings
@@ -25,7 +25,7 @@ from amun.store.sources.catalogue import Listing, list_source, raise_problems
 from amun.store.sources.revision import read_revision, require_files
 from amun.store.splits import SPLITS, check_splits, deal_splits, invent_subjects, limit_group
 from amun.store.train_list import read_train_list
-from amun.store.twins import count_twins, digest_pictures, join_people
+from amun.store.twins import count_twins, join_people
 from amun.vault.seal import open_seal
 from amun.vault.suppression import Suppression
 from amun.vault.vault import read_suppression

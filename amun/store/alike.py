@@ -1,5 +1,6 @@
 """One image made alike, by the rules of `data.images`: rotated as EXIF says, one colour mode, one size."""
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,16 @@ KEPT_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
 LYING = (5, 6, 7, 8)
 
 
+DIGEST_BYTES = 16
+
+
 class ImageError(ValueError):
     """An image cannot be used, and why."""
+
+
+def digest_pictures(pixels: Pixels) -> list[bytes]:
+    """Returns a digest of the pixels of each of the images (N, ...)."""
+    return [hashlib.sha256(image.tobytes()).digest()[:DIGEST_BYTES] for image in pixels]
 
 
 def measure_image(open_image: Opener, *, rules: ImagesParams) -> Size:

@@ -21,11 +21,11 @@ import numpy.typing as npt
 from amun.core.errors import DamagedError, join_lines
 from amun.core.params import ImagesParams
 from amun.core.processors import count_processors
-from amun.store.alike import Pixels, read_image
+from amun.store.alike import DIGEST_BYTES, Pixels, digest_pictures, read_image
 from amun.store.pictures import ignore_warnings, open_picture
 
-# a row begins with what it holds, and how many bytes that takes
-_HEAD = struct.Struct("<BQ")
+# a row begins with what it holds, how many bytes that takes, and the digest of the pixels, by which twins are found
+_HEAD = struct.Struct(f"<BQ{DIGEST_BYTES}s")
 _PIXELS, _FILE = 0, 1
 IMAGES_A_TASK = 8
 
@@ -62,7 +62,8 @@ class EncodedForm:
     def pack(self, pixels: Pixels, file: bytes | None) -> bytes:
         """Returns the bytes of one row: of the file, or of the pixels (C, H, W) where there is none."""
         content = np.ascontiguousarray(pixels).tobytes() if file is None else file
-        row = _HEAD.pack(_PIXELS if file is None else _FILE, len(content)) + content
+        (digest,) = digest_pictures(pixels[None])
+        row = _HEAD.pack(_PIXELS if file is None else _FILE, len(content), digest) + content
         return row.ljust(pad_length(len(row)), b"\0")
 
     def find_files(self, rows: Sequence[bytes]) -> list[bytes | None]:
@@ -106,6 +107,11 @@ class EncodedForm:
             ) from None
 
 
+def read_digests(rows: Sequence[bytes]) -> list[bytes]:
+    """Returns (N,) the digests of the pixels of rows, as `digest_pictures` made them when they were packed."""
+    return [_HEAD.unpack_from(row)[2] for row in rows]
+
+
 def pad_length(length: int) -> int:
     """Returns the length to which bytes of some length are filled up: L < 2 as it is, else as Padmé has it."""
     if length < 2:
@@ -117,5 +123,5 @@ def pad_length(length: int) -> int:
 
 def _unpack(row: bytes) -> tuple[int, bytes]:
     """Returns what a row holds: its kind, and the bytes without what they were filled up with."""
-    kind, length = _HEAD.unpack_from(row)
+    kind, length, _ = _HEAD.unpack_from(row)
     return kind, row[_HEAD.size : _HEAD.size + length]

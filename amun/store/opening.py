@@ -40,6 +40,10 @@ class SealedImages(ImageSet):
         """Returns the images at these rows; see `ImageSet`."""
         return normalise(torch.from_numpy(self.rows.open(rows.numpy())).to(self.device))
 
+    def digest(self, rows: Tensor) -> list[bytes]:
+        """Returns the digests of the pixels at these rows; see `ImageSet`."""
+        return self.rows.digest(rows.numpy())
+
     def to(self, device: torch.device) -> "SealedImages":
         """Returns the set whose batches lie on another device."""
         return replace(self, to_device=device)

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from amun.core.errors import AmunError, DamagedError, join_lines
-from amun.store.encoded import EncodedForm
+from amun.store.alike import digest_pictures
+from amun.store.encoded import EncodedForm, read_digests
 from amun.store.pages import locate_contents, locate_values
 from amun.store.sealed_rows import SealedRows
 from amun.vault.seal import Bytes, Content, Labels, open_contents, open_rows, sign_file
@@ -169,11 +170,11 @@ class RowReader:
             AmunError: as `read`.
         """
         for rows, subject_ids, labels, contents in self._open_groups(is_chosen):
-            if self.encoded is None or not isinstance(contents, list):
-                yield Rows(self.sample_ids[rows], subject_ids, labels, self._shape(np.asarray(contents)))
-            else:
+            if self.encoded is not None and isinstance(contents, list):
                 files = self.encoded.find_files(contents)
                 yield Rows(self.sample_ids[rows], subject_ids, labels, self.encoded.decode(contents), files)
+            elif not isinstance(contents, list):
+                yield Rows(self.sample_ids[rows], subject_ids, labels, self._shape(contents))
 
     def read_labels(self, is_chosen: Mask) -> Iterator[tuple[Strings, Labels]]:
         """Yields whose the chosen rows (N,) of each row group are, and their labels; no image file is decoded.
@@ -183,6 +184,17 @@ class RowReader:
         """
         for _, subject_ids, labels, _ in self._open_groups(is_chosen):
             yield subject_ids, labels
+
+    def read_pictures(self, is_chosen: Mask) -> Iterator[tuple[Strings, Strings, list[bytes]]]:
+        """Yields ids, people and digests of the pixels of the chosen rows (N,) of each row group; none is decoded.
+
+        Raises:
+            AmunError: as `read`.
+        """
+        for rows, subject_ids, _, contents in self._open_groups(is_chosen):
+            is_packed = isinstance(contents, list)
+            pictures = read_digests(contents) if is_packed else digest_pictures(self._shape(contents))
+            yield self.sample_ids[rows], subject_ids, pictures
 
     def _open_groups(self, is_chosen: Mask) -> Iterator[tuple[Indices, Strings, Labels, Bytes | list[bytes]]]:
         """Yields the places of the chosen rows (N,) of each row group, their people, labels and opened payloads."""

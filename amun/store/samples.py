@@ -327,6 +327,18 @@ def read_in_groups(
             yield _as_samples(rows)
 
 
+def read_pictures(
+    path: Path, *, sample_ids: Sequence[str] | None = None, without: Sequence[str] = (), skip_erased: bool = False
+) -> Iterator[tuple[str, str, bytes]]:
+    """Yields of samples of a store file each one's id, its owner and the digest of its pixels; as `read_in_groups`."""
+    with RowReader(path) as reader:
+        is_chosen = choose_rows(reader, sample_ids, without)
+        if skip_erased:
+            is_chosen &= ~reader.find_erased()
+        for ids, subject_ids, pictures in reader.read_pictures(is_chosen):
+            yield from zip(ids.tolist(), subject_ids.tolist(), pictures, strict=True)
+
+
 def read_ids(path: Path) -> list[str]:
     """Returns the ids of the samples in a store file, in its order."""
     with RowReader(path) as reader:

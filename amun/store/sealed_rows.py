@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from amun.core.errors import DamagedError
-from amun.store.encoded import EncodedForm
+from amun.store.alike import digest_pictures
+from amun.store.encoded import EncodedForm, read_digests
 from amun.store.pages import Offsets
 from amun.vault.seal import LABEL, TAG_BYTES, Bytes, Content, open_contents, open_rows
 from amun.vault.wrapping import SubjectKey
@@ -48,7 +49,7 @@ class SealedRows:
         self._dtype, self._shape = np.dtype(content.dtype), tuple(json.loads(content.shape))
         self._sample_ids = sample_ids
         self._keys = keys
-        self._offsets, self._sizes = offsets, sizes
+        self._offsets, self._sizes = offsets, np.empty(0, np.int64) if sizes is None else sizes
         self._encoded = encoded
         # read by place, not mapped: of a file cut off meanwhile that is an error, and no signal that kills
         self._descriptor = os.open(path, os.O_RDONLY)
@@ -64,13 +65,21 @@ class SealedRows:
             AmunError: a subject's key is not there.
             DamagedError: a row is not what was sealed as this sample's.
         """
+        if self._encoded is not None:
+            return self._encoded.decode(self._open_each(rows))
         keys, sample_ids = [self._keys[row] for row in rows], self._sample_ids[rows].tolist()
-        if self._encoded is not None and self._sizes is not None:
-            _, files = open_contents(keys, self._content, sample_ids, self._read_each(rows, self._sizes[rows]))
-            return self._encoded.decode(files)
         _, opened = open_rows(keys, self._content, sample_ids, self._read(rows))
         payloads: npt.NDArray[Any] = np.ascontiguousarray(opened).reshape(-1).view(self._dtype)
         return payloads.reshape(len(rows), *self._shape)
+
+    def digest(self, rows: npt.NDArray[np.int64]) -> list[bytes]:
+        """Returns the digests of the pixels of these rows (B,); no image file is decoded. Raises as `open`."""
+        return digest_pictures(self.open(rows)) if self._encoded is None else read_digests(self._open_each(rows))
+
+    def _open_each(self, rows: npt.NDArray[np.int64]) -> list[bytes]:
+        """Returns the opened bytes of rows that have not all the same length."""
+        keys, sample_ids = [self._keys[row] for row in rows], self._sample_ids[rows].tolist()
+        return open_contents(keys, self._content, sample_ids, self._read_each(rows))[1]
 
     def _read(self, rows: npt.NDArray[np.int64]) -> Bytes:
         """Returns the sealed bytes (B, ...) of these rows."""
@@ -81,11 +90,12 @@ class SealedRows:
                 raise self._describe_cut()
         return sealed
 
-    def _read_each(self, rows: npt.NDArray[np.int64], sizes: Offsets) -> list[bytes]:
-        """Returns the sealed bytes of each of these rows, which have these sizes."""
-        places = zip(sizes.tolist(), self._offsets[rows].tolist(), strict=True)
+    def _read_each(self, rows: npt.NDArray[np.int64]) -> list[bytes]:
+        """Returns the sealed bytes of each of these rows."""
+        sizes = self._sizes[rows].tolist()
+        places = zip(sizes, self._offsets[rows].tolist(), strict=True)
         sealed = [os.pread(self._descriptor, size, offset) for size, offset in places]
-        if [len(row) for row in sealed] != sizes.tolist():
+        if [len(row) for row in sealed] != sizes:
             raise self._describe_cut()
         return sealed
 

@@ -21,12 +21,12 @@ from amun.core.paths import CALIBRATION, EXCLUSIONS, PREPARE_METRICS, TEST, TRAI
 from amun.evidence.wave import write_json
 from amun.stages.prepare import prepare
 from amun.store import samples as store
-from amun.store.alike import KEPT_FORMATS
+from amun.store.alike import KEPT_FORMATS, digest_pictures
 from amun.store.encoded import pad_length
 from amun.store.opening import SampleOpener
 from amun.store.pages import locate_contents
 from amun.store.rows import RowReader
-from amun.store.samples import Samples, SampleWriter, StoredSamples, read_samples
+from amun.store.samples import Samples, SampleWriter, StoredSamples, read_pictures, read_samples
 from amun.vault.seal import Seal, open_seal
 from tests.amun.pictures import RULES
 from tests.amun.sealing import destroy_keys, make_vault
@@ -126,6 +126,9 @@ def test_samples_are_the_same_in_either_form(*, is_sealed: bool) -> None:
             backwards = torch.arange(len(samples)).flip(0)
             assert torch.equal(opened.images.batch(backwards), samples.images.flip(0))
             assert torch.equal(torch.cat(list(opened.images.stream_all(3))), samples.images)
+            assert opened.images.digest_all(7) == digest_pictures(samples.payloads.numpy())
+        rows = zip(samples.sample_ids, samples.subject_ids, digest_pictures(samples.payloads.numpy()), strict=True)
+        assert list(read_pictures(path)) == list(rows)
     if not is_sealed:
         with pytest.raises(InputError, match=r"images in clear .* are not opened batch by batch"):
             open_with(0)
@@ -265,6 +268,10 @@ def test_labels_are_read_without_a_decoder_and_what_cannot_be_decoded_is_told() 
     writer.finish()
     opened = open_with(0, path)
     assert opened.labels.tolist() == [3]
+    # nor is a decoder asked whose picture is somebody else's, too
+    (picture,) = digest_pictures(samples.payloads.numpy())
+    assert opened.images.digest_all(1) == [picture]
+    assert list(read_pictures(path)) == [("a" * 32, "ann", picture)]
     with pytest.raises(DamagedError, match=r"cannot be decoded any more \(.*\): install the packages of constraints"):
         opened.images.read_all()
 
