@@ -192,9 +192,8 @@ class RowReader:
             AmunError: as `read`.
         """
         for rows, subject_ids, _, contents in self._open_groups(is_chosen):
-            is_packed = isinstance(contents, list)
-            pictures = read_digests(contents) if is_packed else digest_pictures(self._shape(contents))
-            yield self.sample_ids[rows], subject_ids, pictures
+            found = read_digests(contents) if isinstance(contents, list) else digest_pictures(self._shape(contents))
+            yield self.sample_ids[rows], subject_ids, found
 
     def _open_groups(self, is_chosen: Mask) -> Iterator[tuple[Indices, Strings, Labels, Bytes | list[bytes]]]:
         """Yields the places of the chosen rows (N,) of each row group, their people, labels and opened payloads."""
