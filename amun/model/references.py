@@ -14,7 +14,7 @@ from amun.engine.local import LocalEngine
 from amun.engine.shards import Engine, Keeper, Shard, map_shards, name_shard
 from amun.model.history import FALLBACK
 from amun.model.trainer import train_model
-from amun.model.training import PASS_SIZE, compute_logits
+from amun.model.training import choose_pass_size, compute_logits
 from amun.model.weights import copy_weights
 from amun.store.image_sets import AnyImages, ImageSet, as_set
 from amun.store.samples import LabelledSamples
@@ -49,7 +49,8 @@ def draw_sample_halves(samples: LabelledSamples, num_references: int, seed: int)
 
     Whom a reference was not trained on it must not know under another name.
     """
-    pictures = samples.image_set(torch.device("cpu")).digest_all(PASS_SIZE)
+    images = samples.image_set(torch.device("cpu"))
+    pictures = images.digest_all(choose_pass_size(images))
     owners = join_people(samples.subject_ids, pictures, len(samples) / 4)
     return draw_halves(owners, num_references, seed)
 
