@@ -9,7 +9,7 @@ code is 1 where images in memory take more than 1.05 of the tensor.
 
 *Memory*: the stage `train`, one epoch of a tiny network on made-up images of 32 x 32 in colour, ten to a person, in a
 process of its own which may hold `--memory-gib` of images. A third size is foreseen by the line through the two before.
-What was measured goes to `bench/results/larger.json`, which `python -m bench.larger_picture` draws.
+What was measured goes to `bench/results/larger.json`.
 """
 
 import argparse
