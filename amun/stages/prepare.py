@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import keyed_digest, load_secret, subject_key, subject_keys
 from amun.core.params import Params
@@ -214,7 +215,7 @@ def _write_stores(held: _Held, splits: Strings, params: Params, folder: Path, se
     writers = {split: SampleWriter(folder / path, seal, rules) for split, path in stores}
     problems: list[str] = []
     seen = _Seen([], *np.zeros((2, len(held.positions)), dtype=np.bool_))
-    done = 0
+    done = num_files = 0
     with show_progress("prepare", len(held.positions), "images") as advance:
         for batch in read_images(held.listing, held.positions, params.data.images, held.size, with_files=with_files):
             problems += batch.problems
@@ -223,6 +224,7 @@ def _write_stores(held: _Held, splits: Strings, params: Params, folder: Path, se
                 samples = _take_in(held, batch.positions, batch.pixels, rows, seen, namer)
                 is_in = ~seen.is_left_out[rows] & ~seen.is_known[rows]
                 dealt, files = splits[rows][is_in], [batch.files[place] for place in np.flatnonzero(is_in)]
+                num_files += sum(file is not None for file in files)
                 for split, writer in writers.items():
                     own = np.flatnonzero(dealt == split)
                     writer.append(samples.take(own), [files[place] for place in own])
@@ -232,6 +234,12 @@ def _write_stores(held: _Held, splits: Strings, params: Params, folder: Path, se
     for writer in writers.values():
         writer.discard() if problems else writer.finish()
     raise_problems(problems)
+    if with_files:
+        # of some sources none can be kept, which a person would else find out by the size of the store
+        print(
+            f"  kept as the files that they came in: {num_files} of {tell_count(int(seen.is_in.sum()), 'image')}",
+            flush=True,
+        )
     return seen
 
 

@@ -1,6 +1,7 @@
 """One image made alike, by the rules of `data.images`: rotated as EXIF says, one colour mode, one size."""
 
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,10 @@ Size = tuple[int, int]
 MODES = {"greyscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 # formats of image files that are kept as they are: compressed well, and decoded by Pillow's own, fast decoders
 KEPT_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
+# no file is kept of more than so many times the pixels that are asked for: a small one may be a huge image
+MAX_SHRINKING = 4
 # EXIF orientations that lay an image on its side
 LYING = (5, 6, 7, 8)
-
-
 DIGEST_BYTES = 16
 
 
@@ -66,8 +67,9 @@ def read_with_file(open_image: Opener, *, rules: ImagesParams, size: Size) -> tu
     Raises:
         ImageError: as `read_image`.
     """
-    opened = open_image()
-    file = read_file(opened) if isinstance(opened, Image.Image) and opened.format in KEPT_FORMATS else b""
+    opened, file = open_image(), b""
+    if isinstance(opened, Image.Image) and opened.format in KEPT_FORMATS:
+        file = read_file(opened) if math.prod(opened.size) <= MAX_SHRINKING * math.prod(size) else b""
     pixels = read_image(lambda: opened, rules=rules, size=size)
     return pixels, file if 0 < len(file) < pixels.nbytes else None
 

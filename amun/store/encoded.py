@@ -1,9 +1,8 @@
 """Samples kept as the image files that they came in: how a row holds one, and how it becomes pixels again.
 
 The pixels are those that `prepare` has seen, to the bit: the same function makes them of the same bytes. A row tells
-its length even when it is sealed, and the length of a file may tell which picture it is. So rows are filled up with
-zeros to one of few lengths, by Padmé (Nikitin et al., Reducing Metadata Leakage from Encrypted Files and Communication
-with PURBs, 2019, section 4): at most 12 % more.
+its length even when it is sealed, and the lengths of a person's files together tell who it is to whoever has the files.
+So rows are filled up with zeros to a power of two, or to the length of the pixels, which none is longer than.
 """
 
 import io
@@ -12,11 +11,12 @@ import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from amun.core.errors import DamagedError, join_lines
 from amun.core.params import ImagesParams
@@ -28,6 +28,9 @@ from amun.store.pictures import ignore_warnings, open_picture
 _HEAD = struct.Struct(f"<BQ{DIGEST_BYTES}s")
 _PIXELS, _FILE = 0, 1
 IMAGES_A_TASK = 8
+# The rules as they stand in a footer, by name. It is signed and cannot be changed afterwards: a rule that comes later is
+# not in the files from before, and leaves their images as they are.
+VERSION, NAMES = 1, ("colour", "size", "resize", "transparent")
 
 
 @dataclass(frozen=True)
@@ -52,59 +55,88 @@ class EncodedForm:
 
     @classmethod
     def parse(cls, text: str, dtype: "np.dtype[Any]", shape: tuple[int, ...]) -> Self:
-        """Returns the form that `describe` has described."""
-        return cls(ImagesParams.model_validate(json.loads(text)), dtype, shape)
+        """Returns the form that `describe` has described.
+
+        Raises:
+            ValueError: a later version has.
+        """
+        told = json.loads(text)
+        if told.pop("version") != VERSION:
+            raise ValueError("its images are kept in the form of a later release")
+        rules = ImagesParams.model_construct(**told | {"size": tuple(told["size"])})
+        return cls(rules, dtype, shape)
 
     def describe(self) -> str:
         """Returns the rules as they stand in a file's footer."""
-        return json.dumps(self.rules.model_dump(mode="json"), sort_keys=True)
+        rules = self.rules.model_dump(mode="json", include=set(NAMES))
+        return json.dumps({"version": VERSION} | rules, sort_keys=True)
 
     def pack(self, pixels: Pixels, file: bytes | None) -> bytes:
         """Returns the bytes of one row: of the file, or of the pixels (C, H, W) where there is none."""
         content = np.ascontiguousarray(pixels).tobytes() if file is None else file
         (digest,) = digest_pictures(pixels[None])
         row = _HEAD.pack(_PIXELS if file is None else _FILE, len(content), digest) + content
-        return row.ljust(pad_length(len(row)), b"\0")
+        return row.ljust(min(pad_length(len(row)), _HEAD.size + pixels.nbytes), b"\0")
 
     def find_files(self, rows: Sequence[bytes]) -> list[bytes | None]:
         """Returns (N,) the image files that rows hold; None of one that holds pixels."""
         return [content if kind == _FILE else None for kind, content in map(_unpack, rows)]
 
-    def decode(self, rows: Sequence[bytes]) -> Pixels:
+    def decode(self, sample_ids: Sequence[str], rows: Sequence[bytes]) -> Pixels:
         """Returns the pixels (N, C, H, W) of rows; several are decoded at once, for decoders run without Python's lock.
 
+        Args:
+            sample_ids: (N,) whose rows they are, for the error.
+            rows: (N,).
+
         Raises:
-            DamagedError: a file cannot be decoded, or not to an image of this shape.
+            DamagedError: a file cannot be decoded, or not to the pixels that it was kept for.
         """
-        ignore_warnings()
+        _make_ready()
         pixels = np.empty((len(rows), *self.shape), self.dtype)
         starts = range(0, len(rows), IMAGES_A_TASK)
         if len(starts) < 2 or (num_threads := min(count_processors(), len(starts))) < 2:
-            self._decode_into(pixels, rows, 0)
+            self._decode_into(pixels, sample_ids, rows, 0)
             return pixels
         with ThreadPoolExecutor(num_threads) as pool:  # made anew, for threads do not live on in a copy of this process
-            parts = [rows[start : start + IMAGES_A_TASK] for start in starts]
-            for _ in pool.map(partial(self._decode_into, pixels), parts, starts):
+            names, parts = ([one[start : start + IMAGES_A_TASK] for start in starts] for one in (sample_ids, rows))
+            for _ in pool.map(partial(self._decode_into, pixels), names, parts, starts):
                 pass
         return pixels
 
-    def _decode_into(self, pixels: Pixels, rows: Sequence[bytes], start: int) -> None:
-        for place, row in enumerate(rows, start):
-            pixels[place] = self._decode_one(row)
+    def _decode_into(self, pixels: Pixels, sample_ids: Sequence[str], rows: Sequence[bytes], start: int) -> None:
+        for place, (sample_id, row) in enumerate(zip(sample_ids, rows, strict=True), start):
+            pixels[place] = self._decode_one(sample_id, row)
 
-    def _decode_one(self, row: bytes) -> npt.NDArray[Any]:
+    def _decode_one(self, sample_id: str, row: bytes) -> npt.NDArray[Any]:
         kind, content = _unpack(row)
+        if kind == _PIXELS:
+            return np.frombuffer(content, self.dtype).reshape(self.shape)
+        height, width = self.shape[1:]
         try:
-            if kind == _PIXELS:
-                return np.frombuffer(content, self.dtype).reshape(self.shape)
-            height, width = self.shape[1:]
-            found = read_image(lambda: open_picture(io.BytesIO(content)), rules=self.rules, size=(height, width))
-            return found.reshape(self.shape)
+            pixels = read_image(lambda: open_picture(io.BytesIO(content)), rules=self.rules, size=(height, width))
+        except MemoryError:
+            raise
         except Exception as error:  # a decoder may raise anything
-            raise DamagedError(
-                f"an image kept as its file cannot be decoded any more ({join_lines(error) or type(error).__name__}): "
-                "install the packages of constraints.txt, with which it was prepared"
-            ) from None
+            raise _describe_other(sample_id, join_lines(error) or type(error).__name__) from None
+        # nothing else would tell that a decoder rounds otherwise, and every figure after it would be another
+        if digest_pictures(pixels[None]) != read_digests([row]):
+            raise _describe_other(sample_id, "it comes to other pixels")
+        return pixels
+
+
+def _describe_other(sample_id: str, reason: str) -> DamagedError:
+    return DamagedError(
+        f"sample {sample_id}: the image kept as its file cannot be decoded as it was ({reason}): install the packages "
+        "of constraints.txt, with which it was prepared"
+    )
+
+
+@cache
+def _make_ready() -> None:
+    """Has Pillow know its decoders, and log nothing: once, for threads that did so would be in each other's way."""
+    ignore_warnings()
+    Image.init()
 
 
 def read_digests(rows: Sequence[bytes]) -> list[bytes]:
@@ -113,12 +145,8 @@ def read_digests(rows: Sequence[bytes]) -> list[bytes]:
 
 
 def pad_length(length: int) -> int:
-    """Returns the length to which bytes of some length are filled up: L < 2 as it is, else as Padmé has it."""
-    if length < 2:
-        return length
-    exponent = length.bit_length() - 1
-    mask = (1 << (exponent - exponent.bit_length())) - 1
-    return (length + mask) & ~mask
+    """Returns the power of two to which so many bytes, at least one, are filled up."""
+    return 1 << (length - 1).bit_length()
 
 
 def _unpack(row: bytes) -> tuple[int, bytes]:

@@ -70,7 +70,7 @@ def hush_pillow() -> Iterator[None]:
 
 
 def ignore_warnings() -> None:
-    """Keeps Pillow's warnings from the log for good: threads may call it, which `hush_pillow` does not bear."""
+    """Keeps Pillow's warnings from the log for good, for threads, which `hush_pillow` does not bear; called once."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 

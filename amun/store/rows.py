@@ -91,15 +91,13 @@ class RowReader:
             ids = self._file.read(columns=["sample_id", "subject_id"])
             self.sample_ids: Strings = np.array(ids.column("sample_id").to_pylist(), dtype=np.str_)
             self.subjects: list[str] = ids.column("subject_id").to_pylist()
-            self.encoded = None
-            if (rules := self._told.get(ENCODED)) is not None:
-                self.encoded = EncodedForm.parse(rules.decode(), self.dtype, self.shape)
-            self._content = None
+            form, self.encoded, self._content = self._told.get(ENCODED, b"").decode(), None, None
             if "label" not in self._file.schema_arrow.names:
                 kind, context, dtype, shape = (self._told[key].decode() for key in (KIND, CONTEXT, b"dtype", b"shape"))
-                form = self._told.get(ENCODED, b"").decode()
                 self._vault, self._content = open_vault(), Content(kind, context, dtype, shape, form)
                 self._require_signature(self._content)
+            if form:
+                self.encoded = EncodedForm.parse(form, self.dtype, self.shape)
 
     def __enter__(self) -> Self:
         return self
@@ -171,8 +169,9 @@ class RowReader:
         """
         for rows, subject_ids, labels, contents in self._open_groups(is_chosen):
             if self.encoded is not None and isinstance(contents, list):
-                files = self.encoded.find_files(contents)
-                yield Rows(self.sample_ids[rows], subject_ids, labels, self.encoded.decode(contents), files)
+                files, sample_ids = self.encoded.find_files(contents), self.sample_ids[rows]
+                pixels = self.encoded.decode(sample_ids.tolist(), contents)
+                yield Rows(sample_ids, subject_ids, labels, pixels, files)
             elif not isinstance(contents, list):
                 yield Rows(self.sample_ids[rows], subject_ids, labels, self._shape(contents))
 

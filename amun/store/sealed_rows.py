@@ -66,7 +66,7 @@ class SealedRows:
             DamagedError: a row is not what was sealed as this sample's.
         """
         if self._encoded is not None:
-            return self._encoded.decode(self._open_each(rows))
+            return self._encoded.decode(self._sample_ids[rows].tolist(), self._open_each(rows))
         keys, sample_ids = [self._keys[row] for row in rows], self._sample_ids[rows].tolist()
         _, opened = open_rows(keys, self._content, sample_ids, self._read(rows))
         payloads: npt.NDArray[Any] = np.ascontiguousarray(opened).reshape(-1).view(self._dtype)
