@@ -28,8 +28,8 @@ from amun.store.pictures import ignore_warnings, open_picture
 _HEAD = struct.Struct(f"<BQ{DIGEST_BYTES}s")
 _PIXELS, _FILE = 0, 1
 IMAGES_A_TASK = 8
-# The rules as they stand in a footer, by name. It is signed and cannot be changed afterwards: a rule that comes later is
-# not in the files from before, and leaves their images as they are.
+# The rules as they stand in a footer, by name. It is signed and cannot be changed afterwards: a rule that comes later
+# is not in the files from before, and leaves their images as they are.
 VERSION, NAMES = 1, ("colour", "size", "resize", "transparent")
 
 
