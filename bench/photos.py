@@ -31,6 +31,7 @@ import yaml
 from PIL import Image
 from torch import nn
 
+from amun.core.errors import InputError
 from amun.core.paths import ATTEMPT, CALIBRATION, EXCLUSIONS, FORGOTTEN, PARAMS, TEST, TRAIN, WAVE
 from amun.evidence.wave import Attempt, write_json
 from amun.model.training import configure_torch
@@ -60,6 +61,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "references": {"num_audit": 2, "num_target": 0},
     "unlearning": {"epochs": 1, "attempts": [{"method": "amun", "learning_rate": 0.01}, {"method": "retrain"}]},
 }
+
+
+_TEXTURES = np.random.default_rng(0).integers(-8, 9, (NUM_TEXTURES, SIDE, SIDE, 3), dtype=np.int16)
 
 
 @dataclass(frozen=True)
@@ -100,14 +104,20 @@ def run_all(num_images: int, memory_gib: float) -> dict[str, Any]:
     params = load_params(PARAMS)
     told = describe_machine(configure_torch(params.runtime))
     print(f"{num_images:,} photos; {told}; load {os.getloadavg()[0]:.1f}", flush=True)
-    costs: list[dict[str, Any]] = json.loads(DONE.read_text(encoding="utf-8")) if DONE.exists() else []
+    asked = {"images": num_images, "memory_gib": memory_gib, "machine": told}
+    done: dict[str, Any] = json.loads(DONE.read_text(encoding="utf-8")) if DONE.exists() else asked | {"stages": []}
+    costs = done["stages"]
+    if done != asked | {"stages": costs}:
+        raise InputError(
+            f"{Path.cwd()} has what others took ({DONE}: other images, memory or machine); name another folder"
+        )
     for stage in STAGES[len(costs) :]:
         if stage == "power" and not WAVE.exists():
             write_json(ATTEMPT, Attempt(attempt=1))
             freeze_wave(params, round(FORGET_SHARE * num_images * params.data.train_fraction))
         cost = run_stage_program(stage)
         costs.append(asdict(cost))
-        write_json(DONE, costs)
+        write_json(DONE, done)
         each = f"{cost.seconds / num_images * 1e3:.2f} ms an image of the set"
         print(f"{stage:>12}: {cost.peak_mib:.0f} MiB, {cost.seconds:.0f} s of the processor, {each}", flush=True)
     return {
@@ -165,9 +175,6 @@ def _draw_photo(number: int) -> bytes:
         file, "JPEG", quality=QUALITY
     )
     return file.getvalue()
-
-
-_TEXTURES = np.random.default_rng(0).integers(-8, 9, (NUM_TEXTURES, SIDE, SIDE, 3), dtype=np.int16)
 
 
 def build_network(num_classes: int, image_shape: tuple[int, int, int], channels: list[int]) -> nn.Module:
