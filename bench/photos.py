@@ -108,9 +108,8 @@ def run_all(num_images: int, memory_gib: float) -> dict[str, Any]:
     done: dict[str, Any] = json.loads(DONE.read_text(encoding="utf-8")) if DONE.exists() else asked | {"stages": []}
     costs = done["stages"]
     if done != asked | {"stages": costs}:
-        raise InputError(
-            f"{Path.cwd()} has what others took ({DONE}: other images, memory or machine); name another folder"
-        )
+        raise InputError(f"{Path.cwd()}: {DONE} is of other images, memory or machine; name another folder")
+
     for stage in STAGES[len(costs) :]:
         if stage == "power" and not WAVE.exists():
             write_json(ATTEMPT, Attempt(attempt=1))
