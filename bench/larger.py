@@ -9,6 +9,7 @@ code is 1 where images in memory take more than 1.05 of the tensor.
 
 *Memory*: the stage `train`, one epoch of a tiny network on made-up images of 32 x 32 in colour, ten to a person, in a
 process of its own which may hold `--memory-gib` of images. A third size is foreseen by the line through the two before.
+What was measured goes to `bench/results/larger.json`.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from contextlib import chdir
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,6 +66,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="of the training split, ascending")
     parser.add_argument("--memory-gib", type=float, default=MEMORY_GIB)
     parser.add_argument("--rounds", type=int, default=NUM_ROUNDS, help="of the comparison of time; 0 leaves it out")
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "larger.json")
     parser.add_argument("--stage", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     params = load_params(ROOT / PARAMS)
@@ -73,7 +76,7 @@ def main() -> None:
         return
     print(f"{describe_machine(device)}; load {os.getloadavg()[0]:.1f}", flush=True)
     is_good = not asked.rounds or all(compare_time(params, shape, asked.rounds) for shape in (DIGITS, COLOUR))
-    measure_sizes(asked.sizes, asked.memory_gib)
+    measure_sizes(asked.sizes, asked.memory_gib, asked.out.resolve(), describe_machine(device))
     sys.exit(0 if is_good else 1)
 
 
@@ -106,12 +109,13 @@ def time_epoch(params: Params, shape: tuple[int, int, int], images: AnyImages, l
     return time.process_time() - before
 
 
-def measure_sizes(sizes: list[int], memory_gib: float) -> None:
-    """Prints what the stage takes at each size, beside what was foreseen of it."""
+def measure_sizes(sizes: list[int], memory_gib: float, out: Path, machine: str) -> None:
+    """Prints what the stage takes at each size, beside what was foreseen of it, and writes both to a file."""
     known: list[tuple[int, Cost]] = []
+    told: list[dict[str, Any]] = []
     for size in sizes:
-        if len(known) > 1:
-            foreseen = foresee(size, known[-2:])
+        foreseen = foresee(size, known[-2:]) if len(known) > 1 else None
+        if foreseen is not None:
             print(f"{size:>9,} images: foreseen {foreseen.mebibytes:.0f} MiB, {foreseen.seconds:.1f} s", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             with chdir(folder):
@@ -126,8 +130,12 @@ def measure_sizes(sizes: list[int], memory_gib: float) -> None:
             )
         cost = Cost(**json.loads(ran.stdout.splitlines()[-1]))
         known.append((size, cost))
-        told = f"{cost.mebibytes:.0f} MiB, {cost.seconds:.1f} s, {cost.seconds / size * 1e6:.0f} us a sample"
-        print(f"{size:>9,} images: {told}; as floats they are {size * 4 * np.prod(COLOUR) / 2**20:.0f} MiB", flush=True)
+        took = f"{cost.mebibytes:.0f} MiB, {cost.seconds:.1f} s, {cost.seconds / size * 1e6:.0f} us a sample"
+        print(f"{size:>9,} images: {took}; as floats they are {size * 4 * np.prod(COLOUR) / 2**20:.0f} MiB", flush=True)
+        told.append(
+            {"images": size, "measured": asdict(cost), "foreseen": None if foreseen is None else asdict(foreseen)}
+        )
+        write_json(out, {"machine": machine, "memory_gib": memory_gib, "sizes": told})
 
 
 def foresee(size: int, known: list[tuple[int, Cost]]) -> Cost:

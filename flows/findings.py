@@ -348,7 +348,7 @@ def judge_model(workspace: Workspace) -> Iterator[Finding]:
     """Finds an architecture that does not build for the images at hand, or does not take the champion's weights."""
     from amun.model.architectures import build_model
     from amun.model.weights import load_weights
-    from amun.store.images import MODES
+    from amun.store.alike import MODES
     from amun.store.store import read_shape
 
     data, store = workspace.params.data, workspace.root / TRAIN

@@ -28,7 +28,7 @@ from tasks.workspace.workspace import Workspace, require_own_secret
 if TYPE_CHECKING:
     from torch import nn
 
-    from amun.store.images import Size
+    from amun.store.alike import Size
     from amun.store.sources.catalogue import Listing
 
 
@@ -236,7 +236,7 @@ def build_for_images(workspace: Workspace, listing: "Listing", size: "Size") -> 
     """
     from amun.model.architectures import build_model
     from amun.model.trainer import import_trainer
-    from amun.store.images import MODES
+    from amun.store.alike import MODES
     from amun.store.train_list import read_train_list
 
     data = workspace.params.data

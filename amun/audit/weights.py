@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from amun.audit.trace import Rises, Trace, compare_rises
 from amun.evidence.wave import MIN_PEOPLE, MIN_REPORTED
-from amun.model.training import PASS_SIZE, evaluating
+from amun.model.training import choose_pass_size, evaluating
 from amun.store.drawing import draw_people
 from amun.store.image_sets import AnyImages, as_set
 from amun.store.samples import LabelledSamples
@@ -43,9 +43,10 @@ def measure_climb(base: nn.Module, unlearned: nn.Module, images: AnyImages, labe
     # one by one: of a batch there is no gradient of each, and to vectorise it takes longer (measured on both CNN and
     # ResNet-18) and the memory of a model for each image
     with evaluating(base):
+        found = as_set(images)
         climbs = [
             _find_gradient(base, list(trained.values()), image[None], label[None]) @ way
-            for image, label in zip(chain.from_iterable(as_set(images).stream_all(PASS_SIZE)), labels, strict=True)
+            for image, label in zip(chain.from_iterable(found.stream_all(choose_pass_size(found))), labels, strict=True)
         ]
     return torch.stack(climbs).double().cpu() if climbs else torch.zeros(0, dtype=torch.float64)
 

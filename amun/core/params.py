@@ -46,6 +46,7 @@ ADDED_KEYS = {
     "data.canaries": "null",
     "data.sealed": "false",
     "data.source_delete": "false",
+    "data.stored_as": "pixels",
     "data.twins": "keep",
     "erasure": "{waiting_days: 7, scan: true}",
     "intake.approvals": "0",
@@ -103,6 +104,7 @@ class DataParams(Section):
     root: str | None
     options: dict[str, Any]
     images: ImagesParams
+    stored_as: Literal["pixels", "encoded"]
     num_samples: Count | None
     train_list: str | None
     train_fraction: Fraction

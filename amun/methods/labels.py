@@ -10,7 +10,7 @@ from amun.core.errors import AttemptError
 from amun.core.params import Share
 from amun.methods.method import Parameter, Range
 from amun.methods.problem import Targets
-from amun.model.training import PASS_SIZE, compute_logits, evaluating
+from amun.model.training import choose_pass_size, compute_logits, evaluating
 from amun.store.image_sets import AnyImages
 
 FGSM_STEP = Parameter("fgsm_step", Share, Range(0.02, 0.5, "log"), "the (first) step, L-infinity, pixels in [0, 1]")
@@ -37,9 +37,9 @@ def step_across(model: nn.Module, images: Tensor, labels: Tensor, step: float) -
 
     Source: Goodfellow et al., arXiv 1412.6572.
     """
-    stepped = []
+    stepped, size = [], choose_pass_size(images)
     with evaluating(model):
-        for part, answers in zip(torch.split(images, PASS_SIZE), torch.split(labels, PASS_SIZE), strict=True):
+        for part, answers in zip(torch.split(images, size), torch.split(labels, size), strict=True):
             inputs = part.clone().requires_grad_()
             (gradient,) = torch.autograd.grad(cross_entropy(model(inputs), answers, reduction="sum"), inputs)
             stepped.append((part + step * gradient.sign()).clamp(0, 1))

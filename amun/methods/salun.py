@@ -18,7 +18,7 @@ from amun.methods.tuning import (
     list_remain,
     require_parameter,
 )
-from amun.model.training import PASS_SIZE, StepHook, evaluating
+from amun.model.training import StepHook, choose_pass_size, evaluating
 
 
 def unlearn_salun(problem: UnlearningProblem) -> Unlearned:
@@ -52,8 +52,9 @@ def _compute_gradients(problem: UnlearningProblem) -> dict[str, Tensor]:
     base, images, labels = problem.base, problem.forget_images, problem.forget_labels
     weights = dict(base.named_parameters())
     totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    size = choose_pass_size(images)
     with evaluating(base):
-        for part, answers in zip(torch.split(images, PASS_SIZE), torch.split(labels, PASS_SIZE), strict=True):
+        for part, answers in zip(torch.split(images, size), torch.split(labels, size), strict=True):
             loss = cross_entropy(base(part), answers) * (len(part) / len(images))
             for total, gradient in zip(totals.values(), torch.autograd.grad(loss, list(weights.values())), strict=True):
                 total.add_(gradient)

@@ -14,11 +14,11 @@ from amun.engine.local import LocalEngine
 from amun.engine.shards import Engine, Keeper, Shard, map_shards, name_shard
 from amun.model.history import FALLBACK
 from amun.model.trainer import train_model
-from amun.model.training import PASS_SIZE, compute_logits
+from amun.model.training import choose_pass_size, compute_logits
 from amun.model.weights import copy_weights
 from amun.store.image_sets import AnyImages, ImageSet, as_set
 from amun.store.samples import LabelledSamples
-from amun.store.twins import digest_pictures, join_people
+from amun.store.twins import join_people
 
 Weights = dict[str, Tensor]
 
@@ -49,8 +49,8 @@ def draw_sample_halves(samples: LabelledSamples, num_references: int, seed: int)
 
     Whom a reference was not trained on it must not know under another name.
     """
-    parts = samples.image_set(torch.device("cpu")).stream_all(PASS_SIZE)
-    pictures = [picture for part in parts for picture in digest_pictures(part.numpy())]
+    images = samples.image_set(torch.device("cpu"))
+    pictures = images.digest_all(choose_pass_size(images))
     owners = join_people(samples.subject_ids, pictures, len(samples) / 4)
     return draw_halves(owners, num_references, seed)
 

@@ -19,7 +19,8 @@ from amun.core.processors import count_processors
 from amun.store.image_sets import AnyImages, as_set
 
 StepHook = Callable[[nn.Module], None]
-PASS_SIZE = 512  # images in a pass over a whole set
+# images at once in a pass over a whole set, at most, and what they take as floats
+PASS_SIZE, PASS_BYTES, FLOAT_BYTES = 512, 2**26, 4
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 MAX_INT = 2**31 - 1
 
@@ -196,13 +197,23 @@ def augment(images: Tensor, augmentation: str, generator: Generator) -> Tensor:
 
 
 @torch.no_grad()
-def compute_logits(model: nn.Module, images: AnyImages, *, batch_size: int = PASS_SIZE) -> Tensor:
-    """Returns the logits (N, C) float32 on the CPU, in eval mode; the model's own mode is restored."""
+def compute_logits(model: nn.Module, images: AnyImages, *, batch_size: int | None = None) -> Tensor:
+    """Returns the logits (N, C) float32 on the CPU, in eval mode; the model's own mode is restored.
+
+    Without a batch size `choose_pass_size` chooses it.
+    """
     with evaluating(model):
         if not len(images):  # not every model takes a batch of none
             blank = torch.zeros(1, *images.shape[1:], device=images.device)
             return torch.cat([model(blank).float().cpu()])[:0]
-        return torch.cat([model(batch).float().cpu() for batch in as_set(images).stream_all(batch_size)])
+        return torch.cat(
+            [model(batch).float().cpu() for batch in as_set(images).stream_all(batch_size or choose_pass_size(images))]
+        )
+
+
+def choose_pass_size(images: AnyImages) -> int:
+    """Returns how many images (N, C, H, W) are taken at once in a pass over all: of large ones fewer, for memory."""
+    return max(1, min(PASS_SIZE, PASS_BYTES // max(1, FLOAT_BYTES * math.prod(images.shape[1:]))))
 
 
 def compute_accuracy(logits: Tensor, labels: Tensor) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from amun.core.counts import tell_count
 from amun.core.errors import InputError
 from amun.core.keys import keyed_digest, load_secret, subject_key, subject_keys
 from amun.core.params import Params
@@ -16,7 +17,8 @@ from amun.core.progress import show_progress
 from amun.evidence.figures import PrepareFigures
 from amun.evidence.wave import write_json
 from amun.stages.runner import run_stage
-from amun.store.images import Pixels, Size, check_images, read_images
+from amun.store.alike import Pixels, Size, digest_pictures
+from amun.store.images import check_images, read_images
 from amun.store.naming import SampleNamer, name_by_secret, open_namer
 from amun.store.rows import Indices, Mask, Strings
 from amun.store.samples import Samples, SampleWriter
@@ -24,7 +26,7 @@ from amun.store.sources.catalogue import Listing, list_source, raise_problems
 from amun.store.sources.revision import read_revision, require_files
 from amun.store.splits import SPLITS, check_splits, deal_splits, invent_subjects, limit_group
 from amun.store.train_list import read_train_list
-from amun.store.twins import count_twins, digest_pictures, join_people
+from amun.store.twins import count_twins, join_people
 from amun.vault.seal import open_seal
 from amun.vault.suppression import Suppression
 from amun.vault.vault import read_suppression
@@ -208,25 +210,36 @@ def _write_stores(held: _Held, splits: Strings, params: Params, folder: Path, se
     seal = open_seal(params.data.sealed, "base without", *sorted(held.excluded))
     namer = open_namer(secret, is_sealed=params.data.sealed)
     stores = zip(SPLITS, (TRAIN, CALIBRATION, TEST), strict=True)
-    writers = {split: SampleWriter(folder / path, seal) for split, path in stores}
+    with_files = params.data.stored_as == "encoded"
+    rules = params.data.images if with_files else None
+    writers = {split: SampleWriter(folder / path, seal, rules) for split, path in stores}
     problems: list[str] = []
     seen = _Seen([], *np.zeros((2, len(held.positions)), dtype=np.bool_))
-    done = 0
+    done = num_files = 0
     with show_progress("prepare", len(held.positions), "images") as advance:
-        for batch in read_images(held.listing, held.positions, params.data.images, held.size):
+        for batch in read_images(held.listing, held.positions, params.data.images, held.size, with_files=with_files):
             problems += batch.problems
             rows = slice(done, done + len(batch.positions))
             if batch.pixels is not None and not problems:
                 samples = _take_in(held, batch.positions, batch.pixels, rows, seen, namer)
-                dealt = splits[rows][~seen.is_left_out[rows] & ~seen.is_known[rows]]
+                is_in = ~seen.is_left_out[rows] & ~seen.is_known[rows]
+                dealt, files = splits[rows][is_in], [batch.files[place] for place in np.flatnonzero(is_in)]
+                num_files += sum(file is not None for file in files)
                 for split, writer in writers.items():
-                    writer.append(samples.select(dealt == split))
+                    own = np.flatnonzero(dealt == split)
+                    writer.append(samples.take(own), [files[place] for place in own])
             done = rows.stop
             for _ in batch.positions:
                 advance()
     for writer in writers.values():
         writer.discard() if problems else writer.finish()
     raise_problems(problems)
+    if with_files:
+        # of some sources none can be kept, which a person would else find out by the size of the store
+        print(
+            f"  kept as the files that they came in: {num_files} of {tell_count(int(seen.is_in.sum()), 'image')}",
+            flush=True,
+        )
     return seen
 
 

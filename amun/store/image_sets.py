@@ -14,6 +14,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from amun.store.alike import digest_pictures
+
 BATCHES_AHEAD = 2  # are opened while one is computed on
 MAX_BYTE = 255
 
@@ -42,6 +44,14 @@ class ImageSet(ABC):
 
         Raises:
             DamagedError: one is not what was sealed.
+        """
+
+    @abstractmethod
+    def digest(self, rows: Tensor) -> list[bytes]:
+        """Returns a digest of the pixels of each of the images at these rows (B,): equal where these are.
+
+        Raises:
+            DamagedError: as `batch`.
         """
 
     @abstractmethod
@@ -78,6 +88,11 @@ class ImageSet(ABC):
         """Yields all images in their order, so many at a time."""
         return self.stream(torch.split(torch.arange(len(self)), batch_size) if len(self) else ())
 
+    def digest_all(self, batch_size: int) -> list[bytes]:
+        """Returns the digests of all images (N,), so many of which are opened at a time."""
+        parts = torch.split(torch.arange(len(self)), batch_size) if len(self) else ()
+        return [digest for rows in parts for digest in self.digest(rows)]
+
     def read_all(self) -> Tensor:
         """Returns all images as one tensor (N, C, H, W) float32 in [0, 1] on the device."""
         return self.batch(torch.arange(len(self)))
@@ -109,6 +124,10 @@ class HeldImages(ImageSet):
     def batch(self, rows: Tensor) -> Tensor:
         """Returns the images at these rows; see `ImageSet`."""
         return normalise(self.pixels[rows.to(self.pixels.device)].to(self.device))
+
+    def digest(self, rows: Tensor) -> list[bytes]:
+        """Returns the digests of the pixels at these rows; see `ImageSet`."""
+        return digest_pictures(self.pixels[rows.to(self.pixels.device)].cpu().numpy())
 
     def read_all(self) -> Tensor:
         """Returns all images as one tensor; one of floats that is there already is not copied."""
@@ -146,6 +165,10 @@ class ChosenImages(ImageSet):
         """Returns the images at these rows; see `ImageSet`."""
         return self.images.batch(self.rows[rows])
 
+    def digest(self, rows: Tensor) -> list[bytes]:
+        """Returns the digests of the pixels at these rows; see `ImageSet`."""
+        return self.images.digest(self.rows[rows])
+
     def to(self, device: torch.device) -> "ChosenImages":
         """Returns the set whose batches lie on another device."""
         return replace(self, images=self.images.to(device))
@@ -178,14 +201,27 @@ class JoinedImages(ImageSet):
 
     def batch(self, rows: Tensor) -> Tensor:
         """Returns the images at these rows; see `ImageSet`."""
-        numbers = torch.bucketize(rows, self._ends, right=True)
         batch = torch.empty(len(rows), *self.shape[1:], device=self.device)
+        for part, places, own in self._deal(rows):
+            batch[places.to(self.device)] = part.batch(own)
+        return batch
+
+    def digest(self, rows: Tensor) -> list[bytes]:
+        """Returns the digests of the pixels at these rows; see `ImageSet`."""
+        found = {
+            place: digest
+            for part, places, own in self._deal(rows)
+            for place, digest in zip(places.tolist(), part.digest(own), strict=True)
+        }
+        return [found[place] for place in range(len(rows))]
+
+    def _deal(self, rows: Tensor) -> Iterator[tuple[ImageSet, Tensor, Tensor]]:
+        """Yields each part that has some of these rows, where they stand among them, and which rows of the part."""
+        numbers = torch.bucketize(rows, self._ends, right=True)
         for number, part in enumerate(self.parts):
             places = torch.nonzero(numbers == number)[:, 0]
             if len(places):
-                first = int(self._ends[number]) - len(part)
-                batch[places.to(self.device)] = part.batch(rows[places] - first)
-        return batch
+                yield part, places, rows[places] - (int(self._ends[number]) - len(part))
 
     def to(self, device: torch.device) -> "JoinedImages":
         """Returns the set whose batches lie on another device."""

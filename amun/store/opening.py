@@ -40,6 +40,10 @@ class SealedImages(ImageSet):
         """Returns the images at these rows; see `ImageSet`."""
         return normalise(torch.from_numpy(self.rows.open(rows.numpy())).to(self.device))
 
+    def digest(self, rows: Tensor) -> list[bytes]:
+        """Returns the digests of the pixels at these rows; see `ImageSet`."""
+        return self.rows.digest(rows.numpy())
+
     def to(self, device: torch.device) -> "SealedImages":
         """Returns the set whose batches lie on another device."""
         return replace(self, to_device=device)
@@ -77,12 +81,14 @@ class SampleOpener:
             is_held = self._find_room(path, reader, reader.row_bytes * int(is_chosen.sum()))
             pixels = np.empty((int(is_chosen.sum()) if is_held else 0, *reader.shape), reader.dtype)
             labels, subject_ids, done = [np.empty(0, np.int64)], [reader.sample_ids[:0]], 0
-            for part in reader.read_groups(is_chosen):
+            for part in reader.read_groups(is_chosen) if is_held else ():
                 labels.append(part.labels)
                 subject_ids.append(part.subject_ids)
-                if is_held:
-                    pixels[done : done + len(part.labels)] = part.payloads
-                    done += len(part.labels)
+                pixels[done : done + len(part.labels)] = part.payloads
+                done += len(part.labels)
+            for people, classes in () if is_held else reader.read_labels(is_chosen):
+                labels.append(classes)
+                subject_ids.append(people)
             images: ImageSet = HeldImages(self._place(torch.from_numpy(pixels)), self._device)
             if not is_held:
                 images = SealedImages(reader.locate(is_chosen), reader.shape, self._device)

@@ -49,12 +49,29 @@ def open_picture(file: Path | io.BytesIO) -> Image.Image:
         return Image.open(io.BytesIO(mended))
 
 
+def read_file(image: Image.Image) -> bytes:
+    """Returns the whole file that an image was opened over, before it is decoded; nothing where it lies in none."""
+    file = getattr(image, "fp", None)
+    if file is None:
+        return b""
+    place = file.tell()  # some decoders begin where the header has ended
+    file.seek(0)
+    content: bytes = file.read()
+    file.seek(place)
+    return content
+
+
 @contextmanager
 def hush_pillow() -> Iterator[None]:
     """Keeps Pillow's warnings, which name files, from between our lines: what cannot be used is told by us."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
+
+
+def ignore_warnings() -> None:
+    """Keeps Pillow's warnings from the log for good, for threads, which `hush_pillow` does not bear; called once."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def find_depth(image: Image.Image) -> str:

@@ -6,7 +6,7 @@ A sealed file has people's keyed ids, and labels and payloads that open with the
 
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,9 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from amun.core.errors import AmunError, DamagedError, join_lines
-from amun.store.pages import locate_values
+from amun.store.alike import digest_pictures
+from amun.store.encoded import EncodedForm, read_digests
+from amun.store.pages import locate_contents, locate_values
 from amun.store.sealed_rows import SealedRows
-from amun.vault.seal import LABEL, TAG_BYTES, Bytes, Content, Labels, Seal, open_rows, seal_rows, sign_file
+from amun.vault.seal import Bytes, Content, Labels, open_contents, open_rows, sign_file
 from amun.vault.vault import open_vault
 from amun.vault.wrapping import SubjectKey
 
@@ -30,8 +32,8 @@ Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 Payloads = npt.NDArray[Any]
 
-# keys of a sealed file's footer
-_KIND, _CONTEXT, _NUM_CLASSES, _SIGNATURE = b"kind", b"context", b"num_classes", b"signature"
+# keys of a footer; all but the first of a sealed file's alone
+ENCODED, KIND, CONTEXT, NUM_CLASSES, SIGNATURE = b"encoded", b"kind", b"context", b"num_classes", b"signature"
 
 
 @dataclass(frozen=True)
@@ -43,93 +45,14 @@ class Rows:
         subject_ids: (N,) whose they are.
         labels: (N,) classes.
         payloads: (N, ...).
+        files: (N,) the image files of those that are kept as files, and None of all others; () where no file is kept.
     """
 
     sample_ids: Strings
     subject_ids: Strings
     labels: Labels
     payloads: Payloads
-
-
-class RowWriter:
-    """Writes a store file, a row group at a time."""
-
-    def __init__(self, path: Path, kind: str, seal: Seal | None, like: Payloads) -> None:
-        """Opens the file.
-
-        Args:
-            path: its place.
-            kind: what its payloads are.
-            seal: under which they are sealed, if they are.
-            like: payloads of the shape and dtype that all of them have.
-        """
-        self._seal = seal
-        self._content = Content(kind, "" if seal is None else seal.context, str(like.dtype), json.dumps(like.shape[1:]))
-        self._keys: dict[str, SubjectKey] = {}
-        self._ids: list[tuple[str, str]] = []
-        self._num_classes = 0
-        self._row_bytes = like.itemsize * int(np.prod(like.shape[1:]))
-        strings = [pa.field("sample_id", pa.string()), pa.field("subject_id", pa.string())]
-        metadata = {"dtype": self._content.dtype, "shape": self._content.shape}
-        if seal is None:
-            fields = [*strings, pa.field("label", pa.int64()), pa.field("payload", pa.binary(self._row_bytes))]
-        else:
-            self._row_bytes += LABEL.itemsize + TAG_BYTES
-            fields = [*strings, pa.field("payload", pa.binary(self._row_bytes))]
-            metadata |= {_KIND.decode(): kind, _CONTEXT.decode(): seal.context}
-        self._writer = pq.ParquetWriter(
-            path,
-            pa.schema(fields, metadata),
-            # what is sealed is as good as random
-            compression="zstd" if seal is None else {"sample_id": "zstd", "subject_id": "zstd", "payload": "none"},
-            # Statistics are the smallest and the largest value, in clear in footer and page headers: two people's
-            # ids and images. A dictionary is a second place for values, and most of these stand once anyway.
-            write_statistics=False,
-            use_dictionary=False,
-        )
-
-    def append(self, rows: Rows) -> None:
-        """Writes a row group.
-
-        Raises:
-            InputError, AmunError: the subjects' keys cannot be had.
-        """
-        num_rows = len(rows.sample_ids)
-        row_size = rows.payloads[:1].nbytes
-        payloads: Bytes = np.ascontiguousarray(rows.payloads).reshape(-1).view(np.uint8).reshape(num_rows, row_size)
-        columns = [pa.array(rows.sample_ids.tolist(), pa.string())]
-        if self._seal is None:
-            columns += [pa.array(rows.subject_ids.tolist(), pa.string()), pa.array(rows.labels, pa.int64())]
-        else:
-            keys = self._provide_keys(self._seal, rows)
-            payloads = seal_rows(keys, self._content, rows.sample_ids.tolist(), rows.labels, payloads)
-            columns.append(pa.array([key.subject for key in keys], pa.string()))
-            self._ids += [(one, key.subject) for one, key in zip(rows.sample_ids.tolist(), keys, strict=True)]
-            self._num_classes = max(self._num_classes, int(rows.labels.max(initial=-1)) + 1)
-        buffers = [None, pa.py_buffer(payloads)]
-        columns.append(pa.FixedSizeBinaryArray.from_buffers(pa.binary(self._row_bytes), num_rows, buffers))
-        table = pa.Table.from_arrays(columns, schema=self._writer.schema)
-        self._writer.write_table(table, row_group_size=max(1, num_rows))
-
-    def finish(self) -> None:
-        """Ends the file; a sealed one is signed."""
-        if self._seal is not None:
-            sample_ids, subjects = [one for one, _ in self._ids], [subject for _, subject in self._ids]
-            own_key = self._seal.vault.own_key
-            signature = sign_file(own_key, self._content, self._num_classes, sample_ids, subjects)
-            told = {_NUM_CLASSES.decode(): str(self._num_classes), _SIGNATURE.decode(): signature}
-            self._writer.add_key_value_metadata(told)
-        self.close()
-
-    def close(self) -> None:
-        """Closes the file as it is."""
-        self._writer.close()
-
-    def _provide_keys(self, seal: Seal, rows: Rows) -> list[SubjectKey]:
-        names = rows.subject_ids.tolist()
-        if missing := {name for name in names if name not in self._keys}:
-            self._keys |= seal.vault.provide_keys(missing)
-        return [self._keys[name] for name in names]
+    files: Sequence[bytes | None] = ()
 
 
 def is_sealed(path: Path) -> bool:
@@ -139,7 +62,7 @@ def is_sealed(path: Path) -> bool:
         DamagedError: the file is damaged.
     """
     with _translate_errors(path):
-        return _SIGNATURE in (pq.read_metadata(path).metadata or {})
+        return SIGNATURE in (pq.read_metadata(path).metadata or {})
 
 
 class RowReader:
@@ -150,6 +73,7 @@ class RowReader:
         subjects: (N,) as the file has them: keyed ids where it is sealed, else names.
         num_classes: one more than the largest label; 0 where there is no row.
         dtype: of the payloads; shape: of one.
+        encoded: the form of payloads that are kept as image files; None where they are kept as they are.
     """
 
     def __init__(self, path: Path) -> None:
@@ -167,13 +91,13 @@ class RowReader:
             ids = self._file.read(columns=["sample_id", "subject_id"])
             self.sample_ids: Strings = np.array(ids.column("sample_id").to_pylist(), dtype=np.str_)
             self.subjects: list[str] = ids.column("subject_id").to_pylist()
-            self._content = None
+            form, self.encoded, self._content = self._told.get(ENCODED, b"").decode(), None, None
             if "label" not in self._file.schema_arrow.names:
-                kind, context, dtype, shape = (
-                    self._told[key].decode() for key in (_KIND, _CONTEXT, b"dtype", b"shape")
-                )
-                self._vault, self._content = open_vault(), Content(kind, context, dtype, shape)
+                kind, context, dtype, shape = (self._told[key].decode() for key in (KIND, CONTEXT, b"dtype", b"shape"))
+                self._vault, self._content = open_vault(), Content(kind, context, dtype, shape, form)
                 self._require_signature(self._content)
+            if form:
+                self.encoded = EncodedForm.parse(form, self.dtype, self.shape)
 
     def __enter__(self) -> Self:
         return self
@@ -198,7 +122,7 @@ class RowReader:
     def num_classes(self) -> int:
         """One more than the largest label; 0 where there is no row."""
         if self._content is not None:
-            return int(self._told[_NUM_CLASSES])
+            return int(self._told[NUM_CLASSES])
         labels: Labels = self._file.read(columns=["label"]).column("label").to_numpy()
         return int(labels.max(initial=-1)) + 1
 
@@ -230,7 +154,11 @@ class RowReader:
             none = np.empty((0, *self.shape), self.dtype)
             return Rows(self.sample_ids[:0], self.sample_ids[:0], np.empty(0, np.int64), none)
         return Rows(
-            *(np.concatenate(columns) for columns in zip(*(vars(part).values() for part in parts), strict=True))
+            np.concatenate([part.sample_ids for part in parts]),
+            np.concatenate([part.subject_ids for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.payloads for part in parts]),
+            [file for part in parts for file in part.files],
         )
 
     def read_groups(self, is_chosen: Mask) -> Iterator[Rows]:
@@ -239,6 +167,35 @@ class RowReader:
         Raises:
             AmunError: as `read`.
         """
+        for rows, subject_ids, labels, contents in self._open_groups(is_chosen):
+            if self.encoded is not None and isinstance(contents, list):
+                files, sample_ids = self.encoded.find_files(contents), self.sample_ids[rows]
+                pixels = self.encoded.decode(sample_ids.tolist(), contents)
+                yield Rows(sample_ids, subject_ids, labels, pixels, files)
+            elif not isinstance(contents, list):
+                yield Rows(self.sample_ids[rows], subject_ids, labels, self._shape(contents))
+
+    def read_labels(self, is_chosen: Mask) -> Iterator[tuple[Strings, Labels]]:
+        """Yields whose the chosen rows (N,) of each row group are, and their labels; no image file is decoded.
+
+        Raises:
+            AmunError: as `read`.
+        """
+        for _, subject_ids, labels, _ in self._open_groups(is_chosen):
+            yield subject_ids, labels
+
+    def read_pictures(self, is_chosen: Mask) -> Iterator[tuple[Strings, Strings, list[bytes]]]:
+        """Yields ids, people and digests of the pixels of the chosen rows (N,) of each row group; none is decoded.
+
+        Raises:
+            AmunError: as `read`.
+        """
+        for rows, subject_ids, _, contents in self._open_groups(is_chosen):
+            found = read_digests(contents) if isinstance(contents, list) else digest_pictures(self._shape(contents))
+            yield self.sample_ids[rows], subject_ids, found
+
+    def _open_groups(self, is_chosen: Mask) -> Iterator[tuple[Indices, Strings, Labels, Bytes | list[bytes]]]:
+        """Yields the places of the chosen rows (N,) of each row group, their people, labels and opened payloads."""
         keys: dict[str, SubjectKey] = {}
         if self._content is not None:
             keys = self._vault.find_keys(self.subjects[row] for row in np.flatnonzero(is_chosen))
@@ -247,10 +204,9 @@ class RowReader:
             end = first + self._file.metadata.row_group(number).num_rows
             places = np.flatnonzero(is_chosen[first:end])
             if len(places):
-                labels, payloads = self._read_group(number, first, places, keys)
+                labels, contents = self._open_group(number, first, places, keys)
                 rows = first + places
-                subjects = [self.subjects[row] for row in rows]
-                yield Rows(self.sample_ids[rows], _name(subjects, keys), labels, payloads)
+                yield rows, _name([self.subjects[row] for row in rows], keys), labels, contents
             first = end
 
     def locate(self, is_chosen: Mask) -> SealedRows:
@@ -265,9 +221,14 @@ class RowReader:
         chosen = np.flatnonzero(is_chosen)
         keys = self._vault.find_keys(self.subjects[row] for row in chosen)
         found = [keys.get(self.subjects[row]) for row in chosen]
+        column = self._file.schema_arrow.names.index("payload")
         with _translate_errors(self._path):
-            offsets = locate_values(self._path, self._file.metadata, self._file.schema_arrow.names.index("payload"))
-        return SealedRows(self._path, self._content, self.sample_ids[chosen], found, offsets[chosen])
+            if self.encoded is None:
+                offsets, sizes = locate_values(self._path, self._file.metadata, column), None
+            else:
+                offsets, sizes = locate_contents(self._path, self._file.metadata, column)
+        located = offsets[chosen], None if sizes is None else sizes[chosen]
+        return SealedRows(self._path, self._content, self.sample_ids[chosen], found, *located, self.encoded)
 
     def read_sealed(self, is_chosen: Mask) -> Iterator[bytes]:
         """Yields the chosen rows (N,) of a sealed file as they are stored, whether anybody can open them or not.
@@ -284,22 +245,26 @@ class RowReader:
                 yield from (column[int(place)].as_py() for place in np.flatnonzero(is_chosen[first:end]))
             first = end
 
-    def _read_group(
+    def _open_group(
         self, number: int, first: int, places: Indices, keys: Mapping[str, SubjectKey]
-    ) -> tuple[Labels, Payloads]:
-        """Returns labels and payloads of the rows at these places of a row group, which begins with row `first`."""
+    ) -> tuple[Labels, Bytes | list[bytes]]:
+        """Returns labels and opened payloads of the rows at these places of a row group, which begins with `first`."""
         with _translate_errors(self._path):
             table = self._file.read_row_group(number, columns=["label", "payload"]).combine_chunks()
             column = table.column("payload").combine_chunks()
-            size = column.type.byte_width
+            size = 0 if self.encoded else column.type.byte_width
+        sample_ids = self.sample_ids[first + places].tolist()
+        found = [keys.get(self.subjects[first + place]) for place in places]
+        if self.encoded is not None:
+            contents = [column[int(place)].as_py() for place in places]
+            if self._content is None:
+                return table.column("label").to_numpy()[places], contents
+            return open_contents(found, self._content, sample_ids, contents)
         stored = column.buffers()[1] if len(column) else b""
         rows = np.frombuffer(stored, np.uint8, len(column) * size, column.offset * size).reshape(len(column), size)
         if self._content is None:
-            return table.column("label").to_numpy()[places], self._shape(rows[places])
-        sample_ids, subjects = self.sample_ids[first + places].tolist(), self.subjects
-        found = [keys.get(subjects[first + place]) for place in places]
-        labels, opened = open_rows(found, self._content, sample_ids, rows[places])
-        return labels, self._shape(opened)
+            return table.column("label").to_numpy()[places], rows[places]
+        return open_rows(found, self._content, sample_ids, rows[places])
 
     def _shape(self, rows: Bytes) -> Payloads:
         """Returns payloads (N, ...) from their bytes (N, B)."""
@@ -308,9 +273,9 @@ class RowReader:
 
     def _require_signature(self, content: Content) -> None:
         expected = sign_file(
-            self._vault.own_key, content, int(self._told[_NUM_CLASSES]), self.sample_ids.tolist(), self.subjects
+            self._vault.own_key, content, int(self._told[NUM_CLASSES]), self.sample_ids.tolist(), self.subjects
         )
-        if not hmac.compare_digest(expected, self._told[_SIGNATURE].decode()):
+        if not hmac.compare_digest(expected, self._told[SIGNATURE].decode()):
             raise DamagedError(
                 f"{self._path} is not what was written, or was written with another key store; bring it back "
                 "(`dvc checkout --force`), or name its key store in AMUN_KEYS_URL"

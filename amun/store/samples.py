@@ -18,10 +18,13 @@ from torch import Tensor
 
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError
+from amun.core.params import ImagesParams
 from amun.core.subject_ids import normalise
+from amun.store.encoded import EncodedForm
 from amun.store.image_sets import HeldImages, ImageSet, JoinedImages
 from amun.store.image_sets import normalise as normalise_pixels
-from amun.store.rows import Indices, Mask, RowReader, Rows, RowWriter, Strings
+from amun.store.row_writer import RowWriter
+from amun.store.rows import Indices, Mask, RowReader, Rows, Strings
 from amun.vault.seal import Seal
 
 # of the payloads that stand in one row group of a store file
@@ -176,22 +179,31 @@ class SampleWriter:
     Until it is finished there is only a file with another ending.
     """
 
-    def __init__(self, path: Path, seal: Seal | None) -> None:
+    def __init__(self, path: Path, seal: Seal | None, rules: ImagesParams | None = None) -> None:
         """Names the file.
 
         Args:
             path: its place; the name without its ending is the kind of its content.
             seal: of the stage that writes it; None where payloads and people's ids are to lie in clear.
+            rules: `data.images`, where images may be kept as the files that they came in.
         """
-        self._path = path
+        self._path, self._rules = path, rules
         self._unfinished = path.with_suffix(".unfinished")
         self._waiting: list[Samples] = []
+        self._files: list[bytes | None] = []
         self._seal = seal
         self._writer: RowWriter | None = None
 
-    def append(self, samples: Samples) -> None:
-        """Adds samples whose payloads agree in shape and dtype with those before."""
+    def append(self, samples: Samples, files: Sequence[bytes | None] = ()) -> None:
+        """Adds samples whose payloads agree in shape and dtype with those before.
+
+        Args:
+            samples: N of them.
+            files: (N,) the image files to keep in the payloads' place, None where the payload itself is kept; () for
+                that of all.
+        """
         self._waiting.append(samples)
+        self._files += files or [None] * len(samples)
         num_rows = _choose_group_size(samples)
         if sum(len(part) for part in self._waiting) >= num_rows:
             waiting = concatenate(self._waiting)
@@ -219,8 +231,10 @@ class SampleWriter:
         payloads, labels = samples.payloads.contiguous().cpu().numpy(), samples.labels.cpu().numpy()
         if self._writer is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = RowWriter(self._unfinished, self._path.stem, self._seal, payloads)
-        self._writer.append(Rows(samples.sample_ids, samples.subject_ids, labels, payloads))
+            encoded = None if self._rules is None else EncodedForm.choose(self._rules, payloads)
+            self._writer = RowWriter(self._unfinished, self._path.stem, self._seal, payloads, encoded)
+        files, self._files = self._files[: len(samples)], self._files[len(samples) :]
+        self._writer.append(Rows(samples.sample_ids, samples.subject_ids, labels, payloads, files))
 
 
 def _choose_group_size(samples: Samples) -> int:
@@ -266,6 +280,18 @@ def read_samples(
         return _as_samples(reader.read(is_chosen))
 
 
+def read_files(path: Path, subject_id: str) -> dict[str, bytes]:
+    """Returns the image files of one subject's samples by their ids, of those that are kept as files.
+
+    Raises:
+        InputError, AmunError: as `read_samples`.
+    """
+    with RowReader(path) as reader:
+        rows = reader.read(_is_asked(reader.read_subject_ids(), subject_id))
+        found = zip(rows.sample_ids.tolist(), rows.files, strict=False)
+        return {sample_id: file for sample_id, file in found if file is not None}
+
+
 def choose_rows(reader: RowReader, sample_ids: Sequence[str] | None, without: Sequence[str]) -> Mask:
     """Returns (N,) bool: which rows of a file are asked for: those of these ids, or all, `without` some."""
     is_chosen = ~np.isin(reader.sample_ids, np.array(without, dtype=np.str_))
@@ -299,6 +325,18 @@ def read_in_groups(
             is_chosen &= ~reader.find_erased()
         for rows in reader.read_groups(is_chosen):
             yield _as_samples(rows)
+
+
+def read_pictures(
+    path: Path, *, sample_ids: Sequence[str] | None = None, without: Sequence[str] = (), skip_erased: bool = False
+) -> Iterator[tuple[str, str, bytes]]:
+    """Yields of samples of a store file each one's id, its owner and the digest of its pixels; as `read_in_groups`."""
+    with RowReader(path) as reader:
+        is_chosen = choose_rows(reader, sample_ids, without)
+        if skip_erased:
+            is_chosen &= ~reader.find_erased()
+        for ids, subject_ids, pictures in reader.read_pictures(is_chosen):
+            yield from zip(ids.tolist(), subject_ids.tolist(), pictures, strict=True)
 
 
 def read_ids(path: Path) -> list[str]:

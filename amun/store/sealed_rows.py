@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from amun.core.errors import DamagedError
+from amun.store.alike import digest_pictures
+from amun.store.encoded import EncodedForm, read_digests
 from amun.store.pages import Offsets
-from amun.vault.seal import LABEL, TAG_BYTES, Bytes, Content, open_rows
+from amun.vault.seal import LABEL, TAG_BYTES, Bytes, Content, open_contents, open_rows
 from amun.vault.wrapping import SubjectKey
 
 Strings = npt.NDArray[np.str_]
@@ -22,7 +24,14 @@ class SealedRows:
     """N rows of a sealed file; a copy of this process, and each thread, may open them at the same time."""
 
     def __init__(
-        self, path: Path, content: Content, sample_ids: Strings, keys: Sequence[SubjectKey | None], offsets: Offsets
+        self,
+        path: Path,
+        content: Content,
+        sample_ids: Strings,
+        keys: Sequence[SubjectKey | None],
+        offsets: Offsets,
+        sizes: Offsets | None = None,
+        encoded: EncodedForm | None = None,
     ) -> None:
         """Opens the file; what lies there may get another name, or lose its name, meanwhile.
 
@@ -32,13 +41,16 @@ class SealedRows:
             sample_ids: (N,).
             keys: (N,) of the samples' subjects.
             offsets: (N,) at which byte of the file each sealed row begins.
+            sizes: (N,) how many bytes each has, where they have not all the same.
+            encoded: the form of payloads that are kept as image files.
         """
         self._path = path
         self._content = content
         self._dtype, self._shape = np.dtype(content.dtype), tuple(json.loads(content.shape))
         self._sample_ids = sample_ids
         self._keys = keys
-        self._offsets = offsets
+        self._offsets, self._sizes = offsets, np.empty(0, np.int64) if sizes is None else sizes
+        self._encoded = encoded
         # read by place, not mapped: of a file cut off meanwhile that is an error, and no signal that kills
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
@@ -53,10 +65,21 @@ class SealedRows:
             AmunError: a subject's key is not there.
             DamagedError: a row is not what was sealed as this sample's.
         """
-        keys = [self._keys[row] for row in rows]
-        _, opened = open_rows(keys, self._content, self._sample_ids[rows].tolist(), self._read(rows))
+        if self._encoded is not None:
+            return self._encoded.decode(self._sample_ids[rows].tolist(), self._open_each(rows))
+        keys, sample_ids = [self._keys[row] for row in rows], self._sample_ids[rows].tolist()
+        _, opened = open_rows(keys, self._content, sample_ids, self._read(rows))
         payloads: npt.NDArray[Any] = np.ascontiguousarray(opened).reshape(-1).view(self._dtype)
         return payloads.reshape(len(rows), *self._shape)
+
+    def digest(self, rows: npt.NDArray[np.int64]) -> list[bytes]:
+        """Returns the digests of the pixels of these rows (B,); no image file is decoded. Raises as `open`."""
+        return digest_pictures(self.open(rows)) if self._encoded is None else read_digests(self._open_each(rows))
+
+    def _open_each(self, rows: npt.NDArray[np.int64]) -> list[bytes]:
+        """Returns the opened bytes of rows that have not all the same length."""
+        keys, sample_ids = [self._keys[row] for row in rows], self._sample_ids[rows].tolist()
+        return open_contents(keys, self._content, sample_ids, self._read_each(rows))[1]
 
     def _read(self, rows: npt.NDArray[np.int64]) -> Bytes:
         """Returns the sealed bytes (B, ...) of these rows."""
@@ -64,5 +87,17 @@ class SealedRows:
         sealed = np.empty((len(rows), size), np.uint8)
         for into, offset in zip(sealed, self._offsets[rows].tolist(), strict=True):
             if os.preadv(self._descriptor, [into.data], offset) != size:
-                raise DamagedError(f"{self._path} has been cut off; bring it back (`dvc checkout --force`)")
+                raise self._describe_cut()
         return sealed
+
+    def _read_each(self, rows: npt.NDArray[np.int64]) -> list[bytes]:
+        """Returns the sealed bytes of each of these rows."""
+        sizes = self._sizes[rows].tolist()
+        places = zip(sizes, self._offsets[rows].tolist(), strict=True)
+        sealed = [os.pread(self._descriptor, size, offset) for size, offset in places]
+        if [len(row) for row in sealed] != sizes:
+            raise self._describe_cut()
+        return sealed
+
+    def _describe_cut(self) -> DamagedError:
+        return DamagedError(f"{self._path} has been cut off; bring it back (`dvc checkout --force`)")

@@ -3,21 +3,16 @@
 Two samples are twins if their pixels are the same once `data.images` has made them alike, under two people's names.
 """
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from amun.evidence.figures import Twins
 from amun.store.rows import Indices, Strings
-from amun.store.samples import Samples, read_in_groups
-
-DIGEST_BYTES = 16
+from amun.store.samples import read_pictures
 
 
 @dataclass(frozen=True)
@@ -35,11 +30,6 @@ class Twin:
     sample_id: str
     subject_id: str
     picture: bytes
-
-
-def digest_pictures(payloads: npt.NDArray[Any]) -> list[bytes]:
-    """Returns a digest of the pixels of each of the images (N, ...)."""
-    return [hashlib.sha256(image.tobytes()).digest()[:DIGEST_BYTES] for image in payloads]
 
 
 def join_people(subject_ids: Strings, pictures: Sequence[bytes], max_samples: float) -> Strings:
@@ -107,8 +97,7 @@ def find_others(
     return [
         Twin(path, *row)
         for path in (paths if pictures else ())
-        for part in read_in_groups(path, without=sorted(without), skip_erased=skip_erased)
-        for row in _list_rows(part)
+        for row in read_pictures(path, without=sorted(without), skip_erased=skip_erased)
         if row[2] in pictures
     ]
 
@@ -117,16 +106,9 @@ def find_pictures(paths: Sequence[Path], own_ids: set[str], *, skip_erased: bool
     """Returns some people's own samples in the store files by their pictures; see `find_twins`."""
     own: dict[bytes, list[str]] = defaultdict(list)
     for path in paths if own_ids else ():
-        for part in read_in_groups(path, sample_ids=sorted(own_ids), skip_erased=skip_erased):
-            for sample_id, _, picture in _list_rows(part):
-                own[picture].append(sample_id)
+        for sample_id, _, picture in read_pictures(path, sample_ids=sorted(own_ids), skip_erased=skip_erased):
+            own[picture].append(sample_id)
     return own
-
-
-def _list_rows(samples: Samples) -> Iterator[tuple[str, str, bytes]]:
-    """Yields each sample's id, its owner and the digest of its picture."""
-    pictures = digest_pictures(samples.payloads.numpy())
-    yield from zip(samples.sample_ids.tolist(), samples.subject_ids.tolist(), pictures, strict=True)
 
 
 def _list_sharers(owners: Indices, pictures: Sequence[bytes]) -> list[list[int]]:

@@ -38,10 +38,10 @@ Strings = npt.NDArray[np.str_]
 
 FIRST_SEEDS = {"audit": AUDIT_SEED, "target": TARGET_SEED}
 USED = ("model", "data", "training", "references", "adversarial", "audit")
-# a study honours nobody's request, and finds the same whether its files are sealed
+# a study honours nobody's request, and finds the same whatever form its files have
 OF_WAVES = {
     "audit": {"canaries", "earlier_people"},
-    "data": {"canaries", "sealed", "source_delete", "twins"},
+    "data": {"canaries", "sealed", "source_delete", "stored_as", "twins"},
     "references": {"num_retrained"},
     "unlearning": {"attempts", "policy"},
 }

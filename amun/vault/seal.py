@@ -35,17 +35,20 @@ class Content:
         context: of the stage that made them: equal where it made the same of the same.
         dtype: of a payload.
         shape: of a payload, as JSON.
+        form: how image files become such payloads; empty where the payloads themselves are sealed.
     """
 
     kind: str
     context: str
     dtype: str
     shape: str
+    form: str = ""
 
     @property
     def header(self) -> bytes:
         """What is authenticated with each payload besides its own ids."""
-        return json.dumps(["amun payload 1", self.kind, self.context, self.dtype, self.shape]).encode()
+        parts = ["amun payload 1", self.kind, self.context, self.dtype, self.shape]
+        return json.dumps([*parts, self.form] if self.form else parts).encode()
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,18 @@ def seal_rows(
     return sealed
 
 
+def seal_contents(
+    keys: Sequence[SubjectKey], content: Content, sample_ids: Sequence[str], labels: Labels, payloads: Sequence[bytes]
+) -> list[bytes]:
+    """Returns (N,) sealed rows, each 24 bytes longer than its payload; as `seal_rows`, for payloads of any length."""
+    header = content.header
+    sealed = []
+    for key, sample_id, label, payload in zip(keys, sample_ids, labels.astype(LABEL), payloads, strict=True):
+        bound = _bind(header, sample_id, key.subject)
+        sealed.append(key.cipher.encrypt(derive_nonce(key, bound), label.tobytes() + payload, bound))
+    return sealed
+
+
 def open_rows(
     keys: Sequence[SubjectKey | None], content: Content, sample_ids: Sequence[str], sealed: Bytes
 ) -> tuple[Labels, Bytes]:
@@ -114,12 +129,7 @@ def open_rows(
         AmunError: a subject's key is not there.
         DamagedError: a row is not what was sealed as this sample's.
     """
-    present = [key for key in keys if key is not None]
-    if num_missing := len(keys) - len(present):
-        raise AmunError(
-            f"{tell_count(num_missing, 'sample')} of {content.kind} cannot be opened: the key store has no key of "
-            "their subjects"
-        )
+    present = _require_keys(keys, content)
     header = content.header
     opened = np.empty((len(sealed), sealed.shape[1] - TAG_BYTES), np.uint8)
     for key, sample_id, row, into in zip(present, sample_ids, sealed, opened, strict=True):
@@ -127,12 +137,42 @@ def open_rows(
         try:
             key.cipher.decrypt_into(derive_nonce(key, bound), row, bound, into)
         except (InvalidTag, ValueError):
-            raise DamagedError(
-                f"sample {sample_id} of {content.kind} cannot be opened: it is not what was sealed under its "
-                "subject's key; bring the file back (`dvc checkout --force`)"
-            ) from None
+            raise _describe_damage(sample_id, content) from None
     labels = np.ascontiguousarray(opened[:, : LABEL.itemsize]).view(LABEL)[:, 0].astype(np.int64)
     return labels, opened[:, LABEL.itemsize :]
+
+
+def open_contents(
+    keys: Sequence[SubjectKey | None], content: Content, sample_ids: Sequence[str], sealed: Sequence[bytes]
+) -> tuple[Labels, list[bytes]]:
+    """Returns labels (N,) and payloads (N,) of rows that `seal_contents` has sealed; raises as `open_rows`."""
+    header = content.header
+    opened = []
+    for key, sample_id, row in zip(_require_keys(keys, content), sample_ids, sealed, strict=True):
+        bound = _bind(header, sample_id, key.subject)
+        try:
+            opened.append(key.cipher.decrypt(derive_nonce(key, bound), row, bound))
+        except (InvalidTag, ValueError):
+            raise _describe_damage(sample_id, content) from None
+    labels = np.frombuffer(b"".join(row[: LABEL.itemsize] for row in opened), LABEL).astype(np.int64)
+    return labels, [row[LABEL.itemsize :] for row in opened]
+
+
+def _require_keys(keys: Sequence[SubjectKey | None], content: Content) -> list[SubjectKey]:
+    present = [key for key in keys if key is not None]
+    if num_missing := len(keys) - len(present):
+        raise AmunError(
+            f"{tell_count(num_missing, 'sample')} of {content.kind} cannot be opened: the key store has no key of "
+            "their subjects"
+        )
+    return present
+
+
+def _describe_damage(sample_id: str, content: Content) -> DamagedError:
+    return DamagedError(
+        f"sample {sample_id} of {content.kind} cannot be opened: it is not what was sealed under its subject's key; "
+        "bring the file back (`dvc checkout --force`)"
+    )
 
 
 def sign_file(

@@ -34,7 +34,8 @@ versions.json   the model's versions, and what each has to do with the person
 places.json     where copies of the samples lie, or models made from them
 samples.csv     what each sample is used for (train, calibration, test), its class, and the waves whose data have it;
                 and each near-copy that a wave has made of one (adversarial), with the class that it was taken for
-images/         the samples; what has more than 8 bits a colour also as .npy, an array of NumPy
+images/         the samples; what has more than 8 bits a colour also as .npy, an array of NumPy; and where the file is
+                kept that a sample came in, that file (original), with what it says of place, time and camera
 adversarial/    the near-copies, by wave
 receipts/       what was stated of the erasure of the person, signed, by request
 answers.csv     what reference models answer to the samples (logits, by class), and which were trained on them
@@ -77,6 +78,8 @@ def _add_images(archive: ZipFile, images: Iterable[HeldImage]) -> tuple[int, int
         # the same sample is in the files of every base
         if name not in rows:
             _add_image(archive, name, image.payload)
+            if image.original is not None:
+                _add(archive, f"{name}-original.{_find_ending(image.original)}", image.original)
             rows[name] = [image.sample_id, image.kind, image.label, image.class_name, f"{name}.png", []]
         rows[name][-1] += image.waves
     _add_table(archive, "samples.csv", [["sample_id", "kind", "label", "class", "file", "waves"], *rows.values()])
@@ -97,6 +100,11 @@ def _add_image(archive: ZipFile, name: str, payload: npt.NDArray[Any]) -> None:
     picture = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
     Image.fromarray(picture, MODES[len(pixels)]).save(file, "PNG")
     _add(archive, f"{name}.png", file.getvalue())
+
+
+def _find_ending(file: bytes) -> str:
+    with Image.open(io.BytesIO(file)) as image:
+        return {"JPEG": "jpg", "MPO": "jpg"}.get(image.format or "", str(image.format).lower())
 
 
 def _add_table(archive: ZipFile, name: str, rows: Iterable[Sequence[Any]]) -> None:

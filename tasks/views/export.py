@@ -23,7 +23,7 @@ from amun.core.paths import (
 from amun.evidence.figures import PrepareFigures
 from amun.evidence.wave import parse_record
 from amun.ledger import Holding, Request, Wave
-from amun.store.samples import Samples, read_samples
+from amun.store.samples import Samples, read_files, read_samples
 from amun.vault.vault import read_suppression
 from tasks.tools.contents import find_cached
 from tasks.tools.git import read_committed
@@ -92,6 +92,7 @@ class HeldImage:
         class_name: of that class, the person's own by their name; empty where the names were not kept, or it is that of
             somebody else.
         payload: (C, H, W) uint8, or float32 in [0, 1].
+        original: the image file that it came in, where the store keeps that.
     """
 
     sample_id: str
@@ -101,6 +102,7 @@ class HeldImage:
     label: int
     class_name: str
     payload: npt.NDArray[Any]
+    original: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,8 @@ def read_images(root: Path, trace: Trace) -> Iterator[HeldImage]:
         InputError, AmunError: what is sealed cannot be opened, or is not what was sealed.
     """
     commits = _list_commits(trace)
-    for file, samples in _read(root, trace, IMAGES):
+    for file, path, samples in _read(root, trace, IMAGES):
+        originals = read_files(path, trace.subject_id)
         # classes are those of the wave's base
         classes = _read_classes(root, commits[file.waves[0]], trace.subject_id)
         for row, (sample_id, label) in enumerate(
@@ -168,13 +171,14 @@ def read_images(root: Path, trace: Trace) -> Iterator[HeldImage]:
                 label=label,
                 class_name=classes[label] if label < len(classes) else "",
                 payload=samples.payloads[row].numpy(),
+                original=originals.get(sample_id),
             )
 
 
 def read_answers(root: Path, trace: Trace) -> Iterator[Answer]:
     """Yields what each reference answers to the person's samples; raises as `read_images`."""
     commits = _list_commits(trace)
-    for file, samples in _read(root, trace, tuple(ANSWERS)):
+    for file, _, samples in _read(root, trace, tuple(ANSWERS)):
         name, inclusion = ANSWERS[Path(file.path)]
         was_trained = None
         for path in find_cached(root, [read_lock(root, commits[file.waves[0]])[str(inclusion)]]).values():
@@ -201,12 +205,12 @@ def _list_commits(trace: Trace) -> dict[int, str]:
     return {version.wave: version.commit for version in trace.versions}
 
 
-def _read(root: Path, trace: Trace, paths: Sequence[Path]) -> Iterator[tuple[StoreFile, Samples]]:
-    """Yields each content of these files that the cache has, with what can be opened of the person in it."""
+def _read(root: Path, trace: Trace, paths: Sequence[Path]) -> Iterator[tuple[StoreFile, Path, Samples]]:
+    """Yields each content of these files that the cache has, where it lies, and what can be opened of the person."""
     known = [file for path in paths for file in trace.files if file.path == str(path) and file.known_from == "file"]
     cached = find_cached(root, {file.md5 for file in known})
     for file in known:
-        yield file, read_samples(cached[file.md5], trace.subject_id)
+        yield file, cached[file.md5], read_samples(cached[file.md5], trace.subject_id)
 
 
 def _read_classes(root: Path, commit: str, person: str) -> list[str]:

@@ -29,6 +29,7 @@ from amun.scan.fingerprint import ANSWER, FILE, IMAGE, NEAR_COPY, SEALED, Finger
 from amun.scan.hashing import WindowHash
 from amun.scan.matcher import Matcher
 from amun.scan.taking import FingerprintTaker, lay_out
+from amun.store.pictures import read_file
 from amun.store.rows import Mask, RowReader, Strings
 from amun.store.sources.catalogue import Opener, list_source
 from amun.vault import fingerprints
@@ -143,6 +144,9 @@ def _take_rows(takers: Takers, own: Mapping[str, str], reader: RowReader, kind: 
             people = np.array([own.get(name, own.get(normalise(name), "")) for name in rows.subject_ids.tolist()])
             for person in set(people.tolist()):
                 takers[person].add_payloads(kind, rows.payloads[people == person])
+            for person, file in zip(people.tolist(), rows.files, strict=False):
+                if file is not None:
+                    takers[person].add_content(FILE, find_body(file))
     except AmunError:
         places = np.flatnonzero(is_chosen)
         if len(places) == 1:
@@ -180,12 +184,11 @@ def _read_source(openers: Iterator[Opener]) -> Iterator[bytes | None]:
     for open_image in openers:
         try:
             opened = open_image()
-            if not isinstance(opened, Image.Image) or (file := getattr(opened, "fp", None)) is None:
+            if not isinstance(opened, Image.Image):
                 yield b""
                 continue
             with opened:
-                file.seek(0)
-                yield file.read()
+                yield read_file(opened)
         except Exception:  # a decoder may raise anything on damaged bytes
             yield None
 
@@ -203,6 +206,8 @@ def _leave_out_shared(
                 for rows in reader.read_groups(is_other):
                     for layout in lay_out(rows.payloads):
                         shared |= matcher.find_blocks(layout.tobytes())
+                    for file in filter(None, rows.files):
+                        shared |= matcher.find_blocks(file)
         except AmunError:
             continue  # a damaged row of somebody else keeps nobody from being erased
     left, first = {}, 0

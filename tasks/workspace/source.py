@@ -24,7 +24,7 @@ from tasks.tools.git import list_files, read_committed
 from tasks.workspace.mirror import GLANCE_OBJECTS, Update, glance_at_bucket, update_mirror
 
 if TYPE_CHECKING:
-    from amun.store.images import Size
+    from amun.store.alike import Size
     from amun.store.sources.catalogue import Listing
 
 # of a folder that holds data, what git keeps beside it

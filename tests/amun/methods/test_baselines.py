@@ -402,8 +402,7 @@ def test_large_forget_set_is_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch)
     """Half of CIFAR-10 does not fit through a network at once; what comes of it must not depend on the parts."""
     problem = make_problem("salun")
     whole = find_salient(problem, 0.5), find_labels_beyond(make_problem("boundary_shrink"))
-    for module in ("methods.salun", "methods.labels"):
-        monkeypatch.setattr(f"amun.{module}.PASS_SIZE", 7)
+    monkeypatch.setattr("amun.model.training.PASS_SIZE", 7)
     sizes: list[int] = []
     problem.base.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     masks = find_salient(problem, 0.5)

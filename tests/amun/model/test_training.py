@@ -17,6 +17,7 @@ from amun.model.architectures import build_model
 from amun.model.training import (
     EpochMetrics,
     augment,
+    choose_pass_size,
     compute_accuracy,
     compute_logits,
     decay_learning_rate,
@@ -254,3 +255,17 @@ def test_configuring_keeps_freed_memory_in_the_process() -> None:
         "print(given_back > 0, min(count() for _ in range(10)))"
     )
     assert run_apart(program).stdout == "True 0\n"
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((1, 8, 8), 512), ((3, 32, 32), 512), ((3, 224, 224), 111), ((3, 4096, 4096), 1)]
+)
+def test_a_pass_takes_fewer_of_large_images(shape: tuple[int, int, int], size: int) -> None:
+    sizes: list[int] = []
+    images = torch.zeros(1, *shape).expand(size + 3, *shape)
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    assert choose_pass_size(images) == size
+    if math.prod(shape) < 10**5:
+        compute_logits(model, images)
+        assert sizes == [size, 3]

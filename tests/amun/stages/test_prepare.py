@@ -16,9 +16,9 @@ from amun.core.params import Params
 from amun.core.paths import CALIBRATION, EXCLUSIONS, KEK, KEYS, PREPARE_METRICS, TEST, TRAIN
 from amun.evidence.wave import write_json
 from amun.stages.prepare import prepare
+from amun.store.alike import digest_pictures
 from amun.store.naming import name_by_person, name_by_secret
 from amun.store.samples import read_samples
-from amun.store.twins import digest_pictures
 from amun.vault.database import KEYS_VARIABLE
 from amun.vault.rotation import rotate_kek
 from amun.vault.vault import open_vault

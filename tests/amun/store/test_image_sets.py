@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from amun.core.errors import DamagedError
+from amun.store.alike import digest_pictures
 from amun.store.image_sets import (
     BATCHES_AHEAD,
     ChosenImages,
@@ -56,6 +57,9 @@ def test_a_choice_of_joined_sets_is_that_of_the_joined_tensors(chosen: list[int]
     some = torch.tensor([row % len(chosen) for row in rows] if chosen else [], dtype=torch.int64)
     assert torch.equal(images.batch(some), expected[some])
     assert torch.equal(torch.cat([*images.stream_all(4), expected[:0]]), expected)
+    digests = digest_pictures(PIXELS.numpy()) + digest_pictures(FLOATS.numpy())
+    assert images.digest_all(4) == [digests[row] for row in chosen]
+    assert images.digest(some) == [digests[chosen[int(row)]] for row in some]
 
 
 def test_tensors_alone_are_joined_as_a_tensor() -> None:

@@ -18,7 +18,8 @@ from PIL.AvifImagePlugin import AvifImageFile
 from amun.core.errors import InputError
 from amun.core.params import ImagesParams
 from amun.store import images
-from amun.store.images import ImageError, check_images, glance_at_images, measure_image, read_image, read_images
+from amun.store.alike import ImageError, measure_image, read_image
+from amun.store.images import check_images, glance_at_images, read_images
 from amun.store.pictures import find_depth, open_picture
 from amun.store.sources.catalogue import Listing, Opener
 from tests.amun.pictures import encode, paint

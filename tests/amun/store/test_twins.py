@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from amun.evidence.figures import Twins
+from amun.store.alike import digest_pictures
 from amun.store.samples import Samples, write_samples
 from amun.store.splits import SPLITS, split_subjects
-from amun.store.twins import Twin, count_twins, digest_pictures, find_twins, join_people
+from amun.store.twins import Twin, count_twins, find_twins, join_people
 
 FRACTIONS = (0.5, 0.25, 0.25)
 

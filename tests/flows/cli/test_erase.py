@@ -26,9 +26,9 @@ from amun.core.paths import PARAMS as PARAMS_FILE
 from amun.evidence.wave import write_json
 from amun.ledger import Ledger
 from amun.scan.fingerprint import KINDS, SEALED, Fingerprint
+from amun.store.alike import digest_pictures
 from amun.store.samples import Samples, read_samples, write_samples
 from amun.store.store import read_owners
-from amun.store.twins import digest_pictures
 from amun.vault.database import MARK
 from amun.vault.fingerprints import read_fingerprints
 from amun.vault.kek import KEK_VARIABLE, KekFile

@@ -53,6 +53,20 @@ def test_images_come_back_pixel_for_pixel() -> None:
         ]
 
 
+def test_file_that_a_sample_came_in_is_there_beside_its_pixels() -> None:
+    pixels = GENERATOR.integers(0, 256, (3, 5, 4), dtype=np.uint8)
+    files = {}
+    for name, kind in (("a", "JPEG"), ("b", "PNG"), ("c", "WEBP")):
+        file = io.BytesIO()
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(file, kind)
+        files[name] = file.getvalue()
+    images = [replace(make_image(name, "test", (0,), pixels), original=file) for name, file in files.items()]
+    _, archive = pack([*images, make_image("d", "test", (0,), pixels)])
+    originals = {name for name in archive.namelist() if "original" in name}
+    assert originals == {f"images/test/{name}" for name in ("a-original.jpg", "b-original.png", "c-original.webp")}
+    assert archive.read("images/test/a-original.jpg") == files["a"]
+
+
 def test_sample_of_several_bases_is_there_once_and_each_wave_has_its_own_near_copies() -> None:
     payload = np.zeros((3, 2, 2), dtype=np.uint8)
     counts, archive = pack(

@@ -1,12 +1,14 @@
 """Fingerprints are of all that is held of a person, by whatever spelling, and of nothing that others have, too."""
 
+import io
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from amun.core.paths import ADVERSARIAL, AUDIT_LOGITS, CALIBRATION, TEST, TRAIN
 from amun.scan.content import scan_bytes
@@ -14,7 +16,7 @@ from amun.scan.fingerprint import ANSWER, FILE, IMAGE, NEAR_COPY, SEALED, Finger
 from amun.scan.hashing import WindowHash
 from amun.scan.matcher import Matcher
 from amun.store.rows import RowReader
-from amun.store.samples import Samples, write_samples
+from amun.store.samples import Samples, SampleWriter, write_samples
 from amun.vault import fingerprints
 from amun.vault.fingerprints import fingerprint_key
 from amun.vault.seal import Seal
@@ -23,6 +25,7 @@ from tasks.workspace import fingerprinting
 from tasks.workspace.fingerprinting import keep_fingerprints, read_fingerprints, take_fingerprints
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import NOW
+from tests.amun.pictures import RULES
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
 
@@ -126,6 +129,48 @@ def test_files_of_the_source_are_taken_from_where_the_picture_begins(vault: Vaul
     assert find(vault, taken["ann"], (folder / names[2]).read_bytes()) == []
     shutil.rmtree(folder)
     assert (take(vault, "ann", workspace=workspace)["ann"].kinds == FILE).sum() == 0
+
+
+def write_encoded(path: Path, files: list[bytes], vault: Vault | None) -> None:
+    """Writes a store file of images that are kept as these files, two of each person's."""
+    owners = np.array([PEOPLE[row // 2] for row in range(len(files))])
+    ids = np.array([f"e{row:031x}" for row in range(len(files))])
+    pixels = [np.asarray(Image.open(io.BytesIO(file))).transpose(2, 0, 1) for file in files]
+    samples = Samples(ids, owners, torch.zeros(len(files), dtype=torch.int64), torch.from_numpy(np.stack(pixels)))
+    writer = SampleWriter(path, None if vault is None else Seal(vault, "a context"), RULES)
+    writer.append(samples, files)
+    writer.finish()
+
+
+def encode_photo(row: int, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(IMAGES[row].permute(1, 2, 0).repeat(4, 4, 1).numpy()).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def test_files_that_the_store_keeps_are_taken_as_files_and_as_pixels(vault: Vault) -> None:
+    note = Image.Exif()
+    note[ExifTags.Base.ImageDescription] = "a head like no other"
+    photos = [encode_photo(row) for row in range(4)]
+    files = [photos[0], photos[1], encode_photo(1, exif=note), *photos[2:], photos[3]]
+    write_encoded(TRAIN, files, vault)
+    stored = TRAIN.read_bytes()
+    taken = take(vault, "ann")["ann"]
+    assert np.bincount(taken.kinds, minlength=5)[[IMAGE, FILE, SEALED]].tolist() == [2, 2, 2]
+    pixels = np.asarray(Image.open(io.BytesIO(photos[0]))).tobytes()
+    assert find(vault, taken, photos[0]) == [FILE]
+    assert find(vault, taken, pixels) == [IMAGE]
+    # of a picture that somebody else has, too, neither the file nor its pixels are looked for
+    assert find(vault, taken, photos[1]) == find(vault, taken, files[2]) == []
+    assert find(vault, taken, photos[2]) == []
+    # what is sealed has no readable copy; in clear it has
+    assert find(vault, taken, stored) == [SEALED, SEALED]
+    vault.destroy_keys(["ann"])
+    assert find(vault, taken, TRAIN.read_bytes()) == [SEALED, SEALED]
+    assert take(vault, "ann")["ann"].kinds.tolist() == [SEALED, SEALED]
+    write_encoded(TRAIN, files, None)
+    files_of_table = pq.read_table(TRAIN).column("payload").to_pylist()
+    assert find(vault, taken, files_of_table[0]) == [FILE]
 
 
 def test_damaged_sample_costs_nobody_another_one_and_is_counted(vault: Vault) -> None:

@@ -10,7 +10,7 @@ from dvc.repo import Repo
 from amun.core.keys import load_secret, subject_key
 from amun.core.paths import CALIBRATION, FORGOTTEN, PREPARE_METRICS, TEST, TRAIN
 from amun.evidence.wave import ForgottenWave, write_json
-from amun.store.twins import digest_pictures
+from amun.store.alike import digest_pictures
 from tasks.tools.dvc import LOCK_FILE
 from tasks.tools.git import commit_paths, run_git
 from tasks.workspace.store_files import read_lock
