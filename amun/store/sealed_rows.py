@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amun.core.errors import DamagedError
+from amun.core.errors import AmunError, DamagedError
 from amun.store.pages import Offsets
 from amun.vault.seal import LABEL, TAG_BYTES, Bytes, Content, open_rows
 from amun.vault.wrapping import SubjectKey
@@ -50,7 +50,7 @@ class SealedRows:
         """Returns the payloads of these rows (B,), in this order, as their shape and dtype are.
 
         Raises:
-            AmunError: a subject's key is not there.
+            AmunError: a subject's key is not there, or the disk does not give a row.
             DamagedError: a row is not what was sealed as this sample's.
         """
         keys = [self._keys[row] for row in rows]
@@ -63,6 +63,13 @@ class SealedRows:
         size = LABEL.itemsize + self._dtype.itemsize * int(np.prod(self._shape)) + TAG_BYTES
         sealed = np.empty((len(rows), size), np.uint8)
         for into, offset in zip(sealed, self._offsets[rows].tolist(), strict=True):
-            if os.preadv(self._descriptor, [into.data], offset) != size:
+            try:
+                num_read = os.preadv(self._descriptor, [into.data], offset)
+            except OSError as error:
+                raise AmunError(
+                    f"{self._path} cannot be read: {error.strerror}; see to the disk or the share that it lies on, "
+                    "then bring it back (`dvc checkout --force`)"
+                ) from None
+            if num_read != size:
                 raise DamagedError(f"{self._path} has been cut off; bring it back (`dvc checkout --force`)")
         return sealed
