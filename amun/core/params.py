@@ -320,6 +320,7 @@ AlertKind = Literal[
     "file-unmatched",
     "consumer-behind",
     "erasure-failed",
+    "copy-damaged",
     "night-failed",
     "night-missing",
 ]
