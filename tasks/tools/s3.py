@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from botocore.session import get_session
 
 from amun.core.errors import AmunError, InputError, join_lines
 from amun.core.network import read_timeout
+from tasks.tools.clocks import compare
 
 SCHEME = "s3://"
 NOT_FOUND = 404
@@ -166,6 +168,18 @@ def has_object(client: Any, bucket: str, key: str) -> bool:
                 raise
             return False
     return True
+
+
+def measure_clock(client: Any, bucket: str) -> float | None:
+    """Returns by how many seconds the clock of an S3 server is ahead; None where it does not answer or say."""
+    asked_at = time.time()
+    try:
+        answer = client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        answer = error.response  # who is a quarter of an hour wrong is refused
+    except BotoCoreError:
+        return None
+    return compare(answer["ResponseMetadata"]["HTTPHeaders"].get("date"), asked_at, time.time())
 
 
 def compute_md5(client: Any, bucket: str, key: str) -> str | None:

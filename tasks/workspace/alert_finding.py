@@ -65,7 +65,7 @@ def find_alerts(
     return [
         *_find_late_requests(workspace, ledger, status, moment),
         *_find_unfinished_erasures(workspace, ledger, status, moment),
-        *_find_silence(workspace, ledger, moment),
+        *([] if is_night_over else find_silence(workspace, ledger, now)),
         *_find_late_wave(workspace, status, moment),
         *_find_waves(workspace, ledger, now),
         *_find_files(workspace, ledger, now),
@@ -152,18 +152,18 @@ def _silence(workspace: Workspace) -> timedelta:
     return timedelta(hours=workspace.params.alerts.silent_hours)
 
 
-def _find_silence(workspace: Workspace, ledger: Ledger, moment: Moment) -> Iterator[NewAlert]:
-    if moment.is_night_over:
-        return
+def find_silence(workspace: Workspace, ledger: Ledger, now: datetime) -> Iterator[NewAlert]:
+    """Yields that no night has ended for too long, if so."""
     night = ledger.find_night(workspace.model)
     if night is not None:
         last = night.ended_at
     else:  # none was recorded: an earlier release recorded none, or one should have followed the base
         ended = [wave.closed_at for wave in ledger.list_waves(workspace.model) if wave.closed_at is not None]
-        last = max(ended, default=moment.now)
-    if moment.now - last > _silence(workspace):
-        hours = int((moment.now - last).total_seconds() // 3600)
-        yield _make("night-missing", "", f"no night has ended for {tell_count(hours, 'hour')}", moment.day)
+        last = max(ended, default=now)
+    if now - last > _silence(workspace):
+        hours = int((now - last).total_seconds() // 3600)
+        line = f"no night has ended for {tell_count(hours, 'hour')}"
+        yield _make("night-missing", "", line, tell_day(workspace, now))
 
 
 def _find_late_wave(workspace: Workspace, status: Status, moment: Moment) -> Iterator[NewAlert]:

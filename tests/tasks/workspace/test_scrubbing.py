@@ -28,6 +28,7 @@ from tests.workspaces import ROOT
 TODAY = date(2027, 3, 9)
 OLD, NAMED = b"of an earlier wave", b"of the wave that HEAD records"
 CLEAN = Scrubbed((), (), ())
+Make = Callable[[str], tuple[Workspace, ContentPlace, ContentPlace]]
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -50,7 +51,7 @@ def read(place: ContentPlace, digest: str) -> bytes:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[[str], tuple[Workspace, ContentPlace, ContentPlace]]:
+def make(tmp_path: Path) -> Make:
     """Makes a workspace with a remote at an address: it, the remote and the cache, which hold the same."""
 
     def make_at(address: str) -> tuple[Workspace, ContentPlace, ContentPlace]:
@@ -95,7 +96,7 @@ def mend_both_sides(workspace: Workspace, remote: ContentPlace, cache: ContentPl
     assert (remote.has(digest_of(NAMED)), remote.has(digest_of(OLD))) == (True, False)
 
 
-def test_damage_in_a_folder_is_mended_from_the_cache_and_the_other_way(make: Callable, tmp_path: Path) -> None:
+def test_damage_in_a_folder_is_mended_from_the_cache_and_the_other_way(make: Make, tmp_path: Path) -> None:
     workspace, remote, cache = make(str(tmp_path / "remote"))
     mend_both_sides(workspace, remote, cache, tmp_path / "copies")
     modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "remote").rglob("*") if path.is_file()}
@@ -103,7 +104,7 @@ def test_damage_in_a_folder_is_mended_from_the_cache_and_the_other_way(make: Cal
 
 
 def test_damage_in_a_bucket_is_mended_from_the_cache_and_the_other_way(
-    make: Callable, tmp_path: Path, aws: dict[str, str]
+    make: Make, tmp_path: Path, aws: dict[str, str]
 ) -> None:
     assert aws
     workspace, remote, cache = make(f"s3://{BUCKET}/scrubbed")
@@ -112,7 +113,7 @@ def test_damage_in_a_bucket_is_mended_from_the_cache_and_the_other_way(
     assert list(remote.list_after(digest_of(NAMED))) == []
 
 
-def test_damage_without_a_sound_copy_is_left_and_told(make: Callable, tmp_path: Path) -> None:
+def test_damage_without_a_sound_copy_is_left_and_told(make: Make, tmp_path: Path) -> None:
     workspace, remote, cache = make(str(tmp_path / "remote"))
     digest = digest_of(OLD)
     for place in (remote, cache):
@@ -130,7 +131,7 @@ def test_damage_without_a_sound_copy_is_left_and_told(make: Callable, tmp_path: 
     assert [line.split("brought back from ")[1] for line in mended] == ["the work tree", "DVC remote storage"]
 
 
-def test_copy_that_an_erasure_removes_meanwhile_is_not_brought_back(make: Callable, tmp_path: Path) -> None:
+def test_copy_that_an_erasure_removes_meanwhile_is_not_brought_back(make: Make, tmp_path: Path) -> None:
     workspace, remote, _cache = make(str(tmp_path / "remote"))
     digest = digest_of(OLD)
     store(remote, tmp_path / "copies", digest, b"damaged")
@@ -145,7 +146,7 @@ def test_copy_that_an_erasure_removes_meanwhile_is_not_brought_back(make: Callab
     assert not remote.has(digest)
 
 
-def test_place_that_cannot_be_read_hinders_no_other(make: Callable, tmp_path: Path) -> None:
+def test_place_that_cannot_be_read_hinders_no_other(make: Make, tmp_path: Path) -> None:
     workspace, remote, cache = make(str(tmp_path / "remote"))
     store(cache, tmp_path / "copies", digest_of(OLD), b"damaged")
     objects = tmp_path / "remote/files/md5"
@@ -206,7 +207,7 @@ def test_part_ends_with_its_time_and_has_one_content_at_least(tmp_path: Path) ->
     assert list(choose_part(make_folder(tmp_path / "none", []), "")) == []
 
 
-def test_nights_go_on_where_the_last_one_ended(make: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nights_go_on_where_the_last_one_ended(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace, remote, cache = make(str(tmp_path / "remote"))
     monkeypatch.setattr(scrubbing, "PART_BYTES", 1)
     for number in range(5):
