@@ -1,4 +1,4 @@
-"""The end of a night, however it went: whoever is due is erased, it is recorded, and those who wait for it are told."""
+"""The end of a night, however it went: whoever is due is erased, what DVC keeps is scrubbed, and people are told."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,11 +21,16 @@ def close_night(
     # a command that is refused imports no channel
     from tasks.workspace.alerting import end_night
     from tasks.workspace.callbacks import send_callbacks
+    from tasks.workspace.scrubbing import list_lines, scrub_tonight
 
     due_at = datetime.now(UTC)
     for line in erase_due(workspace):
         tell(line)
     for line in send_callbacks():
         tell(line)
-    for line in end_night(workspace, has_failed=has_failed, is_parked=is_parked, due_at=due_at):
+    # what has failed may be a place that does not answer: nobody waits for it once more
+    scrubbed = None if has_failed else scrub_tonight(workspace, due_at)
+    for line in list_lines(scrubbed):
+        tell(line)
+    for line in end_night(workspace, has_failed=has_failed, is_parked=is_parked, due_at=due_at, scrubbed=scrubbed):
         tell(line)

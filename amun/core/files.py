@@ -11,6 +11,19 @@ from amun.core.errors import InputError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of an error of a write
 NO_RIGHTS = (errno.EACCES, errno.EROFS)  # likewise, and of one of a read
+NOT_GIVEN = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV)  # of a disk that fails, or a share that went away
+
+
+def tell_os_error(error: OSError) -> str | None:
+    """Returns in one line what the machine has refused, and what to do; None where it is no matter of the machine's."""
+    remedies = {
+        NO_ROOM: "make room",
+        NO_RIGHTS: "see whose it is, and who may write there,",
+        NOT_GIVEN: "see to the disk or the share that it lies on (`dmesg`)",
+    }
+    remedy = next((remedies[codes] for codes in remedies if error.errno in codes), None)
+    where = f"{error.filename}: " if error.filename else ""
+    return remedy and f"{where}{error.strerror}; {remedy} and type this again"
 
 
 @contextmanager

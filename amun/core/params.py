@@ -322,6 +322,7 @@ AlertKind = Literal[
     "file-unmatched",
     "consumer-behind",
     "erasure-failed",
+    "copy-damaged",
     "night-failed",
     "night-missing",
 ]

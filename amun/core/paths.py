@@ -26,6 +26,7 @@ REPORT_LOCK = STATE / "report.lock"
 SERVE_LOCK = STATE / "serve.lock"
 INIT_LOCK = STATE / "init.lock"
 BACKUP = STATE / "backup.json"
+SCRUB = STATE / "scrub.json"
 RESTORING = STATE / "restoring.json"
 
 PARAMS = Path("params.yaml")

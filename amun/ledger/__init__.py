@@ -6,6 +6,7 @@ from amun.ledger.api_tokens import ApiToken, TokenBook
 from amun.ledger.bounds import Bounds, Pace
 from amun.ledger.causes import CauseBook
 from amun.ledger.clear_waves import ClearBook
+from amun.ledger.clock import ClockBook
 from amun.ledger.consumers import ConsumerBook
 from amun.ledger.demands import AddedOutcome, AddedRequest, Demand, FileId, TakenFile
 from amun.ledger.erasures import ErasureBook
@@ -107,6 +108,7 @@ class Ledger(
     SourceBook,
     ConsumerBook,
     ClearBook,
+    ClockBook,
     AlertBook,
     CauseBook,
     TokenBook,

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
 from amun.core.errors import AmunError, SourceError
+from amun.core.files import tell_os_error
 from amun.core.locks import hold_lock
 from amun.core.log import begin_log
 from amun.core.params import Params
@@ -42,8 +44,17 @@ def run_stage(stage: Callable[[Params, torch.device], Work | None]) -> None:
         _tell(StageResult(0, "", seconds, work=work, machine=describe_device(str(device))))
     except AmunError as error:
         short = error.short if isinstance(error, SourceError) else ""
-        _tell(StageResult(error.exit_code, str(error), 0.0, short=short))
-        sys.exit(error.exit_code)
+        _end(error, short)
+    except OSError as error:
+        if (line := tell_os_error(error)) is None:
+            raise
+        _end(AmunError(line))
+
+
+def _end(error: AmunError, short: str = "") -> NoReturn:
+    """Tells an error, in short as well where its line names somebody, and ends with its code."""
+    _tell(StageResult(error.exit_code, str(error), 0.0, short=short))
+    sys.exit(error.exit_code)
 
 
 def _tell(result: StageResult) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amun.core.errors import DamagedError
+from amun.core.errors import AmunError, DamagedError
 from amun.store.alike import digest_pictures
 from amun.store.encoded import EncodedForm, read_digests
 from amun.store.pages import Offsets
@@ -62,7 +62,7 @@ class SealedRows:
         """Returns the payloads of these rows (B,), in this order, as their shape and dtype are.
 
         Raises:
-            AmunError: a subject's key is not there.
+            AmunError: a subject's key is not there, or the disk does not give a row.
             DamagedError: a row is not what was sealed as this sample's.
         """
         if self._encoded is not None:
@@ -86,18 +86,29 @@ class SealedRows:
         size = LABEL.itemsize + self._dtype.itemsize * int(np.prod(self._shape)) + TAG_BYTES
         sealed = np.empty((len(rows), size), np.uint8)
         for into, offset in zip(sealed, self._offsets[rows].tolist(), strict=True):
-            if os.preadv(self._descriptor, [into.data], offset) != size:
-                raise self._describe_cut()
+            into[:] = np.frombuffer(self._read_at(offset, size), np.uint8)
         return sealed
 
     def _read_each(self, rows: npt.NDArray[np.int64]) -> list[bytes]:
         """Returns the sealed bytes of each of these rows."""
         sizes = self._sizes[rows].tolist()
         places = zip(sizes, self._offsets[rows].tolist(), strict=True)
-        sealed = [os.pread(self._descriptor, size, offset) for size, offset in places]
-        if [len(row) for row in sealed] != sizes:
-            raise self._describe_cut()
-        return sealed
+        return [self._read_at(offset, size) for size, offset in places]
 
-    def _describe_cut(self) -> DamagedError:
-        return DamagedError(f"{self._path} has been cut off; bring it back (`dvc checkout --force`)")
+    def _read_at(self, offset: int, size: int) -> bytes:
+        """Returns so many bytes of the file from an offset on.
+
+        Raises:
+            AmunError: the disk does not give them.
+            DamagedError: the file ends before.
+        """
+        try:
+            read = os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            raise AmunError(
+                f"{self._path} cannot be read: {error.strerror}; see to the disk or the share that it lies on, "
+                "then bring it back (`dvc checkout --force`)"
+            ) from None
+        if len(read) != size:
+            raise DamagedError(f"{self._path} has been cut off; bring it back (`dvc checkout --force`)")
+        return read

@@ -1,5 +1,6 @@
 """Judges a month from outside: by what was asked, by git, MLflow's registry and the bytes on disk."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -85,10 +86,13 @@ def _judge_lines(site: Site) -> Iterator[str]:
 
 
 def _judge_state(site: Site) -> Iterator[str]:
-    for command in ("status", "doctor", "check"):
+    for command in ("status", "check"):
         finished = site.start("amun", command)
         if finished.returncode != 0:
             yield f"amun {command}: {describe(finished)}"
+    # the disk dates files by the machine's clock, which is not the month's
+    found = json.loads(site.start("amun", "doctor", "--json").stdout)["found"]
+    yield from (f"amun doctor: {one['what']}" for one in found if one["about"] != "clock")
     if status := site.git("status", "--porcelain"):
         yield f"git status: {status}"
 

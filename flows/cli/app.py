@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from amun import __version__
 from amun.core.errors import AmunError, InputError, choose_exit_code
-from amun.core.files import NO_RIGHTS, NO_ROOM
+from amun.core.files import tell_os_error
 from amun.core.log import begin_log, has_begun
 from amun.core.masking import format_masked
 from amun.core.processes import forbid_core_dumps
@@ -54,11 +54,9 @@ class Commands(TyperGroup):
             print(f"amun: {error.short if has_begun() else error.told}", file=sys.stderr)
             raise typer.Exit(choose_exit_code(error)) from None
         except OSError as error:
-            if error.errno not in (*NO_ROOM, *NO_RIGHTS):
+            if (line := tell_os_error(error)) is None:
                 raise
-            where = f"{error.filename}: " if error.filename else ""
-            remedy = "make room" if error.errno in NO_ROOM else "see whose it is, and who may write there,"
-            print(f"amun: {where}{error.strerror}; {remedy} and type this again", file=sys.stderr)
+            print(f"amun: {line}", file=sys.stderr)
             raise typer.Exit(AmunError.exit_code) from None
 
     def main(self, *arguments: Any, **options: Any) -> Any:

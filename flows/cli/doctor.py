@@ -7,21 +7,25 @@ import typer
 
 from flows.cli import shared
 
+PAGE = "docs/operations.md"
+
 
 @dataclass(frozen=True)
 class Mended:
-    """A fault that is gone: what it was."""
+    """A fault that is gone: what it was, and what it was about."""
 
     what: str
+    about: str
 
 
 @dataclass(frozen=True)
 class Found:
-    """A fault that is left: what it is, what mends it, and whether `--fix` does."""
+    """A fault that is left: what it is, what mends it, whether `--fix` does, and its section on the page."""
 
     what: str
     remedy: str
     can_mend: bool
+    about: str
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,15 @@ def doctor(
     as_json: shared.AsJson = False,
 ) -> None:
     """Say what is wrong with this workspace and what mends it; exit code 1 when anything is left."""
-    from tasks.workspace.faults import find_faults, mend_faults
-    from tasks.workspace.machine_notes import list_notes
-
     workspace = shared.open_here()
-    mended, left = mend_faults(workspace) if fix else ([], find_faults(workspace))
-    found = [Found(fault.what, fault.remedy, fault.mend is not None) for fault in left]
-    shared.show(Report([Mended(fault.what) for fault in mended], found, list_notes(workspace)), as_json, print_report)
+    # not before: what imports Prefect or MLflow finds the variables that a workspace has set
+    from flows.doctor import CHECKS, tell_notes
+    from tasks.workspace.faults import find_faults, mend_faults
+
+    mended, left = mend_faults(workspace, CHECKS) if fix else ([], find_faults(workspace, CHECKS))
+    found = [Found(fault.what, fault.remedy, fault.mend is not None, fault.about) for fault in left]
+    gone = [Mended(fault.what, fault.about) for fault in mended]
+    shared.show(Report(gone, found, tell_notes(workspace)), as_json, print_report)
     if left:
         raise typer.Exit(1)
 
@@ -55,7 +61,7 @@ def print_report(shown: Report) -> None:
         print(f"mended: {gone.what}")
     for fault in shown.found:
         by = "`amun doctor --fix`" if fault.can_mend else "by hand"
-        print(f"found: {fault.what}\n  to mend it ({by}): {fault.remedy}")
+        print(f"found: {fault.what}\n  to mend it ({by}): {fault.remedy} ({PAGE}#{fault.about})")
     if not shown.found:
         print("nothing is wrong")
     for note in shown.notes:

@@ -21,6 +21,7 @@ from dvc.repo import Repo
 
 from amun.core.commands import tell_command
 from amun.core.errors import AmunError, AttemptError, InputError, WithheldError, join_lines
+from amun.core.files import replace_file
 from amun.core.network import read_timeout
 from amun.core.paths import ADOPTED_WEIGHTS, ATTEMPT, WAVE, WAVE_BASE
 from amun.core.progress import PROGRESS_FILE_VARIABLE
@@ -34,6 +35,7 @@ from tasks.tools.git import read_committed, restore_paths
 
 dvc_lock.write_quickly()
 LOCK_FILE = dvc_lock.LOCK_FILE
+RWLOCK = Path(".dvc/tmp/rwlock")
 _ATTEMPTS = "AWS_MAX_ATTEMPTS"
 REMOTE = "storage"  # as `set_remote` names it
 # as DVC tells of a stage that Ctrl-C has ended, with a shell in between or not
@@ -295,13 +297,24 @@ def check_digests(root: Path) -> None:
 
 def repair_rwlock(root: Path) -> None:
     """Removes a torn `.dvc/tmp/rwlock`: DVC does not write it in one piece and refuses it for ever."""
-    path = root / ".dvc/tmp/rwlock"
+    path = root / RWLOCK
     try:
         json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
     except ValueError:
         path.unlink()
+
+
+def release_rwlock(root: Path, number: int) -> None:
+    """Takes the locks of a process that has ended out of `.dvc/tmp/rwlock`; those of others stay."""
+    path = root / RWLOCK
+    content = json.loads(path.read_text(encoding="utf-8"))
+    write = {key: one for key, one in content.get("write", {}).items() if one["pid"] != number}
+    read = {key: [one for one in several if one["pid"] != number] for key, several in content.get("read", {}).items()}
+    with replace_file(path) as unfinished:
+        left = {"write": write, "read": {key: several for key, several in read.items() if several}}
+        unfinished.write_text(json.dumps(left), encoding="utf-8")
 
 
 def repair_files(root: Path) -> None:

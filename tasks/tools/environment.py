@@ -15,7 +15,7 @@ from pathlib import Path
 from amun.core.errors import InputError
 from amun.core.network import read_whole_timeout
 from amun.core.paths import KEK, KEYS, LEDGER, REGISTRY, STATE
-from amun.vault.database import KEYS_VARIABLE
+from amun.vault.database import KEYS_VARIABLE, SQLITE
 from amun.vault.kek import KEK_VARIABLE
 from tasks.tools.addresses import find_addresses
 
@@ -93,8 +93,8 @@ def set_environment(root: Path) -> None:
         "PGCONNECT_TIMEOUT": timeout,
         "PREFECT_HOME": str(state / "prefect"),
         MLFLOW_VARIABLE: name_database(root),
-        LEDGER_VARIABLE: f"sqlite:///{root / LEDGER}",
-        KEYS_VARIABLE: f"sqlite:///{root / KEYS}",
+        LEDGER_VARIABLE: f"{SQLITE}{root / LEDGER}",
+        KEYS_VARIABLE: f"{SQLITE}{root / KEYS}",
         KEK_VARIABLE: f"file:{root / KEK}",
         "DVC_SITE_CACHE_DIR": str(state / "dvc"),
     }
@@ -119,7 +119,7 @@ def set_environment(root: Path) -> None:
 
 def name_database(root: Path) -> str:
     """Returns the address of the workspace's own MLflow database."""
-    return f"sqlite:///{root / REGISTRY}"
+    return f"{SQLITE}{root / REGISTRY}"
 
 
 def choose_port(*wanted: int | None) -> int:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from amun.vault.database import SQLITE
+
 VERSIONS = """
     SELECT version, run_id, creation_time FROM model_versions
     WHERE workspace = 'default' AND name = ? AND current_stage != 'Deleted_Internal' ORDER BY version
 """
 TAGS = "SELECT version, key, value FROM model_version_tags WHERE workspace = 'default' AND name = ?"
 ALIASES = "SELECT version, alias FROM registered_model_aliases WHERE workspace = 'default' AND name = ? ORDER BY alias"
-PREFIX = "sqlite:///"
 
 CHAMPION = "champion"  # the alias of the version that serves
 
@@ -44,7 +45,7 @@ class RegisteredVersion:
 
 def find_database(address: str) -> Path | None:
     """Returns the SQLite file that an address of MLflow names; None for any other database, and for a server."""
-    return Path(address.removeprefix(PREFIX)) if address.startswith(PREFIX) and "?" not in address else None
+    return Path(address.removeprefix(SQLITE)) if address.startswith(SQLITE) and "?" not in address else None
 
 
 def read_versions(database: Path, model: str) -> list[RegisteredVersion]:

@@ -1,6 +1,8 @@
 """S3, for data remotes, image sources and requests: one client, one listing, errors in one line."""
 
+import hashlib
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +16,11 @@ from botocore.session import get_session
 
 from amun.core.errors import AmunError, InputError, join_lines
 from amun.core.network import read_timeout
+from tasks.tools.clocks import compare
 
 SCHEME = "s3://"
+NOT_FOUND = 404
+PART_BYTES = 1 << 20  # of an object that is read through
 NUM_CONNECTIONS = 16  # threads that share a client; more would wait for each other
 
 _ADDRESS = re.compile(r"(https?://[^/\s\"]+)[^\s\"]*")
@@ -97,13 +102,19 @@ def _bound_waits(seconds: float) -> Config:
     return Config(connect_timeout=seconds, read_timeout=seconds, retries=retries)
 
 
-def list_objects(client: Any, location: Location) -> Iterator[StoredObject]:
+def list_objects(client: Any, location: Location, after: str = "") -> Iterator[StoredObject]:
     """Yields all objects below the prefix by key, page after page, without the empty ones that stand for folders.
+
+    Args:
+        client: of S3.
+        location: the prefix.
+        after: only those whose keys come after this one.
 
     Raises:
         AmunError: the bucket does not answer or refuses.
     """
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=location.join(""))
+    named = {"Bucket": location.bucket, "Prefix": location.join("")} | ({"StartAfter": after} if after else {})
+    pages = client.get_paginator("list_objects_v2").paginate(**named)
     with translate_errors(str(location)):
         for page in pages:
             for entry in page.get("Contents", []):
@@ -141,6 +152,50 @@ def delete_versions(client: Any, bucket: str, key: str) -> int:
 def _list_own(client: Any, bucket: str, key: str) -> list[KeptVersion]:
     """Returns an object's versions and delete markers; another object's key may begin with this one."""
     return [kept for kept in list_kept(client, bucket, key) if kept.key == key]
+
+
+def has_object(client: Any, bucket: str, key: str) -> bool:
+    """Tells whether there is an object.
+
+    Raises:
+        AmunError: the bucket does not answer or refuses.
+    """
+    with translate_errors(f"{SCHEME}{bucket}"):
+        try:
+            client.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != NOT_FOUND:
+                raise
+            return False
+    return True
+
+
+def measure_clock(client: Any, bucket: str) -> float | None:
+    """Returns by how many seconds the clock of an S3 server is ahead; None where it does not answer or say."""
+    asked_at = time.time()
+    try:
+        answer = client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        answer = error.response  # who is a quarter of an hour wrong is refused
+    except BotoCoreError:
+        return None
+    return compare(answer["ResponseMetadata"]["HTTPHeaders"].get("date"), asked_at, time.time())
+
+
+def compute_md5(client: Any, bucket: str, key: str) -> str | None:
+    """Returns the MD5 of an object as it is read now, whatever the bucket says of it; None where there is none.
+
+    Raises:
+        AmunError: the bucket does not answer or refuses.
+    """
+    digest = hashlib.md5(usedforsecurity=False)
+    with translate_errors(f"{SCHEME}{bucket}"):
+        try:
+            for part in client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(PART_BYTES):
+                digest.update(part)
+        except client.exceptions.NoSuchKey:
+            return None
+    return digest.hexdigest()
 
 
 def list_kept(client: Any, bucket: str, prefix: str) -> Iterator[KeptVersion]:

@@ -111,13 +111,13 @@ def require_answer(variable: str, url: str) -> None:
 def answers(url: str, seconds: float = HEALTH_SECONDS) -> bool:
     """Tells whether a server, of Prefect or MLflow, says within so many seconds that it is in health."""
     try:
-        with urllib.request.urlopen(_ask_health(url), timeout=seconds) as answer:  # noqa: S310 - the user's own
+        with urllib.request.urlopen(ask_health(url), timeout=seconds) as answer:  # noqa: S310 - the user's own
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError, ValueError, HTTPException):
         return False
 
 
-def _ask_health(url: str) -> urllib.request.Request:
+def ask_health(url: str) -> urllib.request.Request:
     """Returns the question whether a server is in health; name and password of the address go where they belong."""
     parts = urlsplit(url)
     login, _, place = parts.netloc.rpartition("@")

@@ -75,6 +75,15 @@ def read_stored(root: Path) -> dict[str, str]:
     return kept | dvc.read_added(root, WAVE_BASE) | dvc.read_added(root, ADOPTED_WEIGHTS)
 
 
+def read_recorded(root: Path) -> dict[str, str]:
+    """Returns the same as HEAD has it, whatever a wave at work has written since: all of it was sent."""
+    lock = dvc.read_lock_at(root, "HEAD")
+    locked = dvc.list_digests(lock)
+    kept = {path: locked[path] for path in dvc.list_outputs(root, list(lock)) if path in locked}
+    added = [dvc.read_added_at(root, path, "HEAD") for path in (WAVE_BASE, ADOPTED_WEIGHTS)]
+    return kept | added[0] | added[1]
+
+
 def mend(root: Path, damage: Damage) -> str:
     """Replaces the damaged copies of a file by a sound one; returns what was done.
 

@@ -6,6 +6,7 @@ Lines name waves, files and consumers by number or name, and people by how many 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from amun.core.counts import tell_count
@@ -18,6 +19,10 @@ from tasks.workspace.deadlines import find_last_night
 from tasks.workspace.intake_sources import name_source
 from tasks.workspace.queue import find_pace, tell_forced
 from tasks.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    # it imports DVC
+    from tasks.workspace.scrubbing import Scrubbed
 
 # waves and files before that are old news: whoever names a channel is not told of all that ever was
 NEWS_FOR = TRIED_FOR
@@ -60,7 +65,7 @@ def find_alerts(
     return [
         *_find_late_requests(workspace, ledger, status, moment),
         *_find_unfinished_erasures(workspace, ledger, status, moment),
-        *_find_silence(workspace, ledger, moment),
+        *([] if is_night_over else find_silence(workspace, ledger, now)),
         *_find_late_wave(workspace, status, moment),
         *_find_waves(workspace, ledger, now),
         *_find_files(workspace, ledger, now),
@@ -80,6 +85,16 @@ def tell_day(workspace: Workspace, now: datetime) -> str:
 def describe_failed_night(workspace: Workspace, now: datetime) -> NewAlert:
     """Returns what is to be told of a failed night. Why stands in its log alone: an error may quote a file's name."""
     return _make("night-failed", "", "a night has failed", tell_day(workspace, now))
+
+
+def describe_damage(workspace: Workspace, scrubbed: "Scrubbed", now: datetime) -> list[NewAlert]:
+    """Returns what is to be told of copies that were damaged: nothing where all that was read is sound."""
+    num_mended, num_left = len(scrubbed.mended), len(scrubbed.left)
+    if not num_mended + num_left:
+        return []
+    was = tell_count(num_mended + num_left, "copy that DVC keeps was", "copies that DVC keeps were")
+    mended = f"{num_left} could not be mended" if num_left else "mended from another place"
+    return [_make("copy-damaged", "", f"{was} damaged or missing: {mended}", tell_day(workspace, now))]
 
 
 def _make(kind: AlertKind, name: object, line: str, day: str = "") -> NewAlert:
@@ -137,18 +152,18 @@ def _silence(workspace: Workspace) -> timedelta:
     return timedelta(hours=workspace.params.alerts.silent_hours)
 
 
-def _find_silence(workspace: Workspace, ledger: Ledger, moment: Moment) -> Iterator[NewAlert]:
-    if moment.is_night_over:
-        return
+def find_silence(workspace: Workspace, ledger: Ledger, now: datetime) -> Iterator[NewAlert]:
+    """Yields that no night has ended for too long, if so."""
     night = ledger.find_night(workspace.model)
     if night is not None:
         last = night.ended_at
     else:  # none was recorded: an earlier release recorded none, or one should have followed the base
         ended = [wave.closed_at for wave in ledger.list_waves(workspace.model) if wave.closed_at is not None]
-        last = max(ended, default=moment.now)
-    if moment.now - last > _silence(workspace):
-        hours = int((moment.now - last).total_seconds() // 3600)
-        yield _make("night-missing", "", f"no night has ended for {tell_count(hours, 'hour')}", moment.day)
+        last = max(ended, default=now)
+    if now - last > _silence(workspace):
+        hours = int((now - last).total_seconds() // 3600)
+        line = f"no night has ended for {tell_count(hours, 'hour')}"
+        yield _make("night-missing", "", line, tell_day(workspace, now))
 
 
 def _find_late_wave(workspace: Workspace, status: Status, moment: Moment) -> Iterator[NewAlert]:

@@ -19,6 +19,7 @@ ADVICE: Mapping[str, str] = {
     "file-unmatched": "`amun request list --state unmatched`; `amun request show` says who may be meant",
     "consumer-behind": "load the champion there and type `amun consumer seen`, or `amun consumer remove`",
     "erasure-failed": "`amun erase run` goes on with it, and says what stops it",
+    "copy-damaged": "have a look at the disk; `amun doctor` names each copy that is damaged still",
     "night-failed": "`amun check` and `amun doctor` say what is wrong, and so does the log of the night",
     "night-missing": "look whether `amun serve` or your worker runs; `amun wave run` makes up for the nights",
 }

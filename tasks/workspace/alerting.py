@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from amun.core.errors import AmunError, join_lines
 from amun.core.masking import mask_passwords
@@ -16,9 +17,13 @@ from amun.ledger import Alert, Ledger, NewAlert
 from tasks.tools.channels import Channel, list_channels, run_bounded
 from tasks.tools.message import Message, Told
 from tasks.tools.webhook import beat
-from tasks.workspace.alert_finding import describe_failed_night, find_alerts
+from tasks.workspace.alert_finding import describe_damage, describe_failed_night, find_alerts
 from tasks.workspace.alert_kinds import advise, locate
 from tasks.workspace.workspace import Workspace, open_ledger
+
+if TYPE_CHECKING:
+    # it imports DVC
+    from tasks.workspace.scrubbing import Scrubbed
 
 HEARTBEAT = "heartbeat"
 TEST_PAGE = "docs/alerts.md"
@@ -104,7 +109,12 @@ def write_test_message(model: str, now: datetime) -> Message:
 
 
 def end_night(
-    workspace: Workspace, *, has_failed: bool, is_parked: bool = False, due_at: datetime | None = None
+    workspace: Workspace,
+    *,
+    has_failed: bool,
+    is_parked: bool = False,
+    due_at: datetime | None = None,
+    scrubbed: "Scrubbed | None" = None,
 ) -> list[str]:
     """Records that a night has ended, tells what there is to tell, and sends the heartbeat of a good night.
 
@@ -115,6 +125,7 @@ def end_night(
         has_failed: it ended with an error.
         is_parked: the error is that its wave is parked, of which there is an alert of its own.
         due_at: when the night began to erase: whoever is due since then is the next night's; None takes the present.
+        scrubbed: what it has found damaged of what DVC keeps; None where it has not looked.
     """
     now = datetime.now(UTC)
     try:
@@ -123,7 +134,8 @@ def end_night(
             is_good = not has_failed and all(alert.kind != "erasure-failed" for alert in found)
             ledger.record_night(workspace.model, now, is_good=is_good)
             failed = [describe_failed_night(workspace, now)] if has_failed and not is_parked else []
-            tellings = tell_alerts(workspace, ledger, [*failed, *found], now)
+            damaged = [] if scrubbed is None else describe_damage(workspace, scrubbed, now)
+            tellings = tell_alerts(workspace, ledger, [*failed, *found, *damaged], now)
     except Exception as error:  # whatever it is, the night goes on
         why = _tell_error(error)
         if not has_failed or is_parked:

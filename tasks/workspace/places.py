@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from amun.core.masking import mask_passwords
 from amun.core.paths import MIRRORS, STATE, is_bucket
-from amun.vault.database import KEYS_VARIABLE
+from amun.vault.database import KEYS_VARIABLE, SQLITE
 from tasks.tools import dvc
 from tasks.tools.addresses import find_addresses
 from tasks.tools.environment import LEDGER_VARIABLE, MLFLOW_VARIABLE
@@ -26,7 +26,6 @@ from tasks.workspace.workspace import Workspace
 
 WORK_TREE, GIT, SOURCE, TEMPORARY = "work tree", "git's own files", "source of the data", "temporary files"
 _OTHERS_TOO = (WORK_TREE, GIT, SOURCE, TEMPORARY)  # folders to which others write, too
-_SQLITE = "sqlite:///"
 _SIDE_FILES = ("", "-wal", "-journal", "-shm")  # of a database that is a file
 
 
@@ -119,8 +118,8 @@ def _sort_address(root: Path, name: str, address: str, folders: dict[str, Path],
 
 def _sort_database(root: Path, name: str, url: str, folders: dict[str, Path], others: list[Place]) -> None:
     """Adds the files of a SQLite database, or the tables of one on Postgres."""
-    if url.startswith(_SQLITE):
-        path = Path(url.removeprefix(_SQLITE)).resolve()
+    if url.startswith(SQLITE):
+        path = Path(url.removeprefix(SQLITE)).resolve()
         folders |= {f"{name}{ending}": path.with_name(path.name + ending) for ending in _SIDE_FILES}
     elif url.startswith("postgresql"):
         others.append(Place(name, False, partial(_list_database, url)))

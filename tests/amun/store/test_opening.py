@@ -1,6 +1,7 @@
 """Samples are the same whether they are held in memory or opened batch by batch; what cannot be opened is told."""
 
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
@@ -132,6 +133,20 @@ def test_a_row_that_was_changed_or_cut_off_meanwhile_is_told(tmp_path: Path) -> 
         list(images.stream_all(4))
     os.truncate(path, place)
     with pytest.raises(DamagedError, match=r"train\.parquet has been cut off; bring it back"):
+        images.batch(torch.tensor([7]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has a file that gives an error of the disk's")
+def test_a_row_that_the_disk_does_not_give_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    path.write_bytes(PATH.read_bytes())
+    images = open_with(0, path).images
+    descriptor = next(fd for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink() and fd.readlink() == path)
+    # of this process's memory nothing lies at such a place
+    failing = os.open("/proc/self/mem", os.O_RDONLY)
+    os.dup2(failing, int(descriptor.name))
+    os.close(failing)
+    with pytest.raises(AmunError, match=r"train\.parquet cannot be read: Input/output error; see to the disk"):
         images.batch(torch.tensor([7]))
 
 

@@ -1,6 +1,7 @@
 """Of three copies of a content a sound one mends the others before anything reads them; that there is none is said."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from amun.core.errors import AmunError
 from amun.core.paths import AUDIT_LOGITS, TRAIN, UNLEARNED, WAVE_BASE
 from tasks.tools.contents import locate_cached
-from tasks.tools.digests import compute_md5
+from tasks.tools.digests import UNREADABLE, compute_md5
 from tasks.tools.dvc import list_inputs, push, set_remote
 from tasks.tools.sound import find_damage, make_sound, read_stored, require_sent
 from tests.workspaces import Site
@@ -103,3 +104,16 @@ def test_file_that_stays_is_read_once_and_one_that_changes_again(tmp_path: Path)
     assert compute_md5(path) == first
     flip(path)
     assert compute_md5(path) != first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has a file that gives an error of the disk's")
+def test_file_that_the_disk_does_not_give_is_damaged_and_one_of_another_kind_is_told(site: Site) -> None:
+    root, sound = site.root, (site.root / WAVE_BASE).read_bytes()
+    (root / WAVE_BASE).unlink()
+    # of this process's memory nothing lies at its beginning
+    (root / WAVE_BASE).symlink_to("/proc/self/mem")
+    assert compute_md5(root / WAVE_BASE) == UNREADABLE
+    assert make_sound(root, [str(WAVE_BASE)]) == [f"{WAVE_BASE} is damaged: brought back from the cache"]
+    assert (root / WAVE_BASE).read_bytes() == sound
+    with pytest.raises(AmunError, match="wave cannot be read: Is a directory; see whose it is"):
+        compute_md5(root / "wave")

@@ -21,6 +21,7 @@ from tasks.tools.webhook import HEARTBEAT_VARIABLE, WEBHOOK_KEY_VARIABLE, WEBHOO
 from tasks.workspace.alert_finding import find_alerts
 from tasks.workspace.alert_kinds import ADVICE, advise, locate
 from tasks.workspace.alerting import end_night, send_heartbeat, tell_alerts, tell_failures, write_message
+from tasks.workspace.scrubbing import Scrubbed
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import MODEL, add, build_base, claim_wave, complete_wave
 from tests.tasks.tools.receivers import Mailbox, Posts, run_smtp, run_web
@@ -401,6 +402,27 @@ def test_a_night_whose_erasure_failed_sends_no_heartbeat_even_if_nobody_wants_to
     complete_wave(ledger, claim_wave(ledger, now=NOW), now=NOW, erase_after=NOW)
     assert end_night(open_with(tmp_path, mute=["erasure-failed"]), has_failed=False) == []
     assert webhook.asked == []
+
+
+@pytest.mark.parametrize(
+    ("scrubbed", "line"),
+    [
+        (Scrubbed(("one",), (), ()), "1 copy that DVC keeps was damaged or missing: mended from another place"),
+        (
+            Scrubbed(("one",), ("two", "six"), ()),
+            "3 copies that DVC keeps were damaged or missing: 2 could not be mended",
+        ),
+        (Scrubbed((), (), ("the remote is away",)), None),
+    ],
+)
+def test_copies_that_a_night_has_found_damaged_are_told_and_spoil_no_night(
+    tmp_path: Path, ledger: Ledger, webhook: Posts, scrubbed: Scrubbed, line: str | None
+) -> None:
+    for _ in range(2):
+        assert end_night(open_with(tmp_path), has_failed=False, scrubbed=scrubbed) == []
+    assert list_kinds(webhook) == ([] if line is None else [["copy-damaged"]])
+    assert [alert.line for alert in ledger.list_alerts(MODEL)] == ([] if line is None else [line])
+    assert [path for _, path, _, _ in webhook.asked].count("/ping") == 2
 
 
 def test_whoever_became_due_while_the_night_erased_is_the_next_night_s(
