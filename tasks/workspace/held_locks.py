@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -30,7 +31,7 @@ def find_stale_locks(workspace: Workspace) -> Iterator[Fault]:
             yield Fault(
                 f"{path} is {age / 60:.0f} minutes old, and no git is at work here: a killed one has left it",
                 "remove it; git refuses until then",
-                lambda path=path: path.unlink(missing_ok=True),
+                partial(path.unlink, missing_ok=True),
             )
     for number, command, paths in _read_rwlock(root):
         if _is_reused(root, number):
@@ -38,7 +39,7 @@ def find_stale_locks(workspace: Workspace) -> Iterator[Fault]:
             yield Fault(
                 f"DVC's lock on {paths} is of process {number} ({command}), which has ended; the number is {now}'s now",
                 f"take it out of {root / RWLOCK}; DVC refuses until that process has ended as well",
-                lambda number=number: release_rwlock(root, number),
+                partial(release_rwlock, root, number),
             )
 
 

@@ -28,7 +28,7 @@ from flows.setup import tell_missing_signing_key
 from tasks.tools.git import list_changes, run_git
 from tasks.tools.registry_left import LeftFile
 from tasks.workspace import erasing, left_weights
-from tasks.workspace.faults import CHECKS
+from tasks.workspace.faults import OF_CONTENT
 from tasks.workspace.receipt_check import check_receipts, find_chain_faults
 from tasks.workspace.receipts import Kept, keep_receipts
 from tasks.workspace.workspace import Workspace, open_workspace
@@ -610,8 +610,8 @@ def test_body_that_is_damaged_or_lost_is_noticed(
         run("DELETE FROM subject_key WHERE subject LIKE 'receipt/%'")
     assert "the key store has no key of it" in type_receipt(capsys, "show", second)[2]
     assert judge_receipts in JUDGES
-    (check,) = (check for check in CHECKS if check.__name__ == "_check_receipts")
-    assert "the key store has no key of it" in [*check(workspace)][-1].what
+    (check,) = (check for check in OF_CONTENT if check.about == "receipts")
+    assert "the key store has no key of it" in [*check.find(workspace)][-1].what
 
 
 def test_whoever_is_at_a_wave_is_not_disturbed(ledger: Ledger, workspace: Workspace) -> None:
