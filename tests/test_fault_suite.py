@@ -61,7 +61,7 @@ def test_nothing_is_lost_or_twice_or_wrong(
 
 
 def replace_attempts(lab: Lab) -> Lab:
-    """Returns a lab whose waves make no attempt that cannot pass: a run that goes on makes it anew, which takes long."""
+    """Returns a lab whose waves make no attempt that cannot pass: each run that goes on makes it anew."""
     zero = lab.zero.copy(lab.folder / "zero")
     zero.change_params(lambda params: params["unlearning"]["attempts"].pop(0))
     one = make_first_wave(zero, lab.folder / "one")[0]

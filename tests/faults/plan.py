@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -150,7 +150,7 @@ class Progress:
         self.tally.add(tally)
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"kind": kind} | asdict(tally)) + "\n")
+                file.write(json.dumps({"kind": kind} | vars(tally)) + "\n")
 
     def _add(self, kind: str, kills: dict[str, int], kinds: dict[str, int], **rest: Any) -> None:
         self._begun[kind] += 1
