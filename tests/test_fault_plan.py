@@ -52,18 +52,20 @@ def test_numbers_are_read_and_time_is_no_bound_then() -> None:
 def test_progress_that_was_cut_short_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "progress"
     first = Progress(path)
-    assert [first.number("kill_in_steps"), first.number("pause_the_owner")] == [0, 0]
-    first.keep("kill_in_steps", count_wave("kill_in_steps"))
+    assert [first.begin("kill_in_steps"), first.begin("kill_in_steps"), first.begin("pause_the_owner")] == [0, 1, 0]
+    first.keep("kill_in_steps", 1, count_wave("kill_in_steps"))
     wrong = count_wave("pause_the_owner")
     wrong.wrong, wrong.lost, wrong.told = 1, 2, ["what was wrong"]
-    first.keep("pause_the_owner", wrong)
+    first.keep("pause_the_owner", 0, wrong)
     with path.open("a", encoding="utf-8") as file:
         file.write('{"kind": "kill_in_st')
     second = Progress(path)
     assert second.tally == first.tally
     assert str(second.tally).startswith("20 kills, 2 waves, 0 inputs: 2 lost, 0 twice, 1 wrong\n")
-    assert [second.number("kill_in_steps"), second.number("kill_at_any_moment")] == [1, 0]
-    second.keep("kill_in_steps", count_wave("kill_in_steps"))
+    # the one that had not ended is made anew
+    assert [second.begin("kill_in_steps"), second.begin("kill_in_steps"), second.begin("pause_the_owner")] == [0, 2, 1]
+    assert not second.has("kill_at_any_moment")
+    second.keep("kill_in_steps", 0, count_wave("kill_in_steps"))
     assert Progress(path).tally.kills == {"kill_in_steps": 40}
 
 

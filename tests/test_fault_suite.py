@@ -48,7 +48,7 @@ def test_nothing_is_lost_or_twice_or_wrong(
         tally = Tally()
         with tally.judge(INPUTS):
             tally.inputs = try_inputs(NUM_INPUTS, asked.seed)
-        progress.keep(INPUTS, tally)
+        progress.keep(INPUTS, 0, tally)
     with run_warm(warm):
         # each wave draws for itself
         lab = Lab(tmp_path, wave_zero, wave_one, Random(), measure_wave(wave_one))  # noqa: S311

@@ -18,10 +18,10 @@ TORN_LOCK = '{"torn'
 
 
 def kill_in_steps(lab: Lab, site: Site, said: Path) -> None:
-    """Kills a wave in its steps in their order: in each one once as a rule, in some never, in some twice."""
+    """Kills a wave in its steps in their order: in each one twice as a rule, in some never, in some three times."""
     steps: list[str] = []
     for step in KILLS:
-        steps += [step] * lab.random.choice((0, 1, 1, 1, 1) if step in DONE_ONCE else (0, 1, 1, 2))
+        steps += [step] * lab.random.choice((0, 1, 1, 1, 1) if step in DONE_ONCE else (0, 1, 2, 2, 2, 3, 3))
     _kill_in(lab, site, said, steps)
 
 

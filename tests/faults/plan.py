@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from time import monotonic
 from typing import Any
 
+from amun.core.files import replace_file
 from amun.core.processes import end_with_parent
 from tests.faults.kills import kill_at_any_moment, kill_in_steps
 from tests.faults.lab import Fault, Lab
@@ -21,7 +23,7 @@ from tests.faults.waves import run_wave
 
 INPUTS = "inputs"
 # what a wave adds, for those that are under way
-FORESEEN_KILLS = {kill_in_steps.__name__: 24, kill_at_any_moment.__name__: 4}
+FORESEEN_KILLS = {kill_in_steps.__name__: 41, kill_at_any_moment.__name__: 4}
 REFUSED_EVERY = 4
 
 
@@ -94,21 +96,21 @@ def run_waves(labs: Sequence[Lab], asked: Asked, faults: Sequence[Fault], progre
         progress: gets what came of each.
     """
     deadline = monotonic() + asked.minutes * 60 if asked.minutes is not None else None
-    under_way: dict[Future[Tally], str] = {}
+    under_way: dict[Future[Tally], tuple[str, int]] = {}
     with ProcessPoolExecutor(asked.lanes, get_context("fork"), end_with_parent, (os.getpid(),)) as pool:
         while True:
             while len(under_way) < asked.lanes and (deadline is None or monotonic() < deadline):
-                fault = choose_next(asked, faults, progress.tally, Counter(under_way.values()))
+                fault = choose_next(asked, faults, progress.tally, Counter(kind for kind, _ in under_way.values()))
                 if fault is None:
                     break
-                number = progress.number(fault.__name__)
+                number = progress.begin(fault.__name__)
                 lab = labs[-1 if number % REFUSED_EVERY == REFUSED_EVERY - 1 else 0]
                 lab_of_wave = replace(lab, random=Random(f"{asked.seed} {fault.__name__} {number}"))  # noqa: S311
-                under_way[pool.submit(partial(_run, lab_of_wave, number, fault))] = fault.__name__
+                under_way[pool.submit(partial(_run, lab_of_wave, number, fault))] = fault.__name__, number
             if not under_way:
                 return
             for ended in wait(under_way, return_when=FIRST_COMPLETED).done:
-                progress.keep(under_way.pop(ended), ended.result())
+                progress.keep(*under_way.pop(ended), ended.result())
 
 
 def _run(lab: Lab, number: int, fault: Fault) -> Tally:
@@ -128,30 +130,33 @@ class Progress:
         """Reads what there is; None: nothing is kept."""
         self._path = path
         self.tally = Tally()
-        self._begun: Counter[str] = Counter()
+        self._begun: set[tuple[str, int]] = set()
         if path is not None and path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("\n")]
-            path.write_text("".join(whole), encoding="utf-8")  # whoever was killed may have left half a line
-            for line in whole:
+            text = path.read_text(encoding="utf-8")
+            if not text.endswith("\n"):  # whoever was killed has left half a line
+                text = text[: text.rfind("\n") + 1]
+                with replace_file(path) as new:
+                    new.write_text(text, encoding="utf-8")
+            for line in text.splitlines():
                 self._add(**json.loads(line))
 
-    def number(self, kind: str) -> int:
-        """Returns the number of the next wave of a kind, from 0."""
-        self._begun[kind] += 1
-        return self._begun[kind] - 1
+    def begin(self, kind: str) -> int:
+        """Returns the number of the next wave of a kind, from 0: one that was killed under way is made anew."""
+        number = next(number for number in count() if (kind, number) not in self._begun)
+        self._begun.add((kind, number))
+        return number
 
     def has(self, kind: str) -> bool:
         """Tells whether there is one of a kind."""
-        return self._begun[kind] > 0
+        return (kind, 0) in self._begun
 
-    def keep(self, kind: str, tally: Tally) -> None:
+    def keep(self, kind: str, number: int, tally: Tally) -> None:
         """Adds what came of one wave."""
         self.tally.add(tally)
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"kind": kind} | vars(tally)) + "\n")
+                file.write(json.dumps({"kind": kind, "number": number} | vars(tally)) + "\n")
 
-    def _add(self, kind: str, kills: dict[str, int], kinds: dict[str, int], **rest: Any) -> None:
-        self._begun[kind] += 1
+    def _add(self, kind: str, number: int, kills: dict[str, int], kinds: dict[str, int], **rest: Any) -> None:
+        self._begun.add((kind, number))
         self.tally.add(Tally(kills=Counter(kills), kinds=Counter(kinds), **rest))
