@@ -34,8 +34,10 @@ test: setup lint ## lint, types, layers and all tests
 test-long: setup ## the tests that take many minutes
 	$(BIN)/python -m pytest -m long
 
-faults: setup ## an hour of kills, full disks, paused and torn runs (MINUTES=60 SEED=0 FAULTS="kill_in_steps inputs")
-	MINUTES=$(or $(MINUTES),60) SEED=$(or $(SEED),0) FAULTS="$(FAULTS)" $(BIN)/python -m pytest -m long tests/test_fault_suite.py
+faults: setup ## kills, full disks, paused and torn runs (MINUTES=60, or KILLS=1000 MOMENTS=100 OTHERS=10; see the file)
+	MINUTES=$(or $(MINUTES),$(if $(KILLS)$(MOMENTS)$(OTHERS),,60)) LANES=$(or $(LANES),2) SEED="$(SEED)" FAULTS="$(FAULTS)" \
+		KILLS="$(KILLS)" MOMENTS="$(MOMENTS)" OTHERS="$(OTHERS)" PROGRESS="$(PROGRESS)" \
+		$(BIN)/python -m pytest -m long tests/test_fault_suite.py
 
 mutants: setup ## hours: which changes of the deciding code no fast test notices; `.venv/bin/mutmut results` lists them
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'mutmut==3.8.1'

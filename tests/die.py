@@ -1,7 +1,8 @@
 """Runs an `amun` command again and again, each time killed with SIGKILL at another point.
 
-`python -m tests.die ARGUMENT...` reads a line `MOMENT TARGET` for each run and answers with how the run ended: minus
-the signal, or the exit code. Each run is a process of its own, forked so that none has to import everything anew.
+`python -m tests.die ARGUMENT...` reads a line `MOMENT TARGET` for each run. It answers with the run's process id, then
+with how it ended: minus the signal, or the exit code. Each run is a process of its own, forked so that none has to
+import everything anew.
 MOMENT and TARGET are
 - `before` or `after` and `module:name`, a function as its caller finds it (`module:name=WORD`: called with WORD);
   `stop` and the same: nothing is killed, and it sleeps before the function until it is woken up;
@@ -12,6 +13,7 @@ MOMENT and TARGET are
 - `full BYTES`: nothing is killed, and no file gets longer than that.
 """
 
+import gc
 import importlib
 import os
 import resource
@@ -27,9 +29,36 @@ from typing import Any
 
 import psutil
 
-from tests.processes import find_computing_stage
+from amun.core.paths import STAGE_LOCK
+from tests.processes import find_computing_stage, list_holders
+from tests.warm_server import end
 
 GRACE_SECONDS = 10.0
+# what each run would import anew
+IMPORTED_BY_RUNS = (
+    "flows.running",
+    "amun.params",
+    "prefect.flow_engine",
+    "prefect.task_engine",
+    "anyio._backends._asyncio",
+    "alembic.command",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
+    "mlflow.pyfunc",
+    "dvc.data_cloud",
+    "dvc.lock",
+    "dvc.repo.artifacts",
+    "dvc.repo.index",
+    "dvc.repo.graph",
+    "dvc.repo.plots",
+    "dvc.rwlock",
+    "dvc_data.index.push",
+    "scmrepo.git",
+    "ruamel.yaml",
+    "git",
+    "torch._inductor.ir",
+    "matplotlib.backends.backend_agg",
+)
 
 
 def main() -> None:
@@ -38,7 +67,10 @@ def main() -> None:
 
     # Prefect, which the flows import, reads its variables once
     set_environment(Path.cwd())
-    importlib.import_module("flows.waves")
+    for name in ("flows.waves", *IMPORTED_BY_RUNS):
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # a collection in a run would write to all of it
     for line in iter(sys.stdin.readline, ""):
         print(run_once(*line.split()), flush=True)
 
@@ -47,6 +79,7 @@ def run_once(moment: str, target: str) -> int:
     """Returns how a run that is to be killed at this point has ended."""
     pid = os.fork()
     if pid:
+        print(pid, flush=True)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the answers' channel is the parent's
     match moment:
@@ -60,7 +93,10 @@ def run_once(moment: str, target: str) -> int:
             wrap(target, moment)
     from flows.cli import main as run_amun
 
-    run_amun(sys.argv[1:])
+    try:
+        run_amun(sys.argv[1:])
+    except SystemExit as exited:
+        end(exited.code)
     raise AssertionError("the command line always ends the process")
 
 
@@ -114,9 +150,12 @@ def kill_at(moment: str, seconds: float) -> None:
     if moment == "term":
         own.terminate()
         sleep(GRACE_SECONDS)
-    for child in own.children(recursive=True) if moment in ("group", "stage") else []:
-        with suppress(psutil.NoSuchProcess):
-            child.kill()
+    if moment in ("group", "stage"):
+        # where stages run warm they are nobody's children here
+        stages = [psutil.Process(pid) for pid in list_holders(STAGE_LOCK) if psutil.pid_exists(pid)]
+        for child in [*own.children(recursive=True), *stages]:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
     if moment != "stage":
         own.kill()
 

@@ -1,20 +1,14 @@
 """One workspace in several clones: a wave begun in one is ended in another, from ledger, registry and remotes alone."""
 
-import json
-import shlex
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from amun.core.paths import KEK, KEYS, LEDGER, STATE
-from amun.vault.database import KEYS_VARIABLE
-from amun.vault.kek import KEK_VARIABLE
-from tests.readme import fill_in, list_commands, read_variables
+from amun.core.paths import LEDGER, STATE
+from tests.company import assert_up_to_date, join, share
 from tests.test_bad_input import assert_init_refused, assert_one_line
 from tests.trap import KILLED, open_trap, read_all
-from tests.workspaces import Site, choose_people, describe, dump_ledger, list_people, move_registry, read_tree
+from tests.workspaces import Site, choose_people, describe, dump_ledger, list_people, read_tree
 
 # where one clone after the other is killed; each is a new one that knows nothing of the others
 DEATHS = {
@@ -28,47 +22,7 @@ DEATHS = {
 @pytest.fixture
 def shared(wave_zero: Site, tmp_path: Path) -> Site:
     """A workspace whose ledger, registry, keys and git remote lie outside of it."""
-    site = wave_zero.copy(tmp_path / "first")
-    company = tmp_path / "company"
-    company.mkdir()
-    state = site.root / STATE
-    move_registry(state / "mlflow.db", str(state), str(company))
-    addresses = site.name_secrets()
-    for name in ("mlflow.db", "mlartifacts", LEDGER.name, KEYS.name, KEK.name):
-        shutil.move(state / name, company / name)
-    addresses |= {
-        KEYS_VARIABLE: f"sqlite:///{company / KEYS.name}",
-        KEK_VARIABLE: f"file:{company / KEK.name}",
-        "AMUN_LEDGER_URL": f"sqlite:///{company / LEDGER.name}",
-        "MLFLOW_TRACKING_URI": f"sqlite:///{company / 'mlflow.db'}",
-    }
-    site.git("init", "--quiet", "--bare", "--initial-branch", "main", str(company / "git"))
-    site.git("branch", "--force", "--move", "main")
-    site.git("remote", "remove", "origin")
-    site.git("remote", "add", "company", str(company / "git"))
-    return Site(site.root, site.variables | addresses)
-
-
-def join(shared: Site, name: str) -> Site:
-    """Returns a new clone that has joined."""
-    folder = shared.root.parent
-    cloned, exported, joined = list_commands("lineage.md#several-clones")
-    # as it is typed, but for where, and what is said meanwhile
-    own = {"ssh://git.example.org/model.git": f"--quiet {folder}/company/git {name}", "cd model": f"cd {name}"}
-    typed = fill_in(cloned, own)
-    subprocess.run(["sh", "-ec", typed], cwd=folder, check=True)
-    site = Site(folder / name, shared.variables)
-    assert read_variables(exported).keys() <= shared.variables.keys()
-    assert "joined" in site.run(*shlex.split(joined))
-    return site
-
-
-def assert_up_to_date(site: Site) -> None:
-    """Checks that a clone is where the git remote is, with its data, and with nothing left over."""
-    upstream, _ = site.git("ls-remote", site.git("config", "amun.remote"), "refs/heads/main").split()
-    assert site.git("rev-parse", "HEAD") == upstream
-    assert site.git("status", "--porcelain") == ""
-    assert json.loads(site.run("dvc", "status", "--json")) == {}
+    return share(wave_zero.copy(tmp_path / "first"), tmp_path / "company")
 
 
 def name_company(site: Site) -> dict[str, str]:

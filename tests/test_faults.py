@@ -99,7 +99,7 @@ def assert_same(site: Site, reference: Site) -> None:
     experiment_ids = [find_version(site, 1)[1].info.experiment_id]
     # each wave's own, and one for each attempt of wave 1; nothing of what was killed
     assert len(client.search_runs(experiment_ids)) == 2 + len(list_attempts(reference, 1))
-    assert [len(list_attempts(where, 1)) for where in (site, reference)] == [2, 2]
+    assert len(list_attempts(site, 1)) == len(list_attempts(reference, 1)) > 0
     assert len(client.search_logged_models(experiment_ids)) == 2
     assert [wave["state"] for wave in site.load("wave", "list")] == ["complete", "complete"]
     outputs = ("data", "models", "references", "wave", "metrics", "plots")

@@ -35,7 +35,7 @@ from tasks.tools.alert_command import CommandChannel
 from tasks.tools.mail import MailChannel
 from tasks.tools.message import Message, Told
 from tasks.tools.webhook import WEBHOOK_KEY_VARIABLE, WebhookChannel
-from tests.faults.waves import Lab
+from tests.faults.lab import Lab
 from tests.readme import fill_in, list_commands
 from tests.workspaces import ROOT, Site
 

@@ -85,6 +85,33 @@ def test_stage_ends_with_the_code_or_the_signal_of_its_program(
     assert ended[2].stderr.splitlines()[-1] == "ValueError: a fault"
 
 
+def test_stage_whose_run_is_killed_finds_that_by_itself(
+    variables: dict[str, str], warm: WarmProcess, tmp_path: Path
+) -> None:
+    begun = "import os, time; parent = os.getppid(); print('begun', flush=True)"
+    waits = "while os.getppid() == parent: time.sleep(0.02)"
+    write_stages(tmp_path, left=f"{begun}\n{waits}\nopen('noticed', 'w').close()")
+    environment = Site(tmp_path, variables).environment | warm.told
+    called = [str(warm.interpreter), "-m", "amun.stages.left"]
+    with subprocess.Popen(called, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as asked:
+        assert asked.stdout is not None
+        assert asked.stdout.readline() == "begun\n"
+        asked.kill()
+    wait_until((tmp_path / "noticed").exists, "what the stage does once its run is gone")
+
+
+def test_stage_may_write_no_longer_files_than_its_run(
+    variables: dict[str, str], warm: WarmProcess, tmp_path: Path
+) -> None:
+    write_stages(tmp_path, size="import resource; print(resource.getrlimit(resource.RLIMIT_FSIZE)[0])")
+    environment = Site(tmp_path, variables).environment | warm.told
+    limited = f"ulimit -S -f 100; exec {warm.interpreter} -m amun.stages.size"
+    said = subprocess.run(
+        ["sh", "-c", limited], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert int(said.stdout) in (100 * 512, 100 * 1024)  # the unit is the shell's
+
+
 def test_program_that_takes_too_long_is_killed_and_what_it_said_is_kept(
     variables: dict[str, str], warm: WarmProcess, tmp_path: Path
 ) -> None:

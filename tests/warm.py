@@ -15,14 +15,14 @@ Note:
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryFile, mkdtemp
 from typing import IO
 
-from tests.warm_order import ADDRESS_VARIABLE, Order, ask, write_interpreter
+from tests.warm_order import ADDRESS_VARIABLE, TRAP, Order, ask, write_interpreter
 from tests.warm_server import OF_STAGES
 
 ROOT = Path(__file__).parent.parent
@@ -80,6 +80,11 @@ class WarmProcess:
             except TimeoutError:
                 raise subprocess.TimeoutExpired(arguments, timeout, _read(output), _read(errors)) from None
             return subprocess.CompletedProcess(arguments, status, _read(output), _read(errors))
+
+    def run_trap(self, command: Sequence[str], folder: Path, variables: Mapping[str, str], files: list[int]) -> int:
+        """Runs the program that kills others (`tests/die.py`) with these for stdin, stdout and stderr, to its end."""
+        order = Order([TRAP, *command], str(folder), {**variables, **self.told}, str(self.interpreter))
+        return ask(self._address, order, files)
 
     def stop(self) -> None:
         """Ends it."""

@@ -3,6 +3,7 @@
 import array
 import json
 import os
+import resource
 import select
 import shlex
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ADDRESS_VARIABLE = "WARM_ADDRESS"
+TRAP = "tests.die"  # the program that kills others
+STOP = b"stop"  # says that a program is to be killed
 ORPHAN_EXIT_CODE = 143  # as a stage ends that finds its parent gone
 LOOK_SECONDS = 0.2
 
@@ -21,16 +24,18 @@ class Order(NamedTuple):
     """A program to run.
 
     Attributes:
-        arguments: as typed: the path of `amun`, or `python -m MODULE`, and what follows.
+        arguments: as typed: the path of `amun`, `python -m MODULE` or `TRAP`, and what follows.
         folder: in which it runs.
         variables: its whole environment.
         interpreter: what it takes for its Python.
+        file_size: bytes beyond which none of its files grows.
     """
 
     arguments: list[str]
     folder: str
     variables: dict[str, str]
     interpreter: str
+    file_size: int = resource.RLIM_INFINITY
 
 
 def ask(address: str, order: Order, outputs: list[int], timeout: float | None = None) -> int:
@@ -56,6 +61,7 @@ def ask(address: str, order: Order, outputs: list[int], timeout: float | None = 
         connection.sendall(message)
         while not select.select([connection], [], [], LOOK_SECONDS)[0]:
             if timeout is not None and time.monotonic() > begun + timeout:
+                connection.sendall(STOP)
                 raise TimeoutError
             if os.getppid() != parent:
                 sys.exit(ORPHAN_EXIT_CODE)
@@ -80,7 +86,9 @@ def pass_on(interpreter: str, own: str, *arguments: str) -> None:
     address = os.environ.get(ADDRESS_VARIABLE)
     if address is None or arguments[:1] != ("-m",) or not arguments[1].startswith("amun.stages."):
         os.execv(interpreter, [interpreter, *arguments])  # noqa: S606
-    status = ask(address, Order(["python", *arguments], str(Path.cwd()), dict(os.environ), own), [0, 1, 2])
+    file_size, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    order = Order(["python", *arguments], str(Path.cwd()), dict(os.environ), own, file_size)
+    status = ask(address, order, [0, 1, 2])
     if status < 0:
         if -status not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(-status, signal.SIG_DFL)

@@ -10,6 +10,7 @@ import importlib
 import json
 import logging
 import os
+import resource
 import runpy
 import select
 import signal
@@ -23,7 +24,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-from tests.warm_order import Order
+from tests.warm_order import STOP, TRAP, Order
 
 COMMAND_LINE = "flows.cli.app"
 # what the commands import of the project when they need it, as far as it does not import Prefect
@@ -98,15 +99,16 @@ def serve(address: str) -> Order:
             if os.fork() == 0:
                 listener.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                return look_after(connection)
+                return look_after(connection, is_stage=address.endswith(OF_STAGES))
             connection.close()
     os._exit(0)
 
 
-def look_after(connection: socket.socket) -> Order:
+def look_after(connection: socket.socket, is_stage: bool) -> Order:
     """Returns in a copy of this process, as the program that was asked for; itself tells how that ends, and ends.
 
-    The program is killed when whoever asked for it is gone.
+    The program is killed when it is told so, or when whoever asked for it is gone. A stage is left alone then: this
+    process, its parent, ends, and it has to find that by itself, as the stage of a killed run does.
     """
     first, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(3 * 4))
     outputs = array.array("i", ancillary[0][2])
@@ -125,6 +127,8 @@ def look_after(connection: socket.socket) -> Order:
     ended = os.pidfd_open(pid)
     ready, _, _ = select.select([ended, connection.fileno()], [], [])
     if ended not in ready:
+        if connection.recv(len(STOP)) != STOP and is_stage:
+            os._exit(0)
         os.kill(pid, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     with suppress(OSError):
@@ -134,6 +138,7 @@ def look_after(connection: socket.socket) -> Order:
 
 def become(order: Order) -> None:
     """Runs the program in this process, as if it had begun with it."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (order.file_size, order.file_size))
     os.chdir(order.folder)
     os.environ.clear()
     os.environ.update(order.variables)
@@ -149,6 +154,9 @@ def become(order: Order) -> None:
         sys.argv = arguments[1:]
         sys.path.insert(0, order.folder)
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    elif program == TRAP:
+        sys.argv = order.arguments
+        importlib.import_module("tests.die").main()
     else:
         sys.orig_argv = [sys.executable, program, *arguments]
         sys.argv = order.arguments

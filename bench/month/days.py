@@ -18,7 +18,7 @@ from bench.month.plan import Day, Fault
 from bench.month.seen import Seen, SeenRequest, look
 from bench.month.told import Receivers
 from bench.month.ways import Asked, Desk
-from tests.faults.waves import Lab
+from tests.faults.lab import Lab
 from tests.workspaces import Site, describe
 
 START = datetime(2027, 3, 1, tzinfo=UTC)  # the first day

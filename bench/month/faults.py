@@ -11,16 +11,10 @@ from threading import Timer
 from amun.core.paths import KEYS, LEDGER
 from bench.month.clock import Clock
 from bench.month.plan import Fault
-from tests.faults.waves import (
-    Lab,
-    kill_by,
-    kill_in_so_many,
-    leave_things_behind,
-    let_servers_fail,
-    pause_the_owner,
-    run_in_little_room,
-    take_rights_away,
-)
+from tests.faults.disks import leave_things_behind, run_in_little_room, take_rights_away
+from tests.faults.kills import kill_by, kill_in_so_many
+from tests.faults.lab import Lab
+from tests.faults.owners import let_servers_fail, pause_the_owner
 from tests.trap import FAILED, open_trap
 from tests.workspaces import Site, describe
 
