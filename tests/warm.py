@@ -84,7 +84,7 @@ class WarmProcess:
     def run_trap(self, command: Sequence[str], folder: Path, variables: Mapping[str, str], files: list[int]) -> int:
         """Runs the program that kills others (`tests/die.py`) with these for stdin, stdout and stderr, to its end."""
         order = Order([TRAP, *command], str(folder), {**variables, **self.told}, str(self.interpreter))
-        return ask(self._address, order, files)
+        return ask(self.address, order, files)
 
     def stop(self) -> None:
         """Ends it."""
