@@ -1,7 +1,7 @@
 """What the gate makes of an attempt, and which attempts a wave makes at all."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from amun.audit.gate import (
     Verdict,
@@ -98,20 +98,6 @@ def plan_attempts(
     if waits_until is not None:
         return Plan((), f"{reason}; it waits for more requests until {waits_until:%Y-%m-%d}")
     return Plan(list_exact(unlearning), reason=reason)
-
-
-def find_wait(gate: GateParams, last_night: datetime | None, now: datetime) -> datetime | None:
-    """Returns until when a night that shows nothing waits for more requests; None where it does not wait.
-
-    Args:
-        gate: whether it waits at all.
-        last_night: until when the first request of the queue has to be claimed; None where the queue is empty.
-        now: the present time.
-    """
-    if gate.insufficient != "wait" or last_night is None:
-        return None
-    until = last_night - timedelta(days=gate.wait_days)
-    return until if now < until else None
 
 
 def list_exact(unlearning: UnlearningParams) -> tuple[int, ...]:

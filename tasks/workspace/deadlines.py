@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from amun.core.params import Params
+from amun.core.params import GateParams, Params
 from amun.ledger import Bounds
 from amun.ledger.bounds import NIGHT
 
@@ -18,6 +18,20 @@ def plan_erasure(params: Params, completed_at: datetime) -> datetime | None:
 def find_last_night(params: Params, due_at: datetime | None) -> datetime | None:
     """Returns until when a request has to be claimed, so that there is time to wait, to fail and to retrain."""
     return None if due_at is None else due_at - _find_span(params)
+
+
+def find_wait(gate: GateParams, last_night: datetime | None, now: datetime) -> datetime | None:
+    """Returns until when a night that shows nothing waits for more requests; None where it does not wait.
+
+    Args:
+        gate: whether it waits at all.
+        last_night: until when the first request of the queue has to be claimed; None where the queue is empty.
+        now: the present time.
+    """
+    if gate.insufficient != "wait" or last_night is None:
+        return None
+    until = last_night - timedelta(days=gate.wait_days)
+    return until if now < until else None
 
 
 def find_bounds(params: Params, now: datetime) -> Bounds | None:

@@ -2,10 +2,9 @@
 
 from datetime import UTC, datetime
 
-from amun.audit.decision import find_wait
 from amun.core.counts import tell_count
 from amun.ledger import Ledger, Pace
-from tasks.workspace.deadlines import find_bounds, find_last_night
+from tasks.workspace.deadlines import find_bounds, find_last_night, find_wait
 from tasks.workspace.workspace import Workspace, open_ledger
 
 

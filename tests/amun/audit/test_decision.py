@@ -10,13 +10,13 @@ from amun.audit.decision import (
     decide,
     explain_traceless,
     find_alarms,
-    find_wait,
     list_exact,
     plan_attempts,
 )
 from amun.audit.night import NightPower, share_alpha
 from amun.core.params import AttemptParams
 from amun.evidence.figures import AuditFigures, ReportFigures, UnlearnFigures
+from tasks.workspace.deadlines import find_wait
 from tests.amun.shipped import PARAMS
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
