@@ -109,9 +109,12 @@ class EncodedForm:
             pixels[place] = self._decode_one(sample_id, row)
 
     def _decode_one(self, sample_id: str, row: bytes) -> npt.NDArray[Any]:
-        kind, content = _unpack(row)
-        if kind == _PIXELS:
-            return np.frombuffer(content, self.dtype).reshape(self.shape)
+        try:
+            kind, content = _unpack(row)
+            if kind == _PIXELS:
+                return np.frombuffer(content, self.dtype).reshape(self.shape)
+        except (struct.error, TypeError, ValueError):  # of a row in clear: a sealed one is what was written
+            raise DamagedError(f"sample {sample_id}: its row is not what was written; bring the file back") from None
         height, width = self.shape[1:]
         try:
             pixels = read_image(lambda: open_picture(io.BytesIO(content)), rules=self.rules, size=(height, width))

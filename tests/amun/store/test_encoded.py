@@ -208,6 +208,14 @@ def test_rules_of_a_footer_from_now_are_read_whatever_rules_come_later() -> None
         EncodedForm.parse(footer.replace("1}", "2}"), np.dtype(np.uint8), (3, *SIZE))
 
 
+@pytest.mark.parametrize("row", [b"", b"\0" * 30, None])
+def test_damaged_row_in_clear_is_told(row: Any) -> None:
+    rules = RULES.model_copy(update={"resize": "crop", "size": SIZE})
+    form = EncodedForm.choose(rules, np.zeros((1, 3, *SIZE), np.uint8))
+    with pytest.raises(DamagedError, match="^sample a: its row is not what was written"):
+        form.decode(["a"], [row])
+
+
 def read_rules(image: Image.Image) -> Pixels:
     return read_image(image.copy, rules=RULES.model_copy(update={"resize": "crop", "size": SIZE}), size=SIZE)
 
