@@ -212,7 +212,7 @@ def test_rules_of_a_footer_from_now_are_read_whatever_rules_come_later() -> None
 def test_damaged_row_in_clear_is_told(row: Any) -> None:
     rules = RULES.model_copy(update={"resize": "crop", "size": SIZE})
     form = EncodedForm.choose(rules, np.zeros((1, 3, *SIZE), np.uint8))
-    with pytest.raises(DamagedError, match="^sample a: its row is not what was written"):
+    with pytest.raises(DamagedError, match=r"^sample a: its row is not what was written"):
         form.decode(["a"], [row])
 
 
