@@ -170,6 +170,13 @@ def test_whoever_is_due_is_erased_and_nobody_else(ledger: Ledger, capsys: pytest
     assert shown[3].split()[:2] == ["00042", "after"]
 
 
+@pytest.fixture
+def unscrubbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nights that read no copies again: the folder is not DVC's."""
+    monkeypatch.setattr("tasks.workspace.scrubbing.scrub_tonight", lambda *_: None)
+
+
+@pytest.mark.usefixtures("unscrubbed")
 def test_files_in_the_source_are_deleted_with_the_keys(
     ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +307,7 @@ def test_nothing_is_begun_where_the_keys_cannot_be_changed(ledger: Ledger, capsy
     assert erasing.erase_due(open_workspace(Path())) == []
 
 
+@pytest.mark.usefixtures("unscrubbed")
 def test_night_without_a_wave_erases_too(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     (request,) = forget(ledger, "heavy")
     with pytest.raises(SystemExit) as ended:
