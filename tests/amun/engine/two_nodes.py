@@ -24,7 +24,6 @@ from amun.core.paths import (
     ADVERSARIAL,
     AUDIT_INCLUSION,
     AUDIT_LOGITS,
-    BASE_MODEL,
     CUSTOM,
     EXCLUSIONS,
     FORGOTTEN,
@@ -34,22 +33,19 @@ from amun.core.paths import (
     TARGET_INCLUSION,
     TARGET_LOGITS,
     TARGET_WEIGHTS,
-    TRAIN,
-    WAVE,
-    WAVE_BASE,
 )
 from amun.engine.local import LocalEngine
 from amun.engine.on_ray import ADDRESS_VARIABLE, RayEngine, read_address
 from amun.engine.shards import Engine, Shard, map_shards, name_shard
-from amun.evidence.wave import ForgottenWave, Wave, write_json
+from amun.evidence.wave import write_json
 from amun.model.training import configure_torch
 from amun.stages.adversarial import build_adversarial_set
 from amun.stages.prepare import prepare
 from amun.stages.references import train_references
 from amun.stages.train import train
-from amun.store.store import read_owners
 from amun.vault.seal import digest_files
 from bench.secrets import make_secrets
+from bench.seed import freeze_wave
 from tests.amun.engine.nodes import run_nodes
 from tests.amun.shipped import PARAMS
 from tests.workspaces import ROOT
@@ -137,22 +133,7 @@ def run_stages(compared: "Compared", kill: Callable[[], None]) -> dict[str, Any]
 def build_base(params: Params, device: torch.device) -> None:
     """Trains a base, and has a wave forget some hundreds of its training samples."""
     train(params, device)
-    shutil.copyfile(BASE_MODEL, WAVE_BASE)
-    forgetting = ForgottenWave(
-        number=1, subject_keys=[], forget_ids=read_owners(TRAIN).sample_ids[:NUM_FORGET].tolist(), held_out_ids=[]
-    )
-    wave = Wave(
-        number=1,
-        model="digits",
-        kind="deletion",
-        secret_fingerprint="",
-        base_version=1,
-        base_digest="",
-        yardstick=None,
-        forgetting=forgetting,
-        forgotten=[],
-    )
-    write_json(WAVE, wave)
+    freeze_wave(params, NUM_FORGET)
 
 
 @dataclass(frozen=True)
