@@ -29,6 +29,7 @@ from amun.engine.shards import Engine
 from amun.model.building import build_for
 from amun.model.references import Weights, draw_sample_halves, train_reference_logits
 from amun.model.target_weights import save_references
+from amun.model.training import FLOAT_BYTES
 from amun.model.weights import open_weights_seal
 from amun.stages.engines import choose_engine
 from amun.stages.kept_references import KeptReferences
@@ -45,7 +46,6 @@ from amun.vault.seal import digest_files, open_seal
 AUDIT_SEED, TARGET_SEED = 1_000_000, 2_000_000
 # on which a reference depends: what others say may change without losing those that are kept
 SECTIONS = {"model", "data", "training", "references", "runtime"}
-FLOAT_BYTES = 4
 
 
 def train_references(params: Params, device: torch.device, *, may_fork: bool = False) -> None:

@@ -184,6 +184,18 @@ class RowReader:
         for _, subject_ids, labels, _ in self._open_groups(is_chosen):
             yield subject_ids, labels
 
+    def read_files(self, is_chosen: Mask) -> Iterator[tuple[Strings, list[bytes | None]]]:
+        """Yields ids and image files of the chosen rows (N,) of each row group, where files are kept; none is decoded.
+
+        Raises:
+            AmunError: as `read`.
+        """
+        if self.encoded is None:
+            return
+        for rows, _, _, contents in self._open_groups(is_chosen):
+            if isinstance(contents, list):
+                yield self.sample_ids[rows], self.encoded.find_files(contents)
+
     def read_pictures(self, is_chosen: Mask) -> Iterator[tuple[Strings, Strings, list[bytes]]]:
         """Yields ids, people and digests of the pixels of the chosen rows (N,) of each row group; none is decoded.
 

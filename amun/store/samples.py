@@ -287,9 +287,13 @@ def read_files(path: Path, subject_id: str) -> dict[str, bytes]:
         InputError, AmunError: as `read_samples`.
     """
     with RowReader(path) as reader:
-        rows = reader.read(_is_asked(reader.read_subject_ids(), subject_id))
-        found = zip(rows.sample_ids.tolist(), rows.files, strict=False)
-        return {sample_id: file for sample_id, file in found if file is not None}
+        is_chosen = _is_asked(reader.read_subject_ids(), subject_id)
+        return {
+            sample_id: file
+            for sample_ids, files in reader.read_files(is_chosen)
+            for sample_id, file in zip(sample_ids.tolist(), files, strict=True)
+            if file is not None
+        }
 
 
 def choose_rows(reader: RowReader, sample_ids: Sequence[str] | None, without: Sequence[str]) -> Mask:

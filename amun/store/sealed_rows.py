@@ -86,29 +86,29 @@ class SealedRows:
         size = LABEL.itemsize + self._dtype.itemsize * int(np.prod(self._shape)) + TAG_BYTES
         sealed = np.empty((len(rows), size), np.uint8)
         for into, offset in zip(sealed, self._offsets[rows].tolist(), strict=True):
-            into[:] = np.frombuffer(self._read_at(offset, size), np.uint8)
+            self._read_into(into.data, offset)
         return sealed
 
-    def _read_each(self, rows: npt.NDArray[np.int64]) -> list[bytes]:
+    def _read_each(self, rows: npt.NDArray[np.int64]) -> list[bytearray]:
         """Returns the sealed bytes of each of these rows."""
-        sizes = self._sizes[rows].tolist()
-        places = zip(sizes, self._offsets[rows].tolist(), strict=True)
-        return [self._read_at(offset, size) for size, offset in places]
+        sealed = [bytearray(size) for size in self._sizes[rows].tolist()]
+        for into, offset in zip(sealed, self._offsets[rows].tolist(), strict=True):
+            self._read_into(memoryview(into), offset)
+        return sealed
 
-    def _read_at(self, offset: int, size: int) -> bytes:
-        """Returns so many bytes of the file from an offset on.
+    def _read_into(self, into: memoryview, offset: int) -> None:
+        """Fills a buffer with bytes of the file from an offset on.
 
         Raises:
             AmunError: the disk does not give them.
             DamagedError: the file ends before.
         """
         try:
-            read = os.pread(self._descriptor, size, offset)
+            num_read = os.preadv(self._descriptor, [into], offset)
         except OSError as error:
             raise AmunError(
                 f"{self._path} cannot be read: {error.strerror}; see to the disk or the share that it lies on, "
                 "then bring it back (`dvc checkout --force`)"
             ) from None
-        if len(read) != size:
+        if num_read != into.nbytes:
             raise DamagedError(f"{self._path} has been cut off; bring it back (`dvc checkout --force`)")
-        return read

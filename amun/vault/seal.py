@@ -143,7 +143,7 @@ def open_rows(
 
 
 def open_contents(
-    keys: Sequence[SubjectKey | None], content: Content, sample_ids: Sequence[str], sealed: Sequence[bytes]
+    keys: Sequence[SubjectKey | None], content: Content, sample_ids: Sequence[str], sealed: Sequence[bytes | bytearray]
 ) -> tuple[Labels, list[bytes]]:
     """Returns labels (N,) and payloads (N,) of rows that `seal_contents` has sealed; raises as `open_rows`."""
     header = content.header
