@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from amun.core.errors import DamagedError, join_lines
+from amun.core.errors import AmunError, DamagedError, join_lines
 from amun.core.params import ImagesParams
 from amun.core.processors import count_processors
 from amun.store.alike import DIGEST_BYTES, Pixels, digest_pictures, read_image
@@ -54,15 +54,16 @@ class EncodedForm:
         return cls(rules.model_copy(update={"size": (shape[1], shape[2])}), pixels.dtype, shape)
 
     @classmethod
-    def parse(cls, text: str, dtype: "np.dtype[Any]", shape: tuple[int, ...]) -> Self:
-        """Returns the form that `describe` has described.
+    def parse(cls, text: str, dtype: "np.dtype[Any]", shape: tuple[int, ...], name: str) -> Self:
+        """Returns the form that `describe` has described, in a file of this name.
 
         Raises:
-            ValueError: a later version has.
+            AmunError: a later release has.
+            ValueError, LookupError: nobody has.
         """
         told = json.loads(text)
-        if told.pop("version") != VERSION:
-            raise ValueError("its images are kept in the form of a later release")
+        if told.pop("version") > VERSION:
+            raise AmunError(f"{name}: its images are kept in the form of a later release of amun; install that one")
         rules = ImagesParams.model_construct(**told | {"size": tuple(told["size"])})
         return cls(rules, dtype, shape)
 

@@ -45,7 +45,8 @@ class Rows:
         subject_ids: (N,) whose they are.
         labels: (N,) classes.
         payloads: (N, ...).
-        files: (N,) the image files of those that are kept as files, and None of all others; () where no file is kept.
+        files: (N,) the image files of those that shall be kept as files, and None of all others; () where no file is
+            kept. Rows that are read have none: `RowReader.read_files` gives them.
     """
 
     sample_ids: Strings
@@ -97,7 +98,7 @@ class RowReader:
                 self._vault, self._content = open_vault(), Content(kind, context, dtype, shape, form)
                 self._require_signature(self._content)
             if form:
-                self.encoded = EncodedForm.parse(form, self.dtype, self.shape)
+                self.encoded = EncodedForm.parse(form, self.dtype, self.shape, str(path))
 
     def __enter__(self) -> Self:
         return self
@@ -158,7 +159,6 @@ class RowReader:
             np.concatenate([part.subject_ids for part in parts]),
             np.concatenate([part.labels for part in parts]),
             np.concatenate([part.payloads for part in parts]),
-            [file for part in parts for file in part.files],
         )
 
     def read_groups(self, is_chosen: Mask) -> Iterator[Rows]:
@@ -168,12 +168,8 @@ class RowReader:
             AmunError: as `read`.
         """
         for rows, subject_ids, labels, contents in self._open_groups(is_chosen):
-            if self.encoded is not None and isinstance(contents, list):
-                files, sample_ids = self.encoded.find_files(contents), self.sample_ids[rows]
-                pixels = self.encoded.decode(sample_ids.tolist(), contents)
-                yield Rows(sample_ids, subject_ids, labels, pixels, files)
-            elif not isinstance(contents, list):
-                yield Rows(self.sample_ids[rows], subject_ids, labels, self._shape(contents))
+            sample_ids = self.sample_ids[rows]
+            yield Rows(sample_ids, subject_ids, labels, self._make_payloads(sample_ids, contents))
 
     def read_labels(self, is_chosen: Mask) -> Iterator[tuple[Strings, Labels]]:
         """Yields whose the chosen rows (N,) of each row group are, and their labels; no image file is decoded.
@@ -203,8 +199,11 @@ class RowReader:
             AmunError: as `read`.
         """
         for rows, subject_ids, _, contents in self._open_groups(is_chosen):
-            found = read_digests(contents) if isinstance(contents, list) else digest_pictures(self._shape(contents))
-            yield self.sample_ids[rows], subject_ids, found
+            sample_ids = self.sample_ids[rows]
+            if isinstance(contents, list):
+                yield sample_ids, subject_ids, read_digests(contents)
+            else:
+                yield sample_ids, subject_ids, digest_pictures(self._make_payloads(sample_ids, contents))
 
     def _open_groups(self, is_chosen: Mask) -> Iterator[tuple[Indices, Strings, Labels, Bytes | list[bytes]]]:
         """Yields the places of the chosen rows (N,) of each row group, their people, labels and opened payloads."""
@@ -278,10 +277,12 @@ class RowReader:
             return table.column("label").to_numpy()[places], rows[places]
         return open_rows(found, self._content, sample_ids, rows[places])
 
-    def _shape(self, rows: Bytes) -> Payloads:
-        """Returns payloads (N, ...) from their bytes (N, B)."""
-        payloads: Payloads = np.ascontiguousarray(rows).reshape(-1).view(self.dtype).reshape(len(rows), *self.shape)
-        return payloads
+    def _make_payloads(self, sample_ids: Strings, contents: Bytes | list[bytes]) -> Payloads:
+        """Returns payloads (N, ...) of the samples with these ids from their bytes (N, B), or from N image files."""
+        if self.encoded is not None and isinstance(contents, list):
+            return self.encoded.decode(sample_ids.tolist(), contents)
+        payloads: Payloads = np.ascontiguousarray(contents).reshape(-1).view(self.dtype)
+        return payloads.reshape(len(sample_ids), *self.shape)
 
     def _require_signature(self, content: Content) -> None:
         expected = sign_file(

@@ -126,7 +126,7 @@ def _take_file(takers: Takers, own: Mapping[str, str], path: Path, kind: int, kn
         is_erased = reader.find_erased()
         for person in set(owners[is_own & is_erased].tolist()).difference(known):
             takers[person].count_unread()
-        _take_rows(takers, own, reader, kind, is_own & ~is_erased)
+        _take_rows(takers, owners, reader, kind, is_own & ~is_erased)
 
 
 def _find_owners(reader: RowReader, own: Mapping[str, str]) -> Strings:
@@ -137,25 +137,29 @@ def _find_owners(reader: RowReader, own: Mapping[str, str]) -> Strings:
     return np.array(found, dtype=np.str_)[places] if len(names) else names
 
 
-def _take_rows(takers: Takers, own: Mapping[str, str], reader: RowReader, kind: int, is_chosen: Mask) -> None:
+def _take_rows(takers: Takers, owners: Strings, reader: RowReader, kind: int, is_chosen: Mask) -> None:
     """Takes rows that can be opened; of rows that are damaged each by itself, so that they cost nobody another one."""
     try:
-        for rows in reader.read_groups(is_chosen):
-            people = np.array([own.get(name, own.get(normalise(name), "")) for name in rows.subject_ids.tolist()])
-            for person in set(people.tolist()):
-                takers[person].add_payloads(kind, rows.payloads[people == person])
-            for person, file in zip(people.tolist(), rows.files, strict=False):
+        # before the pixels: a file that another release of the decoder refuses is a sign of its person all the same
+        people = iter(owners[is_chosen].tolist())
+        for _, files in reader.read_files(is_chosen):
+            for file, person in zip(files, people, strict=False):
                 if file is not None:
                     takers[person].add_content(FILE, find_body(file))
+        people = iter(owners[is_chosen].tolist())
+        for rows in reader.read_groups(is_chosen):
+            whose = np.array([next(people) for _ in rows.payloads])
+            for person in set(whose.tolist()):
+                takers[person].add_payloads(kind, rows.payloads[whose == person])
     except AmunError:
         places = np.flatnonzero(is_chosen)
         if len(places) == 1:
-            takers[str(_find_owners(reader, own)[places[0]])].count_unread()
+            takers[str(owners[places[0]])].count_unread()
             return
         for half in np.array_split(places, 2):
             is_half = np.zeros_like(is_chosen)
             is_half[half] = True
-            _take_rows(takers, own, reader, kind, is_half)
+            _take_rows(takers, owners, reader, kind, is_half)
 
 
 def _take_source(workspace: Workspace, takers: Takers) -> None:
@@ -203,11 +207,12 @@ def _leave_out_shared(
         try:
             with RowReader(path) as reader:
                 is_other = (_find_owners(reader, own) == "") & ~reader.find_erased()
+                for _, files in reader.read_files(is_other):
+                    for file in filter(None, files):
+                        shared |= matcher.find_blocks(file)
                 for rows in reader.read_groups(is_other):
                     for layout in lay_out(rows.payloads):
                         shared |= matcher.find_blocks(layout.tobytes())
-                    for file in filter(None, rows.files):
-                        shared |= matcher.find_blocks(file)
         except AmunError:
             continue  # a damaged row of somebody else keeps nobody from being erased
     left, first = {}, 0

@@ -4,11 +4,15 @@ import io
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from amun.core.params import ImagesParams
 from amun.store.images import read_images
+from amun.store.samples import Samples, SampleWriter
 from amun.store.sources.catalogue import Listing
+from amun.vault.seal import Seal
+from amun.vault.vault import Vault
 
 RULES = ImagesParams(colour="rgb", size=None, resize="refuse", transparent="white")
 
@@ -45,3 +49,14 @@ def read_all(listing: Listing, rules: ImagesParams = RULES, size: tuple[int, int
     batches = list(read_images(listing, np.arange(len(listing)), rules, size))
     assert not [problem for batch in batches for problem in batch.problems]
     return np.concatenate([batch.pixels for batch in batches if batch.pixels is not None])
+
+
+def write_encoded(path: Path, files: list[bytes], people: list[str], vault: Vault | None) -> None:
+    """Writes a store file of images that are kept as these files, two of each person's, with labels of 0."""
+    owners = np.array([people[row // 2] for row in range(len(files))])
+    ids = np.array([f"e{row:031x}" for row in range(len(files))])
+    pixels = [np.asarray(Image.open(io.BytesIO(file))).transpose(2, 0, 1) for file in files]
+    samples = Samples(ids, owners, torch.zeros(len(files), dtype=torch.int64), torch.from_numpy(np.stack(pixels)))
+    writer = SampleWriter(path, None if vault is None else Seal(vault, "a context"), RULES)
+    writer.append(samples, files)
+    writer.finish()

@@ -3,6 +3,7 @@
 import io
 import shutil
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,8 +16,9 @@ from amun.scan.content import scan_bytes
 from amun.scan.fingerprint import ANSWER, FILE, IMAGE, NEAR_COPY, SEALED, Fingerprint
 from amun.scan.hashing import WindowHash
 from amun.scan.matcher import Matcher
+from amun.store import encoded
 from amun.store.rows import RowReader
-from amun.store.samples import Samples, SampleWriter, write_samples
+from amun.store.samples import Samples, write_samples
 from amun.vault import fingerprints
 from amun.vault.fingerprints import fingerprint_key
 from amun.vault.seal import Seal
@@ -25,7 +27,7 @@ from tasks.workspace import fingerprinting
 from tasks.workspace.fingerprinting import keep_fingerprints, read_fingerprints, take_fingerprints
 from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import NOW
-from tests.amun.pictures import RULES
+from tests.amun.pictures import write_encoded
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
 
@@ -131,17 +133,6 @@ def test_files_of_the_source_are_taken_from_where_the_picture_begins(vault: Vaul
     assert (take(vault, "ann", workspace=workspace)["ann"].kinds == FILE).sum() == 0
 
 
-def write_encoded(path: Path, files: list[bytes], vault: Vault | None) -> None:
-    """Writes a store file of images that are kept as these files, two of each person's."""
-    owners = np.array([PEOPLE[row // 2] for row in range(len(files))])
-    ids = np.array([f"e{row:031x}" for row in range(len(files))])
-    pixels = [np.asarray(Image.open(io.BytesIO(file))).transpose(2, 0, 1) for file in files]
-    samples = Samples(ids, owners, torch.zeros(len(files), dtype=torch.int64), torch.from_numpy(np.stack(pixels)))
-    writer = SampleWriter(path, None if vault is None else Seal(vault, "a context"), RULES)
-    writer.append(samples, files)
-    writer.finish()
-
-
 def encode_photo(row: int, **options: object) -> bytes:
     file = io.BytesIO()
     Image.fromarray(IMAGES[row].permute(1, 2, 0).repeat(4, 4, 1).numpy()).save(file, "JPEG", **options)
@@ -153,7 +144,7 @@ def test_files_that_the_store_keeps_are_taken_as_files_and_as_pixels(vault: Vaul
     note[ExifTags.Base.ImageDescription] = "a head like no other"
     photos = [encode_photo(row) for row in range(4)]
     files = [photos[0], photos[1], encode_photo(1, exif=note), *photos[2:], photos[3]]
-    write_encoded(TRAIN, files, vault)
+    write_encoded(TRAIN, files, PEOPLE, vault)
     stored = TRAIN.read_bytes()
     taken = take(vault, "ann")["ann"]
     assert np.bincount(taken.kinds, minlength=5)[[IMAGE, FILE, SEALED]].tolist() == [2, 2, 2]
@@ -168,9 +159,24 @@ def test_files_that_the_store_keeps_are_taken_as_files_and_as_pixels(vault: Vaul
     vault.destroy_keys(["ann"])
     assert find(vault, taken, TRAIN.read_bytes()) == [SEALED, SEALED]
     assert take(vault, "ann")["ann"].kinds.tolist() == [SEALED, SEALED]
-    write_encoded(TRAIN, files, None)
+    write_encoded(TRAIN, files, PEOPLE, None)
     files_of_table = pq.read_table(TRAIN).column("payload").to_pylist()
     assert find(vault, taken, files_of_table[0]) == [FILE]
+
+
+def test_files_that_another_decoder_refuses_are_taken_all_the_same(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = [encode_photo(row) for row in range(4)]
+    write_encoded(TRAIN, photos, PEOPLE, vault)
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise ValueError("another release")
+
+    monkeypatch.setattr(encoded, "read_image", refuse)
+    taken = take(vault, "ann")["ann"]
+    assert find(vault, taken, photos[0]) == find(vault, taken, photos[1]) == [FILE]
+    assert int(taken.num_unread[0]) == 2, "their pixels are not looked for, which is told"
 
 
 def test_damaged_sample_costs_nobody_another_one_and_is_counted(vault: Vault) -> None:
