@@ -19,8 +19,13 @@ _DEPTH = 3  # so deep git's and DVC's objects lie; nobody looks below them
 
 
 def find_wrong_permissions(workspace: Workspace) -> Iterator[Fault]:
-    """Yields what is another user's, where nobody may write, and a secret that others may read."""
+    """Yields what is another user's, where nobody may write, and a secret that others may read.
+
+    Nothing is yielded of a workspace in which nobody here may write: that is no fault of its own, and said once.
+    """
     root = workspace.root
+    if not os.access(root, os.W_OK):
+        return
     owner = root.stat().st_uid
     places = [place for place in list_content_places(root)[0] if isinstance(place, ContentFolder)]
     cache = next(place.path for place in places if place.name == CACHE)

@@ -9,6 +9,7 @@ from dvc.repo import Repo
 from amun.core.keys import create_secret
 from amun.core.params import read_params
 from amun.core.paths import SECRET
+from flows.findings import judge_owner
 from tasks.tools.git import run_git
 from tasks.workspace.permissions import find_wrong_permissions
 from tasks.workspace.workspace import Workspace
@@ -71,3 +72,11 @@ def test_folder_that_nobody_may_write_to_is_told(workspace: Workspace, monkeypat
     monkeypatch.setattr("os.access", lambda path, _mode: Path(path) != state)
     (fault,) = find_wrong_permissions(workspace)
     assert fault.what == f"{state} cannot be written to"
+
+
+def test_whoever_may_not_write_in_the_workspace_is_told_so_elsewhere_and_once(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    assert list(find_wrong_permissions(workspace)) == []
+    assert len(list(judge_owner(workspace))) == 1
