@@ -1,6 +1,8 @@
 """Shards in copies of this process: as without them, whatever dies on the way; none is computed twice."""
 
 import errno
+import gc
+import operator
 import os
 import re
 import signal
@@ -14,7 +16,7 @@ import pytest
 from amun.core.errors import AmunError, InputError
 from amun.engine import local
 from amun.engine.local import LocalEngine
-from amun.engine.shards import MAX_KILLS, Shard, map_shards, name_shard
+from amun.engine.shards import MAX_KILLS, Shard, compute_shards, map_shards, name_shard
 from tests.processes import has_ended, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
@@ -79,6 +81,39 @@ def test_shards_are_computed_at_the_same_time_by_other_processes(tmp_path: Path)
     found = set(map_shards(meet, make_shards([0, 1]), tmp_path, LocalEngine(2)))
     assert os.getpid() not in found
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("engine", [LocalEngine(), LocalEngine(2), LocalEngine(3)])
+def test_shard_begins_once_what_it_needs_is_kept(engine: LocalEngine, tmp_path: Path) -> None:
+    """The first of those that may begin is taken first; a name that is no shard's is not waited for."""
+
+    def read_needed(folder: Path, needed: tuple[int, ...]) -> int:
+        return sum(int((folder / str(number)).read_text()) for number in needed) + 1
+
+    needs = [(2, 3), (), (1,), (2,), ()]
+    shards = [
+        Shard(str(number), f"number {number}", needed, frozenset({"gone", *map(str, needed)}))
+        for number, needed in enumerate(needs)
+    ]
+    done = [place for place, _ in compute_shards(read_needed, shards, tmp_path, engine, Folder(tmp_path))]
+    assert [int((tmp_path / str(number)).read_text()) for number in range(5)] == [6, 1, 2, 3, 1]
+    if engine.num_processes == 1:
+        assert done == [1, 2, 3, 0, 4]
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_shards_that_wait_for_each_other_are_an_error(num_processes: int) -> None:
+    ring = [Shard(name, f"number {name}", 0, frozenset(need)) for name, need in ("ab", "bc", "ca")]
+    other = Shard("d", "number d", 1)
+    found = map_shards(lambda _, number: number, [other, *ring], None, LocalEngine(num_processes))
+    assert next(found) == 1
+    with pytest.raises(ValueError, match=r"^number a waits for shards that wait for it$"):
+        next(found)
+
+
+def test_new_processes_come_to_the_same() -> None:
+    engine = LocalEngine(2, "spawn", gc.freeze)
+    assert list(map_shards(operator.add, make_shards(range(4)), 5, engine)) == [5, 6, 7, 8]
 
 
 def test_process_that_dies_costs_its_shard_alone(tmp_path: Path) -> None:
