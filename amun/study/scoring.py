@@ -1,6 +1,6 @@
 """What a model shows: accuracies, membership attacks and the trace, with one held-out half."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,8 +21,9 @@ from amun.core.params import AuditParams
 from amun.evidence.wave import MIN_REPORTED
 from amun.model.training import compute_accuracy, compute_logits
 from amun.store.samples import Samples, read_samples
+from amun.study.draws import Mask
 from amun.study.records import NUM_BINS, Attack, Figures
-from amun.study.study import Mask, Study
+from amun.study.study import Study
 
 Split = Literal["train", "calibration", "test"]
 SPLITS: tuple[Split, ...] = ("train", "calibration", "test")
@@ -114,14 +115,18 @@ def _compute_finite(model: nn.Module, images: Tensor) -> Tensor:
 
 def read_logits(study: Study, group: str) -> Tensor:
     """Returns (N, K, C), every sample's logits by the references of `audit` or `target`."""
-    numbers = range(study.count_references(group))
-    return _stack_logits(tuple(study.locate_logits(group, number) for number in numbers))
+    paths = [study.locate_logits(group, number) for number in range(study.count_references(group))]
+    return _read_logits(tuple(paths)) if study.lent is None else _stack(map(study.read_samples, paths))
 
 
 @lru_cache(maxsize=2)
-def _stack_logits(paths: tuple[Path, ...]) -> Tensor:
+def _read_logits(paths: tuple[Path, ...]) -> Tensor:
     """Reads them once in each process."""
-    return torch.stack([read_samples(path).payloads for path in paths], dim=1)
+    return _stack(map(read_samples, paths))
+
+
+def _stack(logits: Iterable[Samples]) -> Tensor:
+    return torch.stack([samples.payloads for samples in logits], dim=1)
 
 
 def score(part: Judged, half: Judged, params: AuditParams) -> Tensor:
