@@ -1,6 +1,5 @@
 """Shards in this process, or in copies of it: what needs neither a server nor another machine."""
 
-import multiprocessing
 import os
 import pickle
 import signal
@@ -22,6 +21,7 @@ ADVICE = (
     "with fewer processors (`taskset --cpu-list 0 ...`, CPUAffinity= of a service) fewer processes share the memory"
 )
 END_SECONDS = 10.0
+_CONTEXTS: dict[Literal["fork", "spawn"], ForkContext | SpawnContext] = {"fork": ForkContext(), "spawn": SpawnContext()}
 
 
 def do_nothing() -> None:
@@ -123,7 +123,7 @@ class _Worker:
     """
 
     def __init__(self, call: _Call, start: Literal["fork", "spawn"]) -> None:
-        context: ForkContext | SpawnContext = multiprocessing.get_context(start)
+        context = _CONTEXTS[start]
         self.connection, theirs = context.Pipe()
         # a daemon: Python's own end waits for any other, which waits for its next shard
         self.process = context.Process(target=_serve, args=(call, theirs, os.getpid()), daemon=True)
