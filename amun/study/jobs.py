@@ -15,8 +15,9 @@ from amun.evidence.wave import write_json
 from amun.model.training import select_device
 from amun.store.samples import Samples
 from amun.study.lending import LentFiles, read_files
+from amun.study.scoring import read_logits
 from amun.study.shared import Written
-from amun.study.study import Study
+from amun.study.study import GROUPS, Study
 
 ESTIMATE_AFTER = 60.0  # seconds
 
@@ -32,7 +33,8 @@ class Job:
         arguments: of the function.
         seconds: about what it takes.
         needs: the files that other jobs come to, for which it waits.
-        reads: the files of other jobs that it reads: a machine without this disk is sent them.
+        reads: the files of other jobs that it reads, but for logits: a machine without this disk is sent them.
+        asks_references: whether it reads the logits of all references, too.
     """
 
     output: Path
@@ -41,6 +43,7 @@ class Job:
     seconds: float
     needs: tuple[Path, ...] = ()
     reads: tuple[Path, ...] = ()
+    asks_references: bool = False
 
 
 @dataclass
@@ -49,7 +52,7 @@ class Clock:
 
     Attributes:
         expected: of all jobs, in the seconds of one process that `Job.seconds` gives.
-        num_workers: processes that share them; None on a cluster: as many as have been at work on average.
+        num_workers: processes that share them; None on a cluster, where it is not known and nothing is told.
         done: of what was expected.
         busy: seconds that the processes took for it.
         has_told: whether it has said how long the rest takes.
@@ -72,18 +75,19 @@ class Clock:
         self.done += seconds
         self.busy += taken
         passed = time.monotonic() - self.started_at
-        if not self.has_told and self.done and passed >= ESTIMATE_AFTER:
-            self.has_told = True
-            print(f"  about {describe_seconds(self.estimate_left(passed))} to go", flush=True)
+        if self.num_workers is None or self.has_told or not self.done or passed < ESTIMATE_AFTER:
+            return
+        self.has_told = True
+        print(f"  about {describe_seconds(self.estimate_left(passed, self.num_workers))} to go", flush=True)
 
-    def estimate_left(self, passed: float) -> float:
+    def estimate_left(self, passed: float, num_workers: int) -> float:
         """Returns seconds of wall clock: the rest at the pace of what is done, less what is under way.
 
         Args:
             passed: seconds of wall clock since the first job began, in which no process was idle.
+            num_workers: how many there are.
         """
         rest = (self.expected - self.done) * self.busy / self.done
-        num_workers = self.num_workers or self.busy / passed
         under_way = max(0.0, num_workers * passed - self.busy)
         return max(0.0, rest - under_way) / num_workers
 
@@ -129,13 +133,18 @@ class _Task:
     files: LentFiles | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _TaskElsewhere(_Task):
     """A job that goes to another machine; what it reads is opened only now that it is sent."""
 
+    study: Study
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Makes it a task."""
-        return _Task, (self.job, read_files(self.job.reads))
+        groups = [group for group in GROUPS if self.study.count_references(group)] if self.job.asks_references else []
+        # read once here, for all jobs
+        logits = {group: read_logits(self.study, group) for group in groups}
+        return _Task, (self.job, read_files(self.job.reads, logits))
 
 
 @dataclass(frozen=True)
@@ -175,7 +184,7 @@ class _Writer:
 
 
 def _describe(study: Study, job: Job, shares_files: bool) -> Shard[_Task]:
-    task = _Task(job) if shares_files else _TaskElsewhere(job)
+    task = _Task(job) if shares_files else _TaskElsewhere(job, study=study)
     return Shard(_name(study, job.output), job.output.stem, task, frozenset(_name(study, path) for path in job.needs))
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from amun.store.samples import Samples, read_samples
 from amun.store.store import StoreShape
 
@@ -13,10 +15,17 @@ Splits = tuple[Samples, Samples, Samples]
 
 @dataclass(frozen=True)
 class LentFiles:
-    """Files of other jobs: those of single samples, opened, and the bytes of weights and facts, by path."""
+    """Files of other jobs.
+
+    Attributes:
+        samples: what is of single samples, opened, by path.
+        plain: the bytes of weights and facts, by path.
+        logits: (N, K, C) by the references of `audit` and `target`, where they are asked.
+    """
 
     samples: Mapping[Path, Samples]
     plain: Mapping[Path, bytes]
+    logits: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -34,10 +43,11 @@ class Lent:
     files: LentFiles
 
 
-def read_files(paths: Iterable[Path]) -> LentFiles:
-    """Returns the contents of files that other jobs have come to."""
+def read_files(paths: Iterable[Path], logits: Mapping[str, Tensor]) -> LentFiles:
+    """Returns the contents of files that other jobs have come to, with these logits."""
     asked = {path: path.suffix == OF_SAMPLES for path in paths}
     return LentFiles(
         {path: read_samples(path) for path, has_samples in asked.items() if has_samples},
         {path: path.read_bytes() for path, has_samples in asked.items() if not has_samples},
+        logits,
     )

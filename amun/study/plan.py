@@ -194,20 +194,18 @@ class Plan:
         needs, reads = tuple(self._list_needs(trial)), tuple(self._list_read(trial))
         if trial.kind == "waves":
             num_waves = self.preset.num_waves
-            return Job(output, run_waves, (trial, num_waves), seconds * num_waves, needs, reads)
-        return Job(output, run_trial, (trial,), seconds, needs, reads)
+            return Job(output, run_waves, (trial, num_waves), seconds * num_waves, needs, reads, asks_references=True)
+        return Job(output, run_trial, (trial,), seconds, needs, reads, asks_references=True)
 
     def _list_read(self, trial: Trial) -> Iterator[Path]:
-        """Yields the files that a trial reads."""
+        """Yields the files that a trial reads, but for logits."""
         study, base = self.study, self.study.locate_base(trial.seed)
         yield base
         if trial.attempt is None:
             yield base.with_suffix(".json")
-        for group in ("audit", "target"):
-            for number in range(study.count_references(group)):
-                yield study.locate_logits(group, number)
-                if group == "target" and uses_target_weights(trial.method):
-                    yield study.locate_weights(group, number)
+        if uses_target_weights(trial.method):
+            for number in range(study.count_references("target")):
+                yield study.locate_weights("target", number)
         if trial.kind != "waves":
             found = study.locate_adversarial(trial.share, trial.forget_set, trial.seed)
             yield from (found, found.with_suffix(".json"))

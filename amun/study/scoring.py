@@ -1,6 +1,6 @@
 """What a model shows: accuracies, membership attacks and the trace, with one held-out half."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -115,18 +115,16 @@ def _compute_finite(model: nn.Module, images: Tensor) -> Tensor:
 
 def read_logits(study: Study, group: str) -> Tensor:
     """Returns (N, K, C), every sample's logits by the references of `audit` or `target`."""
-    paths = [study.locate_logits(group, number) for number in range(study.count_references(group))]
-    return _read_logits(tuple(paths)) if study.lent is None else _stack(map(study.read_samples, paths))
+    if study.lent is not None:
+        return study.lent.files.logits[group]
+    numbers = range(study.count_references(group))
+    return _stack_logits(tuple(study.locate_logits(group, number) for number in numbers))
 
 
 @lru_cache(maxsize=2)
-def _read_logits(paths: tuple[Path, ...]) -> Tensor:
+def _stack_logits(paths: tuple[Path, ...]) -> Tensor:
     """Reads them once in each process."""
-    return _stack(map(read_samples, paths))
-
-
-def _stack(logits: Iterable[Samples]) -> Tensor:
-    return torch.stack([samples.payloads for samples in logits], dim=1)
+    return torch.stack([read_samples(path).payloads for path in paths], dim=1)
 
 
 def score(part: Judged, half: Judged, params: AuditParams) -> Tensor:

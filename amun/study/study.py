@@ -37,6 +37,7 @@ from amun.study.records import Record, Trial, digest_trial
 from amun.vault.seal import open_seal
 
 FIRST_SEEDS = {"audit": AUDIT_SEED, "target": TARGET_SEED}
+GROUPS = (*FIRST_SEEDS,)  # of references
 USED = ("model", "data", "training", "references", "adversarial", "audit")
 # a study honours nobody's request, and finds the same whatever form its files have
 OF_WAVES = {
@@ -129,7 +130,7 @@ class Study:
 
     def lend(self) -> "Study":
         """Returns the study for another machine: with its samples, and no other file yet."""
-        return replace(self, lent=Lent(self.read_splits(), read_shape(self.store / TRAIN), LentFiles({}, {})))
+        return replace(self, lent=Lent(self.read_splits(), read_shape(self.store / TRAIN), LentFiles({}, {}, {})))
 
     def take_along(self, files: LentFiles) -> "Study":
         """Returns a study that was lent, with what one job reads."""

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, InputError
 from amun.core.params import AttemptParams
 from amun.core.paths import CUSTOM, EXCLUSIONS, FORGOTTEN
 from amun.engine.local import LocalEngine
@@ -31,7 +31,7 @@ from amun.study.preset import SHIPPED, Scale, apply_preset
 from amun.study.records import Record
 from amun.study.run import Outcome, estimate_seconds, run_benchmark
 from amun.study.study import SHOWN, Study, open_study, read_split
-from amun.study.trials import make_problem, open_scene
+from amun.study.trials import make_problem, measure_distance, open_scene
 from amun.vault.vault import open_vault
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
@@ -95,13 +95,15 @@ def test_files_are_sealed_under_the_keys_of_the_people_whose_samples_they_hold(p
     assert open_vault().describe().num_keys == len(people)
 
 
-def test_figures_of_what_is_known(outcome: Outcome) -> None:
+def test_figures_of_what_is_known(plan: Plan, outcome: Outcome) -> None:
     (base,), (exact,) = find(outcome, "table", "use", "base"), find(outcome, "table", "use", "retrain")
     assert base.test is not None
     assert base.costs is not None
     assert exact.costs is not None
     assert base.test.trace == 0.5
-    assert exact.parameter_distance == 0
+    assert base.parameter_distance == measure_distance(
+        *(plan.study.load(path, CPU) for path in (plan.study.locate_base(0), plan.study.locate_retrained(0.2, 1, 0)))
+    )
     assert (base.costs.num_gradients, exact.costs.num_gradients) == (15 * NUM_TRAIN, 15 * (NUM_TRAIN - NUM_FORGET))
     assert sum(base.confidence["forget"]) == pytest.approx(1)
 
@@ -178,6 +180,17 @@ def test_jobs_come_to_the_same_on_a_machine_without_the_files(plan: Plan, outcom
         assert read_found(path) == before[path], path
     for path in study.list_weights():
         path.unlink()
+
+
+def test_code_edited_between_search_and_methods_is_not_sent_to_a_cluster(
+    plan: Plan, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = iter(["before", "after"])
+    monkeypatch.setattr("amun.study.run.open_engine", lambda *_: Elsewhere())
+    monkeypatch.setattr("amun.study.run.digest_code", lambda: next(digests))
+    assert outcome.searched
+    with pytest.raises(InputError, match="has changed since this benchmark began"):
+        run_benchmark(plan, {})
 
 
 def test_method_that_fails_has_a_row_that_says_why(plan: Plan, outcome: Outcome) -> None:

@@ -1,18 +1,18 @@
 """Jobs: which begin, and after which; where their files come from, and where they go."""
 
 import os
-import signal
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from amun.core.errors import InputError
 from amun.engine.local import LocalEngine
 from amun.study.jobs import ESTIMATE_AFTER, Clock, Job, run_jobs
 from amun.study.run import open_engine, prepare
 from amun.study.shared import Written
-from amun.study.study import Study
+from amun.study.study import Study, digest_code
 from tests.amun.shipped import PARAMS
 from tests.processes import wait_until
 
@@ -30,13 +30,6 @@ def meet(study: Study, path: Path, other: Path, device: torch.device) -> Written
     path.with_suffix(".met").touch()
     wait_until(other.with_suffix(".met").exists, "both are computed")
     return come_after(study, path, (), path.with_suffix(".log"), device)
-
-
-def die_once(study: Study, path: Path, log: Path, device: torch.device) -> Written:
-    if not path.with_suffix(".died").exists():
-        path.with_suffix(".died").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return come_after(study, path, (), log, device)
 
 
 def make_study(folder: Path) -> Study:
@@ -68,27 +61,31 @@ def test_job_that_fails_ends_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_processes_share_the_work_and_one_that_dies_costs_its_job_alone(tmp_path: Path) -> None:
-    """The second begins beside the first, the third after both, in a process of its own each."""
+def test_two_processes_share_the_work(tmp_path: Path) -> None:
+    """The second begins beside the first, the third after both, in new processes."""
     first, second, third, log = (tmp_path / name for name in ("a", "b", "c", "log"))
     jobs = [
-        Job(third, die_once, (third, log), 1.0, (first, second)),
+        make_job(third, log, first, second),
         Job(first, meet, (first, second), 1.0),
         Job(second, meet, (second, first), 1.0),
     ]
-    engine = LocalEngine(2, prepare=partial(prepare, PARAMS.runtime))
+    engine = LocalEngine(2, "spawn", partial(prepare, PARAMS.runtime, ["amun"], digest_code()))
     run_jobs(make_study(tmp_path), engine, jobs, Clock(3.0, 2), "runs")
-    processes = [int(path.read_bytes()) for path in (first, second, third)]
-    assert os.getpid() not in processes
-    assert processes[0] != processes[1]
-    assert [path.with_suffix(".log").read_text() for path in (first, second)] == ["a\n", "b\n"]
+    processes = {int(path.read_bytes()) for path in (first, second)}
+    assert len(processes - {os.getpid()}) == 2
+    assert int(third.read_bytes()) in processes
     assert log.read_text() == "c\n"
+
+
+def test_code_that_has_changed_has_no_part_in_a_benchmark() -> None:
+    with pytest.raises(InputError, match=r"custom/, has changed since this benchmark began; type the command again"):
+        prepare(PARAMS.runtime, [], "0" * 64)
 
 
 def test_study_computes_in_new_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy of the command line would have its memory, by which each run is measured."""
     monkeypatch.setattr("amun.model.training.count_processors", lambda: 3)
-    engine = open_engine(PARAMS.runtime.model_copy(update={"num_threads": 1}))
+    engine = open_engine(PARAMS.runtime.model_copy(update={"num_threads": 1}), [])
     assert isinstance(engine, LocalEngine)
     assert (engine.num_processes, engine.start) == (3, "spawn")
 
@@ -98,14 +95,15 @@ def test_estimate_counts_what_is_under_way(monkeypatch: pytest.MonkeyPatch, caps
     clock = Clock(1000.0, 2)
     clock.note(100.0, 200.0)
     assert capsys.readouterr().out == ""  # not in the first minute
-    assert clock.estimate_left(200.0) == 800.0
+    assert clock.estimate_left(200.0, 2) == 800.0
     monkeypatch.setattr(clock, "started_at", clock.started_at - 2 * ESTIMATE_AFTER)
     clock.note(100.0, 10.0)
     # the rest, 8 x 105 s, less 30 s under way, by two
     assert capsys.readouterr().out == "  about 7 min to go\n"
 
 
-def test_estimate_on_a_cluster_goes_by_those_that_have_been_at_work() -> None:
-    """Four jobs of ten in 200 s, 600 s of work: three at a time, so 300 s for the others."""
-    clock = Clock(1000.0, None, done=400.0, busy=600.0)
-    assert clock.estimate_left(200.0) == 300.0
+def test_nothing_is_estimated_where_nobody_knows_how_many_compute(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock(1000.0, None)
+    clock.started_at -= 2 * ESTIMATE_AFTER
+    clock.note(100.0, 200.0)
+    assert capsys.readouterr().out == ""
