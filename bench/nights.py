@@ -7,10 +7,12 @@
 
 Sums over measured unit costs, nothing else (`amun.costs.night`): a night searches, fine-tunes and looks at samples, as
 `params.yaml` says. Requests to S3 are those that a night was counted to make (`amun.costs.s3`), with DVC's remote in a
-bucket, and an intake bucket in which those of `--nights` earlier nights still lie. Prices are parameters; as they are
-they are those of Amazon's S3 Standard in us-east-1, and of a rented GPU.
-Requests are of `--samples` samples each. What is not in it: waiting for servers, people who wait in the queue, and
-exact retraining after a night too small to show forgetting (`gate.insufficient: retrain`), which costs both.
+bucket that keeps the files of `--nights` earlier nights, and an intake bucket that keeps their requests. Prices are
+parameters. As they are they are those of Amazon's S3 Standard in us-east-1, and about that of a processor's thread: a
+faster device (`--speed`) has another (`--device-price`). It is paid for the fixed minute, too.
+Requests are of `--samples` samples each. What is not in it: waiting for servers, people who wait in the queue, what it
+costs to read out of a cloud (1 GiB a night is read again), copies in DVC's cache beside the bucket's, and exact
+retraining after a night too small to show forgetting (`gate.insufficient: retrain`), which costs both.
 """
 
 import argparse
@@ -36,7 +38,7 @@ from bench.wave import ROOT
 SIZES, REQUESTS = (10**4, 10**5, 10**6, 10**7, 10**8, 10**9), (10, 10**3, 10**6)
 FASTEST_SECONDS = 2.0 / 50_000  # an image of CIFAR-10, to 94 %, on one A100 (K. Jordan, airbench; public record)
 NUM_REPORT_LOOKS = 2  # passes over the samples after the audit: report, worst cases
-NUM_FILES = 12  # of a workspace under DVC
+NUM_FILES = 12  # of a workspace under DVC, after a night of one attempt
 ROW_BYTES = 150  # of a sealed row beside its payload: ids, tag, label
 
 
@@ -117,10 +119,11 @@ def print_night(
     device_seconds = seconds * load.num_models
     # each model by one device: a wave is not spread over several
     night = seconds * -(-load.num_models // load.num_devices) / 3600
-    stored = store_bytes(sizes, params, load, asked.classes)
+    pushed = list_pushed(sizes, load)
+    earlier = load.num_models * asked.nights * sum(pushed)
+    stored = store_bytes(sizes, params, load, asked.classes) + earlier
     share = seconds / retrain_seconds(costs, params, load)
     num_objects = -(-load.num_forget // (asked.samples * asked.per_object))
-    pushed = list_pushed(sizes, load)
     own = count_night(pushed, NUM_FILES, NUM_FILES + asked.nights * len(pushed), stored / load.num_models)
     # all models read one intake
     requests = sum([own] * load.num_models, count_intake(num_objects, num_objects * asked.nights))
@@ -165,7 +168,7 @@ def main() -> None:
     parser.add_argument("--fixed", type=float, default=60.0, help="seconds of a night in which nothing is computed")
     for name, price, told in (
         ("speed", 1.0, "of a device, as a multiple of a thread's here"),
-        ("device-price", 2.0, "an hour of a device"),
+        ("device-price", 0.05, "an hour of a device"),
         ("storage-price", 0.023, "a gigabyte for a month"),
         ("put-price", 0.005, "a thousand requests to S3 that write or list"),
         ("get-price", 0.0004, "a thousand that read"),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from amun.core.memory import GIB
 from amun.costs.s3 import Requests
 
 DAYS_A_MONTH = 30
@@ -13,7 +14,7 @@ class Prices:
 
     Attributes:
         device_hour: an hour of a device.
-        gigabyte_month: 10^9 bytes kept for a month.
+        gigabyte_month: 2^30 bytes kept for a month.
         thousand_puts: requests that write or list.
         thousand_gets: requests that read.
     """
@@ -49,6 +50,6 @@ def price_night(prices: Prices, device_seconds: float, stored_bytes: float, requ
     """
     return Bill(
         devices=device_seconds / 3600 * prices.device_hour,
-        storage=stored_bytes / 1e9 * prices.gigabyte_month / DAYS_A_MONTH,
+        storage=stored_bytes / GIB * prices.gigabyte_month / DAYS_A_MONTH,
         requests=requests.price(prices.thousand_puts, prices.thousand_gets),
     )

@@ -1,7 +1,7 @@
 """On paper: what a night asks of S3. A bucket is paid by requests as well as by what it keeps.
 
-What DVC asks a real server in a night was counted, and is not more (`tests/test_s3.py`). What grows is summed up: the
-parts of large files, what is read again, and an object for each request that comes through a bucket (docs/intake.md).
+What DVC asks a real server for was counted in two nights of a workspace of the digits, and was not more than these sums
+(docs/scale.md has the figures). What an intake asks for is counted by a test.
 
 Source: s3fs, by which DVC uploads: from 100 MiB on in parts of 50 MiB, of 10,000 at most.
 """
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import ceil
 
 PART_BYTES, MAX_PARTS, LEAST_PARTED = 50 * 2**20, 10_000, 100 * 2**20
-MAX_OBJECT_BYTES = 5 * 2**40  # Amazon's bound: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 KEYS_A_LIST = 1000
 # of a night, whatever it sends: how much lies in the bucket, and whether there is a folder
 NUM_LISTS, NUM_LOOKS = 6, 9
@@ -59,7 +58,8 @@ def count_night(pushed: Sequence[float], num_files: int, num_kept: int, kept_byt
         num_kept: objects that lie in the bucket, of all nights.
         kept_bytes: what they take together.
     """
-    num_read = min(num_kept, 1 + ceil(READ_AGAIN_BYTES * num_kept / max(kept_bytes, 1.0)))
+    mean_bytes = max(kept_bytes, 1.0) / max(num_kept, 1)
+    num_read = min(num_kept, 1 + ceil(READ_AGAIN_BYTES / mean_bytes))
     return Requests(
         puts=sum(map(count_puts, pushed)),
         lists=NUM_LISTS + ceil(num_kept / KEYS_A_LIST),

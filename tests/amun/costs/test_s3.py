@@ -33,6 +33,21 @@ def test_a_night_sends_large_files_in_parts_and_asks_for_all_others() -> None:
     assert large.puts == 1 + 5
 
 
+@pytest.mark.parametrize(
+    ("num_sent", "num_kept", "counted", "foreseen"),
+    [
+        (12, 12, Requests(puts=12, lists=7, gets=69), Requests(puts=12, lists=7, gets=69)),
+        (3, 15, Requests(puts=3, lists=4, gets=59), Requests(puts=3, lists=7, gets=63)),
+    ],
+)
+def test_two_nights_that_were_counted_at_a_server_asked_no_more(
+    num_sent: int, num_kept: int, counted: Requests, foreseen: Requests
+) -> None:
+    """The first sends all files of the workspace; the second need not look for folders, which are there."""
+    assert count_night([1e5] * num_sent, 12, num_kept, 1.5e6) == foreseen
+    assert (counted.lists, counted.gets) <= (foreseen.lists, foreseen.gets)
+
+
 def test_a_night_reads_again_no_more_than_a_part() -> None:
     # objects of half of it each: three
     kept = 2_500 * READ_AGAIN_BYTES / 2
@@ -50,6 +65,6 @@ def test_an_intake_lists_what_earlier_nights_have_left() -> None:
 
 def test_a_bill_has_the_devices_a_day_of_storage_and_the_requests() -> None:
     prices = Prices(device_hour=2.0, gigabyte_month=0.3, thousand_puts=5.0, thousand_gets=0.4)
-    bill = price_night(prices, 7200.0, 20e9, Requests(puts=300, lists=200, gets=1_000))
+    bill = price_night(prices, 7200.0, 20.0 * 2**30, Requests(puts=300, lists=200, gets=1_000))
     assert (bill.devices, bill.storage, bill.requests) == pytest.approx((4.0, 0.2, 2.9))
     assert bill.total == pytest.approx(7.1)
