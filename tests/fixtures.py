@@ -23,7 +23,7 @@ from tasks.tools.environment import API_VARIABLE, SILENCE, UTF8_VARIABLE
 from tasks.tools.prefect_server import provide_prefect
 from tasks.tools.servers import UI_VARIABLE
 from tests.readme import WORKSPACE, list_commands
-from tests.swift import BUCKET, ensure_environment, run_swift
+from tests.swift import BUCKET, RequestLog, ensure_environment, run_swift
 from tests.warm import WarmProcess, run_warm
 from tests.workspaces import BIN, Finished, Site, choose_people, make_clone
 
@@ -241,10 +241,16 @@ def site(wave_one: Site, tmp_path: Path) -> Site:
 
 
 @pytest.fixture(scope="session")
-def swift(tmp_path_factory: pytest.TempPathFactory, common: Path) -> Iterator[dict[str, str]]:
+def s3_log() -> RequestLog:
+    """What the S3 server has been asked for."""
+    return RequestLog()
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory: pytest.TempPathFactory, common: Path, s3_log: RequestLog) -> Iterator[dict[str, str]]:
     """An S3 server with a bucket, as the variables that name it."""
-    programs = ensure_environment(common / "swift")
-    with run_swift(tmp_path_factory.mktemp("swift"), programs) as variables, pytest.MonkeyPatch.context() as patch:
+    programs, folder = ensure_environment(common / "swift"), tmp_path_factory.mktemp("swift")
+    with run_swift(folder, programs, s3_log) as variables, pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
         boto3.Session().client("s3").create_bucket(Bucket=BUCKET)

@@ -3,7 +3,7 @@
 Sums over unit costs, nothing else: a wave searches, fine-tunes and looks at samples, as `params.yaml` says.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from amun.core.params import Params
 from amun.evidence.wave import MIN_REPORTED
@@ -29,6 +29,11 @@ class UnitCosts:
     audit: float
     report: float
     fixed: float = 0.0
+
+    def speed_up(self, factor: float) -> "UnitCosts":
+        """Returns the costs on a device that is so many times as fast; what is fixed takes as long as ever."""
+        computed = ("train", "tune", "search", "audit", "report")
+        return replace(self, **{name: getattr(self, name) / factor for name in computed})
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,16 @@ def unlearn_seconds(costs: UnitCosts, params: Params, load: Load) -> float:
 def retrain_seconds(costs: UnitCosts, params: Params, load: Load) -> float:
     """Returns what exact retraining of one model takes on one device, audit left out: it needs none."""
     return costs.fixed + train_seconds(costs.train, params, load)
+
+
+def base_seconds(costs: UnitCosts, params: Params, num_images: int) -> float:
+    """Returns what a base takes: itself, its references, of half the images each, and retrained models, in turn.
+
+    Of the latter nearly all images count; the held-out images, of which references have half, too, do not.
+    """
+    references = params.references
+    num_trainings = 1 + (references.num_audit + references.num_target) / 2 + references.num_retrained
+    return costs.fixed + num_trainings * count_epochs(params.training) * num_images * costs.train
 
 
 def find_break_even(costs: UnitCosts, params: Params, num_forget: int) -> int | None:

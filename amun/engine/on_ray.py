@@ -70,6 +70,11 @@ class RayEngine:
     num_gpus: int = 0
 
     @property
+    def shares_files(self) -> bool:
+        """Other machines compute, too."""
+        return False
+
+    @property
     def device(self) -> str:
         """On which kind of device it computes: of the same model on all nodes, for its release counts."""
         return "cuda" if self.num_gpus else "cpu"

@@ -7,7 +7,7 @@ there. Ray's own retries are off, for it counts neither what kills a worker nor 
 import pickle
 import socket
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from amun.core.errors import AmunError, join_lines
 from amun.core.processes import forbid_core_dumps
 from amun.core.release import describe_release
-from amun.engine.shards import Kills, Shard
+from amun.engine.shards import Kills, Queue, Shard
 
 if TYPE_CHECKING:
     from amun.engine.on_ray import RayEngine
@@ -44,7 +44,7 @@ class Job:
         self._task = ray.remote(_compute).options(
             num_cpus=engine.num_cpus, num_gpus=engine.num_gpus, max_retries=0, scheduling_strategy="SPREAD"
         )
-        self._waiting = deque(range(len(shards)))
+        self._waiting = Queue(shards)
         self._alone = set[int]()  # of a group whose worker has died
         self._running: dict[Any, list[int]] = {}
         self._kills = Kills(ADVICE)
@@ -56,8 +56,10 @@ class Job:
         """Yields place and result of each shard that is done."""
         while self._waiting or self._running:
             num_slots = self._count_slots()
-            while self._waiting and len(self._running) < max(1, num_slots):
-                self._send(self._take_group(num_slots))
+            while len(self._running) < max(1, num_slots) and (group := self._take_group(num_slots)):
+                self._send(group)
+            if not self._running:
+                self._waiting.refuse_ring()
             ready, _ = self._ray.wait([*self._running], num_returns=1, timeout=WAIT_SECONDS)
             self._tell_silence(bool(ready), num_slots)
             if ready or num_slots:
@@ -87,11 +89,17 @@ class Job:
             print(f"  nothing has come from the Ray cluster for {SILENT_SECONDS / 60:.0f} minutes; {told}", flush=True)
 
     def _take_group(self, num_slots: int) -> list[int]:
-        if not self._done or self._waiting[0] in self._alone:
-            return [self._waiting.popleft()]
-        of_seconds = ceil(TASK_SECONDS * self._done / max(self._seconds, 1e-9))
-        size = max(1, min(of_seconds, ceil(len(self._waiting) / max(1, num_slots))))
-        return [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
+        """Returns the places of shards that may begin; none where all that wait need others first."""
+        size = 1
+        if self._done:
+            of_seconds = ceil(TASK_SECONDS * self._done / max(self._seconds, 1e-9))
+            size = max(1, min(of_seconds, ceil(len(self._waiting) / max(1, num_slots))))
+        group = list[int]()
+        while len(group) < size and (place := self._waiting.take()) is not None:
+            group.append(place)
+            if place in self._alone:
+                break
+        return group
 
     def _send(self, group: list[int]) -> None:
         works = [(self._shards[place].title, self._shards[place].work) for place in group]
@@ -119,7 +127,9 @@ class Job:
         results = pickle.loads(packed)  # noqa: S301 - of our own worker; Ray unpickles what a node says in any case
         self._seconds += seconds
         self._done += len(results)
-        yield from zip(group, results, strict=failure is None)
+        for place, result in zip(group, results, strict=failure is None):
+            yield place, result
+            self._waiting.note_done(place)
         if failure is not None:
             raise failure
 
@@ -135,7 +145,7 @@ class Job:
         if isinstance(error, exceptions.WorkerCrashedError | exceptions.OutOfMemoryError) and len(group) == 1:
             self._kills.note(self._shards[group[0]])
         self._alone.update(group)
-        self._waiting.extendleft(reversed(group))
+        self._waiting.put_back(group)
         if isinstance(error, exceptions.ObjectLostError):
             self._sent = self._ray.put(self._shared)  # the node that had it may be the one that died
 

@@ -38,6 +38,11 @@ class ImageSet(ABC):
     def is_sealed(self) -> bool:
         """Whether some are sealed on disk: to take a batch of them takes time."""
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether to take a batch takes time: it is opened, or goes from the host's memory to a device."""
+        return self.is_sealed
+
     @abstractmethod
     def batch(self, rows: Tensor) -> Tensor:
         """Returns the images at these rows (B,) int64, on the CPU: (B, C, H, W) float32 in [0, 1] on the device.
@@ -67,22 +72,27 @@ class ImageSet(ABC):
         return ChosenImages(self, rows.cpu())
 
     def stream(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Yields `batch` of each of these rows; where images are sealed, the next ones are opened meanwhile.
+        """Yields `batch` of each of these rows; where that takes time, the next ones are taken meanwhile.
+
+        Whoever closes it waits for the batch that is being taken, and no other is.
 
         Raises:
-            DamagedError: as `batch`.
+            DamagedError: as `batch`, in the turn of the batch that cannot be opened.
         """
-        if not self.is_sealed:
+        if not self.is_slow:
             yield from map(self.batch, batches)
             return
         waiting = deque[Future[Tensor]]()
-        with ThreadPoolExecutor(1) as opener:  # one, so that memory is bounded; ciphers run without Python's lock
+        opener = ThreadPoolExecutor(1)  # one, so that memory is bounded; ciphers run without Python's lock
+        try:
             for rows in batches:
                 waiting.append(opener.submit(self.batch, rows))
                 if len(waiting) > BATCHES_AHEAD:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        finally:
+            opener.shutdown(cancel_futures=True)
 
     def stream_all(self, batch_size: int) -> Iterator[Tensor]:
         """Yields all images in their order, so many at a time."""
@@ -121,9 +131,14 @@ class HeldImages(ImageSet):
         """Where batches lie."""
         return self.to_device
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether batches go to another device."""
+        return self.pixels.device.type != self.device.type
+
     def batch(self, rows: Tensor) -> Tensor:
         """Returns the images at these rows; see `ImageSet`."""
-        return normalise(self.pixels[rows.to(self.pixels.device)].to(self.device))
+        return normalise(bring(self.pixels[rows.to(self.pixels.device)], self.device))
 
     def digest(self, rows: Tensor) -> list[bytes]:
         """Returns the digests of the pixels at these rows; see `ImageSet`."""
@@ -160,6 +175,11 @@ class ChosenImages(ImageSet):
     def is_sealed(self) -> bool:
         """Whether the other set's are."""
         return self.images.is_sealed
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the other set's batches are."""
+        return self.images.is_slow
 
     def batch(self, rows: Tensor) -> Tensor:
         """Returns the images at these rows; see `ImageSet`."""
@@ -198,6 +218,11 @@ class JoinedImages(ImageSet):
     def is_sealed(self) -> bool:
         """Whether some part's are."""
         return any(part.is_sealed for part in self.parts)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether some part's batches are."""
+        return any(part.is_slow for part in self.parts)
 
     def batch(self, rows: Tensor) -> Tensor:
         """Returns the images at these rows; see `ImageSet`."""
@@ -240,6 +265,13 @@ def join_images(parts: Sequence[AnyImages]) -> AnyImages:
     """Returns the images of all parts, one after the other; of tensors alone as one."""
     tensors = [part for part in parts if isinstance(part, Tensor)]
     return torch.cat(tensors) if len(tensors) == len(parts) else JoinedImages([as_set(part) for part in parts])
+
+
+def bring(pixels: Tensor, device: torch.device) -> Tensor:
+    """Returns a batch on the device; to CUDA from memory that stays in its place: nobody waits for such a copy."""
+    if device.type == "cuda" and pixels.device.type == "cpu":
+        return pixels.pin_memory().to(device, non_blocking=True)
+    return pixels.to(device)
 
 
 def normalise(pixels: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from amun.core.errors import InputError
 from amun.core.memory import GIB, count_free_memory
 from amun.core.params import RuntimeParams
-from amun.store.image_sets import HeldImages, ImageSet, normalise
+from amun.store.image_sets import HeldImages, ImageSet, bring, normalise
 from amun.store.rows import RowReader
 from amun.store.samples import StoredSamples, choose_rows
 from amun.store.sealed_rows import SealedRows
@@ -38,7 +38,7 @@ class SealedImages(ImageSet):
 
     def batch(self, rows: Tensor) -> Tensor:
         """Returns the images at these rows; see `ImageSet`."""
-        return normalise(torch.from_numpy(self.rows.open(rows.numpy())).to(self.device))
+        return normalise(bring(torch.from_numpy(self.rows.open(rows.numpy())), self.device))
 
     def digest(self, rows: Tensor) -> list[bytes]:
         """Returns the digests of the pixels at these rows; see `ImageSet`."""

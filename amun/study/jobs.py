@@ -1,20 +1,23 @@
-"""Jobs: each writes one file and begins when those it reads are there; none is done twice; they share the cores."""
+"""Jobs: each comes to some files and begins when those it reads are there; an engine computes them, and none twice."""
 
+import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from amun.core.counts import describe_seconds
-from amun.core.params import RuntimeParams
-from amun.core.processes import end_with_parent
+from amun.core.files import replace_file
 from amun.core.progress import show_progress
-from amun.model.training import configure_torch, count_workers, select_device
+from amun.engine.shards import Engine, Shard, compute_shards, name_shard
+from amun.evidence.wave import write_json
+from amun.model.training import select_device
+from amun.store.samples import Samples
+from amun.study.lending import LentFiles, read_files
+from amun.study.scoring import read_logits
+from amun.study.shared import Written
+from amun.study.study import GROUPS, Study
 
 ESTIMATE_AFTER = 60.0  # seconds
 
@@ -24,18 +27,23 @@ class Job:
     """One piece of work.
 
     Attributes:
-        output: the file it writes, in one piece and last of all.
-        function: at the top level of a module; called with the device after the arguments.
+        output: the file that is written last: the job is done when it is there.
+        function: at the top level of a module; of the study, the arguments and the device. It returns what is to be
+            written, by path, in that order, and writes nothing.
         arguments: of the function.
         seconds: about what it takes.
-        needs: the files it reads that other jobs write.
+        needs: the files that other jobs come to, for which it waits.
+        reads: the files of other jobs that it reads, but for logits: a machine without this disk is sent them.
+        asks_references: whether it reads the logits of all references, too.
     """
 
     output: Path
-    function: Callable[..., None]
+    function: Callable[..., Written]
     arguments: tuple[Any, ...]
     seconds: float
     needs: tuple[Path, ...] = ()
+    reads: tuple[Path, ...] = ()
+    asks_references: bool = False
 
 
 @dataclass
@@ -44,37 +52,44 @@ class Clock:
 
     Attributes:
         expected: of all jobs, in the seconds of one process that `Job.seconds` gives.
-        num_workers: processes that share them.
+        num_workers: processes that share them; None on a cluster, where it is not known and nothing is told.
         done: of what was expected.
         busy: seconds that the processes took for it.
         has_told: whether it has said how long the rest takes.
     """
 
     expected: float
-    num_workers: int
+    num_workers: int | None
     done: float = 0.0
     busy: float = 0.0
     started_at: float = field(default_factory=time.monotonic)
     has_told: bool = False
 
-    def note(self, seconds: float, taken: float, running: Iterable[float] = ()) -> None:
+    def note(self, seconds: float, taken: float) -> None:
         """Notes a job that has ended; after the first minute tells about how long the rest takes.
 
         Args:
             seconds: that were expected of it.
             taken: by it.
-            running: seconds that those at work now have taken so far.
         """
         self.done += seconds
         self.busy += taken
-        if not self.has_told and self.done and time.monotonic() - self.started_at >= ESTIMATE_AFTER:
-            self.has_told = True
-            print(f"  about {describe_seconds(self.estimate_left(running))} to go", flush=True)
+        passed = time.monotonic() - self.started_at
+        if self.num_workers is None or self.has_told or not self.done or passed < ESTIMATE_AFTER:
+            return
+        self.has_told = True
+        print(f"  about {describe_seconds(self.estimate_left(passed, self.num_workers))} to go", flush=True)
 
-    def estimate_left(self, running: Iterable[float]) -> float:
-        """Returns seconds of wall clock: the rest at the pace of what is done, less what is under way."""
+    def estimate_left(self, passed: float, num_workers: int) -> float:
+        """Returns seconds of wall clock: the rest at the pace of what is done, less what is under way.
+
+        Args:
+            passed: seconds of wall clock since the first job began, in which no process was idle.
+            num_workers: how many there are.
+        """
         rest = (self.expected - self.done) * self.busy / self.done
-        return max(0.0, rest - sum(running)) / self.num_workers
+        under_way = max(0.0, num_workers * passed - self.busy)
+        return max(0.0, rest - under_way) / num_workers
 
 
 def select_pending(jobs: Sequence[Job]) -> list[Job]:
@@ -82,36 +97,12 @@ def select_pending(jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if not job.output.exists()]
 
 
-@contextmanager
-def open_pool(runtime: RuntimeParams, num_workers: int, prepare: Callable[[], None]) -> Iterator[Executor]:
-    """Gives so many processes, which end with this one, or a thread; when the block fails, nothing more is begun.
-
-    Args:
-        runtime: of each process.
-        num_workers: how many.
-        prepare: at the top level of a module; called once in each of them.
-    """
-    pool: Executor
-    if num_workers == 1:
-        configure_torch(runtime)
-        prepare()
-        pool = ThreadPoolExecutor(1)
-    else:
-        pool = ProcessPoolExecutor(
-            num_workers, get_context("spawn"), initializer=_prepare_worker, initargs=(runtime, prepare)
-        )
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def run_jobs(pool: Executor, runtime: RuntimeParams, jobs: Sequence[Job], clock: Clock, name: str) -> None:
+def run_jobs(study: Study, engine: Engine, jobs: Sequence[Job], clock: Clock, name: str) -> None:
     """Runs the jobs that are not done, the first of those that can begin first; what one job raises ends all.
 
     Args:
-        pool: of processes.
-        runtime: of each of them.
+        study: whose jobs they are; its files are written here, whatever computes.
+        engine: what computes.
         jobs: each with, or after, those whose files it needs.
         clock: of the whole benchmark.
         name: for the line of progress.
@@ -122,38 +113,90 @@ def run_jobs(pool: Executor, runtime: RuntimeParams, jobs: Sequence[Job], clock:
     pending = select_pending(jobs)
     if not pending:
         return
-    num_workers, missing = count_workers(runtime), {job.output for job in pending}
-    running: dict[Future[None], tuple[Job, float]] = {}  # with the time each began
+    shards = [_describe(study, job, engine.shares_files) for job in pending]
+    shared = study if engine.shares_files else study.lend()
     with show_progress(name, len(pending), "runs") as advance:
-        while missing:
-            for job in list_ready(pending, missing, num_workers - len(running)):
-                pending.remove(job)
-                running[pool.submit(_run, job.function, job.arguments, runtime)] = job, time.monotonic()
-            if not running:
-                raise ValueError(f"{name}: nothing writes what {pending[0].output} waits for")
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            now = time.monotonic()
-            for future in finished:
-                job, began_at = running.pop(future)
-                future.result()
-                missing.discard(job.output)
-                clock.note(job.seconds, now - began_at, [now - began for _, began in running.values()])
-                advance(job.output.stem)
+        for place, done in compute_shards(_compute, shards, shared, engine, _Writer(study)):
+            clock.note(pending[place].seconds, done.seconds)
+            advance(pending[place].output.stem)
 
 
-def list_ready(jobs: Iterable[Job], missing: Set[Path], number: int) -> list[Job]:
-    """Returns the first jobs, so many at most, that need no file that is still missing."""
-    return list(islice((job for job in jobs if missing.isdisjoint(job.needs)), number))
+@dataclass(frozen=True)
+class _Task:
+    """A job as whoever computes it gets it.
+
+    Attributes:
+        files: that it reads, where it has no others.
+    """
+
+    job: Job
+    files: LentFiles | None = None
 
 
-def _prepare_worker(runtime: RuntimeParams, prepare: Callable[[], None]) -> None:
-    end_with_parent()
-    configure_torch(runtime)
-    prepare()
+@dataclass(frozen=True, kw_only=True)
+class _TaskElsewhere(_Task):
+    """A job that goes to another machine; what it reads is opened only now that it is sent."""
+
+    study: Study
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Makes it a task."""
+        groups = [group for group in GROUPS if self.study.count_references(group)] if self.job.asks_references else []
+        # read once here, for all jobs
+        logits = {group: read_logits(self.study, group) for group in groups}
+        return _Task, (self.job, read_files(self.job.reads, logits))
 
 
-def _run(function: Callable[..., None], arguments: tuple[Any, ...], runtime: RuntimeParams) -> None:
-    function(*arguments, select_device(runtime))
+@dataclass(frozen=True)
+class _Done:
+    """What a job has come to.
+
+    Attributes:
+        written: the pickled files: tensors would go by way of shared memory.
+        seconds: that it took.
+    """
+
+    written: bytes
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Writes what a job has come to, as soon as it is there: seals and keys are here alone."""
+
+    study: Study
+
+    def read(self, _: str) -> _Done | None:
+        """Returns nothing: a job that is done is no shard."""
+        return None
+
+    def keep(self, _: str, result: _Done) -> None:
+        """Writes the files of a job, the one by which it is done last."""
+        written: Written = pickle.loads(result.written)  # noqa: S301 - of our own worker
+        for path, content in written.items():
+            if isinstance(content, Samples):
+                self.study.write(path, content)
+            elif isinstance(content, bytes):
+                with replace_file(path) as unfinished:
+                    unfinished.write_bytes(content)
+            else:
+                write_json(path, content)
+
+
+def _describe(study: Study, job: Job, shares_files: bool) -> Shard[_Task]:
+    task = _Task(job) if shares_files else _TaskElsewhere(job, study=study)
+    return Shard(_name(study, job.output), job.output.stem, task, frozenset(_name(study, path) for path in job.needs))
+
+
+def _name(study: Study, output: Path) -> str:
+    return name_shard("study", study.digest, str(output.relative_to(study.folder)))
+
+
+def _compute(study: Study, task: _Task) -> _Done:
+    started_at, job = time.monotonic(), task.job
+    own = study if task.files is None else study.take_along(task.files)
+    written = job.function(own, *job.arguments, select_device(study.params.runtime))
+    return _Done(pickle.dumps(dict(written), protocol=5), time.monotonic() - started_at)
 
 
 def measure_speed(step: Callable[[], int], min_seconds: float) -> float:

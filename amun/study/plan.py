@@ -72,7 +72,7 @@ class Plan:
             Job(
                 (study.locate_weights if group in weights else study.locate_logits)(group, number),
                 shared.train_reference,
-                (study, group, number),
+                (group, number),
                 seconds,
             )
             for group in ("audit", "target")
@@ -83,7 +83,7 @@ class Plan:
         """Returns the training of one base for each seed."""
         seconds = self._expect(self._num_train * self._num_epochs)
         return [
-            Job(self.study.locate_base(seed), shared.train_base, (self.study, seed), seconds)
+            Job(self.study.locate_base(seed), shared.train_base, (seed,), seconds)
             for seed in range(self.scale.num_seeds)
         ]
 
@@ -96,9 +96,10 @@ class Plan:
             Job(
                 study.locate_adversarial(*draw),
                 shared.build_adversarial_set,
-                (study, *draw),
+                draw,
                 self._expect(SEARCH_PASSES * draw[0] * self._num_train),
-                (study.locate_base(draw[-1]),),
+                needs=(study.locate_base(draw[-1]),),
+                reads=(study.locate_base(draw[-1]),),
             )
             for draw in draws
         ]
@@ -107,9 +108,10 @@ class Plan:
             Job(
                 study.locate_candidates(share, seed),
                 shared.build_candidates,
-                (study, share, seed),
+                (share, seed),
                 self._expect(SEARCH_PASSES * min(num_test, share * self._num_train)),
-                (study.locate_base(seed),),
+                needs=(study.locate_base(seed),),
+                reads=(study.locate_base(seed),),
             )
             for share in self.scale.shares
             for seed in range(self.scale.num_seeds)
@@ -188,15 +190,32 @@ class Plan:
 
     def plan_trial(self, trial: Trial) -> Job:
         """Returns the job of a trial."""
-        seconds, needs = self._expect_trial(trial), tuple(self._list_needs(trial))
-        output = self.study.locate_record(trial)
+        seconds, output = self._expect_trial(trial), self.study.locate_record(trial)
+        needs, reads = tuple(self._list_needs(trial)), tuple(self._list_read(trial))
         if trial.kind == "waves":
             num_waves = self.preset.num_waves
-            return Job(output, run_waves, (self.study, trial, num_waves), seconds * num_waves, needs)
-        return Job(output, run_trial, (self.study, trial), seconds, needs)
+            return Job(output, run_waves, (trial, num_waves), seconds * num_waves, needs, reads, asks_references=True)
+        return Job(output, run_trial, (trial,), seconds, needs, reads, asks_references=True)
+
+    def _list_read(self, trial: Trial) -> Iterator[Path]:
+        """Yields the files that a trial reads, but for logits."""
+        study, base = self.study, self.study.locate_base(trial.seed)
+        yield base
+        if trial.attempt is None:
+            yield base.with_suffix(".json")
+        if uses_target_weights(trial.method):
+            for number in range(study.count_references("target")):
+                yield study.locate_weights("target", number)
+        if trial.kind != "waves":
+            found = study.locate_adversarial(trial.share, trial.forget_set, trial.seed)
+            yield from (found, found.with_suffix(".json"))
+        if trial.kind in ("table", "delta"):
+            yield study.locate_candidates(trial.share, trial.seed)
+            if not trial.is_exact:
+                yield study.locate_retrained(trial.share, trial.forget_set, trial.seed)
 
     def _list_needs(self, trial: Trial) -> Iterator[Path]:
-        """Yields the files that a trial reads; of a reference both files, either of which may be its job's last."""
+        """Yields what a trial waits for; of a reference both files, either of which may be its job's last."""
         study, draw = self.study, (trial.share, trial.forget_set, trial.seed)
         yield study.locate_base(trial.seed)
         for group in ("audit", "target"):

@@ -1,20 +1,25 @@
 """A benchmark from its first run to the last: what has been computed is not computed again."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from importlib import import_module
+from functools import partial
 from itertools import chain
 
 from torch.nn.functional import cross_entropy
 
-from amun.model.training import configure_torch, count_workers, make_optimizer, take_step
-from amun.study.jobs import Clock, Job, measure_speed, open_pool, run_jobs, select_pending
+from amun.core.errors import InputError
+from amun.core.params import RuntimeParams
+from amun.engine.local import LocalEngine
+from amun.engine.shards import Engine
+from amun.methods.catalogue import load_method
+from amun.model.training import configure_torch, count_workers, make_optimizer, select_device, take_step
+from amun.stages.engines import choose_engine
+from amun.study.jobs import Clock, Job, measure_speed, run_jobs, select_pending
 from amun.study.parameters import choose, describe_trial, make_yardstick
 from amun.study.plan import Plan
 from amun.study.preset import Chosen
 from amun.study.records import Pair, Record, Trial
-from amun.study.study import Study
+from amun.study.study import Study, digest_code
 
 MIN_MEASURED = 3.0  # seconds of training steps, from which the whole is estimated
 
@@ -103,31 +108,70 @@ def run_benchmark(plan: Plan, known: Mapping[Pair, Chosen]) -> Outcome:
         known: the parameters of those methods that are not searched for.
 
     Raises:
+        InputError: it is to run on a cluster that cannot be used.
         AmunError: exact retraining failed: there is nothing to compare with.
     """
-    runtime = plan.study.params.runtime
+    engine = open_engine(plan.study.params.runtime, plan.methods)
     try:
-        with open_pool(runtime, count_workers(runtime), load_methods) as pool:
-            return _run_all(pool, plan, known)
+        return _run_all(engine, plan, known)
     finally:
         for path in plan.study.list_weights():
             path.unlink(missing_ok=True)
 
 
-def load_methods() -> None:
-    """Imports every method of the registry: code that is edited while a benchmark runs has no part in it."""
-    import_module("amun.methods.catalogue")
+def open_engine(runtime: RuntimeParams, methods: Sequence[str]) -> Engine:
+    """Returns what computes the jobs: a cluster, or as many new processes as there are processors.
+
+    Copies of this one would have its memory, too, which each run's is measured with, and its threads' locks.
+
+    Raises:
+        InputError: it is a cluster that cannot be used.
+    """
+    if runtime.engine != "local":
+        return choose_engine(runtime, select_device(runtime), 0, may_fork=False)
+    num_processes = count_workers(runtime)
+    digest = digest_code() if num_processes > 1 else None  # this process has its code
+    return LocalEngine(num_processes, "spawn", partial(prepare, runtime, methods, digest))
 
 
-def _run_all(pool: Executor, plan: Plan, known: Mapping[Pair, Chosen]) -> Outcome:
-    study, searched = plan.study, list_searches(plan, known)
+def prepare(runtime: RuntimeParams, methods: Sequence[str], digest: str | None) -> None:
+    """Makes a process ready: code that is edited while a benchmark runs has no part in it.
+
+    Raises:
+        InputError: the code is not that of this digest any more.
+    """
+    for method in methods:
+        load_method(method)
+    if digest is not None:
+        require_code(digest)
+    configure_torch(runtime)
+
+
+def require_code(digest: str) -> None:
+    """Sees that the code is that of this digest.
+
+    Raises:
+        InputError: it is another.
+    """
+    if digest_code() != digest:
+        raise InputError(
+            "the code, amun's or that of custom/, has changed since this benchmark began; type the command again: it "
+            "begins a study of the code as it is now"
+        )
+
+
+def _run_all(engine: Engine, plan: Plan, known: Mapping[Pair, Chosen]) -> Outcome:
+    study, searched, digest = plan.study, list_searches(plan, known), digest_code()
     first, shown = list_jobs(plan, known)
-    clock = Clock(sum(job.seconds for job in select_pending([*first, *shown])), count_workers(study.params.runtime))
+    num_workers = count_workers(study.params.runtime) if engine.shares_files else None
+    clock = Clock(sum(job.seconds for job in select_pending([*first, *shown])), num_workers)
     if searched:
-        run_jobs(pool, study.params.runtime, first, clock, "search")
+        run_jobs(study, engine, first, clock, "search")
+        if not engine.shares_files:
+            require_code(digest)  # the cluster is sent custom/ anew
     chosen = settle(plan, known, searched)
     reported = plan.list_reported(chosen)
     methods = [plan.plan_trial(trial) for trial in reported]
-    run_jobs(pool, study.params.runtime, [*first, *methods], clock, "methods")
+    run_jobs(study, engine, [*first, *methods], clock, "methods")
     records = study.read_records([*plan.list_retrained(), *reported])
     return Outcome(records, study.read_records(chain(*searched.values())), chosen)

@@ -21,8 +21,9 @@ from amun.core.params import AuditParams
 from amun.evidence.wave import MIN_REPORTED
 from amun.model.training import compute_accuracy, compute_logits
 from amun.store.samples import Samples, read_samples
+from amun.study.draws import Mask
 from amun.study.records import NUM_BINS, Attack, Figures
-from amun.study.study import Mask, Study
+from amun.study.study import Study
 
 Split = Literal["train", "calibration", "test"]
 SPLITS: tuple[Split, ...] = ("train", "calibration", "test")
@@ -114,6 +115,8 @@ def _compute_finite(model: nn.Module, images: Tensor) -> Tensor:
 
 def read_logits(study: Study, group: str) -> Tensor:
     """Returns (N, K, C), every sample's logits by the references of `audit` or `target`."""
+    if study.lent is not None:
+        return study.lent.files.logits[group]
     numbers = range(study.count_references(group))
     return _stack_logits(tuple(study.locate_logits(group, number) for number in numbers))
 

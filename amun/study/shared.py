@@ -1,24 +1,32 @@
-"""What the runs of a study share, a job each: references, bases, adversarial sets."""
+"""What the runs of a study share, a job each: references, bases, adversarial sets.
 
-from collections.abc import Callable
+A job returns the files that are to be written, in their order: it may run where there is no disk to write to.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from amun.core.paths import TRAIN
 from amun.evidence.wave import write_json
 from amun.model.trainer import train_model
 from amun.model.training import compute_logits
-from amun.model.weights import save_weights
+from amun.model.weights import copy_weights
 from amun.search.catalogue import search_together
 from amun.search.geometry import compute_norms
 from amun.stages.prepare import fill_store
 from amun.store.drawing import draw_rows
 from amun.store.samples import Samples
 from amun.study.cost import Meter, measuring
+from amun.study.draws import bound_forget_set, draw_forget_set
 from amun.study.records import Costs, Kept
-from amun.study.study import FIRST_SEEDS, Study, bound_forget_set, draw_forget_set, list_forgotten
+from amun.study.study import FIRST_SEEDS, Study, list_forgotten
+
+Content = Samples | Kept | bytes
+Written = Mapping[Path, Content]
 
 
 class AdversarialFacts(Kept):
@@ -34,41 +42,44 @@ def prepare_store(study: Study, _device: torch.device) -> None:
     write_json(study.store / "facts.json", fill_store(study.params, study.store, list_forgotten()))
 
 
-def train_reference(study: Study, group: str, number: int, device: torch.device) -> None:
-    """Trains one reference on its half and writes its logits of every sample; last a target one's weights, too."""
+def train_reference(study: Study, group: str, number: int, device: torch.device) -> Written:
+    """Trains one reference on its half; returns its logits of every sample, and last a target one's weights, too."""
     samples = study.read_everything()
     seed = FIRST_SEEDS[group] + study.params.references.seed * 1000 + number
     included = samples.select(study.draw_halves(group)[:, number])
     model = train(study, included, seed, device, Meter())
     logits = compute_logits(model, samples.images.to(device))
-    study.write(
-        study.locate_logits(group, number), Samples(samples.sample_ids, samples.subject_ids, samples.labels, logits)
-    )
-    if group == "target":
-        save_weights(study.locate_weights(group, number), model)
+    rows = Samples(samples.sample_ids, samples.subject_ids, samples.labels, logits)
+    weights = {study.locate_weights(group, number): pack_weights(model)} if group == "target" else {}
+    return {study.locate_logits(group, number): rows, **weights}
 
 
-def train_base(study: Study, seed: int, device: torch.device) -> None:
-    """Trains a base on all training samples; writes its weights, and its costs beside them."""
+def train_base(study: Study, seed: int, device: torch.device) -> Written:
+    """Trains a base on all training samples; returns its costs, and its weights, beside which they lie."""
     path, meter = study.locate_base(seed), Meter()
     with measuring(meter, device) as costs:
         model = train(study, study.read_splits()[0], seed, device, meter)
-    write_json(path.with_suffix(".json"), costs[0])
-    save_weights(path, model)
+    return {path.with_suffix(".json"): costs[0], path: pack_weights(model)}
 
 
-def build_adversarial_set(study: Study, share: float, forget_set: int, seed: int, device: torch.device) -> None:
-    """Writes D_A of a forget set on a base, and its facts beside it."""
+def build_adversarial_set(study: Study, share: float, forget_set: int, seed: int, device: torch.device) -> Written:
+    """Returns D_A of a forget set on a base, and its facts, which lie beside it."""
     train_samples = study.read_splits()[0]
     forget = train_samples.select(draw_forget_set(train_samples.subject_ids, share, forget_set))
-    write_adversarial(study, study.locate_base(seed), forget, study.locate_adversarial(share, forget_set, seed), device)
+    path = study.locate_adversarial(share, forget_set, seed)
+    return find_adversarial(study, study.locate_base(seed), forget, path, device)
 
 
-def build_candidates(study: Study, share: float, seed: int, device: torch.device) -> None:
-    """Writes adversarial examples of as many test samples as are forgotten, for the attacker who holds the base."""
+def build_candidates(study: Study, share: float, seed: int, device: torch.device) -> Written:
+    """Returns adversarial examples of as many test samples as are forgotten, for the attacker who holds the base."""
     train, _, test = study.read_splits()
     others = test.take(draw_rows(len(test), bound_forget_set(train.subject_ids, share)))
-    write_adversarial(study, study.locate_base(seed), others, study.locate_candidates(share, seed), device)
+    return find_adversarial(study, study.locate_base(seed), others, study.locate_candidates(share, seed), device)
+
+
+def pack_weights(model: nn.Module) -> bytes:
+    """Returns the model's weights as safetensors."""
+    return save(copy_weights(model))
 
 
 def train(study: Study, samples: Samples, seed: int, device: torch.device, meter: Meter) -> nn.Module:
@@ -85,16 +96,15 @@ def train(study: Study, samples: Samples, seed: int, device: torch.device, meter
     return model.eval()
 
 
-def write_adversarial(study: Study, base: Path, samples: Samples, path: Path, device: torch.device) -> None:
-    """Writes the samples' adversarial examples on the base of these weights, and their facts beside them."""
+def find_adversarial(study: Study, base: Path, samples: Samples, path: Path, device: torch.device) -> Written:
+    """Returns the samples' adversarial examples on the base of these weights, and their facts."""
     meter = Meter()
     model = meter.attach(study.load(base, device))
     with measuring(meter, device) as costs:
         examples, norms = search(study, model, samples, device)
     num_missing = len(samples) - len(examples)
     facts = AdversarialFacts(costs=costs[0], num_missing=num_missing, mean_delta_norm=float(norms.mean()))
-    write_json(path.with_suffix(".json"), facts)
-    study.write(path, examples)
+    return {path.with_suffix(".json"): facts, path: examples}
 
 
 def search(study: Study, model: nn.Module, samples: Samples, device: torch.device) -> tuple[Samples, torch.Tensor]:
@@ -109,14 +119,14 @@ def search(study: Study, model: nn.Module, samples: Samples, device: torch.devic
     return examples, compute_norms(examples.images - kept.images)
 
 
-def read_facts(path: Path) -> AdversarialFacts:
+def read_facts(study: Study, path: Path) -> AdversarialFacts:
     """Returns the facts that lie beside an adversarial set."""
-    return AdversarialFacts.model_validate_json(path.with_suffix(".json").read_text(encoding="utf-8"))
+    return AdversarialFacts.model_validate_json(study.read_bytes(path.with_suffix(".json")))
 
 
-def read_costs(path: Path) -> Costs:
+def read_costs(study: Study, path: Path) -> Costs:
     """Returns the costs that lie beside a model's weights."""
-    return Costs.model_validate_json(path.with_suffix(".json").read_text(encoding="utf-8"))
+    return Costs.model_validate_json(study.read_bytes(path.with_suffix(".json")))
 
 
 def load_target(study: Study, device: torch.device) -> Callable[[int], nn.Module]:

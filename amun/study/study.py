@@ -7,14 +7,14 @@ workspace's `.amun/`, none of it under git, DVC or MLflow.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from safetensors.torch import load
 from torch import nn
 
 import amun
@@ -22,21 +22,22 @@ from amun.core.keys import load_secret
 from amun.core.params import Params
 from amun.core.paths import BENCHMARKS, CALIBRATION, CUSTOM, TEST, TRAIN
 from amun.evidence.wave import list_excluded, read_forgotten
-from amun.model.building import build_for, load_for
+from amun.model.building import build_for
 from amun.model.references import draw_sample_halves
 from amun.model.training import select_device
+from amun.model.weights import load_weights, set_weights
 from amun.stages.references import AUDIT_SEED, TARGET_SEED
 from amun.store.samples import Samples, concatenate, read_samples, write_samples
 from amun.store.sources.revision import describe_files, read_revision, require_files
 from amun.store.store import read_owners, read_shape
+from amun.study.draws import Mask
+from amun.study.lending import Lent, LentFiles, Splits
 from amun.study.machine import list_versions
 from amun.study.records import Record, Trial, digest_trial
 from amun.vault.seal import open_seal
 
-Mask = npt.NDArray[np.bool_]
-Strings = npt.NDArray[np.str_]
-
 FIRST_SEEDS = {"audit": AUDIT_SEED, "target": TARGET_SEED}
+GROUPS = (*FIRST_SEEDS,)  # of references
 USED = ("model", "data", "training", "references", "adversarial", "audit")
 # a study honours nobody's request, and finds the same whatever form its files have
 OF_WAVES = {
@@ -72,11 +73,13 @@ class Study:
         folder: of the files.
         params: of data, model, training, references, search for adversarial examples and attack.
         by_subject: people are forgotten with all their samples, and references see all of a person or nothing.
+        lent: what is read instead of the files; None where they are at hand.
     """
 
     folder: Path
     params: Params
     by_subject: bool
+    lent: Lent | None = None
 
     @property
     def digest(self) -> str:
@@ -125,8 +128,26 @@ class Study:
         references = self.params.references
         return references.num_audit if group == "audit" else references.num_target
 
-    def read_splits(self) -> tuple[Samples, Samples, Samples]:
+    def lend(self) -> "Study":
+        """Returns the study for another machine: with its samples, and no other file yet."""
+        return replace(self, lent=Lent(self.read_splits(), read_shape(self.store / TRAIN), LentFiles({}, {}, {})))
+
+    def take_along(self, files: LentFiles) -> "Study":
+        """Returns a study that was lent, with what one job reads."""
+        return self if self.lent is None else replace(self, lent=replace(self.lent, files=files))
+
+    def read_samples(self, path: Path) -> Samples:
+        """Returns what a job has come to of single samples."""
+        return read_samples(path) if self.lent is None else self.lent.files.samples[path]
+
+    def read_bytes(self, path: Path) -> bytes:
+        """Returns what a job has come to of no single sample: weights, facts."""
+        return path.read_bytes() if self.lent is None else self.lent.files.plain[path]
+
+    def read_splits(self) -> Splits:
         """Returns training samples, calibration half and test half; each sample its own subject unless by subject."""
+        if self.lent is not None:
+            return self.lent.splits
         train, calibration, test = (
             read_split(self.store / path, self.by_subject) for path in (TRAIN, CALIBRATION, TEST)
         )
@@ -159,11 +180,17 @@ class Study:
 
     def build(self, seed: int, device: torch.device) -> nn.Module:
         """Returns a freshly initialised model."""
-        return build_for(self.params, read_shape(self.store / TRAIN), device, seed)
+        shape = read_shape(self.store / TRAIN) if self.lent is None else self.lent.shape
+        return build_for(self.params, shape, device, seed)
 
     def load(self, path: Path, device: torch.device) -> nn.Module:
         """Returns the model of these weights, in evaluation mode."""
-        return load_for(self.params, read_shape(self.store / TRAIN), device, path)
+        model = self.build(0, device)
+        if self.lent is None:
+            load_weights(path, model)
+        else:
+            set_weights(path, load(self.lent.files.plain[path]), model)
+        return model.eval()
 
     def read_records(self, trials: Iterable[Trial]) -> list[Record]:
         """Returns the records of trials that have been run."""
@@ -197,7 +224,7 @@ def open_study(name: str, params: Params, by_subject: bool, num_waves: int) -> S
     """
     content = params.model_dump(include={*USED}, exclude=OF_WAVES) | {
         "unlearning": params.unlearning.model_dump(exclude=OF_WAVES["unlearning"] | {"schedule", "seed"}),
-        "runtime": params.runtime.model_dump(exclude={"device", "memory_gib"}),
+        "runtime": params.runtime.model_dump(exclude={"device", "engine", "memory_gib"}),
         "device": select_device(params.runtime).type,
         "by_subject": by_subject,
         "num_waves": num_waves,
@@ -240,47 +267,6 @@ def digest_code() -> str:
     for path in [*sorted(paths), *sorted(CUSTOM.rglob("*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def draw_forget_set(subject_ids: Strings, share: float, number: int) -> Mask:
-    """Returns (N,) bool: a share of the training samples, drawn uniformly over the subjects, each of them whole.
-
-    Args:
-        subject_ids: (N,) whose each sample is.
-        share: of the samples, 0 to 1; the last subject drawn may exceed it.
-        number: of the draw.
-    """
-    return draw_forget_sets(subject_ids, share, 1, number)[0]
-
-
-def draw_forget_sets(subject_ids: Strings, share: float, num_sets: int, number: int) -> list[Mask]:
-    """Returns so many disjoint sets, each as `draw_forget_set` draws it.
-
-    Raises:
-        ValueError: there are too few samples for them.
-    """
-    _, owners, sizes = np.unique(subject_ids, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(number).permutation(len(sizes))
-    reached = np.cumsum(sizes[order])
-    wanted = _count_share(share, subject_ids)
-    if wanted * num_sets > len(subject_ids):
-        raise ValueError(f"{num_sets} sets of {share:g} of the samples are more than there are")
-    sets, start, done = [], 0, 0
-    for _ in range(num_sets):
-        end = int(np.searchsorted(reached, done + wanted)) + 1
-        sets.append(np.isin(owners, order[start:end]))
-        start, done = end, int(reached[min(end, len(reached)) - 1])
-    return sets
-
-
-def bound_forget_set(subject_ids: Strings, share: float) -> int:
-    """Returns how many samples a forget set of that share has at most."""
-    _, sizes = np.unique(subject_ids, return_counts=True)
-    return _count_share(share, subject_ids) + int(sizes.max()) - 1
-
-
-def _count_share(share: float, subject_ids: Strings) -> int:
-    return max(1, round(share * len(subject_ids)))
 
 
 def _name_set(share: float, forget_set: int, seed: int) -> str:

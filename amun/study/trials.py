@@ -9,17 +9,16 @@ from torch import Tensor, nn
 from amun.core.counts import tell_count
 from amun.core.errors import AmunError, AttemptError, DivergedError
 from amun.core.params import AttemptParams, Params
-from amun.evidence.wave import write_json
 from amun.methods.catalogue import find_method, is_own, load_method
 from amun.methods.problem import Targets, UnlearningProblem
 from amun.model.training import EpochMetrics, compute_accuracy, compute_logits
-from amun.model.weights import save_weights
-from amun.store.samples import Samples, read_samples
+from amun.store.samples import Samples
 from amun.study import shared
 from amun.study.cost import Meter, add_costs, measuring
+from amun.study.draws import Mask, draw_forget_set
 from amun.study.records import AMUN, AMUN_A, BASE, Costs, Record, Trial
 from amun.study.scoring import SPLITS, Attacker, Judge, bin_confidence, measure_trace, read_logits, take
-from amun.study.study import Mask, Study, draw_forget_set
+from amun.study.study import Study
 
 
 @dataclass(frozen=True)
@@ -54,30 +53,36 @@ def open_scene(study: Study, trial: Trial, device: torch.device) -> Scene:
     meter, train = Meter(), study.read_splits()[0]
     is_forget = draw_forget_set(train.subject_ids, trial.share, trial.forget_set)
     base = meter.attach(study.load(study.locate_base(trial.seed), device))
-    adversarial = read_samples(study.locate_adversarial(trial.share, trial.forget_set, trial.seed))
+    adversarial = study.read_samples(study.locate_adversarial(trial.share, trial.forget_set, trial.seed))
     return Scene(study, trial, device, meter, base, train, is_forget, ~is_forget, adversarial)
 
 
-def run_trial(study: Study, trial: Trial, device: torch.device) -> None:
-    """Runs a trial of kind `search`, `table` or `delta` and writes its record; a method that fails has one, too.
+def run_trial(study: Study, trial: Trial, device: torch.device) -> shared.Written:
+    """Runs a trial of kind `search`, `table` or `delta`; returns its record, which one that fails has, too.
+
+    Before the record of exact retraining come the weights of its model, which others are compared with.
 
     Raises:
         AmunError: exact retraining failed.
     """
-    scene = open_scene(study, trial, device)
+    scene, path = open_scene(study, trial, device), study.locate_record(trial)
     try:
-        record = _run(scene)
+        record, model = _run(scene)
     except (DivergedError, AttemptError) as error:
         if trial.is_exact:
             raise AmunError(f"exact retraining failed, so there is nothing to compare with: {error}") from error
-        record = Record(trial=trial, failure=str(error))
-    write_json(study.locate_record(trial), record)
+        return {path: Record(trial=trial, failure=str(error))}
+    if not trial.is_exact:
+        return {path: record}
+    weights = study.locate_retrained(trial.share, trial.forget_set, trial.seed)
+    return {weights: shared.pack_weights(model), path: record}
 
 
-def _run(scene: Scene) -> Record:
+def _run(scene: Scene) -> tuple[Record, nn.Module]:
+    """Returns what came of a trial, and the model that it has come to."""
     study, trial = scene.study, scene.trial
     if trial.attempt is None:
-        return _describe(scene, scene.base, shared.read_costs(study.locate_base(trial.seed)), [])
+        return _describe(scene, scene.base, shared.read_costs(study, study.locate_base(trial.seed)), []), scene.base
     problem, accuracies = make_problem(scene, trial.attempt), list[float]()
     if trial.kind == "table" and is_drawn_by_epoch(trial.method):
         problem = replace(problem, on_epoch=lambda metrics: _note_accuracy(scene, accuracies, metrics))
@@ -85,13 +90,13 @@ def _run(scene: Scene) -> Record:
         problem = replace(problem, adversarial_images=take_farther(problem, trial.delta_factor))
     with measuring(scene.meter, scene.device) as costs:
         unlearned = load_method(trial.method)(problem)
-    if trial.is_exact:
-        save_weights(study.locate_retrained(trial.share, trial.forget_set, trial.seed), unlearned.model)
     searched = _read_facts(scene).costs if uses_adversarial(trial.method) else None
     record = _describe(
         scene, unlearned.model, costs[0] if searched is None else add_costs(costs[0], searched), accuracies
     )
-    return record if trial.kind != "delta" else record.model_copy(update=describe_farther(problem, scene))
+    if trial.kind == "delta":
+        record = record.model_copy(update=describe_farther(problem, scene))
+    return record, unlearned.model
 
 
 def make_problem(scene: Scene, attempt: AttemptParams) -> UnlearningProblem:
@@ -191,7 +196,8 @@ def _describe(scene: Scene, model: nn.Module, costs: Costs, accuracies: list[flo
         return Record(trial=trial, calibration=judge.measure(train, calibration, *masks, trace=None), costs=costs)
     train, calibration, test = judge.look(model, *SPLITS)
     forget, remain = (train.select(torch.from_numpy(mask)) for mask in masks)
-    retrained = study.load(study.locate_retrained(trial.share, trial.forget_set, trial.seed), scene.device)
+    path = study.locate_retrained(trial.share, trial.forget_set, trial.seed)
+    retrained = model if trial.is_exact else study.load(path, scene.device)
     return Record(
         trial=trial,
         calibration=judge.measure(train, calibration, *masks, trace=None),
@@ -210,13 +216,13 @@ def _describe(scene: Scene, model: nn.Module, costs: Costs, accuracies: list[flo
 def _make_attacker(scene: Scene) -> Attacker:
     study, trial, device = scene.study, scene.trial, scene.device
     base = study.load(study.locate_base(trial.seed), device)  # a user's method may have changed the scene's
-    others = read_samples(study.locate_candidates(trial.share, trial.seed))
+    others = study.read_samples(study.locate_candidates(trial.share, trial.seed))
     return Attacker(base, take(scene.adversarial, device), take(others, device))
 
 
 def _read_facts(scene: Scene) -> shared.AdversarialFacts:
     trial = scene.trial
-    return shared.read_facts(scene.study.locate_adversarial(trial.share, trial.forget_set, trial.seed))
+    return shared.read_facts(scene.study, scene.study.locate_adversarial(trial.share, trial.forget_set, trial.seed))
 
 
 def _note_accuracy(scene: Scene, accuracies: list[float], _metrics: EpochMetrics) -> None:

@@ -5,24 +5,24 @@ import torch
 from torch import nn
 
 from amun.core.errors import AttemptError, DivergedError
-from amun.evidence.wave import write_json
 from amun.methods.catalogue import find_method, load_method
 from amun.store.samples import Samples
 from amun.study import shared
 from amun.study.cost import Meter, measuring
+from amun.study.draws import draw_forget_sets
 from amun.study.records import RETRAIN, Figures, Record, Trial
 from amun.study.scoring import Judge
-from amun.study.study import Study, draw_forget_sets
+from amun.study.study import Study
 from amun.study.trials import Scene, make_problem, uses_adversarial
 
 
-def run_waves(study: Study, trial: Trial, num_waves: int, device: torch.device) -> None:
-    """Runs a method through all waves of the share `trial.share` each, and writes one record of them."""
+def run_waves(study: Study, trial: Trial, num_waves: int, device: torch.device) -> shared.Written:
+    """Runs a method through all waves of the share `trial.share` each, and returns one record of them."""
     try:
         record = _run(study, trial, num_waves, device)
     except (DivergedError, AttemptError) as error:
         record = Record(trial=trial, failure=str(error))
-    write_json(study.locate_record(trial), record)
+    return {study.locate_record(trial): record}
 
 
 def _run(study: Study, trial: Trial, num_waves: int, device: torch.device) -> Record:

@@ -28,6 +28,7 @@ PIPELINE = (
     "catch_errors gatekeeper listing_formats bulk s3api tempauth copy slo dlo versioned_writes symlink proxy-server"
 )
 PROXY = "[app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true\n"
+LOG_TEMPLATE = "{method} {path} {status_int}"
 FILTERS = {
     **dict.fromkeys(("catch_errors", "gatekeeper", "listing_formats", "bulk", "copy", "dlo", "symlink"), ""),
     # the parts of a deleted object are deleted at once, not by a program that is not running here
@@ -48,6 +49,7 @@ class Server:
         secret: the secret access key.
         host: the address that the S3 API listens on; the three stores behind it listen on loopback.
         ports: of the S3 API ("proxy") and of each store.
+        log_port: on loopback, which is sent a datagram for each request as it came; None sends none.
     """
 
     folder: Path
@@ -56,6 +58,7 @@ class Server:
     secret: str
     host: str
     ports: dict[str, int]
+    log_port: int | None = None
 
 
 @contextmanager
@@ -94,10 +97,16 @@ def write_settings(server: Server) -> None:
         if not (folder / f"{name}.ring.gz").exists():
             _build_ring(server, name)
     filters = FILTERS | {"tempauth": f"user_{account}_{user} = {server.secret} .admin\n"}
+    pipeline = PIPELINE
+    if server.log_port is not None:
+        # before the S3 API, so that it sees what was asked, and not what that makes of it
+        pipeline = pipeline.replace(" listing_formats", " proxy_logging listing_formats")
+        where = f"access_log_udp_host = 127.0.0.1\naccess_log_udp_port = {server.log_port}\n"
+        filters["proxy_logging"] = f"{where}access_log_level = INFO\nlog_msg_template = {LOG_TEMPLATE}\n"
     parts = "".join(f"[filter:{name}]\nuse = egg:swift#{name}\n{settings}" for name, settings in filters.items())
     _write(
         folder / "proxy.conf",
-        f"{_describe(server, 'proxy', server.host)}[pipeline:main]\npipeline = {PIPELINE}\n{PROXY}{parts}",
+        f"{_describe(server, 'proxy', server.host)}[pipeline:main]\npipeline = {pipeline}\n{PROXY}{parts}",
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from amun.costs.night import (
     Load,
     UnitCosts,
+    base_seconds,
     count_searches,
     find_break_even,
     retrain_seconds,
@@ -53,3 +54,15 @@ def test_break_even_is_where_a_wave_becomes_cheaper() -> None:
     assert least is not None
     assert 128 < least < 128 * 1.07
     assert find_break_even(replace(COSTS, tune=3.0), PARTS, 10) is None
+
+
+def test_a_base_is_trained_with_its_references_and_the_models_beside_it() -> None:
+    references = PARTS.references.model_copy(update={"num_audit": 6, "num_target": 2, "num_retrained": 3})
+    # 1 + 8 / 2 + 3 trainings of 6 epochs
+    assert base_seconds(COSTS, PARTS.model_copy(update={"references": references}), 100) == 7 + 8 * 600
+
+
+def test_a_faster_device_computes_faster_and_waits_as_long() -> None:
+    load = Load(1000, 100)
+    slow, fast = (unlearn_seconds(costs, PARTS, load) for costs in (COSTS, COSTS.speed_up(10)))
+    assert fast - COSTS.fixed == pytest.approx((slow - COSTS.fixed) / 10)

@@ -1,20 +1,25 @@
 """Shards in copies of this process: as without them, whatever dies on the way; none is computed twice."""
 
 import errno
+import operator
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from amun.core.errors import AmunError, InputError
-from amun.engine import local
+from amun.engine import workers
 from amun.engine.local import LocalEngine
-from amun.engine.shards import MAX_KILLS, Shard, map_shards, name_shard
+from amun.engine.shards import MAX_KILLS, Shard, compute_shards, map_shards, name_shard
+from amun.engine.workers import Start
+from tests.amun.engine.sums import read_variable, set_variable
 from tests.processes import has_ended, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
@@ -29,6 +34,25 @@ def work(folder, number):
     time.sleep(600)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 list(LocalEngine(2).run(work, [Shard(str(number), "", number) for number in range(2)], sys.argv[1]))
+"""
+STARTING = """
+import os, signal
+from multiprocessing import util
+from amun.engine.local import LocalEngine
+from amun.engine.shards import Shard
+from tests.amun.engine.sums import add_length
+spawn, killed = util.spawnv_passfds, []
+def spawn_and_kill(path, arguments, descriptors):
+    pid = spawn(path, arguments, descriptors)
+    if not killed and b"spawn_main" in b" ".join(map(os.fsencode, arguments)):
+        killed.append(pid)
+        os.kill(pid, signal.SIGKILL)
+    return pid
+util.spawnv_passfds = spawn_and_kill
+if __name__ == "__main__":
+    shards = [Shard(str(number), "", number) for number in range(5, 8)]
+    engine = LocalEngine(2, "spawn")
+    print(*dict(sorted(engine.run(add_length, shards, bytes(300_000)))).values(), len(killed))
 """
 NOT_KEPT_IN = """
 import errno, sys
@@ -79,6 +103,54 @@ def test_shards_are_computed_at_the_same_time_by_other_processes(tmp_path: Path)
     found = set(map_shards(meet, make_shards([0, 1]), tmp_path, LocalEngine(2)))
     assert os.getpid() not in found
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("engine", [LocalEngine(), LocalEngine(2), LocalEngine(3)])
+def test_shard_begins_once_what_it_needs_is_kept(engine: LocalEngine, tmp_path: Path) -> None:
+    """The first of those that may begin is taken first; a name that is no shard's is not waited for."""
+
+    def read_needed(folder: Path, needed: tuple[int, ...]) -> int:
+        return sum(int((folder / str(number)).read_text()) for number in needed) + 1
+
+    needs = [(2, 3), (), (1,), (2,), ()]
+    shards = [
+        Shard(str(number), f"number {number}", needed, frozenset({"gone", *map(str, needed)}))
+        for number, needed in enumerate(needs)
+    ]
+    done = [place for place, _ in compute_shards(read_needed, shards, tmp_path, engine, Folder(tmp_path))]
+    assert [int((tmp_path / str(number)).read_text()) for number in range(5)] == [6, 1, 2, 3, 1]
+    if engine.num_processes == 1:
+        assert done == [1, 2, 3, 0, 4]
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_shards_that_wait_for_each_other_are_an_error(num_processes: int) -> None:
+    ring = [Shard(name, f"number {name}", 0, frozenset(need)) for name, need in ("ab", "bc", "ca")]
+    other = Shard("d", "number d", 1)
+    found = map_shards(lambda _, number: number, [other, *ring], None, LocalEngine(num_processes))
+    assert next(found) == 1
+    with pytest.raises(ValueError, match=r"^number a waits for shards that wait for it$"):
+        next(found)
+
+
+@pytest.mark.parametrize("engine", [LocalEngine(1, "spawn"), LocalEngine(2, "spawn"), LocalEngine(2)])
+def test_processes_are_prepared_before_they_compute(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREPARED", "no")
+    prepared = replace(engine, prepare=partial(set_variable, "PREPARED", "yes"))
+    assert list(map_shards(read_variable, make_shards(range(3)), "PREPARED", prepared)) == ["yes"] * 3
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_what_a_process_cannot_begin_with_is_told_as_it_is(start: Start) -> None:
+    engine = LocalEngine(2, start, partial(int, "no number"))
+    with pytest.raises(ValueError, match=r"invalid literal for int\(\) with base 10: 'no number'$"):
+        list(map_shards(operator.add, make_shards(range(3)), 5, engine))
+
+
+def test_new_process_that_dies_while_it_starts_is_another_ones_work() -> None:
+    """It had much to be sent, which nobody takes any more."""
+    run = subprocess.run([sys.executable, "-c", STARTING], capture_output=True, text=True, timeout=120, check=False)
+    assert run.stdout.split() == ["300005", "300006", "300007", "1"], run.stderr
 
 
 def test_process_that_dies_costs_its_shard_alone(tmp_path: Path) -> None:
@@ -157,7 +229,7 @@ def test_what_is_done_beside_an_error_is_kept(tmp_path: Path, monkeypatch: pytes
 
     # both answer before anybody looks
     monkeypatch.setattr(
-        local, "wait", lambda those: [one for one in those if not isinstance(one, int) and one.poll(60)]
+        workers, "wait", lambda those: [one for one in those if not isinstance(one, int) and one.poll(60)]
     )
     shards = make_shards([0, 1])
     with pytest.raises(InputError, match="no zero"):

@@ -1,4 +1,4 @@
-"""Ray: which clusters are refused; and references and a search on two nodes, one of which is killed."""
+"""Ray: which clusters are refused; and references, a search and a study on two nodes, one of which is killed."""
 
 import json
 import os
@@ -154,7 +154,7 @@ def ray_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("job", ["references", "search", "shards"])
+@pytest.mark.parametrize("job", ["references", "search", "study", "shards"])
 def test_node_that_is_killed_changes_no_byte(job: str, ray_packages: Path, tmp_path: Path) -> None:
     variables = {
         "PYTHONPATH": f"{ROOT}:{ray_packages}",

@@ -1,10 +1,11 @@
 """A program: one job on a Ray cluster of two nodes on loopback, the second of which is killed in the middle.
 
-    python -m tests.amun.engine.two_nodes references|search|shards FOLDER
+    python -m tests.amun.engine.two_nodes references|search|study|shards FOLDER
 
 Its last line says when the node was killed, and what came of the job there and here.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -43,11 +44,17 @@ from amun.stages.adversarial import build_adversarial_set
 from amun.stages.prepare import prepare
 from amun.stages.references import train_references
 from amun.stages.train import train
+from amun.study.plan import Plan
+from amun.study.preset import apply_preset
+from amun.study.run import run_benchmark
+from amun.study.shared import prepare_store
+from amun.study.study import open_study
 from amun.vault.seal import digest_files
 from bench.secrets import make_secrets
 from bench.seed import freeze_wave
 from tests.amun.engine.nodes import run_nodes
 from tests.amun.shipped import PARAMS
+from tests.amun.study.small import make_preset, read_found
 from tests.workspaces import ROOT
 
 OF_REFERENCES = (AUDIT_LOGITS, AUDIT_INCLUSION, TARGET_LOGITS, TARGET_INCLUSION, TARGET_WEIGHTS)
@@ -104,15 +111,12 @@ def main(job: str, folder: Path) -> None:
             there, here = run_shards(engine, note), run_shards(LocalEngine(), lambda: None)
             print(json.dumps({"was_killed_after": 3, "num_shards": NUM_SHARDS, "on_the_cluster": there, "here": here}))
             return
-        print(json.dumps(run_stages(STAGES[job], nodes.kill)))
+        print(json.dumps(run_study(nodes.kill) if job == "study" else run_stages(STAGES[job], nodes.kill)))
 
 
 def run_stages(compared: "Compared", kill: Callable[[], None]) -> dict[str, Any]:
     """Runs a stage there and here, a node of which is killed once two of its results are kept; returns what came."""
-    shutil.copytree(ROOT / CUSTOM, CUSTOM)  # a node gets it with the job
-    make_secrets(Path())
-    for path in (EXCLUSIONS, FORGOTTEN):
-        write_json(path, [])
+    make_workspace()
     local, on_ray = shape_stages("local"), shape_stages("ray")
     device, killed_after = configure_torch(local.runtime), list[int]()
     prepare(local, device)
@@ -127,6 +131,40 @@ def run_stages(compared: "Compared", kill: Callable[[], None]) -> dict[str, Any]
         "num_shards": compared.num_results,
         "on_the_cluster": there_digests,
         "here": digest_files(compared.outputs),
+    }
+
+
+def make_workspace() -> None:
+    """Makes what stages and studies read."""
+    shutil.copytree(ROOT / CUSTOM, CUSTOM)  # a node gets it with the job
+    make_secrets(Path())
+    for path in (EXCLUSIONS, FORGOTTEN):
+        write_json(path, [])
+
+
+def run_study(kill: Callable[[], None]) -> dict[str, Any]:
+    """Runs a small study there and here, a node of which is killed once two of its records are kept."""
+    make_workspace()
+    preset, killed_after = make_preset(), list[int]()
+    found = dict[str, dict[str, str]]()
+    for engine in ("ray", "local"):
+        params = apply_preset(preset, shape_stages(engine))
+        study = open_study("digits", params, by_subject=False, num_waves=preset.num_waves)
+        prepare_store(study, configure_torch(params.runtime))
+        plan = Plan(study, preset, preset.full, True, ["amun", "amun_soft"], samples_per_second=10_000)
+        if engine == "ray":
+            watched = (2, study.folder / "records", killed_after, kill, "*.json")
+            threading.Thread(target=_kill_when, args=watched, daemon=True).start()
+        run_benchmark(plan, {})
+        paths = [path for path in sorted(study.folder.rglob("*")) if path.is_file()]
+        found[engine] = {str(path): hashlib.sha256(repr(read_found(path)).encode()).hexdigest() for path in paths}
+        shutil.rmtree(study.folder)
+    num_records = sum("/records/" in path for path in found["local"])
+    return {
+        "was_killed_after": killed_after[0],
+        "num_shards": num_records,
+        "on_the_cluster": found["ray"],
+        "here": found["local"],
     }
 
 
@@ -161,9 +199,11 @@ STAGES = {
 }
 
 
-def _kill_when(number: int, folder: Path, killed_after: list[int], kill: Callable[[], None]) -> None:
+def _kill_when(
+    number: int, folder: Path, killed_after: list[int], kill: Callable[[], None], pattern: str = "*.parquet"
+) -> None:
     """Kills once so many results are kept."""
-    while (kept := len(list(folder.rglob("*.parquet")))) < number:
+    while (kept := len(list(folder.rglob(pattern)))) < number:
         time.sleep(0.05)
     killed_after.append(kept)
     kill()

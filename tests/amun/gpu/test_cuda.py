@@ -12,6 +12,7 @@ from amun.methods.problem import Targets, UnlearningProblem
 from amun.model.architectures import build_model
 from amun.model.training import compute_logits, configure_torch, fit
 from amun.search.catalogue import SEARCHES, search_together
+from amun.store.image_sets import HeldImages, ImageSet
 from tests.amun.methods.problems import IMAGES, LABELS, QUICK, make_problem, run
 from tests.amun.shipped import PARAMS, copy_weights, have_same_weights
 
@@ -56,12 +57,12 @@ def test_a_method_gives_the_same_bytes_twice(method: str, device: torch.device) 
     assert all(bool(weight.isfinite().all()) for weight in first.values())
 
 
-def train_on(device: torch.device) -> nn.Module:
+def train_on(device: torch.device, images: ImageSet | None = None) -> nn.Module:
     """Returns a model trained for some epochs."""
     model = build_model(PARAMS.model, 10, (1, 8, 8), seed=0).to(device)
     fit(
         model,
-        IMAGES[:600].to(device),
+        IMAGES[:600].to(device) if images is None else images,
         LABELS[:600].to(device),
         optimisation=PARAMS.training.model_copy(update={"epochs": 5}),
         learning_rate=PARAMS.training.learning_rate,
@@ -73,6 +74,12 @@ def train_on(device: torch.device) -> nn.Module:
 
 def test_training_gives_the_same_bytes_twice(device: torch.device) -> None:
     assert have_same_weights(copy_weights(train_on(device)), copy_weights(train_on(device)))
+
+
+def test_images_in_the_hosts_memory_give_the_same_bytes(device: torch.device) -> None:
+    """Each batch goes over while the one before is computed on; a copy that came late would change the weights."""
+    there = copy_weights(train_on(device, HeldImages(IMAGES[:600].to(device), device)))
+    assert have_same_weights(there, copy_weights(train_on(device, HeldImages(IMAGES[:600], device))))
 
 
 def test_a_model_says_what_it_says_on_the_cpu(device: torch.device) -> None:

@@ -39,6 +39,8 @@ class DiedError(Exception):
 class Mortal:
     """An engine that dies after some shards, which it has done last to first."""
 
+    shares_files = True
+
     def __init__(self, num_done: int) -> None:
         self._num_done = num_done
         self.num_asked = 0

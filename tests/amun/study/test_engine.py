@@ -1,59 +1,46 @@
 """The engine on a small study of real digits: what it runs, what it does not run twice, what it measures."""
 
+import pickle
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import chdir
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import torch
-import yaml
 
-from amun.core.errors import AmunError
+from amun.core.errors import AmunError, InputError
 from amun.core.params import AttemptParams
 from amun.core.paths import CUSTOM, EXCLUSIONS, FORGOTTEN
+from amun.engine.local import LocalEngine
+from amun.engine.shards import Queue, Result, Shard, Shared, Work
 from amun.evidence.wave import write_json
 from amun.methods.problem import Unlearned, UnlearningProblem
 from amun.methods.tuning import fine_tune, get_adversarial
 from amun.store.samples import read_samples
 from amun.store.store import read_owners
 from amun.study import shared
+from amun.study.draws import bound_forget_set, draw_forget_set, draw_forget_sets
+from amun.study.jobs import Clock, Job, run_jobs
 from amun.study.plan import Plan
-from amun.study.preset import SHIPPED, Preset, Scale, apply_preset
+from amun.study.preset import SHIPPED, Scale, apply_preset
 from amun.study.records import Record
 from amun.study.run import Outcome, estimate_seconds, run_benchmark
-from amun.study.study import (
-    SHOWN,
-    Study,
-    bound_forget_set,
-    draw_forget_set,
-    draw_forget_sets,
-    open_study,
-    read_split,
-)
-from amun.study.trials import make_problem, open_scene
+from amun.study.study import SHOWN, Study, open_study, read_split
+from amun.study.trials import make_problem, measure_distance, open_scene
 from amun.vault.vault import open_vault
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import PARAMS
+from tests.amun.study.small import make_preset, read_found
 from tests.footers import find_store_files, is_sealed
 
 METHODS = ["amun", "amun_a", "fine_tune", "gradient_ascent", "amun_soft"]
 NUM_TRAIN, NUM_FORGET = 201, 40
 CPU = torch.device("cpu")
-
-
-def make_preset() -> Preset:
-    content = yaml.safe_load((SHIPPED / "digits.yaml").read_text(encoding="utf-8"))
-    content["params"]["model"]["options"] = {"channels": [8, 8]}
-    content["params"]["data"]["num_samples"] = 400
-    content["params"]["training"]["epochs"] = 15
-    content["params"]["references"] = {"num_audit": 2, "num_target": 2, "seed": 0}
-    content["params"]["unlearning"]["epochs"] = 2
-    scale = {"shares": [0.2], "num_forget_sets": 1, "num_seeds": 1}
-    content |= {"scale": scale, "full": scale, "num_trials": 2, "num_waves": 2, "delta_factors": [1.0, 3.0]}
-    return Preset.model_validate(content)
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +95,15 @@ def test_files_are_sealed_under_the_keys_of_the_people_whose_samples_they_hold(p
     assert open_vault().describe().num_keys == len(people)
 
 
-def test_figures_of_what_is_known(outcome: Outcome) -> None:
+def test_figures_of_what_is_known(plan: Plan, outcome: Outcome) -> None:
     (base,), (exact,) = find(outcome, "table", "use", "base"), find(outcome, "table", "use", "retrain")
     assert base.test is not None
     assert base.costs is not None
     assert exact.costs is not None
     assert base.test.trace == 0.5
-    assert exact.parameter_distance == 0
+    assert base.parameter_distance == measure_distance(
+        *(plan.study.load(path, CPU) for path in (plan.study.locate_base(0), plan.study.locate_retrained(0.2, 1, 0)))
+    )
     assert (base.costs.num_gradients, exact.costs.num_gradients) == (15 * NUM_TRAIN, 15 * (NUM_TRAIN - NUM_FORGET))
     assert sum(base.confidence["forget"]) == pytest.approx(1)
 
@@ -156,17 +145,70 @@ def test_interrupted_it_runs_what_is_missing(plan: Plan, outcome: Outcome) -> No
     assert found.test == Record.model_validate_json(before[path.name]).test
 
 
+class Elsewhere:
+    """Another machine: it has none of the files and keys, and all that goes there is pickled."""
+
+    shares_files = False
+
+    def run(
+        self, function: Callable[[Shared, Work], Result], shards: Sequence[Shard[Work]], shared: Shared
+    ) -> Generator[tuple[int, Result], None, None]:
+        waiting = Queue(shards)
+        while (place := waiting.take()) is not None:
+            sent = pickle.dumps((function, shared, shards[place].work))
+            with TemporaryDirectory() as folder, chdir(folder):
+                called, lent, work = pickle.loads(sent)  # noqa: S301 - of this process
+                result = called(lent, work)
+            yield place, result
+            waiting.note_done(place)
+
+
+def test_jobs_come_to_the_same_on_a_machine_without_the_files(plan: Plan, outcome: Outcome) -> None:
+    study, records = plan.study, outcome.records
+    asked = [("table", "retrain"), ("table", "base"), ("table", "amun_soft"), ("delta", "amun"), ("waves", "amun_soft")]
+    trials = [next(one.trial for one in records if (one.trial.kind, one.trial.method) == pair) for pair in asked]
+    jobs = [plan.plan_trial(trial) for trial in [*trials, outcome.searched[0].trial]]
+    jobs = [*plan.plan_shared(jobs, with_search_set=True), *jobs]
+    beside = [study.locate_retrained(0.2, 1, 0), *(study.locate_logits("target", number) for number in range(2))]
+    outputs = {job.output for job in jobs} - {study.locate_weights("target", number) for number in range(2)}
+    paths = [*sorted(outputs), *beside]
+    before = {path: read_found(path) for path in paths}
+    for path in paths:
+        path.unlink()
+    run_jobs(study, Elsewhere(), jobs, Clock(1.0, None), "runs")
+    for path in paths:
+        assert read_found(path) == before[path], path
+    for path in study.list_weights():
+        path.unlink()
+
+
+def test_code_edited_between_search_and_methods_is_not_sent_to_a_cluster(
+    plan: Plan, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = iter(["before", "after"])
+    monkeypatch.setattr("amun.study.run.open_engine", lambda *_: Elsewhere())
+    monkeypatch.setattr("amun.study.run.digest_code", lambda: next(digests))
+    assert outcome.searched
+    with pytest.raises(InputError, match="has changed since this benchmark began"):
+        run_benchmark(plan, {})
+
+
 def test_method_that_fails_has_a_row_that_says_why(plan: Plan, outcome: Outcome) -> None:
     trial = find(outcome, "table", "use", "fine_tune")[0].trial
     assert trial.attempt is not None
     wild = trial.model_copy(update={"attempt": trial.attempt.model_copy(update={"learning_rate": 1e9})})
     job = plan.plan_trial(wild)
-    job.function(*job.arguments, CPU)
-    record = Record.model_validate_json(job.output.read_text(encoding="utf-8"))
-    job.output.unlink()
+    record = run_alone(plan.study, job)
     assert record.failure is not None
     assert "lower the learning rate" in record.failure
     assert record.test is None
+
+
+def run_alone(study: Study, job: Job) -> Record:
+    """Returns the record of a trial, which is written nowhere."""
+    record = job.function(study, *job.arguments, CPU)[job.output]
+    assert isinstance(record, Record)
+    return record
 
 
 def run_own(
@@ -178,9 +220,7 @@ def run_own(
     records = []
     for kind in ("table", "waves"):
         job = plan.plan_trial(find(outcome, kind, "use", "amun")[0].trial.model_copy(update=given))
-        job.function(*job.arguments, CPU)
-        records.append(Record.model_validate_json(job.output.read_text(encoding="utf-8")))
-        job.output.unlink()
+        records.append(run_alone(plan.study, job))
     return records[0], records[1]
 
 
@@ -363,12 +403,13 @@ def test_reference_is_done_when_its_weights_are_there(plan: Plan) -> None:
     (job,) = (job for job in jobs if job.output == plan.study.locate_weights("target", 0))
     logits = plan.study.locate_logits("target", 0)
     logits.unlink()
+    run = partial(run_jobs, plan.study, LocalEngine(), [job], Clock(job.seconds, 1), "runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Study, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            job.function(*job.arguments, CPU)
+            run()
     assert not job.output.exists()
-    job.function(*job.arguments, CPU)
+    run()
     assert logits.exists()
     job.output.unlink()
 

@@ -13,6 +13,7 @@ import pytest
 
 from amun.core.errors import AmunError, InputError
 from amun.core.params import IntakeParams
+from amun.costs.s3 import count_intake
 from amun.ledger import Ledger
 from tasks.steps.intake import Intake, record_file, take_requests
 from tasks.tools.environment import LEDGER_VARIABLE
@@ -24,7 +25,7 @@ from tasks.workspace.workspace import Workspace
 from tests.amun.ledger.helpers import build_base
 from tests.amun.shipped import PARAMS
 from tests.die import wrap
-from tests.swift import BUCKET
+from tests.swift import BUCKET, RequestLog
 from tests.workspaces import read_tree
 
 PEOPLE = [f"person-{number}" for number in range(6)]
@@ -188,6 +189,20 @@ def test_file_of_strangers_is_put_away_whole(place: Place, workspace: Workspace,
     assert after == {"rejected/000001/many.csv": many}
     place.put("few.csv", few)
     assert take(workspace) == Intake(num_files=1, num_requests=11, num_unmatched=5)
+
+
+def test_requests_to_s3_are_as_many_as_foreseen(
+    aws: dict[str, str], ledger: Ledger, tmp_path: Path, s3_log: RequestLog
+) -> None:
+    assert aws
+    assert ledger
+    place = BucketPlace(BUCKET, tmp_path.name)
+    for number in range(3):
+        place.put(f"{number}.csv", f"subject_id\nperson-{number}\n")
+    start = len(s3_log.list_requests())
+    assert take(make_workspace(tmp_path, place.source)).num_requests == 3
+    s3_log.wait_for_last(place.client)
+    assert s3_log.count(start) == count_intake(3)
 
 
 STEPS = {

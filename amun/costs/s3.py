@@ -1,0 +1,89 @@
+"""On paper: what a night asks of S3. A bucket is paid by requests as well as by what it keeps.
+
+What DVC asks a real server for was counted in two nights of a workspace of the digits, and was not more than these sums
+(docs/scale.md has the figures). What an intake asks for is counted by a test.
+
+Source: s3fs, by which DVC uploads: from 100 MiB on in parts of 50 MiB, of 10,000 at most.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+PART_BYTES, MAX_PARTS, LEAST_PARTED = 50 * 2**20, 10_000, 100 * 2**20
+KEYS_A_LIST = 1000
+# of a night, whatever it sends: how much lies in the bucket, and whether there is a folder
+NUM_LISTS, NUM_LOOKS = 6, 9
+READ_AGAIN_BYTES = 2**30
+INTAKE_LISTS = 2  # passes of the intake over its folder: the second finds nothing new
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Requests to S3, of the kinds that have a price.
+
+    Attributes:
+        puts: PUT and POST: objects written, or parts of such.
+        lists: pages of a listing.
+        gets: GET and HEAD of an object or a bucket.
+    """
+
+    puts: int = 0
+    lists: int = 0
+    gets: int = 0
+
+    def __add__(self, other: "Requests") -> "Requests":
+        """Returns both."""
+        return Requests(self.puts + other.puts, self.lists + other.lists, self.gets + other.gets)
+
+    def price(self, of_put: float, of_get: float) -> float:
+        """Returns what they cost.
+
+        Args:
+            of_put: a thousand puts or lists.
+            of_get: a thousand gets.
+        """
+        return ((self.puts + self.lists) * of_put + self.gets * of_get) / 1000
+
+
+def count_night(pushed: Sequence[float], num_files: int, num_kept: int, kept_bytes: float) -> Requests:
+    """Returns at most how many requests a night of one model takes, without those of an intake.
+
+    DVC asks for the bucket before most of its requests. For each file it is asked twice whether it is there. The night
+    reads a part of what is kept again (docs/operations.md).
+
+    Args:
+        pushed: bytes of the files that are sent.
+        num_files: that the workspace names.
+        num_kept: objects that lie in the bucket, of all nights.
+        kept_bytes: what they take together.
+    """
+    mean_bytes = max(kept_bytes, 1.0) / max(num_kept, 1)
+    num_read = min(num_kept, 1 + ceil(READ_AGAIN_BYTES / mean_bytes))
+    return Requests(
+        puts=sum(map(count_puts, pushed)),
+        lists=NUM_LISTS + ceil(num_kept / KEYS_A_LIST),
+        gets=NUM_LOOKS + 3 * num_files + len(pushed) + num_read,
+    )
+
+
+def count_puts(num_bytes: float) -> int:
+    """Returns with how many requests a file of so many bytes is written."""
+    if num_bytes < LEAST_PARTED:
+        return 1
+    return 2 + min(ceil(num_bytes / PART_BYTES), MAX_PARTS)  # parts, and what begins and ends them
+
+
+def count_intake(num_objects: int, num_kept: int = 0) -> Requests:
+    """Returns what it takes to take in so many objects: each is read, written elsewhere, looked at again and deleted.
+
+    Who deletes pays nothing.
+
+    Args:
+        num_objects: that wait.
+        num_kept: of earlier nights, which lie below the same prefix and are listed with them.
+    """
+    if not num_objects:
+        return Requests()
+    lists = INTAKE_LISTS * ceil((num_objects + num_kept) / KEYS_A_LIST)
+    return Requests(puts=num_objects, lists=lists, gets=2 * num_objects)
