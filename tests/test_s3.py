@@ -72,7 +72,8 @@ def test_wave_goes_to_s3_once_that_answers_and_a_second_clone_reproduces_it(
     asked = s3_log.count(start)
     assert [wave["state"] for wave in first.load("wave", "list")] == ["complete", "complete"]
     stored = client.list_objects_v2(Bucket=BUCKET, Prefix="workspace/")["Contents"]
-    foreseen = count_night([entry["Size"] for entry in stored], len(stored), len(stored), 0.0)
+    sizes = [entry["Size"] for entry in stored]
+    foreseen = count_night(sizes, len(sizes), sizes)
     assert asked.puts == foreseen.puts == len(stored)
     assert foreseen.lists - NUM_LISTS <= asked.lists <= foreseen.lists
     assert foreseen.gets - NUM_LOOKS <= asked.gets <= foreseen.gets
