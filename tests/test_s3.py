@@ -8,10 +8,11 @@ import pytest
 
 from amun.core.errors import InputError
 from amun.core.paths import ADVERSARIAL, TRAIN, UNLEARNED, WAVE_BASE
+from amun.costs.s3 import NUM_LISTS, NUM_LOOKS, count_night
 from tasks.tools.dvc import read_digests
 from tasks.tools.remote import require_remote
 from tests.readme import fill_in, list_commands
-from tests.swift import BUCKET
+from tests.swift import BUCKET, RequestLog
 from tests.workspaces import Site, choose_people, make_clone
 
 
@@ -47,7 +48,7 @@ def test_workspace_of_the_page_has_its_data_on_s3_and_its_waves_on_a_git_remote(
 
 
 def test_wave_goes_to_s3_once_that_answers_and_a_second_clone_reproduces_it(
-    wave_zero: Site, aws: dict[str, str], tmp_path: Path
+    wave_zero: Site, aws: dict[str, str], s3_log: RequestLog, tmp_path: Path
 ) -> None:
     first = wave_zero.copy(tmp_path / "first", **aws)
     first.run("dvc", "remote", "modify", "storage", "url", f"s3://{BUCKET}/workspace")
@@ -65,10 +66,18 @@ def test_wave_goes_to_s3_once_that_answers_and_a_second_clone_reproduces_it(
     assert "wave/0001" not in first.git("ls-remote", "company"), "whoever fetches the wave finds its data"
 
     # the wave is open still, and goes on where it stopped
+    start, client = len(s3_log.list_requests()), boto3.Session().client("s3")
     assert "complete" in first.run("amun", "wave", "run")
+    s3_log.wait_for_last(client)
+    asked = s3_log.count(start)
     assert [wave["state"] for wave in first.load("wave", "list")] == ["complete", "complete"]
-    stored = boto3.Session().client("s3").list_objects_v2(Bucket=BUCKET, Prefix="workspace/")
-    names = {entry["Key"].removeprefix("workspace/files/md5/").replace("/", "") for entry in stored["Contents"]}
+    stored = client.list_objects_v2(Bucket=BUCKET, Prefix="workspace/")["Contents"]
+    sizes = [entry["Size"] for entry in stored]
+    foreseen = count_night(sizes, len(sizes), sizes)
+    assert asked.puts == foreseen.puts == len(stored)
+    assert foreseen.lists - NUM_LISTS <= asked.lists <= foreseen.lists
+    assert foreseen.gets - NUM_LOOKS <= asked.gets <= foreseen.gets
+    names = {entry["Key"].removeprefix("workspace/files/md5/").replace("/", "") for entry in stored}
     digests = read_digests(first.root)
     assert {digests[str(path)] for path in (TRAIN, ADVERSARIAL, UNLEARNED, WAVE_BASE)} <= names
 

@@ -1,7 +1,7 @@
 """On paper: what a night asks of S3. A bucket is paid by requests as well as by what it keeps.
 
-What DVC asks a real server for was counted in two nights of a workspace of the digits, and was not more than these sums
-(docs/scale.md has the figures). What an intake asks for is counted by a test.
+What DVC asks a real server in a night was counted, and is not more (`tests/test_s3.py`). What grows is summed up: the
+parts of large files, what is read again, and an object for each request that comes through a bucket (docs/intake.md).
 
 Source: s3fs, by which DVC uploads: from 100 MiB on in parts of 50 MiB, of 10,000 at most.
 """
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from math import ceil
 
 PART_BYTES, MAX_PARTS, LEAST_PARTED = 50 * 2**20, 10_000, 100 * 2**20
+# the bound of many servers, and of Amazon until December 2025, which takes 50 TB since:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+MAX_OBJECT_BYTES = 5 * 2**40
 KEYS_A_LIST = 1000
 # of a night, whatever it sends: how much lies in the bucket, and whether there is a folder
 NUM_LISTS, NUM_LOOKS = 6, 9
@@ -46,24 +49,43 @@ class Requests:
         return ((self.puts + self.lists) * of_put + self.gets * of_get) / 1000
 
 
-def count_night(pushed: Sequence[float], num_files: int, num_kept: int, kept_bytes: float) -> Requests:
-    """Returns at most how many requests a night of one model takes, without those of an intake.
+@dataclass(frozen=True)
+class ReadAgain:
+    """What a night reads again: how many objects, and how many bytes they take."""
 
-    DVC asks for the bucket before most of its requests. For each file it is asked twice whether it is there. The night
-    reads a part of what is kept again (docs/operations.md).
+    num_objects: int
+    num_bytes: float
+
+
+def read_again(kept: Sequence[float]) -> ReadAgain:
+    """Returns what a night reads again, the mean of the nights that once go through all that is kept.
+
+    A night reads objects whole, one at least and else no more than fit into a part (docs/operations.md). So an object
+    that is larger than a part takes a night of its own. That a night ends after a minute is left out: that reads less.
+
+    Args:
+        kept: bytes of each object.
+    """
+    large = [num_bytes for num_bytes in kept if num_bytes > READ_AGAIN_BYTES]
+    num_nights = max(1, len(large) + ceil((sum(kept) - sum(large)) / READ_AGAIN_BYTES))
+    return ReadAgain(ceil(len(kept) / num_nights), sum(kept) / num_nights)
+
+
+def count_night(pushed: Sequence[float], num_files: int, kept: Sequence[float]) -> Requests:
+    """Returns how many requests a night of one model takes, without those of an intake.
+
+    It is at most so many, but for what is read again, which is a mean. DVC asks for the bucket before most of its
+    requests. For each file it is asked twice whether it is there.
 
     Args:
         pushed: bytes of the files that are sent.
         num_files: that the workspace names.
-        num_kept: objects that lie in the bucket, of all nights.
-        kept_bytes: what they take together.
+        kept: bytes of each object that lies in the bucket, of all nights.
     """
-    mean_bytes = max(kept_bytes, 1.0) / max(num_kept, 1)
-    num_read = min(num_kept, 1 + ceil(READ_AGAIN_BYTES / mean_bytes))
     return Requests(
         puts=sum(map(count_puts, pushed)),
-        lists=NUM_LISTS + ceil(num_kept / KEYS_A_LIST),
-        gets=NUM_LOOKS + 3 * num_files + len(pushed) + num_read,
+        lists=NUM_LISTS + ceil(len(kept) / KEYS_A_LIST),
+        gets=NUM_LOOKS + 3 * num_files + len(pushed) + read_again(kept).num_objects,
     )
 
 
