@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from amun.core.keys import SECRET_VARIABLE
+from amun.core.params import read_params
 from amun.core.paths import (
     ADVERSARIAL,
     AUDIT_INCLUSION,
@@ -27,6 +28,7 @@ from amun.core.paths import (
     KEK,
     KEYS,
     LEDGER,
+    PARAMS,
     PARTIAL_ADVERSARIAL,
     PARTIAL_REFERENCES,
     REGISTRY,
@@ -67,7 +69,7 @@ Kept = Callable[[], int]
 def test_night_past_one_machine_comes_to_the_same_although_nodes_are_killed(
     wave_zero: Site, wave_one: Site, aws: dict[str, str], ray_packages: Path, tmp_path: Path
 ) -> None:
-    # with the same secret people have the same ids; their keys are drawn anew
+    # the secret makes people's ids in git; their keys are drawn anew
     shared = {SECRET_VARIABLE: (wave_zero.root / SECRET).read_text(encoding="ascii").strip()}
     with run_servers(tmp_path, aws) as servers, run_ray(ray_packages, tmp_path / "nodes.log") as nodes:
         site = make_site(tmp_path, wave_zero.variables | servers | nodes.variables | shared)
@@ -100,7 +102,8 @@ def build_base(site: Site, nodes: Nodes) -> None:
     """Runs `amun init`; a node is killed while the audit's references are trained, which come first."""
     with ThreadPoolExecutor(1) as pool:
         init = pool.submit(site.run, "amun", "init", "--remote", f"s3://{BUCKET}/dvc", "--git-remote", "origin")
-        kill_amid(nodes, lambda: count_kept(site.root / PARTIAL_REFERENCES), 4, init)
+        num_references = read_params(site.root / PARAMS).references.num_audit
+        kill_amid(nodes, lambda: count_kept(site.root / PARTIAL_REFERENCES), num_references, init)
         init.result()
 
 

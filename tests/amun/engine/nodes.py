@@ -29,6 +29,7 @@ class TwoNodes:
 
     Attributes:
         address: of its head.
+        num_killed: of its nodes so far.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class TwoNodes:
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
         self._second: Any = None
+        self.num_killed = 0
 
     def add(self) -> None:
         """Adds a node."""
@@ -49,6 +51,7 @@ class TwoNodes:
                 raise TimeoutError(f"the node to kill has computed nothing for {COMPUTE_SECONDS:.0f} s")
             time.sleep(0.02)
         self._cluster.remove_node(self._second, allow_graceful=False)
+        self.num_killed += 1
 
     def _is_computing(self) -> bool:
         """Tells whether a worker of the second node is at a task: Ray names the process after it."""
