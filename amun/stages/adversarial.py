@@ -75,7 +75,9 @@ def build_adversarial_set(params: Params, device: torch.device, *, may_fork: boo
         num_searched += _search(searching, "held out", CALIBRATION, held_out_ids)
         norms = _write_set(ADVERSARIAL, TRAIN, forget_ids, search.found, num_rows, seal)
         _write_set(HELD_OUT_ADVERSARIAL, CALIBRATION, held_out_ids, search.found, num_rows, seal)
-    shown = [norms[sample_id] for sample_id in wave.figure_ids if sample_id in norms]
+    figure_ids = {*wave.figure_ids}
+    # in the store's order: ids, and so theirs, come from people's keys, and a sum's last bits from the order
+    shown = [norm for sample_id, norm in norms.items() if sample_id in figure_ids]
     mean_norm = float(torch.tensor(shown).mean()) if len(shown) >= MIN_REPORTED else None
     num_missing = len(forget_ids) - len(norms)
     figures = AdversarialFigures(num_forget=len(forget_ids), num_missing=num_missing, mean_delta_norm=mean_norm)
