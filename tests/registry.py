@@ -4,14 +4,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
-from tasks.tools.environment import MLFLOW_VARIABLE
 from tests.workspaces import MODEL, Site
 
 
 def open_client(site: Site) -> MlflowClient:
-    """Returns a client of the workspace's registry: its own, unless its commands are told of a server."""
-    own = f"sqlite:///{site.root / '.amun/mlflow.db'}"
-    return MlflowClient(tracking_uri=site.variables.get(MLFLOW_VARIABLE, own))
+    """Returns a client of the workspace's own registry."""
+    return MlflowClient(tracking_uri=f"sqlite:///{site.root / '.amun/mlflow.db'}")
 
 
 def find_version(site: Site, number: int) -> tuple[ModelVersion, Run]:

@@ -11,25 +11,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import boto3
-import httpx
 import pytest
 
 from amun.core.keys import SECRET_VARIABLE
 from amun.core.params import read_params
-from amun.core.paths import KEK, KEYS, LEDGER, PARAMS, PARTIAL_ADVERSARIAL, PARTIAL_REFERENCES, REGISTRY, SECRET
+from amun.core.paths import PARAMS, PARTIAL_ADVERSARIAL, PARTIAL_REFERENCES, SECRET
 from amun.stages.search_shards import count_shards
 from flows.worker import FOLDER
-from tasks.tools.environment import API_VARIABLE
 from tests.cluster import Nodes, run_ray, run_servers
 from tests.processes import wait_until
-from tests.registry import list_attempts, open_client
 from tests.results import digest_results
 from tests.serving import DEPLOYMENT
 from tests.swift import BUCKET
 from tests.test_deploying import CREATE, DEPLOY, run_worker
-from tests.test_faults import list_outcomes, list_tags
-from tests.workspaces import MODEL, Site, choose_people, make_clone
+from tests.test_faults import list_outcomes
+from tests.workspaces import Site, choose_people, make_clone
 
 FIRST_SECONDS = 600.0  # until the first result is kept
 BATCH_SIZE = 2  # so small that the people of one night come to many shards; no result depends on it
@@ -52,8 +48,6 @@ def test_night_past_one_machine_comes_to_the_same_although_nodes_are_killed(
         joined = join(site, tmp_path / "joined")
         assert digest_results(joined) == digest_results(wave_one)
         assert_nothing_is_lost(joined, wave_one)
-        assert_nothing_is_twice(joined, wave_one)
-        assert_servers_have_all([site, joined])
 
 
 def make_site(folder: Path, variables: dict[str, str]) -> Site:
@@ -131,54 +125,7 @@ def join(site: Site, root: Path) -> Site:
 
 
 def assert_nothing_is_lost(site: Site, reference: Site) -> None:
-    """Compares requests, waves and the registry's version with those of the other workspace."""
+    """Compares requests and waves with those of the other workspace."""
     assert list_outcomes(site) == list_outcomes(reference)
     assert {state for _, state, _ in list_outcomes(site)} == {"completed"}
     assert [wave["state"] for wave in site.load("wave", "list")] == ["complete", "complete"]
-    assert summarise(site) == summarise(reference)
-    assert list_own_tags(site) == list_own_tags(reference)
-    assert site.load("status")["champion"] == 2
-    assert site.git("tag", "--list") == reference.git("tag", "--list")
-    assert site.git("status", "--porcelain") == ""
-    assert json.loads(site.run("dvc", "status", "--json")) == {}
-    assert json.loads(site.run("dvc", "status", "--cloud", "--json")) == {}
-
-
-def summarise(site: Site) -> dict[str, Any]:
-    """Returns what the ledger says of wave 1, less how long it took."""
-    summary: dict[str, Any] = site.load("wave", "show", "1")["summary"]
-    return {name: told for name, told in summary.items() if name not in ("stage_seconds", "costs")}
-
-
-def list_own_tags(site: Site) -> dict[str, str]:
-    """Returns the tags of wave 1's version, less digests of ids and of a sealed file, for which keys were drawn."""
-    drawn = ("amun.forget_digest", "amun.base_digest")
-    return {name: value for name, value in list_tags(site).items() if name not in drawn}
-
-
-def assert_nothing_is_twice(site: Site, reference: Site) -> None:
-    """Counts what the registry and Prefect have."""
-    client = open_client(site)
-    versions = client.search_model_versions(f"name = '{MODEL}'")
-    experiments = [client.get_run(str(version.run_id)).info.experiment_id for version in versions]
-    num_attempts = len(list_attempts(reference, 1))
-    assert len(versions) == 2
-    assert len(list_attempts(site, 1)) == num_attempts > 0
-    # each wave's own, and one for each attempt of wave 1
-    assert len(client.search_runs([*{*experiments}])) == 2 + num_attempts
-    assert len(client.search_logged_models([*{*experiments}])) == 2
-    found = httpx.post(f"{site.variables[API_VARIABLE]}/flow_runs/filter", json={}, timeout=60)
-    runs = [run for run in found.json() if run["state_type"] != "SCHEDULED"]
-    assert sorted((run["state_type"], "wave:1" in run["tags"]) for run in runs) == [
-        ("COMPLETED", False),
-        ("COMPLETED", True),
-    ]
-
-
-def assert_servers_have_all(sites: list[Site]) -> None:
-    """Sees that no workspace has a database or a key of its own, and that the bucket has data and models."""
-    for site in sites:
-        assert not [path for path in (LEDGER, KEYS, KEK, REGISTRY) if (site.root / path).exists()]
-    client = boto3.Session().client("s3")
-    for prefix in ("dvc/", "mlflow/"):
-        assert client.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["KeyCount"] > 0, prefix
