@@ -2,8 +2,8 @@
 
     python -m tests.amun.engine.nodes
 
-The program's first line is the cluster's address. A line that it reads kills the second node (`kill`), or adds another;
-it answers once that is done, and ends with its input.
+The program's first line is the cluster's address. A line that it reads kills the second node at its work (`kill`), or adds
+another; it answers once that is done, and ends with its input.
 """
 
 import sys
@@ -29,7 +29,6 @@ class TwoNodes:
 
     Attributes:
         address: of its head.
-        num_killed: of its nodes so far.
     """
 
     def __init__(self) -> None:
@@ -37,21 +36,23 @@ class TwoNodes:
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
         self._second: Any = None
-        self.num_killed = 0
 
     def add(self) -> None:
         """Adds a node."""
         self._second = self._cluster.add_node(**_describe_node())
 
     def kill(self) -> None:
-        """Kills the node that was added last, once it computes: what it has under way is lost."""
+        """Kills the node that was added last."""
+        self._cluster.remove_node(self._second, allow_graceful=False)
+
+    def kill_at_work(self) -> None:
+        """Kills the node that was added last once it computes: what it has under way is lost."""
         deadline = time.monotonic() + COMPUTE_SECONDS
         while not self._is_computing():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the node to kill has computed nothing for {COMPUTE_SECONDS:.0f} s")
             time.sleep(0.02)
-        self._cluster.remove_node(self._second, allow_graceful=False)
-        self.num_killed += 1
+        self.kill()
 
     def _is_computing(self) -> bool:
         """Tells whether a worker of the second node is at a task: Ray names the process after it."""
@@ -87,7 +88,7 @@ def main() -> None:
     with run_nodes() as nodes:
         print(nodes.address, flush=True)
         for line in sys.stdin:
-            (nodes.kill if line.strip() == "kill" else nodes.add)()
+            (nodes.kill_at_work if line.strip() == "kill" else nodes.add)()
             print("done", flush=True)
 
 

