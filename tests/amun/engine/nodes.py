@@ -2,8 +2,8 @@
 
     python -m tests.amun.engine.nodes
 
-The program's first line is the cluster's address. A line that it reads kills the second node at its work (`kill`), or adds
-another; it answers once that is done, and ends with its input.
+The program's first line is the cluster's address. A line that it reads kills the second node at its work (`kill`), or
+adds another; it answers once that is done, and ends with its input.
 """
 
 import sys
