@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,7 +26,7 @@ from tasks.tools.servers import UI_VARIABLE
 from tests.readme import WORKSPACE, list_commands
 from tests.swift import BUCKET, RequestLog, ensure_environment, run_swift
 from tests.warm import WarmProcess, run_warm
-from tests.workspaces import BIN, Finished, Site, choose_people, make_clone
+from tests.workspaces import BIN, ROOT, Finished, Site, choose_people, make_clone
 
 OTHER_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 # what such a program becomes: it starts itself anew in UTF-8 mode (`ensure_utf8`)
@@ -264,3 +265,15 @@ def aws(swift: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str
     for name, value in swift.items():
         monkeypatch.setenv(name, value)
     return swift
+
+
+@pytest.fixture(scope="session")
+def ray_packages(common: Path) -> Path:
+    """Ray in a folder of its own: it is 70 MB, and nothing else needs it."""
+    folder = common / "ray"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            install = ["install", "--quiet", "--no-compile", "--target", str(folder)]
+            pins = ["--constraint", str(ROOT / "constraints.txt"), "ray"]
+            subprocess.run([sys.executable, "-m", "pip", *install, *pins], check=True, stderr=subprocess.DEVNULL)
+    return folder

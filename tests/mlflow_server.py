@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,18 +17,25 @@ START_SECONDS = 90.0
 
 
 @contextmanager
-def run_mlflow(folder: Path, num_workers: int = 1) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Gives the address of a server that keeps runs and files in `folder`, and a function that kills it."""
+def run_mlflow(
+    folder: Path, num_workers: int = 1, stores: Sequence[str] | None = None
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Gives the address of a server, and a function that kills it.
+
+    Args:
+        folder: where it keeps its log, and runs and files unless others are named.
+        num_workers: its processes.
+        stores: the options that say where else runs and files are.
+    """
     port = find_free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    places = [
-        "--workers",
-        str(num_workers),
+    own = [
         "--backend-store-uri",
         f"sqlite:///{folder / 'mlflow.db'}",
         "--artifacts-destination",
         str(folder / "files"),
     ]
+    places = ["--workers", str(num_workers), *(own if stores is None else stores)]
     with (folder / "server.log").open("ab") as log:
         # a session of its own, for its workers outlive it; jobs for language models are not needed
         process = subprocess.Popen(

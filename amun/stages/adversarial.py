@@ -75,12 +75,22 @@ def build_adversarial_set(params: Params, device: torch.device, *, may_fork: boo
         num_searched += _search(searching, "held out", CALIBRATION, held_out_ids)
         norms = _write_set(ADVERSARIAL, TRAIN, forget_ids, search.found, num_rows, seal)
         _write_set(HELD_OUT_ADVERSARIAL, CALIBRATION, held_out_ids, search.found, num_rows, seal)
-    shown = [norms[sample_id] for sample_id in wave.figure_ids if sample_id in norms]
-    mean_norm = float(torch.tensor(shown).mean()) if len(shown) >= MIN_REPORTED else None
+    mean_norm = _average(norms, wave.figure_ids)
     num_missing = len(forget_ids) - len(norms)
     figures = AdversarialFigures(num_forget=len(forget_ids), num_missing=num_missing, mean_delta_norm=mean_norm)
     write_json(ADVERSARIAL_METRICS, figures)
     return Work(num_searched) if num_searched else None
+
+
+def _average(norms: dict[str, float], figure_ids: list[str]) -> float | None:
+    """Returns the mean L2 distance of the samples that figures are of; None where they are too few.
+
+    It is summed up in the order of `norms`, the store's: that of the ids comes from people's keys, and the last bits
+    of a sum from its order.
+    """
+    told = {*figure_ids}
+    shown = [norm for sample_id, norm in norms.items() if sample_id in told]
+    return float(torch.tensor(shown).mean()) if len(shown) >= MIN_REPORTED else None
 
 
 def _draw_held_out() -> list[str]:

@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from amun.core.errors import AmunError, InputError
 from amun.core.release import describe_release
@@ -29,11 +28,10 @@ from amun.engine.on_ray import (
 )
 from amun.engine.ray_job import _compute, count_slots
 from tasks.tools.environment import find_free_port
+from tests.cluster import guard_ray
 from tests.readme import fill_in, read_blocks, read_variables
 from tests.workspaces import ROOT
 
-# without it Ray takes the machine's own address for a loopback one, and listens there
-LOOPBACK_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 PROGRAM = "tests.amun.engine.two_nodes"
 STORE_BYTES, NUM_STARTS = 200_000_000, 5
 COUNT_NODES = """
@@ -141,29 +139,10 @@ def test_release_names_all_that_bytes_depend_on() -> None:
     assert all(word in describe_release() for word in ("amun 0.", "Python 3.11", "torch 2.", "numpy "))
 
 
-@pytest.fixture(scope="session")
-def ray_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ray in a folder of its own: it is 70 MB, and nothing else needs it."""
-    folder = tmp_path_factory.getbasetemp() / "ray"
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            install = ["install", "--quiet", "--no-compile", "--target", str(folder)]
-            pins = ["--constraint", str(ROOT / "constraints.txt"), "ray"]
-            subprocess.run([sys.executable, "-m", "pip", *install, *pins], check=True, stderr=subprocess.DEVNULL)
-    return folder
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("job", ["references", "search", "study", "shards"])
 def test_node_that_is_killed_changes_no_byte(job: str, ray_packages: Path, tmp_path: Path) -> None:
-    variables = {
-        "PYTHONPATH": f"{ROOT}:{ray_packages}",
-        AUTH_VARIABLE: "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_raylet_start_wait_time_s": "200",  # beside other tests on a small machine
-        LOOPBACK_VARIABLE: "0",
-    }
+    variables = guard_ray() | {"PYTHONPATH": f"{ROOT}:{ray_packages}"}
     run = subprocess.run(
         [sys.executable, "-m", PROGRAM, job, str(tmp_path)],
         cwd=ROOT,

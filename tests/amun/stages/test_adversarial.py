@@ -32,6 +32,7 @@ from amun.evidence.wave import ForgottenWave, Wave, write_json
 from amun.model.architectures import build_model
 from amun.model.training import fit
 from amun.model.weights import save_weights
+from amun.stages.adversarial import _average
 from amun.store.samples import Samples, read_samples, write_samples
 from tests.amun.sealing import make_vault
 from tests.amun.shipped import ROOT, load_digit_images
@@ -207,3 +208,16 @@ def test_nobody_to_forget_is_a_file_of_no_rows(workspace: Path) -> None:
     assert len(read_samples(workspace / ADVERSARIAL)) == len(read_samples(workspace / HELD_OUT_ADVERSARIAL)) == 0
     metrics = json.loads((workspace / ADVERSARIAL_METRICS).read_text(encoding="utf-8"))
     assert metrics == {"mean_delta_norm": None, "num_forget": 0, "num_missing": 0}
+
+
+def test_mean_distance_does_not_depend_on_the_order_of_ids() -> None:
+    draw = np.random.default_rng(0)
+    distances, orders = draw.random(148).tolist(), [draw.permutation(148).tolist() for _ in range(50)]
+    # another order comes to other last bits
+    assert len({float(torch.tensor([distances[place] for place in order]).mean()) for order in orders}) > 1
+    means = set()
+    for order in orders:
+        # other keys: the ids of the same samples stand in another order
+        norms = {f"id{rank:03}": distance for rank, distance in zip(order, distances, strict=True)}
+        means.add(_average(norms, sorted(norms)))
+    assert means == {float(torch.tensor(distances).mean())}
