@@ -5,10 +5,11 @@ Source of what a gigabyte is: Amazon counts 2^30 bytes as one (https://aws.amazo
 
 from dataclasses import dataclass
 
+from amun.core.memory import GIB
 from amun.costs.s3 import Requests
 
 DAYS_A_MONTH = 30
-GIGABYTE = 2**30
+GIGABYTE = GIB
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from amun.core.memory import GIB
+
 PART_BYTES, MAX_PARTS, LEAST_PARTED = 50 * 2**20, 10_000, 100 * 2**20
 # the bound of many servers, and of Amazon until December 2025, which takes 50 TB since:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
@@ -17,7 +19,7 @@ MAX_OBJECT_BYTES = 5 * 2**40
 KEYS_A_LIST = 1000
 # of a night, whatever it sends: how much lies in the bucket, and whether there is a folder
 NUM_LISTS, NUM_LOOKS = 6, 9
-READ_AGAIN_BYTES = 2**30
+READ_AGAIN_BYTES = GIB
 INTAKE_LISTS = 2  # passes of the intake over its folder: the second finds nothing new
 
 
