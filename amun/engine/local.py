@@ -14,7 +14,7 @@ ADVICE = (
 
 
 def do_nothing() -> None:
-    """What a copy does before it computes: it is as this process is."""
+    """What a process does before it computes, where it is ready as it is."""
 
 
 @dataclass(frozen=True)

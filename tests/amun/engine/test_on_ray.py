@@ -18,6 +18,7 @@ import pytest
 
 from amun.core.errors import AmunError, InputError
 from amun.core.release import describe_release
+from amun.engine.local import do_nothing
 from amun.engine.on_ray import (
     ADDRESS_VARIABLE,
     AUTH_VARIABLE,
@@ -41,9 +42,9 @@ ray.init(sys.argv[1], log_to_driver=False, logging_level="error")
 print(sum(node["Alive"] for node in ray.nodes()))
 """
 COMPUTE = """
-from amun.engine.local import LocalEngine
+from amun.engine.local import LocalEngine, do_nothing
 from amun.engine.on_ray import RayEngine, read_address
-from tests.amun.engine.two_nodes import do_nothing, run_shards
+from tests.amun.engine.two_nodes import run_shards
 for engine in (RayEngine(read_address(), do_nothing), LocalEngine()):
     print(run_shards(engine, lambda: None))
 """
@@ -106,10 +107,6 @@ def test_token_that_others_can_read_is_refused(tmp_path: Path, monkeypatch: pyte
 def test_node_has_room_for_what_it_has_both_of(resources: dict[str, float], expected: int) -> None:
     assert count_slots(resources, RayEngine("", do_nothing, num_cpus=2, num_gpus=1)) == expected
     assert count_slots(resources, RayEngine("", do_nothing, num_cpus=2)) == int(resources.get("CPU", 0)) // 2
-
-
-def do_nothing() -> None:
-    """What a node does before it computes."""
 
 
 def divide(shared: int, work: int) -> float:

@@ -35,7 +35,7 @@ from amun.core.paths import (
     TARGET_LOGITS,
     TARGET_WEIGHTS,
 )
-from amun.engine.local import LocalEngine
+from amun.engine.local import LocalEngine, do_nothing
 from amun.engine.on_ray import ADDRESS_VARIABLE, RayEngine, read_address
 from amun.engine.shards import Engine, Shard, map_shards, name_shard
 from amun.evidence.wave import write_json
@@ -67,10 +67,6 @@ def sum_slowly(numbers: list[int], number: int) -> int:
     """Returns a sum, after a while."""
     time.sleep(0.5)
     return sum(numbers) * number
-
-
-def do_nothing() -> None:
-    """What a node does before it computes."""
 
 
 def run_shards(engine: Engine, on_result: Callable[[], None]) -> list[int]:
